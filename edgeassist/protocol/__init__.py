@@ -1,0 +1,1 @@
+"""The public wire contract: pure, no I/O."""

@@ -1,0 +1,116 @@
+"""What a requester gets: the events of an answer. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+from edgeassist.errors import Code
+
+
+class _Event(BaseModel):
+    """What all events carry: the request's id, and a number that counts from 0 without gaps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    seq: int
+
+
+class Accepted(_Event):
+    """The request will be answered. `position` is its place in the queue, 0 for the next to start."""
+
+    type: Literal["accepted"] = "accepted"
+    device: str
+    model: str | None
+    position: int
+    cancel: str
+    metadata: dict[str, JsonValue] | None = None
+
+
+class Progress(_Event):
+    """So many tokens of the prompt are read: `processed` of `total`, `cached` of them without work."""
+
+    type: Literal["progress"] = "progress"
+    processed: int
+    cached: int
+    total: int
+
+
+class Chunk(_Event):
+    """The next piece of the text."""
+
+    type: Literal["chunk"] = "chunk"
+    text: str
+
+
+class Usage(BaseModel):
+    """Tokens: of the prompt, those of them that cost no work, and of the answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+class Timings(BaseModel):
+    """Milliseconds from arrival unless said otherwise, and rates in tokens a second.
+
+    Attributes:
+        queue_ms: Until the engine began.
+        prefill_ms: In the engine, from its begin to the first token.
+        ttft_ms: Until the first text went out.
+        decode_ms: In the engine, from the first token to the last.
+        total_ms: Until the answer was complete.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    queue_ms: float
+    prefill_ms: float
+    ttft_ms: float | None
+    decode_ms: float
+    total_ms: float
+    prefill_tokens_per_s: float | None
+    decode_tokens_per_s: float | None
+
+
+class Done(_Event):
+    """The answer is complete; `text` is all of it."""
+
+    type: Literal["done"] = "done"
+    text: str
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    tool_calls: list[JsonValue] = []
+    usage: Usage
+    timings: Timings
+    model: str
+    device: str
+    session: str | None = None
+    history_dropped: int = 0
+    metadata: dict[str, JsonValue] | None = None
+
+
+class Failed(_Event):
+    """The request ended without an answer; `text` is what had been produced."""
+
+    type: Literal["error"] = "error"
+    code: Code
+    message: str
+    retryable: bool
+    retry_after_ms: int | None = None
+    text: str = ""
+    device: str
+    metadata: dict[str, JsonValue] | None = None
+
+
+Event = Annotated[Accepted | Progress | Chunk | Done | Failed, Field(discriminator="type")]
+
+_events: TypeAdapter[Accepted | Progress | Chunk | Done | Failed] = TypeAdapter(Event)
+
+
+def parse_event(payload: bytes) -> Accepted | Progress | Chunk | Done | Failed:
+    """Return the event that a payload holds; a ValueError (pydantic's) where it holds none."""
+    return _events.validate_json(payload)

@@ -1,0 +1,194 @@
+"""What a requester sends: the schema of a prompt, and how its payload is read. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from edgeassist.errors import InvalidRequestError, TooLargeError
+
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+MAX_METADATA_BYTES = 4096
+MAX_MESSAGES = 256
+MAX_STOPS = 16
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class Priority(StrEnum):
+    """How urgent a request is against others that wait."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class ReplyFormat(StrEnum):
+    """How an answer is written: JSON events, or the bare text."""
+
+    EVENTS = "events"
+    TEXT = "text"
+
+
+class Turn(BaseModel):
+    """One message of a conversation, in OpenAI's terms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class ToolFunction(BaseModel):
+    """What a tool is called and takes, in OpenAI's terms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name
+    description: str = ""
+    parameters: dict[str, JsonValue] = {}
+
+
+class Tool(BaseModel):
+    """A tool that the model may call, in OpenAI's terms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    type: Literal["function"]
+    function: ToolFunction
+
+
+class PromptRequest(BaseModel):
+    """A request for an answer. None means: as the daemon is set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: Name = Field(default_factory=lambda: secrets.token_hex(8))
+    prompt: str | None = None
+    messages: Annotated[tuple[Turn, ...], Field(max_length=MAX_MESSAGES, strict=False)] | None = None
+    system: str | None = None
+    session: Name | None = None
+    resume: bool = False
+    reply_to: str | None = None
+    stream: bool = True
+    format: Annotated[ReplyFormat, Field(strict=False)] = ReplyFormat.EVENTS
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: dict[str, JsonValue] | None = None
+    grammar: str | None = None
+    tools: Annotated[tuple[Tool, ...], Field(min_length=1, strict=False)] | None = None
+    priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
+    timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
+    metadata: dict[str, JsonValue] | None = None
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _list_of_stops(cls, value: Any) -> Any:
+        stops = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+        if isinstance(stops, tuple) and (len(stops) > MAX_STOPS or "" in stops):
+            raise ValueError(f"takes one to {MAX_STOPS} texts, none of them empty")
+        return stops
+
+    @field_validator("metadata")
+    @classmethod
+    def _small_metadata(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if value is not None and len(json.dumps(value).encode()) > MAX_METADATA_BYTES:
+            raise ValueError(f"is limited to {MAX_METADATA_BYTES} bytes of JSON")
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_answer(self) -> PromptRequest:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give either prompt or messages")
+        if self.prompt is not None and not self.prompt.strip():
+            raise ValueError("the prompt is empty")
+        if self.messages is not None:
+            if not any(turn.content.strip() for turn in self.messages if turn.role != "system"):
+                raise ValueError("messages hold nothing to answer")
+            if self.system is not None and any(turn.role == "system" for turn in self.messages):
+                raise ValueError("give the system prompt either as system or in messages")
+        if self.session is not None and self.messages is not None:
+            raise ValueError("a session keeps the messages itself: send prompt with it, or no session")
+        if self.resume and self.session is None:
+            raise ValueError("resume needs a session")
+        return self
+
+
+def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
+    """Read a prompt topic's payload: a JSON object is a request, any other text is the prompt itself.
+
+    Args:
+        payload: As it came.
+        limit: The most bytes.
+
+    Raises:
+        TooLargeError: It is over the limit.
+        InvalidRequestError: It is neither a valid request nor text.
+    """
+    if len(payload) > limit:
+        raise TooLargeError(
+            f"the payload has {len(payload)} bytes and the limit is {limit} (the daemon's setting "
+            "admission.payload_bytes)",
+        )
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"the payload is not UTF-8: byte {error.start} can't be read") from error
+    try:
+        if text.lstrip().startswith("{"):
+            return PromptRequest.model_validate_json(payload)
+        return PromptRequest(prompt=text)
+    except ValidationError as error:
+        raise InvalidRequestError(explain(error)) from None
+
+
+def salvage(payload: bytes) -> tuple[str | None, str | None]:
+    """Return `id` and `reply_to` of a payload that is no valid request, where they can be made out.
+
+    A refusal should reach the one who waits for it, even when another field was wrong.
+    """
+    try:
+        values = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(values, dict):
+        return None, None
+    request, reply_to = values.get("id"), values.get("reply_to")
+    return (
+        request if isinstance(request, str) and re.fullmatch(NAME_PATTERN, request) else None,
+        reply_to if isinstance(reply_to, str) else None,
+    )
+
+
+def explain(error: ValidationError) -> str:
+    """Return what is wrong, field by field, in words for a person, without the values."""
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False)[:5]:
+        field = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            problems.append(f"unknown field {field!r}")
+        elif problem["type"] == "string_pattern_mismatch":
+            problems.append(f"{field}: must be 1 to 64 of A-Z a-z 0-9 _ -")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{field}: {message}" if field else message)
+    return "; ".join(problems)

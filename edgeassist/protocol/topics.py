@@ -1,0 +1,160 @@
+"""Every topic string is built and parsed here, and nowhere else. Pure.
+
+`<root>` is `<base>/<device>`; docs/protocol.md describes what is said on each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeassist.errors import InvalidRequestError
+
+# MQTT 5, section 4.7.3: a topic name is at most 65,535 bytes of UTF-8.
+MAX_TOPIC_BYTES = 65_535
+_WILDCARDS = frozenset("+#")
+# MQTT 5, section 1.5.4: control characters, surrogates and U+0000 end a connection at some brokers.
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTopic:
+    """A prompt arrived; `client` is None on the topic that all share."""
+
+    client: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTopic:
+    """A command of that name arrived."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one device.
+
+    Attributes:
+        base: The first levels, shared by all devices: `edgeassist`.
+        device: One level; `topic_safe` makes one of a host name.
+    """
+
+    base: str
+    device: str
+
+    @property
+    def root(self) -> str:
+        """What every topic of this device begins with."""
+        return f"{self.base}/{self.device}"
+
+    @property
+    def status(self) -> str:
+        """`online` or `offline`, retained; the will's topic."""
+        return f"{self.root}/status"
+
+    @property
+    def health(self) -> str:
+        """The device's state, retained."""
+        return f"{self.root}/health"
+
+    @property
+    def telemetry(self) -> str:
+        """Counters and percentiles, retained."""
+        return f"{self.root}/telemetry"
+
+    @property
+    def info(self) -> str:
+        """Version, settings and model, retained."""
+        return f"{self.root}/info"
+
+    @property
+    def prompt_filters(self) -> tuple[str, ...]:
+        """What the daemon subscribes to for prompts."""
+        return (self.prompt(), self.prompt("+"))
+
+    @property
+    def command_filter(self) -> str:
+        """What the daemon subscribes to for commands."""
+        return self.command("+")
+
+    def prompt(self, client: str | None = None) -> str:
+        """Where a client publishes prompts."""
+        return f"{self.root}/prompt" if client is None else f"{self.root}/prompt/{client}"
+
+    def reply(self, request: str, client: str | None = None) -> str:
+        """Where answers go that asked for no other place."""
+        return "/".join([self.root, "reply", *([] if client is None else [client]), request])
+
+    def command(self, name: str) -> str:
+        """Where a command is given."""
+        return f"{self.root}/command/{name}"
+
+    def response(self, name: str) -> str:
+        """Where a command is answered that asked for no other place."""
+        return f"{self.root}/response/{name}"
+
+    def parse(self, topic: str) -> PromptTopic | CommandTopic | None:
+        """Return what a message on this topic is; None for a topic that is not ours."""
+        match topic.removeprefix(f"{self.root}/").split("/"):
+            case ["prompt"]:
+                return PromptTopic(None)
+            case ["prompt", client] if client:
+                return PromptTopic(client)
+            case ["command", name]:
+                return CommandTopic(name)
+            case _:
+                return None
+
+    def check_reply(self, topic: str, *, prefixes: Sequence[str], client: str | None) -> str:
+        """Return the topic if answers may go there.
+
+        A requester must not borrow the daemon's rights: the topic has to be under an allowed prefix, and a
+        client with a prompt topic of its own stays out of other clients' replies.
+
+        Args:
+            topic: What the requester asked for.
+            prefixes: Allowed beginnings; `{root}` and `{base}` stand for this device's.
+            client: Whose prompt topic the request came on; None for the shared one.
+
+        Raises:
+            InvalidRequestError: It is no topic name, or not allowed.
+        """
+        check_topic_name(topic)
+        expanded = [prefix.replace("{root}", self.root).replace("{base}", self.base) for prefix in prefixes]
+        if not any(topic.startswith(prefix) for prefix in expanded):
+            raise InvalidRequestError(
+                f"answers may not go to {topic!r}: the topic must begin with one of {', '.join(expanded)} "
+                "(the daemon's setting mqtt.reply_prefixes)",
+            )
+        replies = f"{self.root}/reply/"
+        if client is not None and topic.startswith(replies) and not topic.startswith(f"{replies}{client}/"):
+            raise InvalidRequestError(
+                f"answers to {client!r} may not go to {topic!r}: "
+                f"below {replies} only {replies}{client}/ is its own",
+            )
+        return topic
+
+
+def check_topic_name(topic: str) -> None:
+    """Raise an InvalidRequestError unless MQTT allows to publish there."""
+    problem = None
+    if not topic:
+        problem = "it is empty"
+    elif _WILDCARDS & set(topic):
+        problem = "it has a wildcard, + or #"
+    elif topic.startswith("$"):
+        problem = "it begins with $, which is the broker's own"
+    elif _NOT_TEXT.search(topic):
+        problem = "it has a control character, or one that UTF-8 does not allow"
+    elif len(topic.encode()) > MAX_TOPIC_BYTES:
+        problem = f"it is longer than {MAX_TOPIC_BYTES} bytes"
+    if problem:
+        shown = topic if len(topic) < 100 else f"{topic[:100]}…"  # noqa: PLR2004 - enough to recognise it
+        raise InvalidRequestError(f"{shown!r} can't be a reply topic: {problem}")
+
+
+def topic_safe(name: str) -> str:
+    """Return the name as one topic level that every client can type: `Küche Pi` is `k-che-pi`."""
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "device"
