@@ -1,0 +1,1 @@
+"""Mechanism: slots, tokens and KV memory, in a process of its own."""

@@ -1,0 +1,146 @@
+"""The engine process: reads commands from a socket that nothing else can write into, and writes events.
+
+Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`. Standard output and error stay free
+for what native libraries print; the daemon logs that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from queue import SimpleQueue
+
+from edgeassist.engine.backend import make_backend
+from edgeassist.engine.messages import (
+    Command,
+    Event,
+    Level,
+    Load,
+    Loading,
+    Log,
+    Ready,
+    Unusable,
+    decode_command,
+    encode,
+)
+from edgeassist.engine.worker import Worker
+from edgeassist.errors import ExitStatus, ModelError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LOADING_EVERY_S = 0.25
+
+
+class Pipe:
+    """The engine's end of the socket pair. `emit` may be called by any thread."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lines = connection.makefile("rb")
+        self._lock = threading.Lock()
+
+    def emit(self, events: Iterable[Event]) -> None:
+        """Send the events in one write; ends the process where the daemon is gone."""
+        data = b"".join(map(encode, events))
+        try:
+            with self._lock:
+                self._connection.sendall(data)
+        except OSError:
+            os._exit(ExitStatus.UNAVAILABLE)
+
+    def first(self) -> Command:
+        """Wait for the first command."""
+        return self._decode(self._lines.readline())
+
+    def read_into(self, commands: SimpleQueue[Command]) -> None:
+        """Queue commands until the daemon is gone, and then end the process, whatever it computes."""
+        for line in self._lines:
+            commands.put(self._decode(line))
+        os._exit(ExitStatus.UNAVAILABLE)
+
+    @staticmethod
+    def _decode(line: bytes) -> Command:
+        if not line:
+            os._exit(ExitStatus.UNAVAILABLE)
+        return decode_command(line)
+
+
+class PipeHandler(logging.Handler):
+    """Sends log records to the daemon, who owns the log."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record; levels that Python's logging does not name count as the next lower one."""
+        level = max(
+            (known for known in Level if logging.getLevelName(known) <= record.levelno), key=_severity
+        )
+        self._pipe.emit([Log(level, record.name, self.format(record))])
+
+
+def _severity(level: Level) -> int:
+    return int(logging.getLevelName(level))
+
+
+def main() -> int:
+    """Serve until the daemon says stop or is gone; returns the exit status."""
+    _die_with(int(sys.argv[2]))
+    # Both come from a terminal or from systemd for the daemon's sake; the daemon decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe = Pipe(socket.socket(fileno=int(sys.argv[1])))
+    logging.basicConfig(handlers=[PipeHandler(pipe)], level=logging.DEBUG, format="%(message)s")
+    options = pipe.first()
+    if not isinstance(options, Load):
+        pipe.emit([Unusable(f"the first command must be load, not {type(options).__name__}")])
+        return ExitStatus.SOFTWARE
+    commands: SimpleQueue[Command] = SimpleQueue()
+    threading.Thread(target=pipe.read_into, args=[commands], name="reader", daemon=True).start()
+    try:
+        worker = _load(options, pipe, commands)
+    except ModelError as error:
+        pipe.emit([Unusable(error.message)])
+        return ExitStatus.CONFIGURATION
+    worker.run()
+    # Native destructors have nothing left to do that the kernel does not, and some have crashed at exit.
+    os._exit(ExitStatus.OK)
+
+
+def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
+    started = time.monotonic()
+    said = started
+
+    def progress(fraction: float) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _LOADING_EVERY_S:
+            said = now
+            pipe.emit([Loading(fraction)])
+
+    backend = make_backend(options.backend)
+    pipe.emit([Loading(0.0)])
+    model = backend.load(options, progress)
+    pipe.emit([Ready(model, (time.monotonic() - started) * 1000)])
+    return Worker(backend, model, step_tokens=options.step_tokens, commands=commands, emit=pipe.emit)
+
+
+def _die_with(daemon: int) -> None:
+    """Ask the kernel for SIGKILL when the daemon ends; the reader's end of file is too late in a long step.
+
+    The daemon may have died before the call, and then no signal comes: a look at the parent closes that gap.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != daemon:
+        os._exit(ExitStatus.UNAVAILABLE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

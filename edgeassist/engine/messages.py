@@ -1,0 +1,227 @@
+"""What crosses the pipe between daemon and engine: JSON lines, one message a line.
+
+The only module that both processes share. A message is a frozen struct that knows its own schema; a line
+that does not fit it is a `ValueError` (msgspec.ValidationError) at the reader's side.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Finish(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class Level(StrEnum):
+    """How bad what a log line reports is; the names of Python's logging."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class _Message(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
+    """Base of all messages: immutable, tagged with the name of its class."""
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One turn of a conversation, in OpenAI's terms."""
+
+    role: str
+    content: str
+
+
+class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a token is picked. A temperature of 0 is greedy; a seed of None is a fresh one."""
+
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int | None = None
+
+
+# --- daemon → engine ---------------------------------------------------------------------------------------
+
+
+class Load(_Message, frozen=True, tag="load"):
+    """The first line that an engine reads.
+
+    Attributes:
+        backend: `llama` or `scripted`.
+        path: The model file; empty for a backend that needs none.
+        context: Tokens that one slot can hold, prompt and answer together; the model's own limit caps it.
+        slots: Sequences served at once.
+        threads: Threads of a step.
+        step_tokens: The most tokens that one step prefills.
+        memory_bytes: What weights and KV memory may take together; 0 where nobody knows.
+    """
+
+    backend: str
+    path: str
+    context: int
+    slots: int
+    threads: int
+    step_tokens: int
+    memory_bytes: int = 0
+
+
+class Start(_Message, frozen=True, tag="start"):
+    """Begin an answer. The engine has a free slot: the daemon counts them.
+
+    Attributes:
+        id: The request's id, unique among those running.
+        messages: The whole conversation, oldest first.
+        droppable: How many messages, after a leading system message, are history that may be left out,
+            oldest first, when the conversation outgrows the context.
+        max_tokens: The most tokens to generate.
+        stop: Texts that end the answer; they are not part of it.
+    """
+
+    id: str
+    messages: tuple[ChatMessage, ...]
+    sampling: Sampling
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    droppable: int = 0
+
+
+class Cancel(_Message, frozen=True, tag="cancel"):
+    """End that request before the next step. The engine answers with `Cancelled` unless it ended already."""
+
+    id: str
+
+
+class Stop(_Message, frozen=True, tag="stop"):
+    """End the engine."""
+
+
+# --- engine → daemon ---------------------------------------------------------------------------------------
+
+
+class Loading(_Message, frozen=True, tag="loading"):
+    """The model is being read; a sign of life."""
+
+    fraction: float
+
+
+class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the loaded model is. `context` is what one slot holds, `trained_context` what the model allows."""
+
+    name: str
+    backend: str
+    architecture: str = ""
+    parameters: int = 0
+    quantisation: str = ""
+    context: int = 0
+    trained_context: int = 0
+    size_bytes: int = 0
+    slots: int = 1
+    threads: int = 1
+    chat_template: bool = False
+    build: str = ""
+
+
+class Ready(_Message, frozen=True, tag="ready"):
+    """The model is loaded; requests may start."""
+
+    model: ModelFacts
+    load_ms: float
+
+
+class Heartbeat(_Message, frozen=True, tag="heartbeat"):
+    """The worker's loop went round: sent between steps, at most once a second, and while idle."""
+
+    steps: int
+    running: int
+
+
+class Prefilled(_Message, frozen=True, tag="prefilled"):
+    """So much of a prompt is in KV memory: tokens processed of total, `cached` of them without work."""
+
+    id: str
+    processed: int
+    cached: int
+    total: int
+
+
+class Piece(_Message, frozen=True, tag="piece"):
+    """Text that is certain: whole characters, and no beginning of a stop text. May cover several tokens."""
+
+    id: str
+    text: str
+
+
+class Finished(_Message, frozen=True, tag="finished"):
+    """The answer is complete. Durations in ms: start to first token, first token to last."""
+
+    id: str
+    reason: Finish
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    prefill_ms: float
+    decode_ms: float
+    dropped_messages: int = 0
+
+
+class Cancelled(_Message, frozen=True, tag="cancelled"):
+    """The request ended because the daemon asked for it; its slot is free."""
+
+    id: str
+
+
+class Failed(_Message, frozen=True, tag="failed"):
+    """The request ended in an error of that wire code; its slot is free."""
+
+    id: str
+    code: str
+    message: str
+
+
+class Unusable(_Message, frozen=True, tag="unusable"):
+    """The model can't be loaded, and trying again can't help; the engine ends after it."""
+
+    message: str
+
+
+class Log(_Message, frozen=True, tag="log"):
+    """A line for the daemon's log."""
+
+    level: Level
+    logger: str
+    message: str
+
+
+Command = Load | Start | Cancel | Stop
+Event = Loading | Ready | Heartbeat | Prefilled | Piece | Finished | Cancelled | Failed | Unusable | Log
+
+_encoder = msgspec.json.Encoder()
+_commands: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Command)
+_events: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
+
+
+def encode(message: Command | Event) -> bytes:
+    """Return the message as one line; JSON escapes line breaks, so the only newline is the last byte."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_command(line: bytes) -> Command:
+    """Return the command that a line holds; a ValueError where it holds none."""
+    command: Command = _commands.decode(line)
+    return command
+
+
+def decode_event(line: bytes) -> Event:
+    """Return the event that a line holds; a ValueError where it holds none."""
+    event: Event = _events.decode(line)
+    return event

@@ -1,0 +1,55 @@
+"""Bytes in, text out: whole characters only, and nothing that may turn out to begin a stop text. Pure."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+
+class TextStream:
+    """Turns the bytes of sampled tokens into text that is certain.
+
+    A token may end inside a character, and a stop text may be spread over tokens: what is undecided is
+    held back until later bytes, or `finish`, decide it.
+
+    Args:
+        stop: Texts that end the answer; they and what follows them never come out.
+    """
+
+    def __init__(self, stop: Sequence[str] = ()) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._stop = tuple(stop)
+        self._held = ""
+        self.stopped = False
+
+    def push(self, piece: bytes) -> str:
+        """Return the text that became certain with these bytes; sets `stopped` at a stop text."""
+        return self._take(self._decoder.decode(piece))
+
+    def finish(self) -> str:
+        """Return what was held back; bytes of an unfinished character become U+FFFD."""
+        text = self._take(self._decoder.decode(b"", final=True))
+        if self.stopped:
+            return text
+        rest, self._held = self._held, ""
+        return text + rest
+
+    def _take(self, text: str) -> str:
+        if self.stopped:
+            return ""
+        self._held += text
+        cut = min((at for at in (self._held.find(stop) for stop in self._stop) if at >= 0), default=None)
+        if cut is not None:
+            self.stopped = True
+        else:
+            cut = len(self._held) - max((_overlap(self._held, stop) for stop in self._stop), default=0)
+        certain, self._held = self._held[:cut], "" if self.stopped else self._held[cut:]
+        return certain
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of text could begin the stop text."""
+    for size in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:size]):
+            return size
+    return 0
