@@ -1,0 +1,182 @@
+"""A requester in Python: what `ask`, `status`, `demo`, `bench` and the tests speak to a daemon with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+from edgeassist.broker import Broker, BrokerOptions
+from edgeassist.errors import BrokerError
+from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, parse_event
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.protocol.state import Availability, CommandResponse
+from edgeassist.protocol.topics import Topics
+
+# More events than an answer should have that nobody reads.
+EVENTS_LIMIT = 100_000
+
+
+class Client:
+    """A connection to the broker that asks one device. An async context manager.
+
+    Args:
+        options: Where the broker is; the client id should be unique.
+        topics: The device's.
+        name: This client's name: its prompt topic is `<root>/prompt/<name>`.
+        connect_s: How long to try to connect.
+    """
+
+    def __init__(self, options: BrokerOptions, topics: Topics, *, name: str, connect_s: float = 10.0) -> None:
+        self._topics = topics
+        self._name = name
+        self._connect_s = connect_s
+        self._up = asyncio.Event()
+        self._problem = ""
+        self._answers: dict[str, asyncio.Queue[Accepted | Progress | Chunk | Done | Failed]] = {}
+        self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
+        self._retained: dict[str, bytes] = {}
+        self._changed = asyncio.Event()
+        self._broker = Broker(
+            options,
+            subscriptions=[
+                Subscription(topics.reply("+", name), qos=1),
+                Subscription(topics.response("+"), qos=1),
+                *(Subscription(each, qos=1) for each in self._state_topics),
+            ],
+            on_message=self._take,
+            on_up=self._up.set,
+            on_down=self._down,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Connect; raises a BrokerError that says why where that can't be."""
+        self._broker.start()
+        try:
+            async with asyncio.timeout(self._connect_s):
+                await self._up.wait()
+        except TimeoutError:
+            await self._broker.stop()
+            raise BrokerError(self._problem or "the broker does not answer") from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        await self._broker.stop()
+
+    async def availability(self, wait_s: float = 2.0) -> Availability | None:
+        """Return what the device says of itself; None where it has never been here."""
+        payload = await self.state(self._topics.status, wait_s)
+        with contextlib.suppress(ValueError):
+            return Availability((payload or b"").decode())
+        return None
+
+    async def wait_online(self, wait_s: float) -> bool:
+        """Wait until the device is online."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while self._retained.get(self._topics.status) != Availability.ONLINE.value.encode():
+                    await self._changes()
+                return True
+        return False
+
+    async def wait_health(self, states: frozenset[str], wait_s: float) -> dict[str, Any] | None:
+        """Wait until health tells one of these states; return the message, or None where it did not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while True:
+                    health = json.loads(self._retained.get(self._topics.health, b"{}"))
+                    if health.get("state") in states:
+                        return dict(health)
+                    await self._changes()
+        return None
+
+    async def state(self, topic: str, wait_s: float = 2.0) -> bytes | None:
+        """Return the retained message of a state topic; None where there is none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while topic not in self._retained:
+                    await self._changes()
+        return self._retained.get(topic)
+
+    async def ask(
+        self, prompt: str | None = None, **fields: Any
+    ) -> AsyncIterator[Accepted | Progress | Chunk | Done | Failed]:
+        """Publish a prompt and yield the events of its answer, the terminal one last.
+
+        It waits for as long as the daemon's deadline lets it; wrap it in `asyncio.timeout` for less.
+
+        Args:
+            prompt: The text, unless `fields` has messages.
+            **fields: More of `PromptRequest`.
+        """
+        request = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
+        key = str(request["id"])
+        events: asyncio.Queue[Accepted | Progress | Chunk | Done | Failed] = asyncio.Queue(EVENTS_LIMIT)
+        self._answers[key] = events
+        try:
+            self._broker.publish(
+                Outbound(self._topics.prompt(self._name), json.dumps(request).encode(), qos=1)
+            )
+            while True:
+                event = await events.get()
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+        finally:
+            del self._answers[key]
+
+    async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
+        """Publish a prompt and return its terminal event."""
+        async for event in self.ask(prompt, **fields):
+            if isinstance(event, Done | Failed):
+                return event
+        raise BrokerError("the answer ended without an end")
+
+    async def command(self, name: str, wait_s: float = 5.0, **arguments: Any) -> CommandResponse:
+        """Give a command and return its answer."""
+        key = secrets.token_hex(6)
+        response: asyncio.Future[CommandResponse] = asyncio.get_running_loop().create_future()
+        self._responses[key] = response
+        try:
+            payload = json.dumps({**arguments, "id": key}).encode()
+            self._broker.publish(Outbound(self._topics.command(name), payload))
+            async with asyncio.timeout(wait_s):
+                return await response
+        except TimeoutError:
+            raise BrokerError(f"the device did not answer the command {name} within {wait_s:g} s") from None
+        finally:
+            del self._responses[key]
+
+    @property
+    def _state_topics(self) -> tuple[str, ...]:
+        topics = self._topics
+        return (topics.status, topics.health, topics.telemetry, topics.info)
+
+    async def _changes(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _down(self, reason: str) -> None:
+        self._problem = reason
+
+    def _take(self, message: Inbound) -> None:
+        if message.topic in self._state_topics:
+            self._retained[message.topic] = message.payload
+            self._changed.set()
+        elif message.topic.startswith(self._topics.response("")):
+            answer = CommandResponse.model_validate_json(message.payload)
+            response = self._responses.get(answer.id or "")
+            if response is not None and not response.done():
+                response.set_result(answer)
+        else:
+            event = parse_event(message.payload)
+            events = self._answers.get(event.id)
+            if events is not None:
+                events.put_nowait(event)
