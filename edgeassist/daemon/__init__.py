@@ -1,0 +1,1 @@
+"""Policy: who may ask, in what order, until when."""

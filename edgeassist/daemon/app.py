@@ -1,0 +1,423 @@
+"""The composition root: makes the rooms, connects them, and sees them through start, run and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from pydantic import JsonValue
+
+from edgeassist import __version__
+from edgeassist.broker import Broker
+from edgeassist.daemon import commands, logs, systemd
+from edgeassist.daemon.assembly import broker_options, load_of, patience_of, policy_of, topics_of
+from edgeassist.daemon.dispatcher import Dispatcher
+from edgeassist.daemon.reporter import Reporter, status_message
+from edgeassist.daemon.supervisor import Phase, Supervisor
+from edgeassist.device.cores import choose_threads
+from edgeassist.device.sensors import (
+    available_memory_bytes,
+    cpu_temperature_c,
+    read_cpu_snapshot,
+    throttled_flags,
+)
+from edgeassist.engine.messages import Load
+from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
+from edgeassist.models.choice import choose_backend
+from edgeassist.protocol.packets import Inbound, Subscription
+from edgeassist.protocol.state import PROTOCOL_VERSION, Availability, Health, Info, ModelInfo, State
+from edgeassist.protocol.topics import CommandTopic, PromptTopic
+from edgeassist.settings import Loaded, Settings
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 3.0
+DRAIN_POLL_S = 0.02
+COMMANDS_AT_ONCE = 16
+
+
+class App:
+    """One daemon, from start to stop.
+
+    Args:
+        loaded: The settings.
+        reload: Reads them again.
+    """
+
+    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
+        self._settings = loaded.settings
+        self._reload = reload
+        self._topics = topics_of(self._settings)
+        self._boot_id = uuid.uuid4().hex
+        self._begun = time.monotonic()
+        self._backend = ""
+        self._sha256: str | None = None
+        self._threads = choose_threads(read_cpu_snapshot(), self._threads_override())
+        self._stop = asyncio.Event()
+        self._stopping = False
+        self._said_ready = False
+        self._status = ExitStatus.OK
+        self._commands: set[asyncio.Task[None]] = set()
+        self._supervisor = Supervisor(
+            self._load,
+            patience_of(self._settings),
+            on_event=lambda event: self._dispatcher.engine_event(event),
+            on_change=self._engine_changed,
+            on_lost=lambda reason: self._dispatcher.engine_lost(reason),
+        )
+        self._broker = self._make_broker()
+        self._dispatcher = Dispatcher(
+            self._topics,
+            policy_of(self._settings),
+            self._supervisor,
+            publish=self._broker.publish,
+            congested=lambda: self._broker.congested,
+            on_change=lambda: self._reporter.changed(),
+        )
+        self._reporter = Reporter(
+            self._topics,
+            self._settings.daemon.telemetry_s,
+            publish=self._broker.publish,
+            connected=lambda: self._broker.connected,
+            health=self._health,
+            telemetry=lambda: self._dispatcher.tally.report(),
+            info=self._info,
+        )
+
+    async def run(self) -> ExitStatus:
+        """Serve until SIGTERM, SIGINT or a setting that can't work; return how it ended.
+
+        Raises:
+            ConfigurationError: A setting can't work, and that shows before anything has started.
+        """
+        self._backend = choose_backend(self._settings.model.path, self._settings.model.backend)
+        log.info("edgeassist %s starts as %s", __version__, self._topics.root)
+        log.info("%s", self._threads.reason)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        self._broker.start()
+        # A task that dies takes the group, and so the daemon, with it; systemd starts it anew.
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._supervisor.run(), name="supervisor"),
+                group.create_task(self._dispatcher.keep_time(), name="time-keeper"),
+                group.create_task(self._reporter.run(), name="reporter"),
+                group.create_task(self._feed_watchdog(), name="watchdog"),
+                group.create_task(self._hash_model(), name="model-hash"),
+            ]
+            await self._stop.wait()
+            await self._shut_down()
+            for task in tasks:
+                task.cancel()
+        return self._status
+
+    # --- start and stop ------------------------------------------------------------------------------------
+
+    def _make_broker(self) -> Broker:
+        settings = self._settings
+        client_id = settings.mqtt.client_id or f"edgeassist-{settings.device.name}"
+        will = status_message(self._topics, Availability.OFFLINE)
+        # Commands at QoS 0 overtake prompts that wait for their acknowledgement.
+        prompts = [Subscription(each, qos=1) for each in self._topics.prompt_filters]
+        return Broker(
+            broker_options(settings, client_id=client_id, will=will),
+            subscriptions=[*prompts, Subscription(self._topics.command_filter, qos=0)],
+            on_message=self._on_message,
+            on_up=self._broker_up,
+            on_down=self._broker_down,
+        )
+
+    def _load(self) -> Load:
+        memory = available_memory_bytes()
+        return load_of(
+            self._settings, backend=self._backend, threads=self._threads.threads, memory_bytes=memory
+        )
+
+    def _threads_override(self) -> int | None:
+        threads = self._settings.engine.threads
+        return None if threads == "auto" else threads
+
+    async def _shut_down(self) -> None:
+        """Say so, let running answers end within the drain time, and leave nothing behind."""
+        self._stopping = True
+        log.info("stopping: %d answers are running", self._dispatcher.running)
+        systemd.notify(STOPPING="1", STATUS="stopping")
+        self._dispatcher.close()
+        self._reporter.say_health()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.daemon.drain_s):
+                while self._dispatcher.running:
+                    await asyncio.sleep(DRAIN_POLL_S)
+        self._dispatcher.abandon()
+        await self._supervisor.stop()
+        self._reporter.status(Availability.OFFLINE)
+        await self._broker.flush(FLUSH_S)
+        await self._broker.stop()
+        log.info("stopped")
+
+    def _check_ready(self) -> None:
+        """Tell systemd READY once the model is loaded and the broker is there (a setting waives that)."""
+        broker = self._broker.connected or self._settings.daemon.ready_without_broker
+        if not self._said_ready and self._supervisor.phase is Phase.READY and broker:
+            self._said_ready = True
+            log.info("ready: publish a prompt on %s", self._topics.prompt())
+            systemd.notify(READY="1")
+
+    # --- what happens around us ----------------------------------------------------------------------------
+
+    def _on_message(self, message: Inbound) -> None:
+        match self._topics.parse(message.topic):
+            case PromptTopic(client=client):
+                self._dispatcher.receive(message, client)
+            case CommandTopic(name=name) if not message.retained:
+                self._take_command(name, message)
+            case _:
+                log.debug("ignored a message on %s", message.topic)
+
+    def _broker_up(self) -> None:
+        self._reporter.everything()
+        self._check_ready()
+        self._say_status()
+
+    def _broker_down(self, reason: str) -> None:
+        log.warning("%s", reason)
+        systemd.notify(STATUS=reason)
+
+    def _engine_changed(self, phase: Phase) -> None:
+        supervisor = self._supervisor
+        match phase:
+            case Phase.READY if supervisor.model is not None:
+                model = supervisor.model
+                log.info(
+                    "loaded %s in %.0f ms: %s, %d slots of %d tokens",
+                    *(model.name, supervisor.load_ms, model.quantisation, model.slots, model.context),
+                )
+                self._dispatcher.engine_ready(model.name, model.slots)
+                self._reporter.say_info()
+                self._check_ready()
+            case Phase.UNUSABLE:
+                self._dispatcher.engine_unusable(supervisor.problem or "unknown")
+                if not self._said_ready:
+                    self._status = ExitStatus.CONFIGURATION
+                    self._stop.set()
+        self._reporter.changed()
+        self._say_status()
+
+    def _say_status(self) -> None:
+        health = self._health()
+        systemd.notify(STATUS=f"{health.state.value}: {health.reason or health.model or 'no model'}")
+
+    def _on_hangup(self) -> None:
+        systemd.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+        try:
+            changes = self._apply()
+        except ConfigurationError as error:
+            log.error("the settings stay as they were: %s", error.message)  # noqa: TRY400 - its text says all
+        else:
+            log.info("reloaded: %s", changes)
+        systemd.notify(READY="1")
+
+    async def _feed_watchdog(self) -> None:
+        """Feed systemd's watchdog while this loop turns, and engine and broker are looked after."""
+        interval = systemd.watchdog_interval_s()
+        if interval is None:
+            return
+        while True:
+            if self._supervisor.makes_progress and self._broker.alive:
+                systemd.notify(WATCHDOG="1")
+            else:
+                log.error("the watchdog is not fed: no progress")
+            await asyncio.sleep(interval)
+
+    async def _hash_model(self) -> None:
+        """Find out the model's SHA-256 once it is loaded; seconds of work that nobody waits for."""
+        while self._supervisor.phase is not Phase.READY:
+            await asyncio.sleep(1)
+        path = self._settings.model.path
+        if path is not None and path.is_file():
+            self._sha256 = await asyncio.to_thread(_sha256, path)
+            self._reporter.say_info()
+
+    # --- commands ------------------------------------------------------------------------------------------
+
+    def _take_command(self, name: str, message: Inbound) -> None:
+        if len(self._commands) >= COMMANDS_AT_ONCE:
+            log.warning("ignored the command %s: %d are being carried out", name, len(self._commands))
+            return
+        task = asyncio.create_task(self._carry_out(name, message), name=f"command-{name}")
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+
+    async def _carry_out(self, name: str, message: Inbound) -> None:
+        topic = self._topics.response(name)
+        if message.response_topic is not None:
+            prefixes = [*self._settings.mqtt.reply_prefixes, f"{self._topics.root}/response/"]
+            try:
+                topic = self._topics.check_reply(message.response_topic, prefixes=prefixes, client=None)
+            except InvalidRequestError as error:
+                log.warning("the command %s is answered on %s: %s", name, topic, error.message)
+        handlers: dict[str, commands.Handler] = {
+            "cancel": self._cancel,
+            "ping": self._ping,
+            "info": self._tell_info,
+            "log_level": self._set_log_level,
+            "reload": self._reload_settings,
+        }
+        response = await commands.answer(name, message, handlers)
+        self._broker.publish(commands.respond(response, topic, message))
+
+    async def _cancel(self, arguments: commands.CancelArguments) -> dict[str, JsonValue]:
+        if arguments.all:
+            return {"cancelled": self._dispatcher.cancel_all()}
+        if arguments.request is None:
+            raise InvalidRequestError('cancel: give "request": "<id>" or "all": true')
+        if not self._dispatcher.cancel(arguments.request):
+            raise InvalidRequestError(f"cancel: no request {arguments.request!r} waits or runs")
+        return {"cancelled": 1}
+
+    async def _ping(self, _arguments: commands.NoArguments) -> dict[str, JsonValue]:
+        return {"state": self._health().state.value, "uptime_s": self._uptime_s()}
+
+    async def _tell_info(self, _arguments: commands.NoArguments) -> dict[str, JsonValue]:
+        return self._info().model_dump(mode="json")
+
+    async def _set_log_level(self, arguments: commands.LogLevelArguments) -> dict[str, JsonValue]:
+        logs.set_level(arguments.level)
+        return {"level": arguments.level}
+
+    async def _reload_settings(self, _arguments: commands.NoArguments) -> dict[str, JsonValue]:
+        return self._apply()
+
+    def _apply(self) -> dict[str, JsonValue]:
+        """Read the settings again, go by what can change while running, and tell what can't.
+
+        Raises:
+            ConfigurationError: They can't be used; all stays as it was.
+        """
+        settings = self._reload().settings
+        changed = changed_keys(self._settings, settings)
+        live = [key for key in changed if key.startswith(LIVE_TABLES) or key in LIVE_KEYS]
+        later = [key for key in changed if key not in live]
+        kept = {table: getattr(self._settings, table) for table in ("device", "mqtt", "model", "engine")}
+        kept["mqtt"] = kept["mqtt"].model_copy(update={"reply_prefixes": settings.mqtt.reply_prefixes})
+        kept["model"] = kept["model"].model_copy(update={"system": settings.model.system})
+        self._settings = settings.model_copy(update=kept)
+        self._dispatcher.apply(policy_of(self._settings))
+        self._reporter.interval_s = self._settings.daemon.telemetry_s
+        logs.set_level(self._settings.daemon.log_level.value)
+        self._reporter.say_info()
+        return {"applied": list(live), "restart_needed": list(later)}
+
+    # --- what we say of ourselves --------------------------------------------------------------------------
+
+    def _uptime_s(self) -> int:
+        return int(time.monotonic() - self._begun)
+
+    def _state(self) -> tuple[State, str | None]:
+        if self._stopping:
+            return State.STOPPING, None
+        match self._supervisor.phase:
+            case Phase.DOWN:
+                return State.STARTING, None
+            case Phase.LOADING:
+                return State.LOADING, self._supervisor.problem
+            case Phase.READY:
+                return (State.BUSY if self._dispatcher.running else State.READY), None
+            case Phase.WAITING | Phase.UNUSABLE:
+                return State.DEGRADED, self._supervisor.problem
+
+    def _health(self) -> Health:
+        state, reason = self._state()
+        flags = throttled_flags()
+        return Health(
+            state=state,
+            reason=reason,
+            model=None if self._supervisor.model is None else self._supervisor.model.name,
+            queued=self._dispatcher.queued,
+            running=self._dispatcher.running,
+            uptime_s=self._uptime_s(),
+            version=__version__,
+            boot_id=self._boot_id,
+            engine_restarts=self._supervisor.restarts,
+            daemon_memory_bytes=psutil.Process().memory_info().rss,
+            engine_memory_bytes=self._supervisor.memory_bytes,
+            cpu_temperature_c=cpu_temperature_c(),
+            throttled=None if flags is None else flags.throttled,
+            under_voltage=None if flags is None else flags.under_voltage,
+            threads=self._threads.threads,
+            threads_reason=self._threads.reason,
+            mqtt_reconnects=max(0, self._broker.connects - 1),
+            mqtt_dropped=self._broker.dropped,
+        )
+
+    def _info(self) -> Info:
+        facts = self._supervisor.model
+        model = None
+        if facts is not None:
+            model = ModelInfo(
+                name=facts.name,
+                backend=facts.backend,
+                architecture=facts.architecture,
+                parameters=facts.parameters,
+                quantisation=facts.quantisation,
+                context=facts.context,
+                trained_context=facts.trained_context,
+                size_bytes=facts.size_bytes,
+                sha256=self._sha256,
+                chat_template=facts.chat_template,
+                slots=facts.slots,
+                build=facts.build,
+            )
+        return Info(
+            version=__version__,
+            protocol=PROTOCOL_VERSION,
+            device=self._topics.device,
+            model=model,
+            settings=self._settings.public(),
+        )
+
+
+# What `reload` can change while answers run; the rest takes a restart.
+LIVE_TABLES = ("sampling.", "admission.", "stream.", "session.", "daemon.")
+LIVE_KEYS = frozenset({"model.system", "mqtt.reply_prefixes"})
+
+
+def changed_keys(old: Settings, new: Settings) -> list[str]:
+    """Return the keys, `table.key`, whose values differ."""
+    return [
+        f"{table}.{key}"
+        for table in Settings.model_fields
+        for key in type(getattr(old, table)).model_fields
+        if getattr(getattr(old, table), key) != getattr(getattr(new, table), key)
+    ]
+
+
+def serve(loaded: Loaded, reload: Callable[[], Loaded]) -> ExitStatus:
+    """Run a daemon in this process until it is told to stop.
+
+    Raises:
+        EdgeAssistError: It could not start.
+    """
+
+    async def run() -> ExitStatus:
+        return await App(loaded, reload).run()
+
+    try:
+        return asyncio.run(run())
+    except* EdgeAssistError as group:
+        raise group.exceptions[0] from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,97 @@
+"""Settings become the plain values that the rooms take; only here, in `app` and in the commands."""
+
+from __future__ import annotations
+
+from edgeassist.broker import BrokerOptions, Tls
+from edgeassist.daemon.admission import Limits
+from edgeassist.daemon.conversation import Bounds
+from edgeassist.daemon.dispatcher import Policy
+from edgeassist.daemon.intake import ReplyRules
+from edgeassist.daemon.relay import Pace
+from edgeassist.daemon.supervisor import Patience
+from edgeassist.engine.messages import Load, Sampling
+from edgeassist.protocol.packets import Outbound
+from edgeassist.protocol.topics import Topics
+from edgeassist.settings import Settings
+
+# Above the payload limit, so that what is too large can be refused with a word; a broker drops what is over
+# the Maximum Packet Size in silence.
+_PACKET_HEADROOM = 4
+
+
+def topics_of(settings: Settings) -> Topics:
+    """Return this device's topics."""
+    return Topics(settings.mqtt.base, settings.device.name)
+
+
+def broker_options(settings: Settings, *, client_id: str, will: Outbound | None = None) -> BrokerOptions:
+    """Return how to reach the broker, for a client of that id (the daemon's own has a will)."""
+    mqtt = settings.mqtt
+    tls = Tls(mqtt.tls_ca, mqtt.tls_cert, mqtt.tls_key, mqtt.tls_insecure) if mqtt.tls else None
+    return BrokerOptions(
+        host=mqtt.host,
+        port=mqtt.effective_port,
+        client_id=client_id,
+        protocol=mqtt.protocol,
+        username=mqtt.username,
+        password=None if mqtt.password is None else mqtt.password.get_secret_value(),
+        keepalive_s=mqtt.keepalive_s,
+        session_expiry_s=0 if will is None else mqtt.session_expiry_s,
+        reconnect_max_s=mqtt.reconnect_max_s,
+        queue=mqtt.queue,
+        max_packet_bytes=max(1 << 20, _PACKET_HEADROOM * settings.admission.payload_bytes),
+        tls=tls,
+        will=will,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what the dispatcher goes by."""
+    admission, stream, session, sampling = (
+        settings.admission,
+        settings.stream,
+        settings.session,
+        settings.sampling,
+    )
+    return Policy(
+        limits=Limits(admission.queue, admission.per_client, admission.ageing_s),
+        bounds=Bounds(session.count, session.turns, session.expire_s),
+        pace=Pace(
+            interval_s=stream.interval_ms / 1000,
+            progress_s=stream.progress_ms / 1000,
+            chunk_bytes=stream.chunk_bytes,
+            chunk_qos=stream.chunk_qos,
+            final_qos=stream.final_qos,
+        ),
+        rules=ReplyRules(settings.mqtt.reply_prefixes, admission.payload_bytes),
+        timeout_s=admission.timeout_s,
+        remember_s=admission.remember_s,
+        max_tokens=sampling.max_tokens,
+        defaults=Sampling(
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            min_p=sampling.min_p,
+            repeat_penalty=sampling.repeat_penalty,
+        ),
+        system=settings.model.system,
+    )
+
+
+def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int | None) -> Load:
+    """Return what an engine is told first."""
+    return Load(
+        backend=backend,
+        path=str(settings.model.path or ""),
+        context=settings.model.context,
+        slots=settings.engine.slots,
+        threads=threads,
+        step_tokens=settings.engine.step_tokens,
+        memory_bytes=memory_bytes or 0,
+    )
+
+
+def patience_of(settings: Settings) -> Patience:
+    """Return when to give up on an engine."""
+    engine = settings.engine
+    return Patience(engine.load_timeout_s, engine.stall_timeout_s, engine.restart_max_s)

@@ -1,0 +1,475 @@
+"""The way of a prompt through the daemon: take it in, queue it, run it, end it.
+
+Whatever happens, every request that was accepted ends in exactly one terminal event. The pure rooms decide
+(admission, conversation, replay, relay); this one connects them to the engine and to the broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
+
+import msgspec
+
+from edgeassist.daemon.admission import Admission, Limits, Ticket
+from edgeassist.daemon.conversation import Bounds, Conversations, Exchange
+from edgeassist.daemon.intake import Asked, Refused, ReplyRules, take_in
+from edgeassist.daemon.relay import Pace, Relay
+from edgeassist.daemon.replay import Replays
+from edgeassist.daemon.telemetry import Tally
+from edgeassist.engine.messages import (
+    Cancel,
+    Cancelled,
+    ChatMessage,
+    Command,
+    Event,
+    Failed,
+    Finished,
+    Piece,
+    Prefilled,
+    Sampling,
+    Start,
+)
+from edgeassist.errors import (
+    CancelledRequestError,
+    Code,
+    DeadlineExceededError,
+    EdgeAssistError,
+    EngineCrashedError,
+    InvalidRequestError,
+    ModelLoadingError,
+    ModelUnavailableError,
+    ShuttingDownError,
+    error_for,
+)
+from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.requests import PromptRequest
+from edgeassist.protocol.topics import Topics
+
+log = logging.getLogger(__name__)
+
+# A prompt that killed the engine twice before its first word is not tried a third time.
+MAX_ATTEMPTS = 2
+SEEN_PACKETS = 64
+CONGESTED_RETRY_S = 0.05
+
+
+class Engine(Protocol):
+    """What the dispatcher needs of the supervisor."""
+
+    def send(self, command: Command) -> None:
+        """Tell the engine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is configured, as plain values.
+
+    Attributes:
+        timeout_s: For a request that does not say.
+        defaults: Sampling for a request that does not say, and the most tokens of its answer.
+        system: The system prompt of requests that bring none.
+    """
+
+    limits: Limits
+    bounds: Bounds
+    pace: Pace
+    rules: ReplyRules
+    timeout_s: float
+    remember_s: float
+    max_tokens: int
+    defaults: Sampling
+    system: str
+
+
+@dataclass(slots=True)
+class _Active:
+    """A request that waits or runs. `job` is its id in the engine, once it is there."""
+
+    asked: Asked
+    ticket: Ticket
+    relay: Relay
+    digest: bytes
+    attempts: int = 0
+    job: str | None = None
+
+
+@dataclass
+class Dispatcher:
+    """Connects requests, engine and replies.
+
+    Attributes:
+        topics: Where things are said.
+        policy: Replaced whole by `apply`.
+        engine: Takes jobs.
+        publish: Sends a message.
+        congested: Whether the broker can't take more at the moment.
+        on_change: Called when the number of waiting or running requests changed.
+        slots: How many jobs the engine takes; 0 while it is not ready.
+        unavailable: Why no model can be had, while that is so.
+    """
+
+    topics: Topics
+    policy: Policy
+    engine: Engine
+    publish: Callable[[Outbound], bool]
+    congested: Callable[[], bool]
+    on_change: Callable[[], None]
+    tally: Tally = field(default_factory=Tally)
+    slots: int = 0
+    model: str | None = None
+    unavailable: str | None = None
+    _admission: Admission = field(init=False)
+    _conversations: Conversations = field(init=False)
+    _replays: Replays = field(init=False)
+    _closing: bool = False
+    _active: dict[str, _Active] = field(default_factory=dict)
+    _jobs: dict[str, _Active] = field(default_factory=dict)
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+    _seen: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=SEEN_PACKETS))
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self._admission = Admission(self.policy.limits)
+        self._conversations = Conversations(self.policy.bounds)
+        self._replays = Replays(self.policy.remember_s)
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait."""
+        return self._admission.queued
+
+    @property
+    def running(self) -> int:
+        """How many requests run."""
+        return self._admission.running
+
+    def apply(self, policy: Policy) -> None:
+        """Go by other settings from now on; requests under way keep theirs."""
+        self.policy = policy
+        self._admission.limits = policy.limits
+        self._conversations.bounds = policy.bounds
+        self._replays.remember_s = policy.remember_s
+
+    # --- requests come in ----------------------------------------------------------------------------------
+
+    def receive(self, message: Inbound, client: str | None) -> None:
+        """Take a prompt: answer it, queue it or refuse it."""
+        if message.retained:
+            log.info("ignored a retained message on %s: a prompt must not be retained", message.topic)
+            return
+        digest = hashlib.blake2b(message.payload, digest_size=16).digest()
+        if message.redelivered and (message.packet_id, digest) in self._seen:
+            log.info("ignored a prompt that the broker delivered again on %s", message.topic)
+            return
+        self._seen.append((message.packet_id, digest))
+        now = time.monotonic()
+        self.tally.requests += 1
+        match take_in(message, client, self.topics, self.policy.rules):
+            case Refused(error=error) as refused:
+                self._refuse(self._relay(refused.request, refused, now), error)
+            case Asked() as asked:
+                self._admit(asked, digest, now)
+
+    def _admit(self, asked: Asked, digest: bytes, now: float) -> None:
+        request = asked.request
+        finals = self._replays.find(request.id, digest, now)
+        if finals is not None:
+            log.info("request %s came again and gets the same answer again", request.id)
+            for final in finals:
+                self.publish(final)
+            return
+        known = self._active.get(request.id)
+        if known is not None and known.digest == digest:
+            log.info("request %s came again while it is being answered", request.id)
+            return
+        relay = self._relay(request.id, asked, now)
+        try:
+            if known is not None:
+                raise InvalidRequestError(
+                    f"the id {request.id!r} is taken by a request under way: use another"
+                )
+            self._check_open()
+            ticket = self._ticket(asked, now)
+            if request.resume and request.session is not None and ticket.session is not None:
+                self._conversations.require(ticket.session, request.session, now)
+            position = self._offer(ticket)
+        except EdgeAssistError as error:
+            self._refuse(relay, error)
+            return
+        self._active[request.id] = _Active(asked, ticket, relay, digest)
+        relay.accepted(model=self.model, position=position, cancel=self.topics.command("cancel"))
+        self._wake_by(ticket.deadline)
+        self._pump()
+        self.on_change()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ShuttingDownError("the device is shutting down: try again when its status is online")
+        if self.unavailable is not None:
+            raise ModelUnavailableError(f"there is no model to answer with: {self.unavailable}")
+
+    def _offer(self, ticket: Ticket) -> int:
+        retry_after_ms = self.tally.retry_after_ms(
+            waiting=self._admission.queued + self._admission.running, slots=max(1, self.slots)
+        )
+        try:
+            return self._admission.offer(ticket, retry_after_ms=retry_after_ms)
+        except EdgeAssistError as error:
+            if error.code is Code.BUSY and not self.slots:
+                message = f"the model is still loading, and {error.message}"
+                raise ModelLoadingError(message, retry_after_ms=retry_after_ms) from None
+            raise
+
+    def _ticket(self, asked: Asked, now: float) -> Ticket:
+        request = asked.request
+        client = asked.client or ""
+        timeout = request.timeout_s or self.policy.timeout_s
+        if asked.expiry_s is not None:
+            timeout = min(timeout, asked.expiry_s)
+        return Ticket(
+            id=request.id,
+            client=client,
+            priority=request.priority,
+            arrived=now,
+            deadline=now + timeout,
+            session=None if request.session is None else f"{client}/{request.session}",
+        )
+
+    def _relay(self, request: str, source: Asked | Refused, now: float) -> Relay:
+        return Relay(
+            request,
+            source.reply_to,
+            pace=self.policy.pace,
+            device=self.topics.device,
+            arrived=now,
+            publish=self.publish,
+            metadata=source.metadata,
+        )
+
+    def _refuse(self, relay: Relay, error: EdgeAssistError) -> None:
+        log.info("refused a request: %s: %s", error.code, error.message)
+        self.tally.count_error(error.code)
+        relay.failed(error, time.monotonic())
+
+    # --- to the engine and back ----------------------------------------------------------------------------
+
+    def engine_ready(self, model: str, slots: int) -> None:
+        """An engine serves: start what waits."""
+        self.model, self.slots, self.unavailable = model, slots, None
+        self._pump()
+
+    def engine_lost(self, reason: str) -> None:
+        """The engine is gone: what had begun to stream ends, what had not waits for the next one."""
+        self.slots = 0
+        jobs, self._jobs = self._jobs, {}
+        for active in jobs.values():
+            active.job = None
+            if active.relay.ended:
+                continue
+            if active.relay.began or active.attempts >= MAX_ATTEMPTS:
+                self._fail(active, EngineCrashedError(f"{reason}: ask again, a new engine is on its way"))
+            else:
+                log.info("request %s waits for the next engine", active.ticket.id)
+                self._admission.put_back(active.ticket.id)
+        self.on_change()
+
+    def engine_unusable(self, reason: str) -> None:
+        """No model can be had: say so to all who wait."""
+        self.slots, self.unavailable = 0, reason
+        for active in list(self._active.values()):
+            self._fail(active, ModelUnavailableError(f"there is no model to answer with: {reason}"))
+
+    def engine_event(self, event: Event) -> None:
+        """Take what the engine says of a job."""
+        now = time.monotonic()
+        match event:
+            case Prefilled(id=job, processed=processed, cached=cached, total=total):
+                active = self._jobs.get(job)
+                if active is not None and not active.relay.ended:
+                    active.relay.progress(processed=processed, cached=cached, total=total, now=now)
+            case Piece(id=job, text=text):
+                active = self._jobs.get(job)
+                if active is not None and not active.relay.ended:
+                    self._take_text(active.relay, text, now)
+            case Finished(id=job):
+                active = self._free(job)
+                if active is not None and not active.relay.ended:
+                    self._finish(active, event, now)
+                self._pump()
+            case Failed(id=job, code=code, message=message):
+                active = self._free(job)
+                if active is not None and not active.relay.ended:
+                    self._fail(active, error_for(code, message))
+                self._pump()
+            case Cancelled(id=job):
+                self._free(job)
+                self._pump()
+
+    def _pump(self) -> None:
+        """Start what waits while the engine has free slots."""
+        while len(self._jobs) < self.slots and (ticket := self._admission.take()) is not None:
+            active = self._active[ticket.id]
+            active.attempts += 1
+            active.job = str(next(self._numbers))
+            self._jobs[active.job] = active
+            now = time.monotonic()
+            active.relay.started(now)
+            self.engine.send(self._start(active, active.job, now))
+            self.on_change()
+
+    def _start(self, active: _Active, job: str, now: float) -> Start:
+        request = active.asked.request
+        session = active.ticket.session
+        history = [] if session is None else self._conversations.recall(session, now)
+        return Start(
+            id=job,
+            messages=tuple(compose(request, history, self.policy.system)),
+            sampling=sampling_of(request, self.policy.defaults),
+            max_tokens=request.max_tokens or self.policy.max_tokens,
+            stop=request.stop,
+            droppable=2 * len(history),
+        )
+
+    def _free(self, job: str) -> _Active | None:
+        active = self._jobs.pop(job, None)
+        if active is not None:
+            active.job = None
+        return active
+
+    def _take_text(self, relay: Relay, text: str, now: float) -> None:
+        relay.piece(text, now, hold=self.congested())
+        due = relay.next_flush()
+        if due is not None:
+            self._wake_by(due)
+
+    def _finish(self, active: _Active, finished: Finished, now: float) -> None:
+        request = active.asked.request
+        done = active.relay.done(finished, model=self.model or "", session=request.session, now=now)
+        self.tally.count_done(done)
+        self._replays.remember(request.id, active.digest, active.relay.finals, now)
+        if active.ticket.session is not None and request.prompt is not None:
+            self._conversations.remember(active.ticket.session, Exchange(request.prompt, done.text), now)
+        self._forget(active)
+
+    # --- requests end before their time --------------------------------------------------------------------
+
+    def cancel(self, request: str) -> bool:
+        """End that request, waiting or running; False where there is none."""
+        active = self._active.get(request)
+        if active is None:
+            return False
+        self._fail(active, CancelledRequestError("the request was cancelled"))
+        return True
+
+    def cancel_all(self) -> int:
+        """End all requests; return how many."""
+        return sum(self.cancel(request) for request in list(self._active))
+
+    def close(self) -> None:
+        """Refuse what comes, and end what waits; what runs goes on."""
+        self._closing = True
+        for active in list(self._active.values()):
+            if active.job is None:
+                self._fail(active, _going_down())
+
+    def abandon(self) -> None:
+        """End what still runs."""
+        for active in list(self._active.values()):
+            self._fail(active, _going_down())
+
+    def _fail(self, active: _Active, error: EdgeAssistError) -> None:
+        log.info("request %s ended: %s: %s", active.ticket.id, error.code, error.message)
+        self.tally.count_error(error.code)
+        active.relay.failed(error, time.monotonic())
+        if active.job is not None:
+            # The slot is free when the engine says so, not yet.
+            self.engine.send(Cancel(active.job))
+        self._forget(active)
+
+    def _forget(self, active: _Active) -> None:
+        self._admission.end(active.ticket.id)
+        del self._active[active.ticket.id]
+        self.on_change()
+
+    # --- time passes ---------------------------------------------------------------------------------------
+
+    async def keep_time(self) -> None:
+        """End what is overdue and send text that has waited long enough, for ever."""
+        while True:
+            now = time.monotonic()
+            for ticket in self._admission.overdue(now):
+                waited = "ran" if self._active[ticket.id].job is not None else "waited"
+                message = (
+                    f"the answer was not complete after {ticket.deadline - ticket.arrived:g} s; it {waited}"
+                )
+                self._fail(self._active[ticket.id], DeadlineExceededError(message))
+            self._flush(now)
+            self._wake.clear()
+            self._wake_at = self._next_wake(now)
+            try:
+                async with asyncio.timeout(None if self._wake_at is None else self._wake_at - now):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _flush(self, now: float) -> None:
+        if self.congested():
+            return
+        for active in self._jobs.values():
+            if not active.relay.ended and active.relay.due(now):
+                active.relay.flush(now)
+
+    def _next_wake(self, now: float) -> float | None:
+        flushes = [due for active in self._jobs.values() if (due := active.relay.next_flush()) is not None]
+        wakes = [max(due, now + CONGESTED_RETRY_S if self.congested() else due) for due in flushes]
+        deadline = self._admission.next_deadline()
+        return min([*wakes, *([] if deadline is None else [deadline])], default=None)
+
+    def _wake_by(self, at: float) -> None:
+        if self._wake_at is None or at < self._wake_at:
+            self._wake.set()
+
+
+def compose(request: PromptRequest, history: list[Exchange], system: str) -> list[ChatMessage]:
+    """Return the conversation for the engine: system prompt, what was said before, what is asked now."""
+    if request.messages is not None:
+        messages = [ChatMessage(turn.role, turn.content) for turn in request.messages]
+    else:
+        messages = [
+            message
+            for turn in history
+            for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.answer))
+        ]
+        messages.append(ChatMessage("user", request.prompt or ""))
+    instruction = system if request.system is None else request.system
+    if instruction and messages[0].role != "system":
+        messages.insert(0, ChatMessage("system", instruction))
+    return messages
+
+
+def sampling_of(request: PromptRequest, defaults: Sampling) -> Sampling:
+    """Return how tokens are picked for that request."""
+    asked = {
+        "temperature": request.temperature,
+        "top_k": request.top_k,
+        "top_p": request.top_p,
+        "min_p": request.min_p,
+        "repeat_penalty": request.repeat_penalty,
+        "seed": request.seed,
+    }
+    given = {key: value for key, value in asked.items() if value is not None}
+    return msgspec.structs.replace(defaults, **given)
+
+
+def _going_down() -> ShuttingDownError:
+    return ShuttingDownError("the device is shutting down: ask again when its status is online")
