@@ -1,0 +1,1 @@
+"""What `edgeassist bench` runs."""

@@ -1,0 +1,100 @@
+"""`edgeassist check-config`: what is in force, from where, and what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgeassist.cli.connect import connect
+from edgeassist.device.cores import choose_threads
+from edgeassist.device.sensors import available_memory_bytes, read_cpu_snapshot
+from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, ModelError
+from edgeassist.models.choice import choose_backend
+from edgeassist.models.header import kv_bytes_per_token, read_header
+from edgeassist.settings import Loaded, Settings, load_settings
+
+_MIB = 1 << 20
+
+
+def check_config(
+    context: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the broker out.")] = False,
+) -> None:
+    """Print every setting and where it comes from, and check model, memory and broker.
+
+    Exit status 0: the daemon can run like this; 78: a setting has to be mended; 69: only the broker can't be
+    reached, which the daemon would wait for.
+    """
+    loaded = load_settings(context.obj)
+    console = Console()
+    console.print(_table(loaded))
+    worst = ExitStatus.OK
+    for problem in _problems(loaded.settings, offline=offline):
+        console.print(f"[red]wrong:[/] {problem.message}", soft_wrap=True, highlight=False)
+        worst = max(worst, problem.exit_status)
+    if worst is ExitStatus.OK:
+        console.print("[green]all is well[/]")
+    raise typer.Exit(worst)
+
+
+def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]:
+    try:
+        _check_model(settings)
+    except EdgeAssistError as error:
+        yield error
+    threads = settings.engine.threads
+    choice = choose_threads(read_cpu_snapshot(), None if threads == "auto" else threads)
+    Console().print(f"threads: {choice.reason}", highlight=False)
+    if offline:
+        return
+    try:
+        asyncio.run(_check_broker(settings))
+    except EdgeAssistError as error:
+        yield error
+
+
+def _check_model(settings: Settings) -> None:
+    path = settings.model.path
+    if choose_backend(path, settings.model.backend) != "llama" or path is None:
+        return
+    try:
+        header = read_header(path)
+    except ModelError as error:
+        raise ModelError(f"model.path: {error.message}") from None
+    context = min(settings.model.context, header.context_length or settings.model.context)
+    needed = header.file_size + kv_bytes_per_token(header) * context * settings.engine.slots
+    free = available_memory_bytes()
+    if free is not None and needed > free:
+        raise ModelError(
+            f"model.context: weights and {settings.engine.slots} slots of {context} tokens need "
+            f"{needed // _MIB} MiB and {free // _MIB} MiB are free: lower model.context or engine.slots, or "
+            "choose a smaller model",
+        )
+
+
+async def _check_broker(settings: Settings) -> None:
+    try:
+        async with connect(settings):
+            pass
+    except BrokerError as error:
+        raise BrokerError(f"broker: {error.message}") from None
+
+
+def _table(loaded: Loaded) -> Table:
+    title = f"settings; file: {loaded.file}" if loaded.file else "settings; no file"
+    table = Table("setting", "value", "from", title=title, title_justify="left")
+    for name, keys in loaded.settings.public().items():
+        for key, value in keys.items():
+            origin = loaded.origins.get(f"{name}.{key}", "default")
+            style = "dim" if origin == "default" else "bold"
+            table.add_row(f"{name}.{key}", _shown(value), origin, style=style)
+    return table
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,18 @@
+"""How a command for a person reaches the daemon: through the broker of the settings."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+
+from edgeassist.client import Client
+from edgeassist.daemon.assembly import broker_options, topics_of
+from edgeassist.protocol.topics import topic_safe
+from edgeassist.settings import Settings
+
+
+def connect(settings: Settings, *, connect_s: float = 5.0) -> Client:
+    """Return a client with this user's name, so that sessions go on; `async with` connects it."""
+    name = topic_safe(f"cli-{getpass.getuser()}")
+    options = broker_options(settings, client_id=f"edgeassist-{name}-{secrets.token_hex(4)}")
+    return Client(options, topics_of(settings), name=name, connect_s=connect_s)

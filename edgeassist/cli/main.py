@@ -1,0 +1,84 @@
+"""The command `edgeassist` and its subcommands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edgeassist import __version__
+from edgeassist.cli import ask, check, demo, status
+from edgeassist.daemon import logs
+from edgeassist.daemon.app import serve
+from edgeassist.errors import EdgeAssistError, ExitStatus
+from edgeassist.settings import ENV_FILE, load_settings
+
+app = typer.Typer(
+    name="edgeassist",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="A language model on this device, served over MQTT.",
+    epilog="Try it without installing anything else: `edgeassist demo`.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgeassist {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=ENV_FILE,
+            help="The settings. Without it: /etc/edgeassist/edgeassist.toml, if it exists.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    context.obj = config
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Run the daemon: load the model, connect to the broker, answer prompts until SIGTERM or Ctrl-C.
+
+    systemd runs this. By hand, the log goes to the terminal. Exit status 78 means that a setting has to be
+    mended first; anything else but 0 is worth another start.
+    """
+    loaded = load_settings(context.obj)
+    logs.set_up(loaded.settings.daemon.log_level.value)
+    raise typer.Exit(serve(loaded, lambda: load_settings(context.obj)))
+
+
+app.command(name="ask")(ask.ask)
+app.command(name="status")(status.status)
+app.command(name="check-config")(check.check_config)
+app.command(name="demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is told in words, with its exit status."""
+    try:
+        app()
+    except EdgeAssistError as error:
+        Console(stderr=True, highlight=False).print(
+            f"[red]edgeassist:[/] {error.message}", markup=True, soft_wrap=True
+        )
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(ExitStatus.FAILURE)

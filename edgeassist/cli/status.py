@@ -1,0 +1,92 @@
+"""`edgeassist status`: how the device is, as a table."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgeassist.cli.connect import connect
+from edgeassist.daemon.assembly import topics_of
+from edgeassist.errors import ExitStatus
+from edgeassist.protocol.state import Availability
+from edgeassist.settings import load_settings
+
+_MIB = 1 << 20
+
+
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False,
+) -> None:
+    """Show how the device is: state, model, load, speed, memory.
+
+    Reads what the daemon keeps retained at the broker. Exit status 0: online and able to answer; 69: not.
+    """
+    loaded = load_settings(context.obj)
+    topics = topics_of(loaded.settings)
+
+    async def read() -> tuple[Availability | None, dict[str, dict[str, Any]]]:
+        async with connect(loaded.settings) as client:
+            there = await client.availability()
+            documents = {}
+            for name, topic in (
+                ("health", topics.health),
+                ("telemetry", topics.telemetry),
+                ("info", topics.info),
+            ):
+                documents[name] = json.loads(await client.state(topic, wait_s=1.0) or b"{}")
+            return there, documents
+
+    there, documents = asyncio.run(read())
+    if as_json:
+        print(json.dumps({"status": there, **documents}))
+    else:
+        Console().print(_table(topics.root, there, documents))
+    able = there is Availability.ONLINE and documents["health"].get("state") in {"ready", "busy"}
+    raise typer.Exit(ExitStatus.OK if able else ExitStatus.UNAVAILABLE)
+
+
+def _table(root: str, there: Availability | None, documents: dict[str, dict[str, Any]]) -> Table:
+    health, telemetry, info = documents["health"], documents["telemetry"], documents["info"]
+    table = Table(title=root, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    online = there is Availability.ONLINE
+    shown = there.value if there else "never seen: is its daemon running, and is this its broker?"
+    table.add_row("status", f"[{'green' if online else 'red'}]{shown}")
+    if not health:
+        return table
+    if not online:
+        table.add_row("", "the rest is what it said last")
+    table.add_row("state", f"{health['state']}" + (f": {health['reason']}" if health["reason"] else ""))
+    model = info.get("model") or {}
+    described = (
+        f"{health['model'] or 'none'}  {model.get('quantisation', '')}  context {model.get('context', '?')}"
+    )
+    table.add_row("model", described)
+    table.add_row("requests", f"{health['running']} running, {health['queued']} waiting")
+    errors = sum(telemetry.get("errors", {}).values())
+    table.add_row("since start", f"{telemetry.get('done', 0)} answered, {errors} failed or refused")
+    table.add_row("first token", _spread(telemetry, "ttft_ms", "ms"))
+    table.add_row("decode", _spread(telemetry, "decode_tokens_per_s", "tokens/s"))
+    memory = [health["daemon_memory_bytes"], health["engine_memory_bytes"]]
+    daemon, engine = (f"{each // _MIB} MiB" if each else "unknown" for each in memory)
+    table.add_row("memory", f"daemon {daemon}, engine {engine}")
+    table.add_row("threads", health["threads_reason"])
+    if health["cpu_temperature_c"] is not None:
+        table.add_row("CPU", f"{health['cpu_temperature_c']:.1f} °C")
+    table.add_row("up", f"{health['uptime_s']} s, version {health['version']}")
+    table.add_row("engine restarts", str(health["engine_restarts"]))
+    return table
+
+
+def _spread(telemetry: dict[str, Any], key: str, unit: str) -> str:
+    figures = telemetry.get(key) or {}
+    if figures.get("p50") is None:
+        return "no answer yet"
+    return f"{figures['p50']:.1f} {unit} (p50), {figures['p95']:.1f} {unit} (p95)"

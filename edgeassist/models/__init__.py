@@ -1,0 +1,1 @@
+"""Model files: what they hold, and trial models made on the spot."""

@@ -1,0 +1,35 @@
+"""Which backend serves a model, from what its path holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeassist.errors import ModelError
+
+_GENAI_CONFIG = "genai_config.json"
+
+
+def choose_backend(path: Path | None, wanted: str) -> str:
+    """Return `llama` or `scripted`.
+
+    Args:
+        path: The setting `model.path`.
+        wanted: The setting `model.backend`: `auto`, or a backend to insist on.
+
+    Raises:
+        ModelError: Nothing can serve that.
+    """
+    if wanted == "scripted":
+        return wanted
+    if path is None:
+        raise ModelError(
+            "model.path is not set: name a GGUF file there (or, to try the daemon without a model, set "
+            'model.backend to "scripted")',
+        )
+    if not path.exists():
+        raise ModelError(f"model.path: there is no {path}: correct the setting, or put the model there")
+    if wanted == "onnx" or (path.is_dir() and (path / _GENAI_CONFIG).is_file()):
+        raise ModelError("model.backend: ONNX models can't be served by this version: use a GGUF file")
+    if path.is_dir():
+        raise ModelError(f"model.path: {path} is a folder: name the GGUF file in it")
+    return "llama"
