@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import signal
 import time
-import uuid
 from collections.abc import Callable
-from pathlib import Path
 
-import psutil
 from pydantic import JsonValue
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.daemon import commands, logs, systemd
 from edgeassist.daemon.assembly import broker_options, load_of, patience_of, policy_of, topics_of
+from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
 from edgeassist.device.cores import choose_threads
-from edgeassist.device.sensors import (
-    available_memory_bytes,
-    cpu_temperature_c,
-    read_cpu_snapshot,
-    throttled_flags,
-)
+from edgeassist.device.sensors import available_memory_bytes, read_cpu_snapshot
 from edgeassist.engine.messages import Load
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
 from edgeassist.models.choice import choose_backend
 from edgeassist.protocol.packets import Inbound, Subscription
-from edgeassist.protocol.state import PROTOCOL_VERSION, Availability, Health, Info, ModelInfo, State
+from edgeassist.protocol.state import Availability, Info
 from edgeassist.protocol.topics import CommandTopic, PromptTopic
-from edgeassist.settings import Loaded, Settings
+from edgeassist.settings import Loaded, merge
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +48,9 @@ class App:
         self._settings = loaded.settings
         self._reload = reload
         self._topics = topics_of(self._settings)
-        self._boot_id = uuid.uuid4().hex
-        self._begun = time.monotonic()
         self._backend = ""
-        self._sha256: str | None = None
         self._threads = choose_threads(read_cpu_snapshot(), self._threads_override())
         self._stop = asyncio.Event()
-        self._stopping = False
         self._said_ready = False
         self._status = ExitStatus.OK
         self._commands: set[asyncio.Task[None]] = set()
@@ -82,13 +70,16 @@ class App:
             congested=lambda: self._broker.congested,
             on_change=lambda: self._reporter.changed(),
         )
+        self._condition = Condition(
+            self._topics, self._supervisor, self._dispatcher, self._broker, self._threads
+        )
         self._reporter = Reporter(
             self._topics,
             self._settings.daemon.telemetry_s,
             publish=self._broker.publish,
             connected=lambda: self._broker.connected,
-            health=self._health,
-            telemetry=lambda: self._dispatcher.tally.report(),
+            health=self._condition.health,
+            telemetry=self._dispatcher.tally.report,
             info=self._info,
         )
 
@@ -113,7 +104,7 @@ class App:
                 group.create_task(self._dispatcher.keep_time(), name="time-keeper"),
                 group.create_task(self._reporter.run(), name="reporter"),
                 group.create_task(self._feed_watchdog(), name="watchdog"),
-                group.create_task(self._hash_model(), name="model-hash"),
+                group.create_task(self._fingerprint(), name="fingerprint"),
             ]
             await self._stop.wait()
             await self._shut_down()
@@ -149,7 +140,7 @@ class App:
 
     async def _shut_down(self) -> None:
         """Say so, let running answers end within the drain time, and leave nothing behind."""
-        self._stopping = True
+        self._condition.stopping = True
         log.info("stopping: %d answers are running", self._dispatcher.running)
         systemd.notify(STOPPING="1", STATUS="stopping")
         self._dispatcher.close()
@@ -214,8 +205,8 @@ class App:
         self._say_status()
 
     def _say_status(self) -> None:
-        health = self._health()
-        systemd.notify(STATUS=f"{health.state.value}: {health.reason or health.model or 'no model'}")
+        state, reason = self._condition.state()
+        systemd.notify(STATUS=f"{state.value}: {reason or self._dispatcher.model or 'no model'}")
 
     def _on_hangup(self) -> None:
         systemd.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
@@ -239,14 +230,12 @@ class App:
                 log.error("the watchdog is not fed: no progress")
             await asyncio.sleep(interval)
 
-    async def _hash_model(self) -> None:
-        """Find out the model's SHA-256 once it is loaded; seconds of work that nobody waits for."""
-        while self._supervisor.phase is not Phase.READY:
-            await asyncio.sleep(1)
-        path = self._settings.model.path
-        if path is not None and path.is_file():
-            self._sha256 = await asyncio.to_thread(_sha256, path)
-            self._reporter.say_info()
+    async def _fingerprint(self) -> None:
+        await self._condition.fingerprint(self._settings.model.path)
+        self._reporter.say_info()
+
+    def _info(self) -> Info:
+        return self._condition.info(self._settings.public())
 
     # --- commands ------------------------------------------------------------------------------------------
 
@@ -286,7 +275,8 @@ class App:
         return {"cancelled": 1}
 
     async def _ping(self, _arguments: commands.NoArguments) -> dict[str, JsonValue]:
-        return {"state": self._health().state.value, "uptime_s": self._uptime_s()}
+        state, _ = self._condition.state()
+        return {"state": state.value, "uptime_s": self._condition.uptime_s()}
 
     async def _tell_info(self, _arguments: commands.NoArguments) -> dict[str, JsonValue]:
         return self._info().model_dump(mode="json")
@@ -304,102 +294,13 @@ class App:
         Raises:
             ConfigurationError: They can't be used; all stays as it was.
         """
-        settings = self._reload().settings
-        changed = changed_keys(self._settings, settings)
-        live = [key for key in changed if key.startswith(LIVE_TABLES) or key in LIVE_KEYS]
-        later = [key for key in changed if key not in live]
-        kept = {table: getattr(self._settings, table) for table in ("device", "mqtt", "model", "engine")}
-        kept["mqtt"] = kept["mqtt"].model_copy(update={"reply_prefixes": settings.mqtt.reply_prefixes})
-        kept["model"] = kept["model"].model_copy(update={"system": settings.model.system})
-        self._settings = settings.model_copy(update=kept)
+        reloaded = merge(self._settings, self._reload().settings)
+        self._settings = reloaded.settings
         self._dispatcher.apply(policy_of(self._settings))
         self._reporter.interval_s = self._settings.daemon.telemetry_s
         logs.set_level(self._settings.daemon.log_level.value)
         self._reporter.say_info()
-        return {"applied": list(live), "restart_needed": list(later)}
-
-    # --- what we say of ourselves --------------------------------------------------------------------------
-
-    def _uptime_s(self) -> int:
-        return int(time.monotonic() - self._begun)
-
-    def _state(self) -> tuple[State, str | None]:
-        if self._stopping:
-            return State.STOPPING, None
-        match self._supervisor.phase:
-            case Phase.DOWN:
-                return State.STARTING, None
-            case Phase.LOADING:
-                return State.LOADING, self._supervisor.problem
-            case Phase.READY:
-                return (State.BUSY if self._dispatcher.running else State.READY), None
-            case Phase.WAITING | Phase.UNUSABLE:
-                return State.DEGRADED, self._supervisor.problem
-
-    def _health(self) -> Health:
-        state, reason = self._state()
-        flags = throttled_flags()
-        return Health(
-            state=state,
-            reason=reason,
-            model=None if self._supervisor.model is None else self._supervisor.model.name,
-            queued=self._dispatcher.queued,
-            running=self._dispatcher.running,
-            uptime_s=self._uptime_s(),
-            version=__version__,
-            boot_id=self._boot_id,
-            engine_restarts=self._supervisor.restarts,
-            daemon_memory_bytes=psutil.Process().memory_info().rss,
-            engine_memory_bytes=self._supervisor.memory_bytes,
-            cpu_temperature_c=cpu_temperature_c(),
-            throttled=None if flags is None else flags.throttled,
-            under_voltage=None if flags is None else flags.under_voltage,
-            threads=self._threads.threads,
-            threads_reason=self._threads.reason,
-            mqtt_reconnects=max(0, self._broker.connects - 1),
-            mqtt_dropped=self._broker.dropped,
-        )
-
-    def _info(self) -> Info:
-        facts = self._supervisor.model
-        model = None
-        if facts is not None:
-            model = ModelInfo(
-                name=facts.name,
-                backend=facts.backend,
-                architecture=facts.architecture,
-                parameters=facts.parameters,
-                quantisation=facts.quantisation,
-                context=facts.context,
-                trained_context=facts.trained_context,
-                size_bytes=facts.size_bytes,
-                sha256=self._sha256,
-                chat_template=facts.chat_template,
-                slots=facts.slots,
-                build=facts.build,
-            )
-        return Info(
-            version=__version__,
-            protocol=PROTOCOL_VERSION,
-            device=self._topics.device,
-            model=model,
-            settings=self._settings.public(),
-        )
-
-
-# What `reload` can change while answers run; the rest takes a restart.
-LIVE_TABLES = ("sampling.", "admission.", "stream.", "session.", "daemon.")
-LIVE_KEYS = frozenset({"model.system", "mqtt.reply_prefixes"})
-
-
-def changed_keys(old: Settings, new: Settings) -> list[str]:
-    """Return the keys, `table.key`, whose values differ."""
-    return [
-        f"{table}.{key}"
-        for table in Settings.model_fields
-        for key in type(getattr(old, table)).model_fields
-        if getattr(getattr(old, table), key) != getattr(getattr(new, table), key)
-    ]
+        return {"applied": [*reloaded.applied], "restart_needed": [*reloaded.restart_needed]}
 
 
 def serve(loaded: Loaded, reload: Callable[[], Loaded]) -> ExitStatus:
@@ -416,8 +317,3 @@ def serve(loaded: Loaded, reload: Callable[[], Loaded]) -> ExitStatus:
         return asyncio.run(run())
     except* EdgeAssistError as group:
         raise group.exceptions[0] from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

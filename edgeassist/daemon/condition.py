@@ -1,0 +1,119 @@
+"""How the device is and what it is: gathers what the rooms and the sensors say."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from pydantic import JsonValue
+
+from edgeassist import __version__
+from edgeassist.broker import Broker
+from edgeassist.daemon.dispatcher import Dispatcher
+from edgeassist.daemon.supervisor import Phase, Supervisor
+from edgeassist.device.cores import ThreadChoice
+from edgeassist.device.sensors import cpu_temperature_c, throttled_flags
+from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
+from edgeassist.protocol.topics import Topics
+
+
+@dataclass
+class Condition:
+    """Answers for `health` and `info`, at the moment it is asked."""
+
+    topics: Topics
+    supervisor: Supervisor
+    dispatcher: Dispatcher
+    broker: Broker
+    threads: ThreadChoice
+    stopping: bool = False
+    _sha256: str | None = None
+    _boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _begun: float = field(default_factory=time.monotonic)
+
+    def uptime_s(self) -> int:
+        """Seconds since the daemon started."""
+        return int(time.monotonic() - self._begun)
+
+    def state(self) -> tuple[State, str | None]:
+        """What the device is doing, and why it can't do better."""
+        if self.stopping:
+            return State.STOPPING, None
+        match self.supervisor.phase:
+            case Phase.DOWN:
+                return State.STARTING, None
+            case Phase.LOADING:
+                return State.LOADING, self.supervisor.problem
+            case Phase.READY:
+                return (State.BUSY if self.dispatcher.running else State.READY), None
+            case Phase.WAITING | Phase.UNUSABLE:
+                return State.DEGRADED, self.supervisor.problem
+
+    def health(self) -> Health:
+        """How it is."""
+        state, reason = self.state()
+        flags = throttled_flags()
+        return Health(
+            state=state,
+            reason=reason,
+            model=None if self.supervisor.model is None else self.supervisor.model.name,
+            queued=self.dispatcher.queued,
+            running=self.dispatcher.running,
+            uptime_s=self.uptime_s(),
+            version=__version__,
+            boot_id=self._boot_id,
+            engine_restarts=self.supervisor.restarts,
+            daemon_memory_bytes=psutil.Process().memory_info().rss,
+            engine_memory_bytes=self.supervisor.memory_bytes,
+            cpu_temperature_c=cpu_temperature_c(),
+            throttled=None if flags is None else flags.throttled,
+            under_voltage=None if flags is None else flags.under_voltage,
+            threads=self.threads.threads,
+            threads_reason=self.threads.reason,
+            mqtt_reconnects=max(0, self.broker.connects - 1),
+            mqtt_dropped=self.broker.dropped,
+        )
+
+    def info(self, settings: dict[str, JsonValue]) -> Info:
+        """What it is; `settings` without secrets."""
+        facts = self.supervisor.model
+        model = None
+        if facts is not None:
+            model = ModelInfo(
+                name=facts.name,
+                backend=facts.backend,
+                architecture=facts.architecture,
+                parameters=facts.parameters,
+                quantisation=facts.quantisation,
+                context=facts.context,
+                trained_context=facts.trained_context,
+                size_bytes=facts.size_bytes,
+                sha256=self._sha256,
+                chat_template=facts.chat_template,
+                slots=facts.slots,
+                build=facts.build,
+            )
+        return Info(
+            version=__version__,
+            protocol=PROTOCOL_VERSION,
+            device=self.topics.device,
+            model=model,
+            settings=settings,
+        )
+
+    async def fingerprint(self, path: Path | None) -> None:
+        """Find out the model's SHA-256 once it is loaded: seconds of work that nobody waits for."""
+        while self.supervisor.phase is not Phase.READY:
+            await asyncio.sleep(1)
+        if path is not None and path.is_file():
+            self._sha256 = await asyncio.to_thread(_sha256, path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

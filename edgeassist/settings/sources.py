@@ -1,0 +1,148 @@
+"""Where settings come from: the only reader of the TOML file, the environment and systemd's credentials.
+
+Later sources win: defaults < TOML file < environment (`EDGEASSIST_<TABLE>__<KEY>`) < credentials directory
+(a file `<table>.<key>`). An unknown key anywhere is an error that names the key and where it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from edgeassist.errors import ConfigurationError
+from edgeassist.settings.schema import ENV_PREFIX, Settings
+
+DEFAULT_FILE = Path("/etc/edgeassist/edgeassist.toml")
+ENV_FILE = "EDGEASSIST_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, the origin of every key that does not have its default (`mqtt.host`), and the file if any."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: Path | None
+
+
+def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Read all sources.
+
+    Args:
+        file: The TOML file; None for `$EDGEASSIST_CONFIG`, or the default file if it exists.
+        environ: The environment; None for this process's.
+
+    Raises:
+        ConfigurationError: A source can't be read, or a key is unknown or has a value that can't be.
+    """
+    environ = os.environ if environ is None else environ
+    path, toml = _read_file(file, environ)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    sources = [
+        (toml, "file {file}"),
+        (_read_environment(environ), "environment {variable}"),
+        (_read_credentials(environ), "credential {key}"),
+    ]
+    for tables, origin in sources:
+        for table, key, value in _flatten(tables):
+            name = f"{table}.{key}" if key else table
+            origins[name] = origin.format(file=path, key=name, variable=_variable(name))
+            if key:
+                values.setdefault(table, {})[key] = value
+            else:
+                values[table] = value
+    try:
+        return Loaded(Settings(**values), origins, path)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explain(error, origins))) from None
+
+
+def _read_file(file: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
+    named = file or (Path(environ[ENV_FILE]) if environ.get(ENV_FILE) else None)
+    path = named or DEFAULT_FILE
+    try:
+        with path.open("rb") as stream:
+            return path, tomllib.load(stream)
+    except FileNotFoundError:
+        if named is None:
+            return None, {}
+        raise ConfigurationError(f"there is no configuration file {path}") from None
+    except OSError as error:
+        raise ConfigurationError(f"can't read the configuration file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {path} is not valid TOML: {error}") from None
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    ours = {key: value for key, value in environ.items() if key.startswith(ENV_PREFIX) and key != ENV_FILE}
+    for variable in ours:
+        table = variable.removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if table not in Settings.model_fields or "__" not in variable:
+            tables = ", ".join(Settings.model_fields)
+            raise ConfigurationError(
+                f"unknown environment variable {variable}: the form is {ENV_PREFIX}<TABLE>__<KEY>, "
+                f"with a table of: {tables}",
+            )
+
+    class Environment(EnvSettingsSource):
+        def _load_env_vars(self) -> Mapping[str, str | None]:
+            return {key.lower(): value for key, value in ours.items()}
+
+    try:
+        return dict(Environment(Settings)())
+    except ValueError as error:
+        # pydantic-settings: a list or table that is not JSON; its cause may quote the value.
+        raise ConfigurationError(f'environment: {error}: a list is written as JSON, ["a", "b"]') from None
+
+
+def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    tables: dict[str, Any] = {}
+    if not directory:
+        return tables
+    try:
+        for path in sorted(Path(directory).iterdir()):
+            table, _, key = path.name.partition(".")
+            if table not in Settings.model_fields or not key:
+                raise ConfigurationError(
+                    f"unknown credential {path.name}: its name must be <table>.<key>, such as mqtt.password",
+                )
+            tables.setdefault(table, {})[key] = path.read_text().rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"can't read the credentials in {directory}: {type(error).__name__}"
+        ) from None
+    return tables
+
+
+def _flatten(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for table, keys in tables.items():
+        if isinstance(keys, Mapping):
+            for key, value in keys.items():
+                yield table, key, value
+        else:
+            yield table, "", keys
+
+
+def _variable(key: str) -> str:
+    return ENV_PREFIX + key.upper().replace(".", "__")
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        where = [str(part) for part in problem["loc"]]
+        key = ".".join(where[:2])
+        origin = f" ({origins[key]})" if key in origins else ""
+        if problem["type"] == "extra_forbidden":
+            known = type(getattr(Settings(), where[0])) if len(where) > 1 else Settings
+            yield f"unknown setting {key}{origin}: there is {', '.join(known.model_fields)}"
+        else:
+            yield f"{key}{origin}: {problem['msg'].removeprefix('Value error, ')}"
