@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -17,8 +18,12 @@ from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics
 
-# More events than an answer should have that nobody reads.
-EVENTS_LIMIT = 100_000
+log = logging.getLogger(__name__)
+
+# The longest silence between two events of an answer: the daemon's own deadlines are shorter.
+SILENCE_S = 900.0
+
+AnyEvent = Accepted | Progress | Chunk | Done | Failed
 
 
 class Client:
@@ -35,9 +40,9 @@ class Client:
         self._topics = topics
         self._name = name
         self._connect_s = connect_s
-        self._up = asyncio.Event()
+        self._settled = asyncio.Event()
         self._problem = ""
-        self._answers: dict[str, asyncio.Queue[Accepted | Progress | Chunk | Done | Failed]] = {}
+        self._answers: dict[str, asyncio.Queue[AnyEvent | BrokerError]] = {}
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
         self._retained: dict[str, bytes] = {}
         self._changed = asyncio.Event()
@@ -49,19 +54,19 @@ class Client:
                 *(Subscription(each, qos=1) for each in self._state_topics),
             ],
             on_message=self._take,
-            on_up=self._up.set,
+            on_up=self._settled.set,
             on_down=self._down,
         )
 
     async def __aenter__(self) -> Self:
-        """Connect; raises a BrokerError that says why where that can't be."""
+        """Connect; raises a BrokerError that says why where that can't be: a person is not kept waiting."""
         self._broker.start()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._connect_s):
-                await self._up.wait()
-        except TimeoutError:
+                await self._settled.wait()
+        if not self._broker.connected:
             await self._broker.stop()
-            raise BrokerError(self._problem or "the broker does not answer") from None
+            raise BrokerError(self._problem or f"the broker did not answer within {self._connect_s:g} s")
         return self
 
     async def __aexit__(
@@ -105,30 +110,34 @@ class Client:
                     await self._changes()
         return self._retained.get(topic)
 
-    async def ask(
-        self, prompt: str | None = None, **fields: Any
-    ) -> AsyncIterator[Accepted | Progress | Chunk | Done | Failed]:
+    async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncIterator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
-
-        It waits for as long as the daemon's deadline lets it; wrap it in `asyncio.timeout` for less.
 
         Args:
             prompt: The text, unless `fields` has messages.
             **fields: More of `PromptRequest`.
+
+        Raises:
+            BrokerError: The device went offline, or nothing was heard for `SILENCE_S`.
         """
         request = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
         key = str(request["id"])
-        events: asyncio.Queue[Accepted | Progress | Chunk | Done | Failed] = asyncio.Queue(EVENTS_LIMIT)
+        events: asyncio.Queue[AnyEvent | BrokerError] = asyncio.Queue()
         self._answers[key] = events
         try:
             self._broker.publish(
                 Outbound(self._topics.prompt(self._name), json.dumps(request).encode(), qos=1)
             )
             while True:
-                event = await events.get()
+                async with asyncio.timeout(SILENCE_S):
+                    event = await events.get()
+                if isinstance(event, BrokerError):
+                    raise event
                 yield event
                 if isinstance(event, Done | Failed):
                     return
+        except TimeoutError:
+            raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
         finally:
             del self._answers[key]
 
@@ -165,11 +174,24 @@ class Client:
 
     def _down(self, reason: str) -> None:
         self._problem = reason
+        self._settled.set()
 
     def _take(self, message: Inbound) -> None:
+        try:
+            self._sort(message)
+        except ValueError as error:
+            log.warning("can't read the message on %s: %s", message.topic, error)
+
+    def _sort(self, message: Inbound) -> None:
         if message.topic in self._state_topics:
             self._retained[message.topic] = message.payload
             self._changed.set()
+            if (
+                message.topic == self._topics.status
+                and message.payload == Availability.OFFLINE.value.encode()
+            ):
+                for events in self._answers.values():
+                    events.put_nowait(BrokerError("the device went offline before it had answered"))
         elif message.topic.startswith(self._topics.response("")):
             answer = CommandResponse.model_validate_json(message.payload)
             response = self._responses.get(answer.id or "")
@@ -177,6 +199,5 @@ class Client:
                 response.set_result(answer)
         else:
             event = parse_event(message.payload)
-            events = self._answers.get(event.id)
-            if events is not None:
-                events.put_nowait(event)
+            if event.id in self._answers:
+                self._answers[event.id].put_nowait(event)

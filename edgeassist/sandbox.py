@@ -120,13 +120,15 @@ class PrivateDaemon(_Process):
 
     Args:
         folder: For its log.
-        environ: Settings, `EDGEASSIST_<TABLE>__<KEY>`; nothing else is read.
+        environ: Settings, `EDGEASSIST_<TABLE>__<KEY>`.
+        config: More settings; None for no file at all, not even the machine's.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], config: Path | None = None) -> None:
         super().__init__(folder / "daemon.log")
         self._folder = folder
         self._environ = environ
+        self._config = config
 
     def __enter__(self) -> Self:
         """Start; the client waits until it is ready."""
@@ -136,9 +138,9 @@ class PrivateDaemon(_Process):
     def start(self) -> None:
         """Start; returns at once."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
-        empty = self._folder / "no-settings.toml"
-        empty.touch()
-        command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(empty), "run"]
+        config = self._config or self._folder / "no-settings.toml"
+        config.touch()
+        command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(config), "run"]
         self._start(command, {**inherited, **self._environ})
 
 

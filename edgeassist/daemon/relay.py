@@ -234,8 +234,7 @@ class Relay:
         qos: int | None = None,
         topic: str | None = None,
     ) -> None:
-        payload = event.model_dump_json(exclude_none=True).encode()
-        self._send(payload, qos=self._pace.chunk_qos if qos is None else qos, topic=topic)
+        self._send(event.payload(), qos=self._pace.chunk_qos if qos is None else qos, topic=topic)
 
     def _send(self, payload: bytes, *, qos: int, topic: str | None = None) -> None:
         self._seq += 1

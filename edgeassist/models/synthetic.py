@@ -5,7 +5,6 @@ What such a model writes is a salad of words. Its speed and memory are those of 
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import tempfile
@@ -17,61 +16,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import gguf
 import numpy as np
 
-from edgeassist.errors import ModelError
-from edgeassist.models.header import read_fields
+from edgeassist.models.vocabulary import SPECIAL_TOKENS, Entry, borrow_vocabulary, make_up_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-SPECIAL_TOKENS = 256 + len(CONTROL_TOKENS)
-PUNCTUATION = (",", ".")
-
 # How the logits are spread. Small embeddings keep a tied model from repeating its last word.
 _EMBEDDING = 0.02
 _LOGIT_SPREAD = 3.0
-# Loudness of a token's embedding: a quiet one is all but never sampled, a loud one more often than others.
-_QUIET = 0.1
-_LOUD = 1.6
 # What attention adds is much the same from token to token; more of it and the text goes round in circles.
 _ATTENTION_SHARE = 0.3
 _BIAS = 0.1
 _BLOCK = 1024 * 1024
-
-_SPACE = "Ġ"  # a space in the alphabet of byte-level BPE
-_TOKENS = "tokenizer.ggml.tokens"
-_TYPES = "tokenizer.ggml.token_type"
-_EOS = "tokenizer.ggml.eos_token_id"
-_TEMPLATE = "tokenizer.chat_template"
-
-_WORDS = """
-a about across after again air all along also always an and another answer any apple are around arrow as at
-away back barn basket be because bed before behind bell below beside best better between big bird blue boat
-book both bottle bread bridge bright bring brother brown build but butter by cabin can candle carry cat child
-city clean clear climb cloud coat cold come corner country cup dark daughter day deep did do dog door down
-dream drink each early earth east easy egg evening every eye face family far farm father feather field find
-fire first fish flower fly follow for forest found friend from full garden gave gentle girl glass go gold good
-grass gray great green ground had half hand happy harbor has he hear heart her here high hill his home honey
-horse house how if in into is island it just keep kettle kind know lake lamp large last laugh leaf learn left
-letter light like linen little long look lost made man many map may me meadow milk mirror moon more morning
-mother mountain much music must my name near never new night no north not now of old on one open or our out
-over paper path piece quiet rain red river road round said sail salt same sea see seed shadow she ship silver
-sin sing sky sleep slow small snow so some song sound south spring star stone story summer sun table that the
-their them then there these they this tree two under up valley very village voice wait walk wall war warm was
-water we were west what when where while white who will wind window winter with wood word would yellow yes you
-young your
-""".split()  # noqa: SIM905 -- a list literal takes a line for every word
-_SYLLABLES = [
-    first + vowel + last for first in "bcdfghlmnprst" for vowel in "aeiou" for last in ("", *"lnrst")
-]
 
 
 class Precision(StrEnum):
@@ -171,111 +129,17 @@ def write_gguf(
         ModelError: The file to borrow the vocabulary from can't be read.
         OSError: The file can't be written.
     """
-    words = _made_up_vocabulary(shape.vocabulary) if vocabulary is None else _borrowed_vocabulary(vocabulary)
-    shape = replace(shape, vocabulary=len(words.entries[_TOKENS].value))
+    words = make_up_vocabulary(shape.vocabulary) if vocabulary is None else borrow_vocabulary(vocabulary)
+    shape = replace(shape, vocabulary=words.size)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         unfinished = Path(folder) / path.name
         _write_metadata(unfinished, shape, precision, words.entries)
         with unfinished.open("ab") as file:
-            _write_weights(file, shape, precision, np.random.default_rng(seed), _loudness(words))
+            _write_weights(file, shape, precision, np.random.default_rng(seed), words.loudness())
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    value: Any
-    kind: gguf.GGUFValueType
-    item: gguf.GGUFValueType | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Vocabulary:
-    entries: Mapping[str, _Entry]
-    fragments: frozenset[str] = frozenset()
-
-
-def _made_up_vocabulary(size: int) -> _Vocabulary:
-    # A word is put together letter by letter from the left. All these merges start with the space, so they
-    # never meet another word's. Each beginning of a word is a token too: llama.cpp drops the bytes of a merge
-    # whose result it can't find.
-    parents: dict[str, str] = {}
-    words: set[str] = set()
-    for word in _words():
-        beginnings = [_SPACE + word[:end] for end in range(len(word) + 1)]
-        parents |= dict(zip(beginnings[1:], beginnings, strict=False))
-        words.add(beginnings[-1])
-        if len(parents) >= size - SPECIAL_TOKENS:
-            break
-    invented = list(parents)[: size - SPECIAL_TOKENS]
-    tokens = [*_byte_alphabet(), *CONTROL_TOKENS, *invented]
-    types = [int(gguf.TokenType.NORMAL)] * size
-    types[256:SPECIAL_TOKENS] = [int(gguf.TokenType.CONTROL)] * len(CONTROL_TOKENS)
-    kinds = gguf.GGUFValueType
-    entries = {
-        "tokenizer.ggml.model": _Entry("gpt2", kinds.STRING),
-        "tokenizer.ggml.pre": _Entry("qwen2", kinds.STRING),
-        _TOKENS: _Entry(tokens, kinds.ARRAY),
-        _TYPES: _Entry(types, kinds.ARRAY),
-        "tokenizer.ggml.merges": _Entry([f"{parents[token]} {token[-1]}" for token in invented], kinds.ARRAY),
-        "tokenizer.ggml.bos_token_id": _Entry(tokens.index("<|endoftext|>"), kinds.UINT32),
-        "tokenizer.ggml.padding_token_id": _Entry(tokens.index("<|endoftext|>"), kinds.UINT32),
-        _EOS: _Entry(tokens.index("<|im_end|>"), kinds.UINT32),
-        "tokenizer.ggml.add_bos_token": _Entry(value=False, kind=kinds.BOOL),
-        _TEMPLATE: _Entry(CHAT_TEMPLATE, kinds.STRING),
-    }
-    return _Vocabulary(entries, fragments=frozenset(invented) - words)
-
-
-def _borrowed_vocabulary(path: Path) -> _Vocabulary:
-    kinds = gguf.GGUFValueType
-    entries = {_TEMPLATE: _Entry(CHAT_TEMPLATE, kinds.STRING)}
-    for key, field in read_fields(path).items():
-        values = field.values()
-        if not key.startswith("tokenizer.") or not values:
-            continue
-        if field.kind == kinds.ARRAY:
-            entries[key] = _Entry(values, kinds.ARRAY, kinds(field.item))
-        else:
-            entries[key] = _Entry(values[0], kinds(field.kind))
-    if _TOKENS not in entries:
-        raise ModelError(f"{path} has no vocabulary to borrow; choose a language model's .gguf file")
-    return _Vocabulary(entries)
-
-
-def _byte_alphabet() -> list[str]:
-    """The 256 characters that byte-level BPE writes bytes with: those visible as they are, then the rest."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(byte) for byte in visible] + [chr(0x100 + index) for index in range(256 - len(visible))]
-
-
-def _words() -> Iterator[str]:
-    seen = set(_WORDS)
-    yield from _WORDS
-    for count in itertools.count(1):
-        for syllables in itertools.product(_SYLLABLES, repeat=count):
-            word = "".join(syllables)
-            if word not in seen:
-                seen.add(word)
-                yield word
-
-
-def _loudness(vocabulary: _Vocabulary) -> NDArray[np.float32]:
-    """How far each token's logit may stray from 0: words far, anything else hardly."""
-    entries = vocabulary.entries
-    tokens = entries[_TOKENS].value
-    types = entries[_TYPES].value if _TYPES in entries else [gguf.TokenType.NORMAL] * len(tokens)
-    loudness = np.full(len(tokens), _QUIET, np.float32)
-    for index, (token, kind) in enumerate(zip(tokens, types, strict=True)):
-        if token in PUNCTUATION:
-            loudness[index] = _LOUD
-        elif kind == gguf.TokenType.NORMAL and len(token) > 1 and token not in vocabulary.fragments:
-            loudness[index] = 1.0
-    if _EOS in entries:
-        loudness[entries[_EOS].value] = _LOUD
-    return loudness
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +187,7 @@ def _tensors(shape: Shape) -> Iterator[_Tensor]:
         yield _Tensor("output.weight", table, deviation=_EMBEDDING, per_token=True)
 
 
-def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Mapping[str, _Entry]) -> None:
+def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Mapping[str, Entry]) -> None:
     file_type = gguf.LlamaFileType.MOSTLY_F16 if precision is Precision.F16 else gguf.LlamaFileType.ALL_F32
     writer = gguf.GGUFWriter(path, shape.architecture)
     writer.add_name(f"{shape.name} (random weights)")

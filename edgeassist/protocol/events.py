@@ -1,4 +1,7 @@
-"""What a requester gets: the events of an answer. Pure."""
+"""What a requester gets: the events of an answer. Pure.
+
+A field that is None stays out of the message: the clients are small.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,17 @@ class _Event(BaseModel):
     id: str
     seq: int
 
+    def payload(self) -> bytes:
+        """Return the event as it goes over the wire."""
+        return self.model_dump_json(exclude_none=True).encode()
+
 
 class Accepted(_Event):
     """The request will be answered. `position` is its place in the queue, 0 for the next to start."""
 
     type: Literal["accepted"] = "accepted"
     device: str
-    model: str | None
+    model: str | None = None
     position: int
     cancel: str
     metadata: dict[str, JsonValue] | None = None
@@ -70,11 +77,11 @@ class Timings(BaseModel):
 
     queue_ms: float
     prefill_ms: float
-    ttft_ms: float | None
+    ttft_ms: float | None = None
     decode_ms: float
     total_ms: float
-    prefill_tokens_per_s: float | None
-    decode_tokens_per_s: float | None
+    prefill_tokens_per_s: float | None = None
+    decode_tokens_per_s: float | None = None
 
 
 class Done(_Event):

@@ -1,0 +1,61 @@
+"""Which machine it was: facts without which no figure means anything."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from edgeassist import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine and the programs; `cores` are physical ones, None where nobody knows."""
+
+    cpu: str
+    cores: int | None
+    cpus: int
+    memory_bytes: int
+    kernel: str
+    python: str
+    edgeassist: str
+    llama_cpp_python: str
+    llama_cpp: str
+
+
+def read_machine(*, binding: str, system: str, root: Path = Path("/")) -> Machine:
+    """Return what is known.
+
+    Args:
+        binding: llama-cpp-python's version.
+        system: What llama.cpp was built with, in its own words.
+        root: Of the tree that is read.
+    """
+    return Machine(
+        cpu=_cpu(root),
+        cores=psutil.cpu_count(logical=False),
+        cpus=psutil.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        kernel=platform.release(),
+        python=platform.python_version(),
+        edgeassist=__version__,
+        llama_cpp_python=binding,
+        llama_cpp=system,
+    )
+
+
+def _cpu(root: Path) -> str:
+    """Return the board's name, as the device tree of an ARM machine has it, or the processor's."""
+    try:
+        return (root / "proc/device-tree/model").read_text(errors="replace").rstrip("\0\n")
+    except OSError:
+        pass
+    try:
+        lines = (root / "proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

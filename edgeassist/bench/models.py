@@ -1,0 +1,82 @@
+"""The models of random weights that `bench` measures: made once, in the user's cache."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgeassist.errors import ConfigurationError, ModelError
+from edgeassist.models.header import FILE_TYPES
+from edgeassist.models.synthetic import SHAPES, Shape, write_gguf
+
+_NUMBERS = {name.lower(): number for number, name in FILE_TYPES.items()}
+_F16 = "f16"
+
+
+def synthetic_models(
+    folder: Path, shape: str, quantizations: Sequence[str], *, threads: int, on_step: Callable[[str], None]
+) -> list[Path]:
+    """Return a file for each quantization; those that are missing are made, which takes minutes.
+
+    Args:
+        folder: The cache; made where missing.
+        shape: A name of `SHAPES`.
+        quantizations: llama.cpp's names, such as `q4_k_m`.
+        threads: To quantize with.
+        on_step: Told what takes long, before it begins.
+
+    Raises:
+        ConfigurationError: A name is unknown.
+        ModelError: A file can't be made.
+    """
+    if shape not in SHAPES:
+        raise ConfigurationError(f"--synthetic: {shape!r} is none of: {', '.join(SHAPES)}")
+    unknown = [name for name in quantizations if name not in _NUMBERS]
+    if unknown:
+        raise ConfigurationError(f"--quant: {unknown[0]!r} is none of: {', '.join(_NUMBERS)}")
+    paths = {name: folder / f"{shape}-{name}.gguf" for name in quantizations}
+    missing = {name: path for name, path in paths.items() if not path.exists()}
+    if missing:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder, SHAPES[shape], missing, threads, on_step)
+        except OSError as error:
+            raise ModelError(
+                f"can't write the models of the bench to {folder}: {error.strerror}: they need up to 4 bytes "
+                "a weight there (another place: the environment variable XDG_CACHE_HOME)"
+            ) from error
+    return list(paths.values())
+
+
+def _make(
+    folder: Path, shape: Shape, missing: dict[str, Path], threads: int, on_step: Callable[[str], None]
+) -> None:
+    """Write the f16 model, unless the cache has it, and quantize it; only what was asked for stays."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".bench.") as name:
+        source = folder / f"{shape.name}-{_F16}.gguf"
+        if not source.exists():
+            on_step(f"writing {shape.parameters / 1e6:,.0f} M random weights")
+            source = missing.get(_F16, Path(name) / source.name)
+            write_gguf(source, shape)
+        for quantization, path in missing.items():
+            if quantization != _F16:
+                on_step(f"quantizing them to {quantization}")
+                unfinished = Path(name) / path.name
+                _quantize(source, unfinished, quantization, threads)
+                unfinished.replace(path)
+
+
+def _quantize(source: Path, target: Path, quantization: str, threads: int) -> None:
+    arguments = ("quantize", str(source), str(target), str(_NUMBERS[quantization]), str(threads))
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        [sys.executable, "-P", "-m", "edgeassist.bench.bare", *arguments],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ModelError(f"quantizing to {quantization} failed: {words[-1] if words else done.returncode}")

@@ -1,0 +1,169 @@
+"""What a wrong configuration gets: words that name the setting, and a status that systemd can act on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeassist.models.synthetic import SHAPES, write_gguf
+from edgeassist.sandbox import HOST, free_port
+
+CONFIGURATION, UNAVAILABLE = 78, 69
+
+
+def edgeassist(
+    *arguments: str, stdin: str | None = None, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
+    environ |= {f"EDGEASSIST_{key.upper()}": str(value) for key, value in settings.items()} | {
+        "COLUMNS": "200"
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "edgeassist", *arguments],
+        env=environ, capture_output=True, text=True, timeout=50, check=False, input=stdin,
+    )  # fmt: skip
+
+
+def corrupt(path: Path) -> Path:
+    write_gguf(path, SHAPES["trial"])
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    return path
+
+
+def test_a_missing_model_ends_the_daemon_with_78_and_names_the_setting(tmp_path):
+    ended = edgeassist("run", model__path=tmp_path / "none.gguf")
+    assert (ended.returncode, "model.path" in ended.stderr) == (CONFIGURATION, True)
+    ended = edgeassist("run")
+    assert (ended.returncode, "model.path is not set" in ended.stderr) == (CONFIGURATION, True)
+
+
+def test_a_corrupt_model_ends_the_daemon_with_78_and_says_why(broker, tmp_path):
+    ended = edgeassist(
+        "run", model__path=corrupt(tmp_path / "half.gguf"), mqtt__host=HOST, mqtt__port=broker.port
+    )
+    assert ended.returncode == CONFIGURATION
+    assert "half.gguf" in ended.stderr
+    assert "model.path" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_file_that_is_no_model_ends_the_daemon_with_78(tmp_path):
+    page = tmp_path / "page.gguf"
+    page.write_text("<html>not found</html>")
+    ended = edgeassist("run", model__path=page)
+    assert (ended.returncode, "is not a GGUF file" in ended.stderr) == (CONFIGURATION, True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything")
+def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path):
+    path = tmp_path / "secret.gguf"
+    write_gguf(path, SHAPES["trial"])
+    path.chmod(0)
+    command = [sys.executable, "-m", "edgeassist", "run"]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *command]
+    environ = {**os.environ, "EDGEASSIST_MODEL__PATH": str(path)}
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, "Permission denied" in ended.stderr) == (CONFIGURATION, True)
+
+
+def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits(tmp_path):
+    path = tmp_path / "wide.gguf"
+    shape = SHAPES["trial"]
+    write_gguf(path, dataclasses.replace(shape, context=1 << 20, layers=8 * shape.layers))
+    ended = edgeassist("run", model__path=path, model__context=1 << 20, engine__slots=64)
+    assert ended.returncode == CONFIGURATION
+    assert "set model.context to" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"mqtt__hots": "x"}, "EDGEASSIST_MQTT__HOTS"),
+        ({"mqtt__port": "many"}, "mqtt.port"),
+        (
+            {"mqtt__tls": "true", "mqtt__tls_ca": "/nowhere/ca.crt", "model__backend": "scripted"},
+            "mqtt.tls_ca",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_work_ends_the_daemon_with_78(settings, words):
+    ended = edgeassist("run", **settings)
+    assert (ended.returncode, words in ended.stderr) == (CONFIGURATION, True)
+    assert "Traceback" not in ended.stderr
+
+
+def test_check_config_names_file_and_key_of_what_is_unknown(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[model]\ncolour = "red"\n')
+    ended = edgeassist("--config", str(file), "check-config")
+    assert ended.returncode == CONFIGURATION
+    assert "model.colour" in ended.stderr
+    assert str(file) in ended.stderr
+
+
+def test_check_config_prints_origins_hides_secrets_and_finds_the_broker(broker, trial_model):
+    here = {"mqtt__host": HOST, "mqtt__port": broker.port, "mqtt__username": "me", "mqtt__password": "s3cret"}
+    ended = edgeassist("check-config", model__path=trial_model, **here)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "EDGEASSIST_MQTT__PORT" in ended.stdout
+    assert "all is well" in ended.stdout
+    assert "s3cret" not in ended.stdout + ended.stderr
+
+
+def test_check_config_tells_a_missing_model_and_an_absent_broker_apart(tmp_path):
+    ended = edgeassist("check-config", mqtt__host=HOST, mqtt__port=free_port(), model__backend="scripted")
+    assert (ended.returncode, "nothing listens" in ended.stdout) == (UNAVAILABLE, True)
+    ended = edgeassist("check-config", "--offline", model__path=tmp_path / "none.gguf")
+    assert (ended.returncode, "model.path" in ended.stdout) == (CONFIGURATION, True)
+
+
+async def test_ask_streams_the_answer_and_its_status_tells_how_it_ended(ready, broker):
+    await ready()
+    here = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "box"}
+    good = edgeassist("ask", "hello there", **here)
+    assert (good.returncode, good.stdout) == (0, "hello there\n")
+    piped = edgeassist("ask", "-", stdin="from a pipe", **here)
+    assert piped.stdout == "from a pipe\n"
+    events = edgeassist("ask", "--json", "hello", **here).stdout.splitlines()
+    assert [line.split('"type":"')[1].split('"')[0] for line in events][0::-1] == ["accepted"]
+    assert '"type":"done"' in events[-1]
+    late = edgeassist("ask", "--timeout", "0.2", "!script delay_ms=50\n" + "slow " * 50, **here)
+    assert (late.returncode, "not complete" in late.stderr) == (75, True)
+    bad = edgeassist("ask", " ", **here)
+    assert (bad.returncode, "empty" in bad.stderr) == (2, True)
+    status = edgeassist("status", **here)
+    assert (status.returncode, "online" in status.stdout, "scripted" in status.stdout) == (0, True, True)
+
+
+async def test_ask_and_status_say_what_is_missing(broker):
+    nobody = {"mqtt__host": HOST, "mqtt__port": free_port()}
+    ended = edgeassist("ask", "hello", **nobody)
+    assert (ended.returncode, "nothing listens" in ended.stderr) == (UNAVAILABLE, True)
+    lonely = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "elsewhere"}
+    ended = edgeassist("ask", "hello", **lonely)
+    assert (ended.returncode, "'elsewhere' is not online" in ended.stderr) == (UNAVAILABLE, True)
+    assert edgeassist("status", **lonely).returncode == UNAVAILABLE
+
+
+def test_demo_answers_a_question_and_leaves_nothing_running(trial_model):
+    ended = edgeassist("demo", "--model", str(trial_model), "--max-tokens", "12")
+    assert ended.returncode == 0, ended.stderr
+    assert "device>" in ended.stdout
+    assert "tokens/s" in ended.stdout or "tokens in" in ended.stdout
+    assert "mosquitto_pub" in ended.stdout
+
+
+def test_version_and_help_teach():
+    assert edgeassist("--version").stdout.startswith("edgeassist ")
+    for command in ("run", "ask", "status", "check-config", "demo", "bench"):
+        shown = edgeassist(command, "--help")
+        assert shown.returncode == 0
+        assert len(shown.stdout) > 300

@@ -1,0 +1,274 @@
+"""What happens to answers when processes die, hang, stop, and when the broker goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+
+import psutil
+
+from edgeassist.protocol.events import Chunk, Done, Failed
+
+SLOW = "!script repeat=400 delay_ms=20\nslowly "
+
+
+def engine_of(daemon) -> psutil.Process:
+    children = psutil.Process(daemon.pid).children()
+    return next(child for child in children if "edgeassist.engine" in child.cmdline())
+
+
+async def first_chunk(events) -> Chunk:
+    async for event in events:
+        if isinstance(event, Chunk):
+            return event
+    raise AssertionError("the answer ended without a chunk")
+
+
+async def last(events):
+    return [event async for event in events][-1]
+
+
+async def until(condition, timeout_s: float = 20.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_killed_engine_ends_its_stream_and_what_was_queued_is_answered(ready, connect):
+    daemon, client = await ready()
+    wire = await connect.wire("edgeassist/box/health")
+    running = client.ask(SLOW)
+    await first_chunk(running)
+    queued = asyncio.create_task(client.answer("next"), name="queued")
+    await asyncio.sleep(0.2)
+    os.kill(engine_of(daemon).pid, signal.SIGKILL)
+    failed = await last(running)
+    assert (failed.code, failed.retryable) == ("engine_crashed", True)
+    assert "SIGKILL" in failed.message
+    assert failed.text.startswith("slowly")
+    assert (await queued).text == "next"
+    assert daemon.poll() is None
+    news = await wire.until(lambda message: json.loads(message.payload)["engine_restarts"] == 1)
+    assert json.loads(news.payload)["mqtt_reconnects"] == 0
+
+
+async def test_a_request_that_had_not_begun_to_stream_survives_the_engine(ready):
+    daemon, client = await ready()
+    answer = asyncio.create_task(client.answer("!script prefill_ms=100\nhello again"), name="answer")
+    await asyncio.sleep(0.4)
+    os.kill(engine_of(daemon).pid, signal.SIGKILL)
+    assert (await answer).text == "hello again"
+
+
+async def test_a_prompt_that_kills_every_engine_is_given_up(ready):
+    _, client = await ready()
+    failed = await client.answer("!script crash_after=1\npoison")
+    assert failed.code == "engine_crashed"
+    assert isinstance(await client.answer("fine"), Done)
+
+
+async def test_a_hung_engine_is_replaced(ready):
+    daemon, client = await ready(engine__stall_timeout_s=2)
+    events = client.ask(SLOW)
+    await first_chunk(events)
+    os.kill(engine_of(daemon).pid, signal.SIGSTOP)
+    failed = await last(events)
+    assert failed.code == "engine_crashed"
+    assert "no progress" in failed.message
+    assert isinstance(await client.answer("again"), Done)
+
+
+async def test_a_step_that_fails_ends_its_request_and_nothing_else(ready):
+    daemon, client = await ready()
+    engine = engine_of(daemon).pid
+    failed = await client.answer("!script fail_after=2\nbreak here")
+    assert failed.code == "internal"
+    assert isinstance(await client.answer("fine"), Done)
+    assert engine_of(daemon).pid == engine
+
+
+async def test_a_killed_daemon_is_reported_offline_and_leaves_no_engine(ready, connect):
+    daemon, client = await ready()
+    wire = await connect.wire("edgeassist/box/status")
+    events = client.ask(SLOW)
+    await first_chunk(events)
+    engine = engine_of(daemon)
+    os.kill(daemon.pid, signal.SIGKILL)
+    await wire.until(lambda message: message.payload == b"offline")
+    await until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_prompts_are_answered_again_after_the_broker_was_away(ready, broker, connect):
+    daemon, client = await ready()
+    assert isinstance(await client.answer("before"), Done)
+    broker.stop()
+    await asyncio.sleep(1)
+    broker.start()
+    begun = time.monotonic()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with asyncio.timeout(1):
+                    answer = await client.answer("after")
+                    break
+            except TimeoutError:
+                continue
+    assert answer.text == "after"
+    assert time.monotonic() - begun < 10
+    assert daemon.poll() is None
+    health = json.loads(await (await connect()).state("edgeassist/box/health"))
+    assert health["mqtt_reconnects"] >= 1
+
+
+async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(broker, daemon, connect):
+    broker.stop()
+    process = daemon()
+    await until(lambda: "loaded scripted" in process.log.read_text())
+    assert "nothing listens" in process.log.read_text()
+    broker.start()
+    client = await connect()
+    assert await client.wait_health(frozenset({"ready"}), 10)
+    assert isinstance(await client.answer("hello"), Done)
+
+
+async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(ready, connect):
+    daemon, client = await ready(daemon__drain_s=10)
+    wire = await connect.wire("edgeassist/box/status")
+    running = client.ask("!script repeat=40 delay_ms=20\nrun ")
+    await first_chunk(running)
+    queued = asyncio.create_task(client.answer("queued"), name="queued")
+    await asyncio.sleep(0.2)
+    os.kill(daemon.pid, signal.SIGTERM)
+    assert (await queued).code == "shutting_down"
+    assert (await client.answer("too late")).code == "shutting_down"
+    assert isinstance(await last(running), Done)
+    await wire.until(lambda message: message.payload == b"offline")
+    await until(lambda: daemon.poll() is not None)
+    assert daemon.poll() == 0
+
+
+async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready):
+    daemon, client = await ready(daemon__drain_s=0.3)
+    running = client.ask(SLOW)
+    await first_chunk(running)
+    engine = engine_of(daemon)
+    os.kill(daemon.pid, signal.SIGTERM)
+    failed = await last(running)
+    assert (failed.code, failed.retryable) == ("shutting_down", True)
+    assert failed.text.startswith("slowly")
+    await until(lambda: daemon.poll() is not None)
+    assert daemon.poll() == 0
+    assert not engine.is_running()
+
+
+async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready):
+    _, client = await ready(engine__step_tokens=8)
+    streaming = client.ask(SLOW, id="stream")
+    await first_chunk(streaming)
+    queued = asyncio.create_task(client.answer("wait", id="wait"), name="queued")
+    await asyncio.sleep(0.2)
+    for request in ("wait", "stream"):
+        response = await client.command("cancel", request=request)
+        assert response.data == {"cancelled": 1}
+    assert (await queued).code == "cancelled"
+    assert (await last(streaming)).code == "cancelled"
+
+    prefilling = asyncio.create_task(
+        client.answer("!script prefill_ms=10\n" + "long " * 400, id="prefill"), name="prefilling"
+    )
+    await asyncio.sleep(0.5)
+    begun = time.monotonic()
+    await client.command("cancel", all=True)
+    assert (await prefilling).code == "cancelled"
+    assert isinstance(await client.answer("free again"), Done)
+    assert time.monotonic() - begun < 2
+    unknown = await client.command("cancel", request="nobody")
+    assert (unknown.status, unknown.error.code) == ("error", "invalid_request")
+
+
+async def test_a_deadline_ends_a_running_and_a_queued_request(ready):
+    _, client = await ready()
+    running = asyncio.create_task(client.answer(SLOW, timeout_s=0.5), name="running")
+    await asyncio.sleep(0.2)
+    queued = asyncio.create_task(client.answer("wait", timeout_s=0.2), name="queued")
+    assert (await queued).code == "deadline_exceeded"
+    failed = await running
+    assert failed.code == "deadline_exceeded"
+    assert failed.text
+    assert isinstance(await client.answer("next"), Done)
+
+
+async def test_a_full_queue_and_a_quota_are_told_with_when_to_try_again(ready, connect):
+    _, client = await ready(admission__queue=3, admission__per_client=3)
+    assert isinstance(await client.answer("measure"), Done)
+    running = client.ask(SLOW)
+    await first_chunk(running)
+    mine = [asyncio.create_task(client.answer(f"mine {n}"), name="mine") for n in range(3)]
+    over_quota = await asyncio.wait_for(asyncio.shield(mine[2]), 5)
+    assert over_quota.code == "quota_exceeded"
+    other = await connect("other")
+    theirs = [asyncio.create_task(other.answer(f"theirs {n}"), name="theirs") for n in range(2)]
+    busy = await asyncio.wait_for(asyncio.shield(theirs[1]), 5)
+    assert busy.code == "busy"
+    assert busy.retry_after_ms >= 100
+    await client.command("cancel", all=True)
+    assert {(await each).code for each in (*mine[:2], theirs[0])} == {"cancelled"}
+
+
+async def test_a_request_sent_twice_is_not_run_twice(ready, connect):
+    _, client = await ready()
+    wire = await connect.wire("edgeassist/box/reply/+")
+    request = json.dumps({"id": "once", "prompt": "!script delay_ms=20\nonly once, please"})
+    wire.say("edgeassist/box/prompt", request, qos=1)
+    wire.say("edgeassist/box/prompt", request, qos=1)
+    await wire.answer()
+    seqs = [json.loads(message.payload)["seq"] for message in wire.heard]
+    assert seqs == list(range(len(seqs)))
+    wire.heard.clear()
+    wire.say("edgeassist/box/prompt", request, qos=1)
+    again = await wire.answer()
+    assert (again["type"], len(wire.heard)) == ("done", 1)
+    assert (await client.command("ping")).status == "ok"
+
+
+async def test_an_id_of_a_running_request_is_refused_to_another(ready, connect):
+    _, client = await ready()
+    running = client.ask(SLOW, id="mine")
+    await first_chunk(running)
+    wire = await connect.wire("reply/other")
+    wire.say("edgeassist/box/prompt", json.dumps({"id": "mine", "prompt": "else", "reply_to": "reply/other"}))
+    refused = await wire.answer()
+    assert (refused["code"], "'mine'" in refused["message"]) == ("invalid_request", True)
+    await client.command("cancel", all=True)
+    assert isinstance(await last(running), Failed)
+
+
+async def test_ping_answers_while_the_engine_prefills(ready):
+    _, client = await ready()
+    answer = asyncio.create_task(client.answer("!script prefill_ms=20\n" + "x" * 800), name="answer")
+    await asyncio.sleep(0.2)
+    begun = time.monotonic()
+    assert (await client.command("ping")).data["state"] == "busy"
+    assert time.monotonic() - begun < 0.5
+    await client.command("cancel", all=True)
+    assert (await answer).code == "cancelled"
+
+
+async def test_reload_applies_what_can_change_and_names_what_cannot(daemon, connect, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text("[admission]\nqueue = 5\n")
+    process = daemon(config=file)
+    client = await connect()
+    assert await client.wait_health(frozenset({"ready"}), 20), process.log.read_text()
+    file.write_text("[model]\ncontext = 1024\n[admission]\nqueue = 1\n")
+    response = await client.command("reload")
+    assert response.data == {"applied": ["admission.queue"], "restart_needed": ["model.context"]}
+    file.write_text("[model]\ncolour = 1\n")
+    response = await client.command("reload")
+    assert (response.status, "colour" in response.error.message) == ("error", True)
+    os.kill(process.pid, signal.SIGHUP)
+    await until(lambda: "the settings stay as they were" in process.log.read_text())
+    assert isinstance(await client.answer("still here"), Done)

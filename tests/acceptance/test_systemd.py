@@ -1,0 +1,75 @@
+"""What systemd hears: a real notification socket, as sd_notify(3) writes to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+
+import pytest
+
+
+class Manager:
+    """Stands where systemd stands: it only listens."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.socket.bind(str(path))
+        self.heard: list[str] = []
+
+    async def hears(self, line: str, timeout_s: float = 20.0) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(timeout_s):
+            while line not in self.heard:
+                self.heard += (await loop.sock_recv(self.socket, 4096)).decode().splitlines()
+
+    async def listens(self, seconds: float) -> list[str]:
+        before = len(self.heard)
+        with contextlib.suppress(TimeoutError):
+            await self.hears("never said", seconds)
+        return self.heard[before:]
+
+
+@pytest.fixture
+def manager(tmp_path):
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.socket.close()
+
+
+async def test_ready_comes_when_model_and_subscriptions_stand_and_stopping_at_the_end(
+    manager, broker, daemon
+):
+    broker.stop()
+    process = daemon(environ={"NOTIFY_SOCKET": str(manager.path)})
+    heard = await manager.listens(2.5)
+    assert "loaded scripted" in process.log.read_text()
+    assert "READY=1" not in heard
+    assert any(line.startswith("STATUS=nothing listens") for line in heard)
+    broker.start()
+    await manager.hears("READY=1")
+    await manager.hears("STATUS=ready: scripted")
+    os.kill(process.pid, signal.SIGTERM)
+    await manager.hears("STOPPING=1")
+
+
+async def test_a_setting_lets_ready_come_before_the_broker(manager, broker, daemon):
+    broker.stop()
+    daemon(environ={"NOTIFY_SOCKET": str(manager.path)}, daemon__ready_without_broker=True)
+    await manager.hears("READY=1")
+
+
+async def test_the_watchdog_is_fed_and_not_by_a_daemon_that_hangs(manager, daemon):
+    process = daemon(environ={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "600000"})
+    await manager.hears("READY=1")
+    fed = (await manager.listens(1.5)).count("WATCHDOG=1")
+    assert 3 <= fed <= 7
+    os.kill(process.pid, signal.SIGSTOP)
+    await manager.listens(0.5)
+    assert await manager.listens(1.2) == []
+    os.kill(process.pid, signal.SIGCONT)
+    manager.heard.clear()
+    await manager.hears("WATCHDOG=1")

@@ -1,0 +1,170 @@
+"""What many tests need: a real broker, a real daemon, a client, models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from edgeassist.broker import Broker, BrokerOptions
+from edgeassist.client import Client
+from edgeassist.models.synthetic import SHAPES, write_gguf
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.protocol.topics import Topics
+from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+
+STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K.gguf"
+TOPICS = Topics("edgeassist", "box")
+READY_S = 30.0
+
+StartDaemon = Callable[..., PrivateDaemon]
+_numbers = count(1)
+
+
+def options_for(port: int, **options: object) -> BrokerOptions:
+    """Return how to reach a broker of a test's own, under a client id that nobody else has."""
+    defaults = {"host": HOST, "port": port, "client_id": f"test-{next(_numbers)}", "reconnect_max_s": 1.0}
+    return BrokerOptions(**{**defaults, **options})
+
+
+class Wire:
+    """Hears what goes over the broker, and says what no well-behaved client would."""
+
+    def __init__(self, port: int, filters: tuple[str, ...], **options: object) -> None:
+        self.heard: list[Inbound] = []
+        self._news = asyncio.Event()
+        self.up = asyncio.Event()
+        self.broker = Broker(
+            options_for(port, **options),
+            subscriptions=[Subscription(each, qos=1) for each in filters],
+            on_message=self._take,
+            on_up=self.up.set,
+        )
+
+    async def __aenter__(self) -> Wire:
+        self.broker.start()
+        async with asyncio.timeout(10):
+            await self.up.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.broker.stop()
+
+    def _take(self, message: Inbound) -> None:
+        self.heard.append(message)
+        self._news.set()
+
+    def say(self, topic: str, payload: bytes | str, **options: object) -> None:
+        data = payload.encode() if isinstance(payload, str) else payload
+        self.broker.publish(Outbound(topic, data, **options))
+
+    async def until(self, matches: Callable[[Inbound], bool], timeout_s: float = 20.0) -> Inbound:
+        """Wait until such a message was heard, and return the first."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for message in self.heard:
+                    if matches(message):
+                        return message
+                self._news.clear()
+                await self._news.wait()
+
+    async def answer(self, timeout_s: float = 20.0) -> dict[str, object]:
+        """Wait for a terminal event and return it."""
+        message = await self.until(lambda m: kind(m) in {"done", "error"}, timeout_s)
+        return json.loads(message.payload)
+
+
+def kind(message: Inbound) -> str | None:
+    """Return the type of the event that a message holds, if it holds one."""
+    try:
+        document = json.loads(message.payload)
+    except ValueError:
+        return None
+    return document.get("type") if isinstance(document, dict) else None
+
+
+class AsyncConnect:
+    """Makes connected clients, and disconnects them when the test is over."""
+
+    def __init__(self, stack: AsyncExitStack, port: int) -> None:
+        self._stack = stack
+        self._port = port
+
+    async def __call__(self, name: str = "", **options: object) -> Client:
+        client = Client(options_for(self._port, **options), TOPICS, name=name or f"test{next(_numbers)}")
+        return await self._stack.enter_async_context(client)
+
+    async def wire(self, *filters: str, **options: object) -> Wire:
+        return await self._stack.enter_async_context(Wire(self._port, filters, **options))
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    """A Mosquitto of the test's own."""
+    with PrivateBroker(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(broker: PrivateBroker, tmp_path: Path) -> Iterator[StartDaemon]:
+    """Start a daemon; keywords are settings: `engine__slots=4`. It echoes, unless a model is named."""
+    with ExitStack() as stack:
+
+        def start(
+            config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: object
+        ) -> PrivateDaemon:
+            values = {
+                "device__name": "box",
+                "mqtt__host": HOST,
+                "mqtt__port": broker.port,
+                "mqtt__reconnect_max_s": 1,
+                "engine__restart_max_s": 1,
+                **({} if "model__path" in settings else {"model__backend": "scripted"}),
+                **settings,
+            }
+            ours = {f"EDGEASSIST_{key.upper()}": str(value) for key, value in values.items()}
+            return stack.enter_context(PrivateDaemon(tmp_path, {**ours, **(environ or {})}, config))
+
+        yield start
+
+
+@pytest.fixture
+async def connect(broker: PrivateBroker) -> AsyncIterator[AsyncConnect]:
+    """Connect clients to the test's broker."""
+    async with AsyncExitStack() as stack:
+        yield AsyncConnect(stack, broker.port)
+
+
+@pytest.fixture
+def ready(daemon: StartDaemon, connect: AsyncConnect) -> Callable[..., object]:
+    """Start a daemon, wait until it can answer, and return it with a client."""
+
+    async def start(**settings: object) -> tuple[PrivateDaemon, Client]:
+        process = daemon(**settings)
+        client = await connect()
+        health = await client.wait_health(frozenset({"ready"}), READY_S)
+        assert health is not None, process.log.read_text()
+        return process, client
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def trial_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF file of random weights that llama.cpp loads in milliseconds."""
+    path = tmp_path_factory.mktemp("models") / "trial.gguf"
+    write_gguf(path, SHAPES["trial"])
+    return path
+
+
+@pytest.fixture(scope="session")
+def stories() -> Path:
+    """The real trained model of 260,000 parameters that lies beside the project, where it does."""
+    if not STORIES.exists():
+        pytest.skip("stories260K.gguf is not beside the project")
+    return STORIES
