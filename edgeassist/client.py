@@ -113,6 +113,8 @@ class Client:
     async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncIterator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
 
+        One that is given up before its end is cancelled at the device.
+
         Args:
             prompt: The text, unless `fields` has messages.
             **fields: More of `PromptRequest`.
@@ -133,13 +135,16 @@ class Client:
                     event = await events.get()
                 if isinstance(event, BrokerError):
                     raise event
+                ended = isinstance(event, Done | Failed)
                 yield event
-                if isinstance(event, Done | Failed):
+                if ended:
                     return
         except TimeoutError:
             raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
         finally:
             del self._answers[key]
+            if not ended:
+                self._broker.publish(Outbound(self._topics.command("cancel"), key.encode()))
 
     async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
         """Publish a prompt and return its terminal event."""

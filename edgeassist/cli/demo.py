@@ -59,29 +59,38 @@ def demo(
                 "EDGEASSIST_SAMPLING__MAX_TOKENS": str(max_tokens),
             }
             with PrivateDaemon(folder, environ) as daemon, contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(_talk(broker, daemon, question))
+                _talk(broker, daemon, question)
 
 
-async def _talk(broker: PrivateBroker, daemon: PrivateDaemon, question: str) -> None:
+def _talk(broker: PrivateBroker, daemon: PrivateDaemon, question: str) -> None:
+    """Ask the first question, and then what the person types.
+
+    Typing happens in the main thread and outside of the event loop, where Ctrl-C ends it at once.
+    """
     topics = Topics("edgeassist", DEVICE)
     options = BrokerOptions(HOST, broker.port, client_id="edgeassist-demo-person")
-    async with Client(options, topics, name="person") as client:
-        with console.status("the daemon loads the model"):
-            await _wait_ready(client, daemon)
-        console.print(f"[dim]ready: prompts go to {topics.prompt()}[/]\n")
-        console.print(f"[bold]you>[/] {question}")
-        await _ask(client, question)
-        console.print(
-            f"\nFrom another terminal:\n"
-            f"  mosquitto_sub -p {broker.port} -v -t '{topics.reply('+')}'\n"
-            f"  mosquitto_pub -p {broker.port} -t {topics.prompt()} -m 'hello'\n",
-            soft_wrap=True,
-        )
-        if not sys.stdin.isatty():
-            return
-        console.print("Your turn; an empty line, Ctrl-C or Ctrl-D ends it.")
-        while line := await asyncio.to_thread(_read):
-            await _ask(client, line)
+    client = Client(options, topics, name="person")
+    with asyncio.Runner() as runner:
+        runner.run(client.__aenter__())
+        try:
+            with console.status("the daemon loads the model"):
+                runner.run(_wait_ready(client, daemon))
+            console.print(f"[dim]ready: prompts go to {topics.prompt()}[/]\n")
+            console.print(f"[bold]you>[/] {question}")
+            runner.run(_ask(client, question))
+            console.print(
+                f"\nFrom another terminal:\n"
+                f"  mosquitto_sub -p {broker.port} -v -t '{topics.reply('+')}'\n"
+                f"  mosquitto_pub -p {broker.port} -t {topics.prompt()} -m 'hello'\n",
+                soft_wrap=True,
+            )
+            if not sys.stdin.isatty():
+                return
+            console.print("Your turn; an empty line, Ctrl-C or Ctrl-D ends it.")
+            while line := _read():
+                runner.run(_ask(client, line))
+        finally:
+            runner.run(client.__aexit__(None, None, None))
 
 
 async def _wait_ready(client: Client, daemon: PrivateDaemon) -> None:
