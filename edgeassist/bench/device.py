@@ -25,7 +25,8 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 
 LOAD_S = 600.0
 FINGERPRINT_S = 120.0
-TIMEOUT_S = 3600
+# Far more than any answer should take: whoever measures wants to know that one never came.
+TIMEOUT_S = 1800
 NAME = "bench"
 # Two lengths of prompt, in words, that tell how many tokens a word has and how many the template adds.
 CALIBRATION = (16, 80)
@@ -80,7 +81,7 @@ class BenchDevice:
             broker = stack.enter_context(PrivateBroker(self._folder))
             environ = {"EDGEASSIST_MQTT__HOST": HOST, "EDGEASSIST_MQTT__PORT": str(broker.port)}
             daemon = stack.enter_context(PrivateDaemon(self._folder, {**self._environ, **environ}))
-            options = BrokerOptions(HOST, broker.port, client_id="edgeassist-bench")
+            options = BrokerOptions(HOST, broker.port, client_id=f"edgeassist-{NAME}-client")
             self._client = await stack.enter_async_context(Client(options, self._topics, name=NAME))
             await self._wait_ready(daemon)
             self.processes = {
@@ -107,8 +108,15 @@ class BenchDevice:
         """Ask with so many random words, and measure from the publish to the first chunk and to the end.
 
         Raises:
-            EdgeAssistError: It ended in an error.
+            EdgeAssistError: It ended in an error, or not at all.
         """
+        try:
+            async with asyncio.timeout(TIMEOUT_S + 10):
+                return await self._ask(words, max_tokens)
+        except TimeoutError:
+            raise ModelError(f"no answer came within {TIMEOUT_S} s") from None
+
+    async def _ask(self, words: int, max_tokens: int) -> Answer:
         prompt = " " + " ".join(self._random.choices(WORDS, k=words)) + "." + REQUEST
         first, text = None, ""
         begun = time.perf_counter()

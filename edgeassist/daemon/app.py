@@ -94,7 +94,7 @@ class App:
         log.info("%s", self._threads.reason)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._broker.start()
         # A task that dies takes the group, and so the daemon, with it; systemd starts it anew.
@@ -190,8 +190,8 @@ class App:
             case Phase.READY if supervisor.model is not None:
                 model = supervisor.model
                 log.info(
-                    "loaded %s in %.0f ms: %s, %d slots of %d tokens",
-                    *(model.name, supervisor.load_ms, model.quantisation, model.slots, model.context),
+                    "loaded %s in %.0f ms: %s, context of %d tokens, slots: %d",
+                    *(model.name, supervisor.load_ms, model.quantisation, model.context, model.slots),
                 )
                 self._dispatcher.engine_ready(model.name, model.slots)
                 self._reporter.say_info()
@@ -208,15 +208,23 @@ class App:
         state, reason = self._condition.state()
         systemd.notify(STATUS=f"{state.value}: {reason or self._dispatcher.model or 'no model'}")
 
+    def _on_stop_signal(self) -> None:
+        """Stop; told twice, without waiting for running answers."""
+        if self._stop.is_set():
+            self._dispatcher.abandon()
+        self._stop.set()
+
     def _on_hangup(self) -> None:
-        systemd.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+        if self._said_ready:
+            systemd.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
         try:
             changes = self._apply()
         except ConfigurationError as error:
             log.error("the settings stay as they were: %s", error.message)  # noqa: TRY400 - its text says all
         else:
             log.info("reloaded: %s", changes)
-        systemd.notify(READY="1")
+        if self._said_ready:
+            systemd.notify(READY="1")
 
     async def _feed_watchdog(self) -> None:
         """Feed systemd's watchdog while this loop turns, and engine and broker are looked after."""

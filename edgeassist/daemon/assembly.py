@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.daemon.admission import Limits
 from edgeassist.daemon.conversation import Bounds
-from edgeassist.daemon.dispatcher import Policy
 from edgeassist.daemon.intake import ReplyRules
+from edgeassist.daemon.policy import Policy
 from edgeassist.daemon.relay import Pace
 from edgeassist.daemon.supervisor import Patience
 from edgeassist.engine.messages import Load, Sampling

@@ -16,26 +16,23 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-import msgspec
-
-from edgeassist.daemon.admission import Admission, Limits, Ticket
-from edgeassist.daemon.conversation import Bounds, Conversations, Exchange
-from edgeassist.daemon.intake import Asked, Refused, ReplyRules, take_in
-from edgeassist.daemon.relay import Pace, Relay
+from edgeassist.daemon.admission import Admission, Ticket
+from edgeassist.daemon.conversation import Conversations, Exchange
+from edgeassist.daemon.intake import Asked, Refused, take_in
+from edgeassist.daemon.job import start_of
+from edgeassist.daemon.policy import Policy
+from edgeassist.daemon.relay import Relay
 from edgeassist.daemon.replay import Replays
 from edgeassist.daemon.telemetry import Tally
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
-    ChatMessage,
     Command,
     Event,
     Failed,
     Finished,
     Piece,
     Prefilled,
-    Sampling,
-    Start,
 )
 from edgeassist.errors import (
     CancelledRequestError,
@@ -50,7 +47,6 @@ from edgeassist.errors import (
     error_for,
 )
 from edgeassist.protocol.packets import Inbound, Outbound
-from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -67,27 +63,6 @@ class Engine(Protocol):
     def send(self, command: Command) -> None:
         """Tell the engine."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What is configured, as plain values.
-
-    Attributes:
-        timeout_s: For a request that does not say.
-        defaults: Sampling for a request that does not say, and the most tokens of its answer.
-        system: The system prompt of requests that bring none.
-    """
-
-    limits: Limits
-    bounds: Bounds
-    pace: Pace
-    rules: ReplyRules
-    timeout_s: float
-    remember_s: float
-    max_tokens: int
-    defaults: Sampling
-    system: str
 
 
 @dataclass(slots=True)
@@ -176,7 +151,7 @@ class Dispatcher:
         self.tally.requests += 1
         match take_in(message, client, self.topics, self.policy.rules):
             case Refused(error=error) as refused:
-                self._refuse(self._relay(refused.request, refused, now), error)
+                self._refuse(refused.request, self._relay(refused.request, refused, now), error)
             case Asked() as asked:
                 self._admit(asked, digest, now)
 
@@ -184,13 +159,13 @@ class Dispatcher:
         request = asked.request
         finals = self._replays.find(request.id, digest, now)
         if finals is not None:
-            log.info("request %s came again and gets the same answer again", request.id)
+            _log(request.id, "came again and gets the same answer again")
             for final in finals:
                 self.publish(final)
             return
         known = self._active.get(request.id)
         if known is not None and known.digest == digest:
-            log.info("request %s came again while it is being answered", request.id)
+            _log(request.id, "came again while it is being answered")
             return
         relay = self._relay(request.id, asked, now)
         try:
@@ -204,7 +179,7 @@ class Dispatcher:
                 self._conversations.require(ticket.session, request.session, now)
             position = self._offer(ticket)
         except EdgeAssistError as error:
-            self._refuse(relay, error)
+            self._refuse(request.id, relay, error)
             return
         self._active[request.id] = _Active(asked, ticket, relay, digest)
         relay.accepted(model=self.model, position=position, cancel=self.topics.command("cancel"))
@@ -256,8 +231,8 @@ class Dispatcher:
             metadata=source.metadata,
         )
 
-    def _refuse(self, relay: Relay, error: EdgeAssistError) -> None:
-        log.info("refused a request: %s: %s", error.code, error.message)
+    def _refuse(self, request: str, relay: Relay, error: EdgeAssistError) -> None:
+        _log(request, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
         relay.failed(error, time.monotonic())
 
@@ -279,7 +254,7 @@ class Dispatcher:
             if active.relay.began or active.attempts >= MAX_ATTEMPTS:
                 self._fail(active, EngineCrashedError(f"{reason}: ask again, a new engine is on its way"))
             else:
-                log.info("request %s waits for the next engine", active.ticket.id)
+                _log(active.ticket.id, "waits for the next engine")
                 self._admission.put_back(active.ticket.id)
         self.on_change()
 
@@ -324,21 +299,10 @@ class Dispatcher:
             self._jobs[active.job] = active
             now = time.monotonic()
             active.relay.started(now)
-            self.engine.send(self._start(active, active.job, now))
+            session = active.ticket.session
+            history = [] if session is None else self._conversations.recall(session, now)
+            self.engine.send(start_of(active.job, active.asked.request, history, self.policy))
             self.on_change()
-
-    def _start(self, active: _Active, job: str, now: float) -> Start:
-        request = active.asked.request
-        session = active.ticket.session
-        history = [] if session is None else self._conversations.recall(session, now)
-        return Start(
-            id=job,
-            messages=tuple(compose(request, history, self.policy.system)),
-            sampling=sampling_of(request, self.policy.defaults),
-            max_tokens=request.max_tokens or self.policy.max_tokens,
-            stop=request.stop,
-            droppable=2 * len(history),
-        )
 
     def _free(self, job: str) -> _Active | None:
         active = self._jobs.pop(job, None)
@@ -388,7 +352,7 @@ class Dispatcher:
             self._fail(active, _going_down())
 
     def _fail(self, active: _Active, error: EdgeAssistError) -> None:
-        log.info("request %s ended: %s: %s", active.ticket.id, error.code, error.message)
+        _log(active.ticket.id, f"ended: {error.code}: {error.message}")
         self.tally.count_error(error.code)
         active.relay.failed(error, time.monotonic())
         if active.job is not None:
@@ -440,36 +404,10 @@ class Dispatcher:
             self._wake.set()
 
 
-def compose(request: PromptRequest, history: list[Exchange], system: str) -> list[ChatMessage]:
-    """Return the conversation for the engine: system prompt, what was said before, what is asked now."""
-    if request.messages is not None:
-        messages = [ChatMessage(turn.role, turn.content) for turn in request.messages]
-    else:
-        messages = [
-            message
-            for turn in history
-            for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.answer))
-        ]
-        messages.append(ChatMessage("user", request.prompt or ""))
-    instruction = system if request.system is None else request.system
-    if instruction and messages[0].role != "system":
-        messages.insert(0, ChatMessage("system", instruction))
-    return messages
-
-
-def sampling_of(request: PromptRequest, defaults: Sampling) -> Sampling:
-    """Return how tokens are picked for that request."""
-    asked = {
-        "temperature": request.temperature,
-        "top_k": request.top_k,
-        "top_p": request.top_p,
-        "min_p": request.min_p,
-        "repeat_penalty": request.repeat_penalty,
-        "seed": request.seed,
-    }
-    given = {key: value for key, value in asked.items() if value is not None}
-    return msgspec.structs.replace(defaults, **given)
-
-
 def _going_down() -> ShuttingDownError:
     return ShuttingDownError("the device is shutting down: ask again when its status is online")
+
+
+def _log(request: str, message: str) -> None:
+    """Log what happened to a request; the journal keeps its id as a field."""
+    log.info("request %s %s", request, message, extra={"request_id": request})

@@ -132,6 +132,8 @@ class Supervisor:
         process = self._process
         if process is None:
             return
+        if self.phase is Phase.LOADING:  # deaf until the model is there
+            self._kill()
         self.send(Stop())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXIT_WAIT_S):
