@@ -1,0 +1,284 @@
+"""Rooms that several files look into: a relay, a worker and a dispatcher, each with what is around it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from edgeassist.daemon import dispatcher as dispatcher_module
+from edgeassist.daemon.admission import Limits
+from edgeassist.daemon.conversation import Bounds
+from edgeassist.daemon.dispatcher import Dispatcher
+from edgeassist.daemon.intake import ReplyRules
+from edgeassist.daemon.policy import Policy
+from edgeassist.daemon.relay import Pace, Relay, ReplyTo
+from edgeassist.engine.messages import (
+    Cancel,
+    Cancelled,
+    ChatMessage,
+    Command,
+    Event,
+    Failed,
+    Finish,
+    Finished,
+    Heartbeat,
+    Load,
+    Piece,
+    Sampling,
+    Start,
+    Stop,
+)
+from edgeassist.engine.scheduler import Plan, Token
+from edgeassist.engine.scripted import ScriptedBackend
+from edgeassist.engine.worker import Worker
+from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.topics import Topics
+
+# A slow, shared machine is no defect: only pytest's own timeout ends a test.
+settings.register_profile("edgeassist", deadline=None, max_examples=60)
+settings.load_profile("edgeassist")
+
+PACE = Pace(interval_s=0.05, progress_s=0.3, chunk_bytes=16, chunk_qos=0, final_qos=1)
+ENDINGS = (Finished, Cancelled, Failed)
+
+
+@dataclass
+class Heard:
+    """A relay for the request `a` that arrived at 100, and what it published."""
+
+    to: ReplyTo = field(default_factory=lambda: ReplyTo("reply/a", b"\x00tag"))
+    pace: Pace = PACE
+    messages: list[Outbound] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.relay = Relay(
+            "a",
+            self.to,
+            pace=self.pace,
+            device="box",
+            arrived=100.0,
+            publish=self.messages.append,
+            metadata={"room": None, "n": 1},
+        )
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(message.payload) for message in self.messages]
+
+    @property
+    def chunks(self) -> list[str]:
+        return [event["text"] for event in self.events if event["type"] == "chunk"]
+
+    def done(self, now: float = 101.0) -> None:
+        finished = Finished("1", Finish.STOP, 10, 4, 3, prefill_ms=20, decode_ms=50, dropped_messages=2)
+        self.relay.done(finished, model="m", session="s", now=now)
+
+
+class Watched(ScriptedBackend):
+    """The scripted backend, which also notes every plan and which slots are open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plans: list[Plan] = []
+        self.open_slots: set[int] = set()
+
+    def encode(self, messages: Sequence[ChatMessage]) -> Sequence[int]:
+        if messages[-1].content == "refuse me":
+            raise InvalidRequestError("the template does not take this")
+        return super().encode(messages)
+
+    def open(self, slot: int, sampling: Sampling) -> None:
+        assert slot not in self.open_slots
+        self.open_slots.add(slot)
+        super().open(slot, sampling)
+
+    def step(self, plan: Plan) -> Mapping[int, Token]:
+        self.plans.append(plan)
+        return super().step(plan)
+
+    def close(self, slot: int) -> None:
+        self.open_slots.remove(slot)
+        super().close(slot)
+
+
+class WorkerRoom:
+    """A worker whose commands come from a reaction to its events, all in one thread."""
+
+    def __init__(self, *, slots: int = 1, context: int = 256, step_tokens: int = 8) -> None:
+        self.backend = Watched()
+        self.events: list[Event] = []
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._react: Callable[[Event], Iterable[Command]] = lambda _event: ()
+        load = Load("scripted", "", context, slots, 1, step_tokens)
+        facts = self.backend.load(load, lambda _fraction: None)
+        self._worker = Worker(
+            self.backend, facts, step_tokens=step_tokens, commands=self._commands, emit=self._emit
+        )
+
+    def serve(
+        self, *starts: Start, react: Callable[[Event], Iterable[Command]] = lambda _event: ()
+    ) -> list[Event]:
+        """Run until each of these requests ended; return what was said, but for heartbeats."""
+        self.events.clear()
+        self._left = len(starts)
+        self._react = react
+        for each in starts:
+            self._commands.put(each)
+        self._worker.run()
+        return [event for event in self.events if not isinstance(event, Heartbeat)]
+
+    def _emit(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.events.append(event)
+            for command in self._react(event):
+                self._commands.put(command)
+                self._left += isinstance(command, Start)
+            self._left -= isinstance(event, ENDINGS)
+        if not self._left:
+            self._commands.put(Stop())
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@dataclass
+class Recorder:
+    """Notes what the engine is told."""
+
+    commands: list[Command] = field(default_factory=list)
+
+    def send(self, command: Command) -> None:
+        self.commands.append(command)
+
+    @property
+    def starts(self) -> list[Start]:
+        return [command for command in self.commands if isinstance(command, Start)]
+
+    @property
+    def cancels(self) -> list[str]:
+        return [command.id for command in self.commands if isinstance(command, Cancel)]
+
+
+class House:
+    """A dispatcher between an engine that is recorded and a broker that is a list."""
+
+    policy = Policy(
+        limits=Limits(queue=4, per_client=5, ageing_s=30),
+        bounds=Bounds(count=4, turns=4, expire_s=600),
+        pace=Pace(interval_s=0.05, progress_s=0.3, chunk_bytes=64, chunk_qos=0, final_qos=1),
+        rules=ReplyRules(("{root}/reply/", "reply/"), 2000),
+        timeout_s=60,
+        remember_s=600,
+        max_tokens=64,
+        defaults=Sampling(top_k=7),
+        system="",
+    )
+
+    def __init__(self, clock: Clock, **policy: object) -> None:
+        self.clock = clock
+        self.engine = Recorder()
+        self.published: list[Outbound] = []
+        self.congested = False
+        self.changes = 0
+        self._ids = count(1)
+        self.dispatcher = Dispatcher(
+            Topics("edgeassist", "box"),
+            replace(self.policy, **policy),
+            self.engine,
+            publish=self._publish,
+            congested=lambda: self.congested,
+            on_change=self._changed,
+        )
+
+    def _publish(self, message: Outbound) -> bool:
+        self.published.append(message)
+        return True
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def ask(
+        self, prompt: object = "x", *, client: str | None = None, properties: object = None, **fields: object
+    ) -> str:
+        """Send a prompt, under an id of its own unless the fields have one; return its id."""
+        request = {"id": f"r{next(self._ids)}", "prompt": prompt, **fields}
+        self.receive(json.dumps(request).encode(), client=client, **(properties or {}))
+        return str(request["id"])
+
+    def receive(self, payload: bytes, *, client: str | None = None, **properties: object) -> None:
+        """Deliver what came on a prompt topic, a moment after what came before."""
+        self.clock.now += 0.001
+        self.dispatcher.receive(Inbound("edgeassist/box/prompt", payload, **properties), client)
+
+    def ready(self, slots: int = 1) -> None:
+        self.dispatcher.engine_ready("m", slots)
+
+    def say(self, event: Event) -> None:
+        self.dispatcher.engine_event(event)
+
+    def finish(self, job: str, text: str = "") -> None:
+        """Let the engine end a job, with that text before."""
+        if text:
+            self.say(Piece(job, text))
+        self.say(Finished(job, Finish.STOP, 3, 0, 2, prefill_ms=5, decode_ms=5))
+
+    def heard(self, request: str) -> list[dict[str, Any]]:
+        """Return the events of a request, wherever they went."""
+        events = [json.loads(message.payload) for message in self.published]
+        return [event for event in events if event["id"] == request]
+
+    def types(self, request: str) -> list[str]:
+        return [event["type"] for event in self.heard(request)]
+
+    def error(self, request: str) -> str:
+        """Return the code of the error that ended a request."""
+        last = self.heard(request)[-1]
+        assert last["type"] == "error", last
+        return str(last["code"])
+
+    async def pass_time(self, seconds: float = 0.0) -> None:
+        """Let the clock go on, and the time keeper do what is due."""
+        self.clock.now += seconds
+        keeper = asyncio.create_task(self.dispatcher.keep_time())
+        await asyncio.sleep(0)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def hear() -> type[Heard]:
+    """Make a relay and listen to it."""
+    return Heard
+
+
+@pytest.fixture(scope="session")
+def make_engine() -> type[WorkerRoom]:
+    """Make a worker with the scripted backend."""
+    return WorkerRoom
+
+
+@pytest.fixture(scope="module")
+def make_house() -> Iterator[Callable[..., House]]:
+    """Make a dispatcher whose clock stands still unless the test lets it go on."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def make(**policy: object) -> House:
+            clock = Clock()
+            patch.setattr(dispatcher_module, "time", clock)
+            return House(clock, **policy)
+
+        yield make

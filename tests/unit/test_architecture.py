@@ -1,0 +1,162 @@
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import edgeassist
+
+PACKAGE = Path(edgeassist.__file__).parent
+MODULES = {
+    ".".join(["edgeassist", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+HEAVY = ("llama_cpp", "onnxruntime_genai", "paho")
+PURE = [
+    "errors",
+    *(f"protocol.{name}" for name in ("events", "packets", "requests", "state", "topics")),
+    *(f"engine.{name}" for name in ("messages", "scheduler", "text")),
+    *(f"daemon.{name}" for name in ("admission", "conversation", "intake", "relay", "replay", "telemetry")),
+    "device.cores",
+]
+# What a package may import of its own; a name stands for all below it.
+ALLOWED = {
+    "edgeassist.errors": [],
+    "edgeassist.protocol": ["protocol", "errors"],
+    "edgeassist.device": ["device", "errors"],
+    "edgeassist.models": ["models", "errors"],
+    "edgeassist.engine": ["engine", "errors"],
+    "edgeassist.settings": ["settings", "protocol", "errors"],
+    "edgeassist.broker": ["protocol", "errors"],
+}
+MAY_READ_SETTINGS = (
+    "edgeassist.settings",
+    "edgeassist.cli",
+    "edgeassist.bench",
+    "edgeassist.daemon.app",
+    "edgeassist.daemon.assembly",
+)
+
+
+def below(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield what a module's source imports, wherever in it: modules, and what may be one."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            source = str(node.module)
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            yield from ([source] if source not in MODULES else [])
+            yield from (name if name in MODULES else source for name in names)
+
+
+def importers(library: str) -> set[str]:
+    return {module for module in MODULES if any(below(name, library) for name in imports(module))}
+
+
+def own_imports(module: str) -> set[str]:
+    """Return what a module imports of ours, without the version that the root holds."""
+    return {name for name in imports(module) if below(name, "edgeassist")} - {"edgeassist"}
+
+
+def test_all_modules_are_looked_at() -> None:
+    assert {f"edgeassist.{name}" for name in PURE} <= set(MODULES)
+    assert set(ALLOWED) <= set(MODULES)
+    assert own_imports("edgeassist.engine.backend") >= {
+        "edgeassist.errors",
+        "edgeassist.engine.messages",
+        "edgeassist.engine.llamacpp",
+    }
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_loads_no_heavy_library(module: str) -> None:
+    program = (
+        f"import sys, edgeassist.{module}\n"
+        f"sys.exit(', '.join(name for name in {HEAVY!r} if name in sys.modules) or None)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
+    for module in ("edgeassist.engine.scheduler", "edgeassist.engine.text", "edgeassist.errors"):
+        others = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
+        assert others <= {"edgeassist"}
+        assert own_imports(module) <= {"edgeassist.errors"}
+
+
+@pytest.mark.parametrize(
+    ("library", "modules"),
+    [
+        ("llama_cpp", {"edgeassist.engine.llamacpp", "edgeassist.bench.bare"}),
+        ("onnxruntime_genai", {"edgeassist.engine.ortgenai"}),
+        ("paho", {"edgeassist.broker"}),
+        ("systemd", {"edgeassist.daemon.systemd"}),
+        ("jinja2", {"edgeassist.engine.chat"}),
+    ],
+)
+def test_a_heavy_library_has_one_file(library: str, modules: set[str]) -> None:
+    assert importers(library) <= modules
+
+
+def test_only_the_settings_read_pydantic_settings() -> None:
+    readers = importers("pydantic_settings")
+    assert readers
+    assert all(below(module, "edgeassist.settings") for module in readers)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
+    allowed = [f"edgeassist.{name}" for name in ALLOWED[package]]
+    for module in MODULES:
+        if below(module, package):
+            wrong = {name for name in own_imports(module) if not below(name, *allowed)}
+            assert wrong == set(), f"{module} must not import {wrong}"
+
+
+def test_daemon_and_engine_share_only_what_crosses_the_pipe() -> None:
+    for module in MODULES:
+        if below(module, "edgeassist.daemon"):
+            engine = {name for name in own_imports(module) if below(name, "edgeassist.engine")}
+            assert engine <= {"edgeassist.engine.messages"}, module
+
+
+def test_the_daemon_knows_no_command_and_no_trial() -> None:
+    for module in MODULES:
+        if below(module, "edgeassist.daemon"):
+            above = ("edgeassist.cli", "edgeassist.bench", "edgeassist.client", "edgeassist.sandbox")
+            assert not {name for name in own_imports(module) if below(name, *above)}, module
+
+
+def test_only_commands_trials_and_the_daemons_root_know_the_settings() -> None:
+    for module in importers("edgeassist.settings"):
+        assert below(module, *MAY_READ_SETTINGS), module
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> None:
+        assert module not in path, " → ".join([*path, module])
+        if module not in done:
+            for name in sorted(own_imports(module) & set(MODULES)):
+                visit(name, [*path, module])
+            done.add(module)
+
+    for module in MODULES:
+        visit(module, [])
+    assert done == set(MODULES)
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_knows_no_clock_thread_process_or_network(module: str) -> None:
+    impure = ("time", "threading", "asyncio", "subprocess", "multiprocessing", "socket")
+    assert not {name for name in imports(f"edgeassist.{module}") if below(name, *impure)}

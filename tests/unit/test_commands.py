@@ -1,0 +1,174 @@
+import json
+import logging
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from edgeassist.daemon.commands import (
+    MAX_PAYLOAD_BYTES,
+    CancelArguments,
+    Handler,
+    LogLevelArguments,
+    NoArguments,
+    answer,
+    respond,
+)
+from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
+from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.state import CommandResponse
+
+NAMES = ("cancel", "ping", "info", "log_level", "reload")
+
+
+class Handlers:
+    """One that is called for every command, notes its arguments and answers with the same."""
+
+    def __init__(self, *, error: Exception | None = None) -> None:
+        self.called: list[Any] = []
+        self._error = error
+
+    async def handle(self, arguments: Any) -> dict[str, JsonValue]:
+        self.called.append(arguments)
+        if self._error is not None:
+            raise self._error
+        return {"state": "ready", "nothing": None}
+
+    @property
+    def table(self) -> dict[str, Handler]:
+        return dict.fromkeys(NAMES, self.handle)
+
+
+async def give(name: str, payload: object = b"", handlers: Handlers | None = None) -> CommandResponse:
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    message = Inbound(f"edgeassist/box/command/{name}", data)
+    return await answer(name, message, (handlers or Handlers()).table)
+
+
+async def refusal(name: str, payload: object = b"") -> str:
+    """Give a command that must be refused before anybody carries it out, and return why."""
+    handlers = Handlers()
+    response = await give(name, payload, handlers)
+    assert handlers.called == []
+    assert response.status == "error"
+    assert response.data is None
+    assert response.error is not None
+    assert response.error.code in {Code.INVALID_REQUEST, Code.TOO_LARGE}
+    return response.error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "arguments"),
+    [
+        ("ping", b"", NoArguments()),
+        ("ping", b" \n", NoArguments()),
+        ("info", {}, NoArguments()),
+        ("reload", {"id": "7"}, NoArguments(id="7")),
+        ("cancel", b"abc", CancelArguments(request="abc")),
+        ("cancel", b" abc\n", CancelArguments(request="abc")),
+        ("cancel", b"all", CancelArguments(all=True)),
+        ("cancel", {"request": "all"}, CancelArguments(request="all")),
+        ("cancel", {"all": True, "id": "7"}, CancelArguments(all=True, id="7")),
+        ("log_level", b"debug", LogLevelArguments(level="debug")),
+        ("log_level", {"level": "error"}, LogLevelArguments(level="error")),
+    ],
+)
+async def test_a_command_reaches_its_handler_with_its_arguments(
+    name: str, payload: object, arguments: object
+) -> None:
+    handlers = Handlers()
+    response = await give(name, payload, handlers)
+    assert handlers.called == [arguments]
+    assert response.status == "ok"
+    assert response.error is None
+
+
+async def test_an_answer_carries_the_data_and_the_id_that_was_given() -> None:
+    response = await give("ping", {"id": "7"})
+    assert response.data == {"state": "ready", "nothing": None}
+    assert response.id == "7"
+
+
+async def test_a_command_that_is_unknown_is_refused_with_those_there_are() -> None:
+    message = await refusal("dance")
+    assert "'dance'" in message
+    assert "cancel, ping, info, log_level, reload" in message
+
+
+@pytest.mark.parametrize("name", ["ping", "info", "reload"])
+async def test_a_command_without_arguments_takes_no_text(name: str) -> None:
+    assert await refusal(name, b"now") == (
+        f"{name} takes no argument: send an empty payload or a JSON object with an id"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "problem"),
+    [
+        ("ping", b"\xff", "not UTF-8"),
+        ("ping", b"{", "ping: Invalid JSON"),
+        ("ping", b'{"a":' * 10_000, "ping: Invalid JSON"),
+        ("ping", {"loud": True}, "ping: unknown field 'loud'"),
+        ("ping", {"id": 5}, "ping: id:"),
+        ("ping", {"id": "x" * 65}, "ping: id:"),
+        ("cancel", {"request": 5}, "cancel: request:"),
+        ("cancel", {"all": "perhaps"}, "cancel: all:"),
+        ("log_level", b"", "log_level: level: Field required"),
+        ("log_level", {}, "log_level: level: Field required"),
+        ("log_level", b"loud", "log_level: level:"),
+        ("log_level", b"DEBUG", "log_level: level:"),
+        ("log_level", b"all", "log_level: level:"),
+    ],
+)
+async def test_arguments_that_can_not_be_are_refused_by_name(
+    name: str, payload: object, problem: str
+) -> None:
+    assert problem in await refusal(name, payload)
+
+
+async def test_a_payload_over_the_limit_is_refused_unread() -> None:
+    assert str(MAX_PAYLOAD_BYTES) in await refusal("cancel", b"x" * (MAX_PAYLOAD_BYTES + 1))
+
+
+async def test_a_refusal_of_the_handlers_is_the_answer() -> None:
+    handlers = Handlers(error=InvalidRequestError("no request 'abc' waits or runs"))
+    response = await give("cancel", {"request": "abc", "id": "7"}, handlers)
+    assert response.error is not None
+    assert (response.error.code, response.error.message) == (
+        Code.INVALID_REQUEST,
+        "no request 'abc' waits or runs",
+    )
+    assert response.id == "7"
+
+
+async def test_settings_that_can_not_be_used_are_an_answer_too() -> None:
+    response = await give("reload", b"", Handlers(error=ConfigurationError("mqtt.port: too large")))
+    assert response.error is not None
+    assert response.error.message == "mqtt.port: too large"
+
+
+async def test_a_defect_is_answered_without_its_details_and_logged_with_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        response = await give("info", {"id": "7"}, Handlers(error=KeyError("hunter2")))
+    assert response.error is not None
+    assert response.error.code is Code.INTERNAL
+    assert "hunter2" not in response.error.message
+    assert "hunter2" in caplog.text
+    assert response.id == "7"
+
+
+async def test_an_answer_goes_out_once_with_the_correlation_of_its_command() -> None:
+    message = Inbound("edgeassist/box/command/ping", b'{"id": "7"}', correlation=b"\x00tag")
+    response = await answer("ping", message, Handlers().table)
+    published = respond(response, "edgeassist/box/response/ping", message)
+    assert published == Outbound(
+        "edgeassist/box/response/ping", published.payload, qos=1, retain=False, correlation=b"\x00tag"
+    )
+    assert json.loads(published.payload) == {
+        "status": "ok",
+        "data": {"state": "ready", "nothing": None},
+        "id": "7",
+    }
+    assert CommandResponse.model_validate_json(published.payload) == response

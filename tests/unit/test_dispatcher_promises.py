@@ -1,0 +1,207 @@
+"""Whatever happens, and in whatever order, every request ends in exactly one terminal event, its last."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeassist.daemon.admission import Limits
+from edgeassist.engine.messages import Cancel, Cancelled, Failed, Finish, Finished, Piece, Prefilled, Start
+
+# Of conftest's fixture `make_house`.
+MakeHouse = Callable[..., Any]
+
+TERMINAL = {"done", "error"}
+ACTIONS = [
+    *["ask"] * 6,
+    "ask broken",
+    "ask retained",
+    "send again",
+    *["ready"] * 3,
+    *["prefilled", "piece", "piece", "finished", "finished", "failed"],
+    *["answer cancel"] * 2,
+    *["cancel"] * 3,
+    *["cancel all", "lose engine", "no model", "time", "time", "much time", "close"],
+]
+
+
+class World:
+    """A house, an engine that does what engines do, and what was asked; `pick` chooses among many."""
+
+    def __init__(self, house: Any) -> None:
+        self.house = house
+        self.slots = 0
+        self.told = 0
+        self.jobs: dict[str, str] = {}
+        self.asked: dict[str, bytes] = {}
+
+    async def act(self, action: str, pick: int) -> None:
+        match action:
+            case "ask" | "ask broken" | "ask retained":
+                self.ask(action.removeprefix("ask").strip(), pick)
+            case "send again":
+                self.send_again(pick)
+            case "ready" | "lose engine" | "no model":
+                self.change_engine(action, 1 + pick % 3)
+            case "cancel":
+                self.house.dispatcher.cancel(f"i{pick % 4}")
+            case "cancel all":
+                self.house.dispatcher.cancel_all()
+            case "time" | "much time":
+                await self.house.pass_time(pick % 3 if action == "time" else 40)
+            case "close" if not pick % 4:
+                self.house.dispatcher.close()
+            case _ if self.jobs:
+                self.engine_says(action, sorted(self.jobs)[pick % len(self.jobs)])
+        self.hear_commands()
+
+    def ask(self, how: str, pick: int) -> None:
+        """Send a request to a reply topic of its own, under one of a few ids."""
+        topic = f"reply/{len(self.asked)}"
+        request: dict[str, Any] = {"id": f"i{pick % 4}", "prompt": "x", "reply_to": topic}
+        request["stream"] = pick % 5 > 0
+        if pick % 3 == 0:
+            request["session"] = f"s{pick % 2}"
+        if pick % 7 == 0:
+            request["timeout_s"] = 1
+        if how == "broken":
+            request["promt"] = "y"
+        payload = json.dumps(request).encode()
+        if how != "retained":
+            self.asked[topic] = payload
+        self.house.receive(payload, retained=how == "retained")
+
+    def send_again(self, pick: int) -> None:
+        if self.asked:
+            topic = sorted(self.asked)[pick % len(self.asked)]
+            self.house.receive(self.asked[topic])
+
+    def change_engine(self, action: str, slots: int) -> None:
+        if action == "ready" and not self.slots:
+            self.slots = slots
+            self.house.ready(slots)
+        elif action == "lose engine" and self.slots:
+            self.slots = 0
+            self.jobs.clear()
+            self.house.dispatcher.engine_lost("it died")
+        elif action == "no model" and not self.slots:
+            self.house.dispatcher.engine_unusable("no such file")
+
+    def engine_says(self, action: str, job: str) -> None:
+        cancelled = self.jobs[job] == "cancelled"
+        match action:
+            case "prefilled":
+                self.house.say(Prefilled(job, 1, 0, 2))
+            case "piece":
+                self.house.say(Piece(job, "a你"))
+            case "finished":
+                del self.jobs[job]
+                self.house.say(Finished(job, Finish.STOP, 3, 0, 2, 1, 1))
+            case "failed":
+                del self.jobs[job]
+                self.house.say(Failed(job, "internal", "no"))
+            case "answer cancel" if cancelled:
+                del self.jobs[job]
+                self.house.say(Cancelled(job))
+
+    def hear_commands(self) -> None:
+        """Take what the engine was told; it is never told of more jobs than it has slots."""
+        commands = self.house.engine.commands
+        for command in commands[self.told :]:
+            match command:
+                case Start(id=job):
+                    assert job not in self.jobs
+                    self.jobs[job] = "runs"
+                    assert len(self.jobs) <= self.slots
+                case Cancel(id=job):
+                    if job in self.jobs:
+                        assert self.jobs[job] == "runs"
+                        self.jobs[job] = "cancelled"
+        self.told = len(commands)
+
+    def streams(self) -> dict[str, list[dict[str, Any]]]:
+        said: dict[str, list[dict[str, Any]]] = {topic: [] for topic in self.asked}
+        for message in self.house.published:
+            said[message.topic].append(json.loads(message.payload))
+        return said
+
+
+def check_stream(events: list[dict[str, Any]]) -> Counter[str]:
+    """Check the events of one reply topic, and count how its streams ended.
+
+    A request that is sent again begins a new stream after the end of the last, or hears that end again.
+    """
+    ends: Counter[str] = Counter()
+    end: dict[str, Any] | None = None
+    text = ""
+    seq = 0
+    for event in events:
+        if event == end and event["type"] == "done":
+            continue
+        if end is not None:
+            end, text, seq = None, "", 0
+        assert event["seq"] == seq, events
+        seq += 1
+        if event["type"] == "chunk":
+            text += event["text"]
+        if event["type"] in TERMINAL:
+            assert event["text"].startswith(text)
+            end = event
+            ends[event.get("code", "done")] += 1
+    assert end is not None, f"no end: {events}"
+    return ends
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 209)), min_size=5, max_size=60)
+
+
+@given(steps=STEPS)
+@settings(max_examples=250)
+def test_every_request_ends_exactly_once_whatever_happens(
+    make_house: MakeHouse, steps: list[tuple[str, int]]
+) -> None:
+    house = make_house(limits=Limits(queue=4, per_client=6, ageing_s=30), remember_s=1e9)
+    world = World(house)
+
+    async def live() -> None:
+        for action, pick in steps:
+            await world.act(action, pick)
+
+    asyncio.run(live())
+    house.dispatcher.close()
+    house.dispatcher.abandon()
+    ends: Counter[str] = Counter()
+    for events in world.streams().values():
+        ends += check_stream(events)
+    assert (house.dispatcher.queued, house.dispatcher.running) == (0, 0)
+    report = house.dispatcher.tally.report()
+    assert Counter({"done": report.done, **report.errors}) == Counter({"done": 0, **ends})
+
+
+@given(steps=STEPS)
+def test_no_slot_is_ever_lost(make_house: MakeHouse, steps: list[tuple[str, int]]) -> None:
+    house = make_house(limits=Limits(queue=9, per_client=99, ageing_s=30), timeout_s=500)
+    world = World(house)
+
+    async def live() -> None:
+        for action, pick in steps:
+            if action != "close":
+                await world.act(action, pick)
+
+    asyncio.run(live())
+    if not world.slots:
+        world.slots = 2
+        house.ready(2)
+    house.dispatcher.cancel_all()
+    world.hear_commands()
+    for job in sorted(world.jobs):
+        world.engine_says("answer cancel", job)
+    assert world.jobs == {}
+    for number in range(world.slots):
+        house.ask(f"last {number}")
+    world.hear_commands()
+    assert len(world.jobs) == world.slots

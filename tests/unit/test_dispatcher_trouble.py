@@ -1,0 +1,189 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgeassist.daemon.admission import Limits
+from edgeassist.daemon.dispatcher import MAX_ATTEMPTS
+from edgeassist.engine.messages import Cancelled, Piece, Prefilled
+
+# Of conftest's fixture `make_house`.
+MakeHouse = Callable[..., Any]
+
+
+def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_for_the_next(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    house.ready(slots=2)
+    begun, fresh, waiting = (house.ask(name) for name in ("begun", "fresh", "waiting"))
+    house.say(Piece(house.engine.starts[0].id, "so far"))
+    house.say(Prefilled(house.engine.starts[1].id, 1, 0, 2))
+    house.dispatcher.engine_lost("it died")
+    assert house.error(begun) == "engine_crashed"
+    assert house.heard(begun)[-1]["text"] == "so far"
+    assert "it died" in house.heard(begun)[-1]["message"]
+    assert (house.dispatcher.queued, house.dispatcher.running) == (2, 0)
+    house.ready(slots=2)
+    assert [start.messages[0].content for start in house.engine.starts[2:]] == ["fresh", "waiting"]
+    for start in house.engine.starts[2:]:
+        house.finish(start.id, "after all")
+    assert house.heard(fresh)[-1]["text"] == house.heard(waiting)[-1]["text"] == "after all"
+
+
+def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house: MakeHouse) -> None:
+    house = make_house()
+    request = house.ask()
+    for _ in range(MAX_ATTEMPTS):
+        assert house.types(request) == ["accepted"]
+        house.ready()
+        house.dispatcher.engine_lost("it died")
+    assert house.error(request) == "engine_crashed"
+    house.ready()
+    assert len(house.engine.starts) == MAX_ATTEMPTS
+
+
+def test_what_a_lost_engine_still_says_is_ignored(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask()
+    lost = house.engine.starts[0].id
+    house.dispatcher.engine_lost("it died")
+    house.ready()
+    house.finish(lost, "from the grave")
+    assert house.types(request) == ["accepted"]
+
+
+def test_a_cancelled_job_dies_in_silence_with_its_engine(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask()
+    house.dispatcher.cancel(request)
+    house.dispatcher.engine_lost("it died")
+    house.ready()
+    house.ask()
+    assert house.types(request) == ["accepted", "error"]
+    assert len(house.engine.starts) == 2
+
+
+def test_without_a_model_all_that_waits_is_refused_until_one_is_there(make_house: MakeHouse) -> None:
+    house = make_house()
+    waited = house.ask()
+    house.dispatcher.engine_unusable("no such file")
+    late = house.ask()
+    for request in (waited, late):
+        assert house.error(request) == "model_unavailable"
+        assert "no such file" in house.heard(request)[-1]["message"]
+    house.ready()
+    assert house.types(house.ask()) == ["accepted"]
+    assert len(house.engine.starts) == 1
+
+
+async def test_a_prompt_that_waited_too_long_ends_and_one_with_time_left_does_not(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house(timeout_s=60)
+    short, long = house.ask(timeout_s=10), house.ask()
+    await house.pass_time(9.9)
+    assert house.types(short) == ["accepted"]
+    await house.pass_time(0.1)
+    assert house.error(short) == "deadline_exceeded"
+    assert house.types(long) == ["accepted"]
+    await house.pass_time(51)
+    assert house.error(long) == "deadline_exceeded"
+
+
+async def test_an_answer_that_takes_too_long_ends_and_its_job_is_cancelled(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask(timeout_s=10)
+    job = house.engine.starts[0].id
+    house.say(Piece(job, "so far"))
+    await house.pass_time(11)
+    assert house.error(request) == "deadline_exceeded"
+    assert house.heard(request)[-1]["text"] == "so far"
+    assert house.engine.cancels == [job]
+    house.say(Cancelled(job))
+    assert house.dispatcher.running == 0
+
+
+@pytest.mark.parametrize(("expiry_s", "timeout_s"), [(5, 50), (50, 5)])
+async def test_the_expiry_of_a_message_is_a_deadline_too(
+    make_house: MakeHouse, expiry_s: int, timeout_s: int
+) -> None:
+    house = make_house()
+    request = house.ask(timeout_s=timeout_s, properties={"expiry_s": expiry_s})
+    await house.pass_time(4.9)
+    assert house.types(request) == ["accepted"]
+    await house.pass_time(0.2)
+    assert house.error(request) == "deadline_exceeded"
+
+
+async def test_text_that_has_waited_long_enough_goes_out_without_more_text(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask()
+    job = house.engine.starts[0].id
+    house.say(Piece(job, "a"))
+    house.say(Piece(job, "b"))
+    await house.pass_time(0.04)
+    assert house.types(request) == ["accepted", "chunk"]
+    await house.pass_time(0.02)
+    assert [event["text"] for event in house.heard(request)[1:]] == ["a", "b"]
+
+
+async def test_while_the_broker_is_congested_text_waits_and_then_comes_in_one(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask()
+    job = house.engine.starts[0].id
+    house.congested = True
+    for text in "abc":
+        house.say(Piece(job, text))
+        await house.pass_time(1)
+    assert house.types(request) == ["accepted"]
+    house.congested = False
+    await house.pass_time(1)
+    assert [event["text"] for event in house.heard(request)[1:]] == ["abc"]
+
+
+def test_a_closed_house_ends_what_waits_and_refuses_what_comes_and_lets_running_answers_end(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    house.ready()
+    running, waiting = house.ask(), house.ask()
+    house.dispatcher.close()
+    assert house.error(waiting) == "shutting_down"
+    assert house.error(house.ask()) == "shutting_down"
+    house.finish(house.engine.starts[0].id, "just in time")
+    assert house.heard(running)[-1]["text"] == "just in time"
+    assert len(house.engine.starts) == 1
+
+
+def test_what_still_runs_at_the_very_end_is_ended(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask()
+    house.dispatcher.close()
+    house.dispatcher.abandon()
+    assert house.error(request) == "shutting_down"
+    assert house.engine.cancels == [house.engine.starts[0].id]
+    assert (house.dispatcher.queued, house.dispatcher.running) == (0, 0)
+
+
+def test_other_settings_hold_for_what_comes_and_not_for_what_is_under_way(make_house: MakeHouse) -> None:
+    house = make_house(max_tokens=64)
+    house.ready()
+    running, waiting = house.ask(), house.ask()
+    house.dispatcher.apply(
+        replace(house.dispatcher.policy, limits=Limits(queue=1, per_client=9, ageing_s=30), max_tokens=3)
+    )
+    assert house.error(house.ask()) == "busy"
+    house.finish(house.engine.starts[0].id, "a")
+    assert house.types(running) == ["accepted", "chunk", "done"]
+    assert house.types(waiting) == ["accepted"]
+    house.finish(house.engine.starts[1].id, "b")
+    house.ask()
+    assert [start.max_tokens for start in house.engine.starts][::2] == [64, 3]

@@ -1,0 +1,134 @@
+import json
+
+import pytest
+
+from edgeassist.daemon.intake import Asked, Refused, ReplyRules, take_in
+from edgeassist.daemon.relay import ReplyTo
+from edgeassist.errors import Code
+from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.requests import ReplyFormat
+from edgeassist.protocol.topics import Topics
+
+TOPICS = Topics("edgeassist", "box")
+RULES = ReplyRules(("{root}/reply/", "reply/"), 1000)
+
+
+def take(payload: object, client: str | None = None, **properties: object) -> Asked | Refused:
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return take_in(Inbound("edgeassist/box/prompt", data, **properties), client, TOPICS, RULES)
+
+
+def asked(payload: object, client: str | None = None, **properties: object) -> Asked:
+    taken = take(payload, client, **properties)
+    assert isinstance(taken, Asked), taken
+    return taken
+
+
+def refused(payload: object, client: str | None = None, **properties: object) -> Refused:
+    taken = take(payload, client, **properties)
+    assert isinstance(taken, Refused), taken
+    return taken
+
+
+def test_a_bare_text_is_answered_below_the_devices_own_replies() -> None:
+    taken = asked(b"hello")
+    assert taken.request.prompt == "hello"
+    assert taken.reply_to == ReplyTo(f"edgeassist/box/reply/{taken.request.id}")
+    assert taken.expiry_s is None
+
+
+def test_a_client_is_answered_below_its_own_name() -> None:
+    taken = asked({"id": "7", "prompt": "x"}, "kitchen")
+    assert taken.client == "kitchen"
+    assert taken.reply_to.topic == "edgeassist/box/reply/kitchen/7"
+
+
+def test_the_response_topic_of_mqtt_5_counts_more_than_reply_to() -> None:
+    payload = {"prompt": "x", "reply_to": "reply/two"}
+    assert asked(payload).reply_to.topic == "reply/two"
+    assert asked(payload, response_topic="reply/one").reply_to.topic == "reply/one"
+
+
+def test_correlation_expiry_and_the_wished_form_are_kept() -> None:
+    taken = asked(
+        {"prompt": "x", "stream": False, "format": "text", "metadata": {"a": [1]}},
+        correlation=b"\x00\xff",
+        expiry_s=9,
+    )
+    assert taken.reply_to.correlation == b"\x00\xff"
+    assert taken.reply_to.format is ReplyFormat.TEXT
+    assert not taken.reply_to.stream
+    assert taken.expiry_s == 9.0
+    assert taken.metadata == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    "topic", ["somewhere/else", "edgeassist/box/command/cancel", "reply/#", "$SYS/x", "replying", ""]
+)
+def test_a_place_that_is_not_allowed_is_refused_at_the_default_place(topic: str) -> None:
+    taken = refused({"id": "7", "prompt": "x", "reply_to": topic, "metadata": {"a": 1}}, correlation=b"c")
+    assert taken.error.code is Code.INVALID_REQUEST
+    assert taken.reply_to == ReplyTo("edgeassist/box/reply/7", b"c")
+    assert taken.request == "7"
+    assert taken.metadata == {"a": 1}
+
+
+def test_a_response_topic_that_is_not_allowed_is_refused_too() -> None:
+    taken = refused({"id": "7", "prompt": "x"}, "kitchen", response_topic="edgeassist/box/reply/hall/1")
+    assert "'kitchen' may not go to" in taken.error.message
+    assert taken.reply_to.topic == "edgeassist/box/reply/kitchen/7"
+
+
+def test_a_broken_request_is_refused_where_its_answer_was_wanted() -> None:
+    taken = refused({"id": "7", "reply_to": "reply/here", "promt": "x"}, correlation=b"c")
+    assert taken.request == "7"
+    assert taken.reply_to == ReplyTo("reply/here", b"c")
+    assert "unknown field 'promt'" in taken.error.message
+
+
+@pytest.mark.parametrize("topic", ["somewhere/else", "reply/\0", "reply/+", 5, None])
+def test_a_broken_request_that_wants_a_forbidden_place_is_refused_at_the_default_place(topic: object) -> None:
+    taken = refused({"id": "7", "reply_to": topic, "promt": "x"})
+    assert taken.reply_to.topic == "edgeassist/box/reply/7"
+    assert "unknown field 'promt'" in taken.error.message
+
+
+def test_a_place_with_half_a_character_is_refused_at_the_default_place() -> None:
+    taken = refused({"id": "7", "reply_to": "reply/\ud800", "prompt": "x"})
+    assert taken.request == "7"
+    assert taken.reply_to.topic == "edgeassist/box/reply/7"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\xff\xfe", b"{broken", b"", b'{"id": "no/topic", "prompt": ""}', b'{"a":' * 10_000]
+)
+def test_a_refusal_without_a_usable_id_gets_a_fresh_one(payload: bytes) -> None:
+    first, second = refused(payload[:999]), refused(payload[:999])
+    assert first.error.code is Code.INVALID_REQUEST
+    assert first.request != second.request
+    assert first.reply_to.topic == f"edgeassist/box/reply/{first.request}"
+
+
+def test_a_payload_that_is_too_large_is_refused_unread_with_a_word_of_the_limit() -> None:
+    taken = refused({"id": "7", "prompt": "x" * 1000}, "kitchen")
+    assert taken.error.code is Code.TOO_LARGE
+    assert "1000" in taken.error.message
+    assert taken.request != "7"
+    assert taken.reply_to.topic == f"edgeassist/box/reply/kitchen/{taken.request}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("json_schema", {"type": "object"}),
+        ("grammar", "root ::= [a-z]"),
+        ("tools", [{"type": "function", "function": {"name": "lamp"}}]),
+    ],
+)
+def test_what_this_version_can_not_do_is_refused_by_name_in_the_wished_form(
+    field: str, value: object
+) -> None:
+    taken = refused({"id": "7", "prompt": "x", "format": "text", field: value})
+    assert taken.error.code is Code.UNSUPPORTED
+    assert field in taken.error.message
+    assert taken.reply_to.format is ReplyFormat.TEXT

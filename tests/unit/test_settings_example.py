@@ -1,0 +1,56 @@
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from edgeassist.settings import Settings, load_settings
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "edgeassist.toml"
+TABLES: dict[str, type[BaseModel]] = {
+    table: type(getattr(Settings(), table)) for table in Settings.model_fields
+}
+# Without a default that a file could show: what is shown is an example.
+EXAMPLES = {"device.name"} | {
+    f"{table}.{key}"
+    for table, kind in TABLES.items()
+    for key, field in kind.model_fields.items()
+    if field.default is None
+}
+
+
+def uncommented() -> str:
+    """Return the example file with the # of every setting taken away."""
+    return re.sub(r"^#(?=\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+
+
+def test_the_example_file_changes_nothing_as_it_is() -> None:
+    loaded = load_settings(EXAMPLE, environ={})
+    assert loaded.settings == Settings()
+    assert loaded.origins == {}
+
+
+def test_the_example_file_shows_every_table_and_no_other() -> None:
+    assert list(tomllib.loads(uncommented())) == list(TABLES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_example_file_shows_every_key_of_a_table_and_no_other(table: str) -> None:
+    assert list(tomllib.loads(uncommented())[table]) == list(TABLES[table].model_fields)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_example_file_shows_the_true_defaults(table: str) -> None:
+    shown = tomllib.loads(uncommented())[table]
+    defaults = {key: value for key, value in shown.items() if f"{table}.{key}" not in EXAMPLES}
+    assert TABLES[table].model_validate(defaults) == TABLES[table]()
+
+
+def test_the_examples_in_the_example_file_are_values_that_can_be(tmp_path: Path) -> None:
+    file = tmp_path / "edgeassist.toml"
+    file.write_text(uncommented().replace("tls = false", "tls = true"))
+    loaded = load_settings(file, environ={})
+    assert set(loaded.origins) == {
+        f"{table}.{key}" for table, kind in TABLES.items() for key in kind.model_fields
+    }
