@@ -144,7 +144,8 @@ class Client:
         finally:
             del self._answers[key]
             if not ended:
-                self._broker.publish(Outbound(self._topics.command("cancel"), key.encode()))
+                cancel = json.dumps({"request": key, "client": self._name}).encode()
+                self._broker.publish(Outbound(self._topics.command("cancel"), cancel))
 
     async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
         """Publish a prompt and return its terminal event."""

@@ -68,6 +68,11 @@ class Admission:
         """How many were taken and have not ended."""
         return len(self._running)
 
+    def apply(self, limits: Limits) -> None:
+        """Go by other limits; what waits already stays, in the order that they give."""
+        self.limits = limits
+        self._queue.sort(key=self._rank)
+
     def offer(self, ticket: Ticket, *, retry_after_ms: int) -> int:
         """Queue the request and return its position, 0 for the next to start.
 
@@ -110,7 +115,7 @@ class Admission:
 
     def put_back(self, request: str) -> None:
         """Let a request that was taken wait again, where it was: it could not begin."""
-        bisect.insort(self._queue, self._running.pop(request), key=self._rank)
+        bisect.insort_left(self._queue, self._running.pop(request), key=self._rank)
 
     def end(self, request: str) -> None:
         """Note that a request, waiting or running, came to its end."""

@@ -276,9 +276,7 @@ class App:
     async def _cancel(self, arguments: commands.CancelArguments) -> dict[str, JsonValue]:
         if arguments.all:
             return {"cancelled": self._dispatcher.cancel_all()}
-        if arguments.request is None:
-            raise InvalidRequestError('cancel: give "request": "<id>" or "all": true')
-        if not self._dispatcher.cancel(arguments.request):
+        if not self._dispatcher.cancel(arguments.request or "", arguments.client):
             raise InvalidRequestError(f"cancel: no request {arguments.request!r} waits or runs")
         return {"cancelled": 1}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from edgeassist.errors import EdgeAssistError, InternalError, InvalidRequestError, TooLargeError
 from edgeassist.protocol.packets import Inbound, Outbound
-from edgeassist.protocol.requests import explain
+from edgeassist.protocol.requests import Name, explain, salvage
 from edgeassist.protocol.state import CommandError, CommandResponse
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,9 @@ Handler = Callable[[Any], Awaitable[dict[str, JsonValue]]]
 class _Arguments(BaseModel):
     """What every command takes: an id of the asker's, which comes back with the answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    id: Annotated[str, Field(max_length=64)] | None = None
+    id: Name | None = None
 
 
 class NoArguments(_Arguments):
@@ -33,10 +33,17 @@ class NoArguments(_Arguments):
 
 
 class CancelArguments(_Arguments):
-    """Which request to end, or all."""
+    """Which request to end (of which client, where two use the same id), or all."""
 
     request: str | None = None
+    client: str | None = None
     all: bool = False
+
+    @model_validator(mode="after")
+    def _one_or_all(self) -> CancelArguments:
+        if (self.request is None) != self.all:
+            raise ValueError('give "request": "<id>" or "all": true')
+        return self
 
 
 class LogLevelArguments(_Arguments):
@@ -58,16 +65,16 @@ _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 async def answer(name: str, message: Inbound, handlers: Mapping[str, Handler]) -> CommandResponse:
     """Carry a command out and return the answer; every failure is one too."""
-    arguments: _Arguments | None = None
+    asker = salvage(message.payload)[0]
     try:
         arguments = _read(name, message.payload)
         data = await handlers[name](arguments)
     except EdgeAssistError as error:
-        return _refusal(error, arguments)
+        return _refusal(error, asker)
     except Exception:  # a defect in one command must not take the daemon down
         log.exception("the command %s failed", name)
-        return _refusal(InternalError(f"the command {name!r} failed; the daemon's log says more"), arguments)
-    return CommandResponse(status="ok", data=data, id=arguments.id)
+        return _refusal(InternalError(f"the command {name!r} failed; the daemon's log says more"), asker)
+    return CommandResponse(status="ok", data=data, id=asker)
 
 
 def respond(response: CommandResponse, topic: str, message: Inbound) -> Outbound:
@@ -102,9 +109,9 @@ def _read(name: str, payload: bytes) -> _Arguments:
         raise InvalidRequestError(f"{name}: {explain(error)}") from None
 
 
-def _refusal(error: EdgeAssistError, arguments: _Arguments | None) -> CommandResponse:
+def _refusal(error: EdgeAssistError, asker: str | None) -> CommandResponse:
     return CommandResponse(
         status="error",
         error=CommandError(code=error.code, message=error.message),
-        id=None if arguments is None else arguments.id,
+        id=asker,
     )

@@ -47,6 +47,7 @@ from edgeassist.errors import (
     error_for,
 )
 from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,10 @@ class Engine(Protocol):
 
 @dataclass(slots=True)
 class _Active:
-    """A request that waits or runs. `job` is its id in the engine, once it is there."""
+    """A request that waits or runs. `job` is its id in the engine, once it is there.
+
+    Its ticket's id is its own and its client's: two clients may use the same.
+    """
 
     asked: Asked
     ticket: Ticket
@@ -75,6 +79,11 @@ class _Active:
     digest: bytes
     attempts: int = 0
     job: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id that the client knows."""
+        return self.asked.request.id
 
 
 @dataclass
@@ -131,7 +140,7 @@ class Dispatcher:
     def apply(self, policy: Policy) -> None:
         """Go by other settings from now on; requests under way keep theirs."""
         self.policy = policy
-        self._admission.limits = policy.limits
+        self._admission.apply(policy.limits)
         self._conversations.bounds = policy.bounds
         self._replays.remember_s = policy.remember_s
 
@@ -142,7 +151,7 @@ class Dispatcher:
         if message.retained:
             log.info("ignored a retained message on %s: a prompt must not be retained", message.topic)
             return
-        digest = hashlib.blake2b(message.payload, digest_size=16).digest()
+        digest = _digest(message)
         if message.redelivered and (message.packet_id, digest) in self._seen:
             log.info("ignored a prompt that the broker delivered again on %s", message.topic)
             return
@@ -157,13 +166,14 @@ class Dispatcher:
 
     def _admit(self, asked: Asked, digest: bytes, now: float) -> None:
         request = asked.request
-        finals = self._replays.find(request.id, digest, now)
+        key = f"{asked.client or ''}/{request.id}"
+        finals = self._replays.find(key, digest, now)
         if finals is not None:
             _log(request.id, "came again and gets the same answer again")
             for final in finals:
                 self.publish(final)
             return
-        known = self._active.get(request.id)
+        known = self._active.get(key)
         if known is not None and known.digest == digest:
             _log(request.id, "came again while it is being answered")
             return
@@ -174,14 +184,13 @@ class Dispatcher:
                     f"the id {request.id!r} is taken by a request under way: use another"
                 )
             self._check_open()
-            ticket = self._ticket(asked, now)
-            if request.resume and request.session is not None and ticket.session is not None:
-                self._conversations.require(ticket.session, request.session, now)
+            ticket = self._ticket(key, asked, now)
+            self._check_session(ticket, request, now)
             position = self._offer(ticket)
         except EdgeAssistError as error:
             self._refuse(request.id, relay, error)
             return
-        self._active[request.id] = _Active(asked, ticket, relay, digest)
+        self._active[key] = _Active(asked, ticket, relay, digest)
         relay.accepted(model=self.model, position=position, cancel=self.topics.command("cancel"))
         self._wake_by(ticket.deadline)
         self._pump()
@@ -192,6 +201,13 @@ class Dispatcher:
             raise ShuttingDownError("the device is shutting down: try again when its status is online")
         if self.unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self.unavailable}")
+
+    def _check_session(self, ticket: Ticket, request: PromptRequest, now: float) -> None:
+        if not request.resume or request.session is None or ticket.session is None:
+            return
+        # One that began a moment ago is known too, though its first answer is not complete.
+        if all(active.ticket.session != ticket.session for active in self._active.values()):
+            self._conversations.require(ticket.session, request.session, now)
 
     def _offer(self, ticket: Ticket) -> int:
         retry_after_ms = self.tally.retry_after_ms(
@@ -205,14 +221,14 @@ class Dispatcher:
                 raise ModelLoadingError(message, retry_after_ms=retry_after_ms) from None
             raise
 
-    def _ticket(self, asked: Asked, now: float) -> Ticket:
+    def _ticket(self, key: str, asked: Asked, now: float) -> Ticket:
         request = asked.request
         client = asked.client or ""
         timeout = request.timeout_s or self.policy.timeout_s
         if asked.expiry_s is not None:
             timeout = min(timeout, asked.expiry_s)
         return Ticket(
-            id=request.id,
+            id=key,
             client=client,
             priority=request.priority,
             arrived=now,
@@ -254,13 +270,14 @@ class Dispatcher:
             if active.relay.began or active.attempts >= MAX_ATTEMPTS:
                 self._fail(active, EngineCrashedError(f"{reason}: ask again, a new engine is on its way"))
             else:
-                _log(active.ticket.id, "waits for the next engine")
+                _log(active.id, "waits for the next engine")
                 self._admission.put_back(active.ticket.id)
         self.on_change()
 
     def engine_unusable(self, reason: str) -> None:
         """No model can be had: say so to all who wait."""
         self.slots, self.unavailable = 0, reason
+        self._jobs.clear()
         for active in list(self._active.values()):
             self._fail(active, ModelUnavailableError(f"there is no model to answer with: {reason}"))
 
@@ -320,24 +337,36 @@ class Dispatcher:
         request = active.asked.request
         done = active.relay.done(finished, model=self.model or "", session=request.session, now=now)
         self.tally.count_done(done)
-        self._replays.remember(request.id, active.digest, active.relay.finals, now)
+        self._replays.remember(active.ticket.id, active.digest, active.relay.finals, now)
         if active.ticket.session is not None and request.prompt is not None:
             self._conversations.remember(active.ticket.session, Exchange(request.prompt, done.text), now)
         self._forget(active)
 
     # --- requests end before their time --------------------------------------------------------------------
 
-    def cancel(self, request: str) -> bool:
-        """End that request, waiting or running; False where there is none."""
-        active = self._active.get(request)
-        if active is None:
-            return False
-        self._fail(active, CancelledRequestError("the request was cancelled"))
-        return True
+    def cancel(self, request: str, client: str | None = None) -> bool:
+        """End that request, waiting or running; False where there is none.
+
+        Raises:
+            InvalidRequestError: Several clients have a request of that id, and `client` does not say whose.
+        """
+        found = [
+            active
+            for active in self._active.values()
+            if active.id == request and client in {None, active.asked.client}
+        ]
+        if len(found) > 1:
+            raise InvalidRequestError(f"several clients have a request {request!r}: say whose with client")
+        for active in found:
+            self._fail(active, _cancelled())
+        return bool(found)
 
     def cancel_all(self) -> int:
         """End all requests; return how many."""
-        return sum(self.cancel(request) for request in list(self._active))
+        active = list(self._active.values())
+        for each in active:
+            self._fail(each, _cancelled())
+        return len(active)
 
     def close(self) -> None:
         """Refuse what comes, and end what waits; what runs goes on."""
@@ -352,7 +381,7 @@ class Dispatcher:
             self._fail(active, _going_down())
 
     def _fail(self, active: _Active, error: EdgeAssistError) -> None:
-        _log(active.ticket.id, f"ended: {error.code}: {error.message}")
+        _log(active.id, f"ended: {error.code}: {error.message}")
         self.tally.count_error(error.code)
         active.relay.failed(error, time.monotonic())
         if active.job is not None:
@@ -372,10 +401,8 @@ class Dispatcher:
         while True:
             now = time.monotonic()
             for ticket in self._admission.overdue(now):
-                waited = "ran" if self._active[ticket.id].job is not None else "waited"
-                message = (
-                    f"the answer was not complete after {ticket.deadline - ticket.arrived:g} s; it {waited}"
-                )
+                doing = "waiting" if self._active[ticket.id].job is None else "running"
+                message = f"not complete after {ticket.deadline - ticket.arrived:g} s: it was still {doing}"
                 self._fail(self._active[ticket.id], DeadlineExceededError(message))
             self._flush(now)
             self._wake.clear()
@@ -402,6 +429,17 @@ class Dispatcher:
     def _wake_by(self, at: float) -> None:
         if self._wake_at is None or at < self._wake_at:
             self._wake.set()
+
+
+def _digest(message: Inbound) -> bytes:
+    """Return what tells one message from another: what was asked, where, and where the answer goes."""
+    parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
+    lengths = ",".join(str(len(part)) for part in parts).encode()
+    return hashlib.blake2b(b"\0".join([lengths, *parts, message.payload]), digest_size=16).digest()
+
+
+def _cancelled() -> CancelledRequestError:
+    return CancelledRequestError("the request was cancelled")
 
 
 def _going_down() -> ShuttingDownError:

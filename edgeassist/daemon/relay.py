@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from edgeassist.engine.messages import Finished
-from edgeassist.errors import EdgeAssistError
+from edgeassist.errors import EdgeAssistError, TooLargeError
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Timings, Usage
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.requests import ReplyFormat
@@ -48,7 +48,7 @@ class Relay:
         pace: How they are cut.
         device: Named in the terminal event.
         arrived: When the request came; seconds of the clock that all `now` are of.
-        publish: Takes the messages; called in order.
+        publish: Takes the messages, in order; False where one was dropped.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Relay:
         pace: Pace,
         device: str,
         arrived: float,
-        publish: Callable[[Outbound], object],
+        publish: Callable[[Outbound], bool],
         metadata: dict[str, JsonValue] | None = None,
     ) -> None:
         self._id = request
@@ -92,7 +92,7 @@ class Relay:
     @property
     def began(self) -> bool:
         """Whether text has gone out: such a request can't start again unnoticed."""
-        return self._first_text is not None
+        return self._last_chunk is not None
 
     def accepted(self, *, model: str | None, position: int, cancel: str) -> None:
         """Say that the request will be answered."""
@@ -110,8 +110,11 @@ class Relay:
             )
 
     def started(self, now: float) -> None:
-        """Note that the engine has it."""
+        """Note that the engine has it, maybe for a second time; of the first, no text has gone out."""
         self._started = now
+        self._first_text = None
+        self._text.clear()
+        self._held.clear()
 
     def progress(self, *, processed: int, cached: int, total: int, now: float) -> None:
         """Say how far the prompt is read, unless that was said a moment ago."""
@@ -124,7 +127,8 @@ class Relay:
 
     def piece(self, text: str, now: float, *, hold: bool = False) -> None:
         """Take text; it goes out at once if it is the first or the interval is over, and nothing holds it."""
-        self._first_text = self._first_text or now
+        if self._first_text is None:
+            self._first_text = now
         self._text.append(text)
         if self._to.stream:
             self._held.append(text)
@@ -157,7 +161,7 @@ class Relay:
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
         """End the stream with the whole answer."""
         self.flush(now)
-        queue = (self._started or now) - self._arrived
+        queue = (now if self._started is None else self._started) - self._arrived
         done = Done(
             id=self._id,
             seq=self._seq_of_end(),
@@ -191,18 +195,19 @@ class Relay:
     def failed(self, error: EdgeAssistError, now: float) -> None:
         """End the stream with an error and what was produced so far."""
         self.flush(now)
-        self._end(
-            Failed(
-                id=self._id,
-                seq=self._seq_of_end(),
-                code=error.code,
-                message=error.message,
-                retryable=error.retryable,
-                retry_after_ms=error.retry_after_ms,
-                text=self.text,
-                device=self._device,
-                metadata=self._metadata,
-            ),
+        self._end(self._failure(error, text=self.text))
+
+    def _failure(self, error: EdgeAssistError, *, text: str) -> Failed:
+        return Failed(
+            id=self._id,
+            seq=self._seq_of_end(),
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            retry_after_ms=error.retry_after_ms,
+            text=text,
+            device=self._device,
+            metadata=self._metadata,
         )
 
     @property
@@ -220,12 +225,22 @@ class Relay:
         self.ended = True
         qos = self._pace.final_qos
         if self._to.format is ReplyFormat.EVENTS:
-            self._send_event(event, qos=qos)
+            if not self._send_event(event, qos=qos) and event.text:
+                self._apologise(event)
             return
         if not self._to.stream and self._text:
             self._send(self.text.encode(), qos=qos)
         self._send(b"", qos=qos)
         self._send_event(event, qos=qos, topic=f"{self._to.topic}/end")
+
+    def _apologise(self, event: Done | Failed) -> None:
+        """End with a short message in the place of one that the broker does not take."""
+        self._seq = event.seq
+        error = TooLargeError(
+            f"the answer has {len(event.text.encode())} bytes, and the broker does not take as much in one "
+            "message: its chunks were all of it; or ask for less (max_tokens)",
+        )
+        self._send_event(self._failure(error, text=""), qos=self._pace.final_qos)
 
     def _send_event(
         self,
@@ -233,15 +248,15 @@ class Relay:
         *,
         qos: int | None = None,
         topic: str | None = None,
-    ) -> None:
-        self._send(event.payload(), qos=self._pace.chunk_qos if qos is None else qos, topic=topic)
+    ) -> bool:
+        return self._send(event.payload(), qos=self._pace.chunk_qos if qos is None else qos, topic=topic)
 
-    def _send(self, payload: bytes, *, qos: int, topic: str | None = None) -> None:
+    def _send(self, payload: bytes, *, qos: int, topic: str | None = None) -> bool:
         self._seq += 1
         message = Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
         if self.ended:
             self._finals.append(message)
-        self._publish(message)
+        return self._publish(message)
 
 
 def split(text: str, most: int) -> list[str]:

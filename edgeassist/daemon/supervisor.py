@@ -39,6 +39,8 @@ FIRST_RESTART_S = 0.5
 # An engine that served for so long is not in a loop of crashes.
 STABLE_S = 60.0
 EXIT_WAIT_S = 5.0
+# Of an event; a piece of text holds at most a stop text, and that a prompt's payload.
+MAX_LINE_BYTES = 1 << 25
 LAST_WORDS = 5
 
 
@@ -169,7 +171,9 @@ class Supervisor:
                 # The engine has no use for the daemon's settings, and the password is among them.
                 env={key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
             )
-        reader, self._writer = await asyncio.open_connection(sock=ours)
+        if self._stopping.is_set():  # told so while the process was being made
+            self._kill()
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
         self._sign_of_life(Phase.LOADING)
         self._last_words.clear()
         listener = asyncio.create_task(self._listen(process), name="engine-output")
@@ -200,6 +204,8 @@ class Supervisor:
                 return f"the engine made no progress for {patience:g} s while {doing} and was replaced"
             except ConnectionError:
                 return None
+            except ValueError:
+                return f"the engine sent an event of more than {MAX_LINE_BYTES} bytes"
             if not line:
                 return None
             try:
@@ -224,7 +230,10 @@ class Supervisor:
             case Loading(fraction=fraction):
                 log.debug("loading: %.0f %%", fraction * 100)
             case _:
-                self._on_event(event)
+                try:
+                    self._on_event(event)
+                except Exception:  # a defect over one request must not end all the others
+                    log.exception("an event of the engine could not be handled: %s", event)
         return None
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:

@@ -16,7 +16,9 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 
 def notify(**assignments: str) -> None:
     """Tell systemd, in sd_notify(3)'s words: `notify(READY="1", STATUS="...")`. Does nothing elsewhere."""
-    daemon.notify("\n".join(f"{key}={value}" for key, value in assignments.items()))
+    # A line break in a value would begin another assignment.
+    lines = (f"{key}={' '.join(value.splitlines())}" for key, value in assignments.items())
+    daemon.notify("\n".join(lines))
 
 
 def watchdog_interval_s(environ: Mapping[str, str] | None = None) -> float | None:

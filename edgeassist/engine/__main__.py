@@ -59,10 +59,20 @@ class Pipe:
         return self._decode(self._lines.readline())
 
     def read_into(self, commands: SimpleQueue[Command]) -> None:
-        """Queue commands until the daemon is gone, and then end the process, whatever it computes."""
-        for line in self._lines:
-            commands.put(self._decode(line))
-        os._exit(ExitStatus.UNAVAILABLE)
+        """Queue commands until the daemon is gone, and then end the process, whatever it computes.
+
+        A line that is no command ends it too: better none than an engine that listens to half of what it is
+        told.
+        """
+        status = ExitStatus.UNAVAILABLE
+        try:
+            for line in self._lines:
+                commands.put(self._decode(line))
+        except ValueError as error:
+            status = ExitStatus.SOFTWARE
+            self.emit([Log(Level.ERROR, __name__, f"the daemon sent what is no command: {error}")])
+        finally:  # an OSError is the daemon's end as well
+            os._exit(status)
 
     @staticmethod
     def _decode(line: bytes) -> Command:

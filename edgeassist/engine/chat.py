@@ -6,18 +6,21 @@ past the template and given to the tokenizer as plain text, so that nobody can f
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jinja2
-from jinja2.ext import loopcontrols
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.errors import InvalidRequestError
+from edgeassist.errors import InvalidRequestError, ModelError
 
 _MARK = "\ue000"
 
@@ -39,6 +42,9 @@ class ChatTemplate:
         bos: The text of the token that begins a prompt.
         eos: The text of the token that ends one.
         control: The texts of the vocabulary's control tokens.
+
+    Raises:
+        ModelError: The source is no Jinja2 template.
     """
 
     def __init__(
@@ -47,7 +53,10 @@ class ChatTemplate:
         forgeries = sorted({_MARK, *control} - {""}, key=len, reverse=True)
         self._forgery = re.compile("|".join(map(re.escape, forgeries)))
         self._variables = {"bos_token": bos, "eos_token": eos}
-        self._template = None if source is None else _environment().from_string(source)
+        try:
+            self._template = None if source is None else _environment().from_string(source)
+        except jinja2.TemplateError as error:
+            raise ModelError(f"model.path: the model's chat template can't be read: {error}") from None
 
     def render(self, messages: Sequence[ChatMessage]) -> list[Segment]:
         """Return the prompt, ready for an answer by the assistant.
@@ -69,7 +78,10 @@ class ChatTemplate:
         ]
         parts = re.split(f"{_MARK}(\\d+){_MARK}", self._render(self._template, shielded))
         segments = [
-            Segment(held[int(part)], trusted=False) if index % 2 else Segment(part, trusted=True)
+            # A template that cuts a message in two may leave one mark of a pair, and then no text is held.
+            Segment("".join(held[int(part) :][:1]), trusted=False)
+            if index % 2
+            else Segment(part, trusted=True)
             for index, part in enumerate(parts)
         ]
         return [segment for segment in segments if segment.text]
@@ -90,8 +102,9 @@ class ChatTemplate:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationBlock]
     )
+    environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
     return environment
@@ -99,3 +112,19 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    # Jinja's own filter escapes for HTML; what models were trained on is plain JSON.
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+class _GenerationBlock(Extension):
+    """`{% generation %}` marks the assistant's words for training; here it is its content."""
+
+    tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Return what stands between the tags."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)

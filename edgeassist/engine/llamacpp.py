@@ -53,6 +53,9 @@ class LlamaBackend:
         """Load the model and make room for its slots (`Backend.load`)."""
         llama_cpp.llama_log_set(self._log_callback, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
+        most = llama_cpp.llama_max_parallel_sequences()
+        if options.slots > most:
+            raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
         path = Path(options.path)
         _check_weights(path, options.memory_bytes)
         self._model = self._load_model(path, progress)

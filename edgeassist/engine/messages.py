@@ -217,11 +217,18 @@ def encode(message: Command | Event) -> bytes:
 
 def decode_command(line: bytes) -> Command:
     """Return the command that a line holds; a ValueError where it holds none."""
-    command: Command = _commands.decode(line)
+    command: Command = _decode(_commands, line)
     return command
 
 
 def decode_event(line: bytes) -> Event:
     """Return the event that a line holds; a ValueError where it holds none."""
-    event: Event = _events.decode(line)
+    event: Event = _decode(_events, line)
     return event
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
+    try:
+        return decoder.decode(line)
+    except RecursionError:
+        raise ValueError("the line is nested too deeply") from None

@@ -180,5 +180,6 @@ class Scheduler:
             seq.pending = []
             return Outcome(seq, token, Ending.END_OF_TURN)
         seq.generated += 1
-        seq.pending = [token.id]
-        return Outcome(seq, token, Ending.LIMIT if seq.generated >= seq.limit else None)
+        ended = seq.generated >= seq.limit
+        seq.pending = [] if ended else [token.id]
+        return Outcome(seq, token, Ending.LIMIT if ended else None)

@@ -119,7 +119,7 @@ def _read(text: str) -> tuple[dict[str, int], str]:
     if not first.startswith("!script"):
         return {}, text
     pairs = (word.partition("=") for word in first.split()[1:])
-    return {key: int(value) for key, _, value in pairs if value.isdecimal()}, rest
+    return {key: int(value[:6]) for key, _, value in pairs if value.isdecimal()}, rest
 
 
 def _ids(text: bytes) -> list[int]:

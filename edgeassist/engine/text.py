@@ -29,8 +29,6 @@ class TextStream:
     def finish(self) -> str:
         """Return what was held back; bytes of an unfinished character become U+FFFD."""
         text = self._take(self._decoder.decode(b"", final=True))
-        if self.stopped:
-            return text
         rest, self._held = self._held, ""
         return text + rest
 
@@ -38,8 +36,10 @@ class TextStream:
         if self.stopped:
             return ""
         self._held += text
-        cut = min((at for at in (self._held.find(stop) for stop in self._stop) if at >= 0), default=None)
-        if cut is not None:
+        found = [(at + len(stop), -len(stop)) for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if found:
+            # The one that is complete first, the longest of several: so the borders of tokens don't matter.
+            cut = sum(min(found))
             self.stopped = True
         else:
             cut = len(self._held) - max((_overlap(self._held, stop) for stop in self._stop), default=0)

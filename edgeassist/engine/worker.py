@@ -118,8 +118,13 @@ class Worker:
         try:
             prompt, dropped = self._fit(request)
             sequence = self._scheduler.admit(request.id, prompt, request.max_tokens)
+        except EdgeAssistError as error:
+            self._emit([Failed(request.id, error.code, error.message)])
+            return
+        try:
             self._backend.open(sequence.slot, request.sampling)
         except EdgeAssistError as error:
+            self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
             return
         self._answers[request.id] = _Answer(sequence, TextStream(request.stop), dropped, started)

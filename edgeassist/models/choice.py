@@ -26,7 +26,11 @@ def choose_backend(path: Path | None, wanted: str) -> str:
             "model.path is not set: name a GGUF file there (or, to try the daemon without a model, set "
             'model.backend to "scripted")',
         )
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise ModelError(f"model.path: can't look at {path}: {error.strerror}") from None
+    if not there:
         raise ModelError(f"model.path: there is no {path}: correct the setting, or put the model there")
     if wanted == "onnx" or (path.is_dir() and (path / _GENAI_CONFIG).is_file()):
         raise ModelError("model.backend: ONNX models can't be served by this version: use a GGUF file")

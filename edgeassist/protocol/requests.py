@@ -24,6 +24,7 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_METADATA_BYTES = 4096
 MAX_MESSAGES = 256
 MAX_STOPS = 16
+MAX_STOP_CHARACTERS = 256
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -103,15 +104,19 @@ class PromptRequest(BaseModel):
     @field_validator("stop", mode="before")
     @classmethod
     def _list_of_stops(cls, value: Any) -> Any:
-        stops = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-        if isinstance(stops, tuple) and (len(stops) > MAX_STOPS or "" in stops):
-            raise ValueError(f"takes one to {MAX_STOPS} texts, none of them empty")
-        return stops
+        stops = [value] if isinstance(value, str) else [] if value is None else value
+        if not isinstance(stops, list | tuple):
+            return stops
+        if len(stops) > MAX_STOPS or "" in stops:
+            raise ValueError(f"takes at most {MAX_STOPS} texts, none of them empty")
+        if any(isinstance(stop, str) and len(stop) > MAX_STOP_CHARACTERS for stop in stops):
+            raise ValueError(f"a text is limited to {MAX_STOP_CHARACTERS} characters")
+        return tuple(stops)
 
     @field_validator("metadata")
     @classmethod
     def _small_metadata(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if value is not None and len(json.dumps(value).encode()) > MAX_METADATA_BYTES:
+        if value is not None and len(json.dumps(value, allow_nan=False).encode()) > MAX_METADATA_BYTES:
             raise ValueError(f"is limited to {MAX_METADATA_BYTES} bytes of JSON")
         return value
 
@@ -150,12 +155,12 @@ def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
             "admission.payload_bytes)",
         )
     try:
-        text = payload.decode()
+        text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"the payload is not UTF-8: byte {error.start} can't be read") from error
     try:
         if text.lstrip().startswith("{"):
-            return PromptRequest.model_validate_json(payload)
+            return PromptRequest.model_validate_json(text)
         return PromptRequest(prompt=text)
     except ValidationError as error:
         raise InvalidRequestError(explain(error)) from None

@@ -11,11 +11,18 @@ from dataclasses import dataclass
 
 from edgeassist.errors import InvalidRequestError
 
-# MQTT 5, section 4.7.3: a topic name is at most 65,535 bytes of UTF-8.
-MAX_TOPIC_BYTES = 65_535
+# MQTT allows 65,535 bytes, and Mosquitto 200 levels; a broker throws out who publishes beyond its limits.
+MAX_TOPIC_BYTES = 1024
+MAX_TOPIC_LEVELS = 64
+MAX_NAME_BYTES = 128
 _WILDCARDS = frozenset("+#")
-# MQTT 5, section 1.5.4: control characters, surrogates and U+0000 end a connection at some brokers.
-_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# MQTT 5, section 1.5.4: a broker may end the connection over control characters, surrogates and
+# noncharacters (the last two of every plane, and U+FDD0 to U+FDEF).
+_NOT_TEXT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(map(chr, (plane + last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))))
+    + "]",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +104,12 @@ class Topics:
 
     def parse(self, topic: str) -> PromptTopic | CommandTopic | None:
         """Return what a message on this topic is; None for a topic that is not ours."""
-        match topic.removeprefix(f"{self.root}/").split("/"):
-            case ["prompt"]:
+        match topic.removeprefix(self.root).split("/"):
+            case ["", "prompt"]:
                 return PromptTopic(None)
-            case ["prompt", client] if client:
+            case ["", "prompt", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
                 return PromptTopic(client)
-            case ["command", name]:
+            case ["", "command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic(name)
             case _:
                 return None
@@ -150,9 +157,11 @@ def check_topic_name(topic: str) -> None:
         problem = "it has a control character, or one that UTF-8 does not allow"
     elif len(topic.encode()) > MAX_TOPIC_BYTES:
         problem = f"it is longer than {MAX_TOPIC_BYTES} bytes"
+    elif topic.count("/") >= MAX_TOPIC_LEVELS:
+        problem = f"it has more than {MAX_TOPIC_LEVELS} levels"
     if problem:
         shown = topic if len(topic) < 100 else f"{topic[:100]}…"  # noqa: PLR2004 - enough to recognise it
-        raise InvalidRequestError(f"{shown!r} can't be a reply topic: {problem}")
+        raise InvalidRequestError(f"{shown!r} can't be a topic: {problem}")
 
 
 def topic_safe(name: str) -> str:

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edgeassist.protocol.topics import topic_safe
+from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.topics import check_topic_name, topic_safe
 
 ENV_PREFIX = "EDGEASSIST_"
-
-TopicText = Annotated[str, Field(pattern=r"^[^+#$\x00-\x1f\x7f/][^+#\x00-\x1f\x7f]*$")]
 
 
 class LogLevel(StrEnum):
@@ -30,10 +29,25 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def _topic(value: str) -> str:
+    try:
+        check_topic_name(value)
+    except InvalidRequestError as error:
+        raise ValueError(error.message) from None
+    return value
+
+
 class DeviceSettings(_Table):
     """Who this device is."""
 
-    name: Annotated[str, Field(pattern=r"^[^+#/$\x00-\x1f\x7f]{1,64}$")] = topic_safe(socket.gethostname())
+    name: Annotated[str, Field(max_length=64)] = topic_safe(socket.gethostname())
+
+    @field_validator("name")
+    @classmethod
+    def _one_level(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError("must be one level of a topic, without /")
+        return _topic(value)
 
 
 class MqttSettings(_Table):
@@ -45,7 +59,7 @@ class MqttSettings(_Table):
     username: str | None = None
     password: SecretStr | None = None
     client_id: str | None = None
-    base: TopicText = "edgeassist"
+    base: Annotated[str, Field(max_length=256)] = "edgeassist"
     reply_prefixes: tuple[str, ...] = ("{root}/reply/", "reply/")
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 60
@@ -56,6 +70,13 @@ class MqttSettings(_Table):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_insecure: bool = False
+
+    @field_validator("base")
+    @classmethod
+    def _publishable(cls, value: str) -> str:
+        if value != value.strip("/"):
+            raise ValueError("must not begin or end with /")
+        return _topic(value)
 
     @field_validator("host")
     @classmethod

@@ -52,13 +52,16 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
         (_read_credentials(environ), "credential {key}"),
     ]
     for tables, origin in sources:
-        for table, key, value in _flatten(tables):
-            name = f"{table}.{key}" if key else table
-            origins[name] = origin.format(file=path, key=name, variable=_variable(name))
-            if key:
+        for table, keys in tables.items():
+            if table not in Settings.model_fields or not isinstance(keys, Mapping):
+                names = ", ".join(Settings.model_fields)
+                raise ConfigurationError(
+                    f"unknown setting {table} (file {path}): there are the tables {names}"
+                )
+            for key, value in keys.items():
+                name = f"{table}.{key}"
+                origins[name] = origin.format(file=path, key=name, variable=_variable(name))
                 values.setdefault(table, {})[key] = value
-            else:
-                values[table] = value
     try:
         return Loaded(Settings(**values), origins, path)
     except ValidationError as error:
@@ -81,26 +84,37 @@ def _read_file(file: Path | None, environ: Mapping[str, str]) -> tuple[Path | No
         raise ConfigurationError(f"the configuration file {path} is not valid TOML: {error}") from None
 
 
-def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    ours = {key: value for key, value in environ.items() if key.startswith(ENV_PREFIX) and key != ENV_FILE}
-    for variable in ours:
-        table = variable.removeprefix(ENV_PREFIX).partition("__")[0].lower()
-        if table not in Settings.model_fields or "__" not in variable:
-            tables = ", ".join(Settings.model_fields)
+def _read_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(ENV_PREFIX) or variable == ENV_FILE:
+            continue
+        table, _, key = variable.removeprefix(ENV_PREFIX).lower().partition("__")
+        if table not in Settings.model_fields or not key:
             raise ConfigurationError(
                 f"unknown environment variable {variable}: the form is {ENV_PREFIX}<TABLE>__<KEY>, "
-                f"with a table of: {tables}",
+                f"with a table of: {', '.join(Settings.model_fields)}",
             )
+        tables.setdefault(table, {}).update(_read_variable(variable, value)[table])
+    return tables
+
+
+def _read_variable(variable: str, value: str) -> dict[str, Any]:
+    """Let pydantic-settings read one variable: it knows which keys are lists and have to be JSON."""
 
     class Environment(EnvSettingsSource):
         def _load_env_vars(self) -> Mapping[str, str | None]:
-            return {key.lower(): value for key, value in ours.items()}
+            return {variable.lower(): value}
 
     try:
+        value.encode()
         return dict(Environment(Settings)())
-    except ValueError as error:
-        # pydantic-settings: a list or table that is not JSON; its cause may quote the value.
-        raise ConfigurationError(f'environment: {error}: a list is written as JSON, ["a", "b"]') from None
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"the environment variable {variable} is not UTF-8") from None
+    except ValueError:  # the cause may quote the value
+        raise ConfigurationError(
+            f'{variable} can\'t be read: a list is written as JSON, ["a", "b"]'
+        ) from None
 
 
 def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -121,15 +135,6 @@ def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
             f"can't read the credentials in {directory}: {type(error).__name__}"
         ) from None
     return tables
-
-
-def _flatten(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    for table, keys in tables.items():
-        if isinstance(keys, Mapping):
-            for key, value in keys.items():
-                yield table, key, value
-        else:
-            yield table, "", keys
 
 
 def _variable(key: str) -> str:

@@ -64,9 +64,13 @@ class Heard:
             pace=self.pace,
             device="box",
             arrived=100.0,
-            publish=self.messages.append,
+            publish=self._publish,
             metadata={"room": None, "n": 1},
         )
+
+    def _publish(self, message: Outbound) -> bool:
+        self.messages.append(message)
+        return True
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -107,8 +107,10 @@ def test_the_port_is_mqtts_own_unless_one_is_set(load: Load) -> None:
     ("sources", "words"),
     [
         (["[mqtt]\nhots = 'x'"], ["unknown setting mqtt.hots", "(file ", "there is host, port"]),
-        (["hots = 'x'"], ["unknown setting hots", "(file ", "there is device, mqtt"]),
-        (["[mtqq]\nhost = 'x'"], ["unknown setting mtqq", "there is device, mqtt"]),
+        (["hots = 'x'"], ["unknown setting hots", "(file ", "tables device, mqtt"]),
+        (["[mtqq]\nhost = 'x'"], ["unknown setting mtqq", "(file ", "tables device, mqtt"]),
+        (["_env_prefix = 'x'"], ["unknown setting _env_prefix", "(file "]),
+        ([None, {"EDGEASSIST_MQTT__": "x"}], ["unknown environment variable EDGEASSIST_MQTT__"]),
         (
             [None, {"EDGEASSIST_MQTT__HOTS": "x"}],
             ["unknown setting mqtt.hots", "(environment EDGEASSIST_MQTT__HOTS)", "there is host, port"],
@@ -148,7 +150,14 @@ def test_an_unknown_key_is_named_with_the_place_where_it_stands(
         (["[daemon]\nlog_level = 'loud'"], ["daemon.log_level", "'debug'"]),
         (["[stream]\nchunk_qos = 2"], ["stream.chunk_qos"]),
         ([None, {"EDGEASSIST_ENGINE__SLOTS": "few"}], ["(environment EDGEASSIST_ENGINE__SLOTS)"]),
-        ([None, {"EDGEASSIST_MQTT__REPLY_PREFIXES": "a/"}], ["environment", '["a", "b"]']),
+        (
+            [None, {"EDGEASSIST_MQTT__REPLY_PREFIXES": "a/"}],
+            ["EDGEASSIST_MQTT__REPLY_PREFIXES", '["a", "b"]'],
+        ),
+        ([None, {"EDGEASSIST_MODEL__SYSTEM": "a\udcff"}], ["EDGEASSIST_MODEL__SYSTEM", "UTF-8"]),
+        (["mqtt = 'x'", {"EDGEASSIST_MQTT__HOST": "x"}], ["mqtt (file "]),
+        (["[device]\nname = '\uffff'"], ["device.name"]),
+        (["[mqtt]\nbase = 'a\x85'"], ["mqtt.base"]),
         ([None, None, {"engine.slots": "few"}], ["(credential engine.slots)"]),
         (["[mqtt]\ntls = true\ntls_cert = 'x'"], ["tls_cert and tls_key go together"]),
         (["[mqtt]\ntls_insecure = true"], ["need tls = true"]),

@@ -12,13 +12,11 @@ import contextlib
 import logging
 import random
 import socket
-import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -26,52 +24,27 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgeassist.errors import ConfigurationError
+from edgeassist.broker.options import BrokerOptions, tls_context
+from edgeassist.broker.reasons import explain, explain_refusal, explain_silence
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 15.0
 FIRST_RETRY_S = 0.5
+# Where another client has our id, each of us would throw the other out at every attempt.
+TAKEN_OVER_RETRY_S = 10.0
+# A connection that lasted so long was a good one. After so many brief ones in a row, something that we send
+# ends them, and paho would send it again for ever.
+SETTLED_S = 5.0
+MAX_BRIEF = 3
 # Messages handed to the event loop and not yet looked at; beyond it, paho stops reading the socket.
 INBOUND_LIMIT = 1000
 INBOUND_WAIT_S = 5.0
 # Bytes that wait for the broker, above which streams hold their text back.
 HIGH_WATER_BYTES = 1 << 18
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """How the broker proves who it is, and how we do. None: the system's CAs; no certificate of ours."""
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    insecure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerOptions:
-    """Where the broker is and how to speak to it; `will` is published by the broker when we vanish."""
-
-    host: str
-    port: int
-    client_id: str
-    protocol: Literal["5", "3.1.1"] = "5"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    keepalive_s: int = 30
-    session_expiry_s: int = 0
-    reconnect_max_s: float = 60.0
-    queue: int = 1000
-    max_packet_bytes: int = 1 << 20
-    tls: Tls | None = None
-    will: Outbound | None = None
-
-    @property
-    def address(self) -> str:
-        """Host and port, for a person."""
-        return f"{self.host}:{self.port}"
+# More than what a packet has besides topic, payload and correlation data.
+HEADER_BYTES = 32
 
 
 class Broker:
@@ -105,6 +78,10 @@ class Broker:
         self._unsent: deque[tuple[MQTTMessageInfo, int]] = deque()
         self._unsent_bytes = 0
         self._refusal = ""
+        self._greeted = False
+        self._taken_over = False
+        self._packet_limit: int | None = None
+        self._queued: dict[int, int] = {}
         self.connected = False
         self.connects = 0
         self.dropped = 0
@@ -116,6 +93,7 @@ class Broker:
             ConfigurationError: A TLS file can't be used.
         """
         self._loop = asyncio.get_running_loop()
+        self._tls_context = None if self._options.tls is None else tls_context(self._options.tls)
         self._client = self._make_client()
         self._thread.start()
 
@@ -132,26 +110,41 @@ class Broker:
 
     def publish(self, message: Outbound) -> bool:
         """Send, or queue for the next connection at QoS 1; False where the message was dropped."""
+        size = len(message.payload)
+        packet = size + len(message.topic.encode()) + len(message.correlation or b"") + HEADER_BYTES
+        if self._packet_limit is not None and packet > self._packet_limit:
+            log.error("a message of %d bytes for %s is more than the broker takes", size, message.topic)
+            self.dropped += 1
+            return False
         properties = None
         if message.correlation is not None and self._options.protocol == "5":
             properties = Properties(PacketTypes.PUBLISH)
             properties.CorrelationData = message.correlation
-        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
-        queued = info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0
-        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._unsent.append((info, len(message.payload)))
-            self._unsent_bytes += len(message.payload)
-        elif not queued:
+        try:
+            info = self._client.publish(
+                message.topic, message.payload, message.qos, message.retain, properties
+            )
+        except ValueError as error:
+            log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
             self.dropped += 1
-        return queued or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+            return False
+        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._unsent.append((info, size))
+            self._unsent_bytes += size
+            return True
+        if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
+            self._queued[info.mid] = size
+            return True
+        self.dropped += 1
+        return False
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything is with the broker; False where that took longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self.connected and self._forget_sent():
+                while self._forget_sent():
                     await asyncio.sleep(0.01)
-        return not self._unsent
+        return not self._forget_sent()
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Disconnect cleanly, which keeps the will from being published, and end the thread."""
@@ -163,7 +156,7 @@ class Broker:
     def _forget_sent(self) -> int:
         while self._unsent and _is_sent(self._unsent[0][0]):
             self._unsent_bytes -= self._unsent.popleft()[1]
-        return len(self._unsent)
+        return len(self._unsent) + len(self._queued)
 
     def _make_client(self) -> Client:
         options = self._options
@@ -179,8 +172,8 @@ class Broker:
         client.max_queued_messages_set(options.queue)
         if options.username is not None:
             client.username_pw_set(options.username, options.password)
-        if options.tls is not None:
-            client.tls_set_context(_tls_context(options.tls))
+        if self._tls_context is not None:
+            client.tls_set_context(self._tls_context)
         if options.will is not None:
             will = options.will
             client.will_set(will.topic, will.payload, will.qos, will.retain)
@@ -188,6 +181,7 @@ class Broker:
         client.on_disconnect = self._handle_disconnect
         client.on_subscribe = self._handle_subscribe
         client.on_message = self._handle_message
+        client.on_publish = self._handle_published
         client.on_socket_open = _without_delay
         # With this set, `publish` leaves the writing to our thread, the only one that touches the socket.
         client.on_socket_register_write = lambda _client, _data, _socket: None
@@ -197,30 +191,48 @@ class Broker:
 
     def _run(self) -> None:
         delay = FIRST_RETRY_S
+        brief = 0
         while not self._stopping.is_set():
-            connects = self.connects
+            begun, connects = time.monotonic(), self.connects
             reason = self._connect_and_serve()
             if self._stopping.is_set():
                 return
-            delay = (
-                FIRST_RETRY_S if self.connects > connects else min(delay * 2, self._options.reconnect_max_s)
+            connected = self.connects > connects
+            settled = connected and time.monotonic() - begun >= SETTLED_S
+            brief = brief + 1 if connected and not settled and not self._refusal else 0
+            if brief == MAX_BRIEF:
+                self._start_afresh()
+            delay = FIRST_RETRY_S if settled else delay * 2
+            delay = min(
+                max(delay, TAKEN_OVER_RETRY_S if self._taken_over else 0), self._options.reconnect_max_s
             )
             self._post(self._lost, reason)
             self._stopping.wait(random.uniform(0.5, 1) * delay)  # noqa: S311 - spreads load, guards nothing
 
     def _connect_and_serve(self) -> str:
         """Connect, serve until the connection ends, and return why it did."""
-        self._refusal = ""
+        options = self._options
+        self._refusal, self._greeted, self._taken_over = "", False, False
         try:
             self._connect()
             while (status := self._client.loop(timeout=1.0)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 pass
-        except OSError as error:
-            return explain(error, self._options)
+        except (OSError, UnicodeError) as error:
+            return explain(error, options)
         except Exception as error:  # whatever paho meets, we must come back
             log.exception("the MQTT connection failed in an unexpected way")
             return f"unexpected: {error}"
-        return self._refusal or f"the connection to {self._options.address} was lost: {status.name}"
+        if self._refusal:
+            return self._refusal
+        if not self._greeted:
+            return explain_silence(options)
+        return f"the connection to {options.address} was lost: {status.name}"
+
+    def _start_afresh(self) -> None:
+        """Give up what waits for the broker: a message that it refuses would end every connection."""
+        log.error("%d connections in a row ended at once: what waited for the broker is dropped", MAX_BRIEF)
+        self._client = self._make_client()
+        self._post(self._forget_all)
 
     def _connect(self) -> None:
         options = self._options
@@ -239,12 +251,20 @@ class Broker:
             self._client.connect(options.host, options.port, options.keepalive_s)
 
     def _handle_connect(
-        self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _props: Properties | None
+        self,
+        client: Client,
+        _data: Any,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
     ) -> None:
-        if reason.is_failure:
+        self._packet_limit = getattr(properties, "MaximumPacketSize", None)
+        self._greeted = True
+        if self._stopping.is_set():
+            client.disconnect()  # asked for while the connection was being made, when paho forgets it
+        elif reason.is_failure:
             self._refusal = explain_refusal(str(reason), self._options)
-            return
-        if self._subscriptions:
+        elif self._subscriptions:
             client.subscribe([(each.filter, each.qos) for each in self._subscriptions])
         else:
             self._up()
@@ -280,6 +300,14 @@ class Broker:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._refusal = explain_refusal(str(reason), self._options)
+            self._taken_over = str(reason) == "Session taken over"
+
+    def _handle_published(
+        self, _client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        # Only what was queued without a connection is looked up: paho tells of the rest by itself.
+        if mid in self._queued:
+            self._post(self._forget_queued, mid)
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         properties = message.properties
@@ -308,6 +336,14 @@ class Broker:
         self._inbound.release()
         self._on_message(message)
 
+    def _forget_queued(self, mid: int) -> None:
+        self._queued.pop(mid, None)
+
+    def _forget_all(self) -> None:
+        self._queued.clear()
+        self._unsent.clear()
+        self._unsent_bytes = 0
+
     def _arrived(self) -> None:
         self.connected = True
         log.info("connected to the broker at %s", self._options.address)
@@ -316,62 +352,6 @@ class Broker:
     def _lost(self, reason: str) -> None:
         self.connected = False
         self._on_down(reason)
-
-
-def explain(error: OSError, options: BrokerOptions) -> str:
-    """Return why no connection came about, and which setting to look at."""
-    match error:
-        case socket.gaierror():
-            return f"the host {options.host!r} is unknown: check mqtt.host and the name server"
-        case ssl.SSLCertVerificationError():
-            return (
-                f"the certificate of {options.address} is not accepted: {error.verify_message}: check "
-                "mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock"
-            )
-        case ssl.SSLError():
-            return (
-                f"no TLS connection to {options.address}: {error.reason}: check mqtt.port, mqtt.tls and, if "
-                "the broker asks for a certificate, mqtt.tls_cert"
-            )
-        case ConnectionRefusedError():
-            return (
-                f"nothing listens on {options.address}: check mqtt.host and mqtt.port, "
-                "and whether the broker runs"
-            )
-        case TimeoutError():
-            return f"no answer from {options.address}: check mqtt.host, mqtt.port and the network"
-        case _:
-            return f"no connection to {options.address}: {error.strerror or error}"
-
-
-def explain_refusal(reason: str, options: BrokerOptions) -> str:
-    """Return why the broker does not want us, and which setting to look at."""
-    ways_out = {
-        "Bad user name or password": "check mqtt.username and mqtt.password",
-        "Not authorized": "check mqtt.username, mqtt.password and the broker's access control list",
-        "Client identifier not valid": "check mqtt.client_id",
-        "Unsupported protocol version": 'set mqtt.protocol to "3.1.1"',
-        "Session taken over": f"another client is {options.client_id!r} too: give each its mqtt.client_id",
-    }
-    way_out = ways_out.get(reason)
-    return f"the broker at {options.address} says: {reason}" + (f": {way_out}" if way_out else "")
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    setting = "mqtt.tls_ca"
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-        setting = "mqtt.tls_cert and mqtt.tls_key"
-        if tls.certificate is not None:
-            context.load_cert_chain(tls.certificate, tls.key, password=_no_passphrase)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{setting}: can't be used: {error}") from None
-    context.check_hostname = not tls.insecure
-    return context
-
-
-def _no_passphrase() -> str:
-    raise ValueError("the key asks for a passphrase, and nobody is there to type it")
 
 
 def _without_delay(_client: Client, _data: Any, connection: Any) -> None:
