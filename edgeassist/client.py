@@ -37,8 +37,8 @@ class Client:
     """
 
     def __init__(self, options: BrokerOptions, topics: Topics, *, name: str, connect_s: float = 10.0) -> None:
-        self._topics = topics
-        self._name = name
+        self.topics = topics
+        self.name = name
         self._connect_s = connect_s
         self._settled = asyncio.Event()
         self._problem = ""
@@ -77,7 +77,7 @@ class Client:
 
     async def availability(self, wait_s: float = 2.0) -> Availability | None:
         """Return what the device says of itself; None where it has never been here."""
-        payload = await self.state(self._topics.status, wait_s)
+        payload = await self.state(self.topics.status, wait_s)
         with contextlib.suppress(ValueError):
             return Availability((payload or b"").decode())
         return None
@@ -86,7 +86,7 @@ class Client:
         """Wait until the device is online."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                while self._retained.get(self._topics.status) != Availability.ONLINE.value.encode():
+                while self._retained.get(self.topics.status) != Availability.ONLINE.value.encode():
                     await self._changes()
                 return True
         return False
@@ -96,7 +96,7 @@ class Client:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while True:
-                    health = json.loads(self._retained.get(self._topics.health, b"{}"))
+                    health = json.loads(self._retained.get(self.topics.health, b"{}"))
                     if health.get("state") in states:
                         return dict(health)
                     await self._changes()
@@ -128,7 +128,7 @@ class Client:
         self._answers[key] = events
         try:
             self._broker.publish(
-                Outbound(self._topics.prompt(self._name), json.dumps(request).encode(), qos=1)
+                Outbound(self.topics.prompt(self.name), json.dumps(request).encode(), qos=1)
             )
             while True:
                 async with asyncio.timeout(SILENCE_S):
@@ -144,8 +144,8 @@ class Client:
         finally:
             del self._answers[key]
             if not ended:
-                cancel = json.dumps({"request": key, "client": self._name}).encode()
-                self._broker.publish(Outbound(self._topics.command("cancel"), cancel))
+                cancel = json.dumps({"request": key, "client": self.name}).encode()
+                self._broker.publish(Outbound(self.topics.command("cancel"), cancel))
 
     async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
         """Publish a prompt and return its terminal event."""
@@ -161,7 +161,7 @@ class Client:
         self._responses[key] = response
         try:
             payload = json.dumps({**arguments, "id": key}).encode()
-            self._broker.publish(Outbound(self._topics.command(name), payload))
+            self._broker.publish(Outbound(self.topics.command(name), payload))
             async with asyncio.timeout(wait_s):
                 return await response
         except TimeoutError:
@@ -171,7 +171,7 @@ class Client:
 
     @property
     def _state_topics(self) -> tuple[str, ...]:
-        topics = self._topics
+        topics = self.topics
         return (topics.status, topics.health, topics.telemetry, topics.info)
 
     async def _changes(self) -> None:
@@ -193,12 +193,12 @@ class Client:
             self._retained[message.topic] = message.payload
             self._changed.set()
             if (
-                message.topic == self._topics.status
+                message.topic == self.topics.status
                 and message.payload == Availability.OFFLINE.value.encode()
             ):
                 for events in self._answers.values():
                     events.put_nowait(BrokerError("the device went offline before it had answered"))
-        elif message.topic.startswith(self._topics.response("")):
+        elif message.topic.startswith(self.topics.response("")):
             answer = CommandResponse.model_validate_json(message.payload)
             response = self._responses.get(answer.id or "")
             if response is not None and not response.done():

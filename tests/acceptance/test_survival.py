@@ -234,14 +234,17 @@ async def test_a_request_sent_twice_is_not_run_twice(ready, connect):
     assert (await client.command("ping")).status == "ok"
 
 
-async def test_an_id_of_a_running_request_is_refused_to_another(ready, connect):
-    _, client = await ready()
+async def test_an_id_belongs_to_its_client_and_is_refused_to_another_request_of_it(ready, connect):
+    _, client = await ready(engine__slots=2)
     running = client.ask(SLOW, id="mine")
     await first_chunk(running)
-    wire = await connect.wire("reply/other")
-    wire.say("edgeassist/box/prompt", json.dumps({"id": "mine", "prompt": "else", "reply_to": "reply/other"}))
-    refused = await wire.answer()
-    assert (refused["code"], "'mine'" in refused["message"]) == ("invalid_request", True)
+    other = await connect("other")
+    assert isinstance(await other.answer("not theirs", id="mine"), Done)
+    refused = await connect.wire("reply/refused")
+    topic = client.topics.prompt(client.name)
+    refused.say(topic, json.dumps({"id": "mine", "prompt": "else", "reply_to": "reply/refused"}))
+    answer = await refused.answer()
+    assert (answer["code"], "'mine'" in answer["message"]) == ("invalid_request", True)
     await client.command("cancel", all=True)
     assert isinstance(await last(running), Failed)
 
