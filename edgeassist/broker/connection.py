@@ -199,7 +199,7 @@ class Broker:
                 return
             connected = self.connects > connects
             settled = connected and time.monotonic() - begun >= SETTLED_S
-            brief = brief + 1 if connected and not settled and not self._refusal else 0
+            brief = brief + 1 if connected and not settled and not self._taken_over else 0
             if brief == MAX_BRIEF:
                 self._start_afresh()
             delay = FIRST_RETRY_S if settled else delay * 2

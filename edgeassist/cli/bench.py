@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +60,8 @@ def bench(
     # numpy and gguf come with the same extra; no other command should need them.
     from edgeassist.bench.run import Plan, measure  # noqa: PLC0415
 
+    # The broker and the daemon have sessions of their own: nobody else ends them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     choice = choose_threads(read_cpu_snapshot(), threads)
     plan = Plan(prompt_tokens, max_tokens, runs, choice.threads, idle_s)
     results = []

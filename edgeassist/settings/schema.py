@@ -142,7 +142,7 @@ class AdmissionSettings(_Table):
     payload_bytes: Annotated[int, Field(ge=64, le=16_777_216)] = 262_144
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300
     ageing_s: Annotated[float, Field(gt=0, le=3600)] = 30
-    remember_s: Annotated[float, Field(ge=0, le=86_400)] = 600
+    remember_s: Annotated[float, Field(ge=0, le=86_400)] = 60
 
 
 class StreamSettings(_Table):
