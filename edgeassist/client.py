@@ -127,9 +127,7 @@ class Client:
         events: asyncio.Queue[AnyEvent | BrokerError] = asyncio.Queue()
         self._answers[key] = events
         try:
-            self._broker.publish(
-                Outbound(self.topics.prompt(self.name), json.dumps(request).encode(), qos=1)
-            )
+            self._broker.publish(Outbound(self.topics.prompt(self.name), json.dumps(request).encode(), qos=1))
             while True:
                 async with asyncio.timeout(SILENCE_S):
                     event = await events.get()
@@ -192,10 +190,7 @@ class Client:
         if message.topic in self._state_topics:
             self._retained[message.topic] = message.payload
             self._changed.set()
-            if (
-                message.topic == self.topics.status
-                and message.payload == Availability.OFFLINE.value.encode()
-            ):
+            if message.topic == self.topics.status and message.payload == Availability.OFFLINE.value.encode():
                 for events in self._answers.values():
                     events.put_nowait(BrokerError("the device went offline before it had answered"))
         elif message.topic.startswith(self.topics.response("")):

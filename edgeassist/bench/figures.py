@@ -75,6 +75,15 @@ def compare(pairs: Sequence[Pair], figure: Callable[[Sample], float]) -> Compari
     )
 
 
+def quietest(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Return so many pairs, those that other programs disturbed least, in the order they were measured in.
+
+    What is chosen by is the time that others took, never the figures.
+    """
+    chosen = sorted(range(len(pairs)), key=lambda index: pairs[index].others)[:count]
+    return [pairs[index] for index in sorted(chosen)]
+
+
 def decode_steps(completion_tokens: int, finish_reason: str) -> int:
     """Return how many tokens were computed after the first one.
 

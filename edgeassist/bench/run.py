@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from edgeassist.bench.device import Answer, BenchDevice
-from edgeassist.bench.figures import Comparison, Pair, Spread, compare, spread
+from edgeassist.bench.figures import Comparison, Pair, Spread, compare, quietest, spread
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.meter import CpuMeter
 from edgeassist.bench.reference import BareProcess
@@ -23,6 +23,10 @@ PAUSE_S = 1.2
 # A prompt whose answer ended early, or began with half a character, is replaced so many times.
 ATTEMPTS = 5
 LEAST_STEPS = 8
+# What other programs may take of the machine's processor time; a pair with more is measured again, as long as
+# there are no more than so many pairs for each that was asked for.
+OTHERS_LIMIT = 0.03
+PAIRS_A_RUN = 3
 # What the prompt may be over its target, and the chat template adds.
 HEADROOM = 64
 
@@ -49,7 +53,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """How often `measure` reports progress."""
+        """The steps that `measure` counts its progress in."""
         return 2 + 2 * self.runs + (self.idle_s > 0)
 
 
@@ -67,6 +71,7 @@ class Result:
         cpu_idle: Percent of one core, by process, while nobody asked; empty where that was not measured.
         others: Of the machine's processor time, what programs not measured took during each pair, 0 to 1.
         pairs: All that the figures come from.
+        disturbed: How many more were measured and left out, because other programs took more meanwhile.
         machine: Where it was.
     """
 
@@ -79,16 +84,17 @@ class Result:
     cpu_idle: dict[str, float]
     others: Spread
     pairs: tuple[Pair, ...]
+    disturbed: int
     machine: Machine
 
 
-async def measure(model: Path, plan: Plan, on_step: Callable[[str], None]) -> Result:
+async def measure(model: Path, plan: Plan, on_step: Callable[[str, int], None]) -> Result:
     """Measure one model.
 
     Args:
         model: The GGUF file.
         plan: What.
-        on_step: Told, in words, what begins.
+        on_step: Told what begins, in words, and how many of `plan.steps` are done.
 
     Raises:
         EdgeAssistError: It can't be measured; the message says why.
@@ -96,26 +102,29 @@ async def measure(model: Path, plan: Plan, on_step: Callable[[str], None]) -> Re
     with tempfile.TemporaryDirectory(prefix="edgeassist-bench-") as name:
         folder = Path(name)
         sizes = {"threads": plan.threads, "context": plan.context, "batch": plan.batch}
-        on_step("loading the model twice")
+        on_step("loading the model twice", 0)
         async with (
             BareProcess(model, log=folder / "bare.log", **sizes) as bare,
             BenchDevice(model, folder=folder, **sizes) as device,
         ):
-            on_step("warming up")
+            on_step("warming up", 1)
             words = await device.calibrate(plan.prompt_tokens)
             warm = await device.ask(words, LEAST_STEPS)
             await bare.run(warm.prompt_tokens, LEAST_STEPS, seed=0)
             processes = {**device.processes, "bare": psutil.Process(bare.pid)}
             answering = CpuMeter(device.processes)
-            pairs = []
-            for number in range(1, plan.runs + 1):
+            pairs: list[Pair] = []
+            for number in range(plan.runs * PAIRS_A_RUN):
+                quiet = sum(pair.others <= OTHERS_LIMIT for pair in pairs)
+                if quiet == plan.runs:
+                    break
                 around = CpuMeter(processes)
                 around.start()
                 await asyncio.sleep(PAUSE_S)
-                on_step(f"run {number} of {plan.runs}, through MQTT")
+                on_step(f"run {quiet + 1} of {plan.runs}, through MQTT", 2 + 2 * quiet)
                 answer = await _ask(device, words, plan.max_tokens, answering)
                 await asyncio.sleep(PAUSE_S)
-                on_step(f"run {number} of {plan.runs}, bare")
+                on_step(f"run {quiet + 1} of {plan.runs}, bare", 3 + 2 * quiet)
                 sample = await bare.run(answer.prompt_tokens, answer.sample.steps, seed=number)
                 around.stop()
                 pairs.append(
@@ -124,21 +133,23 @@ async def measure(model: Path, plan: Plan, on_step: Callable[[str], None]) -> Re
             idle = CpuMeter(processes)
             if plan.idle_s > 0:
                 await asyncio.sleep(PAUSE_S)
-                on_step("doing nothing")
+                on_step("doing nothing", 2 + 2 * plan.runs)
                 idle.start()
                 await asyncio.sleep(plan.idle_s)
                 idle.stop()
             facts = bare.facts
+    kept = quietest(pairs, plan.runs)
     return Result(
         model=model.stem,
         size_bytes=model.stat().st_size,
-        prompt_tokens=spread(pair.prompt_tokens for pair in pairs),
-        decode_tokens_per_s=compare(pairs, lambda sample: sample.decode_rate),
-        ttft_ms=compare(pairs, lambda sample: sample.ttft_s * 1000),
+        prompt_tokens=spread(pair.prompt_tokens for pair in kept),
+        decode_tokens_per_s=compare(kept, lambda sample: sample.decode_rate),
+        ttft_ms=compare(kept, lambda sample: sample.ttft_s * 1000),
         cpu_answering=answering.percent,
         cpu_idle=idle.percent,
-        others=spread(pair.others for pair in pairs),
-        pairs=tuple(pairs),
+        others=spread(pair.others for pair in kept),
+        pairs=tuple(kept),
+        disturbed=len(pairs) - len(kept),
         machine=read_machine(binding=facts["binding"], system=facts["system"]),
     )
 

@@ -79,6 +79,7 @@ class Broker:
         self._unsent_bytes = 0
         self._refusal = ""
         self._greeted = False
+        self._welcomed = False
         self._taken_over = False
         self._packet_limit: int | None = None
         self._queued: dict[int, int] = {}
@@ -193,15 +194,19 @@ class Broker:
         delay = FIRST_RETRY_S
         brief = 0
         while not self._stopping.is_set():
-            begun, connects = time.monotonic(), self.connects
+            begun = time.monotonic()
             reason = self._connect_and_serve()
             if self._stopping.is_set():
                 return
-            connected = self.connects > connects
-            settled = connected and time.monotonic() - begun >= SETTLED_S
-            brief = brief + 1 if connected and not settled and not self._taken_over else 0
+            settled = self._welcomed and time.monotonic() - begun >= SETTLED_S
+            if self._welcomed and not settled and not self._refusal:
+                reason += (
+                    f"; if that repeats, look for another client with the id {self._options.client_id!r}"
+                )
+            brief = brief + 1 if self._welcomed and not settled and not self._taken_over else 0
             if brief == MAX_BRIEF:
                 self._start_afresh()
+                brief = 0
             delay = FIRST_RETRY_S if settled else delay * 2
             delay = min(
                 max(delay, TAKEN_OVER_RETRY_S if self._taken_over else 0), self._options.reconnect_max_s
@@ -212,7 +217,7 @@ class Broker:
     def _connect_and_serve(self) -> str:
         """Connect, serve until the connection ends, and return why it did."""
         options = self._options
-        self._refusal, self._greeted, self._taken_over = "", False, False
+        self._refusal, self._greeted, self._welcomed, self._taken_over = "", False, False, False
         try:
             self._connect()
             while (status := self._client.loop(timeout=1.0)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -259,7 +264,7 @@ class Broker:
         properties: Properties | None,
     ) -> None:
         self._packet_limit = getattr(properties, "MaximumPacketSize", None)
-        self._greeted = True
+        self._greeted, self._welcomed = True, not reason.is_failure
         if self._stopping.is_set():
             client.disconnect()  # asked for while the connection was being made, when paho forgets it
         elif reason.is_failure:
@@ -282,6 +287,7 @@ class Broker:
                 f"the broker at {self._options.address} refuses the subscription to {', '.join(refused)}: "
                 "let its access control list allow it"
             )
+            self._welcomed = False
             client.disconnect()
         else:
             self._up()

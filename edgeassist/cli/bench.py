@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from edgeassist.bench.run import Plan, Result
 
 SHAPE = "qwen2.5-0.5b"
-# Of the machine's processor time; more, and the figures tell of other programs.
-OTHERS_LIMIT = 0.05
 
 
 def bench(
@@ -68,15 +66,15 @@ def bench(
     with _progress() as progress:
         task = progress.add_task("", total=None)
 
-        def begin(what: str) -> None:
-            progress.update(task, advance=1, description=what, refresh=True)
+        def begin(what: str, done: int | None = None) -> None:
+            progress.update(task, completed=done, description=what, refresh=True)
 
         paths = _models(model, synthetic, quant, choice.threads, begin)
         progress.reset(task, total=plan.steps * len(paths))
-        for path in paths:
+        for number, path in enumerate(paths):
 
-            def step(what: str, name: str = path.stem) -> None:
-                begin(f"{name}: {what}")
+            def step(what: str, done: int, path: Path = path, before: int = number * plan.steps) -> None:
+                begin(f"{path.stem}: {what}", before + done)
 
             results.append(asyncio.run(measure(path, plan, step)))
     if as_json:
@@ -137,10 +135,10 @@ def _print(results: list[Result], plan: Plan, threads_reason: str) -> None:
         console.print(f"CPU while answering: {_percents(result.cpu_answering)}")
         if result.cpu_idle:
             console.print(f"CPU while idle: {_percents(result.cpu_idle)}")
-        if result.others.median > OTHERS_LIMIT:
+        if result.disturbed:
             console.print(
-                f"[yellow]other programs took {100 * result.others.median:.0f} % of the processors "
-                "meanwhile: close them and measure again[/]"
+                f"[yellow]other programs disturbed: {result.disturbed} more runs were left out, and during those "
+                f"that count they took up to {100 * result.others.high:.0f} % of the processors[/]"
             )
 
 

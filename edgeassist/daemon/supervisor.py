@@ -160,20 +160,11 @@ class Supervisor:
 
     async def _live(self) -> str:
         """Spawn an engine, attend to it until it ends, and return why it did."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "edgeassist.engine", str(theirs.fileno()), str(os.getpid())),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                # The engine has no use for the daemon's settings, and the password is among them.
-                env={key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
-            )
+        process, pipe = await self._spawn()
+        self._process = process
         if self._stopping.is_set():  # told so while the process was being made
             self._kill()
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        reader, self._writer = await asyncio.open_connection(sock=pipe, limit=MAX_LINE_BYTES)
         self._sign_of_life(Phase.LOADING)
         self._last_words.clear()
         listener = asyncio.create_task(self._listen(process), name="engine-output")
@@ -190,6 +181,35 @@ class Supervisor:
             self._writer = None
             self._process = None
             await listener
+            await process.wait()
+
+    async def _spawn(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Start an engine; return it with our end of its pipe."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(
+                        sys.executable,
+                        "-P",
+                        "-m",
+                        "edgeassist.engine",
+                        str(theirs.fileno()),
+                        str(os.getpid()),
+                    ),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                    # The engine has no use for the daemon's settings, and the password is among them.
+                    env={
+                        key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")
+                    },
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return process, ours
 
     async def _attend(self, reader: asyncio.StreamReader) -> str | None:
         """Read events until the engine is silent for too long (the reason) or its end is reached (None)."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ class LlamaBackend:
         self._batch = _Batch(1)
         self._samplers: dict[int, Any] = {}
         self._pieces: dict[int, Token] = {}
-        self._complaints: list[str] = []
+        self._complaints: deque[str] = deque(maxlen=3)
         # ctypes frees a callback that nobody holds, while llama.cpp still calls it.
         self._log_callback = llama_cpp.llama_log_callback(self._take_log)
 
@@ -123,9 +125,9 @@ class LlamaBackend:
         params.n_gpu_layers = 0
         params.progress_callback = llama_cpp.llama_progress_callback(on_progress)
         self._complaints.clear()
-        model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
         if not model:
-            why = "; ".join(self._complaints[:3]) or "no reason given"
+            why = "; ".join(self._complaints) or "no reason given"
             raise ModelError(f"model.path: llama.cpp can't load {path}: {why}")
         return model
 
@@ -157,7 +159,7 @@ class LlamaBackend:
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
-            why = "; ".join(self._complaints[:3]) or "no reason given"
+            why = "; ".join(self._complaints) or "no reason given"
             raise ModelError(f"model.context: llama.cpp can't make a context of {params.n_ctx} tokens: {why}")
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = _Batch(params.n_batch)

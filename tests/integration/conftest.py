@@ -1,0 +1,48 @@
+"""Engines of both kinds, each loaded once for a whole module, and supervisors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.driver import Engine
+from tests.integration.watch import Watch
+
+
+@pytest.fixture(scope="module", params=["scripted", "llama"])
+def engine(request: pytest.FixtureRequest, trial_model: Path) -> Iterator[Engine]:
+    """An engine with four slots of 1,024 tokens, on each backend in turn."""
+    with Engine() as running:
+        running.load(request.param, trial_model if request.param == "llama" else "")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def llama(trial_model: Path) -> Iterator[Engine]:
+    """An engine with the trial model."""
+    with Engine() as running:
+        running.load("llama", trial_model)
+        yield running
+
+
+@pytest.fixture
+def fresh() -> Iterator[Engine]:
+    """An engine of the test's own that has loaded nothing yet."""
+    with Engine() as running:
+        yield running
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[Callable[..., object]]:
+    """Start a supervisor, and stop it in the end."""
+    running = []
+
+    async def begin(*options: str, **patience: float) -> Watch:
+        running.append(Watch(*options, **patience))
+        return await running[-1].__aenter__()
+
+    yield begin
+    for each in running:
+        await each.__aexit__()

@@ -1,0 +1,159 @@
+"""The daemon's side of the pipe, in plain blocking calls."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+
+from edgeassist.engine.messages import (
+    Cancelled,
+    ChatMessage,
+    Command,
+    Event,
+    Failed,
+    Finished,
+    Load,
+    Piece,
+    Prefilled,
+    Ready,
+    Sampling,
+    Start,
+    decode_event,
+    encode,
+)
+
+GREEDY = Sampling(temperature=0)
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the engine said about one request."""
+
+    pieces: tuple[str, ...]
+    ending: Finished | Cancelled | Failed
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class Engine:
+    """An engine process. All that it said is in `events`."""
+
+    def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "edgeassist.engine", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environ or {})},
+            )
+        self.events: list[Event] = []
+        self._endings: dict[str, Finished | Cancelled | Failed] = {}
+        self._buffer = b""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.socket.close()
+        self.process.kill()
+        self.process.communicate()
+
+    def load(self, backend: str = "scripted", path: Path | str = "", **options: int) -> Ready:
+        """Load a model and return what the engine says of it."""
+        values = {"context": 1024, "slots": 4, "threads": 1, "step_tokens": 64, **options}
+        self.send(Load(backend, str(path), **values))
+        ready = self.until(lambda event: isinstance(event, Ready))
+        assert isinstance(ready, Ready)
+        return ready
+
+    def send(self, *commands: Command) -> None:
+        self.socket.sendall(b"".join(map(encode, commands)))
+
+    def read(self, timeout_s: float = 10.0) -> Event | None:
+        """Wait for the next event and keep it; None at the end of the pipe."""
+        self.socket.settimeout(timeout_s)
+        while b"\n" not in self._buffer:
+            try:
+                data = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        event = decode_event(line)
+        self.events.append(event)
+        if isinstance(event, Finished | Cancelled | Failed):
+            self._endings[event.id] = event
+        return event
+
+    def until(self, matches: Callable[[Event], bool], timeout_s: float = 10.0) -> Event:
+        """Read until such an event comes, and return it."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            event = self.read(timeout_s)
+            assert event is not None, f"the engine ended after {self.events[-5:]}"
+            if matches(event):
+                return event
+        raise AssertionError(f"not heard within {timeout_s} s; the last was {self.events[-5:]}")
+
+    def drain(self) -> None:
+        """Read all that was said, so that the pipe is empty."""
+        self.socket.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._buffer += self.socket.recv(1 << 16)
+
+    def ask(self, *prompts: str, **fields: object) -> list[Answer]:
+        """Ask all at once, and return the answers when all are complete."""
+        requests = [start(prompt, **fields) for prompt in prompts]
+        self.send(*requests)
+        return [self.wait(request.id) for request in requests]
+
+    def answer(self, prompt: str, **fields: object) -> Answer:
+        return self.ask(prompt, **fields)[0]
+
+    def about(self, request: str) -> list[Event]:
+        """Return what was said about a request."""
+        return [event for event in self.events if getattr(event, "id", None) == request]
+
+    def wait(self, request: str, timeout_s: float = 20.0) -> Answer:
+        """Wait until the request ended."""
+        deadline = time.monotonic() + timeout_s
+        while request not in self._endings:
+            assert time.monotonic() < deadline
+            assert self.read(timeout_s) is not None, "the engine ended"
+        *said, ending = self.about(request)
+        assert ending is self._endings[request]
+        return Answer(tuple(event.text for event in said if isinstance(event, Piece)), ending)
+
+    def prefilled(self, request: str) -> list[Prefilled]:
+        return [event for event in self.about(request) if isinstance(event, Prefilled)]
+
+    def ends(self, timeout_s: float = 5.0) -> tuple[int, str]:
+        """Wait until the process ends; return its exit status and what it printed."""
+        output, _ = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, output.decode(errors="replace")
+
+
+def start(prompt: str, *, request: str = "", **fields: object) -> Start:
+    """Return a command that asks greedily."""
+    values = {"messages": (ChatMessage("user", prompt),), "sampling": GREEDY, "max_tokens": 32, **fields}
+    return Start(request or f"r{next(_numbers)}", **values)

@@ -1,0 +1,74 @@
+"""A connection that notes all that it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from edgeassist.broker import Broker
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from tests.conftest import options_for
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+class Link:
+    """A `Broker` whose messages and reasons are kept; connected inside its `async with`."""
+
+    def __init__(
+        self,
+        port: int,
+        filters: Iterable[str] = ("t/#",),
+        *,
+        wait: bool = True,
+        qos: int = 1,
+        on_message: Callable[[Inbound], None] | None = None,
+        **options: object,
+    ) -> None:
+        self.heard: list[Inbound] = []
+        self.reasons: list[str] = []
+        self.ups = 0
+        self._wait = wait
+        self.broker = Broker(
+            options_for(port, **options),
+            subscriptions=[Subscription(each, qos=qos) for each in filters],
+            on_message=on_message or self.heard.append,
+            on_up=self._up,
+            on_down=self.reasons.append,
+        )
+
+    async def __aenter__(self) -> Link:
+        self.broker.start()
+        if self._wait:
+            await until(lambda: self.ups)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.broker.stop()
+
+    def _up(self) -> None:
+        self.ups += 1
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [message.payload for message in self.heard]
+
+    @property
+    def reason(self) -> str:
+        return self.reasons[0]
+
+    def say(self, topic: str, payload: bytes = b"", **options: object) -> bool:
+        return self.broker.publish(Outbound(topic, payload, **options))
+
+    async def hears(self, count: int, timeout_s: float = 10.0) -> None:
+        """Wait until so many messages came."""
+        await until(lambda: len(self.heard) >= count, timeout_s)
+
+    async def fails(self, timeout_s: float = 10.0) -> str:
+        """Wait for the first reason why there is no connection."""
+        await until(lambda: self.reasons, timeout_s)
+        return self.reason

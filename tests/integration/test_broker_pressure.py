@@ -1,0 +1,227 @@
+"""More than a connection can carry, and a broker that is silent or refuses what it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from edgeassist.broker import connection
+from edgeassist.sandbox import HOST, PrivateBroker
+from tests.integration.link import Link, until
+
+MEGABYTE = bytes(1_000_000)
+
+
+@pytest.fixture
+def frozen(broker) -> Iterator[PrivateBroker]:
+    """A broker that a test may send SIGSTOP; it is woken in the end, so that it can stop."""
+    yield broker
+    os.kill(broker.pid, signal.SIGCONT)
+
+
+def network_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mqtt"]
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_5000_messages_from_the_event_loop_arrive_complete_and_in_order(tmp_path, protocol, qos):
+    # Mosquitto itself would drop what waits for a subscriber beyond 1,000 messages.
+    with PrivateBroker(tmp_path, ("allow_anonymous true", "max_queued_messages 0")) as broker:
+        there = Link(broker.port, ["t/in"], protocol=protocol, qos=qos)
+        async with there, Link(broker.port, [], protocol=protocol, queue=5000) as here:
+            for number in range(5000):
+                assert here.say("t/in", b"%d" % number, qos=qos)
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+            assert await here.broker.flush(20)
+            await there.hears(5000, 20)
+            assert there.payloads == [b"%d" % number for number in range(5000)]
+            assert here.broker.dropped == 0
+
+
+async def test_a_message_larger_than_a_socket_buffer_arrives_whole_between_small_ones(broker):
+    large = os.urandom(3_000_000)
+    async with Link(broker.port, max_packet_bytes=1 << 23) as link:
+        for payload in (b"before", large, b"after"):
+            assert link.say("t/1", payload)
+        await link.hears(3)
+        assert link.payloads == [b"before", large, b"after"]
+
+
+async def test_messages_beyond_our_packet_size_are_not_sent_to_us(broker):
+    async with Link(broker.port, max_packet_bytes=1000) as link, Link(broker.port, []) as other:
+        other.say("t/1", bytes(2000), qos=1)
+        other.say("t/1", b"small", qos=1)
+        await link.hears(1)
+        assert link.payloads == [b"small"]
+        assert link.reasons == []
+
+
+def flood(port: int, count: int) -> None:
+    """Publish so many messages from another process, while this one's event loop stands still."""
+    command = ("mosquitto_pub", "-h", HOST, "-p", str(port), "-q", "1", "-t", "t/1", "-l")
+    lines = "".join(f"{number}\n" for number in range(count))
+    subprocess.run(command, input=lines.encode(), check=True, timeout=10)
+    time.sleep(0.3)
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_flood_waits_outside_while_the_daemon_is_busy_and_nothing_is_lost(broker, monkeypatch, qos):
+    monkeypatch.setattr(connection, "INBOUND_LIMIT", 10)
+    async with Link(broker.port, qos=qos) as link:
+        flood(broker.port, 500)
+        assert link.heard == []
+        assert len(asyncio.get_running_loop()._ready) <= 11
+        await link.hears(500)
+        assert link.payloads == [b"%d" % number for number in range(500)]
+        assert link.reasons == []
+
+
+async def test_a_daemon_that_does_not_keep_up_loses_messages_but_not_the_connection(
+    broker, monkeypatch, caplog
+):
+    monkeypatch.setattr(connection, "INBOUND_LIMIT", 10)
+    monkeypatch.setattr(connection, "INBOUND_WAIT_S", 0.01)
+    async with Link(broker.port) as link:
+        flood(broker.port, 30)
+        await link.hears(10)
+        link.say("t/1", b"still there", qos=1)
+        await until(lambda: b"still there" in link.payloads)
+        assert link.payloads[:10] == [b"%d" % number for number in range(10)]
+        assert 10 < len(link.heard) < 31
+        assert "does not keep up" in caplog.text
+        assert link.reasons == []
+
+
+async def test_a_broker_that_takes_nothing_congests_and_one_that_takes_it_again_clears(frozen):
+    async with Link(frozen.port, queue=100) as link:
+        assert not link.broker.congested
+        os.kill(frozen.pid, signal.SIGSTOP)
+        for _ in range(12):
+            link.say("t/1", MEGABYTE)
+        await asyncio.sleep(0.5)
+        assert link.broker.congested
+        begun = time.monotonic()
+        assert not await link.broker.flush(0.3)
+        assert 0.25 < time.monotonic() - begun < 1
+        os.kill(frozen.pid, signal.SIGCONT)
+        await until(lambda: not link.broker.congested)
+        assert await link.broker.flush(5)
+        await link.hears(12)
+
+
+async def test_a_lost_connection_leaves_no_congestion_behind(frozen):
+    async with Link(frozen.port) as link:
+        os.kill(frozen.pid, signal.SIGSTOP)
+        for _ in range(12):
+            link.say("t/1", MEGABYTE)
+        assert link.broker.congested
+        os.kill(frozen.pid, signal.SIGKILL)
+        await link.fails()
+        frozen.stop()
+        frozen.start()
+        await until(lambda: link.ups == 2)
+        assert not link.broker.congested
+        assert await link.broker.flush(1)
+
+
+async def test_a_broker_that_falls_silent_is_noticed_within_two_keep_alives(frozen):
+    async with Link(frozen.port, keepalive_s=1) as link:
+        os.kill(frozen.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        await link.fails()
+        assert time.monotonic() - begun < 4
+        os.kill(frozen.pid, signal.SIGCONT)
+        await until(lambda: link.ups == 2)
+
+
+async def test_stop_ends_the_thread_although_the_broker_is_silent(frozen):
+    before = len(network_threads())
+    async with Link(frozen.port) as link:
+        os.kill(frozen.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        await link.broker.stop(2)
+        assert time.monotonic() - begun < 2
+        assert not link.broker.alive
+    assert len(network_threads()) == before
+
+
+async def test_stop_keeps_its_limit_although_the_broker_takes_nothing(frozen):
+    async with Link(frozen.port) as link:
+        os.kill(frozen.pid, signal.SIGSTOP)
+        for _ in range(12):
+            link.say("t/1", MEGABYTE)
+        await asyncio.sleep(0.2)
+        begun = time.monotonic()
+        await link.broker.stop(0.5)
+        assert time.monotonic() - begun < 1.5
+        assert not link.broker.connected
+        os.kill(frozen.pid, signal.SIGCONT)
+        await until(lambda: not link.broker.alive)
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_the_network_thread_is_named_and_gone_after_stop(broker, protocol):
+    before = len(network_threads())
+    async with Link(broker.port, protocol=protocol):
+        assert len(network_threads()) == before + 1
+    assert len(network_threads()) == before
+
+
+async def test_flush_waits_for_what_was_queued_while_the_broker_was_away(broker):
+    async with Link(broker.port) as link:
+        broker.stop()
+        await link.fails()
+        link.say("t/1", b"queued", qos=1)
+        assert not await link.broker.flush(0.2)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "limit"),
+    [
+        ("5", "max_packet_size"),
+        ("3.1.1", "max_packet_size"),
+        ("5", "message_size_limit"),
+    ],
+)
+async def test_a_message_that_the_broker_refuses_for_its_size_is_given_up(tmp_path, protocol, limit):
+    with PrivateBroker(tmp_path, ("allow_anonymous true", f"{limit} 1000")) as broker:
+        async with Link(broker.port, protocol=protocol) as link:
+            link.say("t/1", bytes(3000), qos=1)
+            async with asyncio.timeout(10):
+                while b"small" not in link.payloads:
+                    link.say("t/1", b"small")
+                    await asyncio.sleep(0.05)
+            ups = link.ups
+            await asyncio.sleep(0.4)
+            assert link.ups == ups <= 8
+
+
+async def test_what_was_given_up_neither_congests_nor_keeps_flush_waiting(tmp_path):
+    with PrivateBroker(tmp_path, ("allow_anonymous true", "message_size_limit 300000")) as broker:
+        async with Link(broker.port) as link:
+            link.say("t/1", bytes(400_000), qos=1)
+            async with asyncio.timeout(10):
+                while b"small" not in link.payloads:
+                    link.say("t/1", b"small")
+                    await asyncio.sleep(0.05)
+            assert not link.broker.congested
+            assert await link.broker.flush(0.2)
+
+
+async def test_long_correlation_data_counts_where_the_broker_limits_a_packet(tmp_path):
+    with PrivateBroker(tmp_path, ("allow_anonymous true", "max_packet_size 3000")) as broker:
+        async with Link(broker.port) as link:
+            link.say("t/1", bytes(1500), qos=1, correlation=bytes(2000))
+            link.say("t/1", b"small", qos=1)
+            await link.hears(1, 2)
+            assert link.payloads == [b"small"]
+            assert link.reasons == []

@@ -1,0 +1,205 @@
+"""TLS against a real Mosquitto: who is trusted, who is not, and in which words."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+from edgeassist.broker import Tls
+from edgeassist.errors import ConfigurationError
+from edgeassist.sandbox import HOST, PrivateBroker
+from tests.integration.link import Link, until
+
+# Paho leaves the socket of a failed handshake to Python's memory management.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+
+
+@dataclass(frozen=True)
+class Papers:
+    """A CA, the certificates that it issued, and where they lie."""
+
+    folder: Path
+    authority: trustme.CA
+
+    @property
+    def ca(self) -> Path:
+        path = self.folder / "ca.pem"
+        self.authority.cert_pem.write_to_path(path)
+        return path
+
+    def issue(self, *names: str, not_after: datetime.datetime | None = None) -> tuple[Path, Path]:
+        """Return the paths of a new certificate and its key."""
+        issued = self.authority.issue_cert(*names, not_after=not_after)
+        certificate, key = self.folder / f"{names[0]}.pem", self.folder / f"{names[0]}.key"
+        certificate.unlink(missing_ok=True)
+        for blob in issued.cert_chain_pems:
+            blob.write_to_path(certificate, append=True)
+        issued.private_key_pem.write_to_path(key)
+        return certificate, key
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Papers:
+    return Papers(tmp_path, trustme.CA())
+
+
+@pytest.fixture
+def serve(papers: Papers, tmp_path: Path) -> Iterator[object]:
+    """Start a Mosquitto whose certificate is for that name."""
+    with ExitStack() as stack:
+
+        def start(name: str = HOST, *lines: str, not_after: datetime.datetime | None = None) -> PrivateBroker:
+            certificate, key = papers.issue(name, not_after=not_after)
+            settings = ("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}", *lines)
+            return stack.enter_context(PrivateBroker(tmp_path, settings))
+
+        yield start
+
+
+def lock(key: Path, locked: Path) -> None:
+    """Write the key anew so that it asks for a passphrase."""
+    secret = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked.write_bytes(
+        secret.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+
+
+async def refusal(port: int, tls: Tls | None, **options: object) -> str:
+    async with Link(port, wait=False, tls=tls, **options) as link:
+        await link.fails()
+    assert link.ups == 0
+    return link.reason
+
+
+@PROTOCOLS
+async def test_messages_go_both_ways_under_a_ca_that_we_trust(serve, papers, protocol):
+    large = os.urandom(200_000)
+    async with Link(serve().port, protocol=protocol, tls=Tls(ca=papers.ca)) as link:
+        for number in range(300):
+            link.say("t/1", b"%d" % number, qos=1)
+        link.say("t/1", large, qos=1)
+        await link.hears(301)
+        assert link.payloads == [*(b"%d" % number for number in range(300)), large]
+        assert await link.broker.flush(5)
+
+
+async def test_a_ca_that_we_do_not_know_is_refused_with_the_settings_to_check(serve):
+    reason = await refusal(serve().port, Tls())
+    assert "mqtt.tls_ca" in reason
+    assert "certificate" in reason
+
+
+async def test_a_certificate_for_another_name_is_refused_unless_told_otherwise(serve, papers):
+    broker = serve("mosquitto.example")
+    reason = await refusal(broker.port, Tls(ca=papers.ca))
+    assert "mqtt.host" in reason
+    assert HOST in reason
+    async with Link(broker.port, tls=Tls(ca=papers.ca, insecure=True)) as link:
+        assert link.reasons == []
+
+
+async def test_even_without_a_look_at_the_name_the_ca_must_be_known(serve):
+    assert "mqtt.tls_ca" in await refusal(serve().port, Tls(insecure=True))
+
+
+async def test_an_expired_certificate_is_refused_and_the_clock_is_named(serve, papers):
+    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    reason = await refusal(serve(not_after=yesterday).port, Tls(ca=papers.ca))
+    assert "expired" in reason
+    assert "clock" in reason
+
+
+@PROTOCOLS
+async def test_a_broker_that_asks_for_a_certificate_takes_ours(serve, papers, protocol):
+    broker = serve(HOST, f"cafile {papers.ca}", "require_certificate true")
+    certificate, key = papers.issue("device.example")
+    tls = Tls(ca=papers.ca, certificate=certificate, key=key)
+    async with Link(broker.port, protocol=protocol, tls=tls) as link:
+        link.say("t/1", b"hello", qos=1)
+        await link.hears(1)
+
+
+async def test_a_broker_that_asks_for_a_certificate_and_gets_none_makes_us_name_the_setting(serve, papers):
+    broker = serve(HOST, f"cafile {papers.ca}", "require_certificate true")
+    assert "mqtt.tls_cert" in await refusal(broker.port, Tls(ca=papers.ca))
+
+
+async def test_a_plain_client_at_a_tls_port_learns_that_tls_may_be_asked_for(serve):
+    assert "mqtt.tls" in await refusal(serve().port, None)
+
+
+async def test_a_tls_client_at_a_plain_port_learns_that_tls_may_not_be_spoken(broker, papers):
+    reason = await refusal(broker.port, Tls(ca=papers.ca))
+    assert "mqtt.port" in reason
+    assert "mqtt.tls" in reason
+
+
+@pytest.mark.parametrize(
+    ("ca", "certificate", "key", "setting"),
+    [
+        ("missing", None, None, "mqtt.tls_ca"),
+        ("corrupt", None, None, "mqtt.tls_ca"),
+        ("empty", None, None, "mqtt.tls_ca"),
+        (".", None, None, "mqtt.tls_ca"),
+        ("good.pem", "missing", "good.key", "mqtt.tls_cert"),
+        ("good.pem", "corrupt", "good.key", "mqtt.tls_cert"),
+        ("good.pem", "good.pem", "missing", "mqtt.tls_key"),
+        ("good.pem", "good.pem", "corrupt", "mqtt.tls_key"),
+        ("good.pem", "good.pem", "other.key", "mqtt.tls_key"),
+        ("good.pem", "good.pem", "locked.key", "passphrase"),
+    ],
+)
+async def test_a_file_that_can_not_be_used_is_an_error_that_names_its_setting(
+    papers, ca, certificate, key, setting
+):
+    good = papers.issue("good")
+    papers.issue("other")
+    (papers.folder / "corrupt").write_text("-----BEGIN CERTIFICATE-----\nrubbish\n")
+    (papers.folder / "empty").touch()
+    lock(good[1], papers.folder / "locked.key")
+    paths = [None if name is None else papers.folder / name for name in (ca, certificate, key)]
+    link = Link(1, wait=False, tls=Tls(*paths))
+    with pytest.raises(ConfigurationError) as caught:
+        link.broker.start()
+    assert setting in caught.value.message
+    assert not link.broker.alive
+
+
+async def test_a_broker_that_hesitates_to_shake_hands_does_not_keep_the_event_loop(serve, papers):
+    broker = serve()
+    os.kill(broker.pid, signal.SIGSTOP)
+    async with Link(broker.port, wait=False, tls=Tls(ca=papers.ca)) as link:
+        begun = time.monotonic()
+        await asyncio.sleep(0.2)
+        assert time.monotonic() - begun < 0.4
+        os.kill(broker.pid, signal.SIGCONT)
+        await until(lambda: link.ups == 1)
+
+
+async def test_a_stop_while_hands_are_shaken_ends_the_connection(serve, papers):
+    broker = serve()
+    os.kill(broker.pid, signal.SIGSTOP)
+    async with Link(broker.port, wait=False, tls=Tls(ca=papers.ca)) as link:
+        await asyncio.sleep(0.2)
+        await link.broker.stop(0.2)
+        os.kill(broker.pid, signal.SIGCONT)
+        await asyncio.sleep(0.5)
+        alive = link.broker.alive
+        link.broker._client.disconnect()
+        assert not alive

@@ -1,0 +1,137 @@
+"""One engine after the other: real processes, with the scripted backend in them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from itertools import pairwise
+
+import pytest
+
+from edgeassist.daemon.supervisor import Phase
+from edgeassist.engine.messages import Finished, Heartbeat
+from tests.integration.link import until
+
+
+async def test_an_engine_is_loaded_answers_and_is_gone_after_stop(watch):
+    watched = await watch()
+    await watched.ready()
+    assert [phase for phase, _ in watched.phases] == [Phase.LOADING, Phase.READY]
+    assert watched.supervisor.model.name == "scripted"
+    assert watched.supervisor.load_ms >= 0
+    assert watched.supervisor.memory_bytes > 1_000_000
+    watched.ask("hello")
+    assert isinstance(await watched.ending(), Finished)
+    assert watched.text() == "hello"
+    process = watched.engine()
+    await watched.supervisor.stop()
+    await asyncio.wait_for(watched.task, 2)
+    assert not process.is_running()
+    assert watched.supervisor.phase is Phase.DOWN
+    assert watched.supervisor.memory_bytes is None
+    assert watched.lost == []
+
+
+async def test_an_engine_that_crashes_is_replaced_and_the_reason_told(watch):
+    watched = await watch()
+    await watched.ready()
+    watched.ask("!script crash_after=3\n" + "hello " * 9)
+    await watched.ready(2)
+    (reason,) = watched.lost
+    assert "SIGKILL" in reason
+    assert "memory" in reason
+    assert watched.supervisor.restarts == 1
+    assert watched.supervisor.problem is None
+    watched.ask("again", "b")
+    assert isinstance(await watched.ending("b"), Finished)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGILL, "instruction"), (signal.SIGABRT, "SIGABRT")],
+)
+async def test_the_signal_that_ended_an_engine_is_named(watch, number, words):
+    watched = await watch()
+    await watched.ready()
+    watched.engine().send_signal(number)
+    await until(lambda: watched.lost)
+    assert words in watched.lost[0]
+
+
+async def test_the_last_words_of_an_engine_are_in_the_reason(watch, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, threading\n"
+        "lines = ''.join(f'line {number}\\n' for number in range(20))\n"
+        "lines += 'x' * 200_000 + '\\nGGML_ASSERT: bad\\n'\n"
+        "threading.Timer(0.6, lambda: (os.write(2, lines.encode()), os.abort())).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    watched = await watch()
+    await until(lambda: watched.lost or watched.supervisor.problem)
+    reason = (watched.lost or [watched.supervisor.problem])[0]
+    assert "GGML_ASSERT: bad" in reason
+    assert "line 19" in reason
+    assert "line 2 " not in reason
+    assert len(reason) < 1000
+
+
+async def test_pauses_between_restarts_grow_up_to_the_limit(watch):
+    watched = await watch(restart_max_s=1.0)
+    for number in range(1, 4):
+        await watched.ready(number)
+        watched.engine().kill()
+    await watched.ready(4)
+    starts = [at for phase, at in watched.phases if phase is Phase.LOADING]
+    ends = [at for phase, at in watched.phases if phase is Phase.WAITING]
+    pauses = [begun - ended for ended, begun in zip(ends, starts[1:], strict=True)]
+    for pause, limit in zip(pauses, (0.5, 1.0, 1.0), strict=True):
+        assert limit * 0.5 <= pause <= limit + 0.5
+    assert all(later > earlier for earlier, later in pairwise(starts))
+    assert watched.supervisor.restarts == 3
+    assert len(watched.lost) == 3
+
+
+async def test_an_engine_that_makes_no_progress_is_killed_and_replaced(watch):
+    watched = await watch(stall_s=1.5)
+    await watched.ready()
+    stalled = watched.engine()
+    watched.ask("!script hang_after=2\nhello hello")
+    await watched.ready(2)
+    assert "no progress for 1.5 s while serving" in watched.lost[0]
+    assert not stalled.is_running()
+
+
+async def test_an_idle_engine_does_not_stall(watch):
+    watched = await watch(stall_s=1.3)
+    await watched.ready()
+    await asyncio.sleep(1.8)
+    assert watched.lost == []
+    assert sum(isinstance(event, Heartbeat) for event in watched.events) >= 1
+
+
+async def test_an_engine_that_stops_while_it_loads_is_replaced(watch):
+    watched = await watch(load_s=0.5)
+    os.kill((await watched.started()).pid, signal.SIGSTOP)
+    await until(lambda: watched.supervisor.problem)
+    assert "no progress for 0.5 s while loading" in watched.supervisor.problem
+    assert watched.lost == []
+    await until(lambda: watched.loads >= 2)
+
+
+async def test_a_model_that_can_not_be_used_is_told_and_tried_again(watch, tmp_path):
+    watched = await watch("llama", str(tmp_path / "nowhere.gguf"))
+    await until(lambda: Phase.UNUSABLE in [phase for phase, _ in watched.phases])
+    assert "nowhere.gguf" in watched.supervisor.problem
+    assert watched.supervisor.phase is Phase.UNUSABLE
+    await until(lambda: watched.loads >= 2)
+    assert watched.lost == []
+
+
+async def test_a_model_that_appears_later_is_loaded_then(watch, tmp_path, trial_model):
+    path = tmp_path / "model.gguf"
+    watched = await watch("llama", str(path))
+    await until(lambda: watched.supervisor.problem)
+    path.symlink_to(trial_model)
+    await watched.ready()
+    assert watched.supervisor.problem is None
