@@ -137,8 +137,8 @@ def _print(results: list[Result], plan: Plan, threads_reason: str) -> None:
             console.print(f"CPU while idle: {_percents(result.cpu_idle)}")
         if result.disturbed:
             console.print(
-                f"[yellow]other programs disturbed: {result.disturbed} more runs were left out, and during those "
-                f"that count they took up to {100 * result.others.high:.0f} % of the processors[/]"
+                f"[yellow]other programs disturbed: {result.disturbed} more runs were left out, and during "
+                f"those that count they took up to {100 * result.others.high:.0f} % of the processors[/]"
             )
 
 

@@ -14,6 +14,7 @@ from edgeassist.bench.figures import (
     Sample,
     compare,
     decode_steps,
+    quietest,
     share_of_others,
     spread,
     words_for,
@@ -64,6 +65,13 @@ def test_ratios_are_taken_pair_by_pair_so_that_a_machine_that_slows_down_does_no
 def test_a_slower_first_token_is_a_ratio_above_one() -> None:
     figures = compare([pair(Sample(1.1, 1, 1), Sample(1.0, 1, 1))], lambda sample: sample.ttft_s)
     assert math.isclose(figures.ratio.median, 1.1)
+
+
+def test_the_pairs_that_others_disturbed_least_count_whatever_they_measured() -> None:
+    shares = [0.2, 0.01, 0.3, 0.0, 0.02]
+    pairs = [Pair(512, 0, Sample(1, 1, at), Sample(1, 1, 1), share) for at, share in enumerate(shares)]
+    assert [pair.mqtt.steps for pair in quietest(pairs, 3)] == [1, 3, 4]
+    assert quietest(pairs, 9) == pairs
 
 
 @pytest.mark.parametrize(
