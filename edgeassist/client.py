@@ -126,6 +126,7 @@ class Client:
         key = str(request["id"])
         events: asyncio.Queue[AnyEvent | BrokerError] = asyncio.Queue()
         self._answers[key] = events
+        ended = False
         try:
             self._broker.publish(Outbound(self.topics.prompt(self.name), json.dumps(request).encode(), qos=1))
             while True:
