@@ -14,7 +14,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from queue import SimpleQueue
 
 from edgeassist.engine.backend import make_backend
@@ -30,7 +31,9 @@ from edgeassist.engine.messages import (
     decode_command,
     encode,
 )
-from edgeassist.engine.worker import Worker
+from edgeassist.engine.priming import digest_of, key_maker, prime, state_form
+from edgeassist.engine.states import StateStore
+from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -44,6 +47,8 @@ class Pipe:
         self._connection = connection
         self._lines = connection.makefile("rb")
         self._lock = threading.Lock()
+        # Told of a command once it is queued, in the reader's thread: a running step can't look there.
+        self.on_command: Callable[[Command], None] = lambda _command: None
 
     def emit(self, events: Iterable[Event]) -> None:
         """Send the events in one write; ends the process where the daemon is gone."""
@@ -67,7 +72,9 @@ class Pipe:
         status = ExitStatus.UNAVAILABLE
         try:
             for line in self._lines:
-                commands.put(self._decode(line))
+                command = self._decode(line)
+                commands.put(command)
+                self.on_command(command)
         except ValueError as error:
             status = ExitStatus.SOFTWARE
             self.emit([Log(Level.ERROR, __name__, f"the daemon sent what is no command: {error}")])
@@ -119,6 +126,7 @@ def main() -> int:
     except ModelError as error:
         pipe.emit([Unusable(error.message)])
         return ExitStatus.CONFIGURATION
+    pipe.on_command = worker.interrupt
     worker.run()
     # Native destructors have nothing left to do that the kernel does not, and some have crashed at exit.
     os._exit(ExitStatus.OK)
@@ -137,9 +145,18 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
 
     backend = make_backend(options.backend)
     pipe.emit([Loading(0.0)])
-    model = backend.load(options, progress)
-    pipe.emit([Ready(model, (time.monotonic() - started) * 1000)])
-    return Worker(backend, model, step_tokens=options.step_tokens, commands=commands, emit=pipe.emit)
+    saves = bool(options.system and options.state_folder and options.state_bytes)
+    digest = digest_of(options.path) if saves else None
+    facts = backend.load(options, progress)
+    scheduler = scheduler_for(options, facts)
+    if options.system and facts.prefixes:
+        saved = None
+        if digest is not None:
+            store = StateStore(Path(options.state_folder), options.state_bytes)
+            saved = store, key_maker(digest, state_form(options, facts))
+        prime(backend, scheduler, options.system, saved, progress)
+    pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
+    return Worker(backend, scheduler, context=facts.context, commands=commands, emit=pipe.emit)
 
 
 def _die_with(daemon: int) -> None:

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.scheduler import Plan, Token
+from edgeassist.engine.transcripts import Encoded
 from edgeassist.errors import ModelError
 
 
 class Backend(Protocol):
-    """A model in memory. Called by one thread only."""
+    """A model in memory. Called by one thread only, except for `abort`."""
 
     def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
         """Read the model; calls `progress` with the fraction done, often enough to show that it moves.
@@ -22,28 +23,52 @@ class Backend(Protocol):
         """
         ...
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Sequence[int]:
-        """Return the conversation as token ids, ready for an answer.
+    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+        """Return the conversation as text and token ids, ready for an answer.
 
         Raises:
             InvalidRequestError: The model's chat template does not take such a conversation.
         """
         ...
 
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Begin a sequence with empty KV memory in a slot."""
+    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
+        """Take note of the tokens of a prompt's text and its answer, for when that conversation goes on."""
         ...
 
-    def step(self, plan: Plan) -> Mapping[int, Token]:
-        """Compute one step; return a token for the slot of each work that samples.
+    def open(self, slot: int, sampling: Sampling) -> None:
+        """Begin to sample for a slot."""
+        ...
+
+    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+        """Do what the plan says to KV memory, compute its work, return the tokens of each that samples.
+
+        Those are one, and one more for each guess that held; KV memory does not keep those that did not.
 
         Raises:
+            KvFullError: There was no room; KV memory is as it was before the work.
+            StepAbortedError: `abort` was called; likewise.
             InternalError: The step failed; every sequence in it is lost.
         """
         ...
 
     def close(self, slot: int) -> None:
-        """End the slot's sequence and forget its KV memory."""
+        """End the sampling for a slot; KV memory goes when a plan says so."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the running step short, or the next one, until `proceed`. Any thread may call it."""
+        ...
+
+    def proceed(self) -> None:
+        """Let steps run again."""
+        ...
+
+    def snapshot(self, slot: int) -> bytes:
+        """Return a slot's KV entries in a form that `restore` takes."""
+        ...
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        """Fill an empty slot's KV memory; False where it does not take the state."""
         ...
 
 
@@ -60,7 +85,7 @@ def make_backend(name: str) -> Backend:
     if name == "llama":
         if find_spec("llama_cpp") is None:
             raise ModelError("llama-cpp-python is not installed: pip install 'edgeassist[llama]'")
-        from edgeassist.engine.llamacpp import LlamaBackend  # noqa: PLC0415 - heavy, and one backend a process
+        from edgeassist.engine.llama.backend import LlamaBackend  # noqa: PLC0415 - as above
 
         return LlamaBackend()
     raise ModelError(f"model.backend {name!r} is none of: llama, scripted")

@@ -22,7 +22,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.errors import InvalidRequestError, ModelError
 
-_MARK = "\ue000"
+# Stands in a rendered prompt where a text was taken out of it; a text that has one is taken out itself.
+MARK = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ChatTemplate:
     def __init__(
         self, source: str | None, *, bos: str = "", eos: str = "", control: Iterable[str] = ()
     ) -> None:
-        forgeries = sorted({_MARK, *control} - {""}, key=len, reverse=True)
+        forgeries = sorted({MARK, *control} - {""}, key=len, reverse=True)
         self._forgery = re.compile("|".join(map(re.escape, forgeries)))
         self._variables = {"bos_token": bos, "eos_token": eos}
         try:
@@ -70,13 +71,13 @@ class ChatTemplate:
 
         def hold(match: re.Match[str]) -> str:
             held.append(match.group())
-            return f"{_MARK}{len(held) - 1}{_MARK}"
+            return f"{MARK}{len(held) - 1}{MARK}"
 
         shielded = [
             {"role": message.role, "content": self._forgery.sub(hold, message.content)}
             for message in messages
         ]
-        parts = re.split(f"{_MARK}(\\d+){_MARK}", self._render(self._template, shielded))
+        parts = re.split(f"{MARK}(\\d+){MARK}", self._render(self._template, shielded))
         segments = [
             # A template that cuts a message in two may leave one mark of a pair, and then no text is held.
             Segment("".join(held[int(part) :][:1]), trusted=False)
@@ -85,6 +86,10 @@ class ChatTemplate:
             for index, part in enumerate(parts)
         ]
         return [segment for segment in segments if segment.text]
+
+    def reads_as_control(self, text: str) -> bool:
+        """Whether a text holds what would be a control token where it is trusted."""
+        return self._forgery.search(text) is not None
 
     def _render(self, template: jinja2.Template, messages: list[dict[str, str]]) -> str:
         try:

@@ -19,6 +19,30 @@ class Finish(StrEnum):
     LENGTH = "length"
 
 
+class KvType(StrEnum):
+    """How the values in KV memory are stored; the smaller ones need flash attention."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
+class FlashAttention(StrEnum):
+    """Whether attention is computed in one pass over KV memory, without a table of all scores."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class LoadMode(StrEnum):
+    """How weights get into memory: read, mapped from the file, or read and locked there."""
+
+    READ = "read"
+    MMAP = "mmap"
+    LOCK = "lock"
+
+
 class Level(StrEnum):
     """How bad what a log line reports is; the names of Python's logging."""
 
@@ -60,19 +84,36 @@ class Load(_Message, frozen=True, tag="load"):
         backend: `llama` or `scripted`.
         path: The model file; empty for a backend that needs none.
         context: Tokens that one slot can hold, prompt and answer together; the model's own limit caps it.
-        slots: Sequences served at once.
         threads: Threads of a step.
-        step_tokens: The most tokens that one step prefills.
+        step_tokens: The most tokens of one step.
+        step_ms: How long a step should take while answers stream.
+        slots: Sequences served at once; None: the engine chooses.
+        kv_tokens: Tokens in KV memory, shared by all slots; None: the engine chooses.
+        prefix_tokens: Of ended sequences, tokens that stay there; None: the engine chooses, 0: none.
+        speculate: Whether a sequence that runs alone may guess its next tokens.
         memory_bytes: What weights and KV memory may take together; 0 where nobody knows.
+        system: The system prompt that most requests will bring.
+        state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
+        state_bytes: The most that such states may take there.
     """
 
     backend: str
     path: str
     context: int
-    slots: int
     threads: int
     step_tokens: int
+    step_ms: int = 250
+    slots: int | None = None
+    kv_tokens: int | None = None
+    prefix_tokens: int | None = None
+    kv_type: KvType = KvType.F16
+    flash_attention: FlashAttention = FlashAttention.AUTO
+    load_mode: LoadMode = LoadMode.READ
+    speculate: bool = True
     memory_bytes: int = 0
+    system: str = ""
+    state_folder: str = ""
+    state_bytes: int = 0
 
 
 class Start(_Message, frozen=True, tag="start"):
@@ -115,7 +156,19 @@ class Loading(_Message, frozen=True, tag="loading"):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the loaded model is. `context` is what one slot holds, `trained_context` what the model allows."""
+    """What the loaded model is.
+
+    Attributes:
+        context: Tokens that one sequence may have.
+        trained_context: What the model was trained for.
+        slots: Sequences served at once.
+        kv_tokens: Tokens in KV memory, shared by all slots.
+        prefixes: Ended sequences that may stay there.
+        prefix_tokens: And how many tokens of them.
+        rewinds: Whether KV memory can be cut and shared at any token.
+        build: What the library was built with, in its own words.
+        state_format: Names the form of `Backend.snapshot`; another version may not read it.
+    """
 
     name: str
     backend: str
@@ -126,9 +179,14 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     trained_context: int = 0
     size_bytes: int = 0
     slots: int = 1
+    kv_tokens: int = 0
+    prefixes: int = 0
+    prefix_tokens: int = 0
+    rewinds: bool = True
     threads: int = 1
     chat_template: bool = False
     build: str = ""
+    state_format: str = ""
 
 
 class Ready(_Message, frozen=True, tag="ready"):

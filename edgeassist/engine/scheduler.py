@@ -1,8 +1,8 @@
 """What the next step holds: admit, plan, commit. Pure: no I/O, no clock, no third-party import.
 
-A step is one forward pass over a plan. Decode goes first: every running sequence gets its token in every
-step, and prefill fills what is left of the step's budget, oldest sequence first, so that a long prompt
-never stalls a running stream.
+A step is one forward pass over a plan. Decode goes first: every sequence that streams gets its token in
+every step, and prefill fills what is left of the step's budget, so that a long prompt never stalls a running
+stream. A prompt that begins like one before it, running or kept, takes over what is in KV memory already.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from edgeassist.engine.lookup import Bet, Lookup
+from edgeassist.engine.pacing import Pacer
+from edgeassist.engine.prefixes import Prefix, Prefixes, shared_length
 from edgeassist.errors import ContextOverflowError, InternalError
+
+# Sharing less is not worth waiting for, nor worth a place among the kept prefixes.
+LEAST_SHARED = 16
 
 
 class Ending(Enum):
@@ -19,6 +25,17 @@ class Ending(Enum):
 
     END_OF_TURN = auto()
     LIMIT = auto()
+
+
+class State(Enum):
+    """Where a sequence stands."""
+
+    NEW = auto()
+    """Nobody has looked yet what of it is in KV memory."""
+    GOING = auto()
+    """Every step computes some of it."""
+    PAUSED = auto()
+    """It gave its KV memory to others, and begins again when one of them has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +48,47 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Let `target` have the first `length` KV entries of `source` as well."""
+
+    source: int
+    target: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Forget a slot's KV entries from a position on."""
+
+    slot: int
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """What one slot does in a step: these tokens, from that position on; the last may yield a new token."""
+    """What one slot does in a step.
+
+    Attributes:
+        slot: Whose KV memory.
+        position: Of the first token.
+        tokens: To compute.
+        samples: Whether the last of them yields a new token.
+        guessed: How many of the last tokens are guesses: each is right if the token before it yields it.
+    """
 
     slot: int
     position: int
     tokens: Sequence[int]
     samples: bool
+    guessed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One step. Decode stands before prefill."""
+    """One step: what happens to KV memory first, in that order, and then what is computed, decode first."""
 
     work: tuple[Work, ...]
+    memory: tuple[Share | Trim, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -57,49 +101,91 @@ class Running:
     """A sequence in its slot.
 
     Attributes:
-        prompt: Token ids.
+        tokens: Ids: the prompt, then what was sampled, the token that ends the turn not included.
+        prompt_tokens: How many of them are the prompt.
         limit: The most tokens that it may generate.
-        prefilled: How many tokens of the prompt are in KV memory.
-        generated: Tokens sampled so far, the one that ends the turn not counted.
-        pending: The last sampled token, whose KV entry the next step makes.
+        computed: How many tokens are in KV memory.
+        cached: How many tokens of the prompt were there already when it began.
+        state: What it is waiting for.
+        guess: What may come next, whether the step tries it or not.
     """
 
     id: str
     slot: int
-    prompt: Sequence[int]
+    tokens: list[int]
+    prompt_tokens: int
     limit: int
-    prefilled: int = 0
-    generated: int = 0
-    pending: list[int] = field(default_factory=list)
+    computed: int = 0
+    cached: int = 0
+    state: State = State.NEW
+    lookup: Lookup = field(default_factory=Lookup)
+    guess: list[int] = field(default_factory=list)
+
+    @property
+    def generated(self) -> int:
+        """How many tokens were sampled, the one that ends the turn not counted."""
+        return len(self.tokens) - self.prompt_tokens
+
+    @property
+    def prefilled(self) -> int:
+        """How many tokens of the prompt are in KV memory."""
+        return min(self.computed, self.prompt_tokens)
+
+    @property
+    def rest(self) -> int:
+        """How many tokens are still to compute before the next one can be sampled."""
+        return len(self.tokens) - self.computed
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step did for one sequence: a prompt's progress (no token), or a token, and maybe the end."""
+    """What a step did for one sequence: a prompt's progress (no tokens), or tokens, and maybe the end."""
 
     sequence: Running
-    token: Token | None = None
+    tokens: tuple[Token, ...] = ()
     ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much fits.
+
+    Attributes:
+        slots: Sequences that run at once.
+        context: Tokens that one sequence may have.
+        prefixes: How many ended sequences are kept at most.
+        prefix_tokens: And how many tokens of them.
+    """
+
+    slots: int
+    context: int
+    prefixes: int = 0
+    prefix_tokens: int = 0
 
 
 class Scheduler:
     """Keeps the slots and decides what each step computes.
 
     Args:
-        slots: Sequences at once.
-        context: Tokens that one slot holds.
-        step_tokens: The most tokens of one step; at least `slots`, so that every stream moves in every step.
+        capacity: How much fits.
+        pacer: Says how much a step may prefill.
+        bet: Says how many tokens a sequence that runs alone may guess; None: none ever.
     """
 
-    def __init__(self, *, slots: int, context: int, step_tokens: int) -> None:
-        self._free = list(range(slots - 1, -1, -1))
+    def __init__(self, capacity: Capacity, pacer: Pacer, bet: Bet | None = None) -> None:
+        self._capacity = capacity
+        self._pacer = pacer
+        self._bet = bet
+        # A sequence that ends may leave its slot to a kept prefix, so there are slots for both.
+        self._free = list(range(capacity.slots + capacity.prefixes - 1, -1, -1))
         self._running: dict[str, Running] = {}
-        self._context = context
-        self._step_tokens = max(step_tokens, slots)
+        self._prefixes = Prefixes(most=capacity.prefixes, most_tokens=capacity.prefix_tokens)
+        self._memory: list[Share | Trim] = []
+        self._squeeze = 0
 
     @property
     def running(self) -> int:
-        """How many sequences hold a slot."""
+        """How many sequences run."""
         return len(self._running)
 
     def admit(self, request: str, prompt: Sequence[int], max_tokens: int) -> Running:
@@ -109,20 +195,21 @@ class Scheduler:
             ContextOverflowError: The prompt leaves no room for even one token of an answer.
             InternalError: No slot is free, the id runs already or the prompt is empty: the caller's defect.
         """
-        if len(prompt) >= self._context:
+        if len(prompt) >= self._capacity.context:
             raise ContextOverflowError(
-                f"the prompt has {len(prompt)} tokens and the context holds {self._context}, "
+                f"the prompt has {len(prompt)} tokens and the context holds {self._capacity.context}, "
                 "answer included: shorten the prompt, or raise model.context",
             )
-        if not self._free or request in self._running or not prompt:
+        if len(self._running) >= self._capacity.slots or request in self._running or not prompt:
             raise InternalError(
                 f"request {request!r} can't be admitted: no free slot, a known id or no tokens"
             )
         sequence = Running(
             id=request,
             slot=self._free.pop(),
-            prompt=prompt,
-            limit=min(max_tokens, self._context - len(prompt)),
+            tokens=list(prompt),
+            prompt_tokens=len(prompt),
+            limit=min(max_tokens, self._capacity.context - len(prompt)),
         )
         self._running[request] = sequence
         return sequence
@@ -135,51 +222,181 @@ class Scheduler:
         """Return the sequences that hold a slot, oldest first."""
         return list(self._running.values())
 
-    def remove(self, sequence: Running) -> None:
-        """Free the sequence's slot."""
+    def remove(self, sequence: Running, *, keep: bool = True, pinned: bool = False) -> None:
+        """End a sequence; what it has in KV memory is kept for prompts that begin alike, if `keep`."""
         del self._running[sequence.id]
-        self._free.append(sequence.slot)
+        worth = keep and self._capacity.prefixes > 0 and sequence.computed >= LEAST_SHARED
+        if worth:
+            prefix = Prefix(sequence.slot, sequence.tokens[: sequence.computed], pinned=pinned)
+            self._forget(*self._prefixes.keep(prefix))
+        else:
+            self._forget(sequence.slot)
+        self._resume()
+
+    def adopt(self, tokens: Sequence[int]) -> int:
+        """Return a slot whose KV memory the caller fills with these tokens; they are kept, and pinned."""
+        slot = self._free.pop()
+        self._forget(*self._prefixes.keep(Prefix(slot, list(tokens), pinned=True)))
+        return slot
+
+    def disown(self, slot: int) -> None:
+        """Take an adopted slot back."""
+        self._prefixes.drop(slot)
+        self._forget(slot)
+
+    # --- plan ----------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
         """Return the next step: a token for each stream, and prefill within what is left of the budget."""
-        work = [
-            Work(seq.slot, len(seq.prompt) + seq.generated - 1, tuple(seq.pending), samples=True)
-            for seq in self._running.values()
-            if seq.pending
-        ]
-        budget = self._step_tokens - len(work)
-        for seq in self._running.values():
-            rest = len(seq.prompt) - seq.prefilled
-            if not rest or budget <= 0:
-                continue
-            count = min(rest, budget)
-            tokens = seq.prompt[seq.prefilled : seq.prefilled + count]
-            work.append(Work(seq.slot, seq.prefilled, tokens, samples=count == rest))
-            budget -= count
-        return Plan(tuple(work))
+        active = self._active
+        ready = [seq for seq in active if seq.state is State.GOING or self._look_up(seq, active)]
+        streams = [seq for seq in ready if seq.rest == 1]
+        work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
+        budget = max(1, self._pacer.budget(len(streams)) >> self._squeeze)
+        work += _prefill([seq for seq in ready if seq.rest > 1], budget)
+        memory, self._memory = tuple(self._memory), []
+        return Plan(tuple(work), memory)
 
-    def commit(self, plan: Plan, sampled: Mapping[int, Token]) -> list[Outcome]:
+    def _look_up(self, seq: Running, active: Sequence[Running]) -> bool:
+        """Take over what others have of the prompt; False while an older one still computes more of it."""
+        # The last token is computed in any case: it yields the first of the answer.
+        wanted = seq.tokens[:-1]
+        prefix, length = self._prefixes.best(wanted)
+        source = None if prefix is None else prefix.slot
+        for other in active:
+            if other is seq:
+                break
+            shared = shared_length(wanted, other.tokens)
+            if shared > max(length, other.computed) + LEAST_SHARED:
+                return False
+            if min(shared, other.computed) > length:
+                source, length = other.slot, min(shared, other.computed)
+        seq.state = State.GOING
+        if source is not None:
+            self._memory.append(Share(source, seq.slot, length))
+            if prefix is not None and source == prefix.slot:
+                self._prefixes.touch(source)
+            seq.computed = length
+            if not seq.generated:
+                seq.cached = length
+        return True
+
+    def _decode(self, seq: Running, *, alone: bool) -> Work:
+        seq.guess = []
+        length = 0
+        if self._bet is not None and alone and seq.generated and not self._squeeze:
+            room = seq.limit - seq.generated - 1
+            seq.guess = seq.lookup.guess(seq.tokens, min(room, self._bet.most))
+            length = min(self._bet.length(), len(seq.guess))
+        tokens = (*seq.tokens[seq.computed :], *seq.guess[:length])
+        return Work(seq.slot, seq.computed, tokens, samples=True, guessed=length)
+
+    # --- commit --------------------------------------------------------------------------------------------
+
+    def commit(self, plan: Plan, sampled: Mapping[int, Sequence[Token]], seconds: float) -> list[Outcome]:
         """Take what the step yielded, and say what it did for each sequence.
 
         A sequence that ended keeps its slot until `remove`.
 
         Args:
             plan: What `plan` returned.
-            sampled: Slot to token, for every work that samples.
+            sampled: Slot to tokens, for every work that samples: one, and one more for each guess that held.
+            seconds: How long the step took.
         """
+        self._squeeze = 0
+        self._learn(plan, seconds)
         by_slot = {seq.slot: seq for seq in self._running.values()}
         return [self._advance(by_slot[work.slot], work, sampled) for work in plan.work]
 
-    def _advance(self, seq: Running, work: Work, sampled: Mapping[int, Token]) -> Outcome:
-        if seq.prefilled < len(seq.prompt):
-            seq.prefilled += len(work.tokens)
-        if not work.samples:
+    def make_room(self, plan: Plan) -> bool:
+        """Answer to a plan that found no KV memory: the next one needs less. False where none can.
+
+        What is kept for later goes first, then the step gets smaller, then the youngest sequence waits.
+        """
+        evicted = self._prefixes.evict()
+        if evicted is not None:
+            self._forget(evicted)
+            return True
+        if plan.tokens > len(plan.work):
+            self._squeeze += 1
+            return True
+        *others, youngest = self._active
+        if not others:
+            return False
+        youngest.state = State.PAUSED
+        youngest.computed = 0
+        self._memory.append(Trim(youngest.slot))
+        return True
+
+    def _learn(self, plan: Plan, seconds: float) -> None:
+        prefilled = sum(len(work.tokens) - work.guessed for work in plan.work if len(work.tokens) > 1)
+        streams = sum(len(work.tokens) == 1 for work in plan.work)
+        guessed = sum(work.guessed for work in plan.work)
+        if not guessed:
+            self._pacer.learn(prefilled=prefilled, streams=streams, seconds=seconds)
+        if self._bet is not None and plan.tokens == 1 + guessed:
+            self._bet.timed(guessed, seconds)
+
+    def _advance(self, seq: Running, work: Work, sampled: Mapping[int, Sequence[Token]]) -> Outcome:
+        tokens = tuple(sampled[seq.slot]) if work.samples else ()
+        held = max(0, len(tokens) - 1)
+        seq.computed = work.position + len(work.tokens) - work.guessed + held
+        if not tokens:
             return Outcome(seq)
-        token = sampled[seq.slot]
-        if token.ends:
-            seq.pending = []
-            return Outcome(seq, token, Ending.END_OF_TURN)
-        seq.generated += 1
-        ended = seq.generated >= seq.limit
-        seq.pending = [] if ended else [token.id]
-        return Outcome(seq, token, Ending.LIMIT if ended else None)
+        if self._bet is not None and seq.guess:
+            self._bet.learn(seq.guess, [token.id for token in tokens])
+        ends = tokens[-1].ends
+        seq.tokens += [token.id for token in tokens if not token.ends]
+        if ends:
+            return Outcome(seq, tokens, Ending.END_OF_TURN)
+        return Outcome(seq, tokens, Ending.LIMIT if seq.generated >= seq.limit else None)
+
+    @property
+    def _active(self) -> list[Running]:
+        return [seq for seq in self._running.values() if seq.state is not State.PAUSED]
+
+    # --- slots ---------------------------------------------------------------------------------------------
+
+    def _forget(self, *slots: int) -> None:
+        for slot in slots:
+            self._memory.append(Trim(slot))
+            self._free.append(slot)
+
+    def _resume(self) -> None:
+        """Let the oldest sequence that waits for KV memory have a try."""
+        for seq in self._running.values():
+            if seq.state is State.PAUSED:
+                seq.state = State.NEW
+                return
+
+
+def _prefill(sequences: Sequence[Running], budget: int) -> list[Work]:
+    """Share the budget, the oldest first; but half of it is for those with at most half of the oldest's rest.
+
+    So a short question passes a long document, which takes at most twice as long for it.
+    """
+    counts = dict.fromkeys((seq.slot for seq in sequences), 0)
+
+    def give(seq: Running, most: int) -> int:
+        count = min(seq.rest - counts[seq.slot], most)
+        counts[seq.slot] += count
+        return count
+
+    passing = budget // 2
+    for seq in sorted(sequences, key=lambda each: each.rest):
+        if 2 * seq.rest <= sequences[0].rest:
+            given = give(seq, passing)
+            passing -= given
+            budget -= given
+    for seq in sequences:
+        budget -= give(seq, budget)
+    return [
+        Work(
+            seq.slot,
+            seq.computed,
+            seq.tokens[seq.computed : seq.computed + counts[seq.slot]],
+            samples=counts[seq.slot] == seq.rest,
+        )
+        for seq in sequences
+        if counts[seq.slot]
+    ]

@@ -14,6 +14,9 @@ says how to answer, in words `key=value`:
 | `crash_after=N` | the process dies of SIGKILL at the N-th token |
 | `hang_after=N` | the step with the N-th token never ends |
 | `fail_after=N` | the step with the N-th token fails |
+
+KV memory is kept as llama.cpp keeps it: cells that slots share, as many as it was given. What a slot echoes
+is what its cells hold, so a prefix taken over wrongly shows in the answer.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.scheduler import Plan, Token, Work
-from edgeassist.errors import InternalError
+from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
+from edgeassist.engine.sizing import Demand, size_kv
+from edgeassist.engine.transcripts import Encoded
+from edgeassist.errors import InternalError, KvFullError, StepAbortedError
 
 _TRAINED_CONTEXT = 32768
 # Not a divisor of a Chinese character's three bytes in UTF-8, so that tokens end inside of characters.
@@ -35,13 +39,19 @@ _TOKEN_BYTES = 4
 _END = Token(0, b"", ends=True)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """One token's place in KV memory; slots that share a prefix share its cells."""
+
+    token: int
+
+
 @dataclass(slots=True)
 class _Script:
-    """What a slot does. `answer` is made when its prompt is complete."""
+    """What a slot answers; made when its prompt is complete."""
 
-    prompt: list[int]
-    answer: list[Token]
-    words: dict[str, int]
+    answer: list[Token] = field(default_factory=list)
+    words: dict[str, int] = field(default_factory=dict)
     at: int = 0
 
     def word(self, name: str) -> int:
@@ -52,56 +62,130 @@ class ScriptedBackend:
     """Fulfils `Backend`; a token is up to four bytes of UTF-8, and its id holds them."""
 
     def __init__(self) -> None:
-        self._slots: dict[int, _Script] = {}
+        self._scripts: dict[int, _Script] = {}
+        self._cells: dict[int, list[_Cell]] = {}
+        self._room = 0
+        self._aborted = threading.Event()
 
     def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
         """Load nothing."""
         progress(1.0)
+        context = min(options.context, _TRAINED_CONTEXT)
+        sizes = size_kv(
+            Demand(
+                context=context,
+                bytes_per_token=1,
+                threads=options.threads,
+                slots=options.slots,
+                kv_tokens=options.kv_tokens,
+                prefix_tokens=options.prefix_tokens,
+            )
+        )
+        self._room = sizes.kv_tokens
         return ModelFacts(
             name="scripted",
             backend="scripted",
             architecture="echo",
-            context=min(options.context, _TRAINED_CONTEXT),
+            context=context,
             trained_context=_TRAINED_CONTEXT,
-            slots=options.slots,
+            slots=sizes.slots,
+            kv_tokens=sizes.kv_tokens,
+            prefixes=sizes.prefixes,
+            prefix_tokens=sizes.prefix_tokens,
             threads=options.threads,
+            state_format="scripted 1",
         )
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Sequence[int]:
-        """Return all messages' bytes, a marker before each, as token ids."""
-        text = b"".join(b"\0" + message.content.encode() for message in messages)
-        return _ids(text)
+    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+        """Return all messages' bytes as token ids, a marker before each; no two share a token."""
+        texts = ["\0" + message.content for message in messages]
+        return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
+
+    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
+        """Remember nothing: a text has one reading here."""
 
     def open(self, slot: int, sampling: Sampling) -> None:
         """Begin; sampling changes nothing here."""
         del sampling
-        self._slots[slot] = _Script([], [], {})
+        self._scripts[slot] = _Script()
 
-    def step(self, plan: Plan) -> Mapping[int, Token]:
-        """Take the prompt in, or give the next token of its echo."""
-        return {work.slot: token for work in plan.work if (token := self._advance(work)) is not None}
+    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+        """Take prompts in, and give the next tokens of their echoes."""
+        for change in plan.memory:
+            self._apply(change)
+        used = len({cell for cells in self._cells.values() for cell in cells})
+        if used + plan.tokens > self._room:
+            raise KvFullError(f"{plan.tokens} tokens more than {used} of {self._room}")
+        # Nothing changes before all the waiting is over, so that an abort leaves no trace.
+        for work in plan.work:
+            if self._aborted.wait(self._delay_s(work)):
+                raise StepAbortedError("the step was aborted")
+        return {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
 
     def close(self, slot: int) -> None:
-        """Forget the slot."""
-        del self._slots[slot]
+        """Forget the script."""
+        del self._scripts[slot]
 
-    def _advance(self, work: Work) -> Token | None:
-        script = self._slots[work.slot]
-        if not script.answer:
-            script.prompt += work.tokens
-            text = _bytes(script.prompt).rpartition(b"\0")[2].decode(errors="ignore")
-            script.words, answer = _read(text)
-            time.sleep(len(work.tokens) * script.word("prefill_ms") / 1000)
-            if not work.samples:
-                return None
-            echo = (answer * script.words.get("repeat", 1)).encode()
-            script.answer = [Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)]
-        else:
-            time.sleep(script.word("delay_ms") / 1000)
-        token = script.answer[script.at] if script.at < len(script.answer) else _END
-        script.at += 1
-        _misbehave(script)
-        return token
+    def abort(self) -> None:
+        """End the waiting of the running step."""
+        self._aborted.set()
+
+    def proceed(self) -> None:
+        """Let steps run again."""
+        self._aborted.clear()
+
+    def snapshot(self, slot: int) -> bytes:
+        """Return the slot's tokens."""
+        return " ".join(str(cell.token) for cell in self._cells.get(slot, ())).encode()
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        """Fill the slot."""
+        try:
+            self._cells[slot] = [_Cell(int(word)) for word in state.split()]
+        except ValueError:
+            return False
+        return True
+
+    def _apply(self, change: Share | Trim) -> None:
+        match change:
+            case Share(source=source, target=target, length=length):
+                self._cells[target] = self._cells[source][:length]
+            case Trim(slot=slot, position=position):
+                self._cells[slot] = self._cells.get(slot, [])[:position]
+
+    def _delay_s(self, work: Work) -> float:
+        script = self._scripts[work.slot]
+        if script.answer:
+            return script.word("delay_ms") / 1000
+        words, _ = _read(self._prompt(work))
+        return len(work.tokens) * words.get("prefill_ms", 0) / 1000
+
+    def _prompt(self, work: Work) -> str:
+        """Return the last message, as far as it is read with this work."""
+        cells = [cell.token for cell in self._cells.get(work.slot, ())]
+        return _bytes([*cells, *work.tokens]).rpartition(b"\0")[2].decode(errors="ignore")
+
+    def _advance(self, work: Work) -> list[Token]:
+        script = self._scripts[work.slot]
+        if work.samples and not script.answer:
+            script.words, text = _read(self._prompt(work))
+            echo = (text * script.words.get("repeat", 1)).encode()
+            script.answer = [*(Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)), _END]
+        cells = self._cells.setdefault(work.slot, [])
+        assert len(cells) == work.position, "the plan skips a part of KV memory"  # noqa: S101 - a defect
+        cells += map(_Cell, work.tokens)
+        if not work.samples:
+            return []
+        guesses = work.tokens[len(work.tokens) - work.guessed :]
+        tokens = []
+        for index in range(work.guessed + 1):
+            tokens.append(script.answer[script.at])
+            script.at += 1
+            _misbehave(script)
+            if index == work.guessed or tokens[-1].id != guesses[index] or tokens[-1].ends:
+                break
+        del cells[work.position + len(work.tokens) - work.guessed + len(tokens) - 1 :]
+        return tokens
 
 
 def _misbehave(script: _Script) -> None:

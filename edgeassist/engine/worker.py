@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from edgeassist.engine.backend import Backend
+from edgeassist.engine.lookup import Bet
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -18,15 +19,18 @@ from edgeassist.engine.messages import (
     Finish,
     Finished,
     Heartbeat,
+    Load,
     ModelFacts,
     Piece,
     Prefilled,
     Start,
     Stop,
 )
-from edgeassist.engine.scheduler import Ending, Outcome, Running, Scheduler
+from edgeassist.engine.pacing import Pacer
+from edgeassist.engine.scheduler import Capacity, Ending, Outcome, Running, Scheduler
 from edgeassist.engine.text import TextStream
-from edgeassist.errors import Code, EdgeAssistError
+from edgeassist.engine.transcripts import Encoded
+from edgeassist.errors import Code, EdgeAssistError, KvFullError, StepAbortedError
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +42,22 @@ class _Answer:
     """One request while it runs: its text, and when it passed which mark (seconds, monotonic)."""
 
     sequence: Running
+    prompt: str
     text: TextStream
     dropped: int
     started: float
     first_token: float | None = None
+    completion_tokens: int = 0
+    said: list[str] = field(default_factory=list)
+
+
+def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
+    """Return the scheduler for a model that was loaded with these options."""
+    return Scheduler(
+        Capacity(facts.slots, facts.context, facts.prefixes, facts.prefix_tokens),
+        Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
+        Bet() if options.speculate and facts.rewinds else None,
+    )
 
 
 class Worker:
@@ -49,8 +65,8 @@ class Worker:
 
     Args:
         backend: Loaded.
-        model: What was loaded; gives slots and context.
-        step_tokens: The most tokens of one step.
+        scheduler: Of the same slots.
+        context: Tokens that one sequence may have.
         commands: Where the reader puts what the daemon sends.
         emit: Sends events, in one write per call.
     """
@@ -58,18 +74,19 @@ class Worker:
     def __init__(
         self,
         backend: Backend,
-        model: ModelFacts,
+        scheduler: Scheduler,
         *,
-        step_tokens: int,
+        context: int,
         commands: SimpleQueue[Command],
         emit: Callable[[Iterable[Event]], None],
     ) -> None:
         self._backend = backend
-        self._context = model.context
-        self._scheduler = Scheduler(slots=model.slots, context=model.context, step_tokens=step_tokens)
+        self._context = context
+        self._scheduler = scheduler
         self._commands = commands
         self._emit = emit
         self._answers: dict[str, _Answer] = {}
+        self._alone: str | None = None
         self._steps = 0
         self._last_beat = 0.0
 
@@ -80,23 +97,52 @@ class Worker:
                 self._step()
             self._beat()
 
+    def interrupt(self, command: Command) -> None:
+        """Cut the running step short if a command that was just queued makes it pointless. Any thread.
+
+        An abort ends the step for everybody in it, so one request among several waits for the step's end.
+        """
+        match command:
+            case Stop():
+                self._backend.abort()
+            case Cancel(id=request) if self._alone == request:
+                self._backend.abort()
+            case _:
+                pass
+
     def _step(self) -> None:
         plan = self._scheduler.plan()
+        self._alone = self._only()
+        begun = time.monotonic()
         try:
             sampled = self._backend.step(plan)
+        except StepAbortedError:
+            return
+        except KvFullError as error:
+            if not self._scheduler.make_room(plan):
+                self._fail_all(error)
+            return
         except EdgeAssistError as error:
             self._fail_all(error)
             return
+        finally:
+            self._alone = None
         self._steps += 1
         now = time.monotonic()
         events: list[Event] = []
-        for outcome in self._scheduler.commit(plan, sampled):
+        for outcome in self._scheduler.commit(plan, sampled, now - begun):
             self._report(outcome, now, events)
         self._emit(events)
+
+    def _only(self) -> str | None:
+        """Return the one request that runs; None where there are more."""
+        return next(iter(self._answers)) if len(self._answers) == 1 else None
 
     def _take_commands(self) -> bool:
         """Carry out what the daemon sent; waits only while nothing runs. False at a `Stop`."""
         wait = not self._scheduler.running
+        # What is queued from here on may abort again; what was queued before is taken now.
+        self._backend.proceed()
         while True:
             try:
                 command = self._commands.get(block=wait, timeout=HEARTBEAT_S)
@@ -117,29 +163,29 @@ class Worker:
         started = time.monotonic()
         try:
             prompt, dropped = self._fit(request)
-            sequence = self._scheduler.admit(request.id, prompt, request.max_tokens)
+            sequence = self._scheduler.admit(request.id, prompt.tokens, request.max_tokens)
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
         try:
             self._backend.open(sequence.slot, request.sampling)
         except EdgeAssistError as error:
-            self._scheduler.remove(sequence)
+            self._scheduler.remove(sequence, keep=False)
             self._emit([Failed(request.id, error.code, error.message)])
             return
-        self._answers[request.id] = _Answer(sequence, TextStream(request.stop), dropped, started)
+        self._answers[request.id] = _Answer(sequence, prompt.text, TextStream(request.stop), dropped, started)
 
-    def _fit(self, request: Start) -> tuple[list[int], int]:
-        """Return the prompt's tokens, and how many messages of history were left out to make room."""
+    def _fit(self, request: Start) -> tuple[Encoded, int]:
+        """Return the prompt, and how many messages of history were left out to make room."""
         messages = list(request.messages)
         room = self._context - min(request.max_tokens, self._context // 4)
         first = 1 if messages[0].role == "system" else 0
-        prompt = list(self._backend.encode(messages))
+        prompt = self._backend.encode(messages)
         dropped = 0
-        while len(prompt) > room and dropped < request.droppable:
+        while len(prompt.tokens) > room and dropped < request.droppable:
             del messages[first : first + 2]
             dropped += 2
-            prompt = list(self._backend.encode(messages))
+            prompt = self._backend.encode(messages)
         return prompt, dropped
 
     def _cancel(self, request: str) -> None:
@@ -151,45 +197,51 @@ class Worker:
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> None:
         sequence = outcome.sequence
         answer = self._answers[sequence.id]
-        if outcome.token is None or answer.first_token is None:
-            events.append(Prefilled(sequence.id, sequence.prefilled, 0, len(sequence.prompt)))
-        if outcome.token is None:
+        if not answer.first_token:
+            events.append(Prefilled(sequence.id, sequence.prefilled, sequence.cached, sequence.prompt_tokens))
+        if not outcome.tokens:
             return
         if answer.first_token is None:
             answer.first_token = now
-        ending = outcome.ending
-        text = "" if ending is Ending.END_OF_TURN else answer.text.push(outcome.token.piece)
-        ended = ending is not None or answer.text.stopped
+        text = ""
+        for token in outcome.tokens:
+            if not token.ends and not answer.text.stopped:
+                text += answer.text.push(token.piece)
+                answer.completion_tokens += 1
+        ended = outcome.ending is not None or answer.text.stopped
         if ended:
             text += answer.text.finish()
         if text:
+            answer.said.append(text)
             events.append(Piece(sequence.id, text))
         if ended:
+            if not answer.text.stopped:
+                self._backend.remember(answer.prompt, "".join(answer.said), sequence.tokens)
             self._release(answer)
-            by_length = ending is Ending.LIMIT and not answer.text.stopped
+            by_length = outcome.ending is Ending.LIMIT and not answer.text.stopped
             events.append(
                 Finished(
                     sequence.id,
                     Finish.LENGTH if by_length else Finish.STOP,
-                    prompt_tokens=len(sequence.prompt),
-                    cached_tokens=0,
-                    completion_tokens=sequence.generated,
+                    prompt_tokens=sequence.prompt_tokens,
+                    cached_tokens=sequence.cached,
+                    completion_tokens=answer.completion_tokens,
                     prefill_ms=(answer.first_token - answer.started) * 1000,
                     decode_ms=(now - answer.first_token) * 1000,
                     dropped_messages=answer.dropped,
                 ),
             )
 
-    def _release(self, answer: _Answer) -> None:
+    def _release(self, answer: _Answer, *, keep: bool = True) -> None:
         self._backend.close(answer.sequence.slot)
-        self._scheduler.remove(answer.sequence)
+        self._scheduler.remove(answer.sequence, keep=keep)
         del self._answers[answer.sequence.id]
 
     def _fail_all(self, error: EdgeAssistError) -> None:
         log.error("a step failed: %s", error.message)
         answers = list(self._answers.values())
         for answer in answers:
-            self._release(answer)
+            self._release(answer, keep=False)
         self._emit([Failed(answer.sequence.id, Code.INTERNAL, error.message) for answer in answers])
 
     def _beat(self) -> None:

@@ -45,7 +45,7 @@ def test_an_answer_is_progress_then_pieces_then_its_end(engine):
 
 
 def test_progress_grows_step_by_step_up_to_the_prompt(engine):
-    ending = engine.answer(LONG, request="grow", max_tokens=1).ending
+    ending = engine.answer("Nobody asked this before. " + LONG, request="grow", max_tokens=1).ending
     processed = [event.processed for event in engine.prefilled("grow")]
     assert processed == sorted(set(processed))
     assert len(processed) >= 2
@@ -58,7 +58,7 @@ def test_usage_counts_every_token_and_times_them(engine):
     longer = engine.answer("hello there, once more with feeling", max_tokens=4).ending
     assert (short.completion_tokens, longer.completion_tokens) == (1, 4)
     assert longer.prompt_tokens > short.prompt_tokens
-    assert short.cached_tokens == 0
+    assert 0 <= short.cached_tokens < short.prompt_tokens
     assert short.prefill_ms > 0
     assert short.decode_ms == 0
     assert longer.decode_ms > 0
@@ -90,7 +90,7 @@ def test_the_limit_ends_the_answer_as_length(engine):
 
 
 def test_the_end_of_the_context_ends_the_answer_as_length(engine):
-    ending = engine.answer("!script repeat=99\n" + LONG, max_tokens=5000).ending
+    ending = engine.answer("!script repeat=99\n" + LONG * 4, max_tokens=5000).ending
     assert ending.reason is Finish.LENGTH
     assert ending.prompt_tokens + ending.completion_tokens == 1024
 

@@ -43,7 +43,7 @@ def test_ready_tells_what_the_file_holds(fresh, trial_model):
     assert (model.context, model.trained_context) == (8192, 8192)
     assert model.size_bytes == trial_model.stat().st_size
     assert model.parameters > 100_000
-    assert model.quantisation == "F16"
+    assert model.quantisation == "all F32"
     assert model.chat_template
     assert "CPU" in model.build
 
@@ -192,7 +192,7 @@ def test_what_llama_cpp_complains_of_is_logged(fresh, tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     unusable(fresh, path)
-    assert any(isinstance(event, Log) and "llamacpp" in event.logger for event in fresh.events)
+    assert any(isinstance(event, Log) and "llama" in event.logger for event in fresh.events)
 
 
 def test_the_memory_of_four_slots_is_used_to_the_last_token(fresh, stories):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -36,7 +37,8 @@ from edgeassist.engine.messages import (
 )
 from edgeassist.engine.scheduler import Plan, Token
 from edgeassist.engine.scripted import ScriptedBackend
-from edgeassist.engine.worker import Worker
+from edgeassist.engine.transcripts import Encoded
+from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import Topics
@@ -91,21 +93,35 @@ class Watched(ScriptedBackend):
     def __init__(self) -> None:
         super().__init__()
         self.plans: list[Plan] = []
+        self.aborted = 0
+        # Called once, in a thread of its own, when the first step has begun.
+        self.abort_soon: Callable[[], object] | None = None
         self.open_slots: set[int] = set()
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Sequence[int]:
+    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         if messages[-1].content == "refuse me":
             raise InvalidRequestError("the template does not take this")
         return super().encode(messages)
+
+    def first_tokens(self, count: int) -> list[int]:
+        """Return the first tokens that were computed, over all steps."""
+        return [token for plan in self.plans for work in plan.work for token in work.tokens][:count]
 
     def open(self, slot: int, sampling: Sampling) -> None:
         assert slot not in self.open_slots
         self.open_slots.add(slot)
         super().open(slot, sampling)
 
-    def step(self, plan: Plan) -> Mapping[int, Token]:
+    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
         self.plans.append(plan)
+        soon, self.abort_soon = self.abort_soon, None
+        if soon is not None:
+            threading.Timer(0.02, soon).start()
         return super().step(plan)
+
+    def abort(self) -> None:
+        self.aborted += 1
+        super().abort()
 
     def close(self, slot: int) -> None:
         self.open_slots.remove(slot)
@@ -115,15 +131,19 @@ class Watched(ScriptedBackend):
 class WorkerRoom:
     """A worker whose commands come from a reaction to its events, all in one thread."""
 
-    def __init__(self, *, slots: int = 1, context: int = 256, step_tokens: int = 8) -> None:
+    def __init__(
+        self, *, slots: int = 1, context: int = 256, step_tokens: int = 8, **options: int | None
+    ) -> None:
         self.backend = Watched()
         self.events: list[Event] = []
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._react: Callable[[Event], Iterable[Command]] = lambda _event: ()
-        load = Load("scripted", "", context, slots, 1, step_tokens)
+        # A step may take an hour, so that only `step_tokens` bounds it.
+        load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)
         facts = self.backend.load(load, lambda _fraction: None)
-        self._worker = Worker(
-            self.backend, facts, step_tokens=step_tokens, commands=self._commands, emit=self._emit
+        self.scheduler = scheduler_for(load, facts)
+        self.worker = Worker(
+            self.backend, self.scheduler, context=facts.context, commands=self._commands, emit=self._emit
         )
 
     def serve(
@@ -135,8 +155,13 @@ class WorkerRoom:
         self._react = react
         for each in starts:
             self._commands.put(each)
-        self._worker.run()
+        self.worker.run()
         return [event for event in self.events if not isinstance(event, Heartbeat)]
+
+    def say(self, command: Command) -> None:
+        """Queue a command as the reader's thread does."""
+        self._commands.put(command)
+        self.worker.interrupt(command)
 
     def _emit(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -144,7 +144,7 @@ def test_an_unknown_key_is_named_with_the_place_where_it_stands(
         (["[device]\nname = 'a/b'"], ["device.name"]),
         (["[device]\nname = ''"], ["device.name"]),
         (["[engine]\nthreads = 0"], ["engine.threads"]),
-        (["[engine]\nthreads = 'many'"], ["engine.threads", "'auto'"]),
+        (["[engine]\nthreads = 'many'"], ["engine.threads", '"auto"']),
         (["[sampling]\ntemperature = nan"], ["sampling.temperature"]),
         (["[daemon]\ndrain_s = inf"], ["daemon.drain_s"]),
         (["[daemon]\nlog_level = 'loud'"], ["daemon.log_level", "'debug'"]),

@@ -17,7 +17,6 @@ from edgeassist.engine.messages import (
     Finished,
     Heartbeat,
     Load,
-    ModelFacts,
     Piece,
     Prefilled,
     Sampling,
@@ -25,7 +24,7 @@ from edgeassist.engine.messages import (
     Stop,
 )
 from edgeassist.engine.scripted import ScriptedBackend
-from edgeassist.engine.worker import Worker
+from edgeassist.engine.worker import Worker, scheduler_for
 
 # Of conftest's fixture `make_engine`.
 MakeEngine = Callable[..., Any]
@@ -194,8 +193,8 @@ def test_a_freed_slot_serves_the_next_request_while_the_other_goes_on(make_engin
 
 def test_several_slots_stream_in_the_same_steps(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=3, step_tokens=64)
-    engine.serve(*(start(request, "x" * 40) for request in "abc"))
-    assert [len(plan.work) for plan in engine.backend.plans] == [3] * 11
+    engine.serve(*(start(request, "x" * 36) for request in "abc"))
+    assert [len(plan.work) for plan in engine.backend.plans] == [3] * 10
 
 
 def test_history_is_dropped_oldest_first_by_whole_turns_until_the_question_fits(
@@ -211,15 +210,16 @@ def test_history_is_dropped_oldest_first_by_whole_turns_until_the_question_fits(
     )
     assert isinstance(ending, Finished)
     assert ending.dropped_messages == 4
-    kept = [*messages[:1], *messages[5:]]
-    assert list(engine.backend.plans[0].work[0].tokens) == list(ScriptedBackend().encode(kept))
+    prompt = list(ScriptedBackend().encode([*messages[:1], *messages[5:]]).tokens)
+    assert engine.backend.first_tokens(len(prompt)) == prompt
 
 
 def test_without_a_system_message_the_first_turn_is_the_first_to_go(make_engine: MakeEngine) -> None:
     messages = tuple(ChatMessage("user", letter * 60) for letter in "abcde")
     engine = make_engine(context=64, step_tokens=64)
     engine.serve(Start("a", messages, Sampling(), max_tokens=4, droppable=4))
-    assert list(engine.backend.plans[0].work[0].tokens) == list(ScriptedBackend().encode(messages[2:]))
+    prompt = list(ScriptedBackend().encode(messages[2:]).tokens)
+    assert engine.backend.first_tokens(len(prompt)) == prompt
 
 
 def test_messages_that_are_not_history_are_never_dropped(make_engine: MakeEngine) -> None:
@@ -265,10 +265,11 @@ def test_an_idle_engine_beats_and_takes_a_request_from_another_thread(
     commands: SimpleQueue[Command] = SimpleQueue()
     said: SimpleQueue[Event] = SimpleQueue()
     backend = ScriptedBackend()
+    load = Load("scripted", "", 64, 1, 8)
     worker = Worker(
         backend,
-        ModelFacts(name="scripted", backend="scripted", context=64),
-        step_tokens=8,
+        scheduler_for(load, backend.load(load, lambda _fraction: None)),
+        context=64,
         commands=commands,
         emit=lambda events: [said.put(event) for event in events],
     )
@@ -292,6 +293,6 @@ def test_a_command_that_makes_no_sense_now_is_ignored(make_engine: MakeEngine) -
     engine = make_engine()
 
     def react(event: Event) -> Iterable[Command]:
-        return [Load("scripted", "", 64, 1, 1, 8)] if isinstance(event, Prefilled) else []
+        return [Load("scripted", "", 64, 1, 8)] if isinstance(event, Prefilled) else []
 
     assert text_of(engine.serve(start("a", "Hi there"), react=react)) == "Hi there"

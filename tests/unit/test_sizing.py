@@ -1,0 +1,55 @@
+import pytest
+
+from edgeassist.engine.sizing import LEAST_SLOT_TOKENS, MOST_SLOTS, PREFIXES, Demand, Sizes, size_kv
+from edgeassist.errors import ModelError
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("demand", "sizes"),
+    [
+        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, PREFIXES, 8192), id="nothing known"),
+        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, PREFIXES, 8192), id="one thread"),
+        pytest.param(
+            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, PREFIXES, 8192), id="plenty"
+        ),
+        pytest.param(
+            Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, PREFIXES, 4096), id="half of the room"
+        ),
+        pytest.param(
+            Demand(4096, 12_288, 50 * MIB, threads=4), Sizes(4, 4096, PREFIXES, 2048), id="one context"
+        ),
+        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, PREFIXES, 4608), id="slots set"),
+        pytest.param(Demand(1024, 1, threads=4, kv_tokens=1500), Sizes(2, 1500, PREFIXES, 750), id="kv set"),
+        pytest.param(Demand(1024, 1, threads=4, prefix_tokens=0), Sizes(4, 4096, 0, 0), id="no prefixes"),
+        pytest.param(
+            Demand(1024, 1, threads=4, prefix_tokens=99_999), Sizes(4, 4096, PREFIXES, 4096), id="all of it"
+        ),
+        pytest.param(Demand(64, 1), Sizes(1, 256, PREFIXES, 128), id="tiny"),
+    ],
+)
+def test_sizes_follow_from_what_is_asked_for_and_what_there_is(demand: Demand, sizes: Sizes) -> None:
+    assert size_kv(demand) == sizes
+
+
+def test_slots_are_never_more_than_help_and_never_too_small() -> None:
+    assert size_kv(Demand(65_536, 1, threads=64)).slots == MOST_SLOTS
+    assert size_kv(Demand(LEAST_SLOT_TOKENS, 1, threads=64, kv_tokens=LEAST_SLOT_TOKENS)).slots == 1
+
+
+def test_a_context_that_does_not_fit_is_refused_with_one_that_does() -> None:
+    with pytest.raises(
+        ModelError, match=r"model\.context: 4096 .* 48 MiB .* 10 MiB .* model\.context to 853"
+    ):
+        size_kv(Demand(4096, 12_288, 10 * MIB))
+
+
+def test_kv_memory_that_does_not_fit_is_refused_by_its_own_name() -> None:
+    with pytest.raises(ModelError, match=r"engine\.kv_tokens: 8192 .* engine\.kv_tokens to 853"):
+        size_kv(Demand(64, 12_288, 10 * MIB, kv_tokens=8192))
+
+
+def test_kv_memory_below_one_context_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"engine\.kv_tokens: 100 .* 4096 \(model\.context\)"):
+        size_kv(Demand(4096, 1, kv_tokens=100))
