@@ -67,13 +67,14 @@ def _check_model(settings: Settings) -> None:
     except ModelError as error:
         raise ModelError(f"model.path: {error.message}") from None
     context = min(settings.model.context, header.context_length or settings.model.context)
-    needed = header.file_size + kv_bytes_per_token(header) * context * settings.engine.slots
+    tokens = context if settings.engine.kv_tokens == "auto" else settings.engine.kv_tokens
+    needed = header.file_size + kv_bytes_per_token(header) * tokens
     free = available_memory_bytes()
     if free is not None and needed > free:
         raise ModelError(
-            f"model.context: weights and {settings.engine.slots} slots of {context} tokens need "
-            f"{needed // _MIB} MiB and {free // _MIB} MiB are free: lower model.context or engine.slots, or "
-            "choose a smaller model",
+            f"model.context: weights and {tokens} tokens of context need {needed // _MIB} MiB and "
+            f"{free // _MIB} MiB are free: lower model.context or engine.kv_tokens, or choose a smaller "
+            "model",
         )
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.daemon.admission import Limits
 from edgeassist.daemon.conversation import Bounds
@@ -9,7 +15,7 @@ from edgeassist.daemon.intake import ReplyRules
 from edgeassist.daemon.policy import Policy
 from edgeassist.daemon.relay import Pace
 from edgeassist.daemon.supervisor import Patience
-from edgeassist.engine.messages import Load, Sampling
+from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
 from edgeassist.settings import Settings
@@ -80,15 +86,37 @@ def policy_of(settings: Settings) -> Policy:
 
 def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int | None) -> Load:
     """Return what an engine is told first."""
+    engine = settings.engine
     return Load(
         backend=backend,
         path=str(settings.model.path or ""),
         context=settings.model.context,
-        slots=settings.engine.slots,
         threads=threads,
-        step_tokens=settings.engine.step_tokens,
+        step_tokens=engine.step_tokens,
+        step_ms=engine.step_ms,
+        slots=_number(engine.slots),
+        kv_tokens=_number(engine.kv_tokens),
+        prefix_tokens=_number(engine.prefix_tokens),
+        kv_type=KvType(engine.kv_type),
+        flash_attention=FlashAttention(engine.flash_attention),
+        load_mode=LoadMode(engine.load_mode),
+        speculate=engine.speculate,
         memory_bytes=memory_bytes or 0,
+        system=settings.model.system,
+        state_folder=str(engine.state_folder or _state_folder()),
+        state_bytes=engine.state_mb << 20,
     )
+
+
+def _state_folder() -> Path:
+    """Return systemd's folder for our state (`StateDirectory=`), or the user's cache without systemd."""
+    given = os.environ.get("STATE_DIRECTORY")
+    folder = Path(given.split(":")[0]) if given else platformdirs.user_cache_path("edgeassist")
+    return folder / "kv"
+
+
+def _number(value: int | Literal["auto"]) -> int | None:
+    return None if value == "auto" else value
 
 
 def patience_of(settings: Settings) -> Patience:

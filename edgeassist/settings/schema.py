@@ -7,7 +7,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeassist.errors import InvalidRequestError
@@ -112,12 +122,39 @@ class ModelSettings(_Table):
     system: str = ""
 
 
+_AutoOrNumber = int | Literal["auto"]
+
+
+def _auto_or(least: int, most: int) -> PlainValidator:
+    """Take "auto" or a number; pydantic's own union would complain of each of the two."""
+    number = TypeAdapter(Annotated[int, Field(ge=least, le=most)])
+
+    def check(value: object) -> int | str:
+        if value == "auto":
+            return "auto"
+        try:
+            return number.validate_python(value)
+        except ValidationError:
+            raise ValueError(f'must be "auto" or a whole number from {least} to {most}') from None
+
+    return PlainValidator(check)
+
+
 class EngineSettings(_Table):
     """How the engine process works, and when the daemon gives it up."""
 
-    slots: Annotated[int, Field(ge=1, le=64)] = 1
-    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
-    step_tokens: Annotated[int, Field(ge=1, le=4096)] = 128
+    slots: Annotated[_AutoOrNumber, _auto_or(1, 64)] = "auto"
+    threads: Annotated[_AutoOrNumber, _auto_or(1, 1024)] = "auto"
+    step_ms: Annotated[int, Field(ge=10, le=10_000)] = 250
+    step_tokens: Annotated[int, Field(ge=1, le=4096)] = 512
+    kv_tokens: Annotated[_AutoOrNumber, _auto_or(64, 16_777_216)] = "auto"
+    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    prefix_tokens: Annotated[_AutoOrNumber, _auto_or(0, 16_777_216)] = "auto"
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+    load_mode: Literal["read", "mmap", "lock"] = "read"
+    speculate: bool = True
+    state_folder: Path | None = None
+    state_mb: Annotated[int, Field(ge=0, le=65_536)] = 256
     load_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 300
     stall_timeout_s: Annotated[float, Field(ge=2, le=3600)] = 30
     restart_max_s: Annotated[float, Field(ge=1, le=3600)] = 60

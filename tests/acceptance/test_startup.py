@@ -77,8 +77,8 @@ def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path):
 def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits(tmp_path):
     path = tmp_path / "wide.gguf"
     shape = SHAPES["trial"]
-    write_gguf(path, dataclasses.replace(shape, context=1 << 20, layers=8 * shape.layers))
-    ended = edgeassist("run", model__path=path, model__context=1 << 20, engine__slots=64)
+    write_gguf(path, dataclasses.replace(shape, context=1 << 20, layers=256 * shape.layers))
+    ended = edgeassist("run", model__path=path, model__context=1 << 20)
     assert ended.returncode == CONFIGURATION
     assert "set model.context to" in ended.stderr
 

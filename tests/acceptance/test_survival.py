@@ -135,7 +135,7 @@ async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(broker, da
 
 
 async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(ready, connect):
-    daemon, client = await ready(daemon__drain_s=10)
+    daemon, client = await ready(daemon__drain_s=10, engine__slots=1)
     wire = await connect.wire("edgeassist/box/status")
     running = client.ask("!script repeat=40 delay_ms=20\nrun ")
     await first_chunk(running)
@@ -151,7 +151,7 @@ async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(ready, conn
 
 
 async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready):
-    daemon, client = await ready(daemon__drain_s=0.3)
+    daemon, client = await ready(daemon__drain_s=0.3, engine__slots=1)
     running = client.ask(SLOW)
     await first_chunk(running)
     engine = engine_of(daemon)
@@ -165,7 +165,7 @@ async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready):
 
 
 async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready):
-    _, client = await ready(engine__step_tokens=8)
+    _, client = await ready(engine__step_tokens=8, engine__slots=1)
     streaming = client.ask(SLOW, id="stream")
     await first_chunk(streaming)
     queued = asyncio.create_task(client.answer("wait", id="wait"), name="queued")
@@ -190,7 +190,7 @@ async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready):
 
 
 async def test_a_deadline_ends_a_running_and_a_queued_request(ready):
-    _, client = await ready()
+    _, client = await ready(engine__slots=1)
     running = asyncio.create_task(client.answer(SLOW, timeout_s=0.5), name="running")
     await asyncio.sleep(0.2)
     queued = asyncio.create_task(client.answer("wait", timeout_s=0.2), name="queued")
@@ -202,7 +202,7 @@ async def test_a_deadline_ends_a_running_and_a_queued_request(ready):
 
 
 async def test_a_full_queue_and_a_quota_are_told_with_when_to_try_again(ready, connect):
-    _, client = await ready(admission__queue=3, admission__per_client=3)
+    _, client = await ready(engine__slots=1, admission__queue=3, admission__per_client=3)
     assert isinstance(await client.answer("measure"), Done)
     running = client.ask(SLOW)
     await first_chunk(running)
