@@ -188,8 +188,15 @@ class Scheduler:
         """How many sequences run."""
         return len(self._running)
 
-    def admit(self, request: str, prompt: Sequence[int], max_tokens: int) -> Running:
+    def admit(self, request: str, prompt: Sequence[int], max_tokens: int, *, shares: bool = True) -> Running:
         """Give the prompt a slot.
+
+        Args:
+            request: An id.
+            prompt: Token ids.
+            max_tokens: The most tokens to generate.
+            shares: Whether it may take over what others have computed. The same numbers added up in another
+                order are not quite the same sum, so one that must come out as the last time computes its own.
 
         Raises:
             ContextOverflowError: The prompt leaves no room for even one token of an answer.
@@ -210,6 +217,7 @@ class Scheduler:
             tokens=list(prompt),
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._capacity.context - len(prompt)),
+            state=State.NEW if shares else State.GOING,
         )
         self._running[request] = sequence
         return sequence

@@ -163,7 +163,9 @@ class Worker:
         started = time.monotonic()
         try:
             prompt, dropped = self._fit(request)
-            sequence = self._scheduler.admit(request.id, prompt.tokens, request.max_tokens)
+            sequence = self._scheduler.admit(
+                request.id, prompt.tokens, request.max_tokens, shares=request.sampling.seed is None
+            )
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import subprocess
 
@@ -17,6 +18,8 @@ STORY = (
     "One day, she saw a big, red ball. She wanted to play with it, but it was too high.\n"
     "Lily's mom said, \"Lily, let's go to the park.\""
 )
+# And the whole of it: its length in characters and the SHA-256 of its UTF-8.
+PUBLISHED = 565, "30b2ffb07967932a88bfdf5e23b517a6f4cfcf7231db9e537360d3c12a4e4d10"
 
 
 async def gather(client, prompt=None, **fields):
@@ -39,15 +42,18 @@ async def publish(broker: PrivateBroker, topic: str, payload: str, *options: str
 
 async def test_the_published_story_is_told_greedily_and_its_chunks_join_to_the_final_text(ready, stories):
     _, client = await ready(model__path=stories)
-    events = await gather(client, "Once upon a time", temperature=0, max_tokens=200)
+    events = await gather(client, "Once upon a time", temperature=0, max_tokens=260)
     done = events[-1]
-    assert ("Once upon a time" + done.text).startswith(STORY)
+    story = "Once upon a time" + done.text
+    assert story.startswith(STORY)
+    length, digest = PUBLISHED
+    assert hashlib.sha256(story[:length].encode()).hexdigest() == digest
     assert chunks(events) == done.text
     assert [event.seq for event in events] == list(range(len(events)))
     assert isinstance(events[0], Accepted)
     assert isinstance(events[1], Progress)
     assert done.usage.prompt_tokens == 5
-    assert done.usage.completion_tokens == 200
+    assert done.usage.completion_tokens == 260
     assert done.finish_reason == "length"
 
 

@@ -184,6 +184,14 @@ def test_a_few_shared_tokens_are_not_waited_for() -> None:
     assert len(scheduler.plan().work) == 2
 
 
+def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
+    scheduler = make(slots=1, step_tokens=64, prefixes=2)
+    end(scheduler, scheduler.admit("first", tokens(30), 1))
+    again = scheduler.admit("again", tokens(30), 1, shares=False)
+    assert step(scheduler, word(1)).tokens == 30
+    assert again.cached == 0
+
+
 def test_without_prefixes_nothing_is_kept() -> None:
     scheduler = make(slots=1, step_tokens=64)
     end(scheduler, scheduler.admit("first", tokens(30), 1))

@@ -175,8 +175,8 @@ class LlamaBackend:
         if not self._context:
             why = self._complaints.why()
             raise ModelError(
-                f"engine.kv_tokens: llama.cpp can't make a context of {kv_tokens} tokens "
-                f"(engine.kv_type {options.kv_type}): {why}"
+                f"llama.cpp can't make a context of {kv_tokens} tokens (engine.kv_tokens) with "
+                f"engine.kv_type {options.kv_type}, engine.flash_attention {options.flash_attention}: {why}"
             )
         self._memory = llama_cpp.llama_get_memory(self._context)
         strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
