@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self
 
@@ -110,7 +110,7 @@ class Client:
                     await self._changes()
         return self._retained.get(topic)
 
-    async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncIterator[AnyEvent]:
+    async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncGenerator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
 
         One that is given up before its end is cancelled at the device.

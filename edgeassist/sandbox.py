@@ -25,8 +25,12 @@ START_S = 10.0
 STOP_S = 30.0
 
 
-class _Process:
-    """A child in a session of its own, so that Ctrl-C in the terminal is for its parent to pass on."""
+class PrivateProcess:
+    """A child in a session of its own, so that Ctrl-C in the terminal is for its parent to pass on.
+
+    Args:
+        log: Where its output is appended.
+    """
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -69,7 +73,7 @@ class _Process:
         self.stop()
 
 
-class PrivateBroker(_Process):
+class PrivateBroker(PrivateProcess):
     """A Mosquitto on a free loopback port.
 
     Args:
@@ -115,7 +119,7 @@ class PrivateBroker(_Process):
         raise BrokerError(f"Mosquitto did not start: {self.log.read_text(errors='replace')[-500:]}")
 
 
-class PrivateDaemon(_Process):
+class PrivateDaemon(PrivateProcess):
     """`edgeassist run` as a process.
 
     Args:

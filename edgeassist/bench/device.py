@@ -1,164 +1,159 @@
-"""The daemon as one of its clients sees it: a private broker, a private daemon, and a clock at the client."""
+"""The daemon as its clients see it: a private broker, a private daemon, and a clock at the client."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 import psutil
 
-from edgeassist.bench.figures import Sample, decode_steps, words_for
+from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
+from edgeassist.bench.figures import DEVICE
+from edgeassist.bench.replies import End, Text
 from edgeassist.broker import BrokerOptions
 from edgeassist.client import Client
 from edgeassist.errors import ModelError, error_for
-from edgeassist.models.vocabulary import WORDS
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 
-LOAD_S = 600.0
 FINGERPRINT_S = 120.0
-# Far more than any answer should take: whoever measures wants to know that one never came.
-TIMEOUT_S = 1800
 NAME = "bench"
-# Two lengths of prompt, in words, that tell how many tokens a word has and how many the template adds.
-CALIBRATION = (16, 80)
-REQUEST = " Write a very long story with all of these words."
-# What a text begins with whose first token was a part of a character.
-NO_CHARACTER = "\ufffd"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client measured of an answer, and the daemon counted.
-
-    `clean` tells whether the first chunk came with the first token.
-    """
-
-    sample: Sample
-    prompt_tokens: int
-    cached_tokens: int
-    clean: bool
-
-
-class BenchDevice:
-    """A daemon with one model, and a client of it. An async context manager.
+class Device:
+    """A daemon with one model, and its clients; a `Contender`.
 
     Args:
         model: The GGUF file.
-        folder: For logs and the broker's configuration.
+        folder: For logs, the broker's configuration, and what the daemon keeps over a restart.
         threads: To compute with.
         context: Tokens that prompt and answer may have together.
-        batch: The most prompt tokens of one forward pass.
+        slots: Answers at once.
     """
 
-    def __init__(self, model: Path, *, folder: Path, threads: int, context: int, batch: int) -> None:
+    name = DEVICE
+
+    def __init__(self, model: Path, *, folder: Path, threads: int, context: int, slots: int) -> None:
         self._folder = folder
         self._environ = {
             "EDGEASSIST_DEVICE__NAME": NAME,
             "EDGEASSIST_MODEL__PATH": str(model.resolve()),
             "EDGEASSIST_MODEL__CONTEXT": str(context),
             "EDGEASSIST_ENGINE__THREADS": str(threads),
-            "EDGEASSIST_ENGINE__STEP_TOKENS": str(batch),
+            "EDGEASSIST_ENGINE__SLOTS": str(slots),
             "EDGEASSIST_ENGINE__LOAD_TIMEOUT_S": f"{LOAD_S:g}",
+            "STATE_DIRECTORY": str(folder / "state"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
         }
         self._topics = Topics("edgeassist", NAME)
-        # Each prompt is another one, so that no run finds the last one's work done.
-        self._random = random.Random(0)  # noqa: S311 - words for a prompt
         self._stack = AsyncExitStack()
-        self.processes: dict[str, psutil.Process] = {}
+        self._clients: list[Client] = []
+        self._processes: dict[str, psutil.Process] = {}
 
-    async def __aenter__(self) -> Self:
-        """Start all, and wait until nothing is left to do but to answer."""
+    @property
+    def processes(self) -> Mapping[str, psutil.Process]:
+        """Daemon, engine, broker and this process."""
+        return self._processes
+
+    @property
+    def resident_bytes(self) -> int:
+        """What daemon and engine have in memory; what they share counts twice."""
+        return sum(int(self._processes[name].memory_info().rss) for name in ("daemon", "engine"))
+
+    async def start(self, system: str = "") -> float:
+        """Start all, and wait until the daemon calls itself ready (`Contender.start`)."""
+        await self.stop()
+        (self._folder / "state").mkdir(exist_ok=True)
         async with AsyncExitStack() as stack:
+            # A broker that is new as well holds no retained health of an earlier daemon.
             broker = stack.enter_context(PrivateBroker(self._folder))
-            environ = {"EDGEASSIST_MQTT__HOST": HOST, "EDGEASSIST_MQTT__PORT": str(broker.port)}
+            environ = {
+                "EDGEASSIST_MQTT__HOST": HOST,
+                "EDGEASSIST_MQTT__PORT": str(broker.port),
+                **({"EDGEASSIST_MODEL__SYSTEM": system} if system else {}),
+            }
+            begun = time.perf_counter()
             daemon = stack.enter_context(PrivateDaemon(self._folder, {**self._environ, **environ}))
-            options = BrokerOptions(HOST, broker.port, client_id=f"edgeassist-{NAME}-client")
-            self._client = await stack.enter_async_context(Client(options, self._topics, name=NAME))
+            self._clients = []
+            for number in range(CLIENTS):
+                options = BrokerOptions(HOST, broker.port, client_id=f"edgeassist-{NAME}-client{number}")
+                client = Client(options, self._topics, name=f"{NAME}{number}")
+                self._clients.append(await stack.enter_async_context(client))
             await self._wait_ready(daemon)
-            self.processes = {
+            took = time.perf_counter() - begun
+            self._processes = {
                 "daemon": psutil.Process(daemon.pid),
                 "engine": _engine_of(daemon.pid),
                 "broker": psutil.Process(broker.pid),
                 "client": psutil.Process(),
             }
             self._stack = stack.pop_all()
-        return self
+        return took
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End client, daemon and broker."""
+    async def settle(self) -> None:
+        """Wait for the model's fingerprint, whose making takes processor time (`Contender.settle`)."""
+        deadline = time.monotonic() + FINGERPRINT_S
+        while time.monotonic() < deadline and not (await self._model()).get("sha256"):
+            await asyncio.sleep(0.2)
+
+    async def stop(self) -> None:
+        """End clients, daemon and broker (`Contender.stop`)."""
         await self._stack.aclose()
 
-    async def calibrate(self, prompt_tokens: int) -> int:
-        """Return how many words make a prompt of about so many tokens."""
-        measured = [(words, (await self.ask(words, 1)).prompt_tokens) for words in CALIBRATION]
-        return words_for(prompt_tokens, measured)
+    async def build(self) -> str:
+        """Return what its llama.cpp was built with (`Contender.build`)."""
+        return str((await self._model()).get("build", "")).strip(" |\n")
 
-    async def ask(self, words: int, max_tokens: int) -> Answer:
-        """Ask with so many random words, and measure from the publish to the first chunk and to the end.
+    async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+        """Publish a prompt, and yield its chunks and its end (`Contender.ask`)."""
+        fields = {
+            "max_tokens": question.max_tokens,
+            "temperature": 0.0,
+            "timeout_s": TIMEOUT_S,
+            **({"system": question.system} if question.system else {}),
+            **({"session": question.session} if question.session else {}),
+        }
+        async with aclosing(self._clients[client].ask(question.prompt, **fields)) as events:
+            async for event in events:
+                match event:
+                    case Chunk():
+                        yield Text(time.perf_counter(), event.text)
+                    case Done():
+                        yield _end(event, time.perf_counter())
+                    case Failed():
+                        raise error_for(event.code, event.message)
+                    case _:
+                        pass
 
-        Raises:
-            EdgeAssistError: It ended in an error, or not at all.
-        """
-        try:
-            async with asyncio.timeout(TIMEOUT_S + 10):
-                return await self._ask(words, max_tokens)
-        except TimeoutError:
-            raise ModelError(f"no answer came within {TIMEOUT_S} s") from None
-
-    async def _ask(self, words: int, max_tokens: int) -> Answer:
-        prompt = " " + " ".join(self._random.choices(WORDS, k=words)) + "." + REQUEST
-        first, text = None, ""
-        begun = time.perf_counter()
-        async for event in self._client.ask(
-            prompt, max_tokens=max_tokens, temperature=0.0, timeout_s=TIMEOUT_S
-        ):
-            match event:
-                case Chunk() if first is None:
-                    first, text = time.perf_counter(), event.text
-                case Done():
-                    end = time.perf_counter()
-                    return _answer(event, begun, end if first is None else first, end, text)
-                case Failed():
-                    raise error_for(event.code, event.message)
-                case _:
-                    pass
-        raise ModelError("the answer ended without an end")
+    async def _model(self) -> dict[str, Any]:
+        info = json.loads(await self._clients[0].state(self._topics.info) or b"{}")
+        return dict(info.get("model") or {})
 
     async def _wait_ready(self, daemon: PrivateDaemon) -> None:
-        """Wait for the model, and for its fingerprint, whose making takes processor time."""
-        waiting = asyncio.create_task(self._client.wait_health(frozenset({"ready"}), LOAD_S), name="ready")
+        ready = self._clients[0].wait_health(frozenset({"ready"}), LOAD_S)
+        waiting = asyncio.create_task(ready, name="ready")
         while not waiting.done() and daemon.poll() is None:
             await asyncio.wait([waiting], timeout=0.1)
         if not waiting.done() or waiting.result() is None:
             waiting.cancel()
             log = daemon.log.read_text(errors="replace").strip().splitlines()
             raise ModelError("the daemon did not get ready; the end of its log:\n" + "\n".join(log[-5:]))
-        deadline = time.monotonic() + FINGERPRINT_S
-        while time.monotonic() < deadline:
-            info = json.loads(await self._client.state(self._topics.info) or b"{}")
-            if (info.get("model") or {}).get("sha256"):
-                return
-            await asyncio.sleep(0.2)
 
 
-def _answer(done: Done, begun: float, first: float, end: float, text: str) -> Answer:
+def _end(done: Done, now: float) -> End:
     usage = done.usage
-    return Answer(
-        Sample(first - begun, end - first, decode_steps(usage.completion_tokens, done.finish_reason)),
+    return End(
+        now,
         usage.prompt_tokens,
         usage.cached_tokens,
-        clean=not text.startswith(NO_CHARACTER),
+        usage.completion_tokens,
+        by_itself=done.finish_reason == "stop",
     )
 
 

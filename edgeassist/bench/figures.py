@@ -1,14 +1,31 @@
-"""What measured seconds say: rates, ratios pair by pair, and their spread. Pure."""
+"""What measured values say: medians, ratios repetition by repetition, and their spread. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from statistics import median
 
-# A word is not always as many tokens as the words before; one token over a multiple of the batch size takes
-# a forward pass more.
-SLACK = 0.01
+# The side that the others are compared with.
+DEVICE = "device"
+
+
+class Better(StrEnum):
+    """Which way a figure should go."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that a scenario yields: what it is called, its unit, which way is better."""
+
+    name: str
+    unit: str
+    better: Better
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +52,50 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """The same work through MQTT and in the bare loop, one right after the other.
+class Answered:
+    """What is kept of one answer: tokens in, those that cost no work (None: nobody knows), out; ms."""
+
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+    ttft_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one side did in one repetition: values by the names of their figures, and the answers behind."""
+
+    values: Mapping[str, float]
+    answers: tuple[Answered, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """The same work on every side, one right after the other.
 
     Attributes:
-        prompt_tokens: Of both.
-        cached_tokens: Of them, those that the daemon had no work with.
+        outcomes: By side.
         others: Of the machine's processor time, what programs that are not measured took meanwhile, 0 to 1.
     """
 
-    prompt_tokens: int
-    cached_tokens: int
-    mqtt: Sample
-    bare: Sample
+    outcomes: Mapping[str, Outcome]
     others: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of both sides; `ratio` is MQTT to bare, taken pair by pair, so that drift cancels."""
+    """One figure of all sides that have it.
 
-    mqtt: Spread
-    bare: Spread
-    ratio: Spread
+    Attributes:
+        figure: Which.
+        sides: By side.
+        ratios: The device to each other side, taken repetition by repetition, so that drift cancels.
+    """
+
+    figure: Figure
+    sides: Mapping[str, Spread]
+    ratios: Mapping[str, Spread] = field(default_factory=dict)
 
 
 def spread(values: Iterable[float]) -> Spread:
@@ -66,42 +104,38 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(median(known), known[0], known[-1])
 
 
-def compare(pairs: Sequence[Pair], figure: Callable[[Sample], float]) -> Comparison:
-    """Compare both sides in one figure, over at least one pair."""
+def percentile(values: Iterable[float], share: float) -> float:
+    """Return the smallest of at least one value that so large a share (0 to 1) does not exceed."""
+    known = sorted(values)
+    return known[max(0, math.ceil(share * len(known)) - 1)]
+
+
+def compare(figure: Figure, repetitions: Sequence[Repetition]) -> Comparison:
+    """Compare the sides in one figure, over at least one repetition."""
+    values: dict[str, list[float]] = {}
+    for repetition in repetitions:
+        for side, outcome in repetition.outcomes.items():
+            if figure.name in outcome.values:
+                values.setdefault(side, []).append(outcome.values[figure.name])
+    ours = values.get(DEVICE, [])
     return Comparison(
-        mqtt=spread(figure(pair.mqtt) for pair in pairs),
-        bare=spread(figure(pair.bare) for pair in pairs),
-        ratio=spread(figure(pair.mqtt) / figure(pair.bare) for pair in pairs),
+        figure=figure,
+        sides={side: spread(theirs) for side, theirs in values.items()},
+        ratios={
+            side: spread(our / their for our, their in zip(ours, theirs, strict=True))
+            for side, theirs in values.items()
+            if side != DEVICE and ours
+        },
     )
 
 
-def quietest(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Return so many pairs, those that other programs disturbed least, in the order they were measured in.
+def quietest(repetitions: Sequence[Repetition], count: int) -> list[Repetition]:
+    """Return so many, those that other programs disturbed least, in the order they were measured in.
 
     What is chosen by is the time that others took, never the figures.
     """
-    chosen = sorted(range(len(pairs)), key=lambda index: pairs[index].others)[:count]
-    return [pairs[index] for index in sorted(chosen)]
-
-
-def decode_steps(completion_tokens: int, finish_reason: str) -> int:
-    """Return how many tokens were computed after the first one.
-
-    An answer that ends by itself took one more than it counts: the token that says so.
-    """
-    return max(0, completion_tokens - 1) + (finish_reason == "stop")
-
-
-def words_for(target: int, measured: Sequence[tuple[int, int]]) -> int:
-    """Return how many words make a prompt of about so many tokens, rather less, and at least one word.
-
-    Args:
-        target: Tokens, those of the chat template included.
-        measured: Two prompts: their words (the fewer first) and their tokens.
-    """
-    (few, few_tokens), (many, many_tokens) = measured
-    per_word = max(0.1, (many_tokens - few_tokens) / (many - few))
-    return max(1, int(few + ((1 - SLACK) * target - few_tokens) / per_word))
+    chosen = sorted(range(len(repetitions)), key=lambda index: repetitions[index].others)[:count]
+    return [repetitions[index] for index in sorted(chosen)]
 
 
 def share_of_others(busy_s: float, ours_s: float, capacity_s: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -16,17 +17,15 @@ class CpuMeter:
     """Adds up processor seconds between `start` and `stop`, over any number of such stretches.
 
     Attributes:
-        processes: By name. This process belongs there as well, if it is not to count as another.
+        processes: By name; they live as long as the meter.
         used_s: Processor seconds by name.
         wall_s: Seconds.
-        busy_s: Processor seconds of the whole machine.
     """
 
     processes: Mapping[str, psutil.Process]
     used_s: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
-    busy_s: float = 0.0
-    _at: tuple[float, float, dict[str, float]] | None = None
+    _at: tuple[float, dict[str, float]] | None = None
 
     def start(self) -> None:
         """Begin a stretch."""
@@ -36,10 +35,9 @@ class CpuMeter:
         """End the stretch; does nothing where none began."""
         if self._at is None:
             return
-        (wall, busy, used), (then, busy_then, used_then) = self._read(), self._at
+        (wall, used), (then, used_then) = self._read(), self._at
         self._at = None
         self.wall_s += wall - then
-        self.busy_s += busy - busy_then
         for name, seconds in used.items():
             self.used_s[name] = self.used_s.get(name, 0.0) + seconds - used_then[name]
 
@@ -48,17 +46,37 @@ class CpuMeter:
         """Of one core, by name."""
         return {name: round(100 * used / self.wall_s, 2) for name, used in self.used_s.items() if self.wall_s}
 
-    @property
-    def others(self) -> float:
-        """Of the machine's processor time, what other programs took; 0 to 1."""
-        capacity = self.wall_s * (psutil.cpu_count() or 1)
-        return share_of_others(self.busy_s, sum(self.used_s.values()), capacity)
-
-    def _read(self) -> tuple[float, float, dict[str, float]]:
-        machine = psutil.cpu_times()
-        busy = sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice
+    def _read(self) -> tuple[float, dict[str, float]]:
         used = {}
         for name, process in self.processes.items():
             times = process.cpu_times()
             used[name] = times.user + times.system
-        return time.perf_counter(), busy, used
+        return time.perf_counter(), used
+
+
+class Watch:
+    """Tells what others took of the machine since it was made: all but this process and what it started."""
+
+    def __init__(self) -> None:
+        self._begun, self._busy, self._ours = time.perf_counter(), machine_s(), family_s()
+
+    def others(self) -> float:
+        """Return their share of the machine's processor time, 0 to 1."""
+        capacity = (time.perf_counter() - self._begun) * (psutil.cpu_count() or 1)
+        return share_of_others(machine_s() - self._busy, family_s() - self._ours, capacity)
+
+
+def machine_s() -> float:
+    """Return the processor seconds that the machine has worked."""
+    machine = psutil.cpu_times()
+    return float(sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice)
+
+
+def family_s() -> float:
+    """Return those of this process and its descendants; of the ended ones too, which their parents keep."""
+    this = psutil.Process()
+    total = 0.0
+    for process in [this, *this.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])  # user, system, and both of its ended children
+    return total

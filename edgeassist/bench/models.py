@@ -1,4 +1,7 @@
-"""The models of random weights that `bench` measures: made once, in the user's cache."""
+"""The models of random weights that `bench` measures: made once, in the user's cache.
+
+They don't end their answers by themselves, so that streams last as long as a scenario needs them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from edgeassist.errors import ConfigurationError, ModelError
 from edgeassist.models.header import FILE_TYPES
 from edgeassist.models.synthetic import SHAPES, Shape, write_gguf
+from edgeassist.models.vocabulary import Turns
 
 _NUMBERS = {name.lower(): number for number, name in FILE_TYPES.items()}
 _F16 = "f16"
@@ -37,7 +41,7 @@ def synthetic_models(
     unknown = [name for name in quantizations if name not in _NUMBERS]
     if unknown:
         raise ConfigurationError(f"--quant: {unknown[0]!r} is none of: {', '.join(_NUMBERS)}")
-    paths = {name: folder / f"{shape}-{name}.gguf" for name in quantizations}
+    paths = {name: folder / f"{shape}-{Turns.ENDLESS}-{name}.gguf" for name in quantizations}
     missing = {name: path for name, path in paths.items() if not path.exists()}
     if missing:
         try:
@@ -56,11 +60,11 @@ def _make(
 ) -> None:
     """Write the f16 model, unless the cache has it, and quantize it; only what was asked for stays."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".bench.") as name:
-        source = folder / f"{shape.name}-{_F16}.gguf"
+        source = folder / f"{shape.name}-{Turns.ENDLESS}-{_F16}.gguf"
         if not source.exists():
             on_step(f"writing {shape.parameters / 1e6:,.0f} M random weights")
             source = missing.get(_F16, Path(name) / source.name)
-            write_gguf(source, shape)
+            write_gguf(source, shape, turns=Turns.ENDLESS)
         for quantization, path in missing.items():
             if quantization != _F16:
                 on_step(f"quantizing them to {quantization}")

@@ -1,60 +1,73 @@
-"""The measurement: the same work through MQTT and in a bare loop, in turns, in one run."""
+"""The measurement: the same work on every side, in turns, in one run."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-
-from edgeassist.bench.device import Answer, BenchDevice
-from edgeassist.bench.figures import Comparison, Pair, Spread, compare, quietest, spread
+from edgeassist.bench.contender import CLIENTS, TIMEOUT_S, Contender, Question, collect
+from edgeassist.bench.device import Device
+from edgeassist.bench.figures import (
+    DEVICE,
+    Comparison,
+    Outcome,
+    Repetition,
+    Spread,
+    compare,
+    quietest,
+    spread,
+)
 from edgeassist.bench.machine import Machine, read_machine
-from edgeassist.bench.meter import CpuMeter
+from edgeassist.bench.meter import CpuMeter, Watch
+from edgeassist.bench.plan import Plan
 from edgeassist.bench.reference import BareProcess
+from edgeassist.bench.scenarios import (
+    ATTEMPTS,
+    DECODE,
+    LEAST_STEPS,
+    RESIDENT,
+    TTFT,
+    Name,
+    Scenario,
+    UnsuitedError,
+    pause,
+)
+from edgeassist.bench.texts import Ruler, Texts
 from edgeassist.errors import ModelError
-from edgeassist.settings.schema import EngineSettings, ModelSettings
 
-# The daemon's last words about a request, and the spinning of OpenMP's threads, end well within this.
-PAUSE_S = 1.2
-# A prompt whose answer ended early, or began with half a character, is replaced so many times.
-ATTEMPTS = 5
-LEAST_STEPS = 8
-# What other programs may take of the machine's processor time; a pair with more is measured again, as long as
-# there are no more than so many pairs for each that was asked for.
+BARE = "bare loop"
+# What other programs may take of the machine's processor time; a repetition with more is measured again, as
+# long as there are no more than so many for each that was asked for.
 OTHERS_LIMIT = 0.03
-PAIRS_A_RUN = 3
-# What the prompt may be over its target, and the chat template adds.
-HEADROOM = 64
+TRIES_A_RUN = 3
+# Two lengths of prompt, in words, that tell how many tokens a word has and how many the template adds.
+CALIBRATION = (16, 80)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What to measure: tokens in, the most tokens out, pairs of runs, threads, seconds of doing nothing."""
+class Measured:
+    """What one scenario yielded.
 
-    prompt_tokens: int
-    max_tokens: int
-    runs: int
-    threads: int
-    idle_s: float
+    Attributes:
+        scenario: Which.
+        comparisons: Its figures.
+        cpu: Percent of one core that each process took while its side answered, by side; only in `single`.
+        repetitions: All that the figures come from.
+        others: Of the machine's processor time, what programs not measured took during each, 0 to 1.
+        disturbed: How many more were measured and left out, because other programs took more meanwhile.
+    """
 
-    @property
-    def context(self) -> int:
-        """Tokens that both sides make room for: the daemon's default, or as many as it takes."""
-        return max(ModelSettings().context, self.prompt_tokens + self.max_tokens + HEADROOM)
-
-    @property
-    def batch(self) -> int:
-        """The most prompt tokens of one forward pass: the daemon's default."""
-        return EngineSettings().step_tokens
-
-    @property
-    def steps(self) -> int:
-        """The steps that `measure` counts its progress in."""
-        return 2 + 2 * self.runs + (self.idle_s > 0)
+    scenario: Name
+    comparisons: tuple[Comparison, ...]
+    cpu: Mapping[str, dict[str, float]]
+    repetitions: tuple[Repetition, ...]
+    others: Spread
+    disturbed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +77,17 @@ class Result:
     Attributes:
         model: The file's name without its suffix.
         size_bytes: Of the file.
-        prompt_tokens: In each prompt.
-        decode_tokens_per_s: After the first token.
-        ttft_ms: To the first token.
-        cpu_answering: Percent of one core, by process, while the daemon answered.
+        scenarios: In the order they were measured in.
         cpu_idle: Percent of one core, by process, while nobody asked; empty where that was not measured.
-        others: Of the machine's processor time, what programs not measured took during each pair, 0 to 1.
-        pairs: All that the figures come from.
-        disturbed: How many more were measured and left out, because other programs took more meanwhile.
+        builds: What each side says of its own version.
         machine: Where it was.
     """
 
     model: str
     size_bytes: int
-    prompt_tokens: Spread
-    decode_tokens_per_s: Comparison
-    ttft_ms: Comparison
-    cpu_answering: dict[str, float]
+    scenarios: tuple[Measured, ...]
     cpu_idle: dict[str, float]
-    others: Spread
-    pairs: tuple[Pair, ...]
-    disturbed: int
+    builds: Mapping[str, str]
     machine: Machine
 
 
@@ -100,71 +103,160 @@ async def measure(model: Path, plan: Plan, on_step: Callable[[str, int], None]) 
         EdgeAssistError: It can't be measured; the message says why.
     """
     with tempfile.TemporaryDirectory(prefix="edgeassist-bench-") as name:
-        folder = Path(name)
-        sizes = {"threads": plan.threads, "context": plan.context, "batch": plan.batch}
-        on_step("loading the model twice", 0)
-        async with (
-            BareProcess(model, log=folder / "bare.log", **sizes) as bare,
-            BenchDevice(model, folder=folder, **sizes) as device,
-        ):
-            on_step("warming up", 1)
-            words = await device.calibrate(plan.prompt_tokens)
-            warm = await device.ask(words, LEAST_STEPS)
-            await bare.run(warm.prompt_tokens, LEAST_STEPS, seed=0)
-            processes = {**device.processes, "bare": psutil.Process(bare.pid)}
-            answering = CpuMeter(device.processes)
-            pairs: list[Pair] = []
-            for number in range(plan.runs * PAIRS_A_RUN):
-                quiet = sum(pair.others <= OTHERS_LIMIT for pair in pairs)
-                if quiet == plan.runs:
+        async with AsyncExitStack() as stack:
+            bench = _Bench(model, plan, Path(name), on_step)
+            for contender in bench.contenders:
+                stack.push_async_callback(contender.stop)
+            return await bench.run()
+
+
+class _Bench:
+    """One model's measurement; whoever makes it stops the contenders."""
+
+    def __init__(self, model: Path, plan: Plan, folder: Path, on_step: Callable[[str, int], None]) -> None:
+        self._model = model
+        self._plan = plan
+        self._folder = folder
+        self._on_step = on_step
+        sizes = {"threads": plan.threads, "context": plan.context, "slots": CLIENTS}
+        self._device = Device(model, folder=folder, **sizes)
+        self.contenders: list[Contender] = [self._device]
+        if plan.peer is not None:
+            from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
+
+            self.contenders.append(LlamaServer(plan.peer, model, folder=folder, **sizes))
+
+    async def run(self) -> Result:
+        measured = []
+        done = 0
+        for scenario in self._plan.chosen:
+            measured.append(await self._measure(scenario, done))
+            done += 1 + self._plan.runs * self._plan.sides(scenario.name)
+        idle = await self._idle(done)
+        builds = {contender.name: await contender.build() for contender in self.contenders}
+        return Result(
+            model=self._model.stem,
+            size_bytes=self._model.stat().st_size,
+            scenarios=tuple(measured),
+            cpu_idle=idle,
+            builds=builds,
+            machine=read_machine(binding=version("llama-cpp-python"), system=builds[DEVICE]),
+        )
+
+    async def _measure(self, scenario: Scenario, done: int) -> Measured:
+        """Measure a scenario, with all sides started afresh; so many steps were done before."""
+        self._on_step(f"{scenario.name}: loading the model", done)
+        for contender in self.contenders:
+            await contender.start()
+            await contender.settle()
+        ruler = await self._warm_up(scenario)
+        meters = {contender.name: CpuMeter(contender.processes) for contender in self.contenders}
+        runs, sides = self._plan.runs, self._plan.sides(scenario.name)
+        repetitions: list[Repetition] = []
+        async with AsyncExitStack() as stack:
+            bare = await self._start_bare(stack) if self._plan.compares_bare(scenario.name) else None
+            for number in range(runs * TRIES_A_RUN):
+                quiet = sum(repetition.others <= OTHERS_LIMIT for repetition in repetitions)
+                if quiet == runs:
                     break
-                around = CpuMeter(processes)
-                around.start()
-                await asyncio.sleep(PAUSE_S)
-                on_step(f"run {quiet + 1} of {plan.runs}, through MQTT", 2 + 2 * quiet)
-                answer = await _ask(device, words, plan.max_tokens, answering)
-                await asyncio.sleep(PAUSE_S)
-                on_step(f"run {quiet + 1} of {plan.runs}, bare", 3 + 2 * quiet)
-                sample = await bare.run(answer.prompt_tokens, answer.sample.steps, seed=number)
-                around.stop()
-                pairs.append(
-                    Pair(answer.prompt_tokens, answer.cached_tokens, answer.sample, sample, around.others)
-                )
-            idle = CpuMeter(processes)
-            if plan.idle_s > 0:
-                await asyncio.sleep(PAUSE_S)
-                on_step("doing nothing", 2 + 2 * plan.runs)
-                idle.start()
-                await asyncio.sleep(plan.idle_s)
-                idle.stop()
-            facts = bare.facts
-    kept = quietest(pairs, plan.runs)
-    return Result(
-        model=model.stem,
-        size_bytes=model.stat().st_size,
-        prompt_tokens=spread(pair.prompt_tokens for pair in kept),
-        decode_tokens_per_s=compare(kept, lambda sample: sample.decode_rate),
-        ttft_ms=compare(kept, lambda sample: sample.ttft_s * 1000),
-        cpu_answering=answering.percent,
-        cpu_idle=idle.percent,
-        others=spread(pair.others for pair in kept),
-        pairs=tuple(kept),
-        disturbed=len(pairs) - len(kept),
-        machine=read_machine(binding=facts["binding"], system=facts["system"]),
-    )
 
+                def step(side: str, at: int, quiet: int = quiet) -> None:
+                    what = f"{scenario.name}, run {quiet + 1} of {runs}: {side}"
+                    self._on_step(what, done + 1 + sides * quiet + at)
 
-async def _ask(device: BenchDevice, words: int, max_tokens: int, meter: CpuMeter) -> Answer:
-    """Ask until an answer can be measured; what is chosen by is what it says, never how long it took."""
-    best: Answer | None = None
-    for _ in range(ATTEMPTS):
+                watch = Watch()
+                outcomes = await self._repeat(scenario, f"{scenario.name}/{number}", ruler, meters, step)
+                if bare is not None:
+                    await pause()
+                    step(BARE, sides - 1)
+                    outcomes[BARE] = await _ask_bare(bare, outcomes[DEVICE], number)
+                repetitions.append(Repetition(outcomes, watch.others()))
+        kept = quietest(repetitions, runs)
+        return Measured(
+            scenario=scenario.name,
+            comparisons=tuple(compare(figure, kept) for figure in (*scenario.figures, RESIDENT)),
+            cpu={name: meter.percent for name, meter in meters.items() if meter.percent},
+            repetitions=tuple(kept),
+            others=spread(repetition.others for repetition in kept),
+            disturbed=len(repetitions) - len(kept),
+        )
+
+    async def _warm_up(self, scenario: Scenario) -> Ruler:
+        """Let every side answer once, and find out how many tokens a word has."""
+        texts = Texts(f"{scenario.name}/warm-up", Ruler(1.0, 0.0))
+        measured = []
+        for words in CALIBRATION:
+            reply = await collect(self._device, Question(texts.asking(words), 1))
+            measured.append((words, reply.end.prompt_tokens))
+        ruler = Ruler.of(measured)
+        texts = Texts(f"{scenario.name}/warm", ruler)
+        question = Question(texts.question(self._plan.prompt_tokens), LEAST_STEPS)
+        for contender in self.contenders:
+            await collect(contender, question)
+        return ruler
+
+    async def _start_bare(self, stack: AsyncExitStack) -> BareProcess:
+        plan = self._plan
+        sizes = {"threads": plan.threads, "context": plan.context, "batch": plan.batch}
+        bare = BareProcess(self._model, log=self._folder / "bare.log", **sizes)
+        await stack.enter_async_context(bare)
+        await bare.run(plan.prompt_tokens, LEAST_STEPS, seed=0)
+        return bare
+
+    async def _repeat(
+        self,
+        scenario: Scenario,
+        seed: str,
+        ruler: Ruler,
+        meters: Mapping[str, CpuMeter],
+        step: Callable[[str, int], None],
+    ) -> dict[str, Outcome]:
+        """Return what each side makes of the same texts; of others, where they did not suit the model."""
+        unsuited = UnsuitedError("")
+        for attempt in range(ATTEMPTS):
+            outcomes: dict[str, Outcome] = {}
+            try:
+                for at, contender in enumerate(self.contenders):
+                    await pause()
+                    step(contender.name, at)
+                    texts = Texts(f"{seed}/{attempt}", ruler)
+                    outcomes[contender.name] = await _ask(scenario, contender, texts, meters[contender.name])
+            except UnsuitedError as error:
+                unsuited = error
+            else:
+                return outcomes
+        raise unsuited
+
+    async def _idle(self, done: int) -> dict[str, float]:
+        """Return what doing nothing costs, if that is wanted."""
+        if self._plan.idle_s <= 0:
+            return {}
+        await pause()
+        self._on_step("doing nothing", done)
+        meter = CpuMeter({n: p for contender in self.contenders for n, p in contender.processes.items()})
         meter.start()
-        answer = await device.ask(words, max_tokens)
+        await asyncio.sleep(self._plan.idle_s)
         meter.stop()
-        if answer.clean and (best is None or answer.sample.steps > best.sample.steps):
-            best = answer
-        if best is not None and best.sample.steps >= max_tokens // 2:
-            return best
-    if best is None or best.sample.steps < min(LEAST_STEPS, max_tokens - 1):
-        raise ModelError("the model ends its answers at once, which leaves no rate to measure: try another")
-    return best
+        return meter.percent
+
+
+async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:
+    """Return what one side made of it; the meter takes part where no process is replaced on the way."""
+    if scenario.name is Name.SINGLE:
+        meter.start()
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            outcome = await scenario.run(contender, texts)
+    except TimeoutError:
+        raise ModelError(f"{contender.name} did not end {scenario.name} within {TIMEOUT_S} s") from None
+    meter.stop()
+    values = {**outcome.values, RESIDENT.name: contender.resident_bytes / 1e6}
+    return replace(outcome, values=values)
+
+
+async def _ask_bare(bare: BareProcess, device: Outcome, seed: int) -> Outcome:
+    """Return what the bare loop makes of as many tokens as the device had."""
+    answer = device.answers[0]
+    steps = max(1, answer.completion_tokens - 1)
+    sample = await bare.run(answer.prompt_tokens, steps, seed)
+    return Outcome({DECODE.name: sample.decode_rate, TTFT.name: 1000 * sample.ttft_s})

@@ -1,10 +1,11 @@
-"""`edgeassist bench`: how fast a client gets its answer, against what llama.cpp can do on this machine."""
+"""`edgeassist bench`: how fast clients get their answers, against others on the same machine."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import json
+import os
 import signal
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,6 @@ import platformdirs
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.sensors import read_cpu_snapshot
@@ -23,10 +23,12 @@ from edgeassist.errors import ConfigurationError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeassist.bench.figures import Comparison
-    from edgeassist.bench.run import Plan, Result
+    from edgeassist.bench.plan import Plan
+    from edgeassist.bench.run import Result
 
 SHAPE = "qwen2.5-0.5b"
+# Where the output is no terminal, nothing is wrapped.
+FILE_WIDTH = 200
 
 
 def bench(
@@ -36,32 +38,83 @@ def bench(
     ] = None,
     synthetic: Annotated[str, typer.Option(help="The shape of the random weights.")] = SHAPE,
     quant: Annotated[str, typer.Option(help="Their quantizations, separated by commas.")] = "q4_0",
-    prompt_tokens: Annotated[int, typer.Option(min=32, max=100_000, help="About so many tokens in.")] = 512,
-    max_tokens: Annotated[int, typer.Option(min=2, max=100_000, help="At most so many tokens out.")] = 128,
-    runs: Annotated[int, typer.Option(min=1, max=1000, help="Pairs of runs.")] = 5,
+    scenario: Annotated[
+        str,
+        typer.Option(
+            help="What happens, separated by commas: **single** (one client), **fan-in** (four new clients "
+            "share a system prompt), **interference** (a long prompt arrives while three streams run), "
+            "**session** (second turn), **restart** (first prompt after it), **cancel** (how soon the next "
+            "prompt gets going); or **all**."
+        ),
+    ] = "single",
+    peer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="llama-server=PATH",
+            help="Let this program do the same work in turns with the device, and print ratios.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        bool | None,
+        typer.Option(
+            "--baseline/--no-baseline",
+            help="A bare loop over llama.cpp takes part in single.  [default: unless there is a peer]",
+            show_default=False,
+        ),
+    ] = None,
+    prompt_tokens: Annotated[
+        int, typer.Option(min=32, max=100_000, help="About so many tokens in, in single.")
+    ] = 512,
+    max_tokens: Annotated[
+        int, typer.Option(min=2, max=100_000, help="At most so many tokens out, in single.")
+    ] = 256,
+    runs: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each scenario on each side.")] = 5,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Without it, as the daemon chooses.", show_default=False)
     ] = None,
     idle_s: Annotated[
         float, typer.Option(min=0, help="Measure for so many seconds what doing nothing costs.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Draw the figures into this PNG file.", show_default=False, dir_okay=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all figures, and all that they come from, as JSON.")
+    ] = False,
 ) -> None:
-    """Measure tokens a second and the time to the first token, as an MQTT client sees them.
+    """Measure what clients see: tokens a second, time to the first token, gaps in running streams.
 
-    A private broker and the daemon answer prompts; in turns with them, a bare loop over llama.cpp computes
-    as much with the same file, threads and batch size. The ratio is what the way over MQTT leaves of the
-    speed. Needs the program mosquitto and memory for the model twice; close other programs.
+    A private broker and the daemon answer prompts over MQTT. In turns with them, others do the same work with
+    the same file and threads: a bare loop over llama.cpp, which tells what the way over MQTT leaves of the
+    speed; or a llama-server, which tells what to use instead. Ratios are taken run by run, and runs that
+    other programs disturbed are measured again. What the scenarios are: docs/performance.md.
+
+    Needs the program mosquitto and memory for the model on each side; close other programs.
     """
-    if find_spec("llama_cpp") is None:
-        raise ModelError("llama-cpp-python is not installed: pip install 'edgeassist[llama]'")
-    # numpy and gguf come with the same extra; no other command should need them.
-    from edgeassist.bench.run import Plan, measure  # noqa: PLC0415
+    _need("llama_cpp", "llama-cpp-python", "llama")
+    if peer is not None:
+        _need("httpx", "httpx, which --peer needs,", "bench")
+    if picture is not None:
+        _need("matplotlib", "matplotlib, which --picture needs,", "bench")
+    # numpy and gguf come with the extra `llama`; no other command should need them.
+    from edgeassist.bench.plan import Plan, parse_peer, parse_scenarios  # noqa: PLC0415
+    from edgeassist.bench.run import measure  # noqa: PLC0415
 
-    # The broker and the daemon have sessions of their own: nobody else ends them.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     choice = choose_threads(read_cpu_snapshot(), threads)
-    plan = Plan(prompt_tokens, max_tokens, runs, choice.threads, idle_s)
+    plan = Plan(
+        scenarios=parse_scenarios(scenario),
+        prompt_tokens=prompt_tokens,
+        max_tokens=max_tokens,
+        runs=runs,
+        threads=choice.threads,
+        idle_s=idle_s,
+        peer=None if peer is None else parse_peer(peer, is_program=_is_program),
+        baseline=peer is None if baseline is None else baseline,
+    )
+    # All that is started has a session of its own: nobody else ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
     with _progress() as progress:
         task = progress.add_task("", total=None)
@@ -78,13 +131,22 @@ def bench(
 
             results.append(asyncio.run(measure(path, plan, step)))
     if as_json:
-        document = {
-            "plan": {**dataclasses.asdict(plan), "context": plan.context, "batch": plan.batch},
-            "results": [dataclasses.asdict(result) for result in results],
-        }
-        print(json.dumps(document, indent=2))
+        print(to_json(results, plan))
     else:
         _print(results, plan, choice.reason)
+    if picture is not None:
+        from edgeassist.bench.picture import draw  # noqa: PLC0415 - needs matplotlib, of an extra
+
+        draw(results, plan, picture)
+
+
+def _need(module: str, what: str, extra: str) -> None:
+    if find_spec(module) is None:
+        raise ModelError(f"{what} is not installed: pip install 'edgeassist[{extra}]'")
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def _models(
@@ -116,41 +178,34 @@ def _progress() -> Progress:
     )
 
 
+def to_json(results: list[Result], plan: Plan) -> str:
+    """Return the plan, the figures and all that they come from; paths are left out."""
+    document = {
+        "plan": {
+            **dataclasses.asdict(plan),
+            "peer": None if plan.peer is None else plan.peer.name,
+            "context": plan.context,
+            "batch": plan.batch,
+        },
+        "results": [dataclasses.asdict(result) for result in results],
+    }
+    return json.dumps(document, indent=2)
+
+
 def _print(results: list[Result], plan: Plan, threads_reason: str) -> None:
+    from edgeassist.bench.figures import DEVICE  # noqa: PLC0415 - as above
+    from edgeassist.bench.table import make_table, notes  # noqa: PLC0415 - as above
+
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
     machine = results[0].machine
     console.print(f"{machine.cpu}; {machine.cores or '?'} cores, {machine.cpus} processors; {threads_reason}")
     console.print(f"[dim]llama-cpp-python {machine.llama_cpp_python}: {machine.llama_cpp}[/]")
     for result in results:
-        title = (
-            f"{result.model}, {result.size_bytes / 1e6:,.0f} MB: "
-            f"{result.prompt_tokens.median:.0f} tokens in, {plan.max_tokens} out, {plan.runs} runs"
-        )
-        table = Table("", title=title, title_justify="left")
-        for column in ("through MQTT", "bare llama.cpp", "ratio", "min..max"):
-            table.add_column(column, justify="right")
-        table.add_row("decode, tokens/s", *_cells(result.decode_tokens_per_s, 1))
-        table.add_row("first token, ms", *_cells(result.ttft_ms, 0))
-        console.print(table)
-        console.print(f"CPU while answering: {_percents(result.cpu_answering)}")
-        if result.cpu_idle:
-            console.print(f"CPU while idle: {_percents(result.cpu_idle)}")
-        if result.disturbed:
-            console.print(
-                f"[yellow]other programs disturbed: {result.disturbed} more runs were left out, and during "
-                f"those that count they took up to {100 * result.others.high:.0f} % of the processors[/]"
-            )
-
-
-def _cells(figures: Comparison, digits: int) -> tuple[str, ...]:
-    ratio = figures.ratio
-    return (
-        f"{figures.mqtt.median:,.{digits}f}",
-        f"{figures.bare.median:,.{digits}f}",
-        f"{ratio.median:.3f}",
-        f"{ratio.low:.3f}..{ratio.high:.3f}",
-    )
-
-
-def _percents(used: dict[str, float]) -> str:
-    return ", ".join(f"{name} {percent:.1f} %" for name, percent in used.items()) + " of one core"
+        for side, build in result.builds.items():
+            if side != DEVICE:
+                console.print(f"[dim]{side}: {build}[/]")
+        console.print(make_table(result, plan))
+        for line in notes(result):
+            console.print(line)

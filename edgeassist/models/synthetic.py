@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import gguf
 import numpy as np
 
-from edgeassist.models.vocabulary import SPECIAL_TOKENS, Entry, borrow_vocabulary, make_up_vocabulary
+from edgeassist.models.vocabulary import (
+    SPECIAL_TOKENS,
+    Entry,
+    Turns,
+    borrow_vocabulary,
+    make_up_vocabulary,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,6 +117,7 @@ def write_gguf(
     seed: int = 0,
     precision: Precision = Precision.F16,
     vocabulary: Path | None = None,
+    turns: Turns = Turns.ENDING,
 ) -> None:
     """Write a model of random weights; the same arguments give the same file.
 
@@ -124,6 +131,7 @@ def write_gguf(
         precision: Of the matrices.
         vocabulary: A GGUF file whose vocabulary to take over instead of a made-up one; its size replaces
             the shape's.
+        turns: Whether it ends its answers by itself.
 
     Raises:
         ModelError: The file to borrow the vocabulary from can't be read.
@@ -136,7 +144,7 @@ def write_gguf(
         unfinished = Path(folder) / path.name
         _write_metadata(unfinished, shape, precision, words.entries)
         with unfinished.open("ab") as file:
-            _write_weights(file, shape, precision, np.random.default_rng(seed), words.loudness())
+            _write_weights(file, shape, precision, np.random.default_rng(seed), words.loudness(turns))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

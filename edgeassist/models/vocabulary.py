@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import gguf
@@ -63,6 +64,13 @@ _SYLLABLES = [
 ]
 
 
+class Turns(StrEnum):
+    """How a model of random weights ends its turns: now and then, or all but never."""
+
+    ENDING = "ending"
+    ENDLESS = "endless"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A metadata value and its GGUF type; `item` is what an array holds, where that can't be told from it."""
@@ -84,7 +92,7 @@ class Vocabulary:
         """The number of tokens."""
         return len(self.entries[_TOKENS].value)
 
-    def loudness(self) -> NDArray[np.float32]:
+    def loudness(self, turns: Turns) -> NDArray[np.float32]:
         """Return how far each token's logit may stray from 0: words far, anything else hardly."""
         tokens = self.entries[_TOKENS].value
         normal = gguf.TokenType.NORMAL
@@ -96,7 +104,7 @@ class Vocabulary:
             elif kind == normal and len(token) > 1 and token not in self.fragments:
                 loudness[index] = 1.0
         if _EOS in self.entries:
-            loudness[self.entries[_EOS].value] = _LOUD
+            loudness[self.entries[_EOS].value] = _LOUD if turns is Turns.ENDING else _QUIET
         return loudness
 
 

@@ -1,0 +1,107 @@
+"""What is to be measured. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeassist.bench.scenarios import LONG_TOKENS, Name, Scenario, scenarios
+from edgeassist.errors import ConfigurationError
+from edgeassist.settings.schema import EngineSettings, ModelSettings
+
+# What a prompt may be over its target, and the chat template adds.
+HEADROOM = 64
+ALL = "all"
+PEER = "llama-server"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure, and against whom.
+
+    Attributes:
+        scenarios: Which.
+        prompt_tokens: In, of `single`.
+        max_tokens: Out at most, of `single`.
+        runs: Repetitions that count.
+        threads: Of each side.
+        idle_s: Seconds of doing nothing that are measured too.
+        peer: The program llama-server; None for none.
+        baseline: Whether the bare loop takes part, in `single`.
+    """
+
+    scenarios: tuple[Name, ...]
+    prompt_tokens: int
+    max_tokens: int
+    runs: int
+    threads: int
+    idle_s: float = 0.0
+    peer: Path | None = None
+    baseline: bool = True
+
+    @property
+    def chosen(self) -> list[Scenario]:
+        """The scenarios."""
+        return scenarios(self.scenarios, prompt_tokens=self.prompt_tokens, max_tokens=self.max_tokens)
+
+    @property
+    def context(self) -> int:
+        """Tokens that each slot of every side has room for: the daemon's default, or as many as it takes."""
+        most = max(self.prompt_tokens + self.max_tokens, LONG_TOKENS)
+        return max(ModelSettings().context, most + HEADROOM)
+
+    @property
+    def batch(self) -> int:
+        """The most prompt tokens of one forward pass of the bare loop: the daemon's default."""
+        return EngineSettings().step_tokens
+
+    @property
+    def steps(self) -> int:
+        """The steps that `measure` counts its progress in."""
+        repeated = sum(self.runs * self.sides(scenario) for scenario in self.scenarios)
+        return len(self.scenarios) + repeated + (self.idle_s > 0)
+
+    def sides(self, scenario: Name) -> int:
+        """Return how many take part in a scenario."""
+        return 1 + (self.peer is not None) + self.compares_bare(scenario)
+
+    def compares_bare(self, scenario: Name) -> bool:
+        """Whether the bare loop takes part in a scenario."""
+        return self.baseline and scenario is Name.SINGLE
+
+
+def parse_scenarios(text: str) -> tuple[Name, ...]:
+    """Return the scenarios of a list with commas, in the order that all are listed in; `all` means each.
+
+    Raises:
+        ConfigurationError: One is unknown.
+    """
+    names = [name.strip().lower() for name in text.split(",")]
+    if names == [ALL]:
+        return tuple(Name)
+    unknown = [name for name in names if name not in set(Name)]
+    if unknown:
+        raise ConfigurationError(f"--scenario: {unknown[0]!r} is none of: {', '.join([*Name, ALL])}")
+    return tuple(name for name in Name if name in names)
+
+
+def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Path:
+    """Return the program of a peer written as `llama-server=PATH`.
+
+    Args:
+        text: As the person gave it.
+        is_program: Whether a path is a file that can be run.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    kind, equals, path = text.partition("=")
+    if kind != PEER or not equals or not path:
+        raise ConfigurationError(f"--peer: {text!r} is not {PEER}=PATH, the only kind there is")
+    program = Path(path).expanduser()
+    if not is_program(program):
+        raise ConfigurationError(
+            f"--peer: {path} is no program that can be run; how to build one: docs/performance.md"
+        )
+    return program

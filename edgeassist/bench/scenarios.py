@@ -1,0 +1,240 @@
+"""What is measured: one function a scenario, from what a client sees to figures with names.
+
+A function does the work once, on one side. It may ask as often as it likes, but only for texts of the
+repetition's own, which no side has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from statistics import median
+
+from edgeassist.bench.contender import (
+    CLIENTS,
+    Contender,
+    Exchange,
+    Listener,
+    Question,
+    collect,
+    collect_all,
+)
+from edgeassist.bench.figures import Better, Figure, Outcome, percentile
+from edgeassist.bench.replies import Reply, gaps, rate_in_all
+from edgeassist.bench.texts import Texts
+from edgeassist.errors import ModelError
+
+# The last words about a request, and the spinning of OpenMP's threads, end well within this.
+PAUSE_S = 1.2
+# A prompt whose answer ended early, or began with half a character, is replaced so many times.
+ATTEMPTS = 5
+LEAST_STEPS = 8
+
+SYSTEM_TOKENS = 400
+SHORT_TOKENS = 40
+LONG_TOKENS = 1500
+TURN_TOKENS = 512
+ANSWER_TOKENS = 64
+# Enough to show that the streams go on after the long prompt's first token.
+LONG_ANSWER_TOKENS = 8
+LATER_ROUNDS = 2
+# Streams outlast the long prompt, and run when it comes.
+STREAM_TOKENS = 3000
+STREAM_LEAD = 2
+CANCEL_AFTER_S = 1.0
+
+
+class Name(StrEnum):
+    """What a scenario is called."""
+
+    SINGLE = "single"
+    FAN_IN = "fan-in"
+    INTERFERENCE = "interference"
+    SESSION = "session"
+    RESTART = "restart"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What it is called, what it yields, and what does the work."""
+
+    name: Name
+    figures: tuple[Figure, ...]
+    run: Callable[[Contender, Texts], Awaitable[Outcome]]
+
+
+class UnsuitedError(ModelError):
+    """The model's answers left nothing to measure; other texts may."""
+
+
+DECODE = Figure("decode", "tokens/s", Better.HIGHER)
+TTFT = Figure("first token", "ms", Better.LOWER)
+FIRST_WORST = Figure("first round, worst first token", "ms", Better.LOWER)
+FIRST_MEDIAN = Figure("first round, median first token", "ms", Better.LOWER)
+FIRST_RATE = Figure("first round, all together", "tokens/s", Better.HIGHER)
+LATER_WORST = Figure("later rounds, worst first token", "ms", Better.LOWER)
+LATER_MEDIAN = Figure("later rounds, median first token", "ms", Better.LOWER)
+LATER_RATE = Figure("later rounds, all together", "tokens/s", Better.HIGHER)
+WORST_GAP = Figure("running streams, worst gap", "ms", Better.LOWER)
+P95_GAP = Figure("running streams, p95 gap", "ms", Better.LOWER)
+LONG_TTFT = Figure("long prompt, first token", "ms", Better.LOWER)
+SECOND_TTFT = Figure("second turn, first token", "ms", Better.LOWER)
+RESTART_TTFT = Figure("first prompt, first token", "ms", Better.LOWER)
+READY = Figure("start until ready", "ms", Better.LOWER)
+FREED = Figure("cancel until the next prompt's first token", "ms", Better.LOWER)
+# What every scenario ends with.
+RESIDENT = Figure("resident memory afterwards", "MB", Better.LOWER)
+
+
+def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> list[Scenario]:
+    """Return the scenarios of these names, in the order that all are listed in.
+
+    Args:
+        names: Which.
+        prompt_tokens: In, of `single`.
+        max_tokens: Out at most, of `single`.
+    """
+    alone = partial(single, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
+    first_round = (FIRST_WORST, FIRST_MEDIAN, FIRST_RATE)
+    known = (
+        Scenario(Name.SINGLE, (DECODE, TTFT), alone),
+        Scenario(Name.FAN_IN, (*first_round, LATER_WORST, LATER_MEDIAN, LATER_RATE), fan_in),
+        Scenario(Name.INTERFERENCE, (WORST_GAP, P95_GAP, LONG_TTFT), interference),
+        Scenario(Name.SESSION, (SECOND_TTFT,), session),
+        Scenario(Name.RESTART, (RESTART_TTFT, READY), restart),
+        Scenario(Name.CANCEL, (FREED,), cancel),
+    )
+    wanted = set(names)
+    return [scenario for scenario in known if scenario.name in wanted]
+
+
+async def pause() -> None:
+    """Let everybody come to rest."""
+    await asyncio.sleep(PAUSE_S)
+
+
+async def single(contender: Contender, texts: Texts, *, prompt_tokens: int, max_tokens: int) -> Outcome:
+    """One client asks, and nobody else: the time to the first token, and the rate after it.
+
+    It asks until an answer can be measured; what is chosen by is what it says, never how long it took.
+    """
+    best: Reply | None = None
+    for _ in range(ATTEMPTS):
+        reply = await collect(contender, Question(texts.question(prompt_tokens), max_tokens))
+        if reply.clean and (best is None or reply.sample.steps > best.sample.steps):
+            best = reply
+        if best is not None and best.sample.steps >= max_tokens // 2:
+            break
+    if best is None or best.sample.steps < min(LEAST_STEPS, max_tokens - 1):
+        raise ModelError("the model ends its answers at once, which leaves no rate to measure: try another")
+    return _outcome({DECODE: best.sample.decode_rate, TTFT: 1000 * best.ttft_s}, [best])
+
+
+async def fan_in(contender: Contender, texts: Texts) -> Outcome:
+    """New clients ask at once, with one new system prompt; then they ask again, with new questions."""
+    system = texts.system(SYSTEM_TOKENS)
+    rounds: list[list[Reply]] = []
+    for _ in range(1 + LATER_ROUNDS):
+        prompts = [texts.question(SHORT_TOKENS) for _ in range(CLIENTS)]
+        questions = [Question(prompt, ANSWER_TOKENS, system=system) for prompt in prompts]
+        rounds.append(await collect_all(contender, questions))
+        await pause()
+    first, *later = rounds
+    first_ms = [1000 * reply.ttft_s for reply in first]
+    later_ms = [1000 * reply.ttft_s for replies in later for reply in replies]
+    values = {
+        FIRST_WORST: max(first_ms),
+        FIRST_MEDIAN: median(first_ms),
+        FIRST_RATE: rate_in_all([first]),
+        LATER_WORST: max(later_ms),
+        LATER_MEDIAN: median(later_ms),
+        LATER_RATE: rate_in_all(later),
+    }
+    return _outcome(values, [reply for replies in rounds for reply in replies])
+
+
+async def interference(contender: Contender, texts: Texts) -> Outcome:
+    """A long prompt arrives while streams run: how long these stand still, and how long it waits.
+
+    A gap is the time between two texts of a stream; those count that touch the time from the long prompt's
+    question to its first token.
+    """
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(
+                Listener(contender, Question(texts.question(SHORT_TOKENS), STREAM_TOKENS), client)
+            )
+            for client in range(CLIENTS - 1)
+        ]
+        for stream in streams:
+            await stream.reach(STREAM_LEAD)
+        question = Question(texts.question(LONG_TOKENS), LONG_ANSWER_TOKENS)
+        reply = await collect(contender, question, CLIENTS - 1)
+        ended = any(stream.texts[-1].at < reply.first_at for stream in streams)
+    if ended:
+        raise UnsuitedError("the streams end before the long prompt has its first token: try another model")
+    seconds = [gap for stream in streams for gap in gaps(stream.texts, reply.begun, reply.first_at)]
+    values = {
+        WORST_GAP: 1000 * max(seconds),
+        P95_GAP: 1000 * percentile(seconds, 0.95),
+        LONG_TTFT: 1000 * reply.ttft_s,
+    }
+    return _outcome(values, [reply])
+
+
+async def session(contender: Contender, texts: Texts) -> Outcome:
+    """A client goes on with a conversation: the time to the first token of the second answer."""
+    name = texts.name()
+    opening = Question(texts.question(TURN_TOKENS), ANSWER_TOKENS, session=name)
+    first = await collect(contender, opening)
+    await pause()
+    said = (Exchange(opening.prompt, first.text),)
+    question = Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS, session=name, history=said)
+    second = await collect(contender, question)
+    return _outcome({SECOND_TTFT: 1000 * second.ttft_s}, [first, second])
+
+
+async def restart(contender: Contender, texts: Texts) -> Outcome:
+    """The side starts anew with a system prompt that it has answered with before its end.
+
+    The first prompt is asked at once when it calls itself ready, and is another one than before.
+    """
+    system = texts.system(SYSTEM_TOKENS)
+    await contender.start(system)
+    before = await collect(contender, Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS))
+    await contender.settle()
+    await pause()
+    ready_s = await contender.start(system)
+    after = await collect(contender, Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS))
+    return _outcome({RESTART_TTFT: 1000 * after.ttft_s, READY: 1000 * ready_s}, [before, after])
+
+
+async def cancel(contender: Contender, texts: Texts) -> Outcome:
+    """A client gives up a long prompt while it is read: how soon somebody else's short one is answered."""
+    wait_s = CANCEL_AFTER_S
+    for _ in range(ATTEMPTS):
+        question = Question(texts.question(LONG_TOKENS), LONG_ANSWER_TOKENS)
+        async with Listener(contender, question) as listener:
+            await asyncio.sleep(wait_s)
+            reading = not listener.texts and listener.end is None
+            given_up = time.perf_counter()
+        if reading:
+            question = Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS)
+            reply = await collect(contender, question, client=1)
+            return _outcome({FREED: 1000 * (reply.first_at - given_up)}, [reply])
+        # A fast machine had read it.
+        wait_s /= 4
+        await pause()
+    raise UnsuitedError("long prompts are read too fast to be cancelled: try a larger model")
+
+
+def _outcome(values: dict[Figure, float], replies: Sequence[Reply]) -> Outcome:
+    return Outcome(
+        {figure.name: value for figure, value in values.items()}, tuple(reply.answered for reply in replies)
+    )

@@ -1,0 +1,209 @@
+"""llama-server as its clients see it: a private process, driven over HTTP; the only importer of httpx.
+
+Its own defaults stay, but for what both sides are given alike: threads, slots, and the context of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
+from edgeassist.bench.replies import End, Text
+from edgeassist.bench.server_events import Counts, Delta, Stopped, read_line
+from edgeassist.errors import ConfigurationError, ModelError
+from edgeassist.sandbox import HOST, PrivateProcess, free_port
+
+POLL_S = 0.02
+LOG_LINES = 8
+
+
+class ServerProcess(PrivateProcess):
+    """A llama-server on a free loopback port.
+
+    Args:
+        binary: The program.
+        arguments: Of its command line, but for host and port.
+        folder: For its log.
+    """
+
+    def __init__(self, binary: Path, arguments: tuple[str, ...], folder: Path) -> None:
+        super().__init__(folder / "llama-server.log")
+        self._binary = binary
+        self._arguments = arguments
+        self.url = ""
+
+    def start(self) -> None:
+        """Start, and return at once.
+
+        Raises:
+            ConfigurationError: It is no program.
+        """
+        port = free_port()
+        self.url = f"http://{HOST}:{port}"
+        command = [str(self._binary), "--host", HOST, "--port", str(port), *self._arguments]
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("LLAMA_")}
+        try:
+            self._start(command, environ)
+        except OSError as error:
+            raise ConfigurationError(f"--peer: can't run {self._binary}: {error.strerror}") from error
+
+
+class LlamaServer:
+    """A llama-server with one model, and its clients; a `Contender`.
+
+    Args:
+        binary: The program.
+        model: The GGUF file.
+        folder: For its log.
+        threads: To compute with.
+        context: Tokens that prompt and answer may have together.
+        slots: Answers at once.
+    """
+
+    name = "llama-server"
+
+    def __init__(
+        self, binary: Path, model: Path, *, folder: Path, threads: int, context: int, slots: int
+    ) -> None:
+        arguments = {
+            "--model": str(model.resolve()),
+            "--threads": str(threads),
+            "--parallel": str(slots),
+            "--ctx-size": str(slots * context),  # divided among the slots
+            "--n-gpu-layers": "0",
+        }
+        flat = tuple(part for pair in arguments.items() for part in pair)
+        self._process = ServerProcess(binary, flat, folder)
+        self._http: httpx.AsyncClient | None = None
+        self._system = ""
+
+    @property
+    def processes(self) -> Mapping[str, psutil.Process]:
+        """The server and this process."""
+        return {self.name: psutil.Process(self._process.pid), "client": psutil.Process()}
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the server has in memory, mapped weights included."""
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
+    async def start(self, system: str = "") -> float:
+        """Start, and wait until it calls itself healthy (`Contender.start`)."""
+        await self.stop()
+        self._system = system
+        begun = time.perf_counter()
+        self._process.start()
+        limits = httpx.Limits(max_connections=2 * CLIENTS)
+        # A proxy of the environment has no business with loopback.
+        self._http = httpx.AsyncClient(
+            base_url=self._process.url, timeout=TIMEOUT_S, limits=limits, trust_env=False
+        )
+        while time.perf_counter() - begun < LOAD_S and self._process.poll() is None:
+            if await self._healthy():
+                return time.perf_counter() - begun
+            await asyncio.sleep(POLL_S)
+        await self.stop()
+        raise ModelError(f"llama-server did not get ready; the end of its log:\n{self._last_words}")
+
+    async def settle(self) -> None:
+        """Return: it does nothing after it is healthy (`Contender.settle`)."""
+
+    async def stop(self) -> None:
+        """End connections and server (`Contender.stop`)."""
+        http, self._http = self._http, None
+        try:
+            if http is not None:
+                await http.aclose()
+        finally:
+            self._process.stop()
+
+    async def build(self) -> str:
+        """Return its version (`Contender.build`)."""
+        response = await self._client.get("/props")
+        return str(response.json().get("build_info", "unknown"))
+
+    async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+        """Post a chat completion, and yield what it streams (`Contender.ask`)."""
+        del client  # connections are pooled: each request has one of its own
+        try:
+            async with self._client.stream(
+                "POST", "/v1/chat/completions", json=_body(question, self._system)
+            ) as response:
+                if response.is_error:
+                    words = (await response.aread()).decode(errors="replace")
+                    raise ModelError(
+                        f"llama-server refused with status {response.status_code}: {words[:500]}"
+                    )
+                async for event in _events(response.aiter_lines()):
+                    yield event
+        except httpx.HTTPError as error:
+            raise ModelError(
+                f"llama-server broke off: {error!r}; the end of its log:\n{self._last_words}"
+            ) from error
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise ProcessLookupError("not started")
+        return self._http
+
+    async def _healthy(self) -> bool:
+        try:
+            response = await self._client.get("/health")
+        except httpx.TransportError:
+            return False
+        return response.is_success
+
+    @property
+    def _last_words(self) -> str:
+        log = self._process.log.read_text(errors="replace").strip().splitlines()
+        return "\n".join(log[-LOG_LINES:])
+
+
+def _body(question: Question, configured: str) -> dict[str, Any]:
+    """Return the request; `configured` is the system prompt where the question has none."""
+    system = question.system or configured
+    messages = [{"role": "system", "content": system}] if system else []
+    for exchange in question.history:
+        messages.append({"role": "user", "content": exchange.question})
+        messages.append({"role": "assistant", "content": exchange.answer})
+    messages.append({"role": "user", "content": question.prompt})
+    return {
+        "messages": messages,
+        "max_tokens": question.max_tokens,
+        "temperature": 0.0,
+        "ignore_eos": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Text | End]:
+    """Yield texts and the end; the end is when the text was complete, its counts come a moment later."""
+    complete: tuple[float, Stopped] | None = None
+    async for line in lines:
+        now = time.perf_counter()
+        match read_line(line):
+            case Delta(text=text):
+                yield Text(now, text)
+            case Stopped() as stopped:
+                complete = (now, stopped)
+            case Counts() as counts if complete is not None:
+                at, stopped = complete
+                yield End(
+                    at,
+                    counts.prompt,
+                    counts.cached,
+                    counts.completion - stopped.by_itself,
+                    by_itself=stopped.by_itself,
+                )
+            case _:
+                pass

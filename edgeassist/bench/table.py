@@ -1,0 +1,78 @@
+"""The figures as a table for a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from edgeassist.bench.figures import DEVICE, Comparison, Spread
+from edgeassist.bench.plan import Plan
+from edgeassist.bench.run import Result
+
+# Below this, a digit after the point says something.
+_FINE = 100
+
+
+def make_table(result: Result, plan: Plan) -> Table:
+    """Return a table: a section a scenario, a row a figure, a column a side, then the ratios."""
+    sides = sides_of(result)
+    title = (
+        f"{result.model}, {result.size_bytes / 1e6:,.0f} MB, {plan.threads} threads: "
+        f"medians of {plan.runs}, ratios run by run (min..max)"
+    )
+    table = Table("", "better", title=title, title_justify="left")
+    for side in sides:
+        table.add_column(side, justify="right")
+    for side in sides[1:]:
+        table.add_column(f"{DEVICE} / {side}", justify="right")
+    for measured in result.scenarios:
+        table.add_section()
+        table.add_row(f"[bold]{measured.scenario}[/]")
+        for comparison in measured.comparisons:
+            table.add_row(*_cells(comparison, sides))
+    return table
+
+
+def notes(result: Result) -> list[str]:
+    """Return what else there is to say, as lines with markup."""
+    lines = []
+    for measured in result.scenarios:
+        for side, used in measured.cpu.items():
+            lines.append(f"CPU while answering, {measured.scenario}, {side}: {_percents(used)}")
+        if measured.disturbed:
+            lines.append(
+                f"[yellow]{measured.scenario}: other programs disturbed: {measured.disturbed} more runs were "
+                f"left out, and during those that count they took up to {100 * measured.others.high:.0f} % "
+                "of the processors[/]"
+            )
+    if result.cpu_idle:
+        lines.append(f"CPU while idle: {_percents(result.cpu_idle)}")
+    return lines
+
+
+def sides_of(result: Result) -> list[str]:
+    """Return all sides that have a figure, the device first."""
+    comparisons = [comparison for measured in result.scenarios for comparison in measured.comparisons]
+    return list(dict.fromkeys(side for comparison in comparisons for side in comparison.sides))
+
+
+def number(value: float) -> str:
+    """Return a figure as a person reads it."""
+    return f"{value:,.0f}" if abs(value) >= _FINE else f"{value:,.1f}"
+
+
+def _cells(comparison: Comparison, sides: list[str]) -> list[str]:
+    figure = comparison.figure
+    return [
+        f"  {figure.name}, {figure.unit}",
+        figure.better,
+        *(number(comparison.sides[side].median) if side in comparison.sides else "" for side in sides),
+        *(_ratio(comparison.ratios[side]) if side in comparison.ratios else "" for side in sides[1:]),
+    ]
+
+
+def _ratio(ratio: Spread) -> str:
+    return f"{ratio.median:.3f} ({ratio.low:.3f}..{ratio.high:.3f})"
+
+
+def _percents(used: dict[str, float]) -> str:
+    return ", ".join(f"{name} {percent:.1f} %" for name, percent in used.items()) + " of one core"

@@ -1,0 +1,104 @@
+"""The bench, end to end, on a tiny model: every figure of every scenario is there. Its speed says nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from edgeassist.bench import run, scenarios
+from edgeassist.bench.figures import DEVICE
+from edgeassist.bench.models import synthetic_models
+from edgeassist.bench.plan import Plan
+from edgeassist.bench.run import BARE, Result, measure
+from edgeassist.bench.scenarios import RESIDENT, Name
+from edgeassist.bench.table import make_table, notes
+from edgeassist.cli.bench import to_json
+
+pytestmark = pytest.mark.timeout(180)
+SERVER = os.environ.get("EDGEASSIST_TEST_LLAMA_SERVER")
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that does not end its answers."""
+    pytest.importorskip("llama_cpp")
+    folder = tmp_path_factory.mktemp("models")
+    return synthetic_models(folder, "trial", ["f16"], threads=1, on_step=lambda _: None)[0]
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured in earnest: no time to come to rest, and no run is too disturbed."""
+    monkeypatch.setattr(scenarios, "PAUSE_S", 0.05)
+    monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
+
+
+def plan(*names: Name, **changes: object) -> Plan:
+    values = {"prompt_tokens": 64, "max_tokens": 16, "runs": 1, "threads": 1}
+    return Plan(scenarios=names, **{**values, **changes})
+
+
+def check(result: Result, what: Plan) -> None:
+    """Check that each side has each figure of each scenario, and each other side a ratio."""
+    assert [measured.scenario for measured in result.scenarios] == list(what.scenarios)
+    contenders = {DEVICE} if what.peer is None else {DEVICE, "llama-server"}
+    for measured, scenario in zip(result.scenarios, what.chosen, strict=True):
+        compared = {comparison.figure: comparison for comparison in measured.comparisons}
+        assert set(compared) == {*scenario.figures, RESIDENT}
+        for figure, comparison in compared.items():
+            bare = {BARE} if what.compares_bare(scenario.name) and figure != RESIDENT else set()
+            assert set(comparison.sides) == contenders | bare, figure
+            assert set(comparison.ratios) == (contenders | bare) - {DEVICE}, figure
+            for spread in (*comparison.sides.values(), *comparison.ratios.values()):
+                assert 0 < spread.low <= spread.median <= spread.high
+        assert len(measured.repetitions) == what.runs
+
+
+async def test_every_scenario_yields_all_its_figures(endless: Path) -> None:
+    what = plan(*Name)
+    steps: list[int] = []
+    result = await measure(endless, what, lambda _, done: steps.append(done))
+    check(result, what)
+    assert set(steps) == set(range(what.steps))
+    single, fan_in, interference, session, *_ = result.scenarios
+    answers = {side: outcome.answers for side, outcome in single.repetitions[0].outcomes.items()}
+    assert [answer.completion_tokens for answer in answers[DEVICE]] == [16]
+    assert answers[BARE] == ()
+    assert single.cpu[DEVICE].keys() == {"daemon", "engine", "broker", "client"}
+    rounds = fan_in.repetitions[0].outcomes[DEVICE].answers
+    assert len({answer.prompt_tokens for answer in rounds}) == 1
+    assert 400 < rounds[0].prompt_tokens < 480
+    assert interference.repetitions[0].outcomes[DEVICE].answers[0].prompt_tokens > 1400
+    first, second = session.repetitions[0].outcomes[DEVICE].answers
+    assert second.prompt_tokens > first.prompt_tokens + first.completion_tokens
+    document = json.loads(to_json([result], what))
+    assert len(document["results"][0]["scenarios"]) == len(Name)
+    assert make_table(result, what).row_count == sum(
+        1 + len(measured.comparisons) for measured in result.scenarios
+    )
+    assert any("daemon" in line for line in notes(result))
+
+
+async def test_doing_nothing_is_measured_and_a_picture_drawn_on_request(
+    endless: Path, tmp_path: Path
+) -> None:
+    draw = pytest.importorskip("edgeassist.bench.picture").draw
+    what = plan(Name.SINGLE, idle_s=0.2)
+    result = await measure(endless, what, lambda *_: None)
+    assert result.cpu_idle.keys() == {"daemon", "engine", "broker", "client"}
+    draw([result], what, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(SERVER is None, reason="EDGEASSIST_TEST_LLAMA_SERVER names no llama-server")
+async def test_a_peer_does_the_same_work(endless: Path) -> None:
+    what = plan(*Name, peer=Path(str(SERVER)), baseline=False)
+    result = await measure(endless, what, lambda *_: None)
+    check(result, what)
+    for measured in result.scenarios:
+        ours, theirs = (measured.repetitions[0].outcomes[side].answers for side in (DEVICE, "llama-server"))
+        assert len(ours) == len(theirs)
+        assert abs(ours[0].prompt_tokens - theirs[0].prompt_tokens) <= 2

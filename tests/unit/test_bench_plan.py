@@ -1,0 +1,66 @@
+"""What the bench is asked for, in words of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeassist.bench.plan import Plan, parse_peer, parse_scenarios
+from edgeassist.bench.scenarios import Name
+from edgeassist.errors import ConfigurationError
+
+
+def plan(**changes: object) -> Plan:
+    values = {"scenarios": (Name.SINGLE,), "prompt_tokens": 512, "max_tokens": 128, "runs": 5, "threads": 2}
+    return Plan(**{**values, **changes})
+
+
+def test_the_context_is_the_daemons_own_unless_the_prompt_needs_more() -> None:
+    assert plan().context == 4096
+    assert plan(prompt_tokens=8000).context > 8128
+
+
+def test_progress_counts_every_run_on_every_side() -> None:
+    assert plan(baseline=False).steps == 1 + 5
+    assert plan().steps == 1 + 10
+    assert plan(peer=Path("server"), idle_s=3).steps == 1 + 15 + 1
+
+
+def test_the_bare_loop_takes_part_in_single_only() -> None:
+    assert plan(scenarios=(Name.SINGLE, Name.CANCEL), runs=1).steps == (1 + 2) + (1 + 1)
+
+
+def test_scenarios_keep_their_order_and_all_means_each() -> None:
+    assert parse_scenarios("cancel, Single") == (Name.SINGLE, Name.CANCEL)
+    assert parse_scenarios("all") == tuple(Name)
+
+
+def test_each_scenario_has_figures_with_names_of_their_own() -> None:
+    chosen = plan(scenarios=tuple(Name)).chosen
+    assert [scenario.name for scenario in chosen] == list(Name)
+    for scenario in chosen:
+        names = [figure.name for figure in scenario.figures]
+        assert names
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("text", ["fan", "single,", "all,single"])
+def test_an_unknown_scenario_is_told_with_the_known_ones(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--scenario: .* is none of: single, fan-in, .*, all"):
+        parse_scenarios(text)
+
+
+def test_a_peer_is_a_kind_and_a_program() -> None:
+    assert parse_peer("llama-server=bin/server", is_program=lambda _: True) == Path("bin/server")
+
+
+@pytest.mark.parametrize("text", ["bin/server", "vllm=bin/server", "llama-server=", "llama-server"])
+def test_a_peer_of_no_known_kind_is_told_with_the_known_one(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not llama-server=PATH"):
+        parse_peer(text, is_program=lambda _: True)
+
+
+def test_a_peer_that_can_not_be_run_is_told_with_where_to_read_on() -> None:
+    with pytest.raises(ConfigurationError, match=r"bin/server is no program .* docs/performance.md"):
+        parse_peer("llama-server=bin/server", is_program=lambda _: False)
