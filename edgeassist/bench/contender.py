@@ -152,13 +152,17 @@ class Listener:
 async def collect(contender: Contender, question: Question, client: int = 0) -> Reply:
     """Ask, and return the whole answer."""
     texts: list[Text] = []
+    end: End | None = None
     begun = time.perf_counter()
     async with aclosing(contender.ask(question, client)) as events:
         async for event in events:
             if isinstance(event, End):
-                return Reply(begun, tuple(texts), event)
-            texts.append(event)
-    raise ModelError(f"{contender.name}: the answer ended without an end")
+                end = event
+            else:
+                texts.append(event)
+    if end is None:
+        raise ModelError(f"{contender.name}: the answer ended without an end")
+    return Reply(begun, tuple(texts), end)
 
 
 async def collect_all(contender: Contender, questions: list[Question]) -> list[Reply]:

@@ -109,6 +109,8 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
         ("paho", {"edgeassist.broker.connection"}),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.chat"}),
+        ("httpx", {"edgeassist.bench.server"}),
+        ("matplotlib", {"edgeassist.bench.picture"}),
     ],
 )
 def test_a_heavy_library_has_one_room(library: str, modules: set[str]) -> None:

@@ -1,0 +1,197 @@
+"""What the scenarios ask, of whom and when; the side that answers is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+
+import pytest
+
+from edgeassist.bench import scenarios
+from edgeassist.bench.contender import Listener, Question, collect_all
+from edgeassist.bench.figures import Outcome
+from edgeassist.bench.replies import End, Text
+from edgeassist.bench.scenarios import Name, Scenario, UnsuitedError
+from edgeassist.bench.texts import Ruler, Texts
+from edgeassist.errors import BusyError, ModelError
+
+
+def endless(question: Question) -> Iterator[str]:
+    return (f"word{number}" for number in range(question.max_tokens))
+
+
+class Scripted:
+    """Answers with what the script yields for a question, a text at a time; notes what happens."""
+
+    name = "scripted"
+    resident_bytes = 1
+
+    def __init__(self, script: Callable[[Question], Iterator[str]] = endless) -> None:
+        self._script = script
+        self.asked: list[tuple[int, Question]] = []
+        self.log: list[str] = []
+        self.processes: dict[str, object] = {}
+
+    async def start(self, system: str = "") -> float:
+        self.log.append(f"start {system}")
+        return 0.5
+
+    async def settle(self) -> None:
+        self.log.append("settle")
+
+    async def stop(self) -> None:
+        self.log.append("stop")
+
+    async def build(self) -> str:
+        return "1"
+
+    async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+        self.asked.append((client, question))
+        self.log.append("ask")
+        count = 0
+        try:
+            for text in self._script(question):
+                await asyncio.sleep(0.001)
+                count += 1
+                yield Text(time.perf_counter(), text)
+            yield End(time.perf_counter(), 10, 0, count, by_itself=count < question.max_tokens)
+        finally:
+            self.log.append("end" if count == question.max_tokens else "cut")
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenarios, "PAUSE_S", 0)
+    monkeypatch.setattr(scenarios, "CANCEL_AFTER_S", 0.05)
+
+
+def texts() -> Texts:
+    return Texts("test", Ruler(1.0, 20.0))
+
+
+def scenario(name: Name) -> Scenario:
+    (found,) = scenarios.scenarios([name], prompt_tokens=64, max_tokens=16)
+    return found
+
+
+async def run(name: Name, side: Scripted) -> Outcome:
+    found = scenario(name)
+    outcome = await found.run(side, texts())
+    assert list(outcome.values) == [figure.name for figure in found.figures]
+    return outcome
+
+
+async def test_single_asks_again_when_the_answer_ended_early_and_keeps_the_longest() -> None:
+    lengths = iter([2, 5, 12])
+    side = Scripted(lambda _: iter(["word"] * next(lengths)))
+    outcome = await run(Name.SINGLE, side)
+    assert [answer.completion_tokens for answer in outcome.answers] == [12]
+    assert len({question.prompt for _, question in side.asked}) == 3
+
+
+async def test_single_does_not_measure_an_answer_that_began_with_half_a_character() -> None:
+    firsts = iter(["\ufffd", "word"])
+    side = Scripted(lambda question: iter([next(firsts), *["word"] * (question.max_tokens - 1)]))
+    await run(Name.SINGLE, side)
+    assert len(side.asked) == 2
+
+
+async def test_single_gives_up_on_a_model_that_says_nothing() -> None:
+    with pytest.raises(ModelError, match="ends its answers at once"):
+        await scenario(Name.SINGLE).run(Scripted(lambda _: iter(())), texts())
+
+
+async def test_fan_in_has_four_clients_one_system_prompt_and_no_question_twice() -> None:
+    side = Scripted()
+    await run(Name.FAN_IN, side)
+    assert [client for client, _ in side.asked] == [0, 1, 2, 3] * 3
+    questions = [question for _, question in side.asked]
+    assert len({question.system for question in questions}) == 1
+    assert len({question.prompt for question in questions}) == 12
+    assert side.log[:4] == ["ask"] * 4
+
+
+async def test_the_streams_of_interference_are_cancelled_when_the_long_prompt_is_answered() -> None:
+    side = Scripted()
+    outcome = await run(Name.INTERFERENCE, side)
+    assert [client for client, _ in side.asked] == [0, 1, 2, 3]
+    assert side.log[-3:] == ["cut"] * 3
+    worst, p95, _ = outcome.values.values()
+    assert worst >= p95
+
+
+async def test_interference_without_streams_is_no_measurement() -> None:
+    short = Scripted(lambda question: iter(["word"] * min(question.max_tokens, 2)))
+    with pytest.raises(UnsuitedError, match="streams end before"):
+        await scenario(Name.INTERFERENCE).run(short, texts())
+
+
+async def test_a_session_goes_on_with_what_was_said() -> None:
+    side = Scripted()
+    await run(Name.SESSION, side)
+    (_, first), (_, second) = side.asked
+    assert first.session == second.session != ""
+    assert [exchange.question for exchange in second.history] == [first.prompt]
+    assert second.history[0].answer == "".join(endless(first))
+
+
+async def test_after_a_restart_another_question_meets_the_same_system_prompt() -> None:
+    side = Scripted()
+    outcome = await run(Name.RESTART, side)
+    start, _, _, settle, again, *_ = side.log
+    assert start == again != "start "
+    assert settle == "settle"
+    assert side.asked[0][1].prompt != side.asked[1][1].prompt
+    assert outcome.values[scenarios.READY.name] == 500
+
+
+async def test_cancel_gives_up_while_the_prompt_is_read_and_asks_another_question_then() -> None:
+    class Reading(Scripted):
+        async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+            if len(question.prompt) > 1000:
+                self.log.append("read")
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    self.log.append("given up")
+            async for event in super().ask(question, client):
+                yield event
+
+    side = Reading()
+    await run(Name.CANCEL, side)
+    assert side.log[:3] == ["read", "given up", "ask"]
+    assert side.asked[0][0] == 1
+
+
+async def test_a_prompt_that_is_read_in_no_time_can_not_be_cancelled() -> None:
+    with pytest.raises(UnsuitedError, match="too fast to be cancelled"):
+        await scenario(Name.CANCEL).run(_AtOnce(), texts())
+
+
+class _AtOnce(Scripted):
+    async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+        del client
+        yield Text(time.perf_counter(), "word")
+        yield End(time.perf_counter(), 10, 0, question.max_tokens, by_itself=False)
+
+
+class _Busy(Scripted):
+    async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+        async for event in super().ask(question, client):
+            if client == 1:
+                raise BusyError("full")
+            yield event
+
+
+async def test_one_clients_error_ends_the_others_answers_and_is_the_one_that_is_told() -> None:
+    side = _Busy()
+    with pytest.raises(BusyError, match="full"):
+        await collect_all(side, [Question("hello", 1000)] * 2)
+    assert side.log[-2:] == ["cut", "cut"]
+
+
+async def test_a_listener_tells_what_went_wrong_to_whoever_waits() -> None:
+    async with Listener(_Busy(), Question("hello", 10), client=1) as listener:
+        with pytest.raises(BusyError, match="full"):
+            await listener.reach(5)
