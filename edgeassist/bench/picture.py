@@ -1,4 +1,4 @@
-"""The figures as a picture: bars for the sides, side by side; the only importer of matplotlib."""
+"""The figures as a picture: bars of all sides, side by side; the only importer of matplotlib."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from edgeassist.bench.figures import DEVICE, Better, Comparison
+from edgeassist.bench.figures import DEVICE, Comparison
 from edgeassist.bench.plan import Plan
-from edgeassist.bench.run import Measured, Result
-from edgeassist.bench.table import number, sides_of
+from edgeassist.bench.run import Result
+from edgeassist.bench.table import ARROWS, number, sides_of
 from edgeassist.errors import ConfigurationError
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#999999")
-_WIDTH_IN = 12.0
-_BAR_IN = 0.2
-_PANEL_IN = 1.1
-_HEAD_IN = 1.0
-_ROOM = 1.9
-
-_Row = tuple[Measured, Comparison]
+_INK = "#333333"
+_WIDTH_IN = 11.0
+_BAR_IN = 0.19
+_HEAD_IN = 1.1
+# Where bars may end: the rest of the width is for their labels.
+_BARS_END = 0.68
 
 
 def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
-    """Write a PNG: a panel for each unit of each model, whiskers from the lowest to the highest run.
+    """Write a PNG: a panel a model, a group of bars a figure, whiskers from the lowest to the highest run.
+
+    Each figure has a scale of its own, from 0 on: bars of one group can be compared, groups can't.
 
     Raises:
         ConfigurationError: The file can't be written.
     """
-    panels = [(result, rows) for result in results for rows in _by_unit(result)]
-    heights = [len(rows) * (len(sides_of(result)) + 1) * _BAR_IN + _PANEL_IN for result, rows in panels]
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    heights = [_BAR_IN * (0.6 + sum(len(row.sides) + 0.9 for _, row in _rows(result))) for result in results]
+    with mpl.rc_context({"font.size": 9}):
         canvas = Canvas(figsize=(_WIDTH_IN, sum(heights) + _HEAD_IN), layout="constrained")
-        axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axis, (result, rows) in zip(axes, panels, strict=True):
-            _draw_panel(axis, result, rows)
+        axes = canvas.subplots(len(results), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, result in zip(axes, results, strict=True):
+            _draw_panel(axis, result)
         machine = results[0].machine
         canvas.suptitle(
-            f"EdgeAssist {machine.edgeassist} on {machine.cpu}, {machine.cpus} processors, {plan.threads} "
-            f"threads\nmedians of {plan.runs} runs; whiskers: lowest and highest run",
-            fontsize=11,
+            f"EdgeAssist {machine.edgeassist}, {machine.cpu}, {machine.cpus} processors, "
+            f"{plan.threads} threads\nmedians of {plan.runs} runs, whiskers from the lowest to the highest; "
+            "each figure has a scale of its own; ↑ higher is better, ↓ lower is better",
+            fontsize=10,
         )
         try:
             canvas.savefig(path, format="png", dpi=130)
@@ -51,54 +52,49 @@ def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
             raise ConfigurationError(f"--picture: can't write {path}: {error.strerror}") from error
 
 
-def _by_unit(result: Result) -> list[list[_Row]]:
-    units: dict[str, list[_Row]] = {}
-    for measured in result.scenarios:
-        for comparison in measured.comparisons:
-            units.setdefault(comparison.figure.unit, []).append((measured, comparison))
-    return list(units.values())
+def _rows(result: Result) -> list[tuple[str, Comparison]]:
+    """Return the figures with their names for a reader who sees no table."""
+    return [
+        (f"{measured.scenario}: {row.figure.name}, {row.figure.unit} {ARROWS[row.figure.better]}", row)
+        for measured in result.scenarios
+        for row in measured.comparisons
+    ]
 
 
-def _draw_panel(axis: Axes, result: Result, rows: list[_Row]) -> None:
+def _draw_panel(axis: Axes, result: Result) -> None:
     sides = sides_of(result)
-    figure = rows[0][1].figure
-    thickness = 1 / (len(sides) + 1)
-    for index, side in enumerate(sides):
-        points = [(at, row[1]) for at, row in enumerate(rows) if side in row[1].sides]
-        spreads = [comparison.sides[side] for _, comparison in points]
-        middles = [at + (index - (len(sides) - 1) / 2) * thickness for at, _ in points]
-        values = [spread.median for spread in spreads]
-        whiskers = [
-            [spread.median - spread.low for spread in spreads],
-            [spread.high - spread.median for spread in spreads],
-        ]
-        axis.barh(
-            middles, values, thickness, color=_COLOURS[index % len(_COLOURS)], label=side,
-            xerr=whiskers, error_kw={"ecolor": "#333333", "elinewidth": 0.8, "capsize": 2},
-        )  # fmt: skip
-        for middle, spread, (_, comparison) in zip(middles, spreads, points, strict=True):
+    ticks, at = [], 0.0
+    for _, row in _rows(result):
+        full = max(spread.high for spread in row.sides.values()) / _BARS_END
+        ticks.append(at + (len(row.sides) - 1) / 2)
+        for side, spread in row.sides.items():
+            median, low, high = (value / full for value in (spread.median, spread.low, spread.high))
+            axis.barh(at, median, 0.92, color=_COLOURS[sides.index(side) % len(_COLOURS)])
+            axis.errorbar(
+                median, at, xerr=[[median - low], [high - median]], color=_INK, elinewidth=0.8, capsize=2
+            )
             axis.annotate(
-                _label(comparison, side), (spread.high, middle), xytext=(5, 0), textcoords="offset points",
-                va="center", fontsize=8,
+                _label(row, side), (high, at), xytext=(5, 0), textcoords="offset points", va="center",
+                fontsize=8,
             )  # fmt: skip
-    axis.set_yticks(range(len(rows)), [f"{row[0].scenario}: {row[1].figure.name}" for row in rows])
-    axis.invert_yaxis()
-    lows = [spread.low for _, comparison in rows for spread in comparison.sides.values()]
-    highs = [spread.high for _, comparison in rows for spread in comparison.sides.values()]
-    if figure.better is Better.LOWER and max(highs) > 20 * min(lows) > 0:
-        axis.set_xscale("log")
-        axis.set_xlim(min(lows) / 1.5, max(highs) * 2 * _ROOM)
-    else:
-        axis.set_xlim(0, max(highs) * (1 + _ROOM / 10))
-    axis.set_xlabel(f"{figure.unit} ({figure.better} is better)")
-    axis.set_title(f"{result.model}: {figure.unit}", loc="left", fontsize=10, fontweight="bold")
-    axis.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.legend(loc="lower right", fontsize=8, frameon=False)
+            at += 1
+        at += 0.9
+    axis.set_yticks(ticks, [name for name, _ in _rows(result)])
+    axis.set_ylim(at - 0.5, -1.1)
+    axis.set_xlim(0, 1)
+    axis.set_xticks([])
+    axis.tick_params(length=0)
+    axis.spines[["top", "right", "bottom"]].set_visible(False)
+    axis.set_title(f"{result.model}, {result.size_bytes / 1e6:,.0f} MB", loc="left", fontweight="bold")
+    patches = [axis.barh(0, 0, color=_COLOURS[index % len(_COLOURS)]) for index in range(len(sides))]
+    axis.legend(
+        patches, sides, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(sides), frameon=False,
+        borderaxespad=0.2,
+    )  # fmt: skip
 
 
-def _label(comparison: Comparison, side: str) -> str:
-    """Return a side's median, and what part of it the device has."""
-    median = number(comparison.sides[side].median)
-    ratio = comparison.ratios.get(side)
-    return median if ratio is None else f"{median}   {DEVICE} × {ratio.median:.2f}"
+def _label(row: Comparison, side: str) -> str:
+    """Return a side's median; with the device's, what part it is of the others'."""
+    median = number(row.sides[side].median)
+    ratios = [f"{ratio.median:.2f} × {other}" for other, ratio in row.ratios.items() if side == DEVICE]
+    return "   ".join([median, ", ".join(ratios)]).rstrip()

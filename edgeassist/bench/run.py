@@ -30,7 +30,7 @@ from edgeassist.bench.scenarios import (
     ATTEMPTS,
     DECODE,
     LEAST_STEPS,
-    RESIDENT,
+    MEMORY,
     TTFT,
     Name,
     Scenario,
@@ -174,7 +174,7 @@ class _Bench:
         kept = quietest(repetitions, runs)
         return Measured(
             scenario=scenario.name,
-            comparisons=tuple(compare(figure, kept) for figure in (*scenario.figures, RESIDENT)),
+            comparisons=tuple(compare(figure, kept) for figure in scenario.figures),
             cpu={name: meter.percent for name, meter in meters.items() if meter.percent},
             repetitions=tuple(kept),
             others=spread(repetition.others for repetition in kept),
@@ -250,7 +250,7 @@ async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: Cp
     except TimeoutError:
         raise ModelError(f"{contender.name} did not end {scenario.name} within {TIMEOUT_S} s") from None
     meter.stop()
-    values = {**outcome.values, RESIDENT.name: contender.resident_bytes / 1e6}
+    values = {**outcome.values, MEMORY.name: contender.resident_bytes / 1e6}
     return replace(outcome, values=values)
 
 

@@ -81,15 +81,15 @@ FIRST_RATE = Figure("first round, all together", "tokens/s", Better.HIGHER)
 LATER_WORST = Figure("later rounds, worst first token", "ms", Better.LOWER)
 LATER_MEDIAN = Figure("later rounds, median first token", "ms", Better.LOWER)
 LATER_RATE = Figure("later rounds, all together", "tokens/s", Better.HIGHER)
-WORST_GAP = Figure("running streams, worst gap", "ms", Better.LOWER)
-P95_GAP = Figure("running streams, p95 gap", "ms", Better.LOWER)
-LONG_TTFT = Figure("long prompt, first token", "ms", Better.LOWER)
-SECOND_TTFT = Figure("second turn, first token", "ms", Better.LOWER)
-RESTART_TTFT = Figure("first prompt, first token", "ms", Better.LOWER)
+WORST_GAP = Figure("worst gap of a stream", "ms", Better.LOWER)
+P95_GAP = Figure("p95 gap of the streams", "ms", Better.LOWER)
+LONG_TTFT = Figure("long prompt's first token", "ms", Better.LOWER)
+SECOND_TTFT = Figure("second turn's first token", "ms", Better.LOWER)
+RESTART_TTFT = Figure("first prompt's first token", "ms", Better.LOWER)
 READY = Figure("start until ready", "ms", Better.LOWER)
-FREED = Figure("cancel until the next prompt's first token", "ms", Better.LOWER)
-# What every scenario ends with.
-RESIDENT = Figure("resident memory afterwards", "MB", Better.LOWER)
+FREED = Figure("next prompt's first token", "ms", Better.LOWER)
+# Afterwards; only contenders have it.
+MEMORY = Figure("memory", "MB", Better.LOWER)
 
 
 def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> list[Scenario]:
@@ -102,9 +102,10 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
     """
     alone = partial(single, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
     first_round = (FIRST_WORST, FIRST_MEDIAN, FIRST_RATE)
+    later_rounds = (LATER_WORST, LATER_MEDIAN, LATER_RATE)
     known = (
-        Scenario(Name.SINGLE, (DECODE, TTFT), alone),
-        Scenario(Name.FAN_IN, (*first_round, LATER_WORST, LATER_MEDIAN, LATER_RATE), fan_in),
+        Scenario(Name.SINGLE, (DECODE, TTFT, MEMORY), alone),
+        Scenario(Name.FAN_IN, (*first_round, *later_rounds, MEMORY), fan_in),
         Scenario(Name.INTERFERENCE, (WORST_GAP, P95_GAP, LONG_TTFT), interference),
         Scenario(Name.SESSION, (SECOND_TTFT,), session),
         Scenario(Name.RESTART, (RESTART_TTFT, READY), restart),

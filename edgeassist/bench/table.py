@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from edgeassist.bench.figures import DEVICE, Comparison, Spread
+from edgeassist.bench.figures import DEVICE, Better, Comparison, Spread
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import Result
 
+ARROWS = {Better.HIGHER: "↑", Better.LOWER: "↓"}
 # Below this, a digit after the point says something.
 _FINE = 100
 
@@ -16,14 +17,14 @@ def make_table(result: Result, plan: Plan) -> Table:
     """Return a table: a section a scenario, a row a figure, a column a side, then the ratios."""
     sides = sides_of(result)
     title = (
-        f"{result.model}, {result.size_bytes / 1e6:,.0f} MB, {plan.threads} threads: "
-        f"medians of {plan.runs}, ratios run by run (min..max)"
+        f"{result.model}, {result.size_bytes / 1e6:,.0f} MB, {plan.threads} threads\nmedians of {plan.runs} "
+        "runs; ratios run by run (lowest..highest); ↑ higher is better, ↓ lower is better"
     )
-    table = Table("", "better", title=title, title_justify="left")
+    table = Table("", title=title, title_justify="left")
     for side in sides:
         table.add_column(side, justify="right")
     for side in sides[1:]:
-        table.add_column(f"{DEVICE} / {side}", justify="right")
+        table.add_column(f"{DEVICE} / {side}", justify="right", no_wrap=True)
     for measured in result.scenarios:
         table.add_section()
         table.add_row(f"[bold]{measured.scenario}[/]")
@@ -63,8 +64,7 @@ def number(value: float) -> str:
 def _cells(comparison: Comparison, sides: list[str]) -> list[str]:
     figure = comparison.figure
     return [
-        f"  {figure.name}, {figure.unit}",
-        figure.better,
+        f"  {figure.name}, {figure.unit} {ARROWS[figure.better]}",
         *(number(comparison.sides[side].median) if side in comparison.sides else "" for side in sides),
         *(_ratio(comparison.ratios[side]) if side in comparison.ratios else "" for side in sides[1:]),
     ]

@@ -13,7 +13,7 @@ from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import BARE, Result, measure
-from edgeassist.bench.scenarios import RESIDENT, Name
+from edgeassist.bench.scenarios import MEMORY, Name
 from edgeassist.bench.table import make_table, notes
 from edgeassist.cli.bench import to_json
 
@@ -47,9 +47,9 @@ def check(result: Result, what: Plan) -> None:
     contenders = {DEVICE} if what.peer is None else {DEVICE, "llama-server"}
     for measured, scenario in zip(result.scenarios, what.chosen, strict=True):
         compared = {comparison.figure: comparison for comparison in measured.comparisons}
-        assert set(compared) == {*scenario.figures, RESIDENT}
+        assert set(compared) == set(scenario.figures)
         for figure, comparison in compared.items():
-            bare = {BARE} if what.compares_bare(scenario.name) and figure != RESIDENT else set()
+            bare = {BARE} if what.compares_bare(scenario.name) and figure != MEMORY else set()
             assert set(comparison.sides) == contenders | bare, figure
             assert set(comparison.ratios) == (contenders | bare) - {DEVICE}, figure
             for spread in (*comparison.sides.values(), *comparison.ratios.values()):
