@@ -81,32 +81,32 @@ class LlamaServer:
             "--n-gpu-layers": "0",
         }
         flat = tuple(part for pair in arguments.items() for part in pair)
-        self._process = ServerProcess(binary, flat, folder)
+        self.process = ServerProcess(binary, flat, folder)
         self._http: httpx.AsyncClient | None = None
         self._system = ""
 
     @property
     def processes(self) -> Mapping[str, psutil.Process]:
         """The server and this process."""
-        return {self.name: psutil.Process(self._process.pid), "client": psutil.Process()}
+        return {self.name: psutil.Process(self.process.pid), "client": psutil.Process()}
 
     @property
     def resident_bytes(self) -> int:
         """What the server has in memory, mapped weights included."""
-        return int(psutil.Process(self._process.pid).memory_info().rss)
+        return int(psutil.Process(self.process.pid).memory_info().rss)
 
     async def start(self, system: str = "") -> float:
         """Start, and wait until it calls itself healthy (`Contender.start`)."""
         await self.stop()
         self._system = system
         begun = time.perf_counter()
-        self._process.start()
+        self.process.start()
         limits = httpx.Limits(max_connections=2 * CLIENTS)
         # A proxy of the environment has no business with loopback.
         self._http = httpx.AsyncClient(
-            base_url=self._process.url, timeout=TIMEOUT_S, limits=limits, trust_env=False
+            base_url=self.process.url, timeout=TIMEOUT_S, limits=limits, trust_env=False
         )
-        while time.perf_counter() - begun < LOAD_S and self._process.poll() is None:
+        while time.perf_counter() - begun < LOAD_S and self.process.poll() is None:
             if await self._healthy():
                 return time.perf_counter() - begun
             await asyncio.sleep(POLL_S)
@@ -123,7 +123,7 @@ class LlamaServer:
             if http is not None:
                 await http.aclose()
         finally:
-            self._process.stop()
+            self.process.stop()
 
     async def build(self) -> str:
         """Return its version (`Contender.build`)."""
@@ -164,7 +164,7 @@ class LlamaServer:
 
     @property
     def _last_words(self) -> str:
-        log = self._process.log.read_text(errors="replace").strip().splitlines()
+        log = self.process.log.read_text(errors="replace").strip().splitlines()
         return "\n".join(log[-LOG_LINES:])
 
 
