@@ -42,7 +42,7 @@ def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
         machine = results[0].machine
         canvas.suptitle(
             f"EdgeAssist {machine.edgeassist}, {machine.cpu}, {machine.cpus} processors, "
-            f"{plan.threads} threads\nmedians of {plan.runs} runs, whiskers from the lowest to the highest; "
+            f"{plan.threads} threads, runs: {plan.runs}\nmedians, whiskers from the lowest to the highest; "
             "each figure has a scale of its own; ↑ higher is better, ↓ lower is better",
             fontsize=10,
         )
@@ -85,7 +85,7 @@ def _draw_panel(axis: Axes, result: Result) -> None:
     axis.set_xticks([])
     axis.tick_params(length=0)
     axis.spines[["top", "right", "bottom"]].set_visible(False)
-    axis.set_title(f"{result.model}, {result.size_bytes / 1e6:,.0f} MB", loc="left", fontweight="bold")
+    axis.set_title(f"{result.model}, {number(result.size_bytes / 1e6)} MB", loc="left", fontweight="bold")
     patches = [axis.barh(0, 0, color=_COLOURS[index % len(_COLOURS)]) for index in range(len(sides))]
     axis.legend(
         patches, sides, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(sides), frameon=False,

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from edgeassist.sandbox import HOST, PrivateProcess, free_port
 
 POLL_S = 0.02
 LOG_LINES = 8
+VERSION_S = 10.0
 
 
 class ServerProcess(PrivateProcess):
@@ -54,6 +57,20 @@ class ServerProcess(PrivateProcess):
             self._start(command, environ)
         except OSError as error:
             raise ConfigurationError(f"--peer: can't run {self._binary}: {error.strerror}") from error
+
+    def version(self) -> str:
+        """Return what the program says of itself; empty where it says nothing."""
+        with suppress(OSError, subprocess.SubprocessError):
+            told = subprocess.run(  # noqa: S603 - the program that was named
+                [str(self._binary), "--version"],
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=VERSION_S,
+            )
+            return ", ".join(told.stdout.decode(errors="replace").split("\n")).strip(", ")
+        return ""
 
 
 class LlamaServer:
@@ -127,8 +144,7 @@ class LlamaServer:
 
     async def build(self) -> str:
         """Return its version (`Contender.build`)."""
-        response = await self._client.get("/props")
-        return str(response.json().get("build_info", "unknown"))
+        return await asyncio.to_thread(self.process.version)
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
         """Post a chat completion, and yield what it streams (`Contender.ask`)."""

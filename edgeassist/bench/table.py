@@ -17,8 +17,8 @@ def make_table(result: Result, plan: Plan) -> Table:
     """Return a table: a section a scenario, a row a figure, a column a side, then the ratios."""
     sides = sides_of(result)
     title = (
-        f"{result.model}, {result.size_bytes / 1e6:,.0f} MB, {plan.threads} threads\nmedians of {plan.runs} "
-        "runs; ratios run by run (lowest..highest); ↑ higher is better, ↓ lower is better"
+        f"{result.model}, {number(result.size_bytes / 1e6)} MB, {plan.threads} threads, runs: {plan.runs}\n"
+        "medians; ratios run by run (lowest..highest); ↑ higher is better, ↓ lower is better"
     )
     table = Table("", title=title, title_justify="left")
     for side in sides:

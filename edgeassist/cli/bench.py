@@ -93,11 +93,11 @@ def bench(
 
     Needs the program mosquitto and memory for the model on each side; close other programs.
     """
-    _need("llama_cpp", "llama-cpp-python", "llama")
+    need("llama_cpp", "llama-cpp-python", "llama")
     if peer is not None:
-        _need("httpx", "httpx, which --peer needs,", "bench")
+        need("httpx", "httpx, which --peer needs,", "bench")
     if picture is not None:
-        _need("matplotlib", "matplotlib, which --picture needs,", "bench")
+        need("matplotlib", "matplotlib, which --picture needs,", "bench")
     # numpy and gguf come with the extra `llama`; no other command should need them.
     from edgeassist.bench.plan import Plan, parse_peer, parse_scenarios  # noqa: PLC0415
     from edgeassist.bench.run import measure  # noqa: PLC0415
@@ -140,7 +140,8 @@ def bench(
         draw(results, plan, picture)
 
 
-def _need(module: str, what: str, extra: str) -> None:
+def need(module: str, what: str, extra: str) -> None:
+    """Raise a ModelError that says which extra to install, where a module is missing."""
     if find_spec(module) is None:
         raise ModelError(f"{what} is not installed: pip install 'edgeassist[{extra}]'")
 

@@ -8,7 +8,8 @@ import pytest
 
 from edgeassist.bench.plan import Plan, parse_peer, parse_scenarios
 from edgeassist.bench.scenarios import Name
-from edgeassist.errors import ConfigurationError
+from edgeassist.cli.bench import need
+from edgeassist.errors import ConfigurationError, ModelError
 
 
 def plan(**changes: object) -> Plan:
@@ -64,3 +65,9 @@ def test_a_peer_of_no_known_kind_is_told_with_the_known_one(text: str) -> None:
 def test_a_peer_that_can_not_be_run_is_told_with_where_to_read_on() -> None:
     with pytest.raises(ConfigurationError, match=r"bin/server is no program .* docs/performance.md"):
         parse_peer("llama-server=bin/server", is_program=lambda _: False)
+
+
+def test_what_is_not_installed_is_told_with_how_to_install_it() -> None:
+    need("json", "json", "bench")
+    with pytest.raises(ModelError, match=r"httpx, .* is not installed: pip install 'edgeassist\[bench\]'"):
+        need("no_such_module", "httpx, which --peer needs,", "bench")
