@@ -1,20 +1,23 @@
 """How many tokens the next step may prefill, so that it takes about as long as it should. Pure.
 
 While answers stream, a step is the gap between two of their tokens: it has a target. While none does, only
-progress and the next arrival wait for it, and larger steps read a prompt faster.
+progress and the next arrival wait for it, and a larger step reads a prompt a little faster.
 """
 
 from __future__ import annotations
 
 # Without streams a step may take so many times the target.
 ALONE = 4
-# Before anything was measured: small enough for the slowest board, and one step tells.
-FIRST_TOKENS = 32
-# Below this a step costs about the same whatever is in it, and reading a prompt gets ever less efficient.
-LEAST_TOKENS = 16
-# How much one step counts in the average, and the least share of prefill in a step that tells its cost.
+# Rows that a step computes best in: llama.cpp's attention goes by tiles of 64 queries. Measured with three
+# streams on two cores: 61 tokens of prefill beside them take 8.7 ms each, 29 take 13.2 ms, 125 take 9.3 ms.
+BLOCK = 64
+# A step of one block may take so many times the target: smaller ones read a prompt much more slowly.
+STRETCH = 3
+# What a token costs in a smaller step, in tokens of a block, and how few are worth a step at all.
+_SMALL_COST = 1.5
+LEAST_TOKENS = 12
+# How much one step counts in the average.
 _WEIGHT = 0.3
-_TELLING = 8
 
 
 class Pacer:
@@ -31,17 +34,25 @@ class Pacer:
         self._cost_s: float | None = None
 
     def budget(self, streams: int) -> int:
-        """Return how many tokens to prefill beside so many streams."""
-        room = max(1, self._most - streams)
-        if self._cost_s is None:
-            return min(room, FIRST_TOKENS)
-        target_s = self._target_s if streams else ALONE * self._target_s
-        return min(room, max(LEAST_TOKENS, int(target_s / self._cost_s) - streams))
+        """Return how many tokens to prefill beside so many streams, each of which is a row as well."""
+        return max(1, min(self._most, self._rows(streams)) - streams)
 
     def learn(self, *, prefilled: int, streams: int, seconds: float) -> None:
         """Take into account how long a step took."""
-        if prefilled < _TELLING or seconds <= 0:
+        rows = prefilled + streams
+        if not prefilled or rows < min(BLOCK, self._most):
             return
-        cost_s = seconds / (prefilled + streams)
+        cost_s = seconds / rows
         known = self._cost_s
         self._cost_s = cost_s if known is None else known + _WEIGHT * (cost_s - known)
+
+    def _rows(self, streams: int) -> int:
+        if not self._cost_s:
+            return BLOCK
+        target_s = self._target_s if streams else ALONE * self._target_s
+        rows = int(target_s / self._cost_s)
+        if rows >= BLOCK:
+            return rows - rows % BLOCK
+        if not streams or STRETCH * rows >= BLOCK:
+            return BLOCK
+        return max(LEAST_TOKENS + streams, int(rows / _SMALL_COST))

@@ -24,7 +24,7 @@ class Prefixes:
 
     Args:
         most: How many are kept.
-        most_tokens: How many tokens they may have together, counted as if none were shared.
+        most_tokens: How many tokens they may have together, what they share counted once.
     """
 
     def __init__(self, *, most: int, most_tokens: int) -> None:
@@ -75,7 +75,11 @@ class Prefixes:
 
     @property
     def _tokens(self) -> int:
-        return sum(len(prefix.tokens) for prefix in self._kept.values())
+        kept = [prefix.tokens for prefix in self._kept.values()]
+        return sum(
+            len(tokens) - max((shared_length(tokens, other) for other in kept[:index]), default=0)
+            for index, tokens in enumerate(kept)
+        )
 
     def _drop_oldest(self) -> int:
         oldest = next((each for each in self._kept.values() if not each.pinned), None)

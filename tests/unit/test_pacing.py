@@ -1,61 +1,73 @@
 import pytest
 
-from edgeassist.engine.pacing import ALONE, FIRST_TOKENS, LEAST_TOKENS, Pacer
+from edgeassist.engine.pacing import ALONE, BLOCK, LEAST_TOKENS, STRETCH, Pacer
 
 
-def settle(pacer: Pacer, *, streams: int, per_token_s: float, fixed_s: float = 0.0, steps: int = 40) -> float:
+def settle(pacer: Pacer, *, streams: int, per_row_s: float, steps: int = 40) -> float:
     """Take steps as large as the pacer says, on a machine of that speed; return how long the last took."""
     seconds = 0.0
     for _ in range(steps):
         prefilled = pacer.budget(streams)
-        seconds = fixed_s + (prefilled + streams) * per_token_s
+        seconds = (prefilled + streams) * per_row_s
         pacer.learn(prefilled=prefilled, streams=streams, seconds=seconds)
     return seconds
 
 
-@pytest.mark.parametrize("per_token_s", [0.001, 0.004, 0.01])
 @pytest.mark.parametrize("streams", [1, 3])
-def test_steps_beside_streams_come_to_take_their_target(streams: int, per_token_s: float) -> None:
+@pytest.mark.parametrize("per_row_s", [0.0004, 0.001, 0.002, 0.0035])
+def test_steps_beside_streams_are_as_many_blocks_as_fit_their_target(streams: int, per_row_s: float) -> None:
     pacer = Pacer(target_s=0.25, most=512)
-    assert settle(pacer, streams=streams, per_token_s=per_token_s, fixed_s=0.02) == pytest.approx(
-        0.25, rel=0.1
-    )
+    seconds = settle(pacer, streams=streams, per_row_s=per_row_s)
+    assert 0.25 - BLOCK * per_row_s < seconds <= 0.25 or pacer.budget(streams) == 512 - streams
+    assert (pacer.budget(streams) + streams) % BLOCK == 0
 
 
-def test_steps_without_streams_may_take_longer() -> None:
+@pytest.mark.parametrize("per_row_s", [0.005, 0.008, 0.011])
+def test_on_a_slower_machine_a_step_is_one_block_up_to_a_multiple_of_the_target(per_row_s: float) -> None:
+    pacer = Pacer(target_s=0.25, most=512)
+    assert 0.25 < settle(pacer, streams=3, per_row_s=per_row_s) <= STRETCH * 0.25
+    assert pacer.budget(3) == BLOCK - 3
+
+
+@pytest.mark.parametrize("per_row_s", [0.015, 0.05, 1.0])
+def test_on_the_slowest_a_step_is_smaller_but_reads_on(per_row_s: float) -> None:
+    pacer = Pacer(target_s=0.25, most=512)
+    settle(pacer, streams=3, per_row_s=per_row_s)
+    assert LEAST_TOKENS <= pacer.budget(3) < BLOCK // 3
+
+
+def test_steps_without_streams_may_take_longer_and_are_never_less_than_a_block() -> None:
     pacer = Pacer(target_s=0.25, most=10_000)
-    assert settle(pacer, streams=0, per_token_s=0.004) == pytest.approx(ALONE * 0.25, rel=0.1)
+    assert settle(pacer, streams=0, per_row_s=0.004) <= ALONE * 0.25
+    assert pacer.budget(0) == 192
+    settle(pacer, streams=0, per_row_s=0.1)
+    assert pacer.budget(0) == BLOCK
 
 
-def test_the_first_step_is_small() -> None:
-    assert Pacer(target_s=0.25, most=512).budget(0) == FIRST_TOKENS
+def test_before_anything_was_measured_a_step_is_one_block() -> None:
+    assert Pacer(target_s=0.25, most=512).budget(0) == BLOCK
+    assert Pacer(target_s=0.25, most=512).budget(3) == BLOCK - 3
     assert Pacer(target_s=0.25, most=8).budget(0) == 8
 
 
 def test_a_step_never_holds_more_than_it_may_nor_less_than_one_token() -> None:
-    pacer = Pacer(target_s=100, most=64)
-    pacer.learn(prefilled=32, streams=0, seconds=0.001)
-    assert pacer.budget(0) == 64
-    assert pacer.budget(4) == 60
+    pacer = Pacer(target_s=100, most=80)
+    pacer.learn(prefilled=80, streams=0, seconds=0.001)
+    assert pacer.budget(0) == 80
+    assert pacer.budget(4) == 76
     assert pacer.budget(200) == 1
 
 
-def test_the_slowest_machine_still_reads_on() -> None:
+@pytest.mark.parametrize("prefilled", [0, 1, BLOCK - 3])
+def test_a_step_that_says_nothing_of_the_cost_of_a_block_is_ignored(prefilled: int) -> None:
     pacer = Pacer(target_s=0.25, most=512)
-    pacer.learn(prefilled=32, streams=0, seconds=60)
-    assert pacer.budget(3) == LEAST_TOKENS
-
-
-@pytest.mark.parametrize(("prefilled", "seconds"), [(0, 1.0), (1, 1.0), (100, 0.0)])
-def test_a_step_that_says_nothing_of_the_cost_is_ignored(prefilled: int, seconds: float) -> None:
-    pacer = Pacer(target_s=0.25, most=512)
-    pacer.learn(prefilled=prefilled, streams=1, seconds=seconds)
-    assert pacer.budget(0) == FIRST_TOKENS
+    pacer.learn(prefilled=prefilled, streams=2, seconds=60)
+    assert pacer.budget(0) == BLOCK
 
 
 def test_a_machine_that_gets_slower_gets_smaller_steps() -> None:
     pacer = Pacer(target_s=0.25, most=512)
-    settle(pacer, streams=1, per_token_s=0.001)
+    settle(pacer, streams=1, per_row_s=0.0005)
     fast = pacer.budget(1)
-    settle(pacer, streams=1, per_token_s=0.01)
+    settle(pacer, streams=1, per_row_s=0.005)
     assert pacer.budget(1) < fast / 5

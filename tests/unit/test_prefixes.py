@@ -65,6 +65,13 @@ def test_their_tokens_are_bounded_together() -> None:
     assert prefixes.keep(Prefix(3, [4] * 6)) == [1, 2, 3]
 
 
+def test_what_they_share_counts_once() -> None:
+    prefixes = Prefixes(most=9, most_tokens=7)
+    for slot, last in enumerate([1, 2, 3]):
+        assert prefixes.keep(Prefix(slot, [7, 7, 7, 7, last])) == []
+    assert prefixes.keep(Prefix(3, [7, 7, 7, 7, 4])) == [0]
+
+
 def test_a_pinned_one_goes_last_and_is_not_replaced() -> None:
     prefixes = Prefixes(most=2, most_tokens=100)
     prefixes.keep(Prefix(0, [1, 2], pinned=True))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edgeassist.engine.lookup import Bet
-from edgeassist.engine.pacing import FIRST_TOKENS, Pacer
+from edgeassist.engine.pacing import BLOCK, Pacer
 from edgeassist.engine.scheduler import (
     LEAST_SHARED,
     Capacity,
@@ -106,8 +106,8 @@ def test_every_stream_moves_in_every_step_however_small_its_budget() -> None:
 def test_before_anything_was_measured_a_step_is_small() -> None:
     scheduler = make(slots=1, context=2000, step_tokens=1000)
     scheduler.admit("a", tokens(900), 5)
-    assert step(scheduler, word(1)).tokens == FIRST_TOKENS
-    assert step(scheduler, word(1)).tokens == 900 - FIRST_TOKENS
+    assert step(scheduler, word(1)).tokens == BLOCK
+    assert step(scheduler, word(1)).tokens == 900 - BLOCK
 
 
 # --- prefixes ----------------------------------------------------------------------------------------------
@@ -226,13 +226,12 @@ def test_kept_prefixes_go_first_when_there_is_no_room() -> None:
 def test_then_the_step_gets_smaller_until_it_fits() -> None:
     scheduler = make(slots=1, step_tokens=64)
     scheduler.admit("a", tokens(60), 1)
-    commit(scheduler, scheduler.plan(), word(1))
     sizes = []
     while scheduler.make_room(plan := scheduler.plan()):
         sizes.append(plan.tokens)
-    assert sizes == [28, 28, 16, 8, 4, 2]
+    assert sizes == [60, 32, 16, 8, 4, 2]
     commit(scheduler, plan, word(1))
-    assert scheduler.plan().tokens == 27
+    assert scheduler.plan().tokens == 59
 
 
 def test_then_the_youngest_waits_and_begins_again_when_another_has_ended() -> None:

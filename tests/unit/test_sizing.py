@@ -9,18 +9,18 @@ MIB = 1 << 20
 @pytest.mark.parametrize(
     ("demand", "sizes"),
     [
-        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, PREFIXES, 8192), id="nothing known"),
-        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, PREFIXES, 8192), id="one thread"),
+        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, PREFIXES, 2048), id="nothing known"),
+        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, PREFIXES, 2048), id="one thread"),
         pytest.param(
-            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, PREFIXES, 8192), id="plenty"
+            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, PREFIXES, 2048), id="plenty"
         ),
         pytest.param(
-            Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, PREFIXES, 4096), id="half of the room"
+            Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, PREFIXES, 2048), id="half of the room"
         ),
         pytest.param(
             Demand(4096, 12_288, 50 * MIB, threads=4), Sizes(4, 4096, PREFIXES, 2048), id="one context"
         ),
-        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, PREFIXES, 4608), id="slots set"),
+        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, PREFIXES, 2048), id="slots set"),
         pytest.param(Demand(1024, 1, threads=4, kv_tokens=1500), Sizes(2, 1500, PREFIXES, 750), id="kv set"),
         pytest.param(Demand(1024, 1, threads=4, prefix_tokens=0), Sizes(4, 4096, 0, 0), id="no prefixes"),
         pytest.param(

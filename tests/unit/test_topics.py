@@ -61,7 +61,9 @@ def test_a_topic_means_what_it_says(topic: str, meaning: PromptTopic | CommandTo
     assert BOX.parse(topic) == meaning
 
 
-LEVEL = st.text(st.characters(exclude_characters="/+#\0", exclude_categories=["Cs", "Cc"]), min_size=1)
+LEVEL = st.text(
+    st.characters(exclude_characters="/+#\0", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=32
+)
 
 
 @given(base=st.lists(LEVEL, min_size=1, max_size=3).map("/".join), device=LEVEL, name=LEVEL)
