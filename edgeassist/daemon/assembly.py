@@ -96,7 +96,7 @@ def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int
         step_ms=engine.step_ms,
         slots=_number(engine.slots),
         kv_tokens=_number(engine.kv_tokens),
-        prefix_tokens=_number(engine.prefix_tokens),
+        prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
         kv_type=KvType(engine.kv_type),
         flash_attention=FlashAttention(engine.flash_attention),
         load_mode=LoadMode(engine.load_mode),

@@ -31,6 +31,7 @@ from edgeassist.engine.messages import (
     decode_command,
     encode,
 )
+from edgeassist.engine.prefixes import Prefixes
 from edgeassist.engine.priming import digest_of, key_maker, prime, state_form
 from edgeassist.engine.states import StateStore
 from edgeassist.engine.worker import Worker, scheduler_for
@@ -149,14 +150,15 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
     digest = digest_of(options.path) if saves else None
     facts = backend.load(options, progress)
     scheduler = scheduler_for(options, facts)
-    if options.system and facts.prefixes:
+    prefixes = Prefixes(facts.prefix_bytes)
+    if options.system and facts.prefix_bytes:
         saved = None
         if digest is not None:
             store = StateStore(Path(options.state_folder), options.state_bytes)
             saved = store, key_maker(digest, state_form(options, facts))
-        prime(backend, scheduler, options.system, saved, progress)
+        prime(backend, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)
     pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(backend, scheduler, context=facts.context, commands=commands, emit=pipe.emit)
+    return Worker(backend, scheduler, prefixes, context=facts.context, commands=commands, emit=pipe.emit)
 
 
 def _die_with(daemon: int) -> None:

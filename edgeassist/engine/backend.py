@@ -52,7 +52,7 @@ class Backend(Protocol):
         ...
 
     def close(self, slot: int) -> None:
-        """End the sampling for a slot; KV memory goes when a plan says so."""
+        """End the sampling for a slot, if it has begun, and clear its KV memory."""
         ...
 
     def abort(self) -> None:
@@ -63,12 +63,12 @@ class Backend(Protocol):
         """Let steps run again."""
         ...
 
-    def snapshot(self, slot: int) -> bytes:
+    def snapshot(self, slot: int) -> bytes | bytearray:
         """Return a slot's KV entries in a form that `restore` takes."""
         ...
 
-    def restore(self, slot: int, state: bytes) -> bool:
-        """Fill an empty slot's KV memory; False where it does not take the state."""
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> bool:
+        """Fill an empty slot with the first `length` tokens of a state; False, and empty, if it can't be."""
         ...
 
 

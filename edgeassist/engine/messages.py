@@ -89,7 +89,7 @@ class Load(_Message, frozen=True, tag="load"):
         step_ms: How long a step should take while answers stream.
         slots: Sequences served at once; None: the engine chooses.
         kv_tokens: Tokens in KV memory, shared by all slots; None: the engine chooses.
-        prefix_tokens: Of ended sequences, tokens that stay there; None: the engine chooses, 0: none.
+        prefix_bytes: What the states of ended sequences may take; None: the engine chooses, 0: none.
         speculate: Whether a sequence that runs alone may guess its next tokens.
         memory_bytes: What weights and KV memory may take together; 0 where nobody knows.
         system: The system prompt that most requests will bring.
@@ -105,7 +105,7 @@ class Load(_Message, frozen=True, tag="load"):
     step_ms: int = 250
     slots: int | None = None
     kv_tokens: int | None = None
-    prefix_tokens: int | None = None
+    prefix_bytes: int | None = None
     kv_type: KvType = KvType.F16
     flash_attention: FlashAttention = FlashAttention.AUTO
     load_mode: LoadMode = LoadMode.READ
@@ -163,8 +163,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         trained_context: What the model was trained for.
         slots: Sequences served at once.
         kv_tokens: Tokens in KV memory, shared by all slots.
-        prefixes: Ended sequences that may stay there.
-        prefix_tokens: And how many tokens of them.
+        prefix_bytes: What the states of ended sequences may take.
         rewinds: Whether KV memory can be cut and shared at any token.
         build: What the library was built with, in its own words.
         state_format: Names the form of `Backend.snapshot`; another version may not read it.
@@ -180,8 +179,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     size_bytes: int = 0
     slots: int = 1
     kv_tokens: int = 0
-    prefixes: int = 0
-    prefix_tokens: int = 0
+    prefix_bytes: int = 0
     rewinds: bool = True
     threads: int = 1
     chat_template: bool = False

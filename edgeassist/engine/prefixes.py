@@ -1,7 +1,7 @@
-"""What stays in KV memory after its sequence has ended, for prompts that begin alike. Pure.
+"""KV states of sequences that have ended, for prompts that begin alike. Pure: a state is only carried.
 
-A prompt that shares its first tokens with a kept prefix takes their KV entries over by reference instead of
-computing them again.
+They wait outside of KV memory: in it, every step would pass over them, and a lone stream would pay 10 % of
+its speed for a thousand tokens of them (docs/performance.md). A copy back takes milliseconds.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Each is compared with every new prompt.
+MOST = 32
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prefix:
-    """Tokens whose KV entries a slot holds. One that is pinned goes last when room is needed."""
+    """Tokens and the state that computing them led to. One that is pinned goes last."""
 
-    slot: int
     tokens: Sequence[int]
+    state: bytes | bytearray
     pinned: bool = False
 
 
@@ -23,69 +26,58 @@ class Prefixes:
     """Bounded; the least recently used goes first.
 
     Args:
-        most: How many are kept.
-        most_tokens: How many tokens they may have together, what they share counted once.
+        most_bytes: What all states may take together; 0: none is kept.
     """
 
-    def __init__(self, *, most: int, most_tokens: int) -> None:
-        self._most = most
-        self._most_tokens = most_tokens
-        self._kept: dict[int, Prefix] = {}
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._kept: list[Prefix] = []
 
     def __len__(self) -> int:
         """How many are kept."""
         return len(self._kept)
 
+    @property
+    def bytes(self) -> int:
+        """What their states take."""
+        return sum(len(each.state) for each in self._kept)
+
     def best(self, prompt: Sequence[int]) -> tuple[Prefix | None, int]:
         """Return the prefix that shares the most tokens with the beginning of a prompt, and how many."""
         found, longest = None, 0
-        for prefix in self._kept.values():
+        for prefix in self._kept:
             shared = shared_length(prefix.tokens, prompt)
             if shared > longest:
                 found, longest = prefix, shared
         return found, longest
 
-    def touch(self, slot: int) -> None:
+    def touch(self, prefix: Prefix) -> None:
         """Note that a prefix was of use."""
-        self._kept[slot] = self._kept.pop(slot)
+        self._kept.remove(prefix)
+        self._kept.append(prefix)
 
-    def keep(self, prefix: Prefix) -> list[int]:
-        """Keep a prefix; return the slots that hold nothing of use any more, maybe its own among them."""
-        dropped: list[int] = []
-        for other in list(self._kept.values()):
-            shared = shared_length(prefix.tokens, other.tokens)
-            if shared == len(prefix.tokens) and not prefix.pinned:
-                self.touch(other.slot)
-                return [*dropped, prefix.slot]
-            if shared == len(other.tokens) and not other.pinned:
-                del self._kept[other.slot]
-                dropped.append(other.slot)
-        self._kept[prefix.slot] = prefix
-        while len(self) > self._most or self._tokens > self._most_tokens:
-            dropped.append(self._drop_oldest())
-        return dropped
+    def wants(self, tokens: Sequence[int]) -> bool:
+        """Whether a state of these tokens is worth making: none that is kept has them all."""
+        prefix, length = self.best(tokens)
+        if prefix is None or length < len(tokens):
+            return self._most_bytes > 0
+        self.touch(prefix)
+        return False
 
-    def drop(self, slot: int) -> None:
+    def keep(self, prefix: Prefix) -> None:
+        """Keep a prefix; it replaces those that it goes on with, and others go where it needs their room."""
+        self._kept = [
+            each
+            for each in self._kept
+            if each.pinned or shared_length(each.tokens, prefix.tokens) < len(each.tokens)
+        ]
+        self._kept.append(prefix)
+        while len(self) > MOST or self.bytes > self._most_bytes:
+            self.drop(next((each for each in self._kept if not each.pinned), self._kept[0]))
+
+    def drop(self, prefix: Prefix) -> None:
         """Keep that one no longer."""
-        del self._kept[slot]
-
-    def evict(self) -> int | None:
-        """Drop the least recently used and return its slot; None where nothing is kept."""
-        return self._drop_oldest() if self._kept else None
-
-    @property
-    def _tokens(self) -> int:
-        kept = [prefix.tokens for prefix in self._kept.values()]
-        return sum(
-            len(tokens) - max((shared_length(tokens, other) for other in kept[:index]), default=0)
-            for index, tokens in enumerate(kept)
-        )
-
-    def _drop_oldest(self) -> int:
-        oldest = next((each for each in self._kept.values() if not each.pinned), None)
-        slot = next(iter(self._kept)) if oldest is None else oldest.slot
-        self.drop(slot)
-        return slot
+        self._kept.remove(prefix)
 
 
 def shared_length(one: Sequence[int], other: Sequence[int]) -> int:

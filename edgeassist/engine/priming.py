@@ -1,4 +1,4 @@
-"""The system prompt gets into KV memory before the first request asks for it, from disk where it can."""
+"""The system prompt is computed before the first request asks for it, or comes from disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgeassist.engine.backend import Backend
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.prefixes import shared_length
+from edgeassist.engine.prefixes import Prefix, Prefixes, shared_length
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.states import StateKey, StateStore
 from edgeassist.errors import EdgeAssistError, StepAbortedError
@@ -25,17 +25,20 @@ _QUESTIONS = ("a", "1")
 def prime(
     backend: Backend,
     scheduler: Scheduler,
+    prefixes: Prefixes,
+    *,
     system: str,
     saved: tuple[StateStore, Callable[[list[int]], StateKey]] | None,
     on_step: Callable[[float], None],
 ) -> None:
-    """Compute the KV entries of a system prompt, or restore them, and keep them.
+    """Compute the KV entries of a system prompt, or find them on disk, and keep them.
 
     Nothing depends on it but the time to the first token: what goes wrong is logged.
 
     Args:
         backend: Loaded.
         scheduler: Nothing runs yet.
+        prefixes: Where they are kept.
         system: The prompt's text.
         saved: Where its state is kept between runs, and under what key; None: nowhere.
         on_step: Told the fraction done, after each step.
@@ -45,13 +48,16 @@ def prime(
         if len(tokens) < LEAST_SHARED:
             return
         if saved is None:
-            _compute(backend, scheduler, tokens, on_step)
-            return
-        store, key_of = saved
-        key = key_of(tokens)
-        if not _restore(backend, scheduler, tokens, store, key):
-            slot = _compute(backend, scheduler, tokens, on_step)
-            store.save(key, backend.snapshot(slot))
+            state: bytes | bytearray = _compute(backend, scheduler, tokens, on_step)
+        else:
+            store, key_of = saved
+            key = key_of(tokens)
+            found = _load(backend, store, key)
+            state = _compute(backend, scheduler, tokens, on_step) if found is None else found
+            if found is None:
+                store.save(key, state)
+        prefixes.keep(Prefix(tokens, state, pinned=True))
+        log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
         log.info("the engine is told to stop while it reads the system prompt")
     except EdgeAssistError as error:
@@ -95,33 +101,32 @@ def _prefix(backend: Backend, system: str) -> list[int]:
     return list(one[: shared_length(one, other)])
 
 
-def _restore(
-    backend: Backend, scheduler: Scheduler, tokens: list[int], store: StateStore, key: StateKey
-) -> bool:
+def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
+    """Return a saved state that the backend takes."""
     state = store.load(key)
     if state is None:
-        return False
-    slot = scheduler.adopt(tokens)
-    if backend.restore(slot, state):
-        log.info("the system prompt's %d tokens are in KV memory, from %s", len(tokens), key.name)
-        return True
-    scheduler.disown(slot)
+        return None
+    taken = backend.restore(0, state, len(key.tokens))
+    backend.close(0)
+    if taken:
+        log.info("found the state of the system prompt: %s", key.name)
+        return state
     store.discard(key, "the library does not take it")
-    return False
+    return None
 
 
 def _compute(
     backend: Backend, scheduler: Scheduler, tokens: list[int], on_step: Callable[[float], None]
-) -> int:
-    """Prefill the tokens as a request would, and return the slot that keeps them."""
+) -> bytes | bytearray:
+    """Prefill the tokens as a request would, and return the state."""
     sequence = scheduler.admit("system", tokens, max_tokens=1)
     backend.open(sequence.slot, Sampling(temperature=0))
-    while not sequence.generated and sequence.rest:
+    while sequence.rest and not sequence.generated:
         begun = time.monotonic()
         plan = scheduler.plan()
         scheduler.commit(plan, backend.step(plan), time.monotonic() - begun)
         on_step(sequence.computed / len(tokens))
+    state = backend.snapshot(sequence.slot)
     backend.close(sequence.slot)
-    scheduler.remove(sequence, pinned=True)
-    log.info("the system prompt's %d tokens are in KV memory", len(tokens))
-    return sequence.slot
+    scheduler.remove(sequence)
+    return state

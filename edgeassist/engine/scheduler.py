@@ -2,7 +2,7 @@
 
 A step is one forward pass over a plan. Decode goes first: every sequence that streams gets its token in
 every step, and prefill fills what is left of the step's budget, so that a long prompt never stalls a running
-stream. A prompt that begins like one before it, running or kept, takes over what is in KV memory already.
+stream. A prompt that begins like one that runs shares what is in KV memory already.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from enum import Enum, auto
 
 from edgeassist.engine.lookup import Bet, Lookup
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.prefixes import Prefix, Prefixes, shared_length
+from edgeassist.engine.prefixes import shared_length
 from edgeassist.errors import ContextOverflowError, InternalError
 
-# Sharing less is not worth waiting for, nor worth a place among the kept prefixes.
+# Sharing less is not worth waiting for, nor keeping.
 LEAST_SHARED = 16
 
 
@@ -58,10 +58,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """Forget a slot's KV entries from a position on."""
+    """Forget a slot's KV entries."""
 
     slot: int
-    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,40 +145,22 @@ class Outcome:
     ending: Ending | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """How much fits.
-
-    Attributes:
-        slots: Sequences that run at once.
-        context: Tokens that one sequence may have.
-        prefixes: How many ended sequences are kept at most.
-        prefix_tokens: And how many tokens of them.
-    """
-
-    slots: int
-    context: int
-    prefixes: int = 0
-    prefix_tokens: int = 0
-
-
 class Scheduler:
     """Keeps the slots and decides what each step computes.
 
     Args:
-        capacity: How much fits.
+        slots: Sequences that run at once.
+        context: Tokens that one sequence may have.
         pacer: Says how much a step may prefill.
         bet: Says how many tokens a sequence that runs alone may guess; None: none ever.
     """
 
-    def __init__(self, capacity: Capacity, pacer: Pacer, bet: Bet | None = None) -> None:
-        self._capacity = capacity
+    def __init__(self, *, slots: int, context: int, pacer: Pacer, bet: Bet | None = None) -> None:
+        self._context = context
         self._pacer = pacer
         self._bet = bet
-        # A sequence that ends may leave its slot to a kept prefix, so there are slots for both.
-        self._free = list(range(capacity.slots + capacity.prefixes - 1, -1, -1))
+        self._free = list(range(slots - 1, -1, -1))
         self._running: dict[str, Running] = {}
-        self._prefixes = Prefixes(most=capacity.prefixes, most_tokens=capacity.prefix_tokens)
         self._memory: list[Share | Trim] = []
         self._squeeze = 0
 
@@ -195,19 +176,19 @@ class Scheduler:
             request: An id.
             prompt: Token ids.
             max_tokens: The most tokens to generate.
-            shares: Whether it may take over what others have computed. The same numbers added up in another
-                order are not quite the same sum, so one that must come out as the last time computes its own.
+            shares: Whether it may take over what others compute. The same numbers added up in another order
+                are not quite the same sum, so one that must come out as the last time computes its own.
 
         Raises:
             ContextOverflowError: The prompt leaves no room for even one token of an answer.
             InternalError: No slot is free, the id runs already or the prompt is empty: the caller's defect.
         """
-        if len(prompt) >= self._capacity.context:
+        if len(prompt) >= self._context:
             raise ContextOverflowError(
-                f"the prompt has {len(prompt)} tokens and the context holds {self._capacity.context}, "
+                f"the prompt has {len(prompt)} tokens and the context holds {self._context}, "
                 "answer included: shorten the prompt, or raise model.context",
             )
-        if len(self._running) >= self._capacity.slots or request in self._running or not prompt:
+        if not self._free or request in self._running or not prompt:
             raise InternalError(
                 f"request {request!r} can't be admitted: no free slot, a known id or no tokens"
             )
@@ -216,7 +197,7 @@ class Scheduler:
             slot=self._free.pop(),
             tokens=list(prompt),
             prompt_tokens=len(prompt),
-            limit=min(max_tokens, self._capacity.context - len(prompt)),
+            limit=min(max_tokens, self._context - len(prompt)),
             state=State.NEW if shares else State.GOING,
         )
         self._running[request] = sequence
@@ -230,27 +211,21 @@ class Scheduler:
         """Return the sequences that hold a slot, oldest first."""
         return list(self._running.values())
 
-    def remove(self, sequence: Running, *, keep: bool = True, pinned: bool = False) -> None:
-        """End a sequence; what it has in KV memory is kept for prompts that begin alike, if `keep`."""
+    def shares(self, prompt: Sequence[int], *, but: Running) -> int:
+        """Return how many tokens a prompt will share with one that runs; `but` is the prompt's own."""
+        others = (each for each in self._running.values() if each is not but)
+        return max((shared_length(prompt, each.tokens) for each in others), default=0)
+
+    def begin_at(self, sequence: Running, computed: int) -> None:
+        """Note that a sequence's slot holds so many tokens of its prompt already."""
+        sequence.state = State.GOING
+        sequence.computed = sequence.cached = computed
+
+    def remove(self, sequence: Running) -> None:
+        """End a sequence and free its slot, whose KV memory the caller has cleared."""
         del self._running[sequence.id]
-        worth = keep and self._capacity.prefixes > 0 and sequence.computed >= LEAST_SHARED
-        if worth:
-            prefix = Prefix(sequence.slot, sequence.tokens[: sequence.computed], pinned=pinned)
-            self._forget(*self._prefixes.keep(prefix))
-        else:
-            self._forget(sequence.slot)
+        self._free.append(sequence.slot)
         self._resume()
-
-    def adopt(self, tokens: Sequence[int]) -> int:
-        """Return a slot whose KV memory the caller fills with these tokens; they are kept, and pinned."""
-        slot = self._free.pop()
-        self._forget(*self._prefixes.keep(Prefix(slot, list(tokens), pinned=True)))
-        return slot
-
-    def disown(self, slot: int) -> None:
-        """Take an adopted slot back."""
-        self._prefixes.drop(slot)
-        self._forget(slot)
 
     # --- plan ----------------------------------------------------------------------------------------------
 
@@ -266,11 +241,10 @@ class Scheduler:
         return Plan(tuple(work), memory)
 
     def _look_up(self, seq: Running, active: Sequence[Running]) -> bool:
-        """Take over what others have of the prompt; False while an older one still computes more of it."""
+        """Share what others have of the prompt; False while an older one still computes more of it."""
         # The last token is computed in any case: it yields the first of the answer.
         wanted = seq.tokens[:-1]
-        prefix, length = self._prefixes.best(wanted)
-        source = None if prefix is None else prefix.slot
+        source, length = None, 0
         for other in active:
             if other is seq:
                 break
@@ -282,8 +256,6 @@ class Scheduler:
         seq.state = State.GOING
         if source is not None:
             self._memory.append(Share(source, seq.slot, length))
-            if prefix is not None and source == prefix.slot:
-                self._prefixes.touch(source)
             seq.computed = length
             if not seq.generated:
                 seq.cached = length
@@ -319,12 +291,8 @@ class Scheduler:
     def make_room(self, plan: Plan) -> bool:
         """Answer to a plan that found no KV memory: the next one needs less. False where none can.
 
-        What is kept for later goes first, then the step gets smaller, then the youngest sequence waits.
+        First the step gets smaller, then the youngest sequence waits.
         """
-        evicted = self._prefixes.evict()
-        if evicted is not None:
-            self._forget(evicted)
-            return True
         if plan.tokens > len(plan.work):
             self._squeeze += 1
             return True
@@ -362,13 +330,6 @@ class Scheduler:
     @property
     def _active(self) -> list[Running]:
         return [seq for seq in self._running.values() if seq.state is not State.PAUSED]
-
-    # --- slots ---------------------------------------------------------------------------------------------
-
-    def _forget(self, *slots: int) -> None:
-        for slot in slots:
-            self._memory.append(Trim(slot))
-            self._free.append(slot)
 
     def _resume(self) -> None:
         """Let the oldest sequence that waits for KV memory have a try."""

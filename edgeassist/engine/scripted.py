@@ -78,7 +78,7 @@ class ScriptedBackend:
                 threads=options.threads,
                 slots=options.slots,
                 kv_tokens=options.kv_tokens,
-                prefix_tokens=options.prefix_tokens,
+                prefix_bytes=options.prefix_bytes,
             )
         )
         self._room = sizes.kv_tokens
@@ -90,8 +90,7 @@ class ScriptedBackend:
             trained_context=_TRAINED_CONTEXT,
             slots=sizes.slots,
             kv_tokens=sizes.kv_tokens,
-            prefixes=sizes.prefixes,
-            prefix_tokens=sizes.prefix_tokens,
+            prefix_bytes=sizes.prefix_bytes,
             threads=options.threads,
             state_format="scripted 1",
         )
@@ -123,8 +122,9 @@ class ScriptedBackend:
         return {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
 
     def close(self, slot: int) -> None:
-        """Forget the script."""
-        del self._scripts[slot]
+        """Forget the script and the cells."""
+        self._scripts.pop(slot, None)
+        self._cells.pop(slot, None)
 
     def abort(self) -> None:
         """End the waiting of the running step."""
@@ -138,10 +138,10 @@ class ScriptedBackend:
         """Return the slot's tokens."""
         return " ".join(str(cell.token) for cell in self._cells.get(slot, ())).encode()
 
-    def restore(self, slot: int, state: bytes) -> bool:
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> bool:
         """Fill the slot."""
         try:
-            self._cells[slot] = [_Cell(int(word)) for word in state.split()]
+            self._cells[slot] = [_Cell(int(word)) for word in state.split()[:length]]
         except ValueError:
             return False
         return True
@@ -150,8 +150,8 @@ class ScriptedBackend:
         match change:
             case Share(source=source, target=target, length=length):
                 self._cells[target] = self._cells[source][:length]
-            case Trim(slot=slot, position=position):
-                self._cells[slot] = self._cells.get(slot, [])[:position]
+            case Trim(slot=slot):
+                self._cells[slot] = []
 
     def _delay_s(self, work: Work) -> float:
         script = self._scripts[work.slot]

@@ -11,10 +11,9 @@ from edgeassist.errors import ModelError
 MOST_SLOTS = 4
 # A slot that could hold less is not worth having.
 LEAST_SLOT_TOKENS = 512
-# Ended sequences that are kept for prompts that begin alike, and how many tokens of them: every step passes
-# over them, which costs 0.7 µs a token (measured: 33 instead of 36 tokens/s with 4,096 kept).
-PREFIXES = 16
-PREFIX_TOKENS = 2048
+# For the states of ended sequences: what is there, up to an eighth of the room.
+PREFIX_BYTES = 256 << 20
+_PREFIX_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Demand:
         threads: To compute with.
         slots: Sequences at once; None: choose.
         kv_tokens: Tokens in KV memory; None: choose.
-        prefix_tokens: Tokens of ended sequences to keep; None: choose, 0: none.
+        prefix_bytes: What the states of ended sequences may take; None: choose, 0: none.
     """
 
     context: int
@@ -37,7 +36,7 @@ class Demand:
     threads: int = 1
     slots: int | None = None
     kv_tokens: int | None = None
-    prefix_tokens: int | None = None
+    prefix_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +45,14 @@ class Sizes:
 
     slots: int
     kv_tokens: int
-    prefixes: int
-    prefix_tokens: int
+    prefix_bytes: int
 
 
 def size_kv(demand: Demand) -> Sizes:
     """Choose.
 
-    Sequences share KV memory, so it need not hold a full context for each: when it runs out, kept prefixes
-    go, and then the youngest sequence waits. It takes at most half of the room, unless one context needs
+    Sequences share KV memory, so it need not hold a full context for each: when it runs out, the youngest
+    waits. It takes at most half of the room, unless one context needs
     more: the computation wants memory too.
 
     Raises:
@@ -82,6 +80,7 @@ def size_kv(demand: Demand) -> Sizes:
         kv_tokens = max(demand.context, min(wanted, most // 2))
     chosen = max(1, min(MOST_SLOTS, 2 * demand.threads, kv_tokens // LEAST_SLOT_TOKENS))
     slots = chosen if demand.slots is None else demand.slots
-    kept = min(PREFIX_TOKENS, kv_tokens // 2) if demand.prefix_tokens is None else demand.prefix_tokens
-    prefix_tokens = min(kept, kv_tokens)
-    return Sizes(slots, kv_tokens, PREFIXES if prefix_tokens else 0, prefix_tokens)
+    prefix_bytes = demand.prefix_bytes
+    if prefix_bytes is None:
+        prefix_bytes = min(PREFIX_BYTES, (demand.room_bytes or _PREFIX_SHARE * PREFIX_BYTES) // _PREFIX_SHARE)
+    return Sizes(slots, kv_tokens, prefix_bytes)

@@ -74,7 +74,7 @@ class StateStore:
             log.debug("can't note that %s was used", path)
         return state
 
-    def save(self, key: StateKey, state: bytes) -> None:
+    def save(self, key: StateKey, state: bytes | bytearray) -> None:
         """Keep a state; whoever reads it sees the whole of it or nothing. What fails is logged, no more."""
         if len(state) > self._most_bytes:
             log.warning(
@@ -118,6 +118,6 @@ class StateStore:
                 path.unlink(missing_ok=True)
 
 
-def _header(state: bytes) -> bytes:
+def _header(state: bytes | bytearray) -> bytes:
     digest = hashlib.blake2b(state, digest_size=16).hexdigest()
     return json.dumps({"format": _FORMAT, "bytes": len(state), "blake2b": digest}).encode()

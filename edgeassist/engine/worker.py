@@ -27,7 +27,8 @@ from edgeassist.engine.messages import (
     Stop,
 )
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.scheduler import Capacity, Ending, Outcome, Running, Scheduler
+from edgeassist.engine.prefixes import Prefix, Prefixes
+from edgeassist.engine.scheduler import LEAST_SHARED, Ending, Outcome, Running, Scheduler
 from edgeassist.engine.text import TextStream
 from edgeassist.engine.transcripts import Encoded
 from edgeassist.errors import Code, EdgeAssistError, KvFullError, StepAbortedError
@@ -54,9 +55,10 @@ class _Answer:
 def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
     """Return the scheduler for a model that was loaded with these options."""
     return Scheduler(
-        Capacity(facts.slots, facts.context, facts.prefixes, facts.prefix_tokens),
-        Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
-        Bet() if options.speculate and facts.rewinds else None,
+        slots=facts.slots,
+        context=facts.context,
+        pacer=Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
+        bet=Bet() if options.speculate and facts.rewinds else None,
     )
 
 
@@ -66,6 +68,7 @@ class Worker:
     Args:
         backend: Loaded.
         scheduler: Of the same slots.
+        prefixes: Where the states of ended sequences are kept.
         context: Tokens that one sequence may have.
         commands: Where the reader puts what the daemon sends.
         emit: Sends events, in one write per call.
@@ -75,6 +78,7 @@ class Worker:
         self,
         backend: Backend,
         scheduler: Scheduler,
+        prefixes: Prefixes,
         *,
         context: int,
         commands: SimpleQueue[Command],
@@ -83,6 +87,7 @@ class Worker:
         self._backend = backend
         self._context = context
         self._scheduler = scheduler
+        self._prefixes = prefixes
         self._commands = commands
         self._emit = emit
         self._answers: dict[str, _Answer] = {}
@@ -130,9 +135,14 @@ class Worker:
         self._steps += 1
         now = time.monotonic()
         events: list[Event] = []
-        for outcome in self._scheduler.commit(plan, sampled, now - begun):
-            self._report(outcome, now, events)
+        ended = [
+            answer
+            for outcome in self._scheduler.commit(plan, sampled, now - begun)
+            if (answer := self._report(outcome, now, events)) is not None
+        ]
         self._emit(events)
+        for answer in ended:
+            self._release(answer)
 
     def _only(self) -> str | None:
         """Return the one request that runs; None where there are more."""
@@ -172,10 +182,25 @@ class Worker:
         try:
             self._backend.open(sequence.slot, request.sampling)
         except EdgeAssistError as error:
-            self._scheduler.remove(sequence, keep=False)
+            self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
             return
+        if request.sampling.seed is None:
+            self._take_over(sequence)
         self._answers[request.id] = _Answer(sequence, prompt.text, TextStream(request.stop), dropped, started)
+
+    def _take_over(self, sequence: Running) -> None:
+        """Begin with what an ended sequence computed, unless one that runs will have as much to share."""
+        # The last token is computed in any case: it yields the first of the answer.
+        wanted = sequence.tokens[:-1]
+        prefix, length = self._prefixes.best(wanted)
+        if prefix is None or length < self._scheduler.shares(wanted, but=sequence) + LEAST_SHARED:
+            return
+        if self._backend.restore(sequence.slot, prefix.state, length):
+            self._scheduler.begin_at(sequence, length)
+            self._prefixes.touch(prefix)
+        else:
+            log.warning("no room in KV memory for a prefix of %d tokens: it is computed again", length)
 
     def _fit(self, request: Start) -> tuple[Encoded, int]:
         """Return the prompt, and how many messages of history were left out to make room."""
@@ -196,13 +221,14 @@ class Worker:
             self._release(answer)
             self._emit([Cancelled(request)])
 
-    def _report(self, outcome: Outcome, now: float, events: list[Event]) -> None:
+    def _report(self, outcome: Outcome, now: float, events: list[Event]) -> _Answer | None:
+        """Add what there is to say; return the answer if it ended."""
         sequence = outcome.sequence
         answer = self._answers[sequence.id]
         if not answer.first_token:
             events.append(Prefilled(sequence.id, sequence.prefilled, sequence.cached, sequence.prompt_tokens))
         if not outcome.tokens:
-            return
+            return None
         if answer.first_token is None:
             answer.first_token = now
         text = ""
@@ -216,34 +242,43 @@ class Worker:
         if text:
             answer.said.append(text)
             events.append(Piece(sequence.id, text))
-        if ended:
-            if not answer.text.stopped:
-                self._backend.remember(answer.prompt, "".join(answer.said), sequence.tokens)
-            self._release(answer)
-            by_length = outcome.ending is Ending.LIMIT and not answer.text.stopped
-            events.append(
-                Finished(
-                    sequence.id,
-                    Finish.LENGTH if by_length else Finish.STOP,
-                    prompt_tokens=sequence.prompt_tokens,
-                    cached_tokens=sequence.cached,
-                    completion_tokens=answer.completion_tokens,
-                    prefill_ms=(answer.first_token - answer.started) * 1000,
-                    decode_ms=(now - answer.first_token) * 1000,
-                    dropped_messages=answer.dropped,
-                ),
-            )
+        if not ended:
+            return None
+        if not answer.text.stopped:
+            self._backend.remember(answer.prompt, "".join(answer.said), sequence.tokens)
+        by_length = outcome.ending is Ending.LIMIT and not answer.text.stopped
+        events.append(
+            Finished(
+                sequence.id,
+                Finish.LENGTH if by_length else Finish.STOP,
+                prompt_tokens=sequence.prompt_tokens,
+                cached_tokens=sequence.cached,
+                completion_tokens=answer.completion_tokens,
+                prefill_ms=(answer.first_token - answer.started) * 1000,
+                decode_ms=(now - answer.first_token) * 1000,
+                dropped_messages=answer.dropped,
+            ),
+        )
+        return answer
 
-    def _release(self, answer: _Answer, *, keep: bool = True) -> None:
+    def _release(self, answer: _Answer) -> None:
+        """Free the slot; what it has computed is kept for prompts that begin alike."""
+        sequence = answer.sequence
+        computed = sequence.tokens[: sequence.computed]
+        if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed):
+            self._prefixes.keep(Prefix(computed, self._backend.snapshot(sequence.slot)))
+        self._drop(answer)
+
+    def _drop(self, answer: _Answer) -> None:
         self._backend.close(answer.sequence.slot)
-        self._scheduler.remove(answer.sequence, keep=keep)
+        self._scheduler.remove(answer.sequence)
         del self._answers[answer.sequence.id]
 
     def _fail_all(self, error: EdgeAssistError) -> None:
         log.error("a step failed: %s", error.message)
         answers = list(self._answers.values())
         for answer in answers:
-            self._release(answer, keep=False)
+            self._drop(answer)
         self._emit([Failed(answer.sequence.id, Code.INTERNAL, error.message) for answer in answers])
 
     def _beat(self) -> None:

@@ -149,7 +149,7 @@ class EngineSettings(_Table):
     step_tokens: Annotated[int, Field(ge=1, le=4096)] = 512
     kv_tokens: Annotated[_AutoOrNumber, _auto_or(64, 16_777_216)] = "auto"
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
-    prefix_tokens: Annotated[_AutoOrNumber, _auto_or(0, 16_777_216)] = "auto"
+    prefix_mb: Annotated[_AutoOrNumber, _auto_or(0, 65_536)] = "auto"
     flash_attention: Literal["auto", "on", "off"] = "auto"
     load_mode: Literal["read", "mmap", "lock"] = "read"
     speculate: bool = True

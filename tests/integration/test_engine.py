@@ -143,7 +143,10 @@ def test_cancel_while_the_answer_is_written_frees_the_slot(engine):
 
 def test_cancel_of_one_leaves_its_neighbours_answers_as_they_are(engine):
     alone = engine.answer(LONG, max_tokens=30).text
-    kept, cancelled = (start(LONG, max_tokens=30), start("!script repeat=99\n" + LONG, max_tokens=900))
+    kept, cancelled = (
+        start(LONG, max_tokens=30),
+        start("!script repeat=99 delay_ms=2\n" + LONG, max_tokens=900),
+    )
     engine.send(cancelled, kept)
     engine.until(lambda event: isinstance(event, Piece) and event.id == kept.id)
     engine.send(Cancel(cancelled.id))

@@ -35,6 +35,7 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
+from edgeassist.engine.prefixes import Prefixes
 from edgeassist.engine.scheduler import Plan, Token
 from edgeassist.engine.scripted import ScriptedBackend
 from edgeassist.engine.transcripts import Encoded
@@ -124,7 +125,7 @@ class Watched(ScriptedBackend):
         super().abort()
 
     def close(self, slot: int) -> None:
-        self.open_slots.remove(slot)
+        self.open_slots.discard(slot)
         super().close(slot)
 
 
@@ -142,8 +143,14 @@ class WorkerRoom:
         load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)
         facts = self.backend.load(load, lambda _fraction: None)
         self.scheduler = scheduler_for(load, facts)
+        self.prefixes = Prefixes(facts.prefix_bytes)
         self.worker = Worker(
-            self.backend, self.scheduler, context=facts.context, commands=self._commands, emit=self._emit
+            self.backend,
+            self.scheduler,
+            self.prefixes,
+            context=facts.context,
+            commands=self._commands,
+            emit=self._emit,
         )
 
     def serve(

@@ -9,7 +9,6 @@ from edgeassist.engine.lookup import Bet
 from edgeassist.engine.pacing import BLOCK, Pacer
 from edgeassist.engine.scheduler import (
     LEAST_SHARED,
-    Capacity,
     Ending,
     Outcome,
     Plan,
@@ -34,12 +33,9 @@ def tokens(count: int, *, first: int = 1) -> list[int]:
     return list(range(first, first + count))
 
 
-def make(
-    *, slots: int, context: int = 64, step_tokens: int = 8, prefixes: int = 0, bet: Bet | None = None
-) -> Scheduler:
+def make(*, slots: int, context: int = 64, step_tokens: int = 8, bet: Bet | None = None) -> Scheduler:
     """Return a scheduler whose steps are bounded by tokens only."""
-    capacity = Capacity(slots, context, prefixes, prefix_tokens=1000 * bool(prefixes))
-    return Scheduler(capacity, Pacer(target_s=3600, most=step_tokens), bet)
+    return Scheduler(slots=slots, context=context, pacer=Pacer(target_s=3600, most=step_tokens), bet=bet)
 
 
 def commit(scheduler: Scheduler, plan: Plan, token: Token) -> list[Outcome]:
@@ -113,47 +109,8 @@ def test_before_anything_was_measured_a_step_is_small() -> None:
 # --- prefixes ----------------------------------------------------------------------------------------------
 
 
-def end(scheduler: Scheduler, sequence: Running) -> None:
-    """Compute a sequence to the end of its answer of one token."""
-    while not sequence.generated:
-        step(scheduler, word(999))
-    scheduler.remove(sequence)
-
-
-def test_a_prompt_takes_over_what_an_ended_one_has_left_in_memory() -> None:
-    scheduler = make(slots=1, step_tokens=64, prefixes=2)
-    first = scheduler.admit("first", tokens(30), 1)
-    end(scheduler, first)
-    second = scheduler.admit("second", [*tokens(20), *tokens(5, first=500)], 1)
-    plan = step(scheduler, word(1))
-    assert plan.memory == (Share(first.slot, second.slot, 20),)
-    assert plan.work == (Work(second.slot, 20, tokens(5, first=500), samples=True),)
-    assert second.cached == 20
-
-
-def test_the_last_token_of_a_prompt_is_computed_even_if_all_of_it_is_known() -> None:
-    scheduler = make(slots=1, step_tokens=64, prefixes=2)
-    end(scheduler, scheduler.admit("first", tokens(30), 1))
-    again = scheduler.admit("again", tokens(30), 1)
-    assert step(scheduler, word(1)).tokens == 1
-    assert again.cached == 29
-
-
-def test_the_next_turn_of_a_conversation_prefills_what_is_new_and_replaces_the_last() -> None:
-    scheduler = make(slots=1, step_tokens=64, prefixes=2)
-    first = scheduler.admit("first", tokens(20), 3)
-    for number in (100, 101, 102):
-        step(scheduler, word(number))
-    scheduler.remove(first)
-    second = scheduler.admit("second", [*tokens(20), 100, 101, 102, 103, 104], 1)
-    assert step(scheduler, word(1)).work[0].tokens == [102, 103, 104]
-    assert second.cached == 22
-    scheduler.remove(second)
-    assert Trim(first.slot) in scheduler.plan().memory
-
-
 def test_prompts_that_come_together_prefill_what_they_share_once() -> None:
-    scheduler = make(slots=4, context=200, step_tokens=32, prefixes=4)
+    scheduler = make(slots=4, context=200, step_tokens=32)
     shared = tokens(100)
     for number in range(4):
         scheduler.admit(str(number), [*shared, *tokens(4, first=1000 * (number + 1))], 1)
@@ -166,64 +123,65 @@ def test_prompts_that_come_together_prefill_what_they_share_once() -> None:
     assert computed == 4 * 104 - sum(others)
 
 
+def test_the_last_token_of_a_prompt_is_computed_even_if_all_of_it_is_there() -> None:
+    scheduler = make(slots=2, step_tokens=64)
+    first = scheduler.admit("first", tokens(30), 9)
+    step(scheduler, word(1))
+    again = scheduler.admit("again", tokens(30), 9)
+    plan = step(scheduler, word(1))
+    assert plan.memory == (Share(first.slot, again.slot, 29),)
+    assert plan.work[1] == Work(again.slot, 29, (30,), samples=True)
+    assert again.cached == 29
+
+
 def test_one_that_waits_for_a_shared_prefix_goes_on_alone_when_the_other_is_cancelled() -> None:
-    scheduler = make(slots=2, context=200, step_tokens=32, prefixes=4)
+    scheduler = make(slots=2, context=200, step_tokens=32)
     first = scheduler.admit("first", tokens(100), 1)
     second = scheduler.admit("second", [*tokens(99), 5], 1)
     step(scheduler, word(1))
     assert second.computed == 0
     scheduler.remove(first)
-    assert step(scheduler, word(1)).memory == (Share(first.slot, second.slot, 32),)
-    assert second.cached == 32
+    assert step(scheduler, word(1)).work[0].slot == second.slot
 
 
 def test_a_few_shared_tokens_are_not_waited_for() -> None:
-    scheduler = make(slots=2, step_tokens=32, prefixes=4)
+    scheduler = make(slots=2, step_tokens=32)
     scheduler.admit("first", tokens(30), 1)
     scheduler.admit("second", [*tokens(LEAST_SHARED), 99], 1)
     assert len(scheduler.plan().work) == 2
 
 
 def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
-    scheduler = make(slots=1, step_tokens=64, prefixes=2)
-    end(scheduler, scheduler.admit("first", tokens(30), 1))
-    again = scheduler.admit("again", tokens(30), 1, shares=False)
-    assert step(scheduler, word(1)).tokens == 30
+    scheduler = make(slots=2, step_tokens=64)
+    scheduler.admit("first", tokens(30), 9)
+    step(scheduler, word(1))
+    again = scheduler.admit("again", tokens(30), 9, shares=False)
+    assert step(scheduler, word(1)).tokens == 31
     assert again.cached == 0
 
 
-def test_without_prefixes_nothing_is_kept() -> None:
+def test_one_whose_slot_holds_a_part_already_goes_on_from_there() -> None:
     scheduler = make(slots=1, step_tokens=64)
-    end(scheduler, scheduler.admit("first", tokens(30), 1))
-    again = scheduler.admit("again", tokens(30), 1)
-    assert step(scheduler, word(1)).tokens == 30
-    assert again.cached == 0
+    sequence = scheduler.admit("a", tokens(30), 9)
+    scheduler.begin_at(sequence, 20)
+    assert scheduler.plan() == Plan((Work(0, 20, tokens(10, first=21), samples=True),))
+    assert sequence.cached == 20
 
 
-def test_what_was_adopted_serves_prompts_until_it_is_disowned() -> None:
-    scheduler = make(slots=1, step_tokens=64, prefixes=2)
-    slot = scheduler.adopt(tokens(20))
-    sequence = scheduler.admit("a", tokens(30), 1)
-    assert scheduler.plan().memory == (Share(slot, sequence.slot, 20),)
-    scheduler.remove(sequence, keep=False)
-    scheduler.disown(slot)
-    scheduler.admit("b", tokens(30), 1)
-    assert scheduler.plan().memory == (Trim(sequence.slot), Trim(slot))
+def test_what_a_prompt_will_share_is_known_before_it_is_computed() -> None:
+    scheduler = make(slots=2, step_tokens=8)
+    first = scheduler.admit("first", tokens(30), 1)
+    second = scheduler.admit("second", [*tokens(25), 99], 1)
+    assert scheduler.shares(second.tokens, but=second) == 25
+    assert scheduler.shares(first.tokens, but=first) == 25
+    scheduler.remove(first)
+    assert scheduler.shares(second.tokens, but=second) == 0
 
 
 # --- no room in KV memory ----------------------------------------------------------------------------------
 
 
-def test_kept_prefixes_go_first_when_there_is_no_room() -> None:
-    scheduler = make(slots=1, step_tokens=64, prefixes=2)
-    kept = scheduler.admit("kept", tokens(30), 1)
-    end(scheduler, kept)
-    scheduler.admit("a", tokens(20, first=100), 1)
-    assert scheduler.make_room(scheduler.plan())
-    assert scheduler.plan() == Plan((Work(1, 0, tokens(20, first=100), samples=True),), (Trim(kept.slot),))
-
-
-def test_then_the_step_gets_smaller_until_it_fits() -> None:
+def test_without_room_the_step_gets_smaller_until_it_fits() -> None:
     scheduler = make(slots=1, step_tokens=64)
     scheduler.admit("a", tokens(60), 1)
     sizes = []
@@ -242,11 +200,10 @@ def test_then_the_youngest_waits_and_begins_again_when_another_has_ended() -> No
     step(scheduler, word(8))
     assert scheduler.make_room(scheduler.plan())
     assert young.state is State.PAUSED
-    assert step(scheduler, word(9)).work == (Work(old.slot, 2, (8,), samples=True),)
-    scheduler.remove(old, keep=False)
     plan = step(scheduler, word(9))
-    assert plan.work == (Work(young.slot, 0, [2, 7, 8], samples=True),)
-    assert plan.memory == (Trim(old.slot),)
+    assert plan == Plan((Work(old.slot, 2, (8,), samples=True),), (Trim(young.slot),))
+    scheduler.remove(old)
+    assert step(scheduler, word(9)) == Plan((Work(young.slot, 0, [2, 7, 8], samples=True),))
     assert young.tokens == [2, 7, 8, 9]
 
 
@@ -339,7 +296,7 @@ def test_a_removed_sequence_frees_its_slot_even_in_the_middle_of_its_prompt() ->
     step(scheduler, word(1))
     scheduler.remove(first)
     assert scheduler.find("first") is None
-    assert scheduler.plan() == Plan((), (Trim(first.slot),))
+    assert scheduler.plan() == Plan(())
     second = scheduler.admit("second", tokens(3), 5)
     assert second.slot == first.slot
     assert scheduler.plan().work == (Work(0, 0, [1, 2, 3], samples=True),)
@@ -387,14 +344,11 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         slots=st.integers(1, 4),
         context=st.integers(2, 60),
         step_tokens=st.integers(1, 24),
-        prefixes=st.integers(0, 3),
         room=st.integers(0, 60),
         bets=st.booleans(),
     )
-    def make(
-        self, *, slots: int, context: int, step_tokens: int, prefixes: int, room: int, bets: bool
-    ) -> None:
-        self.slots, self.context, self.prefixes = slots, context, prefixes
+    def make(self, *, slots: int, context: int, step_tokens: int, room: int, bets: bool) -> None:
+        self.slots, self.context = slots, context
         # The last step of a sequence that fills the context still needs its cell.
         self.room = context + room
         self.budget = max(1, step_tokens - slots) + slots + 4
@@ -402,7 +356,6 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             slots=slots,
             context=context,
             step_tokens=step_tokens,
-            prefixes=prefixes,
             bet=Sure() if bets else None,
         )
         self.expected: dict[int, Expected] = {}
@@ -454,7 +407,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
 
     def change(self, change: Share | Trim) -> None:
         if isinstance(change, Trim):
-            self.kv[change.slot] = self.kv.get(change.slot, [])[: change.position]
+            self.kv[change.slot] = []
         else:
             assert not self.kv.get(change.target)
             assert len(self.kv[change.source]) >= change.length
@@ -496,14 +449,18 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         else:
             assert (outcome.ending is Ending.LIMIT) == (len(each.sampled) == each.limit)
         if outcome.ending is not None:
-            self.scheduler.remove(sequence)
-            del self.expected[sequence.slot]
+            self.end(sequence)
+
+    def end(self, sequence: Running) -> None:
+        self.kv[sequence.slot] = []
+        self.scheduler.remove(sequence)
+        del self.expected[sequence.slot]
 
     @precondition(lambda self: self.expected)
-    @rule(data=st.data(), keep=st.booleans())
-    def remove(self, *, data: st.DataObject, keep: bool) -> None:
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
         slot = data.draw(st.sampled_from(sorted(self.expected)))
-        self.scheduler.remove(self.expected.pop(slot).sequence, keep=keep)
+        self.end(self.expected[slot].sequence)
 
     @invariant()
     def the_scheduler_knows_exactly_the_running_sequences(self) -> None:

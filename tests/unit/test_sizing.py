@@ -1,6 +1,6 @@
 import pytest
 
-from edgeassist.engine.sizing import LEAST_SLOT_TOKENS, MOST_SLOTS, PREFIXES, Demand, Sizes, size_kv
+from edgeassist.engine.sizing import LEAST_SLOT_TOKENS, MOST_SLOTS, PREFIX_BYTES, Demand, Sizes, size_kv
 from edgeassist.errors import ModelError
 
 MIB = 1 << 20
@@ -9,24 +9,22 @@ MIB = 1 << 20
 @pytest.mark.parametrize(
     ("demand", "sizes"),
     [
-        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, PREFIXES, 2048), id="nothing known"),
-        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, PREFIXES, 2048), id="one thread"),
+        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, PREFIX_BYTES), id="nothing known"),
+        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, PREFIX_BYTES), id="one thread"),
         pytest.param(
-            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, PREFIXES, 2048), id="plenty"
+            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, PREFIX_BYTES), id="plenty"
         ),
         pytest.param(
-            Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, PREFIXES, 2048), id="half of the room"
+            Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, 24 * MIB), id="half of the room"
         ),
         pytest.param(
-            Demand(4096, 12_288, 50 * MIB, threads=4), Sizes(4, 4096, PREFIXES, 2048), id="one context"
+            Demand(4096, 12_288, 50 * MIB, threads=4), Sizes(4, 4096, 50 * MIB // 8), id="one context"
         ),
-        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, PREFIXES, 2048), id="slots set"),
-        pytest.param(Demand(1024, 1, threads=4, kv_tokens=1500), Sizes(2, 1500, PREFIXES, 750), id="kv set"),
-        pytest.param(Demand(1024, 1, threads=4, prefix_tokens=0), Sizes(4, 4096, 0, 0), id="no prefixes"),
-        pytest.param(
-            Demand(1024, 1, threads=4, prefix_tokens=99_999), Sizes(4, 4096, PREFIXES, 4096), id="all of it"
-        ),
-        pytest.param(Demand(64, 1), Sizes(1, 256, PREFIXES, 128), id="tiny"),
+        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, PREFIX_BYTES), id="slots set"),
+        pytest.param(Demand(1024, 1, threads=4, kv_tokens=1500), Sizes(2, 1500, PREFIX_BYTES), id="kv set"),
+        pytest.param(Demand(1024, 1, threads=4, prefix_bytes=0), Sizes(4, 4096, 0), id="no prefixes"),
+        pytest.param(Demand(1024, 1, threads=4, prefix_bytes=MIB), Sizes(4, 4096, MIB), id="prefixes set"),
+        pytest.param(Demand(64, 1), Sizes(1, 256, PREFIX_BYTES), id="tiny"),
     ],
 )
 def test_sizes_follow_from_what_is_asked_for_and_what_there_is(demand: Demand, sizes: Sizes) -> None:

@@ -23,6 +23,7 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
+from edgeassist.engine.prefixes import Prefixes
 from edgeassist.engine.scripted import ScriptedBackend
 from edgeassist.engine.worker import Worker, scheduler_for
 
@@ -269,6 +270,7 @@ def test_an_idle_engine_beats_and_takes_a_request_from_another_thread(
     worker = Worker(
         backend,
         scheduler_for(load, backend.load(load, lambda _fraction: None)),
+        Prefixes(0),
         context=64,
         commands=commands,
         emit=lambda events: [said.put(event) for event in events],

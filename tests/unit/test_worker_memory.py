@@ -64,7 +64,7 @@ def test_four_that_come_together_compute_the_system_prompt_once(make_engine: Mak
     engine = make_engine(slots=4, step_tokens=32)
     events = engine.serve(*(start(name, f"this is {name}") for name in "abcd"))
     assert texts(events) == {name: f"this is {name}" for name in "abcd"}
-    alone = make_engine(slots=4, step_tokens=32, prefix_tokens=0)
+    alone = make_engine(slots=4, step_tokens=32, prefix_bytes=0)
     for name in "abcd":
         alone.serve(start(name, f"this is {name}"))
     assert computed(engine) < computed(alone) / 2
@@ -148,10 +148,16 @@ def key_of(tokens: list[int]) -> StateKey:
     return StateKey("model", "form", tokens)
 
 
+def read_ahead(
+    engine: Any, system: str, saved: Any = None, on_step: Callable[[float], object] = lambda _done: None
+) -> None:
+    prime(engine.backend, engine.scheduler, engine.prefixes, system=system, saved=saved, on_step=on_step)
+
+
 def test_a_primed_system_prompt_is_cached_for_the_first_request(make_engine: MakeEngine) -> None:
     engine = make_engine(step_tokens=16)
     done: list[float] = []
-    prime(engine.backend, engine.scheduler, SYSTEM, None, done.append)
+    read_ahead(engine, SYSTEM, on_step=done.append)
     assert done == sorted(done)
     assert done[-1] == 1
     ending = endings(engine.serve(start("a", "hello")))["a"]
@@ -161,9 +167,9 @@ def test_a_primed_system_prompt_is_cached_for_the_first_request(make_engine: Mak
 def test_a_saved_state_is_restored_instead_of_computed(make_engine: MakeEngine, tmp_path: Any) -> None:
     saved = StateStore(tmp_path, 1_000_000), key_of
     first = make_engine(step_tokens=16)
-    prime(first.backend, first.scheduler, SYSTEM, saved, lambda _done: None)
+    read_ahead(first, SYSTEM, saved)
     second = make_engine(step_tokens=16)
-    prime(second.backend, second.scheduler, SYSTEM, saved, lambda _done: None)
+    read_ahead(second, SYSTEM, saved)
     assert second.backend.plans == []
     events = second.serve(start("a", "hello"))
     assert texts(events) == {"a": "hello"}
@@ -175,14 +181,14 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
 ) -> None:
     store = StateStore(tmp_path, 1_000_000)
     first = make_engine(step_tokens=16)
-    prime(first.backend, first.scheduler, SYSTEM, (store, key_of), lambda _done: None)
+    read_ahead(first, SYSTEM, (store, key_of))
     (path,) = tmp_path.iterdir()
     good = path.read_bytes()
     tokens = list(first.backend.encode([ChatMessage("system", SYSTEM)]).tokens)
     key = next(key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end])).name == path.name)
     store.save(key, b"what no library takes")
     engine = make_engine(step_tokens=16)
-    prime(engine.backend, engine.scheduler, SYSTEM, (store, key_of), lambda _done: None)
+    read_ahead(engine, SYSTEM, (store, key_of))
     assert path.read_bytes() == good
     assert texts(engine.serve(start("a", "hello"))) == {"a": "hello"}
 
@@ -190,5 +196,5 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
 @pytest.mark.parametrize("system", ["short", "S" * 4000], ids=["too short to matter", "beyond the context"])
 def test_a_system_prompt_that_can_not_be_primed_harms_nothing(make_engine: MakeEngine, system: str) -> None:
     engine = make_engine(step_tokens=16)
-    prime(engine.backend, engine.scheduler, system, None, lambda _done: None)
+    read_ahead(engine, system)
     assert texts(engine.serve(start("a", "hello", system="short"))) == {"a": "hello"}

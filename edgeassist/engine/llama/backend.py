@@ -70,13 +70,13 @@ class LlamaBackend:
                 threads=options.threads,
                 slots=options.slots,
                 kv_tokens=options.kv_tokens,
-                prefix_tokens=options.prefix_tokens if model.rewinds else 0,
+                prefix_bytes=options.prefix_bytes if model.rewinds else 0,
             )
         )
         most = llama_cpp.llama_max_parallel_sequences()
-        if sizes.slots + sizes.prefixes > most:
-            raise ModelError(f"engine.slots: llama.cpp serves at most {most - sizes.prefixes} at once")
-        self._make_context(sizes.kv_tokens, sizes.slots, sizes.slots + sizes.prefixes, options)
+        if sizes.slots > most:
+            raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
+        self._make_context(sizes.kv_tokens, sizes.slots, options)
         self._chat = model.chat_template()
         return ModelFacts(
             name=model.meta("general.name") or path.stem,
@@ -88,8 +88,7 @@ class LlamaBackend:
             trained_context=model.trained_context,
             size_bytes=path.stat().st_size,
             slots=sizes.slots,
-            prefixes=sizes.prefixes,
-            prefix_tokens=sizes.prefix_tokens,
+            prefix_bytes=sizes.prefix_bytes,
             kv_tokens=sizes.kv_tokens,
             rewinds=model.rewinds,
             threads=options.threads,
@@ -127,8 +126,11 @@ class LlamaBackend:
         }
 
     def close(self, slot: int) -> None:
-        """Free the slot's sampler (`Backend.close`)."""
-        llama_cpp.llama_sampler_free(self._samplers.pop(slot))
+        """Free the slot's sampler and its KV memory (`Backend.close`)."""
+        sampler = self._samplers.pop(slot, None)
+        if sampler is not None:
+            llama_cpp.llama_sampler_free(sampler)
+        self._forget(slot)
 
     def abort(self) -> None:
         """Cut the step short at its next node (`Backend.abort`)."""
@@ -138,37 +140,39 @@ class LlamaBackend:
         """Let steps run again (`Backend.proceed`)."""
         self._flag.value = b""
 
-    def snapshot(self, slot: int) -> bytes:
+    def snapshot(self, slot: int) -> bytearray:
         """Return the slot's KV entries as llama.cpp writes them (`Backend.snapshot`)."""
-        size = llama_cpp.llama_state_seq_get_size(self._context, slot)
-        data = (ctypes.c_uint8 * size)()
-        written = llama_cpp.llama_state_seq_get_data(self._context, data, size, slot)
-        return bytes(memoryview(data)[:written])
+        state = bytearray(llama_cpp.llama_state_seq_get_size(self._context, slot))
+        view = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        llama_cpp.llama_state_seq_get_data(self._context, view, len(state), slot)
+        return state
 
-    def restore(self, slot: int, state: bytes) -> bool:
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> bool:
         """Fill the slot from a snapshot (`Backend.restore`)."""
-        data = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if llama_cpp.llama_state_seq_set_data(self._context, data, len(state), slot) == len(state):
+        kind = ctypes.c_uint8 * len(state)
+        view = kind.from_buffer(state) if isinstance(state, bytearray) else kind.from_buffer_copy(state)
+        if llama_cpp.llama_state_seq_set_data(self._context, view, len(state), slot) == len(state):
+            self._forget(slot, length)
             return True
-        self._apply(Trim(slot))
+        self._forget(slot)
         return False
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _make_context(self, kv_tokens: int, slots: int, sequences: int, options: Load) -> None:
+    def _make_context(self, kv_tokens: int, slots: int, options: Load) -> None:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = kv_tokens
         params.n_batch = params.n_ubatch = max(options.step_tokens, slots + 1, 1 + LENGTHS[-1])
-        params.n_seq_max = sequences
+        params.n_seq_max = slots
         # A row of logits for each output of a step, 600 kB over 151,936 tokens: by default, one a token.
-        params.n_outputs_max = max(sequences, 1 + LENGTHS[-1])
+        params.n_outputs_max = max(slots, 1 + LENGTHS[-1])
         params.n_outputs_max_per_seq = 1 + LENGTHS[-1]
         params.n_threads = params.n_threads_batch = options.threads
         params.type_k = params.type_v = _KV_TYPES[options.kv_type]
         params.flash_attn_type = _FLASH[options.flash_attention]
         # One memory for all: a prefix is shared by reference, and a long prompt uses what others don't.
         params.kv_unified = True
-        # Without, a sliding window forgets what a kept prefix would have to hold.
+        # Without, a sliding window forgets what another sequence would share.
         params.swa_full = True
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model.handle, params)
@@ -187,8 +191,11 @@ class LlamaBackend:
         match change:
             case Share(source=source, target=target, length=length):
                 llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
-            case Trim(slot=slot, position=position):
-                llama_cpp.llama_memory_seq_rm(self._memory, slot, position or -1, -1)
+            case Trim(slot=slot):
+                self._forget(slot)
+
+    def _forget(self, slot: int, position: int = 0) -> None:
+        llama_cpp.llama_memory_seq_rm(self._memory, slot, position, -1)
 
     def _undo(self, plan: Plan, status: int) -> None:
         """Raise what a status of `llama_decode` means; after an abort, KV memory holds a part of the step."""
@@ -196,7 +203,7 @@ class LlamaBackend:
             raise KvFullError(f"no room in KV memory for a step of {plan.tokens} tokens")
         if status == _ABORTED:
             for work in plan.work:
-                self._apply(Trim(work.slot, work.position))
+                self._forget(work.slot, work.position)
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"llama_decode returned {status} for {plan.tokens} tokens")
 
@@ -213,5 +220,5 @@ class LlamaBackend:
                 break
         wrong = work.guessed + 1 - len(tokens)
         if wrong:
-            self._apply(Trim(work.slot, work.position + len(work.tokens) - wrong))
+            self._forget(work.slot, work.position + len(work.tokens) - wrong)
         return tokens
