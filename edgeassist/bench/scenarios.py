@@ -177,6 +177,9 @@ async def interference(contender: Contender, texts: Texts) -> Outcome:
             await stream.reach(STREAM_LEAD)
         question = Question(texts.question(LONG_TOKENS), LONG_ANSWER_TOKENS)
         reply = await collect(contender, question, CLIENTS - 1)
+        # What a stream said meanwhile may still be on its way.
+        for stream in streams:
+            await stream.reach(len(stream.texts) + 1)
         ended = any(stream.texts[-1].at < reply.first_at for stream in streams)
     if ended:
         raise UnsuitedError("the streams end before the long prompt has its first token: try another model")
