@@ -126,6 +126,8 @@ class Start(_Message, frozen=True, tag="start"):
             oldest first, when the conversation outgrows the context.
         max_tokens: The most tokens to generate.
         stop: Texts that end the answer; they are not part of it.
+        gather_ms: Text that comes so soon after the last waits for the next step: each message wakes a
+            process that competes with the step for the cores.
     """
 
     id: str
@@ -134,6 +136,7 @@ class Start(_Message, frozen=True, tag="start"):
     max_tokens: int
     stop: tuple[str, ...] = ()
     droppable: int = 0
+    gather_ms: float = 0.0
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):

@@ -60,8 +60,8 @@ def prime(
         log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
         log.info("the engine is told to stop while it reads the system prompt")
-    except EdgeAssistError as error:
-        log.warning("model.system can't be read ahead: %s", error.message)
+    except (EdgeAssistError, OSError) as error:
+        log.warning("model.system can't be read ahead: %s", error)
 
 
 def state_form(options: Load, facts: ModelFacts) -> str:

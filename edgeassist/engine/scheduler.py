@@ -203,14 +203,6 @@ class Scheduler:
         self._running[request] = sequence
         return sequence
 
-    def find(self, request: str) -> Running | None:
-        """Return the sequence of that request, if it holds a slot."""
-        return self._running.get(request)
-
-    def all(self) -> list[Running]:
-        """Return the sequences that hold a slot, oldest first."""
-        return list(self._running.values())
-
     def shares(self, prompt: Sequence[int], *, but: Running) -> int:
         """Return how many tokens a prompt will share with one that runs; `but` is the prompt's own."""
         others = (each for each in self._running.values() if each is not but)

@@ -40,16 +40,40 @@ HEARTBEAT_S = 1.0
 
 @dataclass(slots=True)
 class _Answer:
-    """One request while it runs: its text, and when it passed which mark (seconds, monotonic)."""
+    """One request while it runs: its text, and when it passed which mark (seconds, monotonic).
+
+    `said` is all text so far, and `held` the end of it that no event has carried yet.
+    """
 
     sequence: Running
     prompt: str
     text: TextStream
     dropped: int
+    gather_s: float
     started: float
     first_token: float | None = None
     completion_tokens: int = 0
     said: list[str] = field(default_factory=list)
+    held: str = ""
+    last_piece: float | None = None
+
+    def take(self, outcome: Outcome) -> bool:
+        """Add the text of some tokens; return whether the answer has ended with them."""
+        text = ""
+        for token in outcome.tokens:
+            if not token.ends and not self.text.stopped:
+                text += self.text.push(token.piece)
+                self.completion_tokens += 1
+        ended = outcome.ending is not None or self.text.stopped
+        if ended:
+            text += self.text.finish()
+        self.said.append(text)
+        self.held += text
+        return ended
+
+    def due(self, now: float) -> bool:
+        """Whether what is held has been gathered for long enough; the first text always has."""
+        return self.last_piece is None or now - self.last_piece >= self.gather_s
 
 
 def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
@@ -187,7 +211,14 @@ class Worker:
             return
         if request.sampling.seed is None:
             self._take_over(sequence)
-        self._answers[request.id] = _Answer(sequence, prompt.text, TextStream(request.stop), dropped, started)
+        self._answers[request.id] = _Answer(
+            sequence,
+            prompt.text,
+            TextStream(request.stop),
+            dropped,
+            request.gather_ms / 1000,
+            started,
+        )
 
     def _take_over(self, sequence: Running) -> None:
         """Begin with what an ended sequence computed, unless one that runs will have as much to share."""
@@ -218,30 +249,23 @@ class Worker:
     def _cancel(self, request: str) -> None:
         answer = self._answers.get(request)
         if answer is not None:
-            self._release(answer)
             self._emit([Cancelled(request)])
+            self._release(answer)
 
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> _Answer | None:
         """Add what there is to say; return the answer if it ended."""
         sequence = outcome.sequence
         answer = self._answers[sequence.id]
-        if not answer.first_token:
+        if answer.first_token is None:
             events.append(Prefilled(sequence.id, sequence.prefilled, sequence.cached, sequence.prompt_tokens))
         if not outcome.tokens:
             return None
         if answer.first_token is None:
             answer.first_token = now
-        text = ""
-        for token in outcome.tokens:
-            if not token.ends and not answer.text.stopped:
-                text += answer.text.push(token.piece)
-                answer.completion_tokens += 1
-        ended = outcome.ending is not None or answer.text.stopped
-        if ended:
-            text += answer.text.finish()
-        if text:
-            answer.said.append(text)
-            events.append(Piece(sequence.id, text))
+        ended = answer.take(outcome)
+        if answer.held and (ended or answer.due(now)):
+            events.append(Piece(sequence.id, answer.held))
+            answer.held, answer.last_piece = "", now
         if not ended:
             return None
         if not answer.text.stopped:
@@ -277,9 +301,13 @@ class Worker:
     def _fail_all(self, error: EdgeAssistError) -> None:
         log.error("a step failed: %s", error.message)
         answers = list(self._answers.values())
+        events: list[Event] = []
         for answer in answers:
             self._drop(answer)
-        self._emit([Failed(answer.sequence.id, Code.INTERNAL, error.message) for answer in answers])
+            if answer.held:
+                events.append(Piece(answer.sequence.id, answer.held))
+            events.append(Failed(answer.sequence.id, Code.INTERNAL, error.message))
+        self._emit(events)
 
     def _beat(self) -> None:
         now = time.monotonic()

@@ -69,6 +69,21 @@ def test_every_piece_is_whole_characters_although_tokens_are_not(make_engine: Ma
     assert "�" not in text_of(events)
 
 
+def test_text_that_follows_soon_is_gathered_but_for_the_first_and_the_last(make_engine: MakeEngine) -> None:
+    prompt = "one two three four five six seven eight nine ten"
+    events = make_engine().serve(start("a", prompt, gather_ms=3_600_000.0))
+    pieces = [event.text for event in events if isinstance(event, Piece)]
+    assert len(pieces) == 2
+    assert pieces[0] == prompt[:4]
+    assert "".join(pieces) == prompt
+
+
+def test_gathered_text_comes_before_a_failure(make_engine: MakeEngine) -> None:
+    events = make_engine().serve(start("a", "!script fail_after=4\n" + "x" * 80, gather_ms=3_600_000.0))
+    assert text_of(events) == "x" * 12
+    assert isinstance(ending_of(events), Failed)
+
+
 def test_an_empty_answer_ends_without_a_piece(make_engine: MakeEngine) -> None:
     events = make_engine().serve(start("a", "!script repeat=1\n"))
     assert not [event for event in events if isinstance(event, Piece)]

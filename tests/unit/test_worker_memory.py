@@ -19,7 +19,7 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.priming import prime
+from edgeassist.engine.priming import digest_of, key_maker, prime
 from edgeassist.engine.states import StateKey, StateStore
 
 MakeEngine = Callable[..., Any]
@@ -190,6 +190,15 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     engine = make_engine(step_tokens=16)
     read_ahead(engine, SYSTEM, (store, key_of))
     assert path.read_bytes() == good
+    assert texts(engine.serve(start("a", "hello"))) == {"a": "hello"}
+
+
+def test_a_model_file_that_can_not_be_read_again_harms_nothing(
+    make_engine: MakeEngine, tmp_path: Any
+) -> None:
+    engine = make_engine(step_tokens=16)
+    key = key_maker(digest_of(str(tmp_path / "gone.gguf")), "form")
+    read_ahead(engine, SYSTEM, (StateStore(tmp_path, 1_000_000), key))
     assert texts(engine.serve(start("a", "hello"))) == {"a": "hello"}
 
 
