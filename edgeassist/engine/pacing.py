@@ -7,7 +7,7 @@ progress and the next arrival wait for it, and a larger step reads a prompt a li
 from __future__ import annotations
 
 # Without streams a step may take so many times the target.
-ALONE = 4
+ALONE = 8
 # Rows that a step computes best in: llama.cpp's attention goes by tiles of 64 queries. Measured with three
 # streams on two cores: 61 tokens of prefill beside them take 8.7 ms each, 29 take 13.2 ms, 125 take 9.3 ms.
 BLOCK = 64

@@ -39,7 +39,7 @@ def test_on_the_slowest_a_step_is_smaller_but_reads_on(per_row_s: float) -> None
 def test_steps_without_streams_may_take_longer_and_are_never_less_than_a_block() -> None:
     pacer = Pacer(target_s=0.25, most=10_000)
     assert settle(pacer, streams=0, per_row_s=0.004) <= ALONE * 0.25
-    assert pacer.budget(0) == 192
+    assert pacer.budget(0) == 448
     settle(pacer, streams=0, per_row_s=0.1)
     assert pacer.budget(0) == BLOCK
 
