@@ -105,7 +105,7 @@ class Running:
         limit: The most tokens that it may generate.
         computed: How many tokens are in KV memory.
         cached: How many tokens of the prompt were there already when it began.
-        state: What it is waiting for.
+        state: Where it stands.
         guess: What may come next, whether the step tries it or not.
     """
 
@@ -153,10 +153,14 @@ class Scheduler:
         context: Tokens that one sequence may have.
         pacer: Says how much a step may prefill.
         bet: Says how many tokens a sequence that runs alone may guess; None: none ever.
+        rewinds: Whether KV memory can be cut at any token; without, nothing is shared.
     """
 
-    def __init__(self, *, slots: int, context: int, pacer: Pacer, bet: Bet | None = None) -> None:
+    def __init__(
+        self, *, slots: int, context: int, pacer: Pacer, bet: Bet | None = None, rewinds: bool = True
+    ) -> None:
         self._context = context
+        self._rewinds = rewinds
         self._pacer = pacer
         self._bet = bet
         self._free = list(range(slots - 1, -1, -1))
@@ -198,7 +202,7 @@ class Scheduler:
             tokens=list(prompt),
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._context - len(prompt)),
-            state=State.NEW if shares else State.GOING,
+            state=State.NEW if shares and self._rewinds else State.GOING,
         )
         self._running[request] = sequence
         return sequence
@@ -327,7 +331,7 @@ class Scheduler:
         """Let the oldest sequence that waits for KV memory have a try."""
         for seq in self._running.values():
             if seq.state is State.PAUSED:
-                seq.state = State.NEW
+                seq.state = State.NEW if self._rewinds else State.GOING
                 return
 
 

@@ -83,6 +83,7 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
         context=facts.context,
         pacer=Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
         bet=Bet() if options.speculate and facts.rewinds else None,
+        rewinds=facts.rewinds,
     )
 
 

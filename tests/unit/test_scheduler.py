@@ -162,6 +162,15 @@ def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
     assert again.cached == 0
 
 
+def test_memory_that_can_not_be_cut_is_not_shared() -> None:
+    scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), rewinds=False)
+    for name in ("first", "second"):
+        scheduler.admit(name, tokens(30), 9)
+    plan = scheduler.plan()
+    assert plan.memory == ()
+    assert [len(work.tokens) for work in plan.work] == [30, 30]
+
+
 def test_one_whose_slot_holds_a_part_already_goes_on_from_there() -> None:
     scheduler = make(slots=1, step_tokens=64)
     sequence = scheduler.admit("a", tokens(30), 9)
