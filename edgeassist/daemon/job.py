@@ -9,10 +9,6 @@ from edgeassist.daemon.policy import Policy
 from edgeassist.engine.messages import ChatMessage, Sampling, Start
 from edgeassist.protocol.requests import PromptRequest
 
-# Of the time between two chunks, what the engine gathers text for. Less than all: what is gathered is due
-# when it arrives, however the clock jitters.
-GATHER_SHARE = 0.9
-
 
 def start_of(job: str, request: PromptRequest, history: list[Exchange], policy: Policy) -> Start:
     """Return the command that begins the request's answer, under the engine's id for it."""
@@ -23,7 +19,7 @@ def start_of(job: str, request: PromptRequest, history: list[Exchange], policy: 
         max_tokens=request.max_tokens or policy.max_tokens,
         stop=request.stop,
         droppable=2 * len(history),
-        gather_ms=GATHER_SHARE * policy.pace.interval_s * 1000,
+        gather_ms=policy.pace.interval_s * 1000,
     )
 
 

@@ -34,6 +34,14 @@ def test_text_that_comes_after_the_interval_goes_out_with_what_waited(hear: Hear
     assert heard.chunks == ["a", "bc", "d"]
 
 
+def test_text_that_comes_when_the_interval_is_almost_over_does_not_wait_for_a_timer(hear: Hear) -> None:
+    heard = hear()
+    for text, now in (("a", 100.0), ("b", 100.039), ("c", 100.041)):
+        heard.relay.piece(text, now)
+    assert heard.chunks == ["a", "bc"]
+    assert heard.relay.next_flush() is None
+
+
 def test_without_an_interval_every_piece_goes_out_at_once(hear: Hear) -> None:
     heard = hear(pace=Pace(0, 0.3, 16, 0, 1))
     for text in "abc":
