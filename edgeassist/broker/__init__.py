@@ -1,4 +1,4 @@
-"""The connection to the MQTT broker; `connection` is the only module that imports paho."""
+"""The connection to the MQTT broker; nothing else imports paho."""
 
 from edgeassist.broker.connection import Broker
 from edgeassist.broker.options import BrokerOptions, Tls

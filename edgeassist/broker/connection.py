@@ -1,8 +1,7 @@
-"""The connection to the MQTT broker; the only module that imports paho.
+"""The connection to the MQTT broker: made again for ever, with jittered backoff.
 
-Paho runs in one thread of ours, named `mqtt`. Its callbacks hand over to the event loop and do nothing
-else: a slow one would stall the keep-alive (paho issue 379), and an exception in one would end the thread
-(894). The thread connects again for ever, with jittered backoff.
+Paho's callbacks ask the event loop for what is to be done and do nothing else: what is raised in one would
+vanish (paho issue 894).
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.reasons import explain, explain_refusal, explain_silence
+from edgeassist.broker.wire import Wire
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 
 log = logging.getLogger(__name__)
@@ -38,9 +36,6 @@ TAKEN_OVER_RETRY_S = 10.0
 # ends them, and paho would send it again for ever.
 SETTLED_S = 5.0
 MAX_BRIEF = 3
-# Messages handed to the event loop and not yet looked at; beyond it, paho stops reading the socket.
-INBOUND_LIMIT = 1000
-INBOUND_WAIT_S = 5.0
 # Bytes that wait for the broker, above which streams hold their text back.
 HIGH_WATER_BYTES = 1 << 18
 # More than what a packet has besides topic, payload and correlation data.
@@ -72,9 +67,8 @@ class Broker:
         self._on_message = on_message
         self._on_up = on_up
         self._on_down = on_down
-        self._stopping = threading.Event()
-        self._inbound = threading.BoundedSemaphore(INBOUND_LIMIT)
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._unsent: deque[tuple[MQTTMessageInfo, int]] = deque()
         self._unsent_bytes = 0
         self._refusal = ""
@@ -95,13 +89,13 @@ class Broker:
         """
         self._loop = asyncio.get_running_loop()
         self._tls_context = None if self._options.tls is None else tls_context(self._options.tls)
-        self._client = self._make_client()
-        self._thread.start()
+        self._make_client()
+        self._task = asyncio.create_task(self._run(), name="mqtt")
 
     @property
     def alive(self) -> bool:
         """Whether somebody looks after the connection."""
-        return self._thread.is_alive()
+        return self._task is not None and not self._task.done()
 
     @property
     def congested(self) -> bool:
@@ -111,6 +105,9 @@ class Broker:
 
     def publish(self, message: Outbound) -> bool:
         """Send, or queue for the next connection at QoS 1; False where the message was dropped."""
+        if self._stopping.is_set():
+            self.dropped += 1
+            return False
         size = len(message.payload)
         packet = size + len(message.topic.encode()) + len(message.correlation or b"") + HEADER_BYTES
         if self._packet_limit is not None and packet > self._packet_limit:
@@ -148,10 +145,14 @@ class Broker:
         return not self._forget_sent()
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Disconnect cleanly, which keeps the will from being published, and end the thread."""
+        """Disconnect cleanly, which keeps the will from being published; by force where that takes longer."""
         self._stopping.set()
+        if self._task is None:
+            return
         self._client.disconnect()
-        await asyncio.to_thread(self._thread.join, timeout_s)
+        await asyncio.wait([self._task], timeout=timeout_s if self._wire.serving else 0)
+        self._task.cancel()
+        await asyncio.wait([self._task])
         self.connected = False
 
     def _forget_sent(self) -> int:
@@ -159,7 +160,7 @@ class Broker:
             self._unsent_bytes -= self._unsent.popleft()[1]
         return len(self._unsent) + len(self._queued)
 
-    def _make_client(self) -> Client:
+    def _make_client(self) -> None:
         options = self._options
         version5 = options.protocol == "5"
         client = Client(
@@ -183,19 +184,14 @@ class Broker:
         client.on_subscribe = self._handle_subscribe
         client.on_message = self._handle_message
         client.on_publish = self._handle_published
-        client.on_socket_open = _without_delay
-        # With this set, `publish` leaves the writing to our thread, the only one that touches the socket.
-        client.on_socket_register_write = lambda _client, _data, _socket: None
-        return client
+        self._client, self._wire = client, Wire(client)
 
-    # --- in the thread -------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
+    async def _run(self) -> None:
         delay = FIRST_RETRY_S
         brief = 0
         while not self._stopping.is_set():
             begun = time.monotonic()
-            reason = self._connect_and_serve()
+            reason = await self._connect_and_serve()
             if self._stopping.is_set():
                 return
             settled = self._welcomed and time.monotonic() - begun >= SETTLED_S
@@ -211,17 +207,19 @@ class Broker:
             delay = min(
                 max(delay, TAKEN_OVER_RETRY_S if self._taken_over else 0), self._options.reconnect_max_s
             )
-            self._post(self._lost, reason)
-            self._stopping.wait(random.uniform(0.5, 1) * delay)  # noqa: S311 - spreads load, guards nothing
+            self.connected = False
+            self._loop.call_soon(self._on_down, reason)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(random.uniform(0.5, 1) * delay):  # noqa: S311 - spreads load only
+                    await self._stopping.wait()
 
-    def _connect_and_serve(self) -> str:
+    async def _connect_and_serve(self) -> str:
         """Connect, serve until the connection ends, and return why it did."""
         options = self._options
         self._refusal, self._greeted, self._welcomed, self._taken_over = "", False, False, False
         try:
-            self._connect()
-            while (status := self._client.loop(timeout=1.0)) == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                pass
+            await self._wire.connect(self._connect)
+            status = await self._wire.serve()
         except (OSError, UnicodeError) as error:
             return explain(error, options)
         except Exception as error:  # whatever paho meets, we must come back
@@ -236,10 +234,13 @@ class Broker:
     def _start_afresh(self) -> None:
         """Give up what waits for the broker: a message that it refuses would end every connection."""
         log.error("%d connections in a row ended at once: what waited for the broker is dropped", MAX_BRIEF)
-        self._client = self._make_client()
-        self._post(self._forget_all)
+        self._make_client()
+        self._queued.clear()
+        self._unsent.clear()
+        self._unsent_bytes = 0
 
     def _connect(self) -> None:
+        """Connect and queue our greeting; called in a thread."""
         options = self._options
         if options.protocol == "5":
             properties = Properties(PacketTypes.CONNECT)
@@ -265,9 +266,7 @@ class Broker:
     ) -> None:
         self._packet_limit = getattr(properties, "MaximumPacketSize", None)
         self._greeted, self._welcomed = True, not reason.is_failure
-        if self._stopping.is_set():
-            client.disconnect()  # asked for while the connection was being made, when paho forgets it
-        elif reason.is_failure:
+        if reason.is_failure:
             self._refusal = explain_refusal(str(reason), self._options)
         elif self._subscriptions:
             client.subscribe([(each.filter, each.qos) for each in self._subscriptions])
@@ -294,7 +293,7 @@ class Broker:
 
     def _up(self) -> None:
         self.connects += 1
-        self._post(self._arrived)
+        self._loop.call_soon(self._arrived)
 
     def _handle_disconnect(
         self,
@@ -312,8 +311,7 @@ class Broker:
         self, _client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
     ) -> None:
         # Only what was queued without a connection is looked up: paho tells of the rest by itself.
-        if mid in self._queued:
-            self._post(self._forget_queued, mid)
+        self._queued.pop(mid, None)
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         properties = message.properties
@@ -327,43 +325,12 @@ class Broker:
             correlation=getattr(properties, "CorrelationData", None),
             expiry_s=getattr(properties, "MessageExpiryInterval", None),
         )
-        if self._inbound.acquire(timeout=INBOUND_WAIT_S):
-            self._post(self._deliver, inbound)
-        else:
-            log.error("a message on %s was dropped: the daemon does not keep up", message.topic)
-
-    def _post(self, callback: Callable[..., None], *args: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody is left to hear
-            self._loop.call_soon_threadsafe(callback, *args)
-
-    # --- back in the event loop ----------------------------------------------------------------------------
-
-    def _deliver(self, message: Inbound) -> None:
-        self._inbound.release()
-        self._on_message(message)
-
-    def _forget_queued(self, mid: int) -> None:
-        self._queued.pop(mid, None)
-
-    def _forget_all(self) -> None:
-        self._queued.clear()
-        self._unsent.clear()
-        self._unsent_bytes = 0
+        self._loop.call_soon(self._on_message, inbound)
 
     def _arrived(self) -> None:
         self.connected = True
         log.info("connected to the broker at %s", self._options.address)
         self._on_up()
-
-    def _lost(self, reason: str) -> None:
-        self.connected = False
-        self._on_down(reason)
-
-
-def _without_delay(_client: Client, _data: Any, connection: Any) -> None:
-    # Nagle's algorithm holds a QoS 1 exchange up by 44 to 88 ms (measured).
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _is_sent(info: MQTTMessageInfo) -> bool:

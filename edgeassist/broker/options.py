@@ -56,7 +56,19 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{setting}: can't be used: {error}") from None
     context.check_hostname = not tls.insecure
+    context.sslsocket_class = _Socket
     return context
+
+
+class _Socket(ssl.SSLSocket):
+    """Closes itself where hands could not be shaken: paho forgets it then, and has not closed it."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the base class
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _no_passphrase() -> str:
