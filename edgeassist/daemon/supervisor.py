@@ -18,6 +18,7 @@ from enum import Enum, auto
 
 import psutil
 
+from edgeassist.daemon.pipe import Pipe
 from edgeassist.engine.messages import (
     Command,
     Event,
@@ -39,8 +40,6 @@ FIRST_RESTART_S = 0.5
 # An engine that served for so long is not in a loop of crashes.
 STABLE_S = 60.0
 EXIT_WAIT_S = 5.0
-# Of an event; a piece of text holds at most a stop text, and that a prompt's payload.
-MAX_LINE_BYTES = 1 << 25
 LAST_WORDS = 5
 
 
@@ -89,7 +88,7 @@ class Supervisor:
         self._on_change = on_change
         self._on_lost = on_lost
         self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._pipe: Pipe | None = None
         self._last_words: deque[str] = deque(maxlen=LAST_WORDS)
         self._last_sign = time.monotonic()
         self._stopping = asyncio.Event()
@@ -125,8 +124,8 @@ class Supervisor:
 
     def send(self, command: Command) -> None:
         """Tell the engine; without one, the command is lost, as its addressee is."""
-        if self._writer is not None:
-            self._writer.write(encode(command))
+        if self._pipe is not None:
+            self._pipe.write(encode(command))
 
     async def stop(self) -> None:
         """End the engine, by force where it does not listen."""
@@ -160,25 +159,27 @@ class Supervisor:
 
     async def _live(self) -> str:
         """Spawn an engine, attend to it until it ends, and return why it did."""
-        process, pipe = await self._spawn()
+        process, ours = await self._spawn()
         self._process = process
         if self._stopping.is_set():  # told so while the process was being made
             self._kill()
-        reader, self._writer = await asyncio.open_connection(sock=pipe, limit=MAX_LINE_BYTES)
+        loop = asyncio.get_running_loop()
+        _, pipe = await loop.create_connection(lambda: Pipe(self._take), sock=ours)
+        self._pipe = pipe
         self._sign_of_life(Phase.LOADING)
         self._last_words.clear()
         listener = asyncio.create_task(self._listen(process), name="engine-output")
         try:
             self.send(self._load())
-            problem = await self._attend(reader)
+            problem = await self._attend(pipe)
             if problem is not None:
                 self._kill()
             status = await self._bury(process)
             return problem or self._obituary(status)
         finally:
             self._kill()
-            self._writer.close()
-            self._writer = None
+            pipe.close()
+            self._pipe = None
             self._process = None
             await listener
             await process.wait()
@@ -211,32 +212,25 @@ class Supervisor:
                 raise
         return process, ours
 
-    async def _attend(self, reader: asyncio.StreamReader) -> str | None:
-        """Read events until the engine is silent for too long (the reason) or its end is reached (None)."""
-        while True:
+    async def _attend(self, pipe: Pipe) -> str | None:
+        """Wait until the engine is silent for too long (the reason) or its end is reached (None)."""
+        while not pipe.ended.done():
             loading = self.phase is Phase.LOADING
             patience = self._patience.load_s if loading else self._patience.stall_s
-            try:
-                async with asyncio.timeout(patience):
-                    line = await reader.readline()
-            except TimeoutError:
+            left = self._last_sign + patience - time.monotonic()
+            if left <= 0:
                 doing = "loading" if loading else "serving"
                 return f"the engine made no progress for {patience:g} s while {doing} and was replaced"
-            except ConnectionError:
-                return None
-            except ValueError:
-                return f"the engine sent an event of more than {MAX_LINE_BYTES} bytes"
-            if not line:
-                return None
-            try:
-                event = decode_event(line)
-            except ValueError as error:
-                return f"the engine sent what is no event: {error}"
-            problem = self._take(event)
-            if problem is not None:
-                return problem
+            # An engine that is loaded meanwhile is waited for with less patience.
+            await asyncio.wait([pipe.ended], timeout=min(left, self._patience.stall_s))
+        return pipe.ended.result()
 
-    def _take(self, event: Event) -> str | None:
+    def _take(self, line: bytes) -> str | None:
+        """Take an event; return what makes this engine useless, if that is so."""
+        try:
+            event = decode_event(line)
+        except ValueError as error:
+            return f"the engine sent what is no event: {error}"
         self._last_sign = time.monotonic()
         match event:
             case Ready(model=model, load_ms=load_ms):

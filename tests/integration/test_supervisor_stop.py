@@ -119,7 +119,7 @@ async def test_an_event_of_any_size_is_taken(watch):
 async def test_an_engine_that_is_told_what_is_no_command_is_replaced(watch):
     watched = await watch()
     await watched.ready()
-    watched.supervisor._writer.write(b"garbage\n")
+    watched.supervisor._pipe.write(b"garbage\n")
     await watched.ready(2)
     assert "exit status 70" in watched.lost[0]
     watched.ask("hello")
