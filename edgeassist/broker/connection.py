@@ -132,6 +132,7 @@ class Broker:
             return True
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
             self._queued[info.mid] = size
+            self._client.on_publish = self._handle_published
             return True
         self.dropped += 1
         return False
@@ -183,7 +184,6 @@ class Broker:
         client.on_disconnect = self._handle_disconnect
         client.on_subscribe = self._handle_subscribe
         client.on_message = self._handle_message
-        client.on_publish = self._handle_published
         self._client, self._wire = client, Wire(client)
 
     async def _run(self) -> None:
@@ -308,10 +308,12 @@ class Broker:
             self._taken_over = str(reason) == "Session taken over"
 
     def _handle_published(
-        self, _client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
+        self, client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
     ) -> None:
-        # Only what was queued without a connection is looked up: paho tells of the rest by itself.
+        # Of what is sent at once paho tells without being asked, and being asked costs it as much as sending.
         self._queued.pop(mid, None)
+        if not self._queued:
+            client.on_publish = None
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         properties = message.properties

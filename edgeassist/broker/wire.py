@@ -32,6 +32,7 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[MQTTErrorCode] | None = None
         self._in_paho = False
+        self._blocked = False
         client.on_socket_open = _without_delay
         client.on_socket_close = lambda _client, _data, connection: self._unwatch(connection)
         # With this set, `publish` never writes by itself.
@@ -104,12 +105,15 @@ class Wire:
 
     def _write(self) -> None:
         self._let(self._client.loop_write)
+        blocked = self._client.want_write()
         connection = self._client.socket()
-        if connection is not None and self.serving:
-            if self._client.want_write():
-                self._loop.add_writer(connection, self._write)
-            else:
-                self._loop.remove_writer(connection)
+        if blocked == self._blocked or connection is None or not self.serving:
+            return
+        self._blocked = blocked
+        if blocked:
+            self._loop.add_writer(connection, self._write)
+        else:
+            self._loop.remove_writer(connection)
 
     def _let(self, work: Callable[[], MQTTErrorCode]) -> None:
         """Let paho do something, and look whether the connection is still there."""
@@ -126,6 +130,7 @@ class Wire:
     def _unwatch(self, connection: Any) -> None:
         self._loop.remove_reader(connection)
         self._loop.remove_writer(connection)
+        self._blocked = False
 
     def _hand_over(self, settle: Callable[[Exception | None], None], error: Exception | None) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody is left to hear
