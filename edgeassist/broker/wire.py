@@ -16,8 +16,9 @@ from typing import Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
 
-# How often paho looks whether a ping is due, or its answer overdue.
-CHECK_S = 1.0
+# How often paho looks whether a ping is due or its answer overdue: a share of the keep-alive, and at most.
+_CHECK_SHARE = 0.2
+_CHECK_S = 5.0
 
 
 class Wire:
@@ -72,12 +73,13 @@ class Wire:
         connection = self._client.socket()
         if connection is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
+        pause = min(_CHECK_SHARE * self._client.keepalive, _CHECK_S)
         self._ended = self._loop.create_future()
         self._loop.add_reader(connection, self._read)
         try:
             self._write()
             while not self._ended.done():
-                await asyncio.wait([self._ended], timeout=CHECK_S)
+                await asyncio.wait([self._ended], timeout=pause)
                 self._let(self._client.loop_misc)
             return self._ended.result()
         finally:
