@@ -29,6 +29,7 @@ class Plan:
         idle_s: Seconds of doing nothing that are measured too.
         peer: The program llama-server; None for none.
         baseline: Whether the bare loop takes part, in `single`.
+        slot_tokens: Context that each slot is to have; None: the daemon's default.
     """
 
     scenarios: tuple[Name, ...]
@@ -39,6 +40,7 @@ class Plan:
     idle_s: float = 0.0
     peer: Path | None = None
     baseline: bool = True
+    slot_tokens: int | None = None
 
     @property
     def chosen(self) -> list[Scenario]:
@@ -47,9 +49,9 @@ class Plan:
 
     @property
     def context(self) -> int:
-        """Tokens that each slot of every side has room for: the daemon's default, or as many as it takes."""
+        """Tokens that each slot of every side has room for: as asked for, or as many as it takes."""
         most = max(self.prompt_tokens + self.max_tokens, LONG_TOKENS)
-        return max(ModelSettings().context, most + HEADROOM)
+        return max(self.slot_tokens or ModelSettings().context, most + HEADROOM)
 
     @property
     def batch(self) -> int:

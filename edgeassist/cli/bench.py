@@ -73,6 +73,15 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Without it, as the daemon chooses.", show_default=False)
     ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            min=64,
+            help="Tokens that each of the four slots has room for, on every side; without it, as the daemon "
+            "ships.",
+            show_default=False,
+        ),
+    ] = None,
     idle_s: Annotated[
         float, typer.Option(min=0, help="Measure for so many seconds what doing nothing costs.")
     ] = 0,
@@ -112,6 +121,7 @@ def bench(
         idle_s=idle_s,
         peer=None if peer is None else parse_peer(peer, is_program=_is_program),
         baseline=peer is None if baseline is None else baseline,
+        slot_tokens=context,
     )
     # All that is started has a session of its own: nobody else ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

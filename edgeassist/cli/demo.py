@@ -17,7 +17,6 @@ from edgeassist.broker import BrokerOptions
 from edgeassist.cli.ask import stream
 from edgeassist.client import Client
 from edgeassist.errors import EdgeAssistError, ModelError
-from edgeassist.models.synthetic import SHAPES, write_gguf
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
@@ -134,5 +133,7 @@ def trial_model() -> Path:
     path = platformdirs.user_cache_path("edgeassist") / "models" / "trial.gguf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        from edgeassist.models.synthetic import SHAPES, write_gguf  # noqa: PLC0415 - a daemon needs no numpy
+
         write_gguf(path, SHAPES["trial"])
     return path

@@ -93,6 +93,12 @@ def test_a_pure_module_loads_no_heavy_library(module: str) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_a_daemon_loads_no_numpy() -> None:
+    program = "import sys, edgeassist.cli.main; sys.exit('numpy' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
     cores = {f"edgeassist.engine.{name}" for name in ("scheduler", "prefixes", "pacing", "lookup", "text")}
     for module in cores | {"edgeassist.errors"}:

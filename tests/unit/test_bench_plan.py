@@ -17,8 +17,10 @@ def plan(**changes: object) -> Plan:
     return Plan(**{**values, **changes})
 
 
-def test_the_context_is_the_daemons_own_unless_the_prompt_needs_more() -> None:
+def test_the_context_is_the_daemons_own_or_what_is_asked_for_unless_a_prompt_needs_more() -> None:
     assert plan().context == 4096
+    assert plan(slot_tokens=2048).context == 2048
+    assert plan(slot_tokens=512).context > 1500
     assert plan(prompt_tokens=8000).context > 8128
 
 
