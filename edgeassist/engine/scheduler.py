@@ -103,6 +103,7 @@ class Running:
         tokens: Ids: the prompt, then what was sampled, the token that ends the turn not included.
         prompt_tokens: How many of them are the prompt.
         limit: The most tokens that it may generate.
+        shares: Whether it may take over what others have computed.
         computed: How many tokens are in KV memory.
         cached: How many tokens of the prompt were there already when it began.
         state: Where it stands.
@@ -114,6 +115,7 @@ class Running:
     tokens: list[int]
     prompt_tokens: int
     limit: int
+    shares: bool = True
     computed: int = 0
     cached: int = 0
     state: State = State.NEW
@@ -202,8 +204,9 @@ class Scheduler:
             tokens=list(prompt),
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._context - len(prompt)),
-            state=State.NEW if shares and self._rewinds else State.GOING,
+            shares=shares and self._rewinds,
         )
+        self._begin(sequence)
         self._running[request] = sequence
         return sequence
 
@@ -331,8 +334,12 @@ class Scheduler:
         """Let the oldest sequence that waits for KV memory have a try."""
         for seq in self._running.values():
             if seq.state is State.PAUSED:
-                seq.state = State.NEW if self._rewinds else State.GOING
+                self._begin(seq)
                 return
+
+    @staticmethod
+    def _begin(seq: Running) -> None:
+        seq.state = State.NEW if seq.shares else State.GOING
 
 
 def _prefill(sequences: Sequence[Running], budget: int) -> list[Work]:

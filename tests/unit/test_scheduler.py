@@ -162,6 +162,24 @@ def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
     assert again.cached == 0
 
 
+def test_one_that_shares_nothing_shares_nothing_after_a_pause_either() -> None:
+    scheduler = make(slots=3)
+    other = scheduler.admit("other", tokens(30), 20)
+    while other.rest > 1:
+        step(scheduler, word(40))
+    seeded = scheduler.admit("seeded", tokens(30), 9, shares=False)
+    while seeded.rest > 1:
+        step(scheduler, word(41))
+    assert scheduler.make_room(
+        Plan(tuple(Work(each.slot, 30, [1], samples=True) for each in (other, seeded)))
+    )
+    assert seeded.state is State.PAUSED
+    third = scheduler.admit("third", tokens(5, first=60), 1)
+    scheduler.remove(third)
+    assert seeded.state is State.GOING
+    assert not [change for change in scheduler.plan().memory if isinstance(change, Share)]
+
+
 def test_memory_that_can_not_be_cut_is_not_shared() -> None:
     scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), rewinds=False)
     for name in ("first", "second"):
