@@ -14,6 +14,7 @@ import pytest
 from edgeassist.broker import Broker, BrokerOptions
 from edgeassist.client import Client
 from edgeassist.models.synthetic import SHAPES, Precision, write_gguf
+from edgeassist.models.synthetic_onnx import OnnxPrecision, write_onnx
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
@@ -163,6 +164,14 @@ def trial_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     path = tmp_path_factory.mktemp("models") / "trial.gguf"
     write_gguf(path, SHAPES["trial"], precision=Precision.F32)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trial_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ONNX Runtime GenAI of random weights, of the same shape and with the same vocabulary."""
+    path = tmp_path_factory.mktemp("models") / "trial-onnx"
+    write_onnx(path, SHAPES["trial"], precision=OnnxPrecision.F32)
     return path
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from edgeassist.cli.connect import connect
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.sensors import available_memory_bytes, read_cpu_snapshot
+from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, ModelError
 from edgeassist.models.choice import choose_backend
 from edgeassist.models.header import kv_bytes_per_token, read_header
@@ -60,15 +61,24 @@ def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]
 
 def _check_model(settings: Settings) -> None:
     path = settings.model.path
-    if choose_backend(path, settings.model.backend) != "llama" or path is None:
+    backend = choose_backend(path, settings.model.backend)
+    if path is None or backend == "scripted":
         return
+    wanted = settings.model.context
     try:
-        header = read_header(path)
+        if backend == "onnx":
+            folder = read_onnx_folder(path)
+            size, per_token = folder.size_bytes, folder.kv_bytes_per_token
+            tokens = min(wanted, folder.context)
+        else:
+            header = read_header(path)
+            size, per_token = header.file_size, kv_bytes_per_token(header)
+            tokens = min(wanted, header.context_length or wanted)
+            if settings.engine.kv_tokens != "auto":
+                tokens = settings.engine.kv_tokens
     except ModelError as error:
         raise ModelError(f"model.path: {error.message}") from None
-    context = min(settings.model.context, header.context_length or settings.model.context)
-    tokens = context if settings.engine.kv_tokens == "auto" else settings.engine.kv_tokens
-    needed = header.file_size + kv_bytes_per_token(header) * tokens
+    needed = size + per_token * tokens
     free = available_memory_bytes()
     if free is not None and needed > free:
         raise ModelError(

@@ -175,6 +175,8 @@ class Supervisor:
             if problem is not None:
                 self._kill()
             status = await self._bury(process)
+            if self.phase is Phase.LOADING and status == -signal.SIGILL:
+                self.phase = Phase.UNUSABLE  # the next engine would meet the same instruction
             return problem or self._obituary(status)
         finally:
             self._kill()
@@ -280,7 +282,10 @@ class Supervisor:
             if -status == signal.SIGKILL:
                 died += " (killed by somebody, or by the kernel for want of memory)"
             elif -status == signal.SIGILL:
-                died += " (an instruction that this CPU lacks: build llama-cpp-python on this device)"
+                died += (
+                    " (an instruction that this CPU lacks: build llama-cpp-python on this device; for an "
+                    "ONNX model, install an older onnxruntime or choose a GGUF file)"
+                )
         words = f": {' | '.join(self._last_words)}" if self._last_words else ""
         return f"the engine ended with {died}{words}"
 

@@ -153,7 +153,7 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
     prefixes = Prefixes(facts.prefix_bytes)
     if options.system and facts.prefix_bytes:
         saved = None
-        if digest is not None:
+        if digest is not None and facts.state_format:
             store = StateStore(Path(options.state_folder), options.state_bytes)
             saved = store, key_maker(digest, state_form(options, facts))
         prime(backend, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)

@@ -67,8 +67,12 @@ class Backend(Protocol):
         """Return a slot's KV entries in a form that `restore` takes."""
         ...
 
-    def restore(self, slot: int, state: bytes | bytearray, length: int) -> bool:
-        """Fill an empty slot with the first `length` tokens of a state; False, and empty, if it can't be."""
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
+        """Fill an empty slot with the first `length` tokens of a state, or with as many as it can.
+
+        Returns:
+            How many of them it holds now; 0 where there was no room.
+        """
         ...
 
 
@@ -88,4 +92,10 @@ def make_backend(name: str) -> Backend:
         from edgeassist.engine.llama.backend import LlamaBackend  # noqa: PLC0415 - as above
 
         return LlamaBackend()
-    raise ModelError(f"model.backend {name!r} is none of: llama, scripted")
+    if name == "onnx":
+        if find_spec("onnxruntime_genai") is None:
+            raise ModelError("onnxruntime-genai is not installed: pip install 'edgeassist[onnx]'")
+        from edgeassist.engine.ortgenai.backend import OrtBackend  # noqa: PLC0415 - as above
+
+        return OrtBackend()
+    raise ModelError(f"model.backend {name!r} is none of: llama, onnx, scripted")

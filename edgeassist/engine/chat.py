@@ -91,6 +91,20 @@ class ChatTemplate:
         """Whether a text holds what would be a control token where it is trusted."""
         return self._forgery.search(text) is not None
 
+    def defuse(self, text: str) -> list[str]:
+        """Return the parts of a text, none of which holds what would be a control token.
+
+        For a tokenizer that reads control tokens wherever they stand.
+        """
+        parts = []
+        start = at = 0
+        while match := self._forgery.search(text, at):
+            at = match.start() + 1
+            if len(match.group()) > 1:
+                parts.append(text[start:at])
+                start = at
+        return [*parts, *([text[start:]] if start < len(text) else [])]
+
     def _render(self, template: jinja2.Template, messages: list[dict[str, str]]) -> str:
         try:
             return template.render(messages=messages, add_generation_prompt=True, **self._variables)

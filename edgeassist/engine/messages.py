@@ -81,7 +81,7 @@ class Load(_Message, frozen=True, tag="load"):
     """The first line that an engine reads.
 
     Attributes:
-        backend: `llama` or `scripted`.
+        backend: `llama`, `onnx` or `scripted`.
         path: The model file; empty for a backend that needs none.
         context: Tokens that one slot can hold, prompt and answer together; the model's own limit caps it.
         threads: Threads of a step.
@@ -168,8 +168,10 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         kv_tokens: Tokens in KV memory, shared by all slots.
         prefix_bytes: What the states of ended sequences may take.
         rewinds: Whether KV memory can be cut and shared at any token.
+        guesses: Whether a step can compute several tokens of a stream and sample after each.
         build: What the library was built with, in its own words.
-        state_format: Names the form of `Backend.snapshot`; another version may not read it.
+        state_format: Names the form of `Backend.snapshot`; another version may not read it. Empty where it
+            means nothing to another process.
     """
 
     name: str
@@ -184,6 +186,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     kv_tokens: int = 0
     prefix_bytes: int = 0
     rewinds: bool = True
+    guesses: bool = True
     threads: int = 1
     chat_template: bool = False
     build: str = ""

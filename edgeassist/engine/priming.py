@@ -108,7 +108,7 @@ def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
         return None
     taken = backend.restore(0, state, len(key.tokens))
     backend.close(0)
-    if taken:
+    if taken == len(key.tokens):
         log.info("found the state of the system prompt: %s", key.name)
         return state
     store.discard(key, "the library does not take it")

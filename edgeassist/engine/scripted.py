@@ -138,13 +138,13 @@ class ScriptedBackend:
         """Return the slot's tokens."""
         return " ".join(str(cell.token) for cell in self._cells.get(slot, ())).encode()
 
-    def restore(self, slot: int, state: bytes | bytearray, length: int) -> bool:
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
         """Fill the slot."""
         try:
             self._cells[slot] = [_Cell(int(word)) for word in state.split()[:length]]
         except ValueError:
-            return False
-        return True
+            return 0
+        return len(self._cells[slot])
 
     def _apply(self, change: Share | Trim) -> None:
         match change:

@@ -82,7 +82,7 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
         slots=facts.slots,
         context=facts.context,
         pacer=Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
-        bet=Bet() if options.speculate and facts.rewinds else None,
+        bet=Bet() if options.speculate and facts.guesses else None,
         rewinds=facts.rewinds,
     )
 
@@ -228,11 +228,12 @@ class Worker:
         prefix, length = self._prefixes.best(wanted)
         if prefix is None or length < self._scheduler.shares(wanted, but=sequence) + LEAST_SHARED:
             return
-        if self._backend.restore(sequence.slot, prefix.state, length):
-            self._scheduler.begin_at(sequence, length)
+        taken = self._backend.restore(sequence.slot, prefix.state, length)
+        if taken:
+            self._scheduler.begin_at(sequence, taken)
             self._prefixes.touch(prefix)
         else:
-            log.warning("no room in KV memory for a prefix of %d tokens: it is computed again", length)
+            log.info("a prefix of %d tokens could not be taken over: it is computed again", length)
 
     def _fit(self, request: Start) -> tuple[Encoded, int]:
         """Return the prompt, and how many messages of history were left out to make room."""

@@ -10,7 +10,7 @@ _GENAI_CONFIG = "genai_config.json"
 
 
 def choose_backend(path: Path | None, wanted: str) -> str:
-    """Return `llama` or `scripted`.
+    """Return `llama`, `onnx` or `scripted`.
 
     Args:
         path: The setting `model.path`.
@@ -23,8 +23,8 @@ def choose_backend(path: Path | None, wanted: str) -> str:
         return wanted
     if path is None:
         raise ModelError(
-            "model.path is not set: name a GGUF file there (or, to try the daemon without a model, set "
-            'model.backend to "scripted")',
+            "model.path is not set: name a GGUF file there, or a folder of ONNX Runtime GenAI (or, to try "
+            'the daemon without a model, set model.backend to "scripted")',
         )
     try:
         there = path.exists()
@@ -32,8 +32,13 @@ def choose_backend(path: Path | None, wanted: str) -> str:
         raise ModelError(f"model.path: can't look at {path}: {error.strerror}") from None
     if not there:
         raise ModelError(f"model.path: there is no {path}: correct the setting, or put the model there")
-    if wanted == "onnx" or (path.is_dir() and (path / _GENAI_CONFIG).is_file()):
-        raise ModelError("model.backend: ONNX models can't be served by this version: use a GGUF file")
+    if wanted != "auto":
+        return wanted
+    if (path / _GENAI_CONFIG).is_file():
+        return "onnx"
     if path.is_dir():
-        raise ModelError(f"model.path: {path} is a folder: name the GGUF file in it")
+        raise ModelError(
+            f"model.path: {path} is a folder without {_GENAI_CONFIG}: name the GGUF file in it, or a folder "
+            "of ONNX Runtime GenAI"
+        )
     return "llama"

@@ -80,7 +80,7 @@ class Shape:
     @property
     def parameters(self) -> int:
         """The number of weights."""
-        return sum(tensor.size for tensor in _tensors(self))
+        return sum(tensor.size for tensor in tensors(self))
 
 
 SHAPES: Mapping[str, Shape] = {
@@ -95,6 +95,20 @@ SHAPES: Mapping[str, Shape] = {
             kv_heads=2,
             vocabulary=151_936,
             context=32_768,
+        ),
+        Shape(
+            name="phi-3-mini",
+            layers=32,
+            width=3072,
+            ffn=8192,
+            heads=32,
+            kv_heads=32,
+            vocabulary=32_064,
+            context=4096,
+            rope_base=1e4,
+            rms_epsilon=1e-5,
+            tied_embeddings=False,
+            qkv_biases=False,
         ),
         Shape(
             name="trial",
@@ -151,7 +165,7 @@ def write_gguf(
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
+class Tensor:
     """What to fill a tensor with: normally distributed values, one row per token where `per_token`."""
 
     name: str
@@ -162,14 +176,17 @@ class _Tensor:
 
     @property
     def size(self) -> int:
+        """The number of values."""
         return math.prod(self.dimensions)
 
     def dtype(self, precision: Precision) -> np.dtype[Any]:
+        """Return what a value is stored as."""
         half = precision is Precision.F16 and len(self.dimensions) > 1
         return np.dtype("<f2" if half else "<f4")
 
 
-def _tensors(shape: Shape) -> Iterator[_Tensor]:
+def tensors(shape: Shape) -> Iterator[Tensor]:
+    """Yield the tensors of a model, named as in a GGUF file, in the order that they are drawn in."""
     width, kv_width = shape.width, shape.width // shape.heads * shape.kv_heads
     table = (shape.vocabulary, width)
     matrices = {
@@ -181,18 +198,18 @@ def _tensors(shape: Shape) -> Iterator[_Tensor]:
         "ffn_up": (shape.ffn, width),
         "ffn_down": (width, shape.ffn),
     }
-    yield _Tensor("token_embd.weight", table, deviation=_EMBEDDING, per_token=True)
+    yield Tensor("token_embd.weight", table, deviation=_EMBEDDING, per_token=True)
     for block in (f"blk.{layer}." for layer in range(shape.layers)):
         for norm in ("attn_norm", "ffn_norm"):
-            yield _Tensor(f"{block}{norm}.weight", (width,), mean=1.0)
+            yield Tensor(f"{block}{norm}.weight", (width,), mean=1.0)
         for name, dimensions in matrices.items():
             share = _ATTENTION_SHARE if name == "attn_output" else 1.0
-            yield _Tensor(f"{block}{name}.weight", dimensions, deviation=share * dimensions[1] ** -0.5)
+            yield Tensor(f"{block}{name}.weight", dimensions, deviation=share * dimensions[1] ** -0.5)
             if shape.qkv_biases and name in {"attn_q", "attn_k", "attn_v"}:
-                yield _Tensor(f"{block}{name}.bias", dimensions[:1], deviation=_BIAS)
-    yield _Tensor("output_norm.weight", (width,), mean=_LOGIT_SPREAD / (_EMBEDDING * width**0.5))
+                yield Tensor(f"{block}{name}.bias", dimensions[:1], deviation=_BIAS)
+    yield Tensor("output_norm.weight", (width,), mean=_LOGIT_SPREAD / (_EMBEDDING * width**0.5))
     if not shape.tied_embeddings:
-        yield _Tensor("output.weight", table, deviation=_EMBEDDING, per_token=True)
+        yield Tensor("output.weight", table, deviation=_EMBEDDING, per_token=True)
 
 
 def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Mapping[str, Entry]) -> None:
@@ -210,7 +227,7 @@ def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Map
     writer.add_layer_norm_rms_eps(shape.rms_epsilon)
     for key, entry in entries.items():
         writer.add_key_value(key, entry.value, entry.kind, entry.item)
-    for tensor in _tensors(shape):
+    for tensor in tensors(shape):
         dtype = tensor.dtype(precision)
         writer.add_tensor_info(tensor.name, tensor.dimensions, dtype, tensor.size * dtype.itemsize)
     writer.write_header_to_file()
@@ -227,16 +244,30 @@ def _write_weights(
     loudness: NDArray[np.float32],
 ) -> None:
     """Append the tensor data; the gguf package's writer wants each tensor whole, this one takes blocks."""
-    for tensor in _tensors(shape):
+    for tensor in tensors(shape):
         file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
-        rows, *columns = tensor.dimensions
-        step = max(1, _BLOCK // math.prod(columns))
-        for start in range(0, rows, step):
-            end = min(start + step, rows)
-            block = random.standard_normal((end - start, *columns), np.float32)
-            block *= tensor.deviation
-            block += tensor.mean
-            if tensor.per_token:
-                block *= loudness[start:end, None]
+        for block in draw(tensor, random, loudness):
             block.astype(tensor.dtype(precision)).tofile(file)
     file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
+
+
+def draw(
+    tensor: Tensor, random: np.random.Generator, loudness: NDArray[np.float32]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield a tensor's values, some rows at a time.
+
+    Args:
+        tensor: Which.
+        random: Where they come from.
+        loudness: A factor for each token's row, shape (vocabulary,).
+    """
+    rows, *columns = tensor.dimensions
+    step = max(1, _BLOCK // math.prod(columns))
+    for start in range(0, rows, step):
+        end = min(start + step, rows)
+        block = random.standard_normal((end - start, *columns), np.float32)
+        block *= tensor.deviation
+        block += tensor.mean
+        if tensor.per_token:
+            block *= loudness[start:end, None]
+        yield block

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,12 @@ STORY = (
 )
 # And the whole of it: its length in characters and the SHA-256 of its UTF-8.
 PUBLISHED = 565, "30b2ffb07967932a88bfdf5e23b517a6f4cfcf7231db9e537360d3c12a4e4d10"
+
+
+@pytest.fixture(params=["trial_model", "trial_onnx"])
+def any_model(request: pytest.FixtureRequest) -> Path:
+    """A model of each kind, in turn."""
+    return request.getfixturevalue(request.param)
 
 
 async def gather(client, prompt=None, **fields):
@@ -124,8 +131,8 @@ async def test_bare_text_comes_for_a_display_with_an_empty_end_and_the_details_b
     assert (document["type"], document["text"], document["seq"]) == ("done", "Guten Tag", len(wire.heard) - 1)
 
 
-async def test_a_session_carries_on_and_an_unknown_one_is_refused_on_request(ready, trial_model):
-    _, client = await ready(model__path=trial_model, sampling__max_tokens=8)
+async def test_a_session_carries_on_and_an_unknown_one_is_refused_on_request(ready, any_model):
+    _, client = await ready(model__path=any_model, sampling__max_tokens=8)
     first = await client.answer("hello", session="kitchen")
     second = await client.answer("and now", session="kitchen", resume=True)
     assert second.usage.prompt_tokens > first.usage.prompt_tokens + first.usage.completion_tokens
@@ -134,8 +141,8 @@ async def test_a_session_carries_on_and_an_unknown_one_is_refused_on_request(rea
     assert "garden" in lost.message
 
 
-async def test_stop_texts_limits_and_seeds_do_what_they_say(ready, trial_model):
-    _, client = await ready(model__path=trial_model)
+async def test_stop_texts_limits_and_seeds_do_what_they_say(ready, any_model):
+    _, client = await ready(model__path=any_model)
     once = await client.answer("tell me", seed=7, max_tokens=40, temperature=1.0)
     again = await client.answer("tell me", seed=7, max_tokens=40, temperature=1.0)
     assert once.text == again.text
@@ -147,8 +154,8 @@ async def test_stop_texts_limits_and_seeds_do_what_they_say(ready, trial_model):
     assert (short.finish_reason, short.usage.completion_tokens) == ("length", 3)
 
 
-async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(ready, trial_model):
-    _, client = await ready(model__path=trial_model, model__context=64)
+async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(ready, any_model):
+    _, client = await ready(model__path=any_model, model__context=64)
     failed = await client.answer("word " * 300)
     assert failed.code == "context_overflow"
     assert "64" in failed.message

@@ -11,11 +11,20 @@ from tests.integration.driver import Engine
 from tests.integration.watch import Watch
 
 
-@pytest.fixture(scope="module", params=["scripted", "llama"])
-def engine(request: pytest.FixtureRequest, trial_model: Path) -> Iterator[Engine]:
-    """An engine with four slots of 1,024 tokens, on each backend in turn."""
+@pytest.fixture(scope="module", params=["scripted", "llama", "onnx"])
+def engine(request: pytest.FixtureRequest, trial_model: Path, trial_onnx: Path) -> Iterator[Engine]:
+    """An engine with four slots of 1,024 tokens, or as many as the backend serves, on each in turn."""
+    paths = {"llama": trial_model, "onnx": trial_onnx}
     with Engine() as running:
-        running.load(request.param, trial_model if request.param == "llama" else "")
+        running.load(request.param, paths.get(request.param, ""))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def onnx(trial_onnx: Path) -> Iterator[Engine]:
+    """An engine with the trial model of ONNX Runtime GenAI."""
+    with Engine() as running:
+        running.load("onnx", trial_onnx)
         yield running
 
 

@@ -65,6 +65,7 @@ class Engine:
         self.events: list[Event] = []
         self._endings: dict[str, Finished | Cancelled | Failed] = {}
         self._buffer = b""
+        self.slots = 1
 
     def __enter__(self) -> Engine:
         return self
@@ -87,6 +88,7 @@ class Engine:
         self.send(Load(backend, str(path), **values))
         ready = self.until(lambda event: isinstance(event, Ready))
         assert isinstance(ready, Ready)
+        self.slots = ready.model.slots
         return ready
 
     def send(self, *commands: Command) -> None:
@@ -128,10 +130,14 @@ class Engine:
                 self._buffer += self.socket.recv(1 << 16)
 
     def ask(self, *prompts: str, **fields: object) -> list[Answer]:
-        """Ask all at once, and return the answers when all are complete."""
+        """Ask as many at once as there are slots, and return the answers when all are complete."""
         requests = [start(prompt, **fields) for prompt in prompts]
-        self.send(*requests)
-        return [self.wait(request.id) for request in requests]
+        answers = []
+        for first in range(0, len(requests), self.slots):
+            together = requests[first : first + self.slots]
+            self.send(*together)
+            answers += [self.wait(request.id) for request in together]
+        return answers
 
     def answer(self, prompt: str, **fields: object) -> Answer:
         return self.ask(prompt, **fields)[0]

@@ -28,7 +28,8 @@ def facts(engine: Engine) -> Ready:
 def test_ready_tells_what_was_loaded(engine):
     ready = facts(engine)
     assert ready.load_ms > 0
-    assert (ready.model.slots, ready.model.context, ready.model.threads) == (4, 1024, 1)
+    slots = 1 if ready.model.backend == "onnx" else 4
+    assert (ready.model.slots, ready.model.context, ready.model.threads) == (slots, 1024, 1)
     assert ready.model.trained_context >= 1024
     assert ready.model.name
     assert ready.model.architecture
@@ -142,6 +143,8 @@ def test_cancel_while_the_answer_is_written_frees_the_slot(engine):
 
 
 def test_cancel_of_one_leaves_its_neighbours_answers_as_they_are(engine):
+    if engine.slots == 1:
+        pytest.skip("this backend serves one at a time")
     alone = engine.answer(LONG, max_tokens=30).text
     kept, cancelled = (
         start(LONG, max_tokens=30),
@@ -166,10 +169,12 @@ def test_four_at_once_answer_as_each_does_alone(engine):
     assert [answer.text for answer in engine.ask(*prompts, max_tokens=32)] == alone
 
 
-def test_a_fifth_request_fails_and_the_four_go_on(engine):
-    endings = [answer.ending for answer in engine.ask(*["!script delay_ms=5\n" + LONG] * 5, max_tokens=8)]
-    assert [type(ending) for ending in endings] == [Finished] * 4 + [Failed]
-    assert endings[4].code == "internal"
+def test_a_request_beyond_the_slots_fails_and_the_others_go_on(engine):
+    requests = [start("!script delay_ms=5\n" + LONG, max_tokens=8) for _ in range(engine.slots + 1)]
+    engine.send(*requests)
+    endings = [engine.wait(request.id).ending for request in requests]
+    assert [type(ending) for ending in endings] == [Finished] * engine.slots + [Failed]
+    assert endings[-1].code == "internal"
 
 
 def test_slots_serve_many_requests_one_after_the_other(engine):

@@ -91,6 +91,7 @@ class LlamaBackend:
             prefix_bytes=sizes.prefix_bytes,
             kv_tokens=sizes.kv_tokens,
             rewinds=model.rewinds,
+            guesses=model.rewinds,
             threads=options.threads,
             chat_template=model.meta("tokenizer.chat_template") is not None,
             build=llama_cpp.llama_print_system_info().decode(),
@@ -147,15 +148,15 @@ class LlamaBackend:
         llama_cpp.llama_state_seq_get_data(self._context, view, len(state), slot)
         return state
 
-    def restore(self, slot: int, state: bytes | bytearray, length: int) -> bool:
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
         """Fill the slot from a snapshot (`Backend.restore`)."""
         kind = ctypes.c_uint8 * len(state)
         view = kind.from_buffer(state) if isinstance(state, bytearray) else kind.from_buffer_copy(state)
         if llama_cpp.llama_state_seq_set_data(self._context, view, len(state), slot) == len(state):
             self._forget(slot, length)
-            return True
+            return length
         self._forget(slot)
-        return False
+        return 0
 
     # -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""The ONNX Runtime GenAI backend; `backend` alone imports onnxruntime_genai."""

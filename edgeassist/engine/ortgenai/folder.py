@@ -1,0 +1,209 @@
+"""What a folder of ONNX Runtime GenAI says about its model, read without loading it.
+
+`genai_config.json` is written by the library's model builder (format: onnxruntime-genai, src/config.h).
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeassist.errors import ModelError
+
+CONFIG = "genai_config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+# KV memory of models for a CPU is single precision, half where the graph computes in it: an upper bound.
+_KV_BYTES = 4
+# A graph with its weights inside is as large as they are, and names no other file.
+_GRAPH_BYTES = 256 << 20
+# In the graph's protobuf: an `external_data` entry, whose key is "location" and whose value follows.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
+_LFS = b"version https://git-lfs"
+BUILDER = "python -m onnxruntime_genai.models.builder"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFolder:
+    """A model that can be loaded, as far as its files tell.
+
+    Attributes:
+        path: The folder.
+        architecture: The library's name for the kind of model, such as `phi3`.
+        context: Tokens that it was trained for.
+        layers: Of the decoder.
+        kv_heads: Heads that have keys and values.
+        head_size: Values of one head.
+        size_bytes: Of graph and weights.
+        quantisation: `int4` where weights are in blocks of four bits; empty where nobody says.
+        template: Its chat template, a Jinja2 text; None without one.
+        bos: The text of the token that begins a prompt.
+        eos: The text of the token that ends an answer.
+        control: The texts of the control tokens.
+    """
+
+    path: Path
+    architecture: str
+    context: int
+    layers: int
+    kv_heads: int
+    head_size: int
+    size_bytes: int
+    quantisation: str
+    template: str | None
+    bos: str
+    eos: str
+    control: tuple[str, ...]
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """What KV memory takes for one token, at most."""
+        return 2 * self.layers * self.kv_heads * self.head_size * _KV_BYTES
+
+
+def is_onnx_folder(path: Path) -> bool:
+    """Whether a path is a folder with what the library reads first."""
+    return (path / CONFIG).is_file()
+
+
+def read_onnx_folder(path: Path) -> OnnxFolder:
+    """Read and check a model folder.
+
+    Raises:
+        ModelError: It can't be loaded; the message says why, and what to do.
+    """
+    try:
+        return _read(path)
+    except PermissionError as error:
+        raise ModelError(
+            f"{error.filename or path}: no permission to read it; let this user read it (chmod a+r the file, "
+            "a+x its folders)"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{error.filename or path} can't be read ({error.strerror})") from error
+
+
+def _read(path: Path) -> OnnxFolder:
+    if not is_onnx_folder(path):
+        raise ModelError(_about_stranger(path))
+    document = _json(path / CONFIG)
+    try:
+        model = document["model"]
+        decoder = model["decoder"]
+        graph = path / str(decoder.get("filename", "model.onnx"))
+        size_bytes, quantisation = _check_weights(graph)
+        tokenizer = _tokenizer(path)
+        added = _added(path, tokenizer)
+        return OnnxFolder(
+            path=path,
+            architecture=str(model["type"]),
+            context=int(model["context_length"]),
+            layers=int(decoder["num_hidden_layers"]),
+            kv_heads=int(decoder["num_key_value_heads"]),
+            head_size=int(decoder["head_size"]),
+            size_bytes=size_bytes,
+            quantisation=quantisation,
+            template=_template(path, tokenizer),
+            bos=_token_text(tokenizer.get("bos_token")),
+            eos=_token_text(tokenizer.get("eos_token")),
+            control=tuple(added),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path / CONFIG} is not as the installed onnxruntime-genai writes it ({error!r}): make the model"
+            f" with its own builder ({BUILDER})"
+        ) from None
+
+
+def _about_stranger(path: Path) -> str:
+    """Return what a path without the library's configuration is, and what to do about it."""
+    if path.is_file():
+        return _about_file(path)
+    if not path.is_dir():
+        return f"there is no {path}: correct the setting, or put the model there"
+    gguf = sorted(file.name for file in path.glob("*.gguf"))
+    inside = sorted(str(file.parent.relative_to(path)) for file in path.glob(f"*/**/{CONFIG}"))
+    if gguf:
+        return f"{path} holds GGUF files: name one of them: {', '.join(gguf)}"
+    if inside:
+        return f"{path} holds models in folders of their own: name one of them: {', '.join(inside)}"
+    if any(path.glob("*.onnx")):
+        return f"{path} holds ONNX files without {CONFIG}: make them with the library's builder ({BUILDER})"
+    return f"{path} holds no model: there is no {CONFIG} in it"
+
+
+def _about_file(path: Path) -> str:
+    with path.open("rb") as file:
+        if file.read(4) == b"GGUF":
+            return f'{path} is a GGUF file: set model.backend to "auto" or "llama"'
+    if path.suffix == ".onnx" and is_onnx_folder(path.parent):
+        return f"{path} is a file of an ONNX model: name its folder, {path.parent}"
+    return f"{path} is a file: an ONNX model is a folder with {CONFIG} in it"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path} is no JSON ({error}): get the model's files again") from None
+
+
+def _check_weights(graph: Path) -> tuple[int, str]:
+    """Return the bytes of graph and weights, and how the weights are stored, if the graph tells."""
+    if not graph.is_file():
+        raise ModelError(f"{graph} is missing, and {CONFIG} names it: get the model's files again")
+    _refuse_pointer(graph)
+    size = graph.stat().st_size
+    if not 0 < size <= _GRAPH_BYTES:
+        return size, ""
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        names = {
+            content[match.end() : match.end() + match.group(1)[0]].decode(errors="replace")
+            for match in _LOCATION.finditer(content)
+        }
+        quantisation = "int4" if content.find(b"MatMulNBits") >= 0 else ""
+    for name in sorted(names):
+        weights = graph.parent / name
+        if not weights.is_file():
+            raise ModelError(f"{weights} is missing, and {graph.name} keeps its weights there: get it again")
+        _refuse_pointer(weights)
+        size += weights.stat().st_size
+    return size, quantisation
+
+
+def _refuse_pointer(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_LFS)) == _LFS:
+            raise ModelError(f"{path} is only a pointer to the real file: fetch it with git lfs pull")
+
+
+def _tokenizer(path: Path) -> dict[str, Any]:
+    for name in (TOKENIZER_CONFIG, TOKENIZER):
+        if not (path / name).is_file():
+            raise ModelError(f"{path / name} is missing: put the model's tokenizer beside it")
+    return dict(_json(path / TOKENIZER_CONFIG))
+
+
+def _added(path: Path, tokenizer: dict[str, Any]) -> list[str]:
+    """Return the texts of the special tokens, from wherever this model keeps them."""
+    decoder = tokenizer.get("added_tokens_decoder")
+    added = decoder.values() if decoder else _json(path / TOKENIZER).get("added_tokens", [])
+    return [str(each["content"]) for each in added if each.get("special")]
+
+
+def _template(path: Path, tokenizer: dict[str, Any]) -> str | None:
+    if (path / TEMPLATE).is_file():
+        return (path / TEMPLATE).read_text()
+    template = tokenizer.get("chat_template")
+    if isinstance(template, list):
+        template = next((each["template"] for each in template if each.get("name") == "default"), None)
+    return template
+
+
+def _token_text(token: Any) -> str:
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")

@@ -1,0 +1,133 @@
+"""What a model folder says of itself, and what is wrong with one that can't be loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeassist.engine.ortgenai.folder import read_onnx_folder
+from edgeassist.errors import ModelError
+
+
+@pytest.fixture
+def folder(trial_onnx: Path, tmp_path: Path) -> Path:
+    """A model folder of the test's own."""
+    return Path(shutil.copytree(trial_onnx, tmp_path / "model"))
+
+
+def change(path: Path, how: Callable[[Any], object]) -> None:
+    document = json.loads(path.read_text())
+    how(document)
+    path.write_text(json.dumps(document))
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        read_onnx_folder(path)
+    return caught.value.message
+
+
+def test_a_folder_tells_its_model(trial_onnx: Path) -> None:
+    model = read_onnx_folder(trial_onnx)
+    assert (model.architecture, model.context, model.layers) == ("qwen2", 8192, 2)
+    assert model.kv_bytes_per_token == 2 * 2 * 2 * 16 * 4
+    assert model.size_bytes == sum(
+        (trial_onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data")
+    )
+    assert model.template is not None
+    assert (model.bos, model.eos) == ("", "<|im_end|>")
+    assert model.control == ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    assert model.quantisation == ""
+
+
+def test_a_template_in_a_file_of_its_own_goes_first(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert read_onnx_folder(folder).template == "{{ messages }}"
+
+
+def test_a_model_without_a_template_has_none(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", lambda document: document.pop("chat_template"))
+    assert read_onnx_folder(folder).template is None
+
+
+def test_of_several_templates_the_default_one_counts(folder: Path) -> None:
+    templates = [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]
+    change(folder / "tokenizer_config.json", lambda document: document.update(chat_template=templates))
+    assert read_onnx_folder(folder).template == "d"
+
+
+def test_control_tokens_may_stand_in_the_tokenizer_alone(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", lambda document: document.pop("added_tokens_decoder"))
+    assert "<|im_start|>" in read_onnx_folder(folder).control
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    assert "there is no" in refused(tmp_path / "nothing")
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    assert "holds no model" in refused(tmp_path)
+
+
+def test_a_plain_onnx_export(folder: Path) -> None:
+    (folder / "genai_config.json").unlink()
+    assert "onnxruntime_genai.models.builder" in refused(folder)
+
+
+def test_a_folder_of_gguf_files(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").touch()
+    assert refused(tmp_path).endswith("name one of them: a.gguf")
+
+
+def test_the_folder_above(folder: Path) -> None:
+    assert refused(folder.parent).endswith("name one of them: model")
+
+
+def test_a_gguf_file(trial_model: Path) -> None:
+    assert 'set model.backend to "auto" or "llama"' in refused(trial_model)
+
+
+def test_the_graphs_file(folder: Path) -> None:
+    assert refused(folder / "model.onnx").endswith(f"name its folder, {folder}")
+
+
+def test_any_other_file(folder: Path) -> None:
+    assert "is a folder with genai_config.json in it" in refused(folder / "tokenizer.json")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json", "tokenizer_config.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    assert f"{folder / name} is missing" in refused(folder)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data"])
+def test_a_pointer_of_git_lfs_is_told(folder: Path, name: str) -> None:
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert refused(folder).endswith("git lfs pull")
+
+
+@pytest.mark.parametrize("name", ["genai_config.json", "tokenizer_config.json"])
+def test_what_is_no_json(folder: Path, name: str) -> None:
+    (folder / name).write_text("{")
+    assert f"{folder / name} is no JSON" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda document: document.pop("model"),
+        lambda document: document["model"].pop("decoder"),
+        lambda document: document["model"]["decoder"].pop("head_size"),
+        lambda document: document["model"].update(context_length="long"),
+        lambda document: document.update(model=[]),
+    ],
+)
+def test_another_schema(folder: Path, how: Callable[[Any], object]) -> None:
+    change(folder / "genai_config.json", how)
+    assert "make the model with its own builder" in refused(folder)
