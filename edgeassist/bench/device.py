@@ -30,7 +30,7 @@ class Device:
     """A daemon with one model, and its clients; a `Contender`.
 
     Args:
-        model: The GGUF file.
+        model: The GGUF file, or the folder of an ONNX model.
         folder: For logs, the broker's configuration, and what the daemon keeps over a restart.
         threads: To compute with.
         context: Tokens that prompt and answer may have together.
@@ -41,6 +41,7 @@ class Device:
 
     def __init__(self, model: Path, *, folder: Path, threads: int, context: int, slots: int) -> None:
         self._folder = folder
+        self._has_fingerprint = model.is_file()
         self._environ = {
             "EDGEASSIST_DEVICE__NAME": NAME,
             "EDGEASSIST_MODEL__PATH": str(model.resolve()),
@@ -99,7 +100,9 @@ class Device:
     async def settle(self) -> None:
         """Wait for the model's fingerprint, whose making takes processor time (`Contender.settle`)."""
         deadline = time.monotonic() + FINGERPRINT_S
-        while time.monotonic() < deadline and not (await self._model()).get("sha256"):
+        while (
+            self._has_fingerprint and time.monotonic() < deadline and not (await self._model()).get("sha256")
+        ):
             await asyncio.sleep(0.2)
 
     async def stop(self) -> None:

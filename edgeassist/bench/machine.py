@@ -22,16 +22,14 @@ class Machine:
     kernel: str
     python: str
     edgeassist: str
-    llama_cpp_python: str
-    llama_cpp: str
+    library: str
 
 
-def read_machine(*, binding: str, system: str, root: Path = Path("/")) -> Machine:
+def read_machine(*, library: str, root: Path = Path("/")) -> Machine:
     """Return what is known.
 
     Args:
-        binding: llama-cpp-python's version.
-        system: What llama.cpp was built with, in its own words.
+        library: What computes, its version, and what it was built with.
         root: Of the tree that is read.
     """
     return Machine(
@@ -42,8 +40,7 @@ def read_machine(*, binding: str, system: str, root: Path = Path("/")) -> Machin
         kernel=platform.release(),
         python=platform.python_version(),
         edgeassist=__version__,
-        llama_cpp_python=binding,
-        llama_cpp=system,
+        library=library,
     )
 
 

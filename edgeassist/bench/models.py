@@ -18,17 +18,19 @@ from edgeassist.models.vocabulary import Turns
 
 _NUMBERS = {name.lower(): number for number, name in FILE_TYPES.items()}
 _F16 = "f16"
+# What the folder of an ONNX model is asked for with.
+INT4 = "int4"
 
 
 def synthetic_models(
     folder: Path, shape: str, quantizations: Sequence[str], *, threads: int, on_step: Callable[[str], None]
 ) -> list[Path]:
-    """Return a file for each quantization; those that are missing are made, which takes minutes.
+    """Return a file or folder for each quantization; those that are missing are made, which takes minutes.
 
     Args:
         folder: The cache; made where missing.
         shape: A name of `SHAPES`.
-        quantizations: llama.cpp's names, such as `q4_k_m`.
+        quantizations: llama.cpp's names, such as `q4_k_m`; or `int4` for a folder of ONNX Runtime GenAI.
         threads: To quantize with.
         on_step: Told what takes long, before it begins.
 
@@ -38,10 +40,14 @@ def synthetic_models(
     """
     if shape not in SHAPES:
         raise ConfigurationError(f"--synthetic: {shape!r} is none of: {', '.join(SHAPES)}")
-    unknown = [name for name in quantizations if name not in _NUMBERS]
+    unknown = [name for name in quantizations if name not in {*_NUMBERS, INT4}]
     if unknown:
-        raise ConfigurationError(f"--quant: {unknown[0]!r} is none of: {', '.join(_NUMBERS)}")
-    paths = {name: folder / f"{shape}-{Turns.ENDLESS}-{name}.gguf" for name in quantizations}
+        raise ConfigurationError(f"--quant: {unknown[0]!r} is none of: {', '.join([*_NUMBERS, INT4])}")
+    suffixes = {INT4: "-onnx"}
+    paths = {
+        name: folder / f"{shape}-{Turns.ENDLESS}-{name}{suffixes.get(name, '.gguf')}"
+        for name in quantizations
+    }
     missing = {name: path for name, path in paths.items() if not path.exists()}
     if missing:
         try:
@@ -58,7 +64,14 @@ def synthetic_models(
 def _make(
     folder: Path, shape: Shape, missing: dict[str, Path], threads: int, on_step: Callable[[str], None]
 ) -> None:
-    """Write the f16 model, unless the cache has it, and quantize it; only what was asked for stays."""
+    """Write what is missing; of GGUF files the f16 one first, which stays only where it was asked for."""
+    if INT4 in missing:
+        from edgeassist.models.synthetic_onnx import write_onnx  # noqa: PLC0415 - needs onnx, of an extra
+
+        on_step(f"writing {shape.parameters / 1e6:,.0f} M random weights in blocks of four bits")
+        write_onnx(missing.pop(INT4), shape, turns=Turns.ENDLESS)
+    if not missing:
+        return
     with tempfile.TemporaryDirectory(dir=folder, prefix=".bench.") as name:
         source = folder / f"{shape.name}-{Turns.ENDLESS}-{_F16}.gguf"
         if not source.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from edgeassist.bench.figures import DEVICE, Comparison
+from edgeassist.bench.machine import Machine
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import Result
-from edgeassist.bench.table import ARROWS, number, sides_of
+from edgeassist.bench.table import ARROWS, number
 from edgeassist.errors import ConfigurationError
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
-_COLOURS = ("#0072B2", "#E69F00", "#999999")
+_COLOURS = ("#0072B2", "#E69F00", "#999999", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _INK = "#333333"
 _WIDTH_IN = 11.0
 _BAR_IN = 0.19
@@ -25,21 +27,54 @@ _HEAD_IN = 1.1
 _BARS_END = 0.68
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A part of the picture: its title, and its figures with their labels."""
+
+    title: str
+    rows: Sequence[tuple[str, Comparison]]
+
+    @property
+    def sides(self) -> list[str]:
+        """All that have bars."""
+        return list(dict.fromkeys(side for _, row in self.rows for side in row.sides))
+
+
 def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
-    """Write a PNG: a panel a model, a group of bars a figure, whiskers from the lowest to the highest run.
+    """Write a PNG of what was measured: a panel a model (`draw_panels`)."""
+    panels = [
+        Panel(
+            f"{result.model}, {number(result.size_bytes / 1e6)} MB",
+            [
+                (label(row, f"{measured.scenario}: "), row)
+                for measured in result.scenarios
+                for row in measured.comparisons
+            ],
+        )
+        for result in results
+    ]
+    draw_panels(panels, results[0].machine, plan, path)
+
+
+def label(row: Comparison, scenario: str = "") -> str:
+    """Return what a figure is called, for a reader who sees no table."""
+    return f"{scenario}{row.figure.name}, {row.figure.unit} {ARROWS[row.figure.better]}"
+
+
+def draw_panels(panels: Sequence[Panel], machine: Machine, plan: Plan, path: Path) -> None:
+    """Write a PNG: a group of bars a figure, whiskers from the lowest to the highest run.
 
     Each figure has a scale of its own, from 0 on: bars of one group can be compared, groups can't.
 
     Raises:
         ConfigurationError: The file can't be written.
     """
-    heights = [_BAR_IN * (0.6 + sum(len(row.sides) + 0.9 for _, row in _rows(result))) for result in results]
+    heights = [_BAR_IN * (0.6 + sum(len(row.sides) + 0.9 for _, row in panel.rows)) for panel in panels]
     with mpl.rc_context({"font.size": 9}):
         canvas = Canvas(figsize=(_WIDTH_IN, sum(heights) + _HEAD_IN), layout="constrained")
-        axes = canvas.subplots(len(results), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axis, result in zip(axes, results, strict=True):
-            _draw_panel(axis, result)
-        machine = results[0].machine
+        axes = canvas.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axis, panel in zip(axes, panels, strict=True):
+            _draw_panel(axis, panel)
         canvas.suptitle(
             f"EdgeAssist {machine.edgeassist}, {machine.cpu}, {machine.cpus} processors, "
             f"{plan.threads} threads, runs: {plan.runs}\nmedians, whiskers from the lowest to the highest; "
@@ -52,19 +87,10 @@ def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
             raise ConfigurationError(f"--picture: can't write {path}: {error.strerror}") from error
 
 
-def _rows(result: Result) -> list[tuple[str, Comparison]]:
-    """Return the figures with their names for a reader who sees no table."""
-    return [
-        (f"{measured.scenario}: {row.figure.name}, {row.figure.unit} {ARROWS[row.figure.better]}", row)
-        for measured in result.scenarios
-        for row in measured.comparisons
-    ]
-
-
-def _draw_panel(axis: Axes, result: Result) -> None:
-    sides = sides_of(result)
+def _draw_panel(axis: Axes, panel: Panel) -> None:
+    sides = panel.sides
     ticks, at = [], 0.0
-    for _, row in _rows(result):
+    for _, row in panel.rows:
         full = max(spread.high for spread in row.sides.values()) / _BARS_END
         ticks.append(at + (len(row.sides) - 1) / 2)
         for side, spread in row.sides.items():
@@ -79,13 +105,13 @@ def _draw_panel(axis: Axes, result: Result) -> None:
             )  # fmt: skip
             at += 1
         at += 0.9
-    axis.set_yticks(ticks, [name for name, _ in _rows(result)])
+    axis.set_yticks(ticks, [name for name, _ in panel.rows])
     axis.set_ylim(at - 0.5, -1.1)
     axis.set_xlim(0, 1)
     axis.set_xticks([])
     axis.tick_params(length=0)
     axis.spines[["top", "right", "bottom"]].set_visible(False)
-    axis.set_title(f"{result.model}, {number(result.size_bytes / 1e6)} MB", loc="left", fontweight="bold")
+    axis.set_title(panel.title, loc="left", fontweight="bold")
     patches = [axis.barh(0, 0, color=_COLOURS[index % len(_COLOURS)]) for index in range(len(sides))]
     axis.legend(
         patches, sides, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(sides), frameon=False,

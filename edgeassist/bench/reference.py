@@ -1,4 +1,4 @@
-"""The parent's side of the bare loop (`bench/bare.py`)."""
+"""The parent's side of the bare loops (`bench/bare`, `bench/bare_onnx`)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ class BareProcess:
     """A bare loop with its model loaded, idle between runs. An async context manager.
 
     Args:
-        model: The GGUF file.
+        model: The GGUF file, or the folder of an ONNX model.
         threads: To compute with.
         context: Tokens that prompt and answer may have together.
         batch: The most prompt tokens of one forward pass.
-        log: What llama.cpp has to say goes there.
+        log: What the library has to say goes there.
     """
 
     def __init__(self, model: Path, *, threads: int, context: int, batch: int, log: Path) -> None:
+        self._module = f"edgeassist.bench.{'bare_onnx' if model.is_dir() else 'bare'}"
         self._arguments = ("loop", str(model), str(threads), str(context), str(batch))
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -41,7 +42,7 @@ class BareProcess:
         """Start, and wait until the model is loaded."""
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "edgeassist.bench.bare", *self._arguments),
+                *(sys.executable, "-P", "-m", self._module, *self._arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -95,7 +95,7 @@ async def measure(model: Path, plan: Plan, on_step: Callable[[str, int], None]) 
     """Measure one model.
 
     Args:
-        model: The GGUF file.
+        model: The GGUF file, or the folder of an ONNX model.
         plan: What.
         on_step: Told what begins, in words, and how many of `plan.steps` are done.
 
@@ -136,11 +136,11 @@ class _Bench:
         builds = {contender.name: await contender.build() for contender in self.contenders}
         return Result(
             model=self._model.stem,
-            size_bytes=self._model.stat().st_size,
+            size_bytes=size_of(self._model),
             scenarios=tuple(measured),
             cpu_idle=idle,
             builds=builds,
-            machine=read_machine(binding=version("llama-cpp-python"), system=builds[DEVICE]),
+            machine=read_machine(library=library_of(self._model, builds[DEVICE])),
         )
 
     async def _measure(self, scenario: Scenario, done: int) -> Measured:
@@ -183,12 +183,7 @@ class _Bench:
 
     async def _warm_up(self, scenario: Scenario) -> Ruler:
         """Let every side answer once, and find out how many tokens a word has."""
-        texts = Texts(f"{scenario.name}/warm-up", Ruler(1.0, 0.0))
-        measured = []
-        for words in CALIBRATION:
-            reply = await collect(self._device, Question(texts.asking(words), 1))
-            measured.append((words, reply.end.prompt_tokens))
-        ruler = Ruler.of(measured)
+        ruler = await measure_words(self._device, f"{scenario.name}/warm-up")
         texts = Texts(f"{scenario.name}/warm", ruler)
         question = Question(texts.question(self._plan.prompt_tokens), LEAST_STEPS)
         for contender in self.contenders:
@@ -238,6 +233,27 @@ class _Bench:
         await asyncio.sleep(self._plan.idle_s)
         meter.stop()
         return meter.percent
+
+
+async def measure_words(device: Device, seed: str) -> Ruler:
+    """Return how many tokens words have for a model: its own tokenizer is asked."""
+    texts = Texts(seed, Ruler(1.0, 0.0))
+    measured = []
+    for words in CALIBRATION:
+        reply = await collect(device, Question(texts.asking(words), 1))
+        measured.append((words, reply.end.prompt_tokens))
+    return Ruler.of(measured)
+
+
+def library_of(model: Path, build: str) -> str:
+    """Return what computes a model, with its version; `build` is what it says of itself."""
+    return build if model.is_dir() else f"llama-cpp-python {version('llama-cpp-python')}: {build}"
+
+
+def size_of(model: Path) -> int:
+    """Return the bytes of a model's file, or of all files in its folder."""
+    files = [model] if model.is_file() else [file for file in model.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:

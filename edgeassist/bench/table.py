@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from edgeassist.bench.comparison import Compared
 from edgeassist.bench.figures import DEVICE, Better, Comparison, Spread
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import Result
@@ -31,6 +32,34 @@ def make_table(result: Result, plan: Plan) -> Table:
         for comparison in measured.comparisons:
             table.add_row(*_cells(comparison, sides))
     return table
+
+
+def comparison_rows(compared: Compared) -> list[list[str]]:
+    """Return the comparison of models as rows of cells, the first of them with the models' names."""
+    names = list(compared.libraries)
+    rows = [["", *names]]
+    for row in compared.comparisons:
+        cells = [number(row.sides[name].median) for name in names]
+        rows.append([f"{row.figure.name}, {row.figure.unit} {ARROWS[row.figure.better]}", *cells])
+    return rows
+
+
+def comparison_table(compared: Compared, title: str) -> Table:
+    """Return the comparison of models for a terminal."""
+    head, *rows = comparison_rows(compared)
+    table = Table(head[0], title=title, title_justify="left")
+    for name in head[1:]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """Return rows as a table in Markdown, the first of them as its head."""
+    head, *rest = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rest]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def notes(result: Result) -> list[str]:

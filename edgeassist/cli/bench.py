@@ -7,22 +7,19 @@ import dataclasses
 import json
 import os
 import signal
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import platformdirs
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edgeassist.cli.compare import DEFAULT, compare_side_by_side
+from edgeassist.cli.instrument import Begin, named_model, need, progress, random_models
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.sensors import read_cpu_snapshot
-from edgeassist.errors import ConfigurationError, ModelError
+from edgeassist.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edgeassist.bench.plan import Plan
     from edgeassist.bench.run import Result
 
@@ -32,9 +29,28 @@ FILE_WIDTH = 200
 
 
 def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="With --compare: GGUF files, folders of ONNX Runtime GenAI, or SHAPE:QUANT for random "
+            "weights.",
+            show_default=False,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Put models side by side: load, first token, rate, processors, memory, size."
+        ),
+    ] = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="A GGUF file; without one, random weights of a known shape.", show_default=False),
+        typer.Option(
+            help="A GGUF file or a folder of ONNX Runtime GenAI; without one, random weights of a known "
+            "shape.",
+            show_default=False,
+        ),
     ] = None,
     synthetic: Annotated[str, typer.Option(help="The shape of the random weights.")] = SHAPE,
     quant: Annotated[str, typer.Option(help="Their quantizations, separated by commas.")] = "q4_0",
@@ -89,6 +105,9 @@ def bench(
         Path | None,
         typer.Option(help="Draw the figures into this PNG file.", show_default=False, dir_okay=False),
     ] = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="With --compare: print the table as Markdown.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all figures, and all that they come from, as JSON.")
     ] = False,
@@ -100,9 +119,13 @@ def bench(
     speed; or a llama-server, which tells what to use instead. Ratios are taken run by run, and runs that
     other programs disturbed are measured again. What the scenarios are: docs/performance.md.
 
+    `edgeassist bench --compare qwen2.5-0.5b:q4_k_m phi-3-mini:int4` starts, asks and stops each model in
+    turns, whatever backend serves it.
+
     Needs the program mosquitto and memory for the model on each side; close other programs.
     """
-    need("llama_cpp", "llama-cpp-python", "llama")
+    if models and not compare:
+        raise ConfigurationError(f"{models[0]}: models are named with --compare, or one with --model")
     if peer is not None:
         need("httpx", "httpx, which --peer needs,", "bench")
     if picture is not None:
@@ -123,17 +146,17 @@ def bench(
         baseline=peer is None if baseline is None else baseline,
         slot_tokens=context,
     )
+    if compare:
+        compare_side_by_side(
+            models or DEFAULT, plan, picture=picture, as_json=as_json, as_markdown=as_markdown
+        )
+        return
     # All that is started has a session of its own: nobody else ends it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
-    with _progress() as progress:
-        task = progress.add_task("", total=None)
-
-        def begin(what: str, done: int | None = None) -> None:
-            progress.update(task, completed=done, description=what, refresh=True)
-
+    with progress() as (begin, count):
         paths = _models(model, synthetic, quant, choice.threads, begin)
-        progress.reset(task, total=plan.steps * len(paths))
+        count(plan.steps * len(paths))
         for number, path in enumerate(paths):
 
             def step(what: str, done: int, path: Path = path, before: int = number * plan.steps) -> None:
@@ -150,43 +173,14 @@ def bench(
         draw(results, plan, picture)
 
 
-def need(module: str, what: str, extra: str) -> None:
-    """Raise a ModelError that says which extra to install, where a module is missing."""
-    if find_spec(module) is None:
-        raise ModelError(f"{what} is not installed: pip install 'edgeassist[{extra}]'")
-
-
 def _is_program(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
 
 
-def _models(
-    model: Path | None, shape: str, quant: str, threads: int, begin: Callable[[str], None]
-) -> list[Path]:
+def _models(model: Path | None, shape: str, quant: str, threads: int, begin: Begin) -> list[Path]:
     if model is not None:
-        if not model.is_file():
-            raise ConfigurationError(f"--model: there is no file {model}")
-        return [model]
-    from edgeassist.bench.models import synthetic_models  # noqa: PLC0415 - as above
-
-    names = [name.strip().lower() for name in quant.split(",")]
-    folder = platformdirs.user_cache_path("edgeassist") / "models"
-    return synthetic_models(folder, shape, names, threads=threads, on_step=begin)
-
-
-def _progress() -> Progress:
-    """Return a bar that is drawn between runs only: a refreshing one would take time from what it shows."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        auto_refresh=False,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+        return [named_model(model)]
+    return random_models(shape, [name.strip().lower() for name in quant.split(",")], threads, begin)
 
 
 def to_json(results: list[Result], plan: Plan) -> str:
@@ -212,7 +206,7 @@ def _print(results: list[Result], plan: Plan, threads_reason: str) -> None:
         console.width = FILE_WIDTH
     machine = results[0].machine
     console.print(f"{machine.cpu}; {machine.cores or '?'} cores, {machine.cpus} processors; {threads_reason}")
-    console.print(f"[dim]llama-cpp-python {machine.llama_cpp_python}: {machine.llama_cpp}[/]")
+    console.print(f"[dim]{machine.library}[/]")
     for result in results:
         for side, build in result.builds.items():
             if side != DEVICE:

@@ -101,8 +101,8 @@ def test_the_machine_is_named_by_its_board_or_processor(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert read_machine(binding="1", system="AVX", root=tmp_path).cpu == cpu
+    assert read_machine(library="1", root=tmp_path).cpu == cpu
 
 
 def test_an_unknown_machine_has_the_name_of_its_architecture(tmp_path: Path) -> None:
-    assert read_machine(binding="1", system="AVX", root=tmp_path).cpu
+    assert read_machine(library="1", root=tmp_path).cpu

@@ -1,0 +1,94 @@
+"""`edgeassist bench --compare`: models side by side, whatever backend serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from edgeassist.cli.instrument import Begin, named_model, need, progress, random_models
+from edgeassist.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeassist.bench.comparison import Candidate, Compared
+    from edgeassist.bench.plan import Plan
+
+# The reference models.
+DEFAULT = ("qwen2.5-0.5b:q4_k_m", "qwen2.5-0.5b:q4_0", "phi-3-mini:int4")
+
+
+def compare_side_by_side(
+    names: Sequence[str], plan: Plan, *, picture: Path | None, as_json: bool, as_markdown: bool
+) -> None:
+    """Measure the models, and print what was measured.
+
+    Args:
+        names: Files, folders, or `SHAPE:QUANT` for random weights.
+        plan: Tokens in and out, runs, threads, context.
+        picture: A PNG file to draw into.
+        as_json: Print all values.
+        as_markdown: Print the table for a document.
+
+    Raises:
+        EdgeAssistError: A model can't be measured; the message says why.
+    """
+    if picture is not None:
+        need("matplotlib", "matplotlib, which --picture needs,", "bench")
+    from edgeassist.bench.comparison import compare_models  # noqa: PLC0415 - needs numpy
+
+    with progress() as (begin, count):
+        candidates = [_candidate(name, plan.threads, begin) for name in names]
+        repeated = {each.name for each in candidates if sum(each.name == one.name for one in candidates) > 1}
+        if repeated:
+            raise ConfigurationError(f"--compare: {sorted(repeated)[0]} is named twice")
+        count(plan.runs * len(candidates))
+        compared = asyncio.run(compare_models(candidates, plan, begin))
+    if as_json:
+        print(json.dumps(dataclasses.asdict(compared), indent=2))
+    else:
+        _print(compared, plan, as_markdown=as_markdown)
+    if picture is not None:
+        from edgeassist.bench.picture import Panel, draw_panels, label  # noqa: PLC0415 - of an extra
+
+        rows = [(label(row), row) for row in compared.comparisons]
+        draw_panels([Panel(_title(plan), rows)], compared.machine, plan, picture)
+
+
+def _candidate(name: str, threads: int, begin: Begin) -> Candidate:
+    from edgeassist.bench.comparison import Candidate  # noqa: PLC0415 - needs numpy
+
+    shape, colon, quant = name.partition(":")
+    if colon and not Path(name).exists():
+        return Candidate(name, random_models(shape, [quant.lower()], threads, begin)[0])
+    path = named_model(Path(name))
+    return Candidate(path.name, path)
+
+
+def _print(compared: Compared, plan: Plan, *, as_markdown: bool) -> None:
+    from edgeassist.bench.table import comparison_rows, comparison_table, markdown  # noqa: PLC0415 - as above
+
+    if as_markdown:
+        print(markdown(comparison_rows(compared)))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    machine = compared.machine
+    console.print(f"{machine.cpu}; {machine.cores or '?'} cores, {machine.cpus} processors")
+    console.print(comparison_table(compared, _title(plan)))
+    for name, library in compared.libraries.items():
+        tokens = compared.tokens[name]
+        console.print(f"[dim]{name}: {library}; tokens in and out: {tokens[0][0]}, {tokens[0][1]}[/]")
+    cache = "had left the page cache" if compared.cold else "may have been in the page cache"
+    console.print(f"[dim]before each start, the model's files {cache}[/]")
+
+
+def _title(plan: Plan) -> str:
+    return (
+        f"{plan.prompt_tokens} tokens in, {plan.max_tokens} out, one client, {plan.threads} threads, "
+        f"medians of {plan.runs}"
+    )
