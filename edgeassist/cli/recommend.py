@@ -1,0 +1,149 @@
+"""`edgeassist recommend`: which model suits this device, and why."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgeassist.device.bandwidth import measure_bandwidth
+from edgeassist.device.cores import choose_threads
+from edgeassist.device.sensors import cpu_temperature_c, read_cpu_snapshot
+from edgeassist.errors import ConfigurationError
+from edgeassist.models.recommend import Board, Need, Option, recommend
+
+
+def recommend_model(
+    need: Annotated[Need, typer.Argument(help="What the device is for.")] = Need.ENGLISH,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(min=0.25, help="As if the device had so much memory.", show_default=False),
+    ] = None,
+    bandwidth_gb: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="As if its memory moved so many GB a second; a Raspberry Pi 4 moves about 4, a Pi 5 10.",
+            show_default=False,
+        ),
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            help="What `bench --compare --json` printed: its tokens a second go before the estimate. Models "
+            "are found there by their names, such as qwen2.5-0.5b:q4_k_m.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+) -> None:
+    """Say which model suits this device, with the numbers that speak for it.
+
+    Memory: weights, 2,048 tokens of context, daemon and engine, within three quarters of the device's.
+    Speed: what memory moves in a second, over what a token reads.
+    """
+    choice = choose_threads(read_cpu_snapshot(), None)
+    bandwidth = bandwidth_gb * 1e9 if bandwidth_gb is not None else measure_bandwidth(choice.threads)
+    memory = int(memory_gb * 1e9) if memory_gb is not None else psutil.virtual_memory().total
+    board = Board(memory, bandwidth)
+    options = recommend(board, need, {} if measured is None else _rates(measured))
+    if as_json:
+        print(_to_json(board, need, options))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    temperature = cpu_temperature_c()
+    heat = "" if temperature is None else f", {temperature:.0f} °C"
+    console.print(
+        f"{platform.machine()}, {choice.threads} threads, {memory / 1e9:.1f} GB of memory that moves "
+        f"{bandwidth / 1e9:.1f} GB/s{heat}"
+    )
+    console.print(_table(options, need))
+    _print_choice(console, options, need)
+
+
+def _table(options: list[Option], need: Need) -> Table:
+    table = Table("model", title=f"for: {need.value}", title_justify="left")
+    for head in ("parameters", "file", "memory", "tokens/s"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("licence")
+    table.add_column("against it")
+    for each in options:
+        rate = f"{each.tokens_per_s:.1f}" + ("" if each.measured else " (estimate)")
+        table.add_row(
+            each.name,
+            f"{each.entry.parameters / 1e9:.2f} B",
+            f"{each.variant.size_bytes / 1e9:.2f} GB",
+            f"{each.memory_bytes / 1e9:.1f} GB",
+            rate,
+            each.entry.licence,
+            "; ".join(each.objections),
+            style="dim" if each.objections else "",
+        )
+    return table
+
+
+def _print_choice(console: Console, options: list[Option], need: Need) -> None:
+    best = options[0]
+    if best.objections:
+        console.print(
+            f"[yellow]no known model suits this device for {need.value}[/]; the nearest is {best.name}"
+        )
+        return
+    console.print(f"[bold]{best.name}[/], served by the backend {best.variant.backend}: {best.entry.source}")
+
+
+def _rates(path: Path) -> dict[str, float]:
+    """Return tokens a second by `Option.name`, of a comparison that the bench printed."""
+    try:
+        document = json.loads(path.read_text())
+        decode = next(row for row in document["comparisons"] if row["figure"]["name"] == "decode")
+        sides = {name.lower(): float(spread["median"]) for name, spread in decode["sides"].items()}
+    except OSError as error:
+        raise ConfigurationError(f"--measured: can't read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, StopIteration):
+        raise ConfigurationError(
+            f"--measured: {path} is not what edgeassist bench --compare --json prints"
+        ) from None
+    known = {
+        "Qwen2.5-0.5B-Instruct Q4_0": "qwen2.5-0.5b:q4_0",
+        "Qwen2.5-0.5B-Instruct Q4_K_M": "qwen2.5-0.5b:q4_k_m",
+        "Qwen2.5-0.5B-Instruct Q8_0": "qwen2.5-0.5b:q8_0",
+        "Phi-3-mini-4k-instruct Q4_0": "phi-3-mini:q4_0",
+        "Phi-3-mini-4k-instruct int4": "phi-3-mini:int4",
+    }
+    return {name: sides[side] for name, side in known.items() if side in sides}
+
+
+def _to_json(board: Board, need: Need, options: list[Option]) -> str:
+    return json.dumps(
+        {
+            "need": need.value,
+            "memory_bytes": board.memory_bytes,
+            "bandwidth_bytes_per_s": round(board.bandwidth),
+            "options": [
+                {
+                    "model": each.entry.name,
+                    "variant": each.variant.name,
+                    "backend": each.variant.backend,
+                    "parameters": each.entry.parameters,
+                    "size_bytes": each.variant.size_bytes,
+                    "memory_bytes": each.memory_bytes,
+                    "tokens_per_s": round(each.tokens_per_s, 2),
+                    "measured": each.measured,
+                    "licence": each.entry.licence,
+                    "languages": list(each.entry.languages),
+                    "source": each.entry.source,
+                    "suits": not each.objections,
+                    "objections": list(each.objections),
+                }
+                for each in options
+            ],
+        },
+        indent=2,
+    )

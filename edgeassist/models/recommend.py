@@ -1,0 +1,123 @@
+"""Which model suits a device and a need, with the numbers it goes by. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edgeassist.models.catalogue import CATALOGUE, Entry, Variant
+
+# Tokens of context that a conversation with a device takes.
+CONTEXT_TOKENS = 2048
+# What daemon, engine and the buffers of a step take beside weights and KV memory (measured).
+OVERHEAD_BYTES = 180_000_000
+# Of a device's memory, what may go to us: the system and the box's real work want the rest.
+MEMORY_SHARE = 0.75
+# Slower than this, an answer appears slower than a person reads it.
+LEAST_RATE = 5.0
+# Answers at once that a server is asked for.
+SERVER_SLOTS = 4
+
+
+class Need(StrEnum):
+    """What the device is for."""
+
+    CHINESE = "chinese"
+    """To talk Chinese."""
+    ENGLISH = "english"
+    """To write English as well as it can."""
+    MEMORY = "memory"
+    """To leave as much memory as possible to others."""
+    PROTOTYPE = "prototype"
+    """To try things out: the fastest answers."""
+    SERVER = "server"
+    """To answer several clients at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A device.
+
+    Attributes:
+        memory_bytes: All of its memory.
+        bandwidth: Bytes a second that its cores read together.
+    """
+
+    memory_bytes: int
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A model on a device.
+
+    Attributes:
+        entry: The model.
+        variant: Its form.
+        memory_bytes: What it takes with daemon, engine and context.
+        tokens_per_s: How fast it answers one client.
+        measured: Whether that was measured, or is bandwidth over bytes.
+        objections: Why it does not suit; empty where it does.
+    """
+
+    entry: Entry
+    variant: Variant
+    memory_bytes: int
+    tokens_per_s: float
+    measured: bool
+    objections: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Model and quantisation."""
+        return f"{self.entry.name} {self.variant.name}"
+
+
+def recommend(
+    board: Board, need: Need, measured: Mapping[str, float], catalogue: Sequence[Entry] = CATALOGUE
+) -> list[Option]:
+    """Return all models, those that suit first and the best of them first.
+
+    Args:
+        board: The device.
+        need: What it is for.
+        measured: Tokens a second of `Option.name`, where a bench has measured them.
+        catalogue: The models to choose from.
+    """
+    options = [
+        _weigh(entry, variant, board, need, measured) for entry in catalogue for variant in entry.variants
+    ]
+    return sorted(options, key=lambda each: (bool(each.objections), *_WORTH[need](each)))
+
+
+def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: Mapping[str, float]) -> Option:
+    contexts = SERVER_SLOTS if need is Need.SERVER else 1
+    memory = variant.size_bytes + contexts * CONTEXT_TOKENS * variant.kv_bytes_per_token + OVERHEAD_BYTES
+    # Each token reads all weights once, and the KV memory of what was said before: half a context of it.
+    read = variant.size_bytes + CONTEXT_TOKENS // 2 * variant.kv_bytes_per_token
+    known = measured.get(f"{entry.name} {variant.name}")
+    rate = board.bandwidth / read if known is None else known
+    objections = []
+    if memory > MEMORY_SHARE * board.memory_bytes:
+        objections.append(
+            f"needs {memory / 1e9:.1f} GB, and {MEMORY_SHARE * board.memory_bytes / 1e9:.1f} GB of "
+            f"{board.memory_bytes / 1e9:.1f} may go to it"
+        )
+    if rate < LEAST_RATE:
+        objections.append(f"{rate:.1f} tokens/s are slower than a person reads")
+    if need is Need.CHINESE and "zh" not in entry.languages:
+        objections.append("was not trained to answer in Chinese")
+    if need is Need.SERVER and variant.backend == "onnx":
+        objections.append("ONNX Runtime GenAI serves one client at a time on a CPU")
+    return Option(entry, variant, memory, rate, known is not None, tuple(objections))
+
+
+# What comes first among those that suit: of the same model, the form that keeps more of it.
+_WORTH: Mapping[Need, Callable[[Option], tuple[float, ...]]] = {
+    Need.CHINESE: lambda each: (-each.entry.parameters, -each.variant.size_bytes),
+    Need.ENGLISH: lambda each: (-each.entry.parameters, -each.variant.size_bytes),
+    Need.MEMORY: lambda each: (each.memory_bytes,),
+    Need.PROTOTYPE: lambda each: (-each.tokens_per_s,),
+    Need.SERVER: lambda each: (-each.entry.parameters, -each.variant.size_bytes),
+}
