@@ -135,3 +135,12 @@ async def test_a_model_that_appears_later_is_loaded_then(watch, tmp_path, trial_
     path.symlink_to(trial_model)
     await watched.ready()
     assert watched.supervisor.problem is None
+
+
+async def test_an_instruction_that_the_cpu_lacks_is_not_tried_again_and_again(watch):
+    watched = await watch()
+    process = await watched.started()
+    process.send_signal(signal.SIGILL)
+    await until(lambda: Phase.UNUSABLE in [phase for phase, _ in watched.phases])
+    assert "an instruction that this CPU lacks" in watched.supervisor.problem
+    assert "choose a GGUF file" in watched.supervisor.problem
