@@ -11,8 +11,9 @@ ALONE = 8
 # Rows that a step computes best in: llama.cpp's attention goes by tiles of 64 queries. Measured with three
 # streams on two cores: 61 tokens of prefill beside them take 8.7 ms each, 29 take 13.2 ms, 125 take 9.3 ms.
 BLOCK = 64
-# A step of one block may take so many times the target: smaller ones read a prompt much more slowly.
-STRETCH = 3
+# A step of one block may take so many times the target: smaller ones read a prompt much more slowly (with
+# Q4_K_M, 64 rows took 740 ms and 15 rows 340 ms).
+STRETCH = 5
 # What a token costs in a smaller step, in tokens of a block, and how few are worth a step at all.
 _SMALL_COST = 1.5
 LEAST_TOKENS = 12

@@ -74,7 +74,7 @@ class ScriptedBackend:
         sizes = size_kv(
             Demand(
                 context=context,
-                bytes_per_token=1,
+                bytes_per_token=_TOKEN_BYTES * 4,
                 threads=options.threads,
                 slots=options.slots,
                 kv_tokens=options.kv_tokens,

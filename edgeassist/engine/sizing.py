@@ -11,7 +11,7 @@ from edgeassist.errors import ModelError
 MOST_SLOTS = 4
 # A slot that could hold less is not worth having.
 LEAST_SLOT_TOKENS = 512
-# For the states of ended sequences: what is there, up to an eighth of the room.
+# For the states of ended sequences: as much as KV memory has, up to an eighth of the room and so much.
 PREFIX_BYTES = 256 << 20
 _PREFIX_SHARE = 8
 
@@ -82,5 +82,6 @@ def size_kv(demand: Demand) -> Sizes:
     slots = chosen if demand.slots is None else demand.slots
     prefix_bytes = demand.prefix_bytes
     if prefix_bytes is None:
-        prefix_bytes = min(PREFIX_BYTES, (demand.room_bytes or _PREFIX_SHARE * PREFIX_BYTES) // _PREFIX_SHARE)
+        room = demand.room_bytes // _PREFIX_SHARE if demand.room_bytes else PREFIX_BYTES
+        prefix_bytes = min(PREFIX_BYTES, room, kv_tokens * per_token)
     return Sizes(slots, kv_tokens, prefix_bytes)

@@ -9,10 +9,10 @@ MIB = 1 << 20
 @pytest.mark.parametrize(
     ("demand", "sizes"),
     [
-        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, PREFIX_BYTES), id="nothing known"),
-        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, PREFIX_BYTES), id="one thread"),
+        pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, 192 * MIB), id="nothing known"),
+        pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, 192 * MIB), id="one thread"),
         pytest.param(
-            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, PREFIX_BYTES), id="plenty"
+            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, 192 * MIB), id="plenty"
         ),
         pytest.param(
             Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, 24 * MIB), id="half of the room"
@@ -20,11 +20,12 @@ MIB = 1 << 20
         pytest.param(
             Demand(4096, 12_288, 50 * MIB, threads=4), Sizes(4, 4096, 50 * MIB // 8), id="one context"
         ),
-        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, PREFIX_BYTES), id="slots set"),
-        pytest.param(Demand(1024, 1, threads=4, kv_tokens=1500), Sizes(2, 1500, PREFIX_BYTES), id="kv set"),
+        pytest.param(Demand(1024, 1, threads=4, slots=9), Sizes(9, 9216, 9216), id="slots set"),
+        pytest.param(Demand(1024, 1, threads=4, kv_tokens=1500), Sizes(2, 1500, 1500), id="kv set"),
         pytest.param(Demand(1024, 1, threads=4, prefix_bytes=0), Sizes(4, 4096, 0), id="no prefixes"),
         pytest.param(Demand(1024, 1, threads=4, prefix_bytes=MIB), Sizes(4, 4096, MIB), id="prefixes set"),
-        pytest.param(Demand(64, 1), Sizes(1, 256, PREFIX_BYTES), id="tiny"),
+        pytest.param(Demand(8192, 393_216, threads=4), Sizes(4, 32_768, PREFIX_BYTES), id="large"),
+        pytest.param(Demand(64, 1), Sizes(1, 256, 256), id="tiny"),
     ],
 )
 def test_sizes_follow_from_what_is_asked_for_and_what_there_is(demand: Demand, sizes: Sizes) -> None:
