@@ -68,34 +68,46 @@ def recommend_model(
 
 
 def _table(options: list[Option], need: Need) -> Table:
-    table = Table("model", title=f"for: {need.value}", title_justify="left")
-    for head in ("parameters", "file", "memory", "tokens/s"):
+    table = Table("model", title=f"for: {need.value}; ~ is an estimate", title_justify="left")
+    for head in ("parameters", "memory", "tokens/s"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("licence")
-    table.add_column("against it")
+    table.add_column("suits")
     for each in options:
-        rate = f"{each.tokens_per_s:.1f}" + ("" if each.measured else " (estimate)")
         table.add_row(
             each.name,
             f"{each.entry.parameters / 1e9:.2f} B",
-            f"{each.variant.size_bytes / 1e9:.2f} GB",
             f"{each.memory_bytes / 1e9:.1f} GB",
-            rate,
-            each.entry.licence,
-            "; ".join(each.objections),
+            f"{'' if each.measured else '~'}{each.tokens_per_s:.1f}",
+            "no" if each.objections else "yes",
             style="dim" if each.objections else "",
         )
     return table
 
 
 def _print_choice(console: Console, options: list[Option], need: Need) -> None:
+    for each in options:
+        for objection in each.objections:
+            console.print(f"[dim]{each.name}: {objection}[/]")
     best = options[0]
     if best.objections:
         console.print(
             f"[yellow]no known model suits this device for {need.value}[/]; the nearest is {best.name}"
         )
         return
-    console.print(f"[bold]{best.name}[/], served by the backend {best.variant.backend}: {best.entry.source}")
+    entry = best.entry
+    console.print(f"[bold]{best.name}[/], {_WHY[need]}: {best.variant.size_bytes / 1e9:.2f} GB to download,")
+    console.print(
+        f"licence {entry.licence}, served by the backend {best.variant.backend}; from {entry.source}"
+    )
+
+
+_WHY = {
+    Need.CHINESE: "the largest that knows Chinese, fits, and answers as fast as a person reads",
+    Need.ENGLISH: "the largest that fits and answers as fast as a person reads",
+    Need.MEMORY: "which leaves the most memory to others",
+    Need.PROTOTYPE: "which answers fastest",
+    Need.SERVER: "the largest that fits with four conversations at once",
+}
 
 
 def _rates(path: Path) -> dict[str, float]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from edgeassist.cli.main import app
+from edgeassist.device.bandwidth import measure_bandwidth
+from edgeassist.errors import ConfigurationError
 from edgeassist.models.catalogue import CATALOGUE
 from edgeassist.models.recommend import LEAST_RATE, MEMORY_SHARE, Board, Need, Option, recommend
 from edgeassist.models.synthetic import SHAPES
@@ -96,3 +102,41 @@ def test_what_suits_comes_first_and_fits(need: Need) -> None:
             if not each.objections:
                 assert each.memory_bytes <= MEMORY_SHARE * memory_gb * GB
                 assert each.tokens_per_s >= LEAST_RATE
+
+
+def test_the_command_names_a_model_and_its_numbers() -> None:
+    arguments = ["recommend", "english", "--memory-gb", "4", "--bandwidth-gb", "10"]
+    ended = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert ended.exit_code == 0
+    assert "Qwen2.5-0.5B-Instruct Q8_0, the largest that fits" in ended.stdout
+    assert "served by the backend llama" in ended.stdout
+    assert "3.82 B" in ended.stdout
+    assert "slower than a person reads" in " ".join(ended.stdout.split())
+
+
+def test_the_command_says_where_nothing_fits() -> None:
+    ended = CliRunner().invoke(app, ["recommend", "--memory-gb", "0.5", "--bandwidth-gb", "4"])
+    assert "no known model suits this device" in ended.stdout
+
+
+def test_what_the_bench_measured_goes_before_the_estimate(tmp_path: Path) -> None:
+    sides = {"qwen2.5-0.5b:q4_0": {"median": 44.5, "low": 40, "high": 46}}
+    measured = tmp_path / "measured.json"
+    measured.write_text(json.dumps({"comparisons": [{"figure": {"name": "decode"}, "sides": sides}]}))
+    arguments = ["recommend", "prototype", "--memory-gb", "4", "--bandwidth-gb", "10", "--json"]
+    ended = CliRunner().invoke(app, [*arguments, "--measured", str(measured)], catch_exceptions=False)
+    first, *_ = json.loads(ended.stdout)["options"]
+    assert (first["model"], first["variant"]) == ("Qwen2.5-0.5B-Instruct", "Q4_0")
+    assert (first["tokens_per_s"], first["measured"], first["suits"]) == (44.5, True, True)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"comparisons": [{"figure": {"name": "load"}}]}'])
+def test_what_the_bench_did_not_print_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "file.json").write_text(content)
+    ended = CliRunner().invoke(app, ["recommend", "--measured", str(tmp_path / "file.json")])
+    assert isinstance(ended.exception, ConfigurationError)
+    assert "bench --compare --json" in ended.exception.message
+
+
+def test_this_machine_moves_memory() -> None:
+    assert 1e8 < measure_bandwidth(1) < 1e13

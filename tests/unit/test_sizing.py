@@ -11,9 +11,7 @@ MIB = 1 << 20
     [
         pytest.param(Demand(4096, 12_288, threads=4), Sizes(4, 16_384, 192 * MIB), id="nothing known"),
         pytest.param(Demand(4096, 12_288, threads=1), Sizes(2, 16_384, 192 * MIB), id="one thread"),
-        pytest.param(
-            Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, 192 * MIB), id="plenty"
-        ),
+        pytest.param(Demand(4096, 12_288, 8192 * MIB, threads=4), Sizes(4, 16_384, 192 * MIB), id="plenty"),
         pytest.param(
             Demand(4096, 12_288, 192 * MIB, threads=4), Sizes(4, 8192, 24 * MIB), id="half of the room"
         ),
