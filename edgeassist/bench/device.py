@@ -150,13 +150,15 @@ class Device:
 
 
 def _end(done: Done, now: float) -> End:
-    usage = done.usage
+    usage, timings = done.usage, done.timings
+    engine_ms = timings.prefill_ms + timings.decode_ms
     return End(
         now,
         usage.prompt_tokens,
         usage.cached_tokens,
         usage.completion_tokens,
         by_itself=done.finish_reason == "stop",
+        overhead=None if timings.overhead_ms is None else timings.overhead_ms / engine_ms,
     )
 
 

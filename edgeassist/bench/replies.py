@@ -33,6 +33,7 @@ class End:
         cached_tokens: Of them, those that cost no work; None where that is not told.
         completion_tokens: Without one that ended the turn.
         by_itself: Whether the model ended its turn, and computed a token more to say so.
+        overhead: What part of the time was not spent in the model, 0 to 1; None where that is not told.
     """
 
     at: float
@@ -40,6 +41,7 @@ class End:
     cached_tokens: int | None
     completion_tokens: int
     by_itself: bool
+    overhead: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

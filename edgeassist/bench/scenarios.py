@@ -88,6 +88,8 @@ SECOND_TTFT = Figure("second turn's first token", "ms", Better.LOWER)
 RESTART_TTFT = Figure("first prompt's first token", "ms", Better.LOWER)
 READY = Figure("start until ready", "ms", Better.LOWER)
 FREED = Figure("next prompt's first token", "ms", Better.LOWER)
+# Only the device tells it.
+OVERHEAD = Figure("engine beside the model", "%", Better.LOWER)
 # Afterwards; only contenders have it.
 MEMORY = Figure("memory", "MB", Better.LOWER)
 
@@ -104,7 +106,7 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
     first_round = (FIRST_WORST, FIRST_MEDIAN, FIRST_RATE)
     later_rounds = (LATER_WORST, LATER_MEDIAN, LATER_RATE)
     known = (
-        Scenario(Name.SINGLE, (DECODE, TTFT, MEMORY), alone),
+        Scenario(Name.SINGLE, (DECODE, TTFT, OVERHEAD, MEMORY), alone),
         Scenario(Name.FAN_IN, (*first_round, *later_rounds, MEMORY), fan_in),
         Scenario(Name.INTERFERENCE, (WORST_GAP, P95_GAP, LONG_TTFT), interference),
         Scenario(Name.SESSION, (SECOND_TTFT,), session),
@@ -134,7 +136,10 @@ async def single(contender: Contender, texts: Texts, *, prompt_tokens: int, max_
             break
     if best is None or best.sample.steps < min(LEAST_STEPS, max_tokens - 1):
         raise ModelError("the model ends its answers at once, which leaves no rate to measure: try another")
-    return _outcome({DECODE: best.sample.decode_rate, TTFT: 1000 * best.ttft_s}, [best])
+    values = {DECODE: best.sample.decode_rate, TTFT: 1000 * best.ttft_s}
+    if best.end.overhead is not None:
+        values[OVERHEAD] = 100 * best.end.overhead
+    return _outcome(values, [best])
 
 
 async def fan_in(contender: Contender, texts: Texts) -> Outcome:

@@ -186,6 +186,7 @@ class Relay:
                 ttft_ms=None if self._first_text is None else _ms(self._first_text - self._arrived),
                 decode_ms=round(finished.decode_ms, 2),
                 total_ms=_ms(now - self._arrived),
+                overhead_ms=round(finished.overhead_ms, 2),
                 prefill_tokens_per_s=_rate(
                     finished.prompt_tokens - finished.cached_tokens, finished.prefill_ms
                 ),

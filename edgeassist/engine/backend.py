@@ -13,7 +13,13 @@ from edgeassist.errors import ModelError
 
 
 class Backend(Protocol):
-    """A model in memory. Called by one thread only, except for `abort`."""
+    """A model in memory. Called by one thread only, except for `abort`.
+
+    Attributes:
+        computed_s: Seconds that the library has computed in all steps so far.
+    """
+
+    computed_s: float
 
     def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
         """Read the model; calls `progress` with the fraction done, often enough to show that it moves.

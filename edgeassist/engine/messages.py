@@ -224,7 +224,10 @@ class Piece(_Message, frozen=True, tag="piece"):
 
 
 class Finished(_Message, frozen=True, tag="finished"):
-    """The answer is complete. Durations in ms: start to first token, first token to last."""
+    """The answer is complete. Durations in ms: start to first token, first token to last.
+
+    `overhead_ms` is what of both was not spent in the library that computes.
+    """
 
     id: str
     reason: Finish
@@ -234,6 +237,7 @@ class Finished(_Message, frozen=True, tag="finished"):
     prefill_ms: float
     decode_ms: float
     dropped_messages: int = 0
+    overhead_ms: float = 0.0
 
 
 class Cancelled(_Message, frozen=True, tag="cancelled"):

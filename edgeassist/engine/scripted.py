@@ -66,6 +66,7 @@ class ScriptedBackend:
         self._cells: dict[int, list[_Cell]] = {}
         self._room = 0
         self._aborted = threading.Event()
+        self.computed_s = 0.0
 
     def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
         """Load nothing."""
@@ -117,8 +118,10 @@ class ScriptedBackend:
             raise KvFullError(f"{plan.tokens} tokens more than {used} of {self._room}")
         # Nothing changes before all the waiting is over, so that an abort leaves no trace.
         for work in plan.work:
-            if self._aborted.wait(self._delay_s(work)):
+            delay_s = self._delay_s(work)
+            if self._aborted.wait(delay_s):
                 raise StepAbortedError("the step was aborted")
+            self.computed_s += delay_s
         return {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
 
     def close(self, slot: int) -> None:

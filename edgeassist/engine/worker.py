@@ -42,7 +42,8 @@ HEARTBEAT_S = 1.0
 class _Answer:
     """One request while it runs: its text, and when it passed which mark (seconds, monotonic).
 
-    `said` is all text so far, and `held` the end of it that no event has carried yet.
+    `computed` is the backend's clock at its start. `said` is all text so far, and `held` the end of it that
+    no event has carried yet.
     """
 
     sequence: Running
@@ -51,6 +52,7 @@ class _Answer:
     dropped: int
     gather_s: float
     started: float
+    computed: float
     first_token: float | None = None
     completion_tokens: int = 0
     said: list[str] = field(default_factory=list)
@@ -219,6 +221,7 @@ class Worker:
             dropped,
             request.gather_ms / 1000,
             started,
+            self._backend.computed_s,
         )
 
     def _take_over(self, sequence: Running) -> None:
@@ -283,6 +286,7 @@ class Worker:
                 prefill_ms=(answer.first_token - answer.started) * 1000,
                 decode_ms=(now - answer.first_token) * 1000,
                 dropped_messages=answer.dropped,
+                overhead_ms=(now - answer.started - (self._backend.computed_s - answer.computed)) * 1000,
             ),
         )
         return answer

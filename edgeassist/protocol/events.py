@@ -71,6 +71,7 @@ class Timings(BaseModel):
         ttft_ms: Until the first text went out.
         decode_ms: In the engine, from the first token to the last.
         total_ms: Until the answer was complete.
+        overhead_ms: What of `prefill_ms` and `decode_ms` was not spent in the model.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,6 +81,7 @@ class Timings(BaseModel):
     ttft_ms: float | None = None
     decode_ms: float
     total_ms: float
+    overhead_ms: float | None = None
     prefill_tokens_per_s: float | None = None
     decode_tokens_per_s: float | None = None
 

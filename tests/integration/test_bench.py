@@ -13,7 +13,7 @@ from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import BARE, Result, measure
-from edgeassist.bench.scenarios import MEMORY, Name
+from edgeassist.bench.scenarios import MEMORY, OVERHEAD, Name
 from edgeassist.bench.table import make_table, notes
 from edgeassist.cli.bench import to_json
 
@@ -50,8 +50,9 @@ def check(result: Result, what: Plan) -> None:
         assert set(compared) == set(scenario.figures)
         for figure, comparison in compared.items():
             bare = {BARE} if what.compares_bare(scenario.name) and figure != MEMORY else set()
-            assert set(comparison.sides) == contenders | bare, figure
-            assert set(comparison.ratios) == (contenders | bare) - {DEVICE}, figure
+            sides = {DEVICE} if figure == OVERHEAD else contenders | bare
+            assert set(comparison.sides) == sides, figure
+            assert set(comparison.ratios) == sides - {DEVICE}, figure
             for spread in (*comparison.sides.values(), *comparison.ratios.values()):
                 assert 0 < spread.low <= spread.median <= spread.high
         assert len(measured.repetitions) == what.runs

@@ -84,7 +84,7 @@ class Heard:
         return [event["text"] for event in self.events if event["type"] == "chunk"]
 
     def done(self, now: float = 101.0) -> None:
-        finished = Finished("1", Finish.STOP, 10, 4, 3, prefill_ms=20, decode_ms=50, dropped_messages=2)
+        finished = Finished("1", Finish.STOP, 10, 4, 3, 20, 50, dropped_messages=2, overhead_ms=1.5)
         self.relay.done(finished, model="m", session="s", now=now)
 
 

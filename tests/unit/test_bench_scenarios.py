@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -55,7 +57,8 @@ class Scripted:
                 await asyncio.sleep(0.001)
                 count += 1
                 yield Text(time.perf_counter(), text)
-            yield End(time.perf_counter(), 10, 0, count, by_itself=count < question.max_tokens)
+            by_itself = count < question.max_tokens
+            yield End(time.perf_counter(), 10, 0, count, by_itself=by_itself, overhead=0.01)
         finally:
             self.log.append("end" if count == question.max_tokens else "cut")
 
@@ -195,3 +198,14 @@ async def test_a_listener_tells_what_went_wrong_to_whoever_waits() -> None:
     async with Listener(_Busy(), Question("hello", 10), client=1) as listener:
         with pytest.raises(BusyError, match="full"):
             await listener.reach(5)
+
+
+async def test_what_a_side_does_not_tell_is_no_figure() -> None:
+    class Silent(Scripted):
+        async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
+            async with aclosing(super().ask(question, client)) as events:
+                async for event in events:
+                    yield replace(event, overhead=None) if isinstance(event, End) else event
+
+    outcome = await scenario(Name.SINGLE).run(Silent(), texts())
+    assert list(outcome.values) == [scenarios.DECODE.name, scenarios.TTFT.name]

@@ -57,6 +57,7 @@ def test_the_end_tells_text_usage_and_timings(hear: Hear) -> None:
         "ttft_ms": 250,
         "decode_ms": 50,
         "total_ms": 500,
+        "overhead_ms": 1.5,
         "prefill_tokens_per_s": 300,
         "decode_tokens_per_s": 40,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class LlamaBackend:
         self._transcripts = Transcripts()
         self._batch = Batch(1)
         self._samplers: dict[int, Any] = {}
+        self.computed_s = 0.0
         # llama.cpp asks `strlen(flag)` between the nodes of its graph whether to abort: a function of C needs
         # no GIL, which a Python one would take each time.
         self._flag = ctypes.create_string_buffer(2)
@@ -117,7 +119,9 @@ class LlamaBackend:
         for change in plan.memory:
             self._apply(change)
         rows = self._batch.fill(plan.work)
+        begun = time.perf_counter()
         status = llama_cpp.llama_decode(self._context, self._batch.struct)
+        self.computed_s += time.perf_counter() - begun
         if status != 0:
             self._undo(plan, status)
         return {

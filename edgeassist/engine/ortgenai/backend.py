@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class OrtBackend:
         self._tokens: list[int] = []
         self._said: list[int] = []
         self._aborted = threading.Event()
+        self.computed_s = 0.0
 
     def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
         """Load the model and make room for one sequence (`Backend.load`)."""
@@ -119,11 +121,13 @@ class OrtBackend:
     def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
         """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
         (work,) = plan.work
+        begun = time.perf_counter()
         try:
             self._wind_back(work.position)
             self._generator.append_tokens(np.asarray(work.tokens, np.int32))
         except _ERRORS as error:
             self._undo(work, error)
+        self.computed_s += time.perf_counter() - begun
         self._tokens += work.tokens
         return {work.slot: [self._sample()]} if work.samples else {}
 
