@@ -185,7 +185,7 @@ class AdmissionSettings(_Table):
 class StreamSettings(_Table):
     """How an answer is cut into messages."""
 
-    interval_ms: Annotated[int, Field(ge=0, le=10_000)] = 50
+    interval_ms: Annotated[int, Field(ge=0, le=10_000)] = 100
     progress_ms: Annotated[int, Field(ge=50, le=60_000)] = 300
     chunk_bytes: Annotated[int, Field(ge=16, le=65_536)] = 1024
     chunk_qos: Literal[0, 1] = 0
