@@ -39,6 +39,8 @@ from edgeassist.errors import ExitStatus, ModelError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOADING_EVERY_S = 0.25
+# How long the reader waits for the GIL, in seconds, before it asks the worker for it: a cancel is urgent.
+_SWITCH_S = 0.001
 
 
 class Pipe:
@@ -114,6 +116,7 @@ def main() -> int:
     # Both come from a terminal or from systemd for the daemon's sake; the daemon decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.setswitchinterval(_SWITCH_S)
     pipe = Pipe(socket.socket(fileno=int(sys.argv[1])))
     logging.basicConfig(handlers=[PipeHandler(pipe)], level=logging.DEBUG, format="%(message)s")
     options = pipe.first()

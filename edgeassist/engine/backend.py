@@ -16,7 +16,7 @@ class Backend(Protocol):
     """A model in memory. Called by one thread only, except for `abort`.
 
     Attributes:
-        computed_s: Seconds that the library has computed in all steps so far.
+        computed_s: Seconds spent in all steps so far on computing, and on picking tokens from the result.
     """
 
     computed_s: float

@@ -15,8 +15,10 @@ from tests.integration.watch import Watch
 def engine(request: pytest.FixtureRequest, trial_model: Path, trial_onnx: Path) -> Iterator[Engine]:
     """An engine with four slots of 1,024 tokens, or as many as the backend serves, on each in turn."""
     paths = {"llama": trial_model, "onnx": trial_onnx}
+    # ONNX Runtime GenAI keeps the GIL through a step: small ones, so that a command is read before the end.
+    steps = {"onnx": 1}
     with Engine() as running:
-        running.load(request.param, paths.get(request.param, ""))
+        running.load(request.param, paths.get(request.param, ""), step_tokens=steps.get(request.param, 64))
         yield running
 
 

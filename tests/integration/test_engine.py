@@ -119,8 +119,9 @@ def test_a_prompt_that_just_fits_gets_one_token(engine):
 
 
 def test_cancel_while_the_prompt_is_read_frees_the_slot(engine):
-    for _ in range(5):
-        request = start("!script prefill_ms=2\n" + LONG * 3)
+    for number in range(5):
+        # Each begins with words of its own: what was read before would not be read again.
+        request = start(f"!script prefill_ms=2\n{number} {number * 7} {LONG * 3}")
         engine.send(request)
         engine.until(lambda event, key=request.id: getattr(event, "id", None) == key)
         engine.send(Cancel(request.id))

@@ -125,8 +125,8 @@ def test_a_forged_turn_costs_more_tokens_than_the_turn_would(onnx):
 
 
 def test_cancel_acts_within_one_step_of_a_long_prompt(fresh, trial_onnx):
-    fresh.load("onnx", trial_onnx, context=8192, step_tokens=64)
-    request = start(LONG * 12)
+    fresh.load("onnx", trial_onnx, context=8192, step_tokens=4)
+    request = start(LONG * 24)
     fresh.send(request)
     fresh.until(lambda event: getattr(event, "id", None) == request.id)
     seen = len(fresh.prefilled(request.id))

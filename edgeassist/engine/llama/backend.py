@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp
+import numpy as np
 
 from edgeassist.engine.chat import ChatTemplate
 from edgeassist.engine.llama.batch import Batch
@@ -121,14 +122,15 @@ class LlamaBackend:
         rows = self._batch.fill(plan.work)
         begun = time.perf_counter()
         status = llama_cpp.llama_decode(self._context, self._batch.struct)
-        self.computed_s += time.perf_counter() - begun
         if status != 0:
             self._undo(plan, status)
-        return {
+        sampled = {
             work.slot: self._sample(work, row)
             for work, row in zip(plan.work, rows, strict=True)
             if work.samples
         }
+        self.computed_s += time.perf_counter() - begun
+        return sampled
 
     def close(self, slot: int) -> None:
         """Free the slot's sampler and its KV memory (`Backend.close`)."""
@@ -212,14 +214,20 @@ class LlamaBackend:
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"llama_decode returned {status} for {plan.tokens} tokens")
 
+    def _pick(self, sampler: Any, row: int) -> int:
+        if sampler is not None:
+            # It also accepts the token, for the penalties.
+            return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))
+        logits = llama_cpp.llama_get_logits_ith(self._context, row)
+        return int(np.argmax(np.ctypeslib.as_array(logits, (self._model.vocabulary_size,))))
+
     def _sample(self, work: Work, row: int) -> list[Token]:
         """Sample row by row for as long as the guess that the next row follows from holds."""
         guesses = work.tokens[len(work.tokens) - work.guessed :]
         sampler = self._samplers[work.slot]
         tokens = []
         for index in range(work.guessed + 1):
-            # `llama_sampler_sample` also accepts the token, for the penalties.
-            id_ = llama_cpp.llama_sampler_sample(sampler, self._context, row + index)
+            id_ = self._pick(sampler, row + index)
             tokens.append(self._model.token(id_))
             if index == work.guessed or id_ != guesses[index] or tokens[-1].ends:
                 break

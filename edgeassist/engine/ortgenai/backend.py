@@ -127,9 +127,10 @@ class OrtBackend:
             self._generator.append_tokens(np.asarray(work.tokens, np.int32))
         except _ERRORS as error:
             self._undo(work, error)
-        self.computed_s += time.perf_counter() - begun
         self._tokens += work.tokens
-        return {work.slot: [self._sample()]} if work.samples else {}
+        sampled = {work.slot: [self._sample()]} if work.samples else {}
+        self.computed_s += time.perf_counter() - begun
+        return sampled
 
     def close(self, slot: int) -> None:
         """End the sampling; what was computed stays until another prompt parts from it (`Backend.close`)."""
