@@ -180,7 +180,8 @@ class Peaks:
         with suppress(psutil.NoSuchProcess):
             used = sum(process.cpu_percent() for process in self._processes) / (psutil.cpu_count() or 1)
             resident = sum(int(process.memory_info().rss) for process in self._processes)
-            self.cpu_percent = max(self.cpu_percent, used)
+            # The kernel counts in hundredths of a second, which may come to more than there was.
+            self.cpu_percent = max(self.cpu_percent, min(used, 100.0))
             self.memory_bytes = max(self.memory_bytes, resident)
 
 

@@ -57,7 +57,8 @@ def compare_side_by_side(
         from edgeassist.bench.picture import Panel, draw_panels, label  # noqa: PLC0415 - of an extra
 
         rows = [(label(row), row) for row in compared.comparisons]
-        draw_panels([Panel(_title(plan), rows)], compared.machine, plan, picture)
+        title = f"{plan.prompt_tokens} tokens in, {plan.max_tokens} out"
+        draw_panels([Panel(title, rows)], compared.machine, plan, picture)
 
 
 def _candidate(name: str, threads: int, begin: Begin) -> Candidate:

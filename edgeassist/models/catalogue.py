@@ -1,7 +1,8 @@
 """The models that we know. Pure data.
 
-Parameters, languages and licences are their publishers'; sizes are those of files that were made of random
-weights of the same shapes.
+Parameters, languages and licences are their publishers'; sizes are what the shapes come to in those formats,
+vocabulary included. Q4_0, Q4_K_M and int4 were made of random weights and measured, but for Phi-3-mini's
+Q4_0.
 
 The document that this project started from calls Phi-3-mini a model of 380 M parameters and 0.75 GB. It has
 3,821,079,552, of which int4 makes more than 2 GB: another class of board.
