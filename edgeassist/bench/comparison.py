@@ -200,4 +200,4 @@ def forget(path: Path) -> bool:
             return False
         finally:
             os.close(descriptor)
-    return True
+    return bool(files)

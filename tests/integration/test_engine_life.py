@@ -168,7 +168,7 @@ def test_a_second_load_is_reported_and_changes_nothing(fresh):
     assert [answer.text for answer in fresh.ask(*["x" * 80] * 4)] == ["x" * 80] * 4
 
 
-@pytest.mark.parametrize("name", ["onnx", "", "scripted "])
+@pytest.mark.parametrize("name", ["vllm", "", "scripted "])
 def test_an_unknown_backend_is_unusable(fresh, name):
     with pytest.raises(AssertionError, match="ended"):
         fresh.load(name)
