@@ -15,6 +15,8 @@ from edgeassist.engine.messages import Sampling
 
 # Tokens that the repeat penalty looks back on, and the most candidates that are looked at.
 PENALTY_WINDOW = 64
+# Colder than this is greedy in all but name, and a logit over it may be more than a number can hold.
+_COLDEST = 1e-6
 WIDEST_TOP_K = 1000
 
 
@@ -54,7 +56,7 @@ class Sampler:
         within = np.cumsum(likely) - likely < sampling.top_p
         within &= likely >= sampling.min_p * likely[0]
         within[0] = True
-        chances = _softmax(scores[within] / sampling.temperature)
+        chances = _softmax(scores[within] / max(sampling.temperature, _COLDEST))
         return int(self._random.choice(tokens[within], p=chances))
 
     def _likeliest(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -22,6 +22,10 @@ def test_a_temperature_of_zero_takes_the_likeliest() -> None:
     assert picks(Sampling(temperature=0), 1) == {1}
 
 
+def test_the_coldest_temperature_takes_the_likeliest() -> None:
+    assert picks(Sampling(temperature=5e-324, seed=1), 20) == {1}
+
+
 def test_of_equals_the_first_is_taken() -> None:
     assert picks(Sampling(temperature=0), 1, np.zeros(4, np.float32)) == {0}
 
