@@ -69,7 +69,11 @@ class Wire:
         await connected
 
     async def serve(self) -> MQTTErrorCode:
-        """Carry messages until the connection ends, and return paho's reason; cancelled, it closes it."""
+        """Carry messages until the connection ends, and return paho's reason; cancelled, it closes it.
+
+        Raises:
+            Exception: Whatever paho stumbled over, such as a packet that is none.
+        """
         connection = self._client.socket()
         if connection is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
@@ -124,12 +128,17 @@ class Wire:
         self._in_paho = True
         try:
             status = work()
+        except Exception as error:  # noqa: BLE001 - raised by `serve`: such a connection can't go on
+            self._ended.set_exception(error)
+            return
         finally:
             self._in_paho = False
         if status != MQTTErrorCode.MQTT_ERR_SUCCESS or self._client.socket() is None:
             self._ended.set_result(status)
 
     def _unwatch(self, connection: Any) -> None:
+        if connection.fileno() < 0:  # closed by us, which paho finds when it connects again
+            return
         self._loop.remove_reader(connection)
         self._loop.remove_writer(connection)
         self._blocked = False

@@ -111,25 +111,17 @@ _WHY = {
 
 
 def _rates(path: Path) -> dict[str, float]:
-    """Return tokens a second by `Option.name`, of a comparison that the bench printed."""
+    """Return tokens a second by model, of a comparison that the bench printed."""
     try:
         document = json.loads(path.read_text())
         decode = next(row for row in document["comparisons"] if row["figure"]["name"] == "decode")
-        sides = {name.lower(): float(spread["median"]) for name, spread in decode["sides"].items()}
+        return {name.lower(): float(spread["median"]) for name, spread in decode["sides"].items()}
     except OSError as error:
         raise ConfigurationError(f"--measured: can't read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, StopIteration):
         raise ConfigurationError(
             f"--measured: {path} is not what edgeassist bench --compare --json prints"
         ) from None
-    known = {
-        "Qwen2.5-0.5B-Instruct Q4_0": "qwen2.5-0.5b:q4_0",
-        "Qwen2.5-0.5B-Instruct Q4_K_M": "qwen2.5-0.5b:q4_k_m",
-        "Qwen2.5-0.5B-Instruct Q8_0": "qwen2.5-0.5b:q8_0",
-        "Phi-3-mini-4k-instruct Q4_0": "phi-3-mini:q4_0",
-        "Phi-3-mini-4k-instruct int4": "phi-3-mini:int4",
-    }
-    return {name: sides[side] for name, side in known.items() if side in sides}
 
 
 def _to_json(board: Board, need: Need, options: list[Option]) -> str:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from edgeassist.engine.messages import Sampling
 
-# Tokens that the repeat penalty looks back on, and the most candidates that are looked at.
+# Tokens that the repeat penalty looks back on; llama.cpp's own default.
 PENALTY_WINDOW = 64
+# The most candidates that are looked at: the steps after `top_k` sort them all. 0 asks for "all"; nothing
+# below this counts.
+WIDEST_TOP_K = 1000
 # Colder than this is greedy in all but name, and a logit over it may be more than a number can hold.
 _COLDEST = 1e-6
-WIDEST_TOP_K = 1000
 
 
 class Sampler:

@@ -36,6 +36,7 @@ class Entry:
 
     Attributes:
         name: As its publisher calls it.
+        shape: As the bench calls its shape.
         parameters: All of them.
         context: Tokens that it was trained for.
         languages: That it was trained to answer in, as ISO 639-1 codes.
@@ -45,6 +46,7 @@ class Entry:
     """
 
     name: str
+    shape: str
     parameters: int
     context: int
     languages: tuple[str, ...]
@@ -56,6 +58,7 @@ class Entry:
 CATALOGUE = (
     Entry(
         name="Qwen2.5-0.5B-Instruct",
+        shape="qwen2.5-0.5b",
         parameters=494_032_768,
         context=32_768,
         languages=("en", "zh", "fr", "es", "pt", "de", "it", "ru", "ja", "ko", "vi", "th", "ar"),
@@ -69,6 +72,7 @@ CATALOGUE = (
     ),
     Entry(
         name="Phi-3-mini-4k-instruct",
+        shape="phi-3-mini",
         parameters=3_821_079_552,
         context=4096,
         languages=("en",),

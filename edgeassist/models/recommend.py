@@ -82,7 +82,7 @@ def recommend(
     Args:
         board: The device.
         need: What it is for.
-        measured: Tokens a second of `Option.name`, where a bench has measured them.
+        measured: Tokens a second of `qwen2.5-0.5b:q4_0` and the like, where the bench has measured them.
         catalogue: The models to choose from.
     """
     options = [
@@ -96,7 +96,7 @@ def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: M
     memory = variant.size_bytes + contexts * CONTEXT_TOKENS * variant.kv_bytes_per_token + OVERHEAD_BYTES
     # Each token reads all weights once, and the KV memory of what was said before: half a context of it.
     read = variant.size_bytes + CONTEXT_TOKENS // 2 * variant.kv_bytes_per_token
-    known = measured.get(f"{entry.name} {variant.name}")
+    known = measured.get(f"{entry.shape}:{variant.name.lower()}")
     rate = board.bandwidth / read if known is None else known
     objections = []
     if memory > MEMORY_SHARE * board.memory_bytes:

@@ -224,3 +224,20 @@ async def test_long_correlation_data_counts_where_the_broker_limits_a_packet(tmp
             await link.hears(1, 2)
             assert link.payloads == [b"small"]
             assert link.reasons == []
+
+
+async def test_a_broker_that_sends_what_is_no_packet_is_left_and_connected_to_again():
+    connections = []
+
+    async def stray(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.read(1000)
+        writer.write(b"\x20\x03\x00\x00\x00" + b"\x30\x01\x00")  # CONNACK, and a PUBLISH that has no topic
+
+    server = await asyncio.start_server(stray, HOST, 0)
+    async with server, Link(server.sockets[0].getsockname()[1], [], wait=False) as link:
+        await link.fails()
+        await until(lambda: len(connections) >= 2)
+        assert link.broker.alive
+    for writer in connections:
+        writer.close()

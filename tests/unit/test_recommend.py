@@ -86,7 +86,7 @@ def test_the_rate_is_bandwidth_over_bytes_unless_it_was_measured() -> None:
     assert 20 < options(Need.ENGLISH, 8, PI5)["Qwen2.5-0.5B-Instruct Q4_K_M"].tokens_per_s < 28
     assert not estimate.measured
     board = Board(8 * GB, PI5)
-    known = recommend(board, Need.ENGLISH, {"Qwen2.5-0.5B-Instruct Q4_0": 31.0})
+    known = recommend(board, Need.ENGLISH, {"qwen2.5-0.5b:q4_0": 31.0})
     measured = next(each for each in known if each.name == "Qwen2.5-0.5B-Instruct Q4_0")
     assert (measured.tokens_per_s, measured.measured) == (31.0, True)
 

@@ -8,12 +8,7 @@ from typing import Any
 import llama_cpp
 
 from edgeassist.engine.messages import Sampling
-
-# Tokens that the repeat penalty looks back on; llama.cpp's own default.
-PENALTY_WINDOW = 64
-# `top_k` comes first in the chain, and without one every later sampler sorts the whole vocabulary
-# (measured: 1.4 to 9 ms a token over 151,936 candidates). 0 asks for "all"; nothing below this counts.
-WIDEST_TOP_K = 1000
+from edgeassist.engine.sampling import PENALTY_WINDOW, WIDEST_TOP_K
 
 
 def make_sampler(sampling: Sampling, vocabulary_size: int) -> Any:
@@ -24,6 +19,8 @@ def make_sampler(sampling: Sampling, vocabulary_size: int) -> Any:
     """
     if sampling.temperature <= 0 and sampling.repeat_penalty == 1.0:
         return None
+    # `top_k` comes first, and without one every later sampler sorts the whole vocabulary (measured: 1.4 to 9
+    # ms a token over 151,936 candidates).
     params = llama_cpp.llama_sampler_chain_default_params()
     params.no_perf = True
     chain = llama_cpp.llama_sampler_chain_init(params)
