@@ -241,3 +241,18 @@ async def test_a_broker_that_sends_what_is_no_packet_is_left_and_connected_to_ag
         assert link.broker.alive
     for writer in connections:
         writer.close()
+
+
+async def test_what_paho_stumbles_over_ends_the_connection_and_another_is_made(broker, monkeypatch, caplog):
+    def stumble() -> None:
+        monkeypatch.undo()
+        raise LookupError("a defect of paho's")
+
+    async with Link(broker.port) as link:
+        monkeypatch.setattr(link.broker._client, "loop_read", stumble)
+        link.say("t/1", b"lost")
+        assert (await link.fails()).startswith("unexpected: a defect of paho's")
+        await until(lambda: link.ups == 2)
+        link.say("t/1", b"back", qos=1)
+        await until(lambda: b"back" in link.payloads)
+    assert "failed in an unexpected way" in caplog.text
