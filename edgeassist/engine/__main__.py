@@ -39,8 +39,9 @@ from edgeassist.errors import ExitStatus, ModelError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOADING_EVERY_S = 0.25
-# How long the reader waits for the GIL, in seconds, before it asks the worker for it: a cancel is urgent.
-_SWITCH_S = 0.001
+# How long the reader waits for the GIL, in seconds, before it asks the worker for it: a cancel is urgent. It
+# must be shorter than a step: who gives the GIL up and takes it again sooner starts the wait anew.
+_SWITCH_S = 0.0001
 
 
 class Pipe:
