@@ -16,7 +16,7 @@ from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.supervisor import Phase, Supervisor
-from edgeassist.device.cores import ThreadChoice
+from edgeassist.daemon.threads import ThreadKeeper
 from edgeassist.device.sensors import cpu_temperature_c, throttled_flags
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
 from edgeassist.protocol.topics import Topics
@@ -30,7 +30,7 @@ class Condition:
     supervisor: Supervisor
     dispatcher: Dispatcher
     broker: Broker
-    threads: ThreadChoice
+    threads: ThreadKeeper
     stopping: bool = False
     _sha256: str | None = None
     _boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -58,6 +58,7 @@ class Condition:
         """How it is."""
         state, reason = self.state()
         flags = throttled_flags()
+        threads, prefill_threads, why = self.threads.in_use
         return Health(
             state=state,
             reason=reason,
@@ -73,8 +74,9 @@ class Condition:
             cpu_temperature_c=cpu_temperature_c(),
             throttled=None if flags is None else flags.throttled,
             under_voltage=None if flags is None else flags.under_voltage,
-            threads=self.threads.threads,
-            threads_reason=self.threads.reason,
+            threads=threads,
+            prefill_threads=prefill_threads,
+            threads_reason=why,
             mqtt_reconnects=max(0, self.broker.connects - 1),
             mqtt_dropped=self.broker.dropped,
         )

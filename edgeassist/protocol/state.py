@@ -55,6 +55,7 @@ class Health(_Document):
     throttled: bool | None
     under_voltage: bool | None
     threads: int
+    prefill_threads: int
     threads_reason: str
     mqtt_reconnects: int
     mqtt_dropped: int
