@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from edgeassist.bench.contender import CLIENTS, TIMEOUT_S, Contender, Question, collect
 from edgeassist.bench.device import Device
@@ -25,7 +26,7 @@ from edgeassist.bench.figures import (
 )
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.meter import CpuMeter, Watch
-from edgeassist.bench.plan import Plan
+from edgeassist.bench.plan import Peer, PeerKind, Plan
 from edgeassist.bench.reference import BareProcess
 from edgeassist.bench.scenarios import (
     ATTEMPTS,
@@ -119,13 +120,23 @@ class _Bench:
         self._plan = plan
         self._folder = folder
         self._on_step = on_step
-        sizes = {"threads": plan.threads, "context": plan.context, "slots": CLIENTS}
-        self._device = Device(model, folder=folder, **sizes)
+        sizes: dict[str, Any] = {"context": plan.context, "slots": CLIENTS}
+        threads = None if plan.governed else plan.threads
+        self._device = Device(model, folder=folder, threads=threads, **sizes)
         self.contenders: list[Contender] = [self._device]
-        if plan.peer is not None:
-            from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
+        match plan.peer:
+            case Peer(kind=PeerKind.FIXED_THREADS as kind):
+                beside = folder / kind
+                beside.mkdir()
+                fixed = Device(model, folder=beside, threads=plan.threads, name=kind.value, **sizes)
+                self.contenders.append(fixed)
+            case Peer(program=Path() as program):
+                from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
 
-            self.contenders.append(LlamaServer(plan.peer, model, folder=folder, **sizes))
+                server = LlamaServer(program, model, folder=folder, threads=plan.threads, **sizes)
+                self.contenders.append(server)
+            case _:
+                pass
 
     async def run(self) -> Result:
         measured = []
@@ -268,7 +279,7 @@ def size_of(model: Path) -> int:
 
 async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:
     """Return what one side made of it; the meter takes part where no process is replaced on the way."""
-    if scenario.name is Name.SINGLE:
+    if scenario.name in {Name.SINGLE, Name.CONTENTION}:
         meter.start()
     try:
         async with asyncio.timeout(TIMEOUT_S):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
-from contextlib import contextmanager
 
 import psutil
 import pytest
 
+from edgeassist.bench.competitor import busy_program
 from edgeassist.client import Client
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.sensors import read_cpu_snapshot
@@ -26,16 +24,6 @@ pytestmark = pytest.mark.skipif(len(CPUS) < 2, reason="one processor leaves noth
 def engine_of(daemon: PrivateDaemon) -> psutil.Process:
     children = psutil.Process(daemon.pid).children()
     return next(child for child in children if "edgeassist.engine" in child.cmdline())
-
-
-@contextmanager
-def busy_process():
-    """A program that would like to have a processor for itself."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
-        try:
-            yield
-        finally:
-            process.kill()
 
 
 async def health_where(wire, says, timeout_s: float = 40.0) -> dict[str, object]:
@@ -70,7 +58,7 @@ async def test_another_program_gets_its_core_while_an_answer_runs_and_done_says_
     most = choose_threads(read_cpu_snapshot()).threads
     if most < 2:
         pytest.skip("two processors of one core leave nothing to choose")
-    with busy_process():
+    with busy_program():
         asking = asyncio.create_task(keep_asking(client), name="asking")
         health = await health_where(wire, lambda health: health["threads"] < most)
         assert "other programs use" in str(health["threads_reason"])
