@@ -16,6 +16,7 @@ from edgeassist.broker import Broker
 from edgeassist.daemon import commands, logs, systemd
 from edgeassist.daemon.assembly import (
     broker_options,
+    discovery_of,
     load_of,
     number_or_none,
     patience_of,
@@ -23,6 +24,7 @@ from edgeassist.daemon.assembly import (
     topics_of,
 )
 from edgeassist.daemon.condition import Condition
+from edgeassist.daemon.discovery import Discovery
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
@@ -82,6 +84,7 @@ class App:
             publish=self._broker.publish,
             congested=lambda: self._broker.congested,
             on_change=self._load_changed,
+            on_end=lambda client, request, end: self._discovery.ended(client, request, end),
         )
         self._condition = Condition(
             self._topics, self._supervisor, self._dispatcher, self._broker, self._threads
@@ -94,6 +97,15 @@ class App:
             health=self._condition.health,
             telemetry=self._dispatcher.tally.report,
             info=self._info,
+        )
+        self._discovery = Discovery(
+            self._topics,
+            discovery_of(self._settings),
+            publish=self._broker.publish,
+            listen=self._broker.listen,
+            connected=lambda: self._broker.connected,
+            health=self._condition.health,
+            say_state=self._reporter.everything,
         )
 
     async def run(self) -> ExitStatus:
@@ -110,6 +122,7 @@ class App:
             loop.add_signal_handler(number, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._broker.start()
+        self._discovery.start()
         # A task that dies takes the group, and so the daemon, with it; systemd starts it anew.
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -161,6 +174,7 @@ class App:
                     await asyncio.sleep(DRAIN_POLL_S)
         self._dispatcher.abandon()
         await self._supervisor.stop()
+        self._discovery.close()
         self._reporter.status(Availability.OFFLINE)
         await self._broker.flush(FLUSH_S)
         await self._broker.stop()
@@ -183,10 +197,11 @@ class App:
             case CommandTopic(name=name) if not message.retained:
                 self._take_command(name, message)
             case _:
-                log.debug("ignored a message on %s", message.topic)
+                if not self._discovery.take(message):
+                    log.debug("ignored a message on %s", message.topic)
 
     def _broker_up(self) -> None:
-        self._reporter.everything()
+        self._discovery.introduce()
         self._check_ready()
         self._say_status()
 
@@ -323,6 +338,7 @@ class App:
         reloaded = merge(self._settings, self._reload().settings)
         self._settings = reloaded.settings
         self._dispatcher.apply(policy_of(self._settings))
+        self._discovery.apply(discovery_of(self._settings))
         self._reporter.interval_s = self._settings.daemon.telemetry_s
         logs.set_level(self._settings.daemon.log_level.value)
         self._reporter.say_info()
