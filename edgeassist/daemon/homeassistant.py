@@ -262,10 +262,14 @@ def _components(topics: Topics) -> Mapping[str, Component]:
             "cmd_t": topics.prompt(HOME_ASSISTANT),
             # As JSON, so that text which begins with a brace is still the prompt.
             "cmd_tpl": "{{ {'prompt': value, 'stream': false} | tojson }}",
-            "min": 1,
+            # Empty again with the next news of the device: a browser sends only what differs from the
+            # state, and could not ask the same twice.
+            "val_tpl": "{{ '' }}",
+            "opt": True,
+            "min": 0,
             "max": MAX_STATE_CHARACTERS,
             "ic": "mdi:chat-question-outline",
-            "avty_t": topics.status,
+            **health,
         },
         "answer": {
             "p": "event",
