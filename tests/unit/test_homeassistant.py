@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from edgeassist.protocol.topics import Topics
 
 BOX = Topics("edgeassist", "kitchen-pi")
 LONG = "x" * 1000
+DOCUMENT = Path(__file__).parents[2] / "docs" / "home-assistant.md"
 
 # What Home Assistant 2026.2.3 requires and knows, by platform (homeassistant/components/mqtt).
 COMMON = {"p", "name", "uniq_id", "def_ent_id", "avty_t", "ent_cat", "ic", "qos"}
@@ -311,6 +313,11 @@ def test_a_failure_is_an_event_with_its_reason_and_what_there_was() -> None:
         "message": "cancelled",
         "retryable": False,
     }
+
+
+@KEYS
+def test_the_documentation_names_every_entity(key: str) -> None:
+    assert f"`{COMPONENTS[key]['p']}…_{key}`" in DOCUMENT.read_text()
 
 
 def test_the_event_types_are_those_that_are_announced() -> None:
