@@ -148,7 +148,9 @@ class Broker:
         gone = [each.filter for each in old if each not in self._more]
         if gone:
             self._client.unsubscribe(gone)
-        self._subscribe(self._client, [each for each in self._more if each not in old])
+        new = tuple(each for each in self._more if each not in old)
+        if new:
+            self._subscribe(self._client, new)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything is with the broker; False where that took longer."""
@@ -283,16 +285,16 @@ class Broker:
             self._refusal = explain_refusal(str(reason), self._options)
             return
         self._asked.clear()
-        self._greeting = self._subscribe(client, [*self._subscriptions, *self._more])
-        if self._greeting is None:
+        wanted = (*self._subscriptions, *self._more)
+        if wanted:
+            self._greeting = self._subscribe(client, wanted)
+        else:
             self._up()
 
-    def _subscribe(self, client: Client, subscriptions: Sequence[Subscription]) -> int | None:
-        """Ask for them all at once; return the number that the answer will have, None for nothing asked."""
-        if not subscriptions:
-            return None
+    def _subscribe(self, client: Client, subscriptions: tuple[Subscription, ...]) -> int | None:
+        """Ask for them all at once; return the number of the packet, which the answer has too."""
         _, mid = client.subscribe([(each.filter, each.qos) for each in subscriptions])
-        self._asked[mid] = tuple(subscriptions)
+        self._asked[mid] = subscriptions
         return mid
 
     def _handle_subscribe(

@@ -22,6 +22,9 @@ MAX_STATE_CHARACTERS = 255
 
 Component = dict[str, JsonValue]
 
+# A bool becomes Python's word for it, and null `None`.
+_PROBLEM: Component = {"dev_cla": "problem", "pl_on": "True", "pl_off": "False"}
+
 
 def device_message(topics: Topics, health: Health) -> dict[str, JsonValue]:
     """Return the discovery message: the device, who says so, and its components.
@@ -71,6 +74,7 @@ def answer_message(question: str | None, end: Done | Failed) -> dict[str, JsonVa
                 "tokens_per_s": timings.decode_tokens_per_s,
                 "ttft_ms": timings.ttft_ms,
                 "total_ms": timings.total_ms,
+                "held_back": end.held_back,
             }
         case Failed():
             event |= {"code": end.code.value, "message": end.message, "retryable": end.retryable}
@@ -243,7 +247,8 @@ def _components(topics: Topics) -> Mapping[str, Component]:
             "unit_of_meas": "threads",
             "ic": "mdi:cpu-64-bit",
             "json_attr_t": topics.health,
-            "json_attr_tpl": "{{ {'reason': value_json.threads_reason} | tojson }}",
+            "json_attr_tpl": "{{ {'reason': value_json.threads_reason,"
+            " 'prefill_threads': value_json.prefill_threads} | tojson }}",
             **health,
             **measured,
             **diagnostic,
@@ -281,7 +286,3 @@ def _components(topics: Topics) -> Mapping[str, Component]:
             "avty_t": topics.status,
         },
     }
-
-
-# A bool becomes Python's word for it, and null `None`.
-_PROBLEM: Component = {"dev_cla": "problem", "pl_on": "True", "pl_off": "False"}

@@ -56,6 +56,7 @@ def health(**changes: object) -> Health:
         "throttled": False,
         "under_voltage": True,
         "threads": 4,
+        "prefill_threads": 4,
         "threads_reason": "4 threads: 4 physical cores allowed",
         "mqtt_reconnects": 0,
         "mqtt_dropped": 0,
@@ -218,8 +219,8 @@ def test_a_state_is_one_of_its_options() -> None:
         ("failed", {"busy": 2}, {}),
         (
             "threads",
-            {"reason": "4 threads: 4 physical cores allowed"},
-            {"reason": "4 threads: 4 physical cores allowed"},
+            {"reason": "4 threads: 4 physical cores allowed", "prefill_threads": 4},
+            {"reason": "4 threads: 4 physical cores allowed", "prefill_threads": 4},
         ),
     ],
 )
