@@ -10,7 +10,7 @@ llama_flags() {
     x86-64-v3)
       flags+=" $portable -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
       ;;
-    # Cortex-A72, Cortex-A76. What llama.cpp finds out by itself on a Pi 5 lacks dotprod with some compilers.
+    # Cortex-A72 and Cortex-A76.
     pi4) flags+=" $portable -DGGML_CPU_ARM_ARCH=armv8-a" ;;
     pi5) flags+=" $portable -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16" ;;
     *) return 1 ;;
