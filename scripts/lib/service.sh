@@ -74,8 +74,9 @@ start() {
     fail "release $release did not get ready within $ready_s s${problem:+ ($problem)}." \
       "What ran before runs again: $previous. The new one's last words are above."
   fi
-  outcome=waiting
-  [[ $(systemctl show -p ActiveState --value edgeassist) == activating ]] || outcome=failed
+  outcome=failed
+  # It waits for something, such as a broker, without having failed.
+  if [[ $(systemctl show -p SubState --value edgeassist) == start ]] && (($(restarts) == 0)); then outcome=waiting; fi
   prune_releases "$release" "$previous"
 }
 
@@ -98,11 +99,13 @@ poll_ready() {
       failed) return 1 ;;
     esac
     # It crashes again and again.
-    (($(systemctl show -p NRestarts --value edgeassist) < 2)) || return 1
+    (($(restarts) < 2)) || return 1
     sleep 0.5
   done
   return 1
 }
+
+restarts() { systemctl show -p NRestarts --value edgeassist; }
 
 # Also when somebody ends the installer while the new release starts.
 switch_back() {
@@ -124,7 +127,7 @@ farewell() {
   case $outcome in
     ready) echo "$what runs, and starts at boot. The first prompt, from this machine:" ;;
     laid) echo "$what is installed, and not started (--no-start); it starts at boot. Then, the first prompt:" ;;
-    waiting) echo "$what starts, and is not ready yet: $problem" "Once it is, the first prompt:" ;;
+    waiting) printf '%s\n' "$what starts, and is not ready yet${problem:+: $problem}." "Once it is, the first prompt:" ;;
     failed) echo "$what is installed, and does not start. Why: sudo journalctl -u edgeassist -n 20" ;;
     unconfigured)
       echo "$what is installed and starts at boot, but it can't answer yet:"
