@@ -193,13 +193,15 @@ def _recipe(release: Release, arch: Arch) -> Recipe:
 def _mirror(release: Release) -> tuple[str | None, tuple[str, ...]]:
     """Return where the host gets Debian from, and a release's sources; None is debootstrap's own choice."""
     host = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    listed = (
-        _output("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages") or ""
+    # A Raspberry Pi has sources of another origin too; before the first update apt does not know any.
+    wanted = "$(SITE) $(RELEASE) $(ORIGIN)"
+    listed = _output("apt-get", "indextargets", "--format", wanted, "Created-By: Packages") or ""
+    targets = {tuple(line.split()) for line in listed.splitlines() if line.count(" ") > 1}
+    ours = sorted(
+        (site, suite.removeprefix(host))
+        for site, suite, *origin in targets
+        if host in set(Release) and suite.startswith(host) and origin in (["Debian"], ["$(ORIGIN)"])
     )
-    targets = sorted({tuple(line.split()) for line in listed.splitlines() if len(line.split()) == 2})
-    if host not in set(Release):
-        return None, ()
-    ours = [(site, suite.removeprefix(host)) for site, suite in targets if suite.startswith(host)]
     mirror = next((site for site, part in ours if not part), None)
     return mirror, tuple(f"deb {site} {release}{part} main" for site, part in ours)
 

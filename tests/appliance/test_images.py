@@ -35,7 +35,7 @@ def test_a_copy_runs_its_own_python_and_leaves_the_template_alone(release, arch,
         assert inside(root, "python3", "-V").startswith(python)
         machine = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64"}[arch]
         assert inside(root, "uname", "-m").strip() == machine
-        assert inside(root, "sh", "-c", "touch /made && command -v mosquitto mosquitto_pub").count("\n") == 2
+        assert "mosquitto version 2" in inside(root, "sh", "-c", "touch /made; mosquitto -h || true")
         assert (root / "made").exists()
         assert not (debian_root(release, arch) / "made").exists()
     assert not (tmp_path / "copy").exists()
