@@ -199,7 +199,7 @@ remove_broker() {
 
 say_what_stays() {
   local path stays=()
-  for path in /etc/edgeassist "$state" "$drop_ins" "$secrets"/edgeassist.mqtt.* "$broker_conf" "$accounts"; do
+  for path in /etc/edgeassist "$state" "$drop_ins" "$secrets"/edgeassist.mqtt.* "$broker_conf" "$broker_acl" "$accounts"; do
     [[ ! -e $path ]] || stays+=("$path")
   done
   $dry_run && return
