@@ -10,11 +10,12 @@ fail() { { printf '%s: %s\n' "$program" "$1"; (($# < 2)) || printf '  %s\n' "${@
 
 # Says once a second on a terminal, else every 30 s, how far the command is that writes the log.
 show_progress() {
-  local what=$1 begin=$SECONDS seconds step line
+  local what=$1 begin=$SECONDS seconds step line before
+  before=$(stat -c %s "$log")
   while sleep 1 && kill -0 $$ 2>/dev/null; do
     seconds=$((SECONDS - begin))
     [[ -t 2 ]] || ((seconds % 30 == 0)) || continue
-    step=$(tail -c 50000 "$log" | tr '\r' '\n' | grep -aoE \
+    step=$(tail -c "+$((before + 1))" "$log" | tail -c 50000 | tr '\r' '\n' | grep -aoE \
       '^ *(\[ *[0-9]+(%|/[0-9]+)\] .*[^:]$|(Collecting|Downloading|Building|Installing|Unpacking|Setting up) [^ ]+.*)' |
       tail -n 1 | sed 's/^ *//; s/^\[ *\([^]]*\)\].*[ /]/[\1] /') || step=
     line=$(printf '    %s %d:%02d  %s' "$what" $((seconds / 60)) $((seconds % 60)) "$step")

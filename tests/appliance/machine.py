@@ -66,6 +66,8 @@ class Machine:
             MachineError: It did not boot.
         """
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
+        # Debian's installer writes it, debootstrap does not.
+        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--machine={self.name}"]
         command += [f"--bind-ro={folder}" for folder in self.binds]
         command += [f"--directory={self.root}", "--boot"]
