@@ -117,7 +117,8 @@ make_tools() {
 
 # --- Wheels ---------------------------------------------------------------------------------
 
-pip() { "$tools/bin/python" -m pip --disable-pip-version-check "$@"; }
+# No function: `logged` would take a trap's words into the log with its output.
+pip=("$tools/bin/python" -m pip --disable-pip-version-check)
 wheels() { "$tools/bin/python" "$root/scripts/lib/wheels.py" "$@"; }
 
 # put_away: what lies in the part folder is whole, and moves to its place.
@@ -141,7 +142,7 @@ add_edgeassist() {
 }
 
 build_edgeassist() {
-  logged "EdgeAssist" pip wheel --no-deps -w "$part" "$root" || explain_and_fail "could not build EdgeAssist"
+  logged "EdgeAssist" "${pip[@]}" wheel --no-deps -w "$part" "$root" || explain_and_fail "could not build EdgeAssist"
   # install.sh takes the newest, also after a step back.
   rm -f "$folder"/edgeassist-*.whl
   put_away
@@ -185,7 +186,7 @@ build_llama() {
     get_source "$requirement"
     from=(--no-cache-dir "$work"/source/llama_cpp_python-*.tar.gz)
   fi
-  CMAKE_ARGS=$flags logged "compiling llama.cpp" pip wheel -v --no-deps -w "$part" "${from[@]}" ||
+  CMAKE_ARGS=$flags logged "compiling llama.cpp" "${pip[@]}" wheel -v --no-deps -w "$part" "${from[@]}" ||
     explain_and_fail "could not compile llama.cpp"
   tag "$part"/llama_cpp_python-*.whl
   put_away
@@ -195,7 +196,7 @@ build_llama() {
 get_source() {
   local name=${1%%[^A-Za-z0-9_-]*}
   rm -rf "$work/source"
-  logged "source of $name" pip download --no-deps --no-binary "$name" -d "$work/source" "$1" ||
+  logged "source of $name" "${pip[@]}" download --no-deps --no-binary "$name" -d "$work/source" "$1" ||
     explain_and_fail "could not get the source of $name"
 }
 
@@ -230,7 +231,7 @@ build_systemd() {
     CFLAGS="-I$headers/usr/include -I$headers/usr/include/python$python $no_branch_protection" \
     PKG_CONFIG=pkgconf PKG_CONFIG_SYSROOT_DIR="$headers" PKG_CONFIG_LIBDIR="$headers/usr/lib/$triplet/pkgconfig" \
     SETUPTOOLS_EXT_SUFFIX=".cpython-${python/./}-$triplet.so" \
-    "$tools/bin/python" -m pip wheel -v --no-cache-dir --no-deps -w "$part" "$work"/source/systemd*python-*.tar.gz ||
+    "${pip[@]}" wheel -v --no-cache-dir --no-deps -w "$part" "$work"/source/systemd*python-*.tar.gz ||
     explain_and_fail "could not compile systemd-python"
   tag "$part"/systemd_python-*.whl --python-tag "$abi" --abi-tag "$abi"
   put_away
@@ -240,7 +241,8 @@ add_dependencies() {
   local python
   for python in "${wanted[@]}"; do
     if $dry_run; then
-      step "download what else is missing for Python $python"
+      # Without the tools nobody can tell.
+      [[ -x $tools/bin/python && -z $(missing "$python") ]] || step "download what is missing for Python $python"
     else
       complete "$python"
     fi
@@ -263,7 +265,7 @@ complete() {
 download() {
   local python=$1 tags
   mapfile -t tags < <(wheels platforms "$python" "$machine" | sed 's/^/--platform=/')
-  logged "downloading" pip download --only-binary :all: --find-links "$folder" -d "$part" --python-version "$python" \
+  logged "downloading" "${pip[@]}" download --only-binary :all: --find-links "$folder" -d "$part" --python-version "$python" \
     --implementation cp --abi "cp${python/./}" --abi abi3 --abi none "${tags[@]}" "${@:2}" ||
     explain_and_fail "pip could not download all wheels"
   put_away
