@@ -51,15 +51,22 @@ def environment(python: str, machine: str) -> dict[str, str]:
     }
 
 
+class BrokenWheelError(Exception):
+    """A wheel is not whole; the text says which."""
+
+
 def metadata(wheel: Path) -> Message:
     """Return what a wheel says of itself.
 
     Raises:
-        zipfile.BadZipFile: It is no whole wheel.
+        BrokenWheelError: It is not whole.
     """
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
-        return BytesParser().parsebytes(archive.read(name))
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            name = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+            return BytesParser().parsebytes(archive.read(name))
+    except (zipfile.BadZipFile, StopIteration) as error:
+        raise BrokenWheelError(f"{wheel} is no whole wheel: delete it, and run the same again") from error
 
 
 class Shelf:
@@ -156,8 +163,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         options.run(options)
-    except zipfile.BadZipFile as error:
-        sys.exit(f"a broken wheel: {error}")
+    except BrokenWheelError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
