@@ -76,6 +76,8 @@ source "$root/scripts/lib/debian.sh"
 source "$root/scripts/lib/llama.sh"
 # shellcheck source=scripts/lib/target.sh
 source "$root/scripts/lib/target.sh"
+# shellcheck source=scripts/lib/compile.sh
+source "$root/scripts/lib/compile.sh"
 
 # step WHAT COMMAND...: carries out one change. With --dry-run it only says so.
 step() {
@@ -163,52 +165,25 @@ need() {
 }
 
 # Another build of the same version has the same name.
-drop_other_llama() {
-  if [[ -e $folder/wheelhouse.json && $(manifest_value llama_flags) != "$flags" ]] &&
-    compgen -G "$folder/llama_cpp_python-*.whl" >/dev/null; then
-    step "remove the llama.cpp that was compiled with other flags" rm -f "$folder"/llama_cpp_python-*.whl
-  fi
+holds_other_llama() {
+  [[ -e $folder/wheelhouse.json && $(manifest_value llama_flags)$(manifest_value cpu) != "$flags$cpu" ]] &&
+    compgen -G "$folder/llama_cpp_python-*.whl" >/dev/null
 }
 
 add_llama() {
-  local requirement
-  requirement=$(need llama-cpp-python "${wanted[0]}")
+  local other=false requirement=llama-cpp-python
+  if holds_other_llama; then
+    other=true
+    step "remove the llama.cpp that was compiled with other flags" rm -f "$folder"/llama_cpp_python-*.whl
+  fi
+  # From here on the folder is known to be for this target, also when the next step fails.
+  $dry_run || write_manifest
+  $dry_run && $other || requirement=$(need llama-cpp-python "${wanted[0]}")
   if [[ -n $requirement ]]; then
     step "compile llama.cpp for $target ($flags)" build_llama "$requirement"
   fi
 }
 
-# The cache of pip knows a wheel by its source package, not by the flags it was compiled with: other targets'
-# wheels must neither come from there nor go there.
-build_llama() {
-  local requirement=$1 from=("$1")
-  if [[ $target != native ]]; then
-    get_source "$requirement"
-    from=(--no-cache-dir "$work"/source/llama_cpp_python-*.tar.gz)
-  fi
-  CMAKE_ARGS=$flags logged "compiling llama.cpp" "${pip[@]}" wheel -v --no-deps -w "$part" "${from[@]}" ||
-    explain_and_fail "could not compile llama.cpp"
-  tag "$part"/llama_cpp_python-*.whl
-  put_away
-}
-
-# get_source REQUIREMENT: lays its source package into the folder `source`.
-get_source() {
-  local name=${1%%[^A-Za-z0-9_-]*}
-  rm -rf "$work/source"
-  logged "source of $name" "${pip[@]}" download --no-deps --no-binary "$name" -d "$work/source" "$1" ||
-    explain_and_fail "could not get the source of $name"
-}
-
-# tag WHEEL [OPTION]...: names the platform that it was really compiled for.
-tag() {
-  "$tools/bin/python" -m wheel tags --remove --platform-tag "linux_$machine" "${@:2}" "$1" >>"$log" 2>&1 ||
-    explain_and_fail "could not name the wheel"
-}
-
-# systemd-python is published as source only, and is an extension for one version of Python. The packages of the
-# Debian that has this Python hold the headers: so every Python and machine goes the same way, and the one that
-# runs this script lends its build tools only.
 add_systemd() {
   local python requirement
   for python in "${wanted[@]}"; do
@@ -217,24 +192,6 @@ add_systemd() {
       step "compile systemd-python for Python $python" build_systemd "$python" "$requirement"
     fi
   done
-}
-
-build_systemd() {
-  local python=$1 requirement=$2 release headers no_branch_protection='' abi=cp${1/./}
-  release=$(debian_release "$python")
-  headers=$work/headers/$release-$architecture
-  unpack_packages "$headers" "$release" "$architecture" libsystemd-dev libsystemd0 "libpython$python-dev"
-  get_source "$requirement"
-  # This Python's own flags come first, and may be for its processor only.
-  ! $cross || no_branch_protection=-fcf-protection=none
-  logged "systemd-python" env CC="$triplet-gcc" LDSHARED="$triplet-gcc -shared" \
-    CFLAGS="-I$headers/usr/include -I$headers/usr/include/python$python $no_branch_protection" \
-    PKG_CONFIG=pkgconf PKG_CONFIG_SYSROOT_DIR="$headers" PKG_CONFIG_LIBDIR="$headers/usr/lib/$triplet/pkgconfig" \
-    SETUPTOOLS_EXT_SUFFIX=".cpython-${python/./}-$triplet.so" \
-    "${pip[@]}" wheel -v --no-cache-dir --no-deps -w "$part" "$work"/source/systemd*python-*.tar.gz ||
-    explain_and_fail "could not compile systemd-python"
-  tag "$part"/systemd_python-*.whl --python-tag "$abi" --abi-tag "$abi"
-  put_away
 }
 
 add_dependencies() {
@@ -274,15 +231,11 @@ download() {
 # --------------------------------------------------------------------------------------------
 
 fill() {
-  local lacking
   version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$root/edgeassist/__init__.py")
   source=$(source_hash)
   cpu=$(this_cpu)
   [[ $target == native ]] || cpu=any
   add_edgeassist
-  drop_other_llama
-  # From here on the folder is known to be for this target, also when the next step fails.
-  $dry_run || write_manifest
   add_llama
   add_systemd
   add_dependencies
