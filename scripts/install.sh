@@ -117,7 +117,7 @@ cleanup() {
 begin() {
   $dry_run && return
   ((EUID == 0)) || fail "only root can do this: sudo $0 $*"
-  exec 9>/run/lock/edgeassist-install
+  exec 9>/run/edgeassist-install.lock
   flock -n 9 || fail "another installation is running"
   trap cleanup EXIT
   trap 'say "interrupted"; exit 130' INT

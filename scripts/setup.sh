@@ -37,6 +37,8 @@ program=setup
 source "$root/scripts/lib/progress.sh"
 # shellcheck source=scripts/lib/packages.sh
 source "$root/scripts/lib/packages.sh"
+# shellcheck source=scripts/lib/python.sh
+source "$root/scripts/lib/python.sh"
 # shellcheck source=scripts/lib/llama.sh
 source "$root/scripts/lib/llama.sh"
 
@@ -62,22 +64,6 @@ cleanup() {
 
 # --- Debian packages ------------------------------------------------------------------------
 
-# Takes the Python of a sound .venv, else the first that can make one, else the first new enough.
-find_python() {
-  local name check
-  local new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
-  if sound_venv; then
-    python=$venv/bin/python
-    return
-  fi
-  for check in "import ensurepip; $new_enough" "$new_enough"; do
-    for name in python3 python3.14 python3.13 python3.12 python3.11; do
-      python=$(command -v "$name") && "$python" -c "$check" 2>/dev/null && return
-    done
-  done
-  fail "needs Python 3.11 or newer, which Debian has since 12: apt-get install python3 python3-venv"
-}
-
 # Half made, made by another Python, or moved here from another folder: not sound.
 sound_venv() {
   [[ ! -e $unfinished ]] && grep -qsF "$venv/bin/" "$venv/bin/pip" &&
@@ -91,20 +77,6 @@ missing_packages() {
   "$python" -c 'import ensurepip' 2>/dev/null || sound_venv || echo "$version-venv"
   "$python" -c 'import pathlib, sysconfig as s; (pathlib.Path(s.get_path("include")) / "Python.h").stat()' \
     2>/dev/null || echo "$version-dev"
-}
-
-find_root() {
-  local packages=("$@")
-  if ((EUID == 0)); then
-    as_root=(env)
-  elif sudo -n true 2>/dev/null; then
-    as_root=(sudo -n)
-  else
-    fail "these Debian packages are missing, and only root can install them:" \
-      "sudo apt-get update && sudo apt-get install --no-install-recommends ${packages[*]}" \
-      "Then run the same command again. (Debian starts a mosquitto service with the package, on port 1883;" \
-      "demo and tests do without: sudo systemctl disable --now mosquitto)"
-  fi
 }
 
 # --- Python packages ------------------------------------------------------------------------
@@ -158,7 +130,7 @@ if ready; then exit; fi
 
 : >"$log"
 rm -rf "$work/tmp"
-find_python
+if sound_venv; then python=$venv/bin/python; else find_python; fi
 mapfile -t missing < <(missing_packages)
 if ((${#missing[@]} > 0)); then
   find_root "${missing[@]}"

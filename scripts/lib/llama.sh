@@ -43,3 +43,11 @@ prepare_build() {
   export TMPDIR=${TMPDIR:-$1}
   mkdir -p "$TMPDIR"
 }
+
+# this_cpu: a name of this machine's processor; its code numbers on ARM, which has no other name.
+this_cpu() {
+  awk -F': *' '/^model name/ {name = $2; exit} /^CPU part/ {parts[$2]} END {
+    for (part in parts) name = name (name ? " " : "") part
+    print name ? name : "unknown"
+  }' /proc/cpuinfo
+}

@@ -99,6 +99,7 @@ begin_packages() {
   if $dry_run; then return; fi
   /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "needs Python 3.11 or newer, which Debian has since 12; /usr/bin/python3 is $(/usr/bin/python3 -V)"
+  [[ -z $wheelhouse ]] || check_wheelhouse_python
 }
 
 have_pip() {

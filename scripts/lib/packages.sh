@@ -13,6 +13,23 @@ missing_of() {
   done
 }
 
+# find_root PACKAGE...: becomes able to install them, or ends with the command for somebody who is.
+find_root() {
+  local packages=("$@") note=()
+  if ((EUID == 0)); then
+    as_root=(env)
+  elif sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  else
+    [[ " ${packages[*]} " != *" mosquitto "* ]] || note=(
+      "(Debian starts a mosquitto service with the package, on port 1883; demo and tests do without:"
+      "sudo systemctl disable --now mosquitto)")
+    fail "these Debian packages are missing, and only root can install them:" \
+      "sudo apt-get update && sudo apt-get install --no-install-recommends ${packages[*]}" \
+      "Then run the same command again." "${note[@]}"
+  fi
+}
+
 # install_packages PACKAGE...: installs them with apt; Mosquitto is neither started nor enabled.
 install_packages() {
   local packages=("$@")

@@ -11,10 +11,19 @@ unfinished=
 check_wheelhouse() {
   compgen -G "$wheelhouse/edgeassist-*.whl" >/dev/null ||
     fail "$wheelhouse holds no edgeassist wheel: fill it with scripts/wheelhouse.sh"
-  local target=''
-  [[ ! -e $wheelhouse/wheelhouse.json ]] ||
-    target=$(sed -n 's/.*"target": *"\([^"]*\)".*/\1/p' "$wheelhouse/wheelhouse.json")
+  ! grep -qs '"complete": false' "$wheelhouse/wheelhouse.json" ||
+    fail "$wheelhouse was not filled to its end: run scripts/wheelhouse.sh for it again"
+  check_wheelhouse_python
+  local target cpu
+  target=$(wheelhouse_says target)
   case $target in
+    native)
+      [[ $(uname -m) == "$(wheelhouse_says machine)" ]] ||
+        fail "$wheelhouse was filled for $(wheelhouse_says machine), and this is $(uname -m)"
+      cpu=$(wheelhouse_says cpu)
+      [[ $cpu == "$(this_cpu)" ]] || warn "$wheelhouse was filled for the processor $cpu, and this is $(this_cpu):" \
+        "if the engine dies with an illegal instruction, fill it with --for x86-64-v3, pi4 or pi5"
+      ;;
     pi*) [[ $(uname -m) == aarch64 ]] || fail "$wheelhouse was filled for $target, and this is $(uname -m)" ;;&
     pi5)
       grep -qsw asimddp /proc/cpuinfo || $no_start ||
@@ -26,6 +35,18 @@ check_wheelhouse() {
       ;;
   esac
 }
+
+# Where there is no Python yet, there is nothing to say yet.
+check_wheelhouse_python() {
+  local python pythons
+  pythons=$(wheelhouse_says pythons)
+  python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 0
+  [[ -z $pythons || ,$pythons, == *,$python,* ]] ||
+    fail "$wheelhouse was filled for Python $pythons, and this machine has $python: fill it with --python $python too"
+}
+
+# wheelhouse_says KEY: a value of the folder's manifest.
+wheelhouse_says() { sed -n "s/^ *\"$1\": *\"\(.*\)\",\$/\1/p" "$wheelhouse/wheelhouse.json" 2>/dev/null || true; }
 
 version_here() {
   local wheel

@@ -166,16 +166,10 @@ def nspawn(root: Path, *options: str) -> list[str]:
     Whatever was started inside ends with it. What to run follows the options: `--pipe -- ls`.
     """
     cache_bind = [f"--bind={PIP_CACHE}:/root/.cache/pip"] if PIP_CACHE.is_dir() else []
-    return [
-        "systemd-nspawn",
-        "--quiet",
-        "--register=no",
-        "--keep-unit",
-        *cache_bind,
-        "-D",
-        str(root),
-        *options,
-    ]
+    # Two containers of one name would share a folder in /run.
+    name = f"--machine=root-{hashlib.sha256(bytes(root)).hexdigest()[:12]}"
+    base = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", name, f"--directory={root}"]
+    return [*base, *cache_bind, *options]
 
 
 # --- How a root is made ---------------------------------------------------------------------
