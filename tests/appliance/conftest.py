@@ -16,8 +16,8 @@ import pytest
 from edgeassist.models.synthetic import SHAPES, write_gguf
 from tests.appliance.images import Release, fresh_root, why_not
 from tests.appliance.machine import Machine
+from tests.appliance.person import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 WHEELS_S = 1800.0
 
 
