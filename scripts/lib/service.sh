@@ -136,8 +136,12 @@ farewell() {
       echo "The first prompt, then:"
       ;;
   esac
+  echo "  sudo edgeassist ask 'Hello'"
+  if ((${#advice[@]} > 0)); then
+    echo "Your settings stay as you have written them. For what you asked for, write into $settings:"
+    printf '  %s\n' "${advice[@]}"
+  fi
   cat <<END
-  sudo edgeassist ask 'Hello'
 Prompts of devices go to edgeassist/$device/prompt/NAME, and answers to edgeassist/$device/reply/NAME/...
 END
   if [[ -n ${daemon_password-} ]]; then
