@@ -52,6 +52,7 @@ class App:
         self._threads = choose_threads(read_cpu_snapshot(), self._threads_override())
         self._stop = asyncio.Event()
         self._said_ready = False
+        self._broker_problem: str | None = None
         self._status = ExitStatus.OK
         self._commands: set[asyncio.Task[None]] = set()
         self._supervisor = Supervisor(
@@ -176,13 +177,15 @@ class App:
                 log.debug("ignored a message on %s", message.topic)
 
     def _broker_up(self) -> None:
+        self._broker_problem = None
         self._reporter.everything()
         self._check_ready()
         self._say_status()
 
     def _broker_down(self, reason: str) -> None:
         log.warning("%s", reason)
-        systemd.notify(STATUS=reason)
+        self._broker_problem = reason
+        self._say_status()
 
     def _engine_changed(self, phase: Phase) -> None:
         supervisor = self._supervisor
@@ -205,8 +208,10 @@ class App:
         self._say_status()
 
     def _say_status(self) -> None:
+        """Tell `systemctl status`: without a broker nobody hears of the rest."""
         state, reason = self._condition.state()
-        systemd.notify(STATUS=f"{state.value}: {reason or self._dispatcher.model or 'no model'}")
+        status = f"{state.value}: {reason or self._dispatcher.model or 'no model'}"
+        systemd.notify(STATUS=self._broker_problem or status)
 
     def _on_stop_signal(self) -> None:
         """Stop; told twice, without waiting for running answers."""

@@ -95,8 +95,11 @@ begin_packages() {
   [[ -n $wheelhouse ]] || wanted+=(g++ pkgconf libsystemd-dev python3-dev)
   ! $with_broker || wanted+=(mosquitto mosquitto-clients)
   mapfile -t missing < <(missing_of "${wanted[@]}")
-  ((${#missing[@]} == 0)) || step "install Debian packages: ${missing[*]}" install_packages "${missing[@]}"
-  if $dry_run; then return; fi
+  if $dry_run; then
+    ((${#missing[@]} == 0)) || echo "would install Debian packages: ${missing[*]}"
+    return
+  fi
+  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
   /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "needs Python 3.11 or newer, which Debian has since 12; /usr/bin/python3 is $(/usr/bin/python3 -V)"
   [[ -z $wheelhouse ]] || check_wheelhouse_python

@@ -61,7 +61,10 @@ version_here() {
 
 newest_wheel() { compgen -G "$wheelhouse/$1-*.whl" | sort -V | tail -n 1; }
 
-extras() { if $with_onnx; then echo llama,onnx; else echo llama; fi; }
+# An upgrade keeps what was installed, asked for again or not.
+extras() {
+  if $with_onnx || grep -qs onnx "$prefix/current/share/extras"; then echo llama,onnx; else echo llama; fi
+}
 
 # What a release is made of: another identity is another release.
 identity_here() {
@@ -127,6 +130,7 @@ build_release() {
   mkdir -p "$made/share"
   install -m 644 "$root/systemd/edgeassist.service" "$root/systemd/backoff.conf" "$root/config/edgeassist.toml" \
     "$made/share"
+  extras >"$made/share/extras"
   # Last: it says that the release is whole.
   echo "$1" >"$made/share/identity"
   unfinished=

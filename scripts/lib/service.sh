@@ -136,8 +136,12 @@ farewell() {
       echo "The first prompt, then:"
       ;;
   esac
+  echo "  sudo edgeassist ask 'Hello'"
+  if ((${#advice[@]} > 0)); then
+    echo "Your settings stay as you have written them. For what you asked for, write into $settings:"
+    printf '  %s\n' "${advice[@]}"
+  fi
   cat <<END
-  sudo edgeassist ask 'Hello'
 Prompts of devices go to edgeassist/$device/prompt/NAME, and answers to edgeassist/$device/reply/NAME/...
 END
   if [[ -n ${daemon_password-} ]]; then
@@ -199,7 +203,7 @@ remove_broker() {
 
 say_what_stays() {
   local path stays=()
-  for path in /etc/edgeassist "$state" "$drop_ins" "$secrets"/edgeassist.mqtt.* "$broker_conf" "$accounts"; do
+  for path in /etc/edgeassist "$state" "$drop_ins" "$secrets"/edgeassist.mqtt.* "$broker_conf" "$broker_acl" "$accounts"; do
     [[ ! -e $path ]] || stays+=("$path")
   done
   $dry_run && return

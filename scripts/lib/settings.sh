@@ -5,20 +5,34 @@ settings=/etc/edgeassist/edgeassist.toml
 command=/usr/local/bin/edgeassist
 # Where systemd looks for a service's credentials, readable by root only. The unit finds them here by name.
 secrets=/etc/credstore
+# What the options asked for, and only a person may write into settings that a person has changed.
+advice=()
 
 lay_settings() {
   local default=$root/config/edgeassist.toml
   [[ -d /etc/edgeassist ]] || step "make the folder /etc/edgeassist" install -d -m 755 /etc/edgeassist
   if untouched_settings; then
-    if [[ ! -e $settings || -n $model ]] || ! cmp -s "$default" "$settings"; then
+    if [[ ! -e $settings || -n $model ]] || $with_broker || ! cmp -s "$default" "$settings"; then
       step "write $settings$(choices)" write_settings
     fi
   elif ! cmp -s "$default" "$settings" && ! cmp -s "$default" "$prefix/current/share/edgeassist.toml"; then
     cmp -s "$default" "$settings.new" || step "lay the new default settings beside yours: $settings.new" \
       install -m 644 "$default" "$settings.new"
   fi
+  $dry_run || compare_settings
   cmp -s "$lib/command.sh" "$command" || step "put the command $command there" \
     install -m 755 "$lib/command.sh" "$command"
+}
+
+# names_setting KEY VALUE: whether the settings say so.
+names_setting() { sed 's/ *#.*//; s/ *= */ = /' "$settings" | grep -qxF "$1 = $2"; }
+
+# Tells in `advice` what of the options is not in them.
+compare_settings() {
+  local port=1883
+  ! $with_broker || port=$(broker_listens)
+  [[ $port == 1883 ]] || names_setting port "$port" || advice+=("mqtt.port = $port")
+  [[ -z $model ]] || names_setting path "\"$model\"" || advice+=("model.path = \"$model\"")
 }
 
 # Nobody has written anything into them that would be lost.

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,8 @@ BOOT_S = 90.0
 COMMAND_S = 60.0
 POWER_OFF_S = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A process's ids: the host's, and that in the machine's namespace.
+_NSPID = re.compile(r"^NSpid:\t(\d+)\t(\d+)$", re.MULTILINE)
 
 
 class MachineError(Exception):
@@ -164,7 +166,13 @@ class Machine:
 
     def host_pid(self, pid: int) -> int:
         """Return the host's id of a process that the machine knows as `pid`."""
-        return next(host for host, inside in self._processes() if inside == pid)
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                ids = _NSPID.search((folder / "status").read_text(encoding="utf-8", errors="replace"))
+                ours = (folder / "ns/pid").readlink() == Path(f"/proc/{self._leader}/ns/pid").readlink()
+                if ours and ids and int(ids[2]) == pid:
+                    return int(ids[1])
+        raise MachineError(f"{self.name} has no process {pid}")
 
     def _run(self, command: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
         if self._process is None or self._process.poll() is not None:
@@ -191,20 +199,17 @@ class Machine:
             raise MachineError(f"{command!r} took more than {timeout_s:.0f} s:\n{error.stdout}") from error
 
     def _find_leader(self) -> bool:
+        """Find the machine's init, in the cgroups that systemd-nspawn has made for it."""
         if self._process is not None and self._process.poll() is not None:
             raise MachineError(f"systemd-nspawn ended:\n{self._last_words()}")
-        self._leader = next((host for host, inside in self._processes() if inside == 1), 0)
-        return self._leader != 0
-
-    def _processes(self) -> Iterator[tuple[int, int]]:
-        """Yield (the host's id, the machine's id) of all processes in the machine's cgroup."""
         for procs in self._cgroup().rglob("cgroup.procs"):
             with contextlib.suppress(OSError):
-                for host in procs.read_text().split():
-                    status = Path(f"/proc/{host}/status").read_text(encoding="utf-8", errors="replace")
-                    ids = re.search(r"^NSpid:\t(.*)$", status, re.MULTILINE)
-                    if ids and len(ids[1].split()) == 2:
-                        yield int(host), int(ids[1].split()[1])
+                for pid in procs.read_text().split():
+                    ids = _NSPID.search(Path(f"/proc/{pid}/status").read_text(errors="replace"))
+                    if ids and int(ids[2]) == 1:
+                        self._leader = int(pid)
+                        return True
+        return False
 
     def _cgroup(self) -> Path:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
