@@ -21,12 +21,12 @@ from tests.appliance.images import CACHE, Arch, Release, fresh_root, nspawn, why
 from tests.conftest import Wire
 
 PROJECT = Path(__file__).parents[2]
-WHEELS_S = 3600.0
+WHEELS_S = 2400.0
 INSTALL_S = 1500.0
 READY_S = 300.0
 CURRENT = "/opt/edgeassist/current/bin"
 
-pytestmark = pytest.mark.timeout(5400)
+pytestmark = pytest.mark.timeout(4200)
 
 
 @pytest.fixture(scope="module")
