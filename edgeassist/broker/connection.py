@@ -80,6 +80,7 @@ class Broker:
         self.connected = False
         self.connects = 0
         self.dropped = 0
+        self.last_problem: str | None = None
 
     def start(self) -> None:
         """Begin to connect; returns at once.
@@ -208,6 +209,7 @@ class Broker:
                 max(delay, TAKEN_OVER_RETRY_S if self._taken_over else 0), self._options.reconnect_max_s
             )
             self.connected = False
+            self.last_problem = reason
             self._loop.call_soon(self._on_down, reason)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(random.uniform(0.5, 1) * delay):  # noqa: S311 - spreads load only

@@ -14,13 +14,22 @@ from pydantic import JsonValue
 from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.daemon import commands, logs, systemd
-from edgeassist.daemon.assembly import broker_options, load_of, patience_of, policy_of, topics_of
+from edgeassist.daemon.assembly import (
+    broker_options,
+    load_of,
+    patience_of,
+    policy_of,
+    state_folder_of,
+    topics_of,
+)
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
 from edgeassist.device.cores import choose_threads
-from edgeassist.device.sensors import available_memory_bytes, read_cpu_snapshot
+from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.device.memory import available_memory_bytes
+from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import Load
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
 from edgeassist.models.choice import choose_backend
@@ -71,7 +80,12 @@ class App:
             on_change=lambda: self._reporter.changed(),
         )
         self._condition = Condition(
-            self._topics, self._supervisor, self._dispatcher, self._broker, self._threads
+            self._topics,
+            self._supervisor,
+            self._dispatcher,
+            self._broker,
+            self._threads,
+            Sensors(state_folder_of(self._settings)),
         )
         self._reporter = Reporter(
             self._topics,
