@@ -318,23 +318,27 @@ class Broker:
             client.on_publish = None
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        properties = message.properties
-        inbound = Inbound(
-            topic=message.topic,
-            payload=bytes(message.payload),
-            retained=message.retain,
-            redelivered=message.dup,
-            packet_id=message.mid,
-            response_topic=getattr(properties, "ResponseTopic", None),
-            correlation=getattr(properties, "CorrelationData", None),
-            expiry_s=getattr(properties, "MessageExpiryInterval", None),
-        )
-        self._loop.call_soon(self._on_message, inbound)
+        self._loop.call_soon(self._on_message, to_inbound(message))
 
     def _arrived(self) -> None:
         self.connected = True
         log.info("connected to the broker at %s", self._options.address)
         self._on_up()
+
+
+def to_inbound(message: MQTTMessage) -> Inbound:
+    """Return paho's message as the rest of the house sees one."""
+    properties = message.properties
+    return Inbound(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        retained=message.retain,
+        redelivered=message.dup,
+        packet_id=message.mid,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+        expiry_s=getattr(properties, "MessageExpiryInterval", None),
+    )
 
 
 def _is_sent(info: MQTTMessageInfo) -> bool:

@@ -86,7 +86,7 @@ def _table(root: str, there: Availability | None, documents: dict[str, dict[str,
     pressure = {name: health.get(f"{name}_pressure") for name in ("cpu", "memory", "io")}
     if any(share is not None for share in pressure.values()):
         shares = (f"{name} {share:.0f} %" for name, share in pressure.items() if share is not None)
-        table.add_row("work waits", f"{', '.join(shares)} of the last 10 s")
+        table.add_row("work waited", f"{', '.join(shares)} of the last 10 s")
     table.add_row("up", f"{health['uptime_s']} s, version {health['version']}")
     table.add_row("engine restarts", str(health["engine_restarts"]))
     return table
