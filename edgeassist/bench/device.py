@@ -32,21 +32,30 @@ class Device:
     Args:
         model: The GGUF file, or the folder of an ONNX model.
         folder: For logs, the broker's configuration, and what the daemon keeps over a restart.
-        threads: To compute with.
+        threads: To compute with; None: as the daemon sees fit from moment to moment.
         context: Tokens that prompt and answer may have together.
         slots: Answers at once.
+        name: What this side is called.
     """
 
-    name = DEVICE
-
-    def __init__(self, model: Path, *, folder: Path, threads: int, context: int, slots: int) -> None:
+    def __init__(
+        self,
+        model: Path,
+        *,
+        folder: Path,
+        threads: int | None,
+        context: int,
+        slots: int,
+        name: str = DEVICE,
+    ) -> None:
+        self.name = name
         self._folder = folder
         self._has_fingerprint = model.is_file()
         self._environ = {
             "EDGEASSIST_DEVICE__NAME": NAME,
             "EDGEASSIST_MODEL__PATH": str(model.resolve()),
             "EDGEASSIST_MODEL__CONTEXT": str(context),
-            "EDGEASSIST_ENGINE__THREADS": str(threads),
+            "EDGEASSIST_ENGINE__THREADS": "auto" if threads is None else str(threads),
             "EDGEASSIST_ENGINE__SLOTS": str(slots),
             "EDGEASSIST_ENGINE__LOAD_TIMEOUT_S": f"{LOAD_S:g}",
             "STATE_DIRECTORY": str(folder / "state"),

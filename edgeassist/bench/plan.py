@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from edgeassist.bench.scenarios import LONG_TOKENS, Name, Scenario, scenarios
@@ -13,7 +14,21 @@ from edgeassist.settings.schema import EngineSettings, ModelSettings
 # What a prompt may be over its target, and the chat template adds.
 HEADROOM = 64
 ALL = "all"
-PEER = "llama-server"
+
+
+class PeerKind(StrEnum):
+    """Who can do the same work: a server that one would use instead, or a daemon without a governor."""
+
+    LLAMA_SERVER = "llama-server"
+    FIXED_THREADS = "fixed-threads"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One of them; `program` is what a llama-server is started with."""
+
+    kind: PeerKind
+    program: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +41,9 @@ class Plan:
         max_tokens: Out at most, of `single`.
         runs: Repetitions that count.
         threads: Of each side.
+        governed: Whether the device may use fewer of them when it sees fit, as it ships.
         idle_s: Seconds of doing nothing that are measured too.
-        peer: The program llama-server; None for none.
+        peer: Who else does the same; None for nobody.
         baseline: Whether the bare loop takes part, in `single`.
         slot_tokens: Context that each slot is to have; None: the daemon's default.
     """
@@ -37,8 +53,9 @@ class Plan:
     max_tokens: int
     runs: int
     threads: int
+    governed: bool = True
     idle_s: float = 0.0
-    peer: Path | None = None
+    peer: Peer | None = None
     baseline: bool = True
     slot_tokens: int | None = None
 
@@ -88,8 +105,8 @@ def parse_scenarios(text: str) -> tuple[Name, ...]:
     return tuple(name for name in Name if name in names)
 
 
-def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Path:
-    """Return the program of a peer written as `llama-server=PATH`.
+def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Peer:
+    """Return a peer that is written as `llama-server=PATH` or `fixed-threads`.
 
     Args:
         text: As the person gave it.
@@ -98,12 +115,15 @@ def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Path:
     Raises:
         ConfigurationError: It is none.
     """
-    kind, equals, path = text.partition("=")
-    if kind != PEER or not equals or not path:
-        raise ConfigurationError(f"--peer: {text!r} is not {PEER}=PATH, the only kind there is")
+    if text == PeerKind.FIXED_THREADS:
+        return Peer(PeerKind.FIXED_THREADS)
+    kind, _, path = text.partition("=")
+    if kind != PeerKind.LLAMA_SERVER or not path:
+        known = f"{PeerKind.LLAMA_SERVER}=PATH nor {PeerKind.FIXED_THREADS}"
+        raise ConfigurationError(f"--peer: {text!r} is neither {known}")
     program = Path(path).expanduser()
     if not is_program(program):
         raise ConfigurationError(
             f"--peer: {path} is no program that can be run; how to build one: docs/performance.md"
         )
-    return program
+    return Peer(PeerKind.LLAMA_SERVER, program)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from edgeassist.bench.contender import CLIENTS, TIMEOUT_S, Contender, Question, collect
 from edgeassist.bench.device import Device
@@ -24,7 +26,7 @@ from edgeassist.bench.figures import (
 )
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.meter import CpuMeter, Watch
-from edgeassist.bench.plan import Plan
+from edgeassist.bench.plan import Peer, PeerKind, Plan
 from edgeassist.bench.reference import BareProcess
 from edgeassist.bench.scenarios import (
     ATTEMPTS,
@@ -118,13 +120,23 @@ class _Bench:
         self._plan = plan
         self._folder = folder
         self._on_step = on_step
-        sizes = {"threads": plan.threads, "context": plan.context, "slots": CLIENTS}
-        self._device = Device(model, folder=folder, **sizes)
+        sizes: dict[str, Any] = {"context": plan.context, "slots": CLIENTS}
+        threads = None if plan.governed else plan.threads
+        self._device = Device(model, folder=folder, threads=threads, **sizes)
         self.contenders: list[Contender] = [self._device]
-        if plan.peer is not None:
-            from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
+        match plan.peer:
+            case Peer(kind=PeerKind.FIXED_THREADS as kind):
+                beside = folder / kind
+                beside.mkdir()
+                fixed = Device(model, folder=beside, threads=plan.threads, name=kind.value, **sizes)
+                self.contenders.append(fixed)
+            case Peer(program=Path() as program):
+                from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
 
-            self.contenders.append(LlamaServer(plan.peer, model, folder=folder, **sizes))
+                server = LlamaServer(program, model, folder=folder, threads=plan.threads, **sizes)
+                self.contenders.append(server)
+            case _:
+                pass
 
     async def run(self) -> Result:
         measured = []
@@ -159,16 +171,23 @@ class _Bench:
                 quiet = sum(repetition.others <= OTHERS_LIMIT for repetition in repetitions)
                 if quiet == runs:
                     break
+                turns = count(done + 1 + sides * quiet)
 
-                def step(side: str, at: int, quiet: int = quiet) -> None:
+                def step(side: str, quiet: int = quiet, turns: Iterator[int] = turns) -> None:
                     what = f"{scenario.name}, run {quiet + 1} of {runs}: {side}"
-                    self._on_step(what, done + 1 + sides * quiet + at)
+                    self._on_step(what, next(turns))
 
                 watch = Watch()
-                outcomes = await self._repeat(scenario, f"{scenario.name}/{number}", ruler, meters, step)
-                if bare is not None:
-                    await pause()
-                    step(BARE, sides - 1)
+                # The processor is a little faster once it has worked: every other time, who came last begins.
+                backwards = bool(number % 2)
+                outcomes: dict[str, Outcome] = {}
+                if bare is not None and backwards:
+                    step(BARE)
+                    outcomes[BARE] = await _ask_bare(bare, repetitions[-1].outcomes[DEVICE], number)
+                seed = f"{scenario.name}/{number}"
+                outcomes |= await self._repeat(scenario, seed, ruler, meters, step, backwards=backwards)
+                if bare is not None and not backwards:
+                    step(BARE)
                     outcomes[BARE] = await _ask_bare(bare, outcomes[DEVICE], number)
                 repetitions.append(Repetition(outcomes, watch.others()))
         kept = quietest(repetitions, runs)
@@ -204,16 +223,18 @@ class _Bench:
         seed: str,
         ruler: Ruler,
         meters: Mapping[str, CpuMeter],
-        step: Callable[[str, int], None],
+        step: Callable[[str], None],
+        *,
+        backwards: bool,
     ) -> dict[str, Outcome]:
         """Return what each side makes of the same texts; of others, where they did not suit the model."""
         unsuited = UnsuitedError("")
         for attempt in range(ATTEMPTS):
             outcomes: dict[str, Outcome] = {}
             try:
-                for at, contender in enumerate(self.contenders):
+                for contender in self.contenders[:: -1 if backwards else 1]:
                     await pause()
-                    step(contender.name, at)
+                    step(contender.name)
                     texts = Texts(f"{seed}/{attempt}", ruler)
                     outcomes[contender.name] = await _ask(scenario, contender, texts, meters[contender.name])
             except UnsuitedError as error:
@@ -258,7 +279,7 @@ def size_of(model: Path) -> int:
 
 async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:
     """Return what one side made of it; the meter takes part where no process is replaced on the way."""
-    if scenario.name is Name.SINGLE:
+    if scenario.name in {Name.SINGLE, Name.CONTENTION}:
         meter.start()
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -271,7 +292,8 @@ async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: Cp
 
 
 async def _ask_bare(bare: BareProcess, device: Outcome, seed: int) -> Outcome:
-    """Return what the bare loop makes of as many tokens as the device had."""
+    """Return, after a pause, what the bare loop makes of as many tokens as the device had."""
+    await pause()
     answer = device.answers[0]
     steps = max(1, answer.completion_tokens - 1)
     sample = await bare.run(answer.prompt_tokens, steps, seed)

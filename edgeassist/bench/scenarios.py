@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import partial
 from statistics import median
 
+from edgeassist.bench.competitor import busy_program
 from edgeassist.bench.contender import (
     CLIENTS,
     Contender,
@@ -58,6 +59,7 @@ class Name(StrEnum):
     SESSION = "session"
     RESTART = "restart"
     CANCEL = "cancel"
+    CONTENTION = "contention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ SECOND_TTFT = Figure("second turn's first token", "ms", Better.LOWER)
 RESTART_TTFT = Figure("first prompt's first token", "ms", Better.LOWER)
 READY = Figure("start until ready", "ms", Better.LOWER)
 FREED = Figure("next prompt's first token", "ms", Better.LOWER)
-# Only the device tells it.
+# Only a daemon of ours tells it.
 OVERHEAD = Figure("engine beside the model", "%", Better.LOWER)
 # Afterwards; only contenders have it.
 MEMORY = Figure("memory", "MB", Better.LOWER)
@@ -99,8 +101,8 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
 
     Args:
         names: Which.
-        prompt_tokens: In, of `single`.
-        max_tokens: Out at most, of `single`.
+        prompt_tokens: In, of `single` and `contention`.
+        max_tokens: Out at most, likewise.
     """
     alone = partial(single, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
     first_round = (FIRST_WORST, FIRST_MEDIAN, FIRST_RATE)
@@ -112,6 +114,7 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
         Scenario(Name.SESSION, (SECOND_TTFT,), session),
         Scenario(Name.RESTART, (RESTART_TTFT, READY), restart),
         Scenario(Name.CANCEL, (FREED,), cancel),
+        Scenario(Name.CONTENTION, (DECODE, TTFT), partial(contention, alone=alone)),
     )
     wanted = set(names)
     return [scenario for scenario in known if scenario.name in wanted]
@@ -241,6 +244,16 @@ async def cancel(contender: Contender, texts: Texts) -> Outcome:
         wait_s /= 4
         await pause()
     raise UnsuitedError("long prompts are read too fast to be cancelled: try a larger model")
+
+
+async def contention(
+    contender: Contender, texts: Texts, *, alone: Callable[[Contender, Texts], Awaitable[Outcome]]
+) -> Outcome:
+    """One client asks while another program wants a processor for itself, and has for a moment."""
+    with busy_program():
+        await pause()
+        outcome = await alone(contender, texts)
+    return Outcome({name: outcome.values[name] for name in (DECODE.name, TTFT.name)}, outcome.answers)
 
 
 def _outcome(values: dict[Figure, float], replies: Sequence[Reply]) -> Outcome:

@@ -60,14 +60,15 @@ def bench(
             help="What happens, separated by commas: **single** (one client), **fan-in** (four new clients "
             "share a system prompt), **interference** (a long prompt arrives while three streams run), "
             "**session** (second turn), **restart** (first prompt after it), **cancel** (how soon the next "
-            "prompt gets going); or **all**."
+            "prompt gets going), **contention** (one client, beside a busy program); or **all**."
         ),
     ] = "single",
     peer: Annotated[
         str | None,
         typer.Option(
-            metavar="llama-server=PATH",
-            help="Let this program do the same work in turns with the device, and print ratios.",
+            metavar="llama-server=PATH|fixed-threads",
+            help="Let this program, or a second daemon whose threads never adapt, do the same work in turns "
+            "with the device, and print ratios.",
             show_default=False,
         ),
     ] = None,
@@ -87,7 +88,13 @@ def bench(
     ] = 256,
     runs: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each scenario on each side.")] = 5,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Without it, as the daemon chooses.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of every side. Without it, as many as the device gives; the daemon may then use fewer, as "
+            "it ships.",
+            show_default=False,
+        ),
     ] = None,
     context: Annotated[
         int | None,
@@ -126,14 +133,15 @@ def bench(
     """
     if models and not compare:
         raise ConfigurationError(f"{models[0]}: models are named with --compare, or one with --model")
-    if peer is not None:
-        need("httpx", "httpx, which --peer needs,", "bench")
     if picture is not None:
         need("matplotlib", "matplotlib, which --picture needs,", "bench")
     # numpy and gguf come with the extra `llama`; no other command should need them.
-    from edgeassist.bench.plan import Plan, parse_peer, parse_scenarios  # noqa: PLC0415
+    from edgeassist.bench.plan import PeerKind, Plan, parse_peer, parse_scenarios  # noqa: PLC0415
     from edgeassist.bench.run import measure  # noqa: PLC0415
 
+    rival = None if peer is None else parse_peer(peer, is_program=_is_program)
+    if rival is not None and rival.kind is PeerKind.LLAMA_SERVER:
+        need("httpx", "httpx, which this peer needs,", "bench")
     choice = choose_threads(read_cpu_snapshot(), threads)
     plan = Plan(
         scenarios=parse_scenarios(scenario),
@@ -141,8 +149,9 @@ def bench(
         max_tokens=max_tokens,
         runs=runs,
         threads=choice.threads,
+        governed=threads is None,
         idle_s=idle_s,
-        peer=None if peer is None else parse_peer(peer, is_program=_is_program),
+        peer=rival,
         baseline=peer is None if baseline is None else baseline,
         slot_tokens=context,
     )
@@ -188,7 +197,7 @@ def to_json(results: list[Result], plan: Plan) -> str:
     document = {
         "plan": {
             **dataclasses.asdict(plan),
-            "peer": None if plan.peer is None else plan.peer.name,
+            "peer": None if plan.peer is None else plan.peer.kind,
             "context": plan.context,
             "batch": plan.batch,
         },

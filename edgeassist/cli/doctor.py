@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeassist import __version__
-from edgeassist.daemon.assembly import broker_options, state_folder_of, topics_of
+from edgeassist.daemon.assembly import broker_options, number_or_none, state_folder_of, topics_of
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.diagnosis.broker import BrokerSnapshot, check_broker, unreachable
 from edgeassist.diagnosis.clock import check_clock
@@ -96,9 +96,10 @@ async def _examine(context: typer.Context) -> list[Finding]:
                 engine_bytes=None if health is None else health.get("engine_memory_bytes"),
             )
         )
-        threads = settings.engine.threads
         findings += check_threads(
-            read_cpu_snapshot(), None if threads == "auto" else threads, None if unit is None else unit.quota
+            read_cpu_snapshot(),
+            number_or_none(settings.engine.threads),
+            None if unit is None else unit.quota,
         )
     else:
         why = "not checked: the settings can't be used"

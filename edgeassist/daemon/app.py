@@ -17,6 +17,7 @@ from edgeassist.daemon import commands, logs, systemd
 from edgeassist.daemon.assembly import (
     broker_options,
     load_of,
+    number_or_none,
     patience_of,
     policy_of,
     state_folder_of,
@@ -26,8 +27,7 @@ from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
-from edgeassist.device.cores import choose_threads
-from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.daemon.threads import ThreadKeeper
 from edgeassist.device.memory import available_memory_bytes
 from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import Load
@@ -58,7 +58,7 @@ class App:
         self._reload = reload
         self._topics = topics_of(self._settings)
         self._backend = ""
-        self._threads = choose_threads(read_cpu_snapshot(), self._threads_override())
+        self._sensors = Sensors(state_folder_of(self._settings))
         self._stop = asyncio.Event()
         self._said_ready = False
         self._status = ExitStatus.OK
@@ -70,6 +70,14 @@ class App:
             on_change=self._engine_changed,
             on_lost=lambda reason: self._dispatcher.engine_lost(reason),
         )
+        self._threads = ThreadKeeper(
+            self._supervisor,
+            decode=number_or_none(self._settings.engine.threads),
+            prefill=number_or_none(self._settings.engine.prefill_threads),
+            running=lambda: self._dispatcher.running,
+            on_change=self._threads_changed,
+            flags=self._sensors.throttled,
+        )
         self._broker = self._make_broker()
         self._dispatcher = Dispatcher(
             self._topics,
@@ -77,7 +85,7 @@ class App:
             self._supervisor,
             publish=self._broker.publish,
             congested=lambda: self._broker.congested,
-            on_change=lambda: self._reporter.changed(),
+            on_change=self._load_changed,
         )
         self._condition = Condition(
             self._topics,
@@ -85,7 +93,7 @@ class App:
             self._dispatcher,
             self._broker,
             self._threads,
-            Sensors(state_folder_of(self._settings)),
+            self._sensors,
         )
         self._reporter = Reporter(
             self._topics,
@@ -105,7 +113,7 @@ class App:
         """
         self._backend = choose_backend(self._settings.model.path, self._settings.model.backend)
         log.info("edgeassist %s starts as %s", __version__, self._topics.root)
-        log.info("%s", self._threads.reason)
+        self._threads.look()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop_signal)
@@ -116,6 +124,7 @@ class App:
             tasks = [
                 group.create_task(self._supervisor.run(), name="supervisor"),
                 group.create_task(self._dispatcher.keep_time(), name="time-keeper"),
+                group.create_task(self._threads.run(), name="thread-keeper"),
                 group.create_task(self._reporter.run(), name="reporter"),
                 group.create_task(self._feed_watchdog(), name="watchdog"),
                 group.create_task(self._fingerprint(), name="fingerprint"),
@@ -145,12 +154,8 @@ class App:
     def _load(self) -> Load:
         memory = available_memory_bytes()
         return load_of(
-            self._settings, backend=self._backend, threads=self._threads.threads, memory_bytes=memory
+            self._settings, backend=self._backend, threads=self._threads.choice.threads, memory_bytes=memory
         )
-
-    def _threads_override(self) -> int | None:
-        threads = self._settings.engine.threads
-        return None if threads == "auto" else threads
 
     async def _shut_down(self) -> None:
         """Say so, let running answers end within the drain time, and leave nothing behind."""
@@ -207,6 +212,7 @@ class App:
                     "loaded %s in %.0f ms: %s, context of %d tokens, slots: %d",
                     *(model.name, supervisor.load_ms, model.quantisation, model.context, model.slots),
                 )
+                self._threads.look_soon()
                 self._dispatcher.engine_ready(model.name, model.slots)
                 self._reporter.say_info()
                 self._check_ready()
@@ -217,6 +223,15 @@ class App:
                     self._stop.set()
         self._reporter.changed()
         self._say_status()
+
+    def _load_changed(self) -> None:
+        """Another number of requests waits or runs."""
+        self._threads.look_soon()
+        self._reporter.changed()
+
+    def _threads_changed(self) -> None:
+        self._dispatcher.hold_back(self._threads.held_back)
+        self._reporter.changed()
 
     def _say_status(self) -> None:
         state, reason = self._condition.state()

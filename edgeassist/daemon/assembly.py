@@ -94,8 +94,8 @@ def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int
         threads=threads,
         step_tokens=engine.step_tokens,
         step_ms=engine.step_ms,
-        slots=_number(engine.slots),
-        kv_tokens=_number(engine.kv_tokens),
+        slots=number_or_none(engine.slots),
+        kv_tokens=number_or_none(engine.kv_tokens),
         prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
         kv_type=KvType(engine.kv_type),
         flash_attention=FlashAttention(engine.flash_attention),
@@ -117,7 +117,8 @@ def state_folder_of(settings: Settings) -> Path:
     return folder / "kv"
 
 
-def _number(value: int | Literal["auto"]) -> int | None:
+def number_or_none(value: int | Literal["auto"]) -> int | None:
+    """Return a number that is configured; None where the choice is left to us."""
     return None if value == "auto" else value
 
 

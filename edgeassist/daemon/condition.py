@@ -16,7 +16,7 @@ from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.supervisor import Phase, Supervisor
-from edgeassist.device.cores import ThreadChoice
+from edgeassist.daemon.threads import ThreadKeeper
 from edgeassist.device.sensors import Sensors
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
 from edgeassist.protocol.topics import Topics
@@ -30,7 +30,7 @@ class Condition:
     supervisor: Supervisor
     dispatcher: Dispatcher
     broker: Broker
-    threads: ThreadChoice
+    threads: ThreadKeeper
     sensors: Sensors
     stopping: bool = False
     _sha256: str | None = None
@@ -60,6 +60,7 @@ class Condition:
         state, reason = self.state()
         device = self.sensors.read()
         flags = device.flags
+        threads, prefill_threads, why = self.threads.in_use
         return Health(
             state=state,
             reason=reason,
@@ -85,8 +86,9 @@ class Condition:
             memory_pressure=device.memory_pressure,
             io_pressure=device.io_pressure,
             disk_free_bytes=device.disk_free_bytes,
-            threads=self.threads.threads,
-            threads_reason=self.threads.reason,
+            threads=threads,
+            prefill_threads=prefill_threads,
+            threads_reason=why,
             mqtt_reconnects=max(0, self.broker.connects - 1),
             mqtt_dropped=self.broker.dropped,
             mqtt_last_problem=self.broker.last_problem,

@@ -115,6 +115,7 @@ class Dispatcher:
     _conversations: Conversations = field(init=False)
     _replays: Replays = field(init=False)
     _closing: bool = False
+    _held_back: str | None = None
     _active: dict[str, _Active] = field(default_factory=dict)
     _jobs: dict[str, _Active] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=lambda: count(1))
@@ -316,10 +317,17 @@ class Dispatcher:
             self._jobs[active.job] = active
             now = time.monotonic()
             active.relay.started(now)
+            active.relay.held_back = self._held_back
             session = active.ticket.session
             history = [] if session is None else self._conversations.recall(session, now)
             self.engine.send(start_of(active.job, active.asked.request, history, self.policy))
             self.on_change()
+
+    def hold_back(self, reason: str | None) -> None:
+        """Note why the engine computes with fewer threads than it could, or that it no longer does."""
+        self._held_back = reason
+        for active in self._jobs.values():
+            active.relay.held_back = reason or active.relay.held_back
 
     def _free(self, job: str) -> _Active | None:
         active = self._jobs.pop(job, None)

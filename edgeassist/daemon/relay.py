@@ -82,6 +82,8 @@ class Relay:
         self._started: float | None = None
         self._first_text: float | None = None
         self.ended = False
+        # Why the engine had fewer threads meanwhile than it could have.
+        self.held_back: str | None = None
 
     @property
     def text(self) -> str:
@@ -196,6 +198,7 @@ class Relay:
             device=self._device,
             session=session,
             history_dropped=finished.dropped_messages,
+            held_back=self.held_back,
             metadata=self._metadata,
         )
         self._end(done)

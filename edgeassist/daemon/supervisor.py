@@ -148,6 +148,11 @@ class Supervisor:
         return time.monotonic() - self._last_sign < 2 * patience + self._patience.restart_max_s
 
     @property
+    def pid(self) -> int | None:
+        """The engine's process; None without one."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def memory_bytes(self) -> int | None:
         """The engine's resident memory; None without one."""
         if self._process is None:

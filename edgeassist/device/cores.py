@@ -66,6 +66,14 @@ class ThreadChoice:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FastCores:
+    """The cores to compute on: how many physical ones, and their logical processors."""
+
+    count: int
+    cpus: frozenset[int]
+
+
 def choose_threads(snapshot: CpuSnapshot, override: int | None = None) -> ThreadChoice:
     """Choose the number of threads to compute with.
 
@@ -88,11 +96,21 @@ def choose_threads(snapshot: CpuSnapshot, override: int | None = None) -> Thread
     return ThreadChoice(override, f"{configured}, which is what this device gives ({device})")
 
 
+def fast_cores(snapshot: CpuSnapshot) -> FastCores:
+    """Return the cores of the affinity mask that are worth computing on: performance cores, or all."""
+    fast = _fast_ones(_allowed(snapshot))
+    return FastCores(max(1, len({_core_key(cpu) for cpu in fast})), frozenset(cpu.number for cpu in fast))
+
+
+def _allowed(snapshot: CpuSnapshot) -> Sequence[LogicalCpu]:
+    known = {cpu.number: cpu for cpu in snapshot.cpus}
+    return [known.get(number, LogicalCpu(number)) for number in sorted(snapshot.allowed)]
+
+
 def _device_threads(snapshot: CpuSnapshot) -> tuple[int, str]:
     if not snapshot.allowed:
         return 1, "nothing is known of the processors"
-    known = {cpu.number: cpu for cpu in snapshot.cpus}
-    cpus = [known.get(number, LogicalCpu(number)) for number in sorted(snapshot.allowed)]
+    cpus = _allowed(snapshot)
     fast = _fast_ones(cpus)
     cores = len({_core_key(cpu) for cpu in fast})
     reason = _describe_cores(cores, fast, cpus)

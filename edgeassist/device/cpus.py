@@ -15,9 +15,20 @@ from edgeassist.device.files import ROOT, at_least, read_int, read_text
 _MAX_CPU_NUMBER = 8191  # NR_CPUS is at most 8192 (Linux, arch/x86/Kconfig)
 
 
-def read_cpu_snapshot(root: Path = ROOT) -> CpuSnapshot:
-    """Read the calling thread's affinity mask, and what is known of the processors in it."""
-    allowed = frozenset(os.sched_getaffinity(0))
+def read_cpu_snapshot(root: Path = ROOT, pid: int = 0, before: CpuSnapshot | None = None) -> CpuSnapshot:
+    """Read an affinity mask, and what is known of the processors in it.
+
+    Args:
+        root: Of the tree that is read.
+        pid: The thread whose mask it is; the calling one where it is 0, or has ended.
+        before: An earlier snapshot; while the mask stays, the processors are not read again.
+    """
+    try:
+        allowed = frozenset(os.sched_getaffinity(pid))
+    except ProcessLookupError:
+        allowed = frozenset(os.sched_getaffinity(0))
+    if before is not None and before.allowed == allowed:
+        return CpuSnapshot(allowed, before.cpus, cpu_quota(root))
     performance = _read_cpu_list(root / "sys/devices/cpu_core/cpus")
     cpus = tuple(_read_cpu(root, number, performance) for number in sorted(allowed))
     return CpuSnapshot(allowed, cpus, cpu_quota(root))

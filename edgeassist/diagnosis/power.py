@@ -9,9 +9,9 @@ from edgeassist.device.cpus import FrequencyPolicy
 from edgeassist.device.firmware import ThrottledFlags
 from edgeassist.diagnosis.finding import Finding, ok, problem, skipped, warning
 
-# A Raspberry Pi slows down from 80 °C on (Raspberry Pi documentation, temp_limit); others begin between 85
-# and 100.
-_HOT_CELSIUS = 80.0
+# Where nobody says at which temperature a processor is slowed down: few begin below.
+_HOT_CELSIUS = 85.0
+_NEAR_CELSIUS = 3.0
 # Below these drivers `powersave` is the governor that follows the load (Linux, intel_pstate, amd-pstate).
 _OWN_GOVERNORS = ("intel_pstate", "amd-pstate", "amd-pstate-epp")
 _SUPPLY = "use the board's own power supply and a short, thick cable (a Raspberry Pi 5 wants 5 V at 5 A)"
@@ -23,12 +23,14 @@ class PowerSnapshot:
     """What sensors say; None is what they don't.
 
     Attributes:
+        limit_c: The temperature at which the processor is slowed down.
         flags: A Raspberry Pi's.
         throttled_since_start: What the running daemon has seen.
         under_voltage_since_start: What the running daemon has seen.
     """
 
     temperature_c: float | None
+    limit_c: float | None
     flags: ThrottledFlags | None
     policies: tuple[FrequencyPolicy, ...]
     throttled_since_start: bool | None = None
@@ -63,10 +65,8 @@ def _check_heat(snapshot: PowerSnapshot) -> Iterator[Finding]:
     flags, temperature = snapshot.flags, snapshot.temperature_c
     if flags is not None and (flags.throttled or flags.soft_temperature_limit):
         yield warning("heat", f"the processor is slowed down at this moment{_at(temperature)}", _COOLING)
-    elif temperature is not None and temperature >= _HOT_CELSIUS:
-        yield warning(
-            "heat", f"the processor has {temperature:.0f} °C, where it begins to slow down", _COOLING
-        )
+    elif temperature is not None and temperature >= (snapshot.limit_c or _HOT_CELSIUS) - _NEAR_CELSIUS:
+        yield warning("heat", f"the processor has {temperature:.0f} °C, and is slowed down soon", _COOLING)
     elif snapshot.throttled_since_start or (
         flags is not None and (flags.throttled_occurred or flags.soft_temperature_limit_occurred)
     ):

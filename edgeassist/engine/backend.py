@@ -57,6 +57,15 @@ class Backend(Protocol):
         """
         ...
 
+    def use_threads(self, decode: int, prefill: int) -> None:
+        """Compute with so many threads from now on; nothing happens where `adjusts_threads` is false.
+
+        Args:
+            decode: In steps that only decode.
+            prefill: In steps that read some of a prompt.
+        """
+        ...
+
     def close(self, slot: int) -> None:
         """End the sampling for a slot, if it has begun, and clear its KV memory."""
         ...

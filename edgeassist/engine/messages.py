@@ -145,6 +145,13 @@ class Cancel(_Message, frozen=True, tag="cancel"):
     id: str
 
 
+class Threads(_Message, frozen=True, tag="threads"):
+    """Compute with so many threads from the next step on: steps that only decode, and those that prefill."""
+
+    decode: int
+    prefill: int
+
+
 class Stop(_Message, frozen=True, tag="stop"):
     """End the engine."""
 
@@ -169,6 +176,8 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         prefix_bytes: What the states of ended sequences may take.
         rewinds: Whether KV memory can be cut and shared at any token.
         guesses: Whether a step can compute several tokens of a stream and sample after each.
+        threads: What it was loaded with.
+        adjusts_threads: Whether it can compute with fewer, and with that many again.
         build: What the library was built with, in its own words.
         state_format: Names the form of `Backend.snapshot`; another version may not read it. Empty where it
             means nothing to another process.
@@ -188,6 +197,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     rewinds: bool = True
     guesses: bool = True
     threads: int = 1
+    adjusts_threads: bool = True
     chat_template: bool = False
     build: str = ""
     state_format: str = ""
@@ -268,7 +278,7 @@ class Log(_Message, frozen=True, tag="log"):
     message: str
 
 
-Command = Load | Start | Cancel | Stop
+Command = Load | Start | Cancel | Threads | Stop
 Event = Loading | Ready | Heartbeat | Prefilled | Piece | Finished | Cancelled | Failed | Unusable | Log
 
 _encoder = msgspec.json.Encoder()

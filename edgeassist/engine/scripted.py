@@ -124,6 +124,9 @@ class ScriptedBackend:
             self.computed_s += delay_s
         return {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
 
+    def use_threads(self, decode: int, prefill: int) -> None:
+        """Change nothing: there is nothing to compute."""
+
     def close(self, slot: int) -> None:
         """Forget the script and the cells."""
         self._scripts.pop(slot, None)

@@ -25,6 +25,7 @@ from edgeassist.engine.messages import (
     Prefilled,
     Start,
     Stop,
+    Threads,
 )
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prefixes import Prefix, Prefixes
@@ -191,6 +192,8 @@ class Worker:
                     self._start(command)
                 case Cancel(id=request):
                     self._cancel(request)
+                case Threads(decode=decode, prefill=prefill):
+                    self._backend.use_threads(decode, prefill)
                 case Stop():
                     return False
                 case _:

@@ -99,6 +99,7 @@ class Done(_Event):
     device: str
     session: str | None = None
     history_dropped: int = 0
+    held_back: str | None = None
     metadata: dict[str, JsonValue] | None = None
 
 

@@ -72,6 +72,7 @@ class Health(_Document):
     io_pressure: float | None
     disk_free_bytes: int | None
     threads: int
+    prefill_threads: int
     threads_reason: str
     mqtt_reconnects: int
     mqtt_dropped: int

@@ -17,6 +17,7 @@ from edgeassist.device.cpus import read_frequency_policies
 from edgeassist.device.disk import disk_free_bytes
 from edgeassist.device.files import ROOT, read_text
 from edgeassist.device.firmware import throttled_flags
+from edgeassist.device.heat import heat_limit_c
 from edgeassist.device.memory import available_memory_bytes
 from edgeassist.device.pressure import Resource, read_pressure
 from edgeassist.device.thermal import cpu_temperature_c
@@ -61,6 +62,7 @@ def survey_power(health: Mapping[str, Any] | None) -> PowerSnapshot:
     health = health or {}
     return PowerSnapshot(
         temperature_c=cpu_temperature_c(),
+        limit_c=heat_limit_c(),
         flags=throttled_flags(),
         policies=read_frequency_policies(),
         throttled_since_start=health.get("throttled_since_start"),

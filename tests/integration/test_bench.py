@@ -11,7 +11,7 @@ import pytest
 from edgeassist.bench import run, scenarios
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
-from edgeassist.bench.plan import Plan
+from edgeassist.bench.plan import Peer, PeerKind, Plan
 from edgeassist.bench.run import BARE, Result, measure
 from edgeassist.bench.scenarios import MEMORY, OVERHEAD, Name
 from edgeassist.bench.table import make_table, notes
@@ -44,13 +44,13 @@ def plan(*names: Name, **changes: object) -> Plan:
 def check(result: Result, what: Plan) -> None:
     """Check that each side has each figure of each scenario, and each other side a ratio."""
     assert [measured.scenario for measured in result.scenarios] == list(what.scenarios)
-    contenders = {DEVICE} if what.peer is None else {DEVICE, "llama-server"}
+    contenders = {DEVICE} if what.peer is None else {DEVICE, what.peer.kind.value}
     for measured, scenario in zip(result.scenarios, what.chosen, strict=True):
         compared = {comparison.figure: comparison for comparison in measured.comparisons}
         assert set(compared) == set(scenario.figures)
         for figure, comparison in compared.items():
             bare = {BARE} if what.compares_bare(scenario.name) and figure != MEMORY else set()
-            sides = {DEVICE} if figure == OVERHEAD else contenders | bare
+            sides = contenders - {"llama-server"} if figure == OVERHEAD else contenders | bare
             assert set(comparison.sides) == sides, figure
             assert set(comparison.ratios) == sides - {DEVICE}, figure
             for spread in (*comparison.sides.values(), *comparison.ratios.values()):
@@ -94,9 +94,18 @@ async def test_doing_nothing_is_measured_and_a_picture_drawn_on_request(
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
+async def test_a_daemon_with_fixed_threads_does_the_same_work(endless: Path) -> None:
+    what = plan(Name.SINGLE, Name.CONTENTION, peer=Peer(PeerKind.FIXED_THREADS), baseline=False)
+    result = await measure(endless, what, lambda *_: None)
+    check(result, what)
+    for measured in result.scenarios:
+        assert set(measured.comparisons[0].ratios) == {"fixed-threads"}
+        assert measured.cpu.keys() == {DEVICE, "fixed-threads"}
+
+
 @pytest.mark.skipif(SERVER is None, reason="EDGEASSIST_TEST_LLAMA_SERVER names no llama-server")
 async def test_a_peer_does_the_same_work(endless: Path) -> None:
-    what = plan(*Name, peer=Path(str(SERVER)), baseline=False)
+    what = plan(*Name, peer=Peer(PeerKind.LLAMA_SERVER, Path(str(SERVER))), baseline=False)
     result = await measure(endless, what, lambda *_: None)
     check(result, what)
     for measured in result.scenarios:

@@ -15,6 +15,7 @@ from edgeassist.engine.messages import (
     Piece,
     Ready,
     Sampling,
+    Threads,
 )
 from tests.integration.driver import Engine, start
 
@@ -67,6 +68,13 @@ def test_usage_counts_every_token_and_times_them(engine):
 
 def test_the_same_question_asked_greedily_has_the_same_answer(engine):
     assert len({engine.answer(LONG, max_tokens=24).text for _ in range(3)}) == 1
+
+
+def test_other_numbers_of_threads_change_nothing_about_an_answer(engine):
+    whole = engine.answer(LONG, max_tokens=24).text
+    for decode, prefill in ((2, 1), (1, 2), (1, 1)):
+        engine.send(Threads(decode, prefill))
+        assert engine.answer(LONG, max_tokens=24).text == whole
 
 
 def test_a_stop_text_ends_the_answer_before_it_and_never_shows(engine):

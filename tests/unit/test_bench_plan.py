@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.bench.plan import Plan, parse_peer, parse_scenarios
+from edgeassist.bench.plan import Peer, PeerKind, Plan, parse_peer, parse_scenarios
 from edgeassist.bench.scenarios import Name
 from edgeassist.cli.bench import need
 from edgeassist.errors import ConfigurationError, ModelError
@@ -27,7 +27,7 @@ def test_the_context_is_the_daemons_own_or_what_is_asked_for_unless_a_prompt_nee
 def test_progress_counts_every_run_on_every_side() -> None:
     assert plan(baseline=False).steps == 1 + 5
     assert plan().steps == 1 + 10
-    assert plan(peer=Path("server"), idle_s=3).steps == 1 + 15 + 1
+    assert plan(peer=Peer(PeerKind.FIXED_THREADS), idle_s=3).steps == 1 + 15 + 1
 
 
 def test_the_bare_loop_takes_part_in_single_only() -> None:
@@ -54,13 +54,15 @@ def test_an_unknown_scenario_is_told_with_the_known_ones(text: str) -> None:
         parse_scenarios(text)
 
 
-def test_a_peer_is_a_kind_and_a_program() -> None:
-    assert parse_peer("llama-server=bin/server", is_program=lambda _: True) == Path("bin/server")
+def test_a_peer_is_a_kind_and_maybe_a_program() -> None:
+    peer = parse_peer("llama-server=bin/server", is_program=lambda _: True)
+    assert peer == Peer(PeerKind.LLAMA_SERVER, Path("bin/server"))
+    assert parse_peer("fixed-threads", is_program=lambda _: False) == Peer(PeerKind.FIXED_THREADS)
 
 
 @pytest.mark.parametrize("text", ["bin/server", "vllm=bin/server", "llama-server=", "llama-server"])
 def test_a_peer_of_no_known_kind_is_told_with_the_known_one(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not llama-server=PATH"):
+    with pytest.raises(ConfigurationError, match="is neither llama-server=PATH nor fixed-threads"):
         parse_peer(text, is_program=lambda _: True)
 
 

@@ -179,13 +179,13 @@ def test_more_threads_than_cores_or_quota_are_told(
 # --- power and heat -------------------------------------------------------------------------------------
 
 PI = PowerSnapshot(
-    52.0, decode_throttled(0), (FrequencyPolicy("ondemand", "cpufreq-dt", 2_400_000, 2_400_000),)
+    52.0, 80.0, decode_throttled(0), (FrequencyPolicy("ondemand", "cpufreq-dt", 2_400_000, 2_400_000),)
 )
 
 
 def test_a_cool_board_is_well_and_without_sensors_nothing_is_claimed() -> None:
     assert only(check_power(PI)).severity is OK
-    assert only(check_power(PowerSnapshot(None, None, ()))).severity is SKIPPED
+    assert only(check_power(PowerSnapshot(None, None, None, ()))).severity is SKIPPED
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,10 @@ def test_a_cool_board_is_well_and_without_sensors_nothing_is_claimed() -> None:
         ({"flags": decode_throttled(0x40000)}, WARNING, ("slowed down before",)),
         ({"throttled_since_start": True}, WARNING, ("slowed down before",)),
         ({"flags": decode_throttled(0x2)}, WARNING, ("firmware caps",)),
-        ({"temperature_c": 80.0}, WARNING, ("80 °C",)),
-        ({"temperature_c": 79.9}, OK, ()),
+        ({"temperature_c": 77.0}, WARNING, ("77 °C",)),
+        ({"temperature_c": 76.9}, OK, ()),
+        ({"temperature_c": 80.0, "limit_c": None}, OK, ()),
+        ({"temperature_c": 90.0, "limit_c": None}, WARNING, ("90 °C",)),
         ({"policies": (FrequencyPolicy("powersave", "cpufreq-dt", None, None),)}, WARNING, ("powersave",)),
         ({"policies": (FrequencyPolicy("powersave", "intel_pstate", None, None),)}, OK, ()),
         (

@@ -120,6 +120,7 @@ class LlamaBackend:
         for change in plan.memory:
             self._apply(change)
         rows = self._batch.fill(plan.work)
+        self._set_threads(plan)
         begun = time.perf_counter()
         status = llama_cpp.llama_decode(self._context, self._batch.struct)
         if status != 0:
@@ -131,6 +132,10 @@ class LlamaBackend:
         }
         self.computed_s += time.perf_counter() - begun
         return sampled
+
+    def use_threads(self, decode: int, prefill: int) -> None:
+        """Go by other numbers of threads (`Backend.use_threads`)."""
+        self._threads = decode, prefill
 
     def close(self, slot: int) -> None:
         """Free the slot's sampler and its KV memory (`Backend.close`)."""
@@ -175,6 +180,7 @@ class LlamaBackend:
         params.n_outputs_max = max(slots, 1 + LENGTHS[-1])
         params.n_outputs_max_per_seq = 1 + LENGTHS[-1]
         params.n_threads = params.n_threads_batch = options.threads
+        self._threads = self._threads_set = options.threads, options.threads
         params.type_k = params.type_v = _KV_TYPES[options.kv_type]
         params.flash_attn_type = _FLASH[options.flash_attention]
         # One memory for all: a prefix is shared by reference, and a long prompt uses what others don't.
@@ -193,6 +199,14 @@ class LlamaBackend:
         strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
         llama_cpp.llama_set_abort_callback(self._context, strlen, self._flag)
         self._batch = Batch(params.n_batch)
+
+    def _set_threads(self, plan: Plan) -> None:
+        """Tell llama.cpp what the step is for; it has one number for a single row, and another for more."""
+        decode, prefill = self._threads
+        batch = prefill if any(len(work.tokens) > 1 + work.guessed for work in plan.work) else decode
+        if self._threads_set != (decode, batch):
+            llama_cpp.llama_set_n_threads(self._context, decode, batch)
+            self._threads_set = decode, batch
 
     def _apply(self, change: Share | Trim) -> None:
         match change:

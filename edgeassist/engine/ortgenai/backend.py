@@ -97,6 +97,7 @@ class OrtBackend:
             prefix_bytes=0 if options.prefix_bytes == 0 else _PREFIX_BYTES,
             guesses=False,
             threads=options.threads,
+            adjusts_threads=False,
             chat_template=folder.template is not None,
             build=f"onnxruntime-genai {genai.__version__}",
         )
@@ -131,6 +132,9 @@ class OrtBackend:
         sampled = {work.slot: [self._sample()]} if work.samples else {}
         self.computed_s += time.perf_counter() - begun
         return sampled
+
+    def use_threads(self, decode: int, prefill: int) -> None:
+        """Change nothing: a session of ONNX Runtime keeps the threads that it was made with."""
 
     def close(self, slot: int) -> None:
         """End the sampling; what was computed stays until another prompt parts from it (`Backend.close`)."""

@@ -1,0 +1,91 @@
+"""The engine's threads follow what the device gives, while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import psutil
+import pytest
+
+from edgeassist.bench.competitor import busy_program
+from edgeassist.client import Client
+from edgeassist.device.cores import choose_threads
+from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.sandbox import PrivateDaemon
+
+# Of all processors: less than what the governor takes for a busy core.
+QUIET_PERCENT = 7
+CPUS = sorted(os.sched_getaffinity(0))
+pytestmark = pytest.mark.skipif(len(CPUS) < 2, reason="one processor leaves nothing to choose")
+
+
+def engine_of(daemon: PrivateDaemon) -> psutil.Process:
+    children = psutil.Process(daemon.pid).children()
+    return next(child for child in children if "edgeassist.engine" in child.cmdline())
+
+
+async def health_where(wire, says, timeout_s: float = 40.0) -> dict[str, object]:
+    """Wait until a new `health` is as it should be."""
+    wire.heard.clear()
+    message = await wire.until(lambda message: says(json.loads(message.payload)), timeout_s)
+    return json.loads(message.payload)
+
+
+async def test_an_affinity_that_changes_is_followed(ready, connect):
+    daemon, client = await ready()
+    wire = await connect.wire("edgeassist/box/health")
+    engine = engine_of(daemon)
+    before = json.loads((await wire.until(lambda _: True)).payload)["threads"]
+    for thread in engine.threads():
+        os.sched_setaffinity(thread.id, {CPUS[0]})
+    health = await health_where(wire, lambda health: health["threads"] == 1)
+    assert health["prefill_threads"] == 1
+    assert "1 physical core allowed" in str(health["threads_reason"])
+    assert (await client.answer("and still it answers")).held_back is None
+    for thread in engine.threads():
+        os.sched_setaffinity(thread.id, set(CPUS))
+    if before > 1:
+        await health_where(wire, lambda health: health["threads"] == before)
+
+
+async def test_another_program_gets_its_core_while_an_answer_runs_and_done_says_so(
+    ready, connect, trial_model
+):
+    _, client = await ready(model__path=trial_model)
+    wire = await connect.wire("edgeassist/box/health")
+    most = choose_threads(read_cpu_snapshot()).threads
+    if most < 2:
+        pytest.skip("two processors of one core leave nothing to choose")
+    with busy_program():
+        asking = asyncio.create_task(keep_asking(client), name="asking")
+        health = await health_where(wire, lambda health: health["threads"] < most)
+        assert "other programs use" in str(health["threads_reason"])
+        done = await client.answer("tell me more", max_tokens=8)
+        assert "other programs use" in str(done.held_back)
+    asking.cancel()
+    if psutil.cpu_percent(1.0) > QUIET_PERCENT:
+        pytest.skip("other programs keep this machine busy: threads can't come back")
+    health = await health_where(wire, lambda health: health["threads"] == most)
+    assert "physical" in str(health["threads_reason"])
+
+
+async def keep_asking(client: Client) -> None:
+    while True:
+        await client.answer("go on", max_tokens=200, temperature=0)
+
+
+async def test_a_configured_number_is_kept_whatever_happens(ready, connect):
+    daemon, client = await ready(engine__threads=2, engine__prefill_threads=1)
+    health = await client.wait_health(frozenset({"ready"}), 5)
+    assert health is not None
+    assert (health["threads"], health["prefill_threads"]) == (2, 1)
+    for thread in engine_of(daemon).threads():
+        os.sched_setaffinity(thread.id, {CPUS[0]})
+    wire = await connect.wire("edgeassist/box/health")
+    await asyncio.sleep(3)
+    await client.answer("hello")
+    health = json.loads(wire.heard[-1].payload)
+    assert (health["threads"], health["prefill_threads"]) == (2, 1)
+    assert "more than the 1 this device gives" in str(health["threads_reason"])
