@@ -77,36 +77,38 @@ async def _examine(context: typer.Context) -> list[Finding]:
     unit = await asyncio.to_thread(survey_unit)
     configuration = survey_configuration(context.obj, unit, os.environ)
     settings = None if configuration.loaded is None else configuration.loaded.settings
+    # A unit whose settings these are not says nothing of their user, memory and folders.
+    service = configuration.unit
     wheel = asyncio.create_task(asyncio.to_thread(survey_wheel), name="wheel")
     findings = [*check_configuration(configuration.snapshot)]
     health = None
     if settings is not None:
-        broker, daemon = await _ask_broker(settings, unit)
+        broker, daemon = await _ask_broker(settings, service)
         broker = replace(broker, without_password="mqtt.password" in configuration.snapshot.unread)
         lost = unreachable("daemon", broker)
         findings += check_broker(broker)
         findings += check_daemon(daemon) if lost is None else [lost]
         health = daemon.health if daemon.status == "online" else None
-        user = _service_user(unit)
+        user = _service_user(service)
         findings += check_model(
             survey_model(
                 Wanted(settings.model.path, settings.model.backend, settings.model.context),
                 user,
-                memory_max_bytes=None if unit is None else unit.memory_max_bytes,
+                memory_max_bytes=None if service is None else service.memory_max_bytes,
                 engine_bytes=None if health is None else health.get("engine_memory_bytes"),
             )
         )
         findings += check_threads(
             read_cpu_snapshot(),
             number_or_none(settings.engine.threads),
-            None if unit is None else unit.quota,
+            None if service is None else service.quota,
         )
     else:
         why = "not checked: the settings can't be used"
         findings += [skipped(area, why) for area in ("broker", "daemon", "model", "threads")]
     findings += check_wheel(await wheel)
     findings += check_power(survey_power(health))
-    findings += check_room(_survey_room(settings, unit))
+    findings += check_room(_survey_room(settings, service))
     durations = await asyncio.to_thread(_durations, settings, unit)
     findings += check_service(None if unit is None else unit.snapshot, durations)
     findings += check_clock(survey_clock(tls=settings is not None and settings.mqtt.tls))
@@ -114,20 +116,19 @@ async def _examine(context: typer.Context) -> list[Finding]:
 
 
 async def _ask_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSnapshot, DaemonSnapshot]:
-    installed = unit is not None and unit.snapshot.load_state == "loaded"
     return await survey_broker(
         broker_options(settings, client_id=f"edgeassist-doctor-{secrets.token_hex(4)}"),
         topics_of(settings),
         daemon_id=settings.mqtt.client_id or f"edgeassist-{settings.device.name}",
         installed=__version__,
-        unit_active=unit.snapshot.active_state == "active" if unit is not None and installed else None,
+        unit_active=None if unit is None else unit.snapshot.active_state == "active",
         max_tokens=settings.sampling.max_tokens,
     )
 
 
 def _service_user(unit: Unit | None) -> User:
     """Return as whom the daemon runs: this user, where no service does it."""
-    if unit is None or unit.snapshot.load_state != "loaded" or unit.snapshot.user_manager:
+    if unit is None or unit.snapshot.user_manager:
         return this_user()
     return find_user(unit.user or "root") or this_user()
 

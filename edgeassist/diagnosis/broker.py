@@ -39,6 +39,7 @@ class BrokerSnapshot:
         refused: The filters that the daemon needs and the broker refused, with its reason.
         reply: The fate of a message where answers go, and `reply_topic` the place.
         response: The fate of one where commands are answered.
+        command: The fate of the command `ping`, which this user subscribes to as the daemon does.
         large: The fate of one as long as the longest answer, `answer_bytes`.
         max_packet_bytes: What the broker takes at most, where it says so.
         retained_prompts: Topics for prompts where a message is retained, which is ignored.
@@ -52,8 +53,10 @@ class BrokerSnapshot:
     refused: Mapping[str, str] = field(default_factory=dict)
     reply_topic: str = ""
     response_topic: str = ""
+    command_topic: str = ""
     reply: Fate = Fate.NOT_TRIED
     response: Fate = Fate.NOT_TRIED
+    command: Fate = Fate.NOT_TRIED
     large: Fate = Fate.NOT_TRIED
     answer_bytes: int = 0
     max_packet_bytes: int | None = None
@@ -78,6 +81,7 @@ def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
         yield problem(
             _AREA, f"the connection did not last: {snapshot.lost}", "look into the broker's own log"
         )
+        return
     yield from _check_rights(snapshot)
     yield from _check_size(snapshot)
     yield from _check_retained(snapshot)
@@ -114,9 +118,18 @@ def _check_rights(snapshot: BrokerSnapshot) -> Iterator[Finding]:
                 )
             case Fate.DELIVERED | Fate.ACCEPTED | Fate.NOT_TRIED:
                 pass
-    if not snapshot.refused and snapshot.reply in {Fate.DELIVERED, Fate.ACCEPTED}:
-        # Mosquitto grants every subscription and then withholds what its ACL file does not let one read.
-        yield ok(_AREA, "prompts can be subscribed to, and answers published")
+    # Mosquitto grants every subscription and then withholds what its ACL file does not let one read. Only
+    # MQTT 5 tells that what does not come back was taken.
+    if snapshot.command is Fate.ACCEPTED and not snapshot.refused:
+        yield problem(
+            _AREA,
+            f"it takes what is published on {snapshot.command_topic} and does not deliver it to this user: "
+            "no command would arrive",
+            "allow it in the broker's access control list: topic read "
+            f"{snapshot.command_topic.rpartition('/')[0]}/#, and so for prompts",
+        )
+    elif not snapshot.refused and snapshot.reply in {Fate.DELIVERED, Fate.ACCEPTED}:
+        yield ok(_AREA, "it grants the subscription to prompts, and takes answers")
 
 
 def _check_size(snapshot: BrokerSnapshot) -> Iterator[Finding]:

@@ -57,6 +57,7 @@ async def survey_broker(
         local=options.host in _HERE,
         reply_topic=topics.reply(key),
         response_topic=topics.response("doctor"),
+        command_topic=topics.command("ping"),
         answer_bytes=answer_bytes,
     )
     trials = _trials(topics, key, answer_bytes)
@@ -90,6 +91,7 @@ async def survey_broker(
         refused={each: sight.refused.get(each, "no answer") for each in needed if each not in sight.granted},
         reply=fates["reply"],
         response=fates["response"],
+        command=fates["ping"],
         large=fates.get("large", Fate.NOT_TRIED),
         max_packet_bytes=sight.max_packet_bytes,
         retained_prompts=tuple(sorted({each.topic for each in sight.heard if _is_rubbish(each, topics)})),

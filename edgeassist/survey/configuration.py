@@ -19,9 +19,14 @@ _SECRETS = ("mqtt.password",)
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, None where they can't be used, and what is to be said of them."""
+    """The settings, None where they can't be used, and what is to be said of them.
+
+    Attributes:
+        unit: Whose they are; None for this user's own.
+    """
 
     loaded: Loaded | None
+    unit: Unit | None
     snapshot: ConfigurationSnapshot
 
 
@@ -51,6 +56,7 @@ def survey_configuration(file: Path | None, unit: Unit | None, environ: Mapping[
     where = "no file: defaults and environment" if loaded is None or loaded.file is None else str(loaded.file)
     return Configuration(
         loaded,
+        unit,
         ConfigurationSnapshot(
             source=where if unit is None else f"{where}, as the service gets them",
             command=command,

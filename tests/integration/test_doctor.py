@@ -123,6 +123,12 @@ async def test_a_broker_that_greets_and_then_swallows_everything_is_told():
     assert any("does not acknowledge" in text for _, text in found)
 
 
+def test_a_broker_that_speaks_no_tls_is_told_with_the_settings_to_check(broker):
+    found = findings("broker", mqtt__port=broker.port, mqtt__tls="true")
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "mqtt.tls" in found[0][1]
+
+
 @PROTOCOLS
 def test_a_wrong_password_is_named_with_its_settings(start, protocol):
     broker = start()
@@ -150,6 +156,13 @@ def test_an_acl_that_forbids_answers_is_told_by_mqtt_5(start):
     assert len(refused) == 2
     assert any("edgeassist/box/reply/" in text for text in refused)
     assert any("edgeassist/box/response/" in text for text in refused)
+
+
+def test_an_acl_that_withholds_commands_is_told_by_mqtt_5(start):
+    broker = start(rights=RIGHTS.replace("topic read edgeassist/box/command/#\n", ""))
+    found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "edgeassist/box/command/ping" in found[0][1]
 
 
 def test_answers_that_mqtt_3_1_1_lets_vanish_are_a_warning(start):
@@ -224,6 +237,20 @@ async def test_a_daemon_that_hangs_is_found_out(broker, ready):
         os.kill(process.pid, signal.SIGCONT)
     assert [severity for severity, _ in found] == ["problem"]
     assert "does not answer" in found[0][1]
+
+
+async def test_two_daemons_of_one_name_are_found_out(broker, daemon, connect, tmp_path):
+    daemon()
+    client = await connect()
+    assert await client.wait_health(frozenset({"ready"}), 30) is not None
+    daemon()
+    async with asyncio.timeout(30):
+        while not any("throw each other off" in text for _, text in await look_at_daemon(broker.port)):
+            await asyncio.sleep(0.2)
+
+
+async def look_at_daemon(port: int) -> list[tuple[str, str]]:
+    return await asyncio.to_thread(findings, "daemon", mqtt__port=port)
 
 
 async def test_a_daemon_without_its_model_is_degraded_and_says_why(broker, ready, trial_model, tmp_path):

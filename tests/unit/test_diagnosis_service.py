@@ -16,8 +16,10 @@ BROKER = BrokerSnapshot(
     "localhost:1883",
     reply_topic="e/box/reply/doctor-1",
     response_topic="e/box/response/doctor",
+    command_topic="e/box/command/ping",
     reply=Fate.DELIVERED,
     response=Fate.DELIVERED,
+    command=Fate.DELIVERED,
     large=Fate.DELIVERED,
     answer_bytes=8192,
 )
@@ -41,13 +43,16 @@ UNIT = UnitSnapshot(
 @pytest.mark.parametrize(
     ("change", "severity", "words"),
     [
-        ({}, OK, ("answers published",)),
+        ({}, OK, ("takes answers",)),
         ({"reply": Fate.ACCEPTED, "response": Fate.ACCEPTED, "large": Fate.ACCEPTED}, OK, ()),
         ({"connect_problem": "no such host: check mqtt.host"}, PROBLEM, ("check mqtt.host",)),
         ({"connect_problem": "refused", "local": True}, PROBLEM, ("journalctl -u mosquitto",)),
         ({"connect_problem": "refused", "without_password": True}, SKIPPED, ("sudo edgeassist doctor",)),
         ({"lost": "it was thrown out"}, PROBLEM, ("it was thrown out",)),
         ({"refused": {"e/box/prompt/+": "Not authorized"}}, PROBLEM, ("topic read e/box/prompt/+",)),
+        ({"command": Fate.ACCEPTED}, PROBLEM, ("topic read e/box/command/#",)),
+        ({"command": Fate.SWALLOWED}, OK, ()),
+        ({"command": Fate.REFUSED}, OK, ()),
         ({"reply": Fate.REFUSED}, PROBLEM, ("topic write e/box/reply/#",)),
         ({"response": Fate.REFUSED}, PROBLEM, ("topic write e/box/response/#",)),
         ({"reply": Fate.UNANSWERED}, PROBLEM, ("does not acknowledge",)),
