@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edgeassist.device.cores import CpuSnapshot, choose_threads
-from edgeassist.diagnosis.finding import Finding, ok, problem, warning
+from edgeassist.diagnosis.finding import Finding, ok, problem, skipped, warning
 
 # What the kernel calls an instruction set in /proc/cpuinfo, what llama.cpp calls it, and what it is for.
 _WORTH_HAVING = {
@@ -22,14 +22,16 @@ class WheelSnapshot:
 
     Attributes:
         cpu_features: The instruction sets, as /proc/cpuinfo names them.
-        build: What the library says of itself, `AVX2 = 1 | …`; None where it could not be asked.
-        failure: Why not.
+        build: What the library says of itself, `AVX2 = 1 | …`; None where it did not.
+        failure: Why it can't be used; None where it can.
+        unasked: Why it could not be asked; None where it could, or is not installed.
         python: The interpreter that it is installed for.
     """
 
     cpu_features: frozenset[str]
     build: str | None
     failure: str | None = None
+    unasked: str | None = None
     python: str = "python"
 
 
@@ -38,6 +40,8 @@ def check_wheel(snapshot: WheelSnapshot) -> Iterator[Finding]:
     if snapshot.build is None:
         if snapshot.failure is not None:
             yield problem("llama.cpp", snapshot.failure, _rebuild(snapshot, ""))
+        if snapshot.unasked is not None:
+            yield skipped("llama.cpp", f"not checked: {snapshot.unasked}")
         return
     used = set(re.findall(r"(\w+) = 1", snapshot.build))
     missing = [

@@ -29,7 +29,7 @@ from edgeassist.errors import UnsupportedError
 from edgeassist.survey.permissions import User, may_write
 from edgeassist.survey.run import ask_program
 
-_BUILD_LIMIT_S = 8.0
+_BUILD_LIMIT_S = 10.0
 # What adjtimex(2) returns while nothing keeps the clock right.
 _TIME_ERROR = 5
 _TIMEX_BYTES = 512  # more than struct timex has on any machine
@@ -42,7 +42,7 @@ def survey_wheel(root: Path = ROOT) -> WheelSnapshot:
     features = frozenset(lines[0].split()) if lines else frozenset[str]()
     if importlib.util.find_spec("llama_cpp") is None:
         return WheelSnapshot(features, None, python=sys.executable)
-    build, failure = None, None
+    build, failure, unasked = None, None, None
     try:
         ended = ask_program([sys.executable, "-P", "-m", "edgeassist.engine.llama.build"], _BUILD_LIMIT_S)
         if ended.status == 0:
@@ -53,8 +53,8 @@ def survey_wheel(root: Path = ROOT) -> WheelSnapshot:
             said = ended.errors.strip().splitlines()
             failure = f"llama.cpp can't be loaded: {said[-1] if said else f'exit status {ended.status}'}"
     except UnsupportedError as error:
-        failure = f"llama.cpp could not be asked: {error.message}"
-    return WheelSnapshot(features, build, failure, sys.executable)
+        unasked = error.message
+    return WheelSnapshot(features, build, failure, unasked, sys.executable)
 
 
 def survey_power(health: Mapping[str, Any] | None) -> PowerSnapshot:

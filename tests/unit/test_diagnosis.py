@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,29 +13,15 @@ from edgeassist.device.cpus import FrequencyPolicy
 from edgeassist.device.firmware import decode_throttled
 from edgeassist.diagnosis.clock import ClockSnapshot, check_clock
 from edgeassist.diagnosis.configuration import ConfigurationSnapshot, SecretFile, check_configuration
-from edgeassist.diagnosis.finding import Finding, Severity, ok, problem, skipped, warning, worst
+from edgeassist.diagnosis.finding import Severity, ok, problem, skipped, warning, worst
 from edgeassist.diagnosis.model import ModelSnapshot, check_model
 from edgeassist.diagnosis.power import PowerSnapshot, check_power
 from edgeassist.diagnosis.processor import WheelSnapshot, check_threads, check_wheel
 from edgeassist.diagnosis.room import RoomSnapshot, check_room
+from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20
 GIB = 1 << 30
-OK, SKIPPED, WARNING, PROBLEM = Severity.OK, Severity.SKIPPED, Severity.WARNING, Severity.PROBLEM
-
-
-def only(findings: Iterable[Finding]) -> Finding:
-    """Return the finding, where there is one."""
-    (finding,) = findings
-    return finding
-
-
-def told(findings: Iterable[Finding], severity: Severity, *words: str) -> bool:
-    """Whether one finding of that severity says all these words, in its text or its remedy."""
-    return any(
-        each.severity is severity and all(word in f"{each.text} {each.remedy}" for word in words)
-        for each in findings
-    )
 
 
 def test_the_worst_finding_is_the_verdict() -> None:
@@ -154,6 +139,7 @@ def test_a_build_without_the_processors_instructions_is_told(
 
 def test_a_build_for_another_processor_is_a_problem_and_none_is_nothing() -> None:
     assert only(check_wheel(WheelSnapshot(frozenset(), None, "illegal instruction"))).severity is PROBLEM
+    assert only(check_wheel(WheelSnapshot(frozenset(), None, unasked="it took long"))).severity is SKIPPED
     assert list(check_wheel(WheelSnapshot(frozenset(), None))) == []
 
 

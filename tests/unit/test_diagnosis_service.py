@@ -10,7 +10,7 @@ from edgeassist.diagnosis.broker import BrokerSnapshot, Fate, check_broker, unre
 from edgeassist.diagnosis.daemon import DaemonSnapshot, Ping, check_daemon
 from edgeassist.diagnosis.finding import Severity, worst
 from edgeassist.diagnosis.service import Durations, UnitSnapshot, check_service
-from tests.unit.test_diagnosis import OK, PROBLEM, SKIPPED, WARNING, only, told
+from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 BROKER = BrokerSnapshot(
     "localhost:1883",
