@@ -35,6 +35,7 @@ class BrokerSnapshot:
         local: Whether it runs on this machine.
         without_password: Whether the service has a password that this user may not read.
         connect_problem: Why there is no connection, in words that name the setting; None where there is one.
+        mute: Whether it greeted and then said no more.
         lost: Why the connection ended before all was tried.
         refused: The filters that the daemon needs and the broker refused, with its reason.
         reply: The fate of a message where answers go, and `reply_topic` the place.
@@ -49,6 +50,7 @@ class BrokerSnapshot:
     local: bool = False
     without_password: bool = False
     connect_problem: str | None = None
+    mute: bool = False
     lost: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     reply_topic: str = ""
@@ -77,6 +79,13 @@ def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
         yield problem(_AREA, snapshot.connect_problem, f"{log}correct that, then: edgeassist check-config")
         return
     yield ok(_AREA, f"{snapshot.address} takes the connection")
+    if snapshot.mute:
+        yield problem(
+            _AREA,
+            "it greets and then answers nothing, not even a subscription",
+            "look into the broker's own log, and whether the network loses packets",
+        )
+        return
     if snapshot.lost is not None and not _too_large(snapshot):
         yield problem(
             _AREA, f"the connection did not last: {snapshot.lost}", "look into the broker's own log"
@@ -175,6 +184,8 @@ def _check_retained(snapshot: BrokerSnapshot) -> Iterator[Finding]:
 
 def unreachable(area: str, snapshot: BrokerSnapshot) -> Finding | None:
     """Return why nothing was heard of what only the broker can tell; None where it could."""
-    if snapshot.connect_problem is None:
-        return None
-    return skipped(area, "could not be asked: there is no connection to the broker")
+    if snapshot.connect_problem is not None:
+        return skipped(area, "could not be asked: there is no connection to the broker")
+    if snapshot.mute or (snapshot.lost is not None and not _too_large(snapshot)):
+        return skipped(area, "could not be asked: the broker does not do its part")
+    return None

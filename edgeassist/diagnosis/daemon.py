@@ -129,12 +129,11 @@ def _check_rivals(snapshot: DaemonSnapshot) -> Iterator[Finding]:
 
 def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterator[Finding]:
     state, reason = health.get("state"), health.get("reason")
-    if state == "degraded":
-        yield problem(_AREA, f"degraded, so that no prompt is answered: {reason}", _log(snapshot))
+    # Between two attempts the daemon is degraded, during one it is loading, and says why it has to try again.
+    if state == "degraded" or (state == "loading" and reason):
+        yield problem(_AREA, f"{state}, so that no prompt is answered: {reason}", _log(snapshot))
     elif state in {"starting", "loading"}:
-        yield warning(
-            _AREA, f"it is {state} and can't answer yet" + (f": {reason}" if reason else ""), "wait"
-        )
+        yield warning(_AREA, f"it is {state} and can't answer yet", "wait, then: edgeassist status")
     restarts = int(health.get("engine_restarts") or 0)
     if restarts:
         yield warning(

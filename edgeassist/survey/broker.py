@@ -87,8 +87,9 @@ async def survey_broker(
     fates = {name: _fate(sight, name, message, options) for name, message in trials.items()}
     broker = replace(
         broker,
+        mute=sight.lost is None and not sight.granted and not sight.refused,
         lost=sight.lost,
-        refused={each: sight.refused.get(each, "no answer") for each in needed if each not in sight.granted},
+        refused={each: sight.refused[each] for each in needed if each in sight.refused},
         reply=fates["reply"],
         response=fates["response"],
         command=fates["ping"],

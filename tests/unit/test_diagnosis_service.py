@@ -48,6 +48,7 @@ UNIT = UnitSnapshot(
         ({"connect_problem": "no such host: check mqtt.host"}, PROBLEM, ("check mqtt.host",)),
         ({"connect_problem": "refused", "local": True}, PROBLEM, ("journalctl -u mosquitto",)),
         ({"connect_problem": "refused", "without_password": True}, SKIPPED, ("sudo edgeassist doctor",)),
+        ({"mute": True}, PROBLEM, ("answers nothing",)),
         ({"lost": "it was thrown out"}, PROBLEM, ("it was thrown out",)),
         ({"refused": {"e/box/prompt/+": "Not authorized"}}, PROBLEM, ("topic read e/box/prompt/+",)),
         ({"command": Fate.ACCEPTED}, PROBLEM, ("topic read e/box/command/#",)),
@@ -83,6 +84,9 @@ def test_what_only_the_broker_knows_is_skipped_without_it() -> None:
     lost = unreachable("daemon", replace(BROKER, connect_problem="nothing listens"))
     assert lost is not None
     assert lost.severity is SKIPPED
+    assert unreachable("daemon", replace(BROKER, mute=True)) is not None
+    assert unreachable("daemon", replace(BROKER, lost="it ended")) is not None
+    assert unreachable("daemon", replace(BROKER, lost="it ended", large=Fate.UNANSWERED)) is None
 
 
 @pytest.mark.parametrize(
@@ -118,6 +122,7 @@ TAKEN = "the broker at b:1883 says: Session taken over: another client is 'edgea
         ({"state": "busy"}, OK, ()),
         ({"state": "degraded", "reason": "no model"}, PROBLEM, ("degraded", "no model")),
         ({"state": "loading"}, WARNING, ("loading",)),
+        ({"state": "loading", "reason": "cut short"}, PROBLEM, ("no prompt is answered: cut short",)),
         ({"engine_restarts": 3}, WARNING, ("its engine died 3 times",)),
         ({"mqtt_dropped": 2}, WARNING, ("2 messages could not be published",)),
         ({"mqtt_reconnects": 30, "mqtt_last_problem": "lost"}, WARNING, ("30 times in 2.0 hours", "lost")),
