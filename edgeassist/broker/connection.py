@@ -64,6 +64,9 @@ class Broker:
     ) -> None:
         self._options = options
         self._subscriptions = tuple(subscriptions)
+        self._more: tuple[Subscription, ...] = ()
+        self._asked: dict[int | None, tuple[Subscription, ...]] = {}
+        self._greeting: int | None = None
         self._on_message = on_message
         self._on_up = on_up
         self._on_down = on_down
@@ -137,6 +140,18 @@ class Broker:
             return True
         self.dropped += 1
         return False
+
+    def listen(self, subscriptions: Sequence[Subscription]) -> None:
+        """Listen to these from now on, besides the first ones, and no more to those of the last call."""
+        old, self._more = self._more, tuple(subscriptions)
+        if not self._client.is_connected():
+            return
+        gone = [each.filter for each in old if each not in self._more]
+        if gone:
+            self._client.unsubscribe(gone)
+        new = tuple(each for each in self._more if each not in old)
+        if new:
+            self._subscribe(self._client, new)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything is with the broker; False where that took longer."""
@@ -270,28 +285,42 @@ class Broker:
         self._greeted, self._welcomed = True, not reason.is_failure
         if reason.is_failure:
             self._refusal = explain_refusal(str(reason), self._options)
-        elif self._subscriptions:
-            client.subscribe([(each.filter, each.qos) for each in self._subscriptions])
+            return
+        self._asked.clear()
+        wanted = (*self._subscriptions, *self._more)
+        if wanted:
+            self._greeting = self._subscribe(client, wanted)
         else:
             self._up()
 
+    def _subscribe(self, client: Client, subscriptions: tuple[Subscription, ...]) -> int | None:
+        """Ask for them all at once; return the number of the packet, which the answer has too."""
+        _, mid = client.subscribe([(each.filter, each.qos) for each in subscriptions])
+        self._asked[mid] = subscriptions
+        return mid
+
     def _handle_subscribe(
-        self, client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
+        self, client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _props: Properties | None
     ) -> None:
-        refused = [
-            f"{each.filter} ({reason})"
-            for each, reason in zip(self._subscriptions, reasons, strict=False)
-            if reason.is_failure
-        ]
-        if refused:
-            self._refusal = (
-                f"the broker at {self._options.address} refuses the subscription to {', '.join(refused)}: "
-                "let its access control list allow it"
-            )
+        needed: list[str] = []
+        spared: list[str] = []
+        for each, reason in zip(self._asked.pop(mid, ()), reasons, strict=False):
+            if reason.is_failure:
+                (spared if each.optional else needed).append(f"{each.filter} ({reason})")
+        if spared:
+            log.warning("%s", self._refused(spared))
+        if needed:
+            self._refusal = self._refused(needed)
             self._welcomed = False
             client.disconnect()
-        else:
+        elif mid == self._greeting:
             self._up()
+
+    def _refused(self, filters: Sequence[str]) -> str:
+        return (
+            f"the broker at {self._options.address} refuses the subscription to {', '.join(filters)}: "
+            "let its access control list allow it"
+        )
 
     def _up(self) -> None:
         self.connects += 1

@@ -16,6 +16,7 @@ from edgeassist.broker import Broker
 from edgeassist.daemon import commands, logs, systemd
 from edgeassist.daemon.assembly import (
     broker_options,
+    discovery_of,
     load_of,
     number_or_none,
     patience_of,
@@ -24,6 +25,7 @@ from edgeassist.daemon.assembly import (
     topics_of,
 )
 from edgeassist.daemon.condition import Condition
+from edgeassist.daemon.discovery import Discovery
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
@@ -61,6 +63,7 @@ class App:
         self._sensors = Sensors(state_folder_of(self._settings))
         self._stop = asyncio.Event()
         self._said_ready = False
+        self._broker_problem: str | None = None
         self._status = ExitStatus.OK
         self._commands: set[asyncio.Task[None]] = set()
         self._supervisor = Supervisor(
@@ -86,6 +89,7 @@ class App:
             publish=self._broker.publish,
             congested=lambda: self._broker.congested,
             on_change=self._load_changed,
+            on_end=lambda client, request, end: self._discovery.ended(client, request, end),
         )
         self._condition = Condition(
             self._topics,
@@ -104,6 +108,15 @@ class App:
             telemetry=self._dispatcher.tally.report,
             info=self._info,
         )
+        self._discovery = Discovery(
+            self._topics,
+            discovery_of(self._settings),
+            publish=self._broker.publish,
+            listen=self._broker.listen,
+            connected=lambda: self._broker.connected,
+            health=self._condition.health,
+            say_state=self._reporter.everything,
+        )
 
     async def run(self) -> ExitStatus:
         """Serve until SIGTERM, SIGINT or a setting that can't work; return how it ended.
@@ -119,6 +132,7 @@ class App:
             loop.add_signal_handler(number, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._broker.start()
+        self._discovery.start()
         # A task that dies takes the group, and so the daemon, with it; systemd starts it anew.
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -170,6 +184,7 @@ class App:
                     await asyncio.sleep(DRAIN_POLL_S)
         self._dispatcher.abandon()
         await self._supervisor.stop()
+        self._discovery.close()
         self._reporter.status(Availability.OFFLINE)
         await self._broker.flush(FLUSH_S)
         await self._broker.stop()
@@ -192,16 +207,19 @@ class App:
             case CommandTopic(name=name) if not message.retained:
                 self._take_command(name, message)
             case _:
-                log.debug("ignored a message on %s", message.topic)
+                if not self._discovery.take(message):
+                    log.debug("ignored a message on %s", message.topic)
 
     def _broker_up(self) -> None:
-        self._reporter.everything()
+        self._broker_problem = None
+        self._discovery.introduce()
         self._check_ready()
         self._say_status()
 
     def _broker_down(self, reason: str) -> None:
         log.warning("%s", reason)
-        systemd.notify(STATUS=reason)
+        self._broker_problem = reason
+        self._say_status()
 
     def _engine_changed(self, phase: Phase) -> None:
         supervisor = self._supervisor
@@ -234,8 +252,10 @@ class App:
         self._reporter.changed()
 
     def _say_status(self) -> None:
+        """Tell `systemctl status`: without a broker nobody hears of the rest."""
         state, reason = self._condition.state()
-        systemd.notify(STATUS=f"{state.value}: {reason or self._dispatcher.model or 'no model'}")
+        status = f"{state.value}: {reason or self._dispatcher.model or 'no model'}"
+        systemd.notify(STATUS=self._broker_problem or status)
 
     def _on_stop_signal(self) -> None:
         """Stop; told twice, without waiting for running answers."""
@@ -332,6 +352,7 @@ class App:
         reloaded = merge(self._settings, self._reload().settings)
         self._settings = reloaded.settings
         self._dispatcher.apply(policy_of(self._settings))
+        self._discovery.apply(discovery_of(self._settings))
         self._reporter.interval_s = self._settings.daemon.telemetry_s
         logs.set_level(self._settings.daemon.log_level.value)
         self._reporter.say_info()

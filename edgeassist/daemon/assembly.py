@@ -11,6 +11,7 @@ import platformdirs
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.daemon.admission import Limits
 from edgeassist.daemon.conversation import Bounds
+from edgeassist.daemon.discovery import DiscoveryOptions
 from edgeassist.daemon.intake import ReplyRules
 from edgeassist.daemon.policy import Policy
 from edgeassist.daemon.relay import Pace
@@ -82,6 +83,12 @@ def policy_of(settings: Settings) -> Policy:
         ),
         system=settings.model.system,
     )
+
+
+def discovery_of(settings: Settings) -> DiscoveryOptions:
+    """Return what Home Assistant is told, and where."""
+    ours = settings.homeassistant
+    return DiscoveryOptions(ours.discovery, ours.prefix, ours.status_topic)
 
 
 def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int | None) -> Load:

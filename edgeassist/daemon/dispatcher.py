@@ -46,6 +46,7 @@ from edgeassist.errors import (
     ShuttingDownError,
     error_for,
 )
+from edgeassist.protocol import events as protocol
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.topics import Topics
@@ -97,6 +98,8 @@ class Dispatcher:
         publish: Sends a message.
         congested: Whether the broker can't take more at the moment.
         on_change: Called when the number of waiting or running requests changed.
+        on_end: Called when a request has ended: whose it was, what it was (None where it could not be read),
+            and its terminal event.
         slots: How many jobs the engine takes; 0 while it is not ready.
         unavailable: Why no model can be had, while that is so.
     """
@@ -107,6 +110,7 @@ class Dispatcher:
     publish: Callable[[Outbound], bool]
     congested: Callable[[], bool]
     on_change: Callable[[], None]
+    on_end: Callable[[str | None, PromptRequest | None, protocol.Done | protocol.Failed], None]
     tally: Tally = field(default_factory=Tally)
     slots: int = 0
     model: str | None = None
@@ -161,7 +165,8 @@ class Dispatcher:
         self.tally.requests += 1
         match take_in(message, client, self.topics, self.policy.rules):
             case Refused(error=error) as refused:
-                self._refuse(refused.request, self._relay(refused.request, refused, now), error)
+                relay = self._relay(refused.request, refused, now)
+                self._refuse(refused.request, relay, error, client, request=None)
             case Asked() as asked:
                 self._admit(asked, digest, now)
 
@@ -189,7 +194,7 @@ class Dispatcher:
             self._check_session(ticket, request, now)
             position = self._offer(ticket)
         except EdgeAssistError as error:
-            self._refuse(request.id, relay, error)
+            self._refuse(request.id, relay, error, asked.client, request)
             return
         self._active[key] = _Active(asked, ticket, relay, digest)
         relay.accepted(model=self.model, position=position, cancel=self.topics.command("cancel"))
@@ -248,10 +253,17 @@ class Dispatcher:
             metadata=source.metadata,
         )
 
-    def _refuse(self, request: str, relay: Relay, error: EdgeAssistError) -> None:
-        _log(request, f"was refused: {error.code}: {error.message}")
+    def _refuse(
+        self,
+        name: str,
+        relay: Relay,
+        error: EdgeAssistError,
+        client: str | None,
+        request: PromptRequest | None,
+    ) -> None:
+        _log(name, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
-        relay.failed(error, time.monotonic())
+        self.on_end(client, request, relay.failed(error, time.monotonic()))
 
     # --- to the engine and back ----------------------------------------------------------------------------
 
@@ -349,6 +361,7 @@ class Dispatcher:
         if active.ticket.session is not None and request.prompt is not None:
             self._conversations.remember(active.ticket.session, Exchange(request.prompt, done.text), now)
         self._forget(active)
+        self.on_end(active.asked.client, request, done)
 
     # --- requests end before their time --------------------------------------------------------------------
 
@@ -391,11 +404,12 @@ class Dispatcher:
     def _fail(self, active: _Active, error: EdgeAssistError) -> None:
         _log(active.id, f"ended: {error.code}: {error.message}")
         self.tally.count_error(error.code)
-        active.relay.failed(error, time.monotonic())
+        failed = active.relay.failed(error, time.monotonic())
         if active.job is not None:
             # The slot is free when the engine says so, not yet.
             self.engine.send(Cancel(active.job))
         self._forget(active)
+        self.on_end(active.asked.client, active.asked.request, failed)
 
     def _forget(self, active: _Active) -> None:
         self._admission.end(active.ticket.id)

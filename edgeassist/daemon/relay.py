@@ -204,10 +204,12 @@ class Relay:
         self._end(done)
         return done
 
-    def failed(self, error: EdgeAssistError, now: float) -> None:
+    def failed(self, error: EdgeAssistError, now: float) -> Failed:
         """End the stream with an error and what was produced so far."""
         self.flush(now)
-        self._end(self._failure(error, text=self.text))
+        failed = self._failure(error, text=self.text)
+        self._end(failed)
+        return failed
 
     def _failure(self, error: EdgeAssistError, *, text: str) -> Failed:
         return Failed(

@@ -45,12 +45,13 @@ class JournalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
-        fields = {
+        # systemd-python wants CODE_LINE as a number, and everything else as text.
+        fields: dict[str, str | int] = {
             "SYSLOG_IDENTIFIER": "edgeassist",
             "LOGGER": record.name,
             "THREAD_NAME": record.threadName or "",
             "CODE_FILE": record.pathname,
-            "CODE_LINE": str(record.lineno),
+            "CODE_LINE": record.lineno,
             "CODE_FUNC": record.funcName or "",
         }
         request = getattr(record, "request_id", None)
@@ -62,5 +63,5 @@ class JournalHandler(logging.Handler):
         level = max((known for known in _PRIORITIES if known <= record.levelno), default=logging.DEBUG)
         try:
             journal.send(message, PRIORITY=str(_PRIORITIES[level]), **fields)
-        except OSError:
+        except (OSError, ValueError):  # text that UTF-8 does not allow is a ValueError
             self.handleError(record)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeassist.diagnosis.finding import Finding, ok, problem, warning
+from edgeassist.diagnosis.finding import Finding, ok, problem, skipped, warning
 
 _AREA = "model"
 _MIB = 1 << 20
@@ -31,6 +31,7 @@ class ModelSnapshot:
         refusal: Why it can't be a model, in words that say what to do.
         user: As whom the service runs.
         readable: Whether that user may read it; None where that can't be told.
+        hidden: Whether it is for the service's user, and not for who runs this.
         backend_installed: Whether the backend's package is there.
         size_bytes: Of the weights.
         kv_bytes_per_token: What KV memory takes for a token, over all layers.
@@ -49,6 +50,7 @@ class ModelSnapshot:
     refusal: str | None = None
     user: str = ""
     readable: bool | None = None
+    hidden: bool = False
     backend_installed: bool = True
     size_bytes: int = 0
     kv_bytes_per_token: int = 0
@@ -67,6 +69,11 @@ def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
             _AREA,
             'model.backend is "scripted": prompts are answered with themselves',
             'set model.path to a model and model.backend to "auto"',
+        )
+        return
+    if snapshot.hidden:
+        yield skipped(
+            _AREA, f"not checked: this user may not look at {snapshot.path}", "sudo edgeassist doctor"
         )
         return
     if not snapshot.backend_installed:

@@ -71,7 +71,7 @@ def check_service(unit: UnitSnapshot | None, durations: Durations) -> Iterator[F
         yield warning(
             _AREA,
             "there is no unit: the daemon does not start with the machine",
-            "install systemd/edgeassist.service as its first lines say",
+            "sudo ./scripts/install.sh (docs/installation.md)",
         )
         return
     if unit.load_state == "masked":

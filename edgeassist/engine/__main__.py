@@ -6,6 +6,7 @@ for what native libraries print; the daemon logs that.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -39,6 +40,8 @@ from edgeassist.errors import ExitStatus, ModelError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOADING_EVERY_S = 0.25
+# As if half of the memory were this process's own, on top of what it has (proc(5), oom_score_adj).
+_OOM_SCORE_ADJ = 500
 # How long the reader waits for the GIL, in seconds, before it asks the worker for it: a cancel is urgent. It
 # must be shorter than a step: who gives the GIL up and takes it again sooner starts the wait anew.
 _SWITCH_S = 0.0001
@@ -114,6 +117,7 @@ def _severity(level: Level) -> int:
 def main() -> int:
     """Serve until the daemon says stop or is gone; returns the exit status."""
     _die_with(int(sys.argv[2]))
+    _be_taken_first()
     # Both come from a terminal or from systemd for the daemon's sake; the daemon decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -173,6 +177,17 @@ def _die_with(daemon: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != daemon:
         os._exit(ExitStatus.UNAVAILABLE)
+
+
+def _be_taken_first() -> None:
+    """Let the kernel take this process when memory runs out, not the daemon, who can say so and go on.
+
+    Raising needs no privilege. Where something else has raised it further, that stays.
+    """
+    path = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        if int(path.read_text(encoding="ascii")) < _OOM_SCORE_ADJ:
+            path.write_text(str(_OOM_SCORE_ADJ), encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What to listen to."""
+    """What to listen to; one that is `optional` may be refused without ending the connection."""
 
     filter: str
     qos: int
+    optional: bool = False

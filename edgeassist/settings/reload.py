@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgeassist.settings.schema import Settings
 
 # Whole tables, and single keys of the others.
-_LIVE_TABLES = frozenset({"sampling", "admission", "stream", "session", "daemon"})
+_LIVE_TABLES = frozenset({"sampling", "admission", "stream", "session", "homeassistant", "daemon"})
 _LIVE_KEYS = {"model": ("system",), "mqtt": ("reply_prefixes",)}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -47,6 +48,12 @@ def _topic(value: str) -> str:
     return value
 
 
+def _inner_topic(value: str) -> str:
+    if value != value.strip("/"):
+        raise ValueError("must not begin or end with /")
+    return _topic(value)
+
+
 class DeviceSettings(_Table):
     """Who this device is."""
 
@@ -69,7 +76,7 @@ class MqttSettings(_Table):
     username: str | None = None
     password: SecretStr | None = None
     client_id: str | None = None
-    base: Annotated[str, Field(max_length=256)] = "edgeassist"
+    base: Annotated[str, Field(max_length=256), AfterValidator(_inner_topic)] = "edgeassist"
     reply_prefixes: tuple[str, ...] = ("{root}/reply/", "reply/")
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 60
@@ -80,13 +87,6 @@ class MqttSettings(_Table):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_insecure: bool = False
-
-    @field_validator("base")
-    @classmethod
-    def _publishable(cls, value: str) -> str:
-        if value != value.strip("/"):
-            raise ValueError("must not begin or end with /")
-        return _topic(value)
 
     @field_validator("host")
     @classmethod
@@ -201,6 +201,14 @@ class SessionSettings(_Table):
     expire_s: Annotated[float, Field(gt=0, le=2_592_000)] = 3600
 
 
+class HomeAssistantSettings(_Table):
+    """Whether and where we tell Home Assistant of us."""
+
+    discovery: bool = False
+    prefix: Annotated[str, Field(max_length=256), AfterValidator(_inner_topic)] = "homeassistant"
+    status_topic: Annotated[str, Field(max_length=256), AfterValidator(_topic)] = "homeassistant/status"
+
+
 class DaemonSettings(_Table):
     """The daemon itself."""
 
@@ -229,6 +237,7 @@ class Settings(BaseSettings):
     admission: AdmissionSettings = AdmissionSettings()
     stream: StreamSettings = StreamSettings()
     session: SessionSettings = SessionSettings()
+    homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     daemon: DaemonSettings = DaemonSettings()
 
     @classmethod

@@ -15,6 +15,10 @@ from edgeassist.survey.unit import Unit
 _PREFIX = "EDGEASSIST_"
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _SECRETS = ("mqtt.password",)
+# The installed command hands these to root for every command: they say nothing of whose settings are meant.
+_ACCOUNT = frozenset({"EDGEASSIST_MQTT__USERNAME", "EDGEASSIST_MQTT__PASSWORD"})
+# Where systemd looks for a credential of a relative path (systemd.exec(5)).
+_STORES = (Path("/etc/credstore"), Path("/run/credstore"), Path("/usr/lib/credstore"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ def survey_configuration(file: Path | None, unit: Unit | None, environ: Mapping[
     They are this user's where the command names a file or the environment has settings, and otherwise the
     service's: its file, its environment, its credentials.
     """
-    own = file is not None or any(key.startswith(_PREFIX) for key in environ)
+    own = file is not None or any(key.startswith(_PREFIX) and key not in _ACCOUNT for key in environ)
     unread: tuple[str, ...] = ()
     command, used = "edgeassist check-config", dict(environ)
     if own or unit is None or unit.snapshot.load_state != "loaded":
@@ -76,10 +80,29 @@ def _service_environment(unit: Unit) -> tuple[dict[str, str], tuple[str, ...]]:
     unread = []
     for name, path in unit.credentials.items():
         try:
-            given[_PREFIX + name.upper().replace(".", "__")] = path.read_text().rstrip("\n")
+            text = _read_credential(path)
         except (OSError, UnicodeDecodeError):
             unread.append(name)
+        else:
+            if text is not None:
+                given[_PREFIX + name.upper().replace(".", "__")] = text.rstrip("\n")
     return given, tuple(unread)
+
+
+def _read_credential(path: Path) -> str | None:
+    """Return what it holds; None where it is not there and systemd leaves it out: one of a relative path.
+
+    Raises:
+        OSError: It is not for this user, or is missed.
+    """
+    if path.is_absolute():
+        return path.read_text()
+    for store in _STORES:
+        try:
+            return (store / path).read_text()
+        except FileNotFoundError:
+            continue
+    return None
 
 
 def _environment_of(pid: int) -> dict[str, str]:

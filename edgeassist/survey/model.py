@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import sys
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import ModelError
 from edgeassist.models.choice import choose_backend
 from edgeassist.models.header import kv_bytes_per_token, read_header
-from edgeassist.survey.permissions import User, may_read
+from edgeassist.survey.permissions import User, may_read, this_user
 
 _PACKAGES = {"llama": "llama_cpp", "onnx": "onnxruntime_genai"}
 
@@ -52,6 +53,8 @@ def survey_model(
         available_bytes=_available(memory_max_bytes, engine_bytes or 0),
         swap_bytes=_swap(),
     )
+    if wanted.path is not None and user != this_user() and _is_hidden(wanted.path):
+        return replace(snapshot, hidden=True)
     try:
         backend = choose_backend(wanted.path, wanted.backend)
         snapshot = replace(snapshot, backend=backend, backend_installed=_is_installed(backend))
@@ -78,6 +81,17 @@ def _read(snapshot: ModelSnapshot, path: Path) -> ModelSnapshot:
         quantization=header.quantization,
         weights=header.weights,
     )
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether this process is kept from it."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not os.access(path, os.R_OK)
 
 
 def _is_installed(backend: str) -> bool:

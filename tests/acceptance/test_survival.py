@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 
@@ -88,6 +89,12 @@ async def test_a_step_that_fails_ends_its_request_and_nothing_else(ready):
     assert failed.code == "internal"
     assert isinstance(await client.answer("fine"), Done)
     assert engine_of(daemon).pid == engine
+
+
+async def test_without_memory_the_kernel_takes_the_engine_and_not_the_daemon(ready):
+    daemon, _ = await ready()
+    badness = [int(Path(f"/proc/{pid}/oom_score").read_text()) for pid in (engine_of(daemon).pid, daemon.pid)]
+    assert badness[0] > badness[1] + 200
 
 
 async def test_a_killed_daemon_is_reported_offline_and_leaves_no_engine(ready, connect):

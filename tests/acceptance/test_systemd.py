@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
 
 import pytest
+
+from edgeassist.daemon.systemd import JournalHandler
 
 
 class Manager:
@@ -48,7 +51,8 @@ async def test_ready_comes_when_model_and_subscriptions_stand_and_stopping_at_th
     heard = await manager.listens(2.5)
     assert "loaded scripted" in process.log.read_text()
     assert "READY=1" not in heard
-    assert any(line.startswith("STATUS=nothing listens") for line in heard)
+    said = [line for line in heard if line.startswith("STATUS=")]
+    assert said[-1].startswith("STATUS=nothing listens")
     broker.start()
     await manager.hears("READY=1")
     await manager.hears("STATUS=ready: scripted")
@@ -73,3 +77,15 @@ async def test_the_watchdog_is_fed_and_not_by_a_daemon_that_hangs(manager, daemo
     os.kill(process.pid, signal.SIGCONT)
     manager.heard.clear()
     await manager.hears("WATCHDOG=1")
+
+
+def test_the_journal_takes_a_record_with_all_of_its_fields(capfd):
+    handler = JournalHandler()
+    record = logging.LogRecord("test", logging.ERROR, __file__, 1, "said %d", (1,), (None, None, None), "f")
+    record.request_id = "1"
+    handler.handle(record)
+    record.msg, record.args = "what UTF-8 does not allow: \udcff", ()
+    handler.handle(record)
+    said = capfd.readouterr().err
+    assert said.count("--- Logging error ---") == 1
+    assert "surrogates not allowed" in said

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import pytest
 
+from edgeassist.protocol.packets import Subscription
 from edgeassist.sandbox import HOST, free_port
 from tests.integration.link import Link, until
 
@@ -110,6 +111,28 @@ async def test_subscriptions_are_made_anew_when_the_broker_comes_back(broker, pr
         await link.hears(2)
         assert sorted(link.payloads) == [b"1", b"2"]
         assert link.broker.connects == 2
+
+
+@PROTOCOLS
+async def test_more_can_be_listened_to_while_connected_and_is_remembered(broker, protocol):
+    async with Link(broker.port, ["t/a"], protocol=protocol) as link:
+        link.broker.listen([Subscription("t/b", 1), Subscription("t/c", 1)])
+        link.broker.listen([Subscription("t/c", 1), Subscription("t/d", 1)])
+        for topic in ("t/a", "t/b", "t/c", "t/d"):
+            link.say(topic, topic.encode(), qos=1)
+        await link.hears(3)
+        assert link.payloads == [b"t/a", b"t/c", b"t/d"]
+        assert link.ups == 1
+        broker.stop()
+        await link.fails()
+        link.broker.listen([Subscription("t/b", 1)])
+        broker.start()
+        await until(lambda: link.ups == 2)
+        link.heard.clear()
+        for topic in ("t/d", "t/b", "t/a"):
+            link.say(topic, topic.encode(), qos=1)
+        await link.hears(2)
+        assert link.payloads == [b"t/b", b"t/a"]
 
 
 @PROTOCOLS

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeassist.protocol.packets import Subscription
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.integration.link import Link, until
 
@@ -75,8 +76,9 @@ async def test_a_wrong_password_is_told_with_the_settings_to_check(start, protoc
         assert link.reasons == []
 
 
-@PROTOCOLS
-async def test_a_subscription_that_the_broker_refuses_is_named(tmp_path, protocol):
+@pytest.fixture
+def strict_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    """A Mosquitto that refuses every subscription but the one to `t/mine`."""
     rules = {
         "defaultACLAccess": {"subscribe": False, "publishClientReceive": True, "publishClientSend": True},
         "roles": [{"rolename": "reader", "acls": [
@@ -94,10 +96,33 @@ async def test_a_subscription_that_the_broker_refuses_is_named(tmp_path, protoco
         "allow_anonymous true",
     ]
     with PrivateBroker(tmp_path, lines) as broker:
-        link = await refused(broker.port, filters=["t/mine", "t/theirs"], protocol=protocol)
-        assert "t/theirs" in link.reason
-        assert "t/mine" not in link.reason
-        assert "access control list" in link.reason
+        yield broker
+
+
+@PROTOCOLS
+async def test_a_subscription_that_the_broker_refuses_is_named(strict_broker, protocol):
+    link = await refused(strict_broker.port, filters=["t/mine", "t/theirs"], protocol=protocol)
+    assert "t/theirs" in link.reason
+    assert "t/mine" not in link.reason
+    assert "access control list" in link.reason
+
+
+@PROTOCOLS
+async def test_an_optional_subscription_that_is_refused_is_named_and_does_without(
+    strict_broker, protocol, caplog
+):
+    async with Link(strict_broker.port, ["t/mine"], wait=False, protocol=protocol) as link:
+        link.broker.listen([Subscription("t/theirs", 0, optional=True)])
+        await until(lambda: link.ups)
+        link.broker.listen([Subscription("t/others", 0, optional=True)])
+        link.say("t/mine", b"heard", qos=1)
+        await link.hears(1)
+        await until(lambda: "t/others" in caplog.text)
+        assert (link.ups, link.reasons) == (1, [])
+    for record in caplog.records:
+        if record.levelname == "WARNING":
+            assert "access control list" in record.message
+    assert "t/theirs" in caplog.text
 
 
 @PROTOCOLS

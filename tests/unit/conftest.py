@@ -230,6 +230,7 @@ class House:
         self.published: list[Outbound] = []
         self.congested = False
         self.changes = 0
+        self.ended: list[tuple[object, ...]] = []
         self._ids = count(1)
         self.dispatcher = Dispatcher(
             Topics("edgeassist", "box"),
@@ -238,6 +239,7 @@ class House:
             publish=self._publish,
             congested=lambda: self.congested,
             on_change=self._changed,
+            on_end=lambda *ended: self.ended.append(ended),
         )
 
     def _publish(self, message: Outbound) -> bool:

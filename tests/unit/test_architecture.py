@@ -23,7 +23,7 @@ PURE = [
         for name in ("messages", "scheduler", "prefixes", "pacing", "lookup", "sizing", "text")
     ),
     "engine.transcripts",
-    *(f"daemon.{name}" for name in ("admission", "conversation", "intake", "job", "policy")),
+    *(f"daemon.{name}" for name in ("admission", "conversation", "homeassistant", "intake", "job", "policy")),
     *(f"daemon.{name}" for name in ("relay", "replay", "telemetry")),
     "device.cores",
     *(f"diagnosis.{name}" for name in ("broker", "clock", "configuration", "daemon", "finding", "model")),

@@ -90,6 +90,7 @@ def test_a_model_that_fits_is_well() -> None:
         ({"backend_installed": False}, PROBLEM, ("not installed", "pip install 'edgeassist[llama]'")),
         ({"readable": False}, PROBLEM, ("edge may not read /models/box.gguf", "chmod a+r")),
         ({"readable": None}, OK, ("Q4_0",)),
+        ({"hidden": True}, SKIPPED, ("sudo edgeassist doctor",)),
         ({"available_bytes": 400 * MIB}, PROBLEM, ("400 MiB", "edgeassist recommend")),
         ({"available_bytes": 600 * MIB}, WARNING, ("without any swap",)),
         ({"available_bytes": 600 * MIB, "swap_bytes": GIB}, OK, ()),

@@ -246,3 +246,35 @@ def test_every_change_of_what_waits_and_runs_is_told(make_house: MakeHouse) -> N
     assert house.changes == 2
     house.finish(house.engine.starts[0].id)
     assert house.changes == 3
+
+
+def test_every_end_is_told_once_with_whose_and_what_it_was(make_house: MakeHouse) -> None:
+    house = make_house(limits=Limits(queue=9, per_client=2, ageing_s=30))
+    house.ready()
+    answered = house.ask("a", client="ha")
+    house.finish(house.engine.starts[-1].id, "b")
+    cancelled, waiting, refused = (house.ask(prompt, client="ha") for prompt in ("c", "d", "e"))
+    house.dispatcher.cancel(cancelled)
+    house.dispatcher.cancel(waiting)
+    house.receive(b'{"id": "broken"', client="ha")
+    house.receive(b'{"id": "other", "prompt": 5}')
+    told = [(client, request and request.prompt, end.id, end.type) for client, request, end in house.ended]
+    assert told[:4] == [
+        ("ha", "a", answered, "done"),
+        ("ha", "e", refused, "error"),
+        ("ha", "c", cancelled, "error"),
+        ("ha", "d", waiting, "error"),
+    ]
+    assert [(client, prompt, kind) for client, prompt, _, kind in told[4:]] == [
+        ("ha", None, "error"),
+        (None, None, "error"),
+    ]
+
+
+def test_an_end_that_is_said_again_is_not_told_again(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    for _ in range(2):
+        house.ask("a", id="same")
+        house.finish(house.engine.starts[-1].id, "b")
+    assert len(house.engine.starts) == len(house.ended) == 1

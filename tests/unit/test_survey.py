@@ -125,6 +125,25 @@ def test_settings_that_the_person_names_go_before_the_services(tmp_path: Path) -
     assert (found.loaded.settings.device.name, found.loaded.settings.mqtt.port) == ("mine", None)
 
 
+def test_an_account_alone_does_not_make_the_settings_another_persons() -> None:
+    service = unit(Environment="EDGEASSIST_MQTT__PORT=1884", MainPID="0", ExecStart="")
+    account = {"EDGEASSIST_MQTT__USERNAME": "box", "EDGEASSIST_MQTT__PASSWORD": "right"}
+    found = survey_configuration(None, service, account)
+    assert found.loaded is not None
+    assert (found.loaded.settings.mqtt.port, found.loaded.settings.mqtt.username) == (1884, "box")
+    assert found.unit is service
+
+
+def test_a_credential_of_a_relative_path_may_be_missing() -> None:
+    if os.geteuid() != 0 and Path("/etc/credstore").exists():
+        pytest.skip("only root may look into /etc/credstore")
+    service = replace(
+        unit(Environment="", MainPID="0", ExecStart=""),
+        credentials={"mqtt.password": Path("no-such-credential.mqtt.password")},
+    )
+    assert survey_configuration(None, service, {}).snapshot.unread == ()
+
+
 def test_a_credential_that_can_not_be_read_is_told(tmp_path: Path) -> None:
     config = tmp_path / "box.toml"
     config.write_text("")

@@ -1,0 +1,288 @@
+"""What Home Assistant is told: the discovery message of this device, and how its prompts ended. Pure.
+
+Keys are Home Assistant's own abbreviations (https://www.home-assistant.io/integrations/mqtt/#discovery-options).
+Values are read from the retained topics that everybody reads; a template yields `None`, which Home Assistant
+takes for "unknown", where the field is null.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.requests import PromptRequest
+from edgeassist.protocol.state import Availability, Health, State
+from edgeassist.protocol.topics import HOME_ASSISTANT, Topics
+
+# Of a state, and so also of what can be typed into a text entity (homeassistant/const.py).
+MAX_STATE_CHARACTERS = 255
+
+Component = dict[str, JsonValue]
+
+# A bool becomes Python's word for it, and null `None`.
+_PROBLEM: Component = {"dev_cla": "problem", "pl_on": "True", "pl_off": "False"}
+
+
+def device_message(topics: Topics, health: Health) -> dict[str, JsonValue]:
+    """Return the discovery message: the device, who says so, and its components.
+
+    A sensor that this machine does not have (null in `health`) is no entity: one that is unavailable for ever
+    would be on every dashboard. Its component has only its platform then, which removes it from a Home
+    Assistant that knew it.
+    """
+    maker: dict[str, JsonValue] = {"name": "EdgeAssist", "sw": health.version}
+    device: dict[str, JsonValue] = {
+        "ids": [topics.object_id],
+        "name": f"EdgeAssist {topics.device}",
+        "mf": "EdgeAssist",
+        "mdl": "Language model on MQTT",
+        "sw": health.version,
+    }
+    missing = _missing(health)
+    components: dict[str, JsonValue] = {
+        key: {"p": component["p"]} if key in missing else {**_identity(topics, key, component), **component}
+        for key, component in _components(topics).items()
+    }
+    return {"dev": device, "o": maker, "cmps": components}
+
+
+def answer_message(question: str | None, end: Done | Failed) -> dict[str, JsonValue]:
+    """Return the event that tells Home Assistant how a prompt of its own ended.
+
+    What has no value is left out.
+
+    Args:
+        question: What was asked; None where that can't be told.
+        end: The terminal event.
+    """
+    event: dict[str, JsonValue] = {
+        "event_type": "answered" if isinstance(end, Done) else "failed",
+        "id": end.id,
+        "question": question,
+        "text": end.text,
+    }
+    match end:
+        case Done(timings=timings, usage=usage):
+            event |= {
+                "finish_reason": end.finish_reason,
+                "model": end.model,
+                "session": end.session,
+                "completion_tokens": usage.completion_tokens,
+                "tokens_per_s": timings.decode_tokens_per_s,
+                "ttft_ms": timings.ttft_ms,
+                "total_ms": timings.total_ms,
+                "held_back": end.held_back,
+            }
+        case Failed():
+            event |= {"code": end.code.value, "message": end.message, "retryable": end.retryable}
+    event["metadata"] = end.metadata
+    return {key: value for key, value in event.items() if value is not None}
+
+
+def question_of(request: PromptRequest) -> str | None:
+    """Return what was asked: the prompt, or the last message of the user's."""
+    if request.prompt is not None:
+        return request.prompt
+    asked = [turn.content for turn in request.messages or () if turn.role == "user"]
+    return asked[-1] if asked else None
+
+
+def _missing(health: Health) -> set[str]:
+    sensors = {
+        "cpu_temperature": health.cpu_temperature_c,
+        "under_voltage": health.under_voltage,
+        "throttled": health.throttled,
+    }
+    return {key for key, value in sensors.items() if value is None}
+
+
+def _identity(topics: Topics, key: str, component: Component) -> Component:
+    """Return what keeps an entity the same over restarts and upgrades, and apart from other devices'.
+
+    A colon is in no object id, so that no two ids can be put together to the same text.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "_", topics.object_id.lower()).strip("_")
+    return {"uniq_id": f"{topics.object_id}:{key}", "def_ent_id": f"{component['p']}.{slug}_{key}"}
+
+
+def _components(topics: Topics) -> Mapping[str, Component]:
+    """Return all components by key; the keys are part of every entity's identity, so they never change."""
+    health = {"stat_t": topics.health, "avty_t": topics.status}
+    telemetry = {"stat_t": topics.telemetry, "avty_t": topics.status}
+    diagnostic = {"ent_cat": "diagnostic"}
+    measured = {"stat_cla": "measurement"}
+    # Counters begin again with the daemon, which this class allows for.
+    counted = {"stat_cla": "total_increasing", "unit_of_meas": "prompts"}
+    return {
+        # Without availability: it tells that the device is away, instead of being unavailable then.
+        "connectivity": {
+            "p": "binary_sensor",
+            "name": "Connectivity",
+            "stat_t": topics.status,
+            "pl_on": Availability.ONLINE.value,
+            "pl_off": Availability.OFFLINE.value,
+            "dev_cla": "connectivity",
+            **diagnostic,
+        },
+        "state": {
+            "p": "sensor",
+            "name": "State",
+            "val_tpl": "{{ value_json.state }}",
+            "dev_cla": "enum",
+            "ops": [state.value for state in State],
+            "ic": "mdi:brain",
+            # A reason can be longer than a state may be.
+            "json_attr_t": topics.health,
+            "json_attr_tpl": "{{ {'reason': value_json.reason, 'running': value_json.running} | tojson }}",
+            **health,
+        },
+        "model": {
+            "p": "sensor",
+            "name": "Model",
+            "val_tpl": f"{{{{ (value_json.model | string)[:{MAX_STATE_CHARACTERS}] }}}}",
+            "ic": "mdi:file-cog-outline",
+            "json_attr_t": topics.info,
+            "json_attr_tpl": "{{ (value_json.model or {}) | tojson }}",
+            **health,
+            **diagnostic,
+        },
+        "queued": {
+            "p": "sensor",
+            "name": "Prompts waiting",
+            "val_tpl": "{{ value_json.queued }}",
+            "unit_of_meas": "prompts",
+            "ic": "mdi:tray-full",
+            **health,
+            **measured,
+        },
+        "ttft": {
+            "p": "sensor",
+            "name": "Time to first token",
+            "val_tpl": "{{ value_json.ttft_ms.p50 }}",
+            "dev_cla": "duration",
+            "unit_of_meas": "ms",
+            "sug_dsp_prc": 0,
+            **telemetry,
+            **measured,
+            **diagnostic,
+        },
+        "decode_rate": {
+            "p": "sensor",
+            "name": "Speed",
+            "val_tpl": "{{ value_json.decode_tokens_per_s.p50 }}",
+            "unit_of_meas": "tokens/s",
+            "sug_dsp_prc": 1,
+            "ic": "mdi:speedometer",
+            **telemetry,
+            **measured,
+            **diagnostic,
+        },
+        "answered": {
+            "p": "sensor",
+            "name": "Prompts answered",
+            "val_tpl": "{{ value_json.done }}",
+            "ic": "mdi:message-check-outline",
+            **telemetry,
+            **counted,
+            **diagnostic,
+        },
+        "failed": {
+            "p": "sensor",
+            "name": "Prompts failed",
+            "val_tpl": "{{ value_json.errors.values() | sum }}",
+            "ic": "mdi:message-alert-outline",
+            "json_attr_t": topics.telemetry,
+            "json_attr_tpl": "{{ value_json.errors | tojson }}",
+            **telemetry,
+            **counted,
+            **diagnostic,
+        },
+        "cpu_temperature": {
+            "p": "sensor",
+            "name": "CPU temperature",
+            "val_tpl": "{{ value_json.cpu_temperature_c }}",
+            "dev_cla": "temperature",
+            "unit_of_meas": "°C",
+            "sug_dsp_prc": 0,
+            **health,
+            **measured,
+            **diagnostic,
+        },
+        "memory": {
+            "p": "sensor",
+            "name": "Memory",
+            # Of both processes; the engine has none while it is being replaced.
+            "val_tpl": "{{ (((value_json.daemon_memory_bytes or 0) + (value_json.engine_memory_bytes or 0))"
+            " / 1048576) | round(1) }}",
+            "dev_cla": "data_size",
+            "unit_of_meas": "MiB",
+            "sug_dsp_prc": 0,
+            **health,
+            **measured,
+            **diagnostic,
+        },
+        "under_voltage": {
+            "p": "binary_sensor",
+            "name": "Under-voltage",
+            "val_tpl": "{{ value_json.under_voltage }}",
+            **health,
+            **_PROBLEM,
+            **diagnostic,
+        },
+        "throttled": {
+            "p": "binary_sensor",
+            "name": "Throttled",
+            "val_tpl": "{{ value_json.throttled }}",
+            **health,
+            **_PROBLEM,
+            **diagnostic,
+        },
+        "threads": {
+            "p": "sensor",
+            "name": "Threads",
+            "val_tpl": "{{ value_json.threads }}",
+            "unit_of_meas": "threads",
+            "ic": "mdi:cpu-64-bit",
+            "json_attr_t": topics.health,
+            "json_attr_tpl": "{{ {'reason': value_json.threads_reason,"
+            " 'prefill_threads': value_json.prefill_threads} | tojson }}",
+            **health,
+            **measured,
+            **diagnostic,
+        },
+        "cancel": {
+            "p": "button",
+            "name": "Cancel all",
+            "cmd_t": topics.command("cancel"),
+            "pl_prs": '{"all": true}',
+            "ic": "mdi:cancel",
+            "avty_t": topics.status,
+        },
+        "ask": {
+            "p": "text",
+            "name": "Ask",
+            "cmd_t": topics.prompt(HOME_ASSISTANT),
+            # As JSON, so that text which begins with a brace is still the prompt.
+            "cmd_tpl": "{{ {'prompt': value, 'stream': false} | tojson }}",
+            # Empty again with the next news of the device: a browser sends only what differs from the
+            # state, and could not ask the same twice.
+            "val_tpl": "{{ '' }}",
+            "opt": True,
+            "min": 0,
+            "max": MAX_STATE_CHARACTERS,
+            "ic": "mdi:chat-question-outline",
+            **health,
+        },
+        "answer": {
+            "p": "event",
+            "name": "Answer",
+            "stat_t": topics.answer_event,
+            "evt_typ": ["answered", "failed"],
+            "qos": 1,
+            "ic": "mdi:chat-processing-outline",
+            "avty_t": topics.status,
+        },
+    }

@@ -1,0 +1,180 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # the variables are shared with install.sh
+# Releases: /opt/edgeassist/releases/<version>-<n>, each a venv of its own, and `current`, a link to the one in
+# use. Sourced by install.sh.
+
+releases=$prefix/releases
+release=
+previous=
+unfinished=
+
+# What a folder of wheels must hold, and whether it is for a machine like this.
+check_wheelhouse() {
+  compgen -G "$wheelhouse/edgeassist-*.whl" >/dev/null ||
+    fail "$wheelhouse holds no edgeassist wheel: fill it with scripts/wheelhouse.sh"
+  ! grep -qs '"complete": false' "$wheelhouse/wheelhouse.json" ||
+    fail "$wheelhouse was not filled to its end: run scripts/wheelhouse.sh for it again"
+  check_wheelhouse_python
+  local target cpu
+  target=$(wheelhouse_says target)
+  case $target in
+    native)
+      [[ $(uname -m) == "$(wheelhouse_says machine)" ]] ||
+        fail "$wheelhouse was filled for $(wheelhouse_says machine), and this is $(uname -m)"
+      cpu=$(wheelhouse_says cpu)
+      [[ $cpu == "$(this_cpu)" ]] || warn "$wheelhouse was filled for the processor $cpu, and this is $(this_cpu):" \
+        "if the engine dies with an illegal instruction, fill it with --for x86-64-v3, pi4 or pi5"
+      ;;
+    pi*) [[ $(uname -m) == aarch64 ]] || fail "$wheelhouse was filled for $target, and this is $(uname -m)" ;;&
+    pi5)
+      grep -qsw asimddp /proc/cpuinfo || $no_start ||
+        fail "$wheelhouse was filled for pi5, and this CPU lacks what a Raspberry Pi 5 has: use one for pi4"
+      ;;
+    x86-64*)
+      [[ $(uname -m) == x86_64 ]] || fail "$wheelhouse was filled for $target, and this is $(uname -m)"
+      grep -qsw avx2 /proc/cpuinfo || fail "$wheelhouse was filled for $target, and this CPU has no AVX2"
+      ;;
+  esac
+}
+
+# Where there is no Python yet, there is nothing to say yet.
+check_wheelhouse_python() {
+  local python pythons
+  pythons=$(wheelhouse_says pythons)
+  python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 0
+  [[ -z $pythons || ,$pythons, == *,$python,* ]] ||
+    fail "$wheelhouse was filled for Python $pythons, and this machine has $python: fill it with --python $python too"
+}
+
+# wheelhouse_says KEY: a value of the folder's manifest.
+wheelhouse_says() { sed -n "s/^ *\"$1\": *\"\(.*\)\",\$/\1/p" "$wheelhouse/wheelhouse.json" 2>/dev/null || true; }
+
+version_here() {
+  local wheel
+  if [[ -n $wheelhouse ]]; then
+    wheel=$(newest_wheel edgeassist)
+    wheel=${wheel##*/edgeassist-}
+    echo "${wheel%%-*}"
+  else
+    sed -n 's/^__version__ = "\(.*\)"/\1/p' "$root/edgeassist/__init__.py"
+  fi
+}
+
+newest_wheel() { compgen -G "$wheelhouse/$1-*.whl" | sort -V | tail -n 1; }
+
+# An upgrade keeps what was installed, asked for again or not.
+extras() {
+  if $with_onnx || grep -qs onnx "$prefix/current/share/extras"; then echo llama,onnx; else echo llama; fi
+}
+
+# What a release is made of: another identity is another release.
+identity_here() {
+  {
+    /usr/bin/python3 -VV
+    extras
+    (cd "$root" && find config systemd -type f -print0 | sort -z | xargs -0 sha256sum)
+    if [[ -n $wheelhouse ]]; then
+      (cd "$wheelhouse" && sha256sum ./*.whl)
+    else
+      echo "${CMAKE_ARGS-$(llama_flags "$(this_board)")}"
+      (cd "$root" && find edgeassist pyproject.toml -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum)
+    fi
+  } 2>&1 | sha256sum | cut -d' ' -f1
+}
+
+make_release() {
+  local version identity=''
+  version=$(version_here)
+  # The wheelhouse of a machine without Python has one by now, except in a dry run.
+  identity=$(identity_here)
+  previous=$(readlink "$prefix/current" 2>/dev/null) || previous=
+  previous=${previous#releases/}
+  if ! $upgrade && [[ $(cat "$prefix/current/share/identity" 2>/dev/null) == "$identity" ]] &&
+    "$prefix/current/bin/edgeassist" --version >/dev/null 2>&1; then
+    release=$previous
+    say "EdgeAssist $version is there already, made from just this (--upgrade would make it anew)"
+    return
+  fi
+  release=$version-$(next_number "$version")
+  step "make release $release$([[ -n $wheelhouse ]] && echo " from $wheelhouse" || echo ", with a llama.cpp compiled for this CPU")" \
+    build_release "$identity"
+}
+
+next_number() {
+  local name most=0
+  for name in "$releases/$1"-*; do
+    name=${name##*-}
+    [[ ! $name =~ ^[0-9]+$ ]] || ((name <= most)) || most=$name
+  done
+  echo $((most + 1))
+}
+
+build_release() {
+  local made=$releases/$release pip
+  remove_unfinished
+  unfinished=$made
+  mkdir -p "$releases"
+  build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
+  prepare_build "$build"
+  if [[ -n $wheelhouse ]] && pip=$(newest_wheel pip) && [[ -n $pip ]]; then
+    /usr/bin/python3 -m venv --without-pip "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
+    pip_install "pip" "$pip/pip" pip
+  else
+    /usr/bin/python3 -m venv "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
+  fi
+  if [[ -n $wheelhouse ]]; then
+    pip_install "installing the wheels" -m "pip" "edgeassist[$(extras)]==$(version_here)"
+  else
+    pip_install "pip install" -m "pip" "${root}[$(extras)]"
+  fi
+  prove_release "$made"
+  mkdir -p "$made/share"
+  install -m 644 "$root/systemd/edgeassist.service" "$root/systemd/backoff.conf" "$root/config/edgeassist.toml" \
+    "$made/share"
+  extras >"$made/share/extras"
+  # Last: it says that the release is whole.
+  echo "$1" >"$made/share/identity"
+  unfinished=
+}
+
+# pip_install WHAT PYTHON'S-ARGUMENTS-UP-TO-PIP... REQUIREMENT
+pip_install() {
+  local what=$1 requirement=${*: -1} offline=()
+  local pip=("${@:2:$#-2}")
+  [[ -z $wheelhouse ]] || offline=(--no-index --only-binary :all: --find-links "$wheelhouse")
+  logged "$what" "$releases/$release/bin/python" "${pip[@]}" install -v --disable-pip-version-check \
+    "${offline[@]}" "$requirement" || explain_and_fail "pip could not install $requirement"
+}
+
+# A native library for another CPU shows here, not in the service.
+prove_release() {
+  local made=$1 told status=0
+  "$made/bin/edgeassist" --version >>"$log" 2>&1 || explain_and_fail "the new release does not run"
+  told=$("$made/bin/python" -c 'import llama_cpp; print(llama_cpp.llama_print_system_info().decode())' 2>>"$log") ||
+    status=$?
+  echo "llama.cpp: $told" >>"$log"
+  ((status != 132)) || fail "llama.cpp was built for another CPU than this machine's"
+  ((status == 0)) || explain_and_fail "llama.cpp does not load"
+  if [[ $(uname -m) == aarch64 ]] && grep -qsw asimddp /proc/cpuinfo && [[ $told != *"DOTPROD = 1"* ]]; then
+    warn "this CPU can compute dot products in one instruction, and the llama.cpp built here does not: answers" \
+      "take about twice as long. CMAKE_ARGS='$(llama_flags pi5)' with --upgrade builds it for such CPUs"
+  fi
+}
+
+forget_unfinished() { [[ -z $unfinished ]] || rm -rf "$unfinished"; }
+
+# What a power cut has left.
+remove_unfinished() {
+  local folder
+  for folder in "$releases"/*/; do
+    [[ -e $folder/share/identity || ! -d $folder ]] || rm -rf "$folder"
+  done
+}
+
+# prune_releases KEEP...: removes all others.
+prune_releases() {
+  local folder
+  for folder in "$releases"/*/; do
+    folder=$(basename "$folder")
+    [[ " $* " == *" $folder "* ]] || rm -rf "${releases:?}/$folder"
+  done
+}

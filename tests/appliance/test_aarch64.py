@@ -1,0 +1,165 @@
+"""A Raspberry Pi without one: what a PC cross-compiled, installed and asked in an emulated Debian 12 for ARM.
+
+Emulation is some twenty times slower than this machine: what happens counts here, not when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeassist.models.synthetic import SHAPES, write_gguf
+from edgeassist.protocol.packets import Inbound
+from edgeassist.sandbox import HOST, free_port
+from tests.appliance.images import CACHE, Arch, Release, fresh_root, nspawn, why_not
+from tests.conftest import Wire
+
+PROJECT = Path(__file__).parents[2]
+WHEELS_S = 3600.0
+INSTALL_S = 1500.0
+READY_S = 300.0
+CURRENT = "/opt/edgeassist/current/bin"
+
+pytestmark = pytest.mark.timeout(5400)
+
+
+@pytest.fixture(scope="module")
+def pi5_wheels() -> Path:
+    """What scripts/wheelhouse.sh fills for a Raspberry Pi 5; kept in the cache, and brought up to date."""
+    if reason := why_not(Arch.ARM64):
+        pytest.skip(reason)
+    folder = CACHE / "wheels-pi5"
+    script = [PROJECT / "scripts/wheelhouse.sh", "--for", "pi5", "--python", "3.11", folder]
+    subprocess.run(script, check=True, timeout=WHEELS_S, stdin=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def board(pi5_wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The root of a Debian for ARM on which EdgeAssist was installed, without any network."""
+    folder = tmp_path_factory.mktemp("board")
+    model = folder / "little.gguf"
+    write_gguf(model, SHAPES["trial"])
+    with fresh_root(folder / "disk", Release.BOOKWORM, Arch.ARM64) as root:
+        binds = [f"--bind-ro={path}" for path in (PROJECT, pi5_wheels, model)]
+        install = [
+            f"{PROJECT}/scripts/install.sh",
+            "--no-start",
+            "--wheelhouse",
+            pi5_wheels,
+            "--model",
+            model,
+        ]
+        said = inside(root, "--private-network", *binds, "--", *map(str, install), timeout_s=INSTALL_S)
+        assert "is installed, and not started" in said
+        yield root
+
+
+def inside(root: Path, *options: str, timeout_s: float) -> str:
+    """Run a command in the root and return what it prints."""
+    ended = subprocess.run(
+        nspawn(root, "--pipe", *options),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+@contextlib.contextmanager
+def running(root: Path, port: int, log: Path) -> Iterator[None]:
+    """Run a broker and the daemon in the root; both end with it, whatever happens."""
+    (root / "root/mosquitto.conf").write_text(f"listener {port} {HOST}\nallow_anonymous true\n")
+    settings = f"EDGEASSIST_MQTT__HOST={HOST} EDGEASSIST_MQTT__PORT={port} EDGEASSIST_DEVICE__NAME=pi"
+    # A step of the emulated engine may take long.
+    settings += " EDGEASSIST_ENGINE__STALL_TIMEOUT_S=300"
+    daemon = f"exec runuser -u edgeassist -- env {settings} {CURRENT}/edgeassist run"
+    both = f"mosquitto -c /root/mosquitto.conf & {daemon}"
+    with log.open("w") as output:
+        container = subprocess.Popen(
+            nspawn(root, "--pipe", "--as-pid2", "--", "sh", "-c", both),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield
+    finally:
+        container.terminate()
+        try:
+            container.wait(60)
+        except subprocess.TimeoutExpired:
+            container.kill()
+            container.wait(60)
+
+
+def test_llama_cpp_has_what_a_raspberry_pi_5_can(board):
+    program = "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"
+    told = inside(board, "--", f"{CURRENT}/python", "-c", program, timeout_s=300)
+    for feature in ("NEON = 1", "DOTPROD = 1", "REPACK = 1"):
+        assert feature in told
+
+
+def test_the_cross_compiled_extension_of_systemd_notifies(board):
+    program = (
+        "import os, socket, systemd.daemon, systemd.journal\n"
+        "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "manager.bind('/tmp/notify')\n"
+        "os.environ['NOTIFY_SOCKET'] = '/tmp/notify'\n"
+        "print(systemd.daemon.notify('READY=1'), manager.recv(100))"
+    )
+    assert "True b'READY=1'" in inside(board, "--", f"{CURRENT}/python", "-c", program, timeout_s=300)
+
+
+async def listens(port: int) -> None:
+    """Wait until the broker in the root takes connections."""
+    async with asyncio.timeout(READY_S):
+        while True:
+            with contextlib.suppress(ConnectionError):
+                _, writer = await asyncio.open_connection(HOST, port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.2)
+
+
+def is_ready(message: Inbound) -> bool:
+    return message.topic.endswith("/health") and json.loads(message.payload)["state"] == "ready"
+
+
+async def test_a_prompt_of_mosquitto_pub_is_answered(board, tmp_path):
+    port = free_port()
+    log = tmp_path / "log"
+    request = {"id": "first", "prompt": "Hello", "max_tokens": 8}
+    ask = [
+        "mosquitto_pub",
+        "-h",
+        HOST,
+        "-p",
+        str(port),
+        "-t",
+        "edgeassist/pi/prompt",
+        "-m",
+        json.dumps(request),
+    ]
+    with running(board, port, log):
+        try:
+            await listens(port)
+            async with Wire(port, ("edgeassist/pi/#",)) as wire:
+                await wire.until(is_ready, READY_S)
+                await asyncio.to_thread(subprocess.run, ask, check=True, timeout=60)
+                answer = await wire.answer(READY_S)
+        except TimeoutError:
+            pytest.fail(log.read_text(errors="replace")[-5000:])
+    assert (answer["type"], answer["id"]) == ("done", "first")
+    assert answer["usage"]["completion_tokens"] > 0
