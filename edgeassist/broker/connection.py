@@ -83,6 +83,7 @@ class Broker:
         self.connected = False
         self.connects = 0
         self.dropped = 0
+        self.last_problem: str | None = None
 
     def start(self) -> None:
         """Begin to connect; returns at once.
@@ -223,6 +224,7 @@ class Broker:
                 max(delay, TAKEN_OVER_RETRY_S if self._taken_over else 0), self._options.reconnect_max_s
             )
             self.connected = False
+            self.last_problem = reason
             self._loop.call_soon(self._on_down, reason)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(random.uniform(0.5, 1) * delay):  # noqa: S311 - spreads load only
@@ -345,23 +347,27 @@ class Broker:
             client.on_publish = None
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        properties = message.properties
-        inbound = Inbound(
-            topic=message.topic,
-            payload=bytes(message.payload),
-            retained=message.retain,
-            redelivered=message.dup,
-            packet_id=message.mid,
-            response_topic=getattr(properties, "ResponseTopic", None),
-            correlation=getattr(properties, "CorrelationData", None),
-            expiry_s=getattr(properties, "MessageExpiryInterval", None),
-        )
-        self._loop.call_soon(self._on_message, inbound)
+        self._loop.call_soon(self._on_message, to_inbound(message))
 
     def _arrived(self) -> None:
         self.connected = True
         log.info("connected to the broker at %s", self._options.address)
         self._on_up()
+
+
+def to_inbound(message: MQTTMessage) -> Inbound:
+    """Return paho's message as the rest of the house sees one."""
+    properties = message.properties
+    return Inbound(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        retained=message.retain,
+        redelivered=message.dup,
+        packet_id=message.mid,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+        expiry_s=getattr(properties, "MessageExpiryInterval", None),
+    )
 
 
 def _is_sent(info: MQTTMessageInfo) -> bool:

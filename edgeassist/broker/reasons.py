@@ -47,6 +47,14 @@ def explain_silence(options: BrokerOptions) -> str:
     )
 
 
+def explain_muteness(options: BrokerOptions) -> str:
+    """Return why somebody may take a connection and never say a word of MQTT."""
+    return (
+        f"{options.address} takes the connection and never answers: check mqtt.port, mqtt.tls, and whether a "
+        "broker listens there"
+    )
+
+
 def explain_refusal(reason: str, options: BrokerOptions) -> str:
     """Return why the broker does not want us, and which setting to look at."""
     ways_out = {

@@ -16,7 +16,7 @@ from rich.console import Console
 from edgeassist.cli.compare import DEFAULT, compare_side_by_side
 from edgeassist.cli.instrument import Begin, named_model, need, progress, random_models
 from edgeassist.device.cores import choose_threads
-from edgeassist.device.sensors import read_cpu_snapshot
+from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.errors import ConfigurationError
 
 if TYPE_CHECKING:

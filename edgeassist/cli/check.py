@@ -12,7 +12,8 @@ from rich.table import Table
 
 from edgeassist.cli.connect import connect
 from edgeassist.device.cores import choose_threads
-from edgeassist.device.sensors import available_memory_bytes, read_cpu_snapshot
+from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.device.memory import available_memory_bytes
 from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, ModelError
 from edgeassist.models.choice import choose_backend

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from edgeassist import __version__
-from edgeassist.cli import ask, bench, check, demo, recommend, status
+from edgeassist.cli import ask, bench, check, demo, doctor, recommend, status
 from edgeassist.daemon import logs
 from edgeassist.daemon.app import serve
 from edgeassist.errors import EdgeAssistError, ExitStatus
@@ -68,6 +68,7 @@ def run(context: typer.Context) -> None:
 app.command(name="ask")(ask.ask)
 app.command(name="status")(status.status)
 app.command(name="check-config")(check.check_config)
+app.command(name="doctor")(doctor.doctor)
 app.command(name="demo")(demo.demo)
 app.command(name="bench")(bench.bench)
 app.command(name="recommend")(recommend.recommend_model)

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from edgeassist.device.bandwidth import measure_bandwidth
 from edgeassist.device.cores import choose_threads
-from edgeassist.device.sensors import cpu_temperature_c, read_cpu_snapshot
+from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.device.thermal import cpu_temperature_c
 from edgeassist.errors import ConfigurationError
 from edgeassist.models.recommend import Board, Need, Option, recommend
 

@@ -78,11 +78,34 @@ def _table(root: str, there: Availability | None, documents: dict[str, dict[str,
     daemon, engine = (f"{each // _MIB} MiB" if each else "unknown" for each in memory)
     table.add_row("memory", f"daemon {daemon}, engine {engine}")
     table.add_row("threads", health["threads_reason"])
-    if health["cpu_temperature_c"] is not None:
-        table.add_row("CPU", f"{health['cpu_temperature_c']:.1f} °C")
+    table.add_row("CPU", _processor(health))
+    # A daemon that has not been started again since an upgrade tells less.
+    free = {"memory": health.get("memory_available_bytes"), "disk": health.get("disk_free_bytes")}
+    if any(free.values()):
+        table.add_row("free", ", ".join(f"{name} {size // _MIB} MiB" for name, size in free.items() if size))
+    pressure = {name: health.get(f"{name}_pressure") for name in ("cpu", "memory", "io")}
+    if any(share is not None for share in pressure.values()):
+        shares = (f"{name} {share:.0f} %" for name, share in pressure.items() if share is not None)
+        table.add_row("work waited", f"{', '.join(shares)} of the last 10 s")
     table.add_row("up", f"{health['uptime_s']} s, version {health['version']}")
     table.add_row("engine restarts", str(health["engine_restarts"]))
     return table
+
+
+def _processor(health: dict[str, Any]) -> str:
+    """Say how hot and how fast the processor is, and what holds it back."""
+    told = []
+    if health.get("cpu_temperature_c") is not None:
+        told.append(f"{health['cpu_temperature_c']:.1f} °C")
+    if health.get("cpu_frequency_mhz") is not None:
+        told.append(f"{health['cpu_frequency_mhz']} MHz")
+    for flag in ("throttled", "under_voltage", "frequency_capped", "soft_temperature_limit"):
+        name = flag.replace("_", " ")
+        if health.get(flag):
+            told.append(f"[red]{name}[/]")
+        elif health.get(f"{flag}_since_start"):
+            told.append(f"[yellow]{name} since the start, not now[/]")
+    return ", ".join(told) or "no sensor"
 
 
 def _spread(telemetry: dict[str, Any], key: str, unit: str) -> str:

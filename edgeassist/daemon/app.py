@@ -21,6 +21,7 @@ from edgeassist.daemon.assembly import (
     number_or_none,
     patience_of,
     policy_of,
+    state_folder_of,
     topics_of,
 )
 from edgeassist.daemon.condition import Condition
@@ -29,7 +30,8 @@ from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
 from edgeassist.daemon.threads import ThreadKeeper
-from edgeassist.device.sensors import available_memory_bytes
+from edgeassist.device.memory import available_memory_bytes
+from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import Load
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
 from edgeassist.models.choice import choose_backend
@@ -58,6 +60,7 @@ class App:
         self._reload = reload
         self._topics = topics_of(self._settings)
         self._backend = ""
+        self._sensors = Sensors(state_folder_of(self._settings))
         self._stop = asyncio.Event()
         self._said_ready = False
         self._broker_problem: str | None = None
@@ -76,6 +79,7 @@ class App:
             prefill=number_or_none(self._settings.engine.prefill_threads),
             running=lambda: self._dispatcher.running,
             on_change=self._threads_changed,
+            flags=self._sensors.throttled,
         )
         self._broker = self._make_broker()
         self._dispatcher = Dispatcher(
@@ -88,7 +92,12 @@ class App:
             on_end=lambda client, request, end: self._discovery.ended(client, request, end),
         )
         self._condition = Condition(
-            self._topics, self._supervisor, self._dispatcher, self._broker, self._threads
+            self._topics,
+            self._supervisor,
+            self._dispatcher,
+            self._broker,
+            self._threads,
+            self._sensors,
         )
         self._reporter = Reporter(
             self._topics,

@@ -110,13 +110,15 @@ def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int
         speculate=engine.speculate,
         memory_bytes=memory_bytes or 0,
         system=settings.model.system,
-        state_folder=str(engine.state_folder or _state_folder()),
+        state_folder=str(state_folder_of(settings)),
         state_bytes=engine.state_mb << 20,
     )
 
 
-def _state_folder() -> Path:
-    """Return systemd's folder for our state (`StateDirectory=`), or the user's cache without systemd."""
+def state_folder_of(settings: Settings) -> Path:
+    """Return where states are kept: as set, in systemd's `StateDirectory=`, or in the user's cache."""
+    if settings.engine.state_folder is not None:
+        return settings.engine.state_folder
     given = os.environ.get("STATE_DIRECTORY")
     folder = Path(given.split(":")[0]) if given else platformdirs.user_cache_path("edgeassist")
     return folder / "kv"

@@ -17,7 +17,7 @@ from edgeassist.broker import Broker
 from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.supervisor import Phase, Supervisor
 from edgeassist.daemon.threads import ThreadKeeper
-from edgeassist.device.sensors import cpu_temperature_c, throttled_flags
+from edgeassist.device.sensors import Sensors
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
 from edgeassist.protocol.topics import Topics
 
@@ -31,6 +31,7 @@ class Condition:
     dispatcher: Dispatcher
     broker: Broker
     threads: ThreadKeeper
+    sensors: Sensors
     stopping: bool = False
     _sha256: str | None = None
     _boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -57,7 +58,8 @@ class Condition:
     def health(self) -> Health:
         """How it is."""
         state, reason = self.state()
-        flags = throttled_flags()
+        device = self.sensors.read()
+        flags = device.flags
         threads, prefill_threads, why = self.threads.in_use
         return Health(
             state=state,
@@ -71,14 +73,25 @@ class Condition:
             engine_restarts=self.supervisor.restarts,
             daemon_memory_bytes=psutil.Process().memory_info().rss,
             engine_memory_bytes=self.supervisor.memory_bytes,
-            cpu_temperature_c=cpu_temperature_c(),
+            cpu_temperature_c=device.cpu_temperature_c,
+            cpu_frequency_mhz=device.cpu_frequency_mhz,
             throttled=None if flags is None else flags.throttled,
             under_voltage=None if flags is None else flags.under_voltage,
+            frequency_capped=None if flags is None else flags.frequency_capped,
+            soft_temperature_limit=None if flags is None else flags.soft_temperature_limit,
+            throttled_since_start=device.throttled_since_start,
+            under_voltage_since_start=device.under_voltage_since_start,
+            memory_available_bytes=device.memory_available_bytes,
+            cpu_pressure=device.cpu_pressure,
+            memory_pressure=device.memory_pressure,
+            io_pressure=device.io_pressure,
+            disk_free_bytes=device.disk_free_bytes,
             threads=threads,
             prefill_threads=prefill_threads,
             threads_reason=why,
             mqtt_reconnects=max(0, self.broker.connects - 1),
             mqtt_dropped=self.broker.dropped,
+            mqtt_last_problem=self.broker.last_problem,
         )
 
     def info(self, settings: dict[str, JsonValue]) -> Info:

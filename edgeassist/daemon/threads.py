@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from edgeassist.daemon.supervisor import Phase, Supervisor
 from edgeassist.device.cores import ThreadChoice
+from edgeassist.device.firmware import ThrottledFlags
 from edgeassist.device.governor import Allowance, Governor, Reading
 from edgeassist.device.load import Sampler
 from edgeassist.engine.messages import Threads
@@ -30,6 +31,7 @@ class ThreadKeeper:
         prefill: Likewise, for reading prompts; None: as for `decode`.
         running: Tells how many answers run.
         on_change: Called when the threads in use changed.
+        flags: Reads what the firmware says of power and heat, and remembers it.
     """
 
     def __init__(
@@ -40,13 +42,14 @@ class ThreadKeeper:
         prefill: int | None,
         running: Callable[[], int],
         on_change: Callable[[], None],
+        flags: Callable[[], ThrottledFlags | None],
     ) -> None:
         self._supervisor = supervisor
         self._fixed = decode
         self._fixed_prefill = prefill if prefill is not None else decode
         self._running = running
         self._on_change = on_change
-        self._sampler = Sampler(decode)
+        self._sampler = Sampler(decode, flags)
         self._governor = Governor()
         self._allowance = Allowance(1, 1)
         self._told = (0, 0, 0)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edgeassist.device.sensors import throttled_flags
+from edgeassist.device.files import ROOT, read_text
+from edgeassist.device.firmware import throttled_flags
 
-_ROOT = Path("/")
 # What a Raspberry Pi's firmware begins at (Raspberry Pi documentation, frequency management).
 _RASPBERRY_PI_C = 80.0
 _CPU_ZONES = re.compile(r"x86_pkg_temp|acpitz|(cpu|bigcore|midcore|littlecore|soc|package).*", re.IGNORECASE)
@@ -17,7 +17,7 @@ _CPU_CHIPS = re.compile(r"coretemp|k10temp|zenpower")
 _PLAUSIBLE_C = (60.0, 115.0)
 
 
-def heat_limit_c(root: Path = _ROOT) -> float | None:
+def heat_limit_c(root: Path = ROOT) -> float | None:
     """Return it in °C; None where nobody says.
 
     On a Raspberry Pi that is what its firmware does; elsewhere the lowest passive trip point of the kernel's
@@ -29,7 +29,7 @@ def heat_limit_c(root: Path = _ROOT) -> float | None:
         kind.with_name(kind.name.removesuffix("_type") + "_temp")
         for zone in _named(root / "sys/class/thermal", "thermal_zone*/type", _CPU_ZONES)
         for kind in zone.glob("trip_point_*_type")
-        if _read(kind) == "passive"
+        if read_text(kind) == "passive"
     ]
     criticals = [
         path
@@ -40,19 +40,12 @@ def heat_limit_c(root: Path = _ROOT) -> float | None:
 
 
 def _named(folder: Path, names: str, wanted: re.Pattern[str]) -> Iterator[Path]:
-    return (path.parent for path in folder.glob(names) if wanted.fullmatch(_read(path)))
+    return (path.parent for path in folder.glob(names) if wanted.fullmatch(read_text(path) or ""))
 
 
 def _plausible(paths: Iterable[Path]) -> Iterator[float]:
     low, high = _PLAUSIBLE_C
     for path in paths:
-        text = _read(path)
+        text = read_text(path) or ""
         if text.isdecimal() and low <= int(text) / 1000 <= high:
             yield int(text) / 1000
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape").strip()
-    except OSError:
-        return ""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 import psutil
 
 from edgeassist.device.cores import CpuSnapshot, ThreadChoice, choose_threads, fast_cores
+from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.device.files import ROOT
+from edgeassist.device.firmware import Firmware, ThrottledFlags
 from edgeassist.device.governor import Reading
 from edgeassist.device.heat import heat_limit_c
-from edgeassist.device.sensors import cpu_temperature_c, read_cpu_snapshot, throttled_flags
+from edgeassist.device.thermal import cpu_temperature_c
 
-_ROOT = Path("/")
 # What follows in a line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal (proc(5)). The
 # hypervisor's part, steal, is not ours to leave to others.
 _WORKED = (0, 1, 2, 5, 6)
@@ -27,7 +30,7 @@ _LEAST_S = 0.1
 class OthersMeter:
     """Tells how much of some processors other programs used since it was asked last."""
 
-    def __init__(self, root: Path = _ROOT) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self._key: tuple[int, frozenset[int]] | None = None
         self._then = (0.0, 0.0)
@@ -71,11 +74,18 @@ class Sampler:
 
     Args:
         threads: A number that is configured; None: the device decides.
+        flags: Reads what the firmware says of power and heat; None: from that tree.
         root: Of the tree that is read.
     """
 
-    def __init__(self, threads: int | None = None, root: Path = _ROOT) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        flags: Callable[[], ThrottledFlags | None] | None = None,
+        root: Path = ROOT,
+    ) -> None:
         self._threads = threads
+        self._flags = flags or Firmware(root).read
         self._root = root
         self._others = OthersMeter(root)
         self._snapshot: CpuSnapshot | None = None
@@ -94,7 +104,7 @@ class Sampler:
         choice = choose_threads(snapshot, self._threads)
         cores = fast_cores(snapshot)
         now = time.monotonic()
-        flags = throttled_flags(self._root)
+        flags = self._flags()
         return choice, Reading(
             at=now,
             most=choice.threads,

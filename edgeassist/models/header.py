@@ -90,12 +90,18 @@ class ModelHeader:
 
     Where layers differ (KV heads) or keys and values do, the larger counts, so that no estimate of memory is
     too low.
+
+    Attributes:
+        quantization: As the file calls it.
+        weights: The type of most weights, which may be another: a width that is no multiple of 256 does not
+            go with the types that end in _K.
     """
 
     architecture: str
     name: str
     parameters: int
     quantization: str
+    weights: str
     context_length: int
     layers: int
     kv_heads: int
@@ -143,6 +149,7 @@ def read_header(path: Path) -> ModelHeader:
         name=text("general.name", path.stem),
         parameters=sum(scan.elements.values()),
         quantization=scan.quantization(fields.get("general.file_type")),
+        weights=scan.most_weights(),
         context_length=number(f"{architecture}.context_length"),
         layers=number(f"{architecture}.block_count"),
         kv_heads=number(f"{architecture}.attention.head_count_kv", heads),
@@ -237,10 +244,15 @@ class _Scan:
 
     def quantization(self, stated: Field | None) -> str:
         """The file type's name, or the type of most weights where the file does not say."""
-        most = max(self.elements, key=lambda number: self.elements[number])
-        fallback = TENSOR_TYPES[most][0] if most in TENSOR_TYPES else f"type {most}"
         numbers = (value for value in (stated.values() if stated else []) if isinstance(value, int))
-        return next((FILE_TYPES[n & ~_GUESSED] for n in numbers if n & ~_GUESSED in FILE_TYPES), fallback)
+        return next(
+            (FILE_TYPES[n & ~_GUESSED] for n in numbers if n & ~_GUESSED in FILE_TYPES), self.most_weights()
+        )
+
+    def most_weights(self) -> str:
+        """The type of most weights."""
+        most = max(self.elements, key=lambda number: self.elements[number])
+        return TENSOR_TYPES[most][0] if most in TENSOR_TYPES else f"type {most}"
 
     def _scan_tensors(self, count: int) -> None:
         end = 0

@@ -38,7 +38,14 @@ class _Document(BaseModel):
 
 
 class Health(_Document):
-    """How the device feels; sizes in bytes, temperature in °C, a sensor that is missing is null."""
+    """How the device feels; sizes in bytes, temperature in °C, a sensor that is missing is null.
+
+    Attributes:
+        throttled_since_start: Seen since the daemon started; the firmware's own history is not kept.
+        cpu_pressure: The percentage of the last 10 s that some task of the machine waited for a processor.
+        disk_free_bytes: Where the state folder is.
+        mqtt_last_problem: Why the last connection was lost, or could not be made.
+    """
 
     state: State
     reason: str | None
@@ -52,13 +59,24 @@ class Health(_Document):
     daemon_memory_bytes: int | None
     engine_memory_bytes: int | None
     cpu_temperature_c: float | None
+    cpu_frequency_mhz: int | None
     throttled: bool | None
     under_voltage: bool | None
+    frequency_capped: bool | None
+    soft_temperature_limit: bool | None
+    throttled_since_start: bool | None
+    under_voltage_since_start: bool | None
+    memory_available_bytes: int | None
+    cpu_pressure: float | None
+    memory_pressure: float | None
+    io_pressure: float | None
+    disk_free_bytes: int | None
     threads: int
     prefill_threads: int
     threads_reason: str
     mqtt_reconnects: int
     mqtt_dropped: int
+    mqtt_last_problem: str | None
 
 
 class Percentiles(_Document):

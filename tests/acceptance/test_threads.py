@@ -12,7 +12,7 @@ import pytest
 from edgeassist.bench.competitor import busy_program
 from edgeassist.client import Client
 from edgeassist.device.cores import choose_threads
-from edgeassist.device.sensors import read_cpu_snapshot
+from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.sandbox import PrivateDaemon
 
 # Of all processors: less than what the governor takes for a busy core.

@@ -26,6 +26,8 @@ PURE = [
     *(f"daemon.{name}" for name in ("admission", "conversation", "homeassistant", "intake", "job", "policy")),
     *(f"daemon.{name}" for name in ("relay", "replay", "telemetry")),
     "device.cores",
+    *(f"diagnosis.{name}" for name in ("broker", "clock", "configuration", "daemon", "finding", "model")),
+    *(f"diagnosis.{name}" for name in ("power", "processor", "room", "service")),
     "settings.reload",
 ]
 # What a package may import of its own; a name stands for all below it.
@@ -33,6 +35,11 @@ ALLOWED = {
     "edgeassist.errors": [],
     "edgeassist.protocol": ["protocol", "errors"],
     "edgeassist.device": ["device", "errors"],
+    "edgeassist.diagnosis": ["diagnosis", "device", "errors"],
+    "edgeassist.survey": [
+        *("survey", "diagnosis", "settings", "broker", "protocol", "models", "device", "errors"),
+        "engine.ortgenai.folder",
+    ],
     "edgeassist.models": ["models", "errors"],
     "edgeassist.engine": ["engine", "errors"],
     "edgeassist.settings": ["settings", "protocol", "errors"],
@@ -42,6 +49,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.settings",
     "edgeassist.cli",
     "edgeassist.bench",
+    "edgeassist.survey.configuration",
     "edgeassist.daemon.app",
     "edgeassist.daemon.assembly",
 )
@@ -113,7 +121,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
         ("llama_cpp", {"edgeassist.engine.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
         ("onnx", {"edgeassist.models.synthetic_onnx"}),
-        ("paho", {"edgeassist.broker.connection", "edgeassist.broker.wire"}),
+        ("paho", {f"edgeassist.broker.{name}" for name in ("connection", "probe", "wire")}),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.chat"}),
         ("httpx", {"edgeassist.bench.server"}),
@@ -149,8 +157,11 @@ def test_daemon_and_engine_share_only_what_crosses_the_pipe() -> None:
 def test_the_daemon_knows_no_command_and_no_trial() -> None:
     for module in MODULES:
         if below(module, "edgeassist.daemon"):
-            above = ("edgeassist.cli", "edgeassist.bench", "edgeassist.client", "edgeassist.sandbox")
-            assert not {name for name in own_imports(module) if below(name, *above)}, module
+            above = ("cli", "bench", "client", "sandbox", "survey", "diagnosis")
+            wrong = {
+                name for name in own_imports(module) if below(name, *(f"edgeassist.{each}" for each in above))
+            }
+            assert not wrong, module
 
 
 def test_only_commands_trials_and_the_daemons_root_know_the_settings() -> None:

@@ -55,11 +55,22 @@ def health(**changes: object) -> Health:
         "cpu_temperature_c": 51.3,
         "throttled": False,
         "under_voltage": True,
+        "cpu_frequency_mhz": 1800,
+        "frequency_capped": False,
+        "soft_temperature_limit": False,
+        "throttled_since_start": False,
+        "under_voltage_since_start": True,
+        "memory_available_bytes": 2 << 30,
+        "cpu_pressure": 0.0,
+        "memory_pressure": 0.0,
+        "io_pressure": 0.0,
+        "disk_free_bytes": 8 << 30,
         "threads": 4,
         "prefill_threads": 4,
         "threads_reason": "4 threads: 4 physical cores allowed",
         "mqtt_reconnects": 0,
         "mqtt_dropped": 0,
+        "mqtt_last_problem": None,
     }
     return Health(**{**values, **changes})
 

@@ -77,7 +77,7 @@ def test_on_this_machine_a_busy_process_is_seen() -> None:
 
 
 def test_a_configured_number_of_threads_is_the_choice(tmp_path: Path) -> None:
-    choice, reading = Sampler(3, tmp_path).read(None)
+    choice, reading = Sampler(3, root=tmp_path).read(None)
     assert choice.threads == reading.most == 3
     assert reading.others is None
 

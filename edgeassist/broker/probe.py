@@ -1,0 +1,227 @@
+"""One look at a broker: what it grants, takes and delivers, with its own reasons.
+
+`Broker` gives up a connection that lacks anything; this one goes on, to tell all that is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edgeassist.broker.connection import to_inbound
+from edgeassist.broker.options import BrokerOptions, tls_context
+from edgeassist.broker.reasons import explain, explain_muteness, explain_refusal, explain_silence
+from edgeassist.broker.wire import Wire
+from edgeassist.errors import BrokerError
+from edgeassist.protocol.packets import Inbound, Outbound
+
+# The most that a broker is given for each of its answers.
+CONNECT_S = 4.0
+GREET_S = 3.0
+SUBSCRIBE_S = 2.0
+TALK_S = 2.5
+_CLOSE_S = 1.0
+_POLL_S = 0.02
+
+
+@dataclass
+class Sight:
+    """What was seen, as it comes.
+
+    Attributes:
+        max_packet_bytes: What the broker takes at most, where it says so (MQTT 5).
+        granted: The filters that may be subscribed to.
+        refused: Those that may not, and the broker's reason.
+        acknowledged: The names of what was published and acknowledged.
+        rejected: Those that were refused (MQTT 5), and the broker's reason.
+        heard: All that was delivered.
+        lost: Why the connection ended; None while it stands.
+    """
+
+    max_packet_bytes: int | None = None
+    granted: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    rejected: dict[str, str] = field(default_factory=dict)
+    heard: list[Inbound] = field(default_factory=list)
+    lost: str | None = None
+
+
+async def look(
+    options: BrokerOptions,
+    *,
+    filters: Sequence[str],
+    say: Callable[[Sight], Mapping[str, Outbound]],
+    enough: Callable[[Sight], bool],
+) -> Sight:
+    """Connect, subscribe, publish, and listen until all is acknowledged and enough was heard.
+
+    Takes at most some twelve seconds, whatever the broker does.
+
+    Args:
+        options: Where and how; without a will.
+        filters: To subscribe to.
+        say: Returns what to publish at QoS 1, by names, when the broker has answered the subscriptions.
+        enough: Whether to stop listening.
+
+    Raises:
+        BrokerError: There is no connection; the message says why, and which setting to look at.
+        ConfigurationError: A TLS file can't be used.
+    """
+    return await _Look(options, filters, say, enough).run()
+
+
+class _Look:
+    def __init__(
+        self,
+        options: BrokerOptions,
+        filters: Sequence[str],
+        say: Callable[[Sight], Mapping[str, Outbound]],
+        enough: Callable[[Sight], bool],
+    ) -> None:
+        self._options = options
+        self._filters = tuple(filters)
+        self._say = say
+        self._enough = enough
+        self._sight = Sight()
+        self._refusal: str | None = None
+        self._greeted = False
+        self._answered = False
+        self._names: dict[int, str] = {}
+
+    async def run(self) -> Sight:
+        client = self._make_client()
+        wire = Wire(client)
+        await self._connect(client, wire)
+        serving = asyncio.create_task(wire.serve(), name="probe")
+        try:
+            await _until(GREET_S, lambda: self._greeted or serving.done())
+            if self._refusal is not None or not self._greeted:
+                raise BrokerError(self._refusal or self._silence(serving))
+            await _until(SUBSCRIBE_S, lambda: self._answered or serving.done())
+            messages = {} if serving.done() else self._say(self._sight)
+            for name, message in messages.items():
+                # Acknowledged when the event loop reads next, so never before its number is noted.
+                info = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+                self._names[info.mid] = name
+            await _until(TALK_S, lambda: serving.done() or self._is_through(len(messages)))
+            if serving.done():
+                self._sight.lost = self._refusal or self._end(serving)
+            return self._sight
+        finally:
+            client.disconnect()
+            await asyncio.wait([serving], timeout=_CLOSE_S)
+            serving.cancel()
+            await asyncio.wait([serving])
+
+    async def _connect(self, client: Client, wire: Wire) -> None:
+        options = self._options
+        properties = None
+        if options.protocol == "5":
+            properties = Properties(PacketTypes.CONNECT)
+            properties.MaximumPacketSize = options.max_packet_bytes
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await wire.connect(
+                    lambda: client.connect(
+                        options.host, options.port, options.keepalive_s, properties=properties
+                    )
+                )
+        except (OSError, UnicodeError) as error:
+            raise BrokerError(explain(error, options)) from None
+
+    def _make_client(self) -> Client:
+        options = self._options
+        version5 = options.protocol == "5"
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if version5 else True,
+        )
+        client.connect_timeout = CONNECT_S
+        client.suppress_exceptions = True
+        if options.username is not None:
+            client.username_pw_set(options.username, options.password)
+        if options.tls is not None:
+            client.tls_set_context(tls_context(options.tls))
+        client.on_connect = self._handle_connect
+        client.on_disconnect = self._handle_disconnect
+        client.on_subscribe = self._handle_subscribe
+        client.on_publish = self._handle_published
+        client.on_message = self._handle_message
+        return client
+
+    def _is_through(self, messages: int) -> bool:
+        sight = self._sight
+        return len(sight.acknowledged) + len(sight.rejected) == messages and self._enough(sight)
+
+    def _silence(self, serving: asyncio.Task[Any]) -> str:
+        return explain_silence(self._options) if serving.done() else explain_muteness(self._options)
+
+    def _end(self, serving: asyncio.Task[Any]) -> str:
+        error = serving.exception()
+        return f"{error}" if error is not None else f"the broker ended it: {serving.result().name}"
+
+    def _handle_connect(
+        self,
+        client: Client,
+        _data: Any,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self._greeted = True
+        if reason.is_failure:
+            self._refusal = explain_refusal(str(reason), self._options)
+            return
+        self._sight.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+        client.subscribe([(each, 1) for each in self._filters])
+
+    def _handle_subscribe(
+        self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        for each, reason in zip(self._filters, reasons, strict=False):
+            if reason.is_failure:
+                self._sight.refused[each] = str(reason)
+            else:
+                self._sight.granted.add(each)
+        self._answered = True
+
+    def _handle_published(
+        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._sight.rejected[self._names[mid]] = str(reason)
+        else:
+            self._sight.acknowledged.add(self._names[mid])
+
+    def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self._sight.heard.append(to_inbound(message))
+
+    def _handle_disconnect(
+        self,
+        _client: Client,
+        _data: Any,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _props: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._refusal = explain_refusal(str(reason), self._options)
+
+
+async def _until(limit_s: float, condition: Callable[[], bool]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while not condition():
+                await asyncio.sleep(_POLL_S)

@@ -1,0 +1,26 @@
+"""How much memory there is to allocate."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from edgeassist.device.cgroups import Cgroup, memory_cgroups, memory_left_bytes
+from edgeassist.device.files import ROOT
+
+
+def available_memory_bytes(root: Path = ROOT, cgroups: Sequence[Cgroup] | None = None) -> int | None:
+    """Return the bytes that can be allocated without swapping: the machine's, or what a cgroup leaves.
+
+    Args:
+        root: Of the tree that is read.
+        cgroups: From `memory_cgroups`, where they were found before.
+    """
+    left = [memory_left_bytes(memory_cgroups(root) if cgroups is None else cgroups)]
+    # A service with ProcSubset=pid has no /proc/meminfo (systemd.exec(5)).
+    with contextlib.suppress(OSError):
+        left.append(psutil.virtual_memory().available)
+    return min((number for number in left if number is not None), default=None)

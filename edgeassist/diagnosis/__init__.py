@@ -1,0 +1,1 @@
+"""What is wrong with a box, and what mends it: pure judgements over snapshots that `survey` takes."""

@@ -1,0 +1,312 @@
+"""`edgeassist doctor` as a person runs it, against real brokers that are wrong in some way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from edgeassist.sandbox import HOST, PrivateBroker, free_port
+from tests.conftest import TOPICS, Wire
+
+PASSWORD = {"mqtt__username": "box", "mqtt__password": "right"}
+RIGHTS = """
+user box
+topic read edgeassist/box/prompt/#
+topic read edgeassist/box/command/#
+topic write edgeassist/box/#
+"""
+PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+
+Report = dict[str, list[dict[str, str]]]
+
+
+def examine(*options: str, config: Path | None = None, **settings: object) -> tuple[int, str]:
+    """Run the command; return its exit status and what it prints."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
+    ours = {"device__name": "box", "mqtt__host": HOST, "model__backend": "scripted", **settings}
+    environ |= {f"EDGEASSIST_{key.upper()}": str(value) for key, value in ours.items()}
+    named = [] if config is None else ["--config", str(config)]
+    command = [sys.executable, "-P", "-m", "edgeassist", *named, "doctor", *options]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=40, check=False)
+    assert ended.stderr == ""
+    return ended.returncode, ended.stdout
+
+
+def findings(area: str, **settings: object) -> list[tuple[str, str]]:
+    """Return the severities and texts of an area."""
+    status, printed = examine("--json", **settings)
+    report = json.loads(printed)
+    assert status == {"ok": 0, "skipped": 0, "warning": 1, "problem": 2}[report["worst"]]
+    for each in report["findings"]:
+        assert (each["remedy"] is None) or each["severity"] != "ok"
+    return [(each["severity"], each["text"]) for each in report["findings"] if each["area"] == area]
+
+
+def bad(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(severity, text) for severity, text in found if severity != "ok"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., PrivateBroker]]:
+    """Start a Mosquitto that knows the box, with these lines in its configuration and these rights."""
+    with ExitStack() as stack:
+
+        def run(*lines: str, rights: str = "") -> PrivateBroker:
+            people = tmp_path / "people"
+            subprocess.run(["mosquitto_passwd", "-b", "-c", str(people), "box", "right"], check=True)
+            (tmp_path / "rights").write_text(rights)
+            acl = (f"acl_file {tmp_path / 'rights'}",) if rights else ()
+            settings = ("allow_anonymous false", f"password_file {people}", *acl, *lines)
+            return stack.enter_context(PrivateBroker(tmp_path, settings))
+
+        yield run
+
+
+async def test_a_box_that_is_well_has_nothing_to_be_mended_at_broker_and_daemon(broker, ready):
+    await ready()
+    assert bad(findings("broker", mqtt__port=broker.port)) == []
+    assert findings("daemon", mqtt__port=broker.port) == [("ok", "edgeassist/box is online and answers")]
+
+
+def test_without_a_daemon_there_is_the_command_that_starts_one(broker):
+    status, printed = examine("--json", mqtt__port=broker.port)
+    found = [each for each in json.loads(printed)["findings"] if each["area"] == "daemon"]
+    assert status == 2
+    assert [each["severity"] for each in found] == ["problem"]
+    assert "never seen" in found[0]["text"]
+    assert found[0]["remedy"] == "edgeassist run"
+
+
+def test_a_dead_port_is_named_with_its_setting_and_the_rest_is_still_looked_at():
+    port = free_port()
+    status, printed = examine("--json", mqtt__port=port)
+    report = json.loads(printed)["findings"]
+    areas = {each["area"]: each for each in report}
+    assert status == 2
+    assert f"{HOST}:{port}" in areas["broker"]["text"]
+    assert "mqtt.port" in areas["broker"]["text"]
+    assert areas["daemon"]["severity"] == "skipped"
+    assert {"settings", "model", "threads", "llama.cpp", "service", "clock"} <= set(areas)
+
+
+def test_a_port_that_takes_connections_and_never_answers_is_told():
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen(8)
+        found = findings("broker", mqtt__port=listener.getsockname()[1])
+    assert len(found) == 1
+    assert "never answers" in found[0][1]
+
+
+async def test_a_broker_that_greets_and_then_swallows_everything_is_told():
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x20\x03\x00\x00\x00")  # CONNACK: success
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = bad(await asyncio.to_thread(findings, "broker", mqtt__port=port))
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "answers nothing" in found[0][1]
+
+
+def test_a_broker_that_speaks_no_tls_is_told_with_the_settings_to_check(broker):
+    found = findings("broker", mqtt__port=broker.port, mqtt__tls="true")
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "mqtt.tls" in found[0][1]
+
+
+@PROTOCOLS
+def test_a_wrong_password_is_named_with_its_settings(start, protocol):
+    broker = start()
+    settings = {"mqtt__port": broker.port, "mqtt__protocol": protocol, **PASSWORD, "mqtt__password": "wrong"}
+    severity, text = findings("broker", **settings)[0]
+    assert severity == "problem"
+    assert "mqtt.password" in text
+
+
+@PROTOCOLS
+async def test_a_daemon_with_just_its_rights_is_well(start, daemon, protocol):
+    broker = start(rights=RIGHTS)
+    settings = {"mqtt__port": broker.port, "mqtt__protocol": protocol, **PASSWORD}
+    daemon(**settings)
+    found = findings("broker", **settings)
+    # MQTT 3.1.1 does not tell a message that was refused from one that nobody may read.
+    assert {severity for severity, _ in found} == ({"ok"} if protocol == "5" else {"ok", "warning"})
+
+
+def test_an_acl_that_forbids_answers_is_told_by_mqtt_5(start):
+    rights = RIGHTS.replace("topic write edgeassist/box/#", "topic write edgeassist/box/status")
+    broker = start(rights=rights)
+    found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
+    refused = [text for severity, text in found if severity == "problem" and "refuses" in text]
+    assert len(refused) == 2
+    assert any("edgeassist/box/reply/" in text for text in refused)
+    assert any("edgeassist/box/response/" in text for text in refused)
+
+
+def test_an_acl_that_withholds_commands_is_told_by_mqtt_5(start):
+    broker = start(rights=RIGHTS.replace("topic read edgeassist/box/command/#\n", ""))
+    found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "edgeassist/box/command/ping" in found[0][1]
+
+
+def test_answers_that_mqtt_3_1_1_lets_vanish_are_a_warning(start):
+    broker = start(rights="user box\ntopic read edgeassist/box/#\n")
+    found = bad(findings("broker", mqtt__port=broker.port, mqtt__protocol="3.1.1", **PASSWORD))
+    assert [severity for severity, _ in found] == ["warning", "warning"]
+    assert all("does not come back" in text for _, text in found)
+
+
+def test_a_subscription_that_is_refused_is_named(tmp_path):
+    rules = {
+        "defaultACLAccess": {"subscribe": False, "publishClientReceive": True, "publishClientSend": True},
+        "roles": [{"rolename": "some", "acls": [
+            {"acltype": "subscribePattern", "topic": "edgeassist/box/prompt", "allow": True},
+        ]}],
+        "clients": [],
+        "groups": [{"groupname": "all", "roles": [{"rolename": "some"}]}],
+        "anonymousGroup": "all",
+    }  # fmt: skip
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    lines = (
+        "plugin mosquitto_dynamic_security.so",
+        f"plugin_opt_config_file {tmp_path / 'rules.json'}",
+        "allow_anonymous true",
+    )
+    with PrivateBroker(tmp_path, lines) as broker:
+        found = bad(findings("broker", mqtt__port=broker.port))
+    refused = [text for severity, text in found if severity == "problem"]
+    assert any("edgeassist/box/prompt/+" in text for text in refused)
+    assert any("edgeassist/box/command/+" in text for text in refused)
+    assert not any("edgeassist/box/prompt " in text for text in refused)
+
+
+@pytest.mark.parametrize("limit", ["max_packet_size 2000", "message_size_limit 2000"])
+def test_a_broker_that_takes_no_long_answer_is_told(start, limit):
+    broker = start(limit)
+    found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "sampling.max_tokens" in found[0][1]
+
+
+async def test_a_prompt_that_is_retained_is_found_and_left_there(broker, connect):
+    wire = await connect.wire("nothing")
+    wire.say(TOPICS.prompt("kitchen"), b"old", qos=1, retain=True)
+    assert await wire.broker.flush(5)
+    found = await asyncio.to_thread(findings, "broker", mqtt__port=broker.port)
+    assert [severity for severity, _ in bad(found)] == ["warning"]
+    assert TOPICS.prompt("kitchen") in bad(found)[0][1]
+    listener = await connect.wire(TOPICS.prompt("+"))
+    assert (await listener.until(lambda message: message.retained)).payload == b"old"
+
+
+async def test_nothing_is_published_where_a_client_or_the_daemon_would_act_on_it(broker, connect):
+    wire = await connect.wire("#")
+    await asyncio.to_thread(findings, "broker", mqtt__port=broker.port)
+    assert await wire.broker.flush(5)
+    said = {message.topic.removeprefix(TOPICS.root).rpartition("/")[0] for message in wire.heard}
+    assert said == {"/reply", "/response", "/command"}
+    commands = {message.topic for message in wire.heard if "/command/" in message.topic}
+    assert commands == {TOPICS.command("ping")}
+    late: Wire = await connect.wire("#")
+    await asyncio.sleep(0.5)
+    assert late.heard == []
+
+
+async def test_a_daemon_that_hangs_is_found_out(broker, ready):
+    process, _ = await ready()
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        found = await asyncio.to_thread(findings, "daemon", mqtt__port=broker.port)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    assert [severity for severity, _ in found] == ["problem"]
+    assert "does not answer" in found[0][1]
+
+
+async def test_two_daemons_of_one_name_are_found_out(broker, daemon, connect, tmp_path):
+    daemon()
+    client = await connect()
+    assert await client.wait_health(frozenset({"ready"}), 30) is not None
+    daemon()
+    async with asyncio.timeout(30):
+        while not any("throw each other off" in text for _, text in await look_at_daemon(broker.port)):
+            await asyncio.sleep(0.2)
+
+
+async def look_at_daemon(port: int) -> list[tuple[str, str]]:
+    return await asyncio.to_thread(findings, "daemon", mqtt__port=port)
+
+
+async def test_a_daemon_that_lost_its_model_is_a_problem_and_says_why(broker, ready, trial_model, tmp_path):
+    model = tmp_path / "model.gguf"
+    model.write_bytes(trial_model.read_bytes())
+    process, client = await ready(model__path=model)
+    model.write_bytes(b"no model")
+    health = json.loads(await client.state(TOPICS.health) or b"{}")
+    assert health["state"] == "ready"
+    for child in subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split():
+        os.kill(int(child), signal.SIGKILL)
+    assert await client.wait_health(frozenset({"degraded"}), 20) is not None
+    found = bad(await asyncio.to_thread(findings, "daemon", mqtt__port=broker.port))
+    assert any(severity == "problem" and "no prompt is answered" in text for severity, text in found)
+    assert any("its engine died" in text for _, text in found)
+
+
+async def test_another_version_that_still_runs_is_told(broker, connect):
+    wire = await connect.wire("nothing")
+    wire.say(TOPICS.status, b"online", qos=1, retain=True)
+    wire.say(TOPICS.health, json.dumps({"state": "ready", "version": "0.0.1"}), qos=1, retain=True)
+    assert await wire.broker.flush(5)
+    found = bad(await asyncio.to_thread(findings, "daemon", mqtt__port=broker.port))
+    assert any("version 0.0.1 runs" in text for _, text in found)
+
+
+def test_a_broken_configuration_is_told_line_for_line_and_the_machine_is_still_looked_at(tmp_path):
+    config = tmp_path / "box.toml"
+    config.write_text('[mqtt]\nhots = "broker"\nport = 0\n')
+    status, printed = examine("--json", config=config)
+    report = json.loads(printed)["findings"]
+    settings = [each["text"] for each in report if each["area"] == "settings"]
+    assert status == 2
+    assert any("mqtt.hots" in text for text in settings)
+    assert any("mqtt.port" in text for text in settings)
+    assert {each["area"] for each in report if each["severity"] == "skipped"} >= {"broker", "daemon", "model"}
+    assert any(each["area"] == "clock" for each in report)
+
+
+def test_a_password_that_everybody_can_read_is_a_warning(tmp_path, start):
+    config = tmp_path / "box.toml"
+    broker = start()
+    config.write_text(f'[mqtt]\nport = {broker.port}\nusername = "box"\npassword = "right"\n')
+    config.chmod(0o644)
+    printed = examine("--json", config=config)[1]
+    assert "everybody on this machine can read" in printed
+    assert '"right"' not in printed
+    config.chmod(0o640)
+    assert "everybody on this machine can read" not in examine("--json", config=config)[1]
+
+
+def test_in_a_pipe_a_finding_is_a_line_and_colours_are_left_out():
+    status, printed = examine(mqtt__port=free_port())
+    assert status == 2
+    assert "\x1b" not in printed
+    lines = printed.splitlines()
+    assert any(line.startswith("problem  broker     nothing listens on") for line in lines)
+    assert "1 problem, " in lines[-1]
