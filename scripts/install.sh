@@ -42,7 +42,7 @@ program=install
 PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH
 
 mode=install
-model='' wheelhouse='' broker_port=1883 client='' ready_s=300
+model='' wheelhouse='' broker_port='' client='' ready_s=300
 with_broker=false with_onnx=false upgrade=false no_start=false dry_run=false purge=false
 # Something that a running service only reads at its start has changed.
 restart_needed=false
@@ -75,14 +75,14 @@ parse() {
     esac
     shift
   done
-  [[ $broker_port =~ ^[1-9][0-9]{0,4}$ ]] || usage_error "--broker-port $broker_port is no port"
-  ((broker_port <= 65535)) || usage_error "--broker-port $broker_port is no port"
+  [[ -z $broker_port || $broker_port =~ ^[1-9][0-9]{0,4}$ ]] || usage_error "--broker-port $broker_port is no port"
+  ((${broker_port:-1} <= 65535)) || usage_error "--broker-port $broker_port is no port"
   [[ $ready_s =~ ^[0-9]{1,5}$ ]] || usage_error "--ready-timeout $ready_s is no number of seconds"
 }
 
 parse "$@"
 log=/var/log/edgeassist-install.log
-[[ $dry_run == false && $EUID == 0 ]] || log=/dev/null
+[[ $dry_run == false && $EUID == 0 && $mode != uninstall ]] || log=/dev/null
 lib=$root/scripts/lib
 # shellcheck source=scripts/lib/progress.sh
 source "$lib/progress.sh"

@@ -13,8 +13,8 @@ check_machine() {
   case $architecture in
     amd64 | arm64) ;;
     armhf | armel)
-      fail "this system is 32-bit ($architecture), and EdgeAssist needs a 64-bit one (a 64-bit kernel alone is" \
-        "not enough): write the 64-bit image of Raspberry Pi OS to the card"
+      fail "this system is 32-bit ($architecture), and EdgeAssist needs a 64-bit one; a 64-bit kernel is not enough." \
+        "Write the 64-bit image of Raspberry Pi OS to the card."
       ;;
     *) fail "there is no EdgeAssist for $architecture: only for amd64 and arm64" ;;
   esac
@@ -48,14 +48,14 @@ check_memory() {
   total=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
   swap=$(awk '/^SwapTotal/ {print int($2 / 1024)}' /proc/meminfo)
   if [[ -z $wheelhouse ]] && ((total + swap < 900)); then
-    fail "this machine has $total MB of memory and $swap MB of swap; compiling llama.cpp takes 900" \
-      "fill a folder on another machine (scripts/wheelhouse.sh --help), and use --wheelhouse"
+    fail "this machine has $total MB of memory and $swap MB of swap; compiling llama.cpp takes 900." \
+      "Fill a folder on another machine (scripts/wheelhouse.sh --help), and use --wheelhouse"
   fi
   ((total >= 900)) || warn "this machine has $total MB of memory: enough for very small models only"
 }
 
 check_disk() {
-  # Measured: a release takes 250 MB, with ONNX 450; its build 500 more.
+  # A release takes 170 MB (measured), and the one before stays until it is ready; a build takes 500 more.
   local needed=500 free size
   [[ -n $wheelhouse ]] || needed=1500
   free=$(free_mb "$prefix")

@@ -9,10 +9,14 @@ daemon_account=edgeassist
 # An administrator's broker stays as it is: two configurations that each open a listener don't mix.
 check_broker() {
   local file
-  [[ ! -e $broker_conf ]] || return 0
+  if [[ -e $broker_conf ]]; then
+    broker_port=${broker_port:-$(broker_listens)}
+    return
+  fi
+  broker_port=${broker_port:-1883}
   file=$(foreign_broker_file)
-  [[ -z $file ]] || fail "--with-broker: this machine's Mosquitto has a configuration of its own ($file), and it stays" \
-    "as it is. Install without --with-broker, and let EdgeAssist use that broker:" \
+  [[ -z $file ]] || fail "--with-broker: this machine's Mosquitto has a configuration of its own already: $file." \
+    "Install without --with-broker, and let EdgeAssist use that broker:" \
     "docs/installation.md, \"A broker of your own\""
 }
 
@@ -35,7 +39,7 @@ set_up_broker() {
   fi
   $no_start || systemctl -q is-active mosquitto 2>/dev/null || changed=true
   systemctl -q is-enabled mosquitto 2>/dev/null || step "let Mosquitto start at boot" enable_unit mosquitto
-  if $changed && ! $no_start; then step "start Mosquitto on port $broker_port" restart_broker; fi
+  if $changed && ! $no_start; then step "start Mosquitto" restart_broker; fi
 }
 
 # lay_broker_file FILE TEXT_FUNCTION: what an administrator may have changed stays; the new default goes beside.
@@ -110,7 +114,7 @@ set_account() {
 
 restart_broker() {
   systemctl restart mosquitto >>"$log" 2>&1 ||
-    fail "Mosquitto does not start; is port $broker_port taken? It says:" "$(journalctl -u mosquitto -n 5 -o cat)"
+    fail "Mosquitto does not start; is its port taken? It says:" "$(journalctl -u mosquitto -n 5 -o cat)"
 }
 
 add_client() {

@@ -109,10 +109,12 @@ next_number() {
 }
 
 build_release() {
-  local made=$releases/$release pip
+  local made=$releases/$release pip cache=()
   remove_unfinished
   unfinished=$made
   mkdir -p "$releases"
+  # pip knows a wheel in its cache by its source, not by the flags that it was compiled with.
+  [[ -z ${CMAKE_ARGS+set} ]] || cache=(--no-cache-dir)
   build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
   prepare_build "$build"
   if [[ -n $wheelhouse ]] && pip=$(newest_wheel pip) && [[ -n $pip ]]; then
@@ -124,7 +126,7 @@ build_release() {
   if [[ -n $wheelhouse ]]; then
     pip_install "installing the wheels" -m "pip" "edgeassist[$(extras)]==$(version_here)"
   else
-    pip_install "pip install" -m "pip" "${root}[$(extras)]"
+    pip_install "pip install" -m "pip" "${cache[@]}" "${root}[$(extras)]"
   fi
   prove_release "$made"
   mkdir -p "$made/share"
@@ -156,7 +158,7 @@ prove_release() {
   ((status == 0)) || explain_and_fail "llama.cpp does not load"
   if [[ $(uname -m) == aarch64 ]] && grep -qsw asimddp /proc/cpuinfo && [[ $told != *"DOTPROD = 1"* ]]; then
     warn "this CPU can compute dot products in one instruction, and the llama.cpp built here does not: answers" \
-      "take about twice as long. CMAKE_ARGS='$(llama_flags pi5)' with --upgrade builds it for such CPUs"
+      "take longer. To build it for such CPUs: sudo CMAKE_ARGS='$(llama_flags pi5)' $0 --upgrade"
   fi
 }
 
