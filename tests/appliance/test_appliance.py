@@ -19,7 +19,8 @@ from tests.appliance.machine import Machine
 from tests.appliance.memory import MemoryLimit
 from tests.appliance.person import Client, current, install
 
-pytestmark = pytest.mark.timeout(600)
+# The first test waits for a Debian and for wheels, which may have to be made and compiled.
+pytestmark = pytest.mark.timeout(2700)
 
 CLIENT = "kitchen"
 SETTINGS = "/etc/edgeassist/edgeassist.toml"
