@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,6 +50,63 @@ async def test_an_affinity_that_changes_is_followed(ready, connect):
         os.sched_setaffinity(thread.id, set(CPUS))
     if before > 1:
         await health_where(wire, lambda health: health["threads"] == before)
+
+
+class CpuGroup:
+    """A cgroup of the test's own, with a quota: what `systemctl set-property CPUQuota=` does to a service."""
+
+    PERIOD_US = 100_000
+
+    def __init__(self, top: Path) -> None:
+        self.folder = top / f"edgeassist-test-{os.getpid()}"
+        self.version2 = (top / "cgroup.controllers").exists()
+
+    def limit(self, cpus: float) -> None:
+        quota = round(cpus * self.PERIOD_US)
+        if self.version2:
+            (self.folder / "cpu.max").write_text(f"{quota} {self.PERIOD_US}")
+        else:
+            (self.folder / "cpu.cfs_quota_us").write_text(str(quota))
+
+    def take(self, *pids: int) -> None:
+        for pid in pids:
+            (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def give_back(self) -> None:
+        for pid in (self.folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(OSError):
+                (self.folder.parent / "cgroup.procs").write_text(pid)
+
+
+@pytest.fixture
+def cpu_group():
+    """A group for processes, where root may make one and the kernel has its CPU controller there."""
+    for top in (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")):
+        group = CpuGroup(top)
+        try:
+            group.folder.mkdir()
+        except OSError:
+            continue
+        if any((group.folder / name).exists() for name in ("cpu.max", "cpu.cfs_quota_us")):
+            break
+        group.folder.rmdir()
+    else:
+        pytest.skip("no cgroup with a CPU controller can be made here")
+    yield group
+    group.give_back()
+    group.folder.rmdir()
+
+
+async def test_a_quota_that_is_set_while_it_runs_is_followed(ready, connect, cpu_group):
+    daemon, _ = await ready()
+    wire = await connect.wire("edgeassist/box/health")
+    cpu_group.take(daemon.pid, engine_of(daemon).pid)
+    cpu_group.limit(1)
+    health = await health_where(wire, lambda health: health["threads"] == 1)
+    assert "the cgroup quota allows 1" in str(health["threads_reason"])
+    cpu_group.limit(1024)
+    await health_where(wire, lambda health: "quota" not in health["threads_reason"])
+    cpu_group.give_back()
 
 
 async def test_another_program_gets_its_core_while_an_answer_runs_and_done_says_so(
