@@ -173,6 +173,13 @@ class ModelError(ConfigurationError):
     code = Code.MODEL_UNAVAILABLE
 
 
+class MemoryShortError(ModelError):
+    """The model would fit into this device's memory, but not into what is free of it at the moment."""
+
+    retryable = True
+    exit_status = ExitStatus.UNAVAILABLE
+
+
 class BrokerError(EdgeAssistError):
     """The MQTT broker can't be reached or refuses us."""
 

@@ -30,7 +30,6 @@ from edgeassist.daemon.dispatcher import Dispatcher
 from edgeassist.daemon.reporter import Reporter, status_message
 from edgeassist.daemon.supervisor import Phase, Supervisor
 from edgeassist.daemon.threads import ThreadKeeper
-from edgeassist.device.memory import available_memory_bytes
 from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import Load
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
@@ -166,10 +165,7 @@ class App:
         )
 
     def _load(self) -> Load:
-        memory = available_memory_bytes()
-        return load_of(
-            self._settings, backend=self._backend, threads=self._threads.choice.threads, memory_bytes=memory
-        )
+        return load_of(self._settings, backend=self._backend, threads=self._threads.choice.threads)
 
     async def _shut_down(self) -> None:
         """Say so, let running answers end within the drain time, and leave nothing behind."""

@@ -16,6 +16,7 @@ from edgeassist.daemon.intake import ReplyRules
 from edgeassist.daemon.policy import Policy
 from edgeassist.daemon.relay import Pace
 from edgeassist.daemon.supervisor import Patience
+from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
@@ -91,8 +92,8 @@ def discovery_of(settings: Settings) -> DiscoveryOptions:
     return DiscoveryOptions(ours.discovery, ours.prefix, ours.status_topic)
 
 
-def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int | None) -> Load:
-    """Return what an engine is told first."""
+def load_of(settings: Settings, *, backend: str, threads: int) -> Load:
+    """Return what an engine is told first; memory is looked at now."""
     engine = settings.engine
     return Load(
         backend=backend,
@@ -108,7 +109,8 @@ def load_of(settings: Settings, *, backend: str, threads: int, memory_bytes: int
         flash_attention=FlashAttention(engine.flash_attention),
         load_mode=LoadMode(engine.load_mode),
         speculate=engine.speculate,
-        memory_bytes=memory_bytes or 0,
+        memory_bytes=available_memory_bytes() or 0,
+        total_memory_bytes=total_memory_bytes() or 0,
         system=settings.model.system,
         state_folder=str(state_folder_of(settings)),
         state_bytes=engine.state_mb << 20,

@@ -243,8 +243,8 @@ class Supervisor:
             case Ready(model=model, load_ms=load_ms):
                 self.model, self.load_ms, self.problem = model, load_ms, None
                 self._set_phase(Phase.READY)
-            case Unusable(message=message):
-                self.phase = Phase.UNUSABLE
+            case Unusable(message=message, for_now=for_now):
+                self.phase = self.phase if for_now else Phase.UNUSABLE
                 return message
             case Log(level=level, logger=name, message=message):
                 logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)

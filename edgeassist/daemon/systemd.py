@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from systemd import daemon, journal
 
+log = logging.getLogger(__name__)
+
 # syslog(3)'s priorities.
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -18,7 +20,10 @@ def notify(**assignments: str) -> None:
     """Tell systemd, in sd_notify(3)'s words: `notify(READY="1", STATUS="...")`. Does nothing elsewhere."""
     # A line break in a value would begin another assignment.
     lines = (f"{key}={' '.join(value.splitlines())}" for key, value in assignments.items())
-    daemon.notify("\n".join(lines))
+    try:
+        daemon.notify("\n".join(lines))
+    except OSError as error:  # that nobody listens is no reason to end (sd_notify(3))
+        log.warning("systemd can't be told: %s", error)
 
 
 def watchdog_interval_s(environ: Mapping[str, str] | None = None) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from edgeassist.device.cgroups import Cgroup, memory_cgroups, memory_left_bytes
+from edgeassist.device.cgroups import Cgroup, memory_cgroups, memory_left_bytes, memory_limit_bytes
 from edgeassist.device.files import ROOT
 
 
@@ -24,3 +24,11 @@ def available_memory_bytes(root: Path = ROOT, cgroups: Sequence[Cgroup] | None =
     with contextlib.suppress(OSError):
         left.append(psutil.virtual_memory().available)
     return min((number for number in left if number is not None), default=None)
+
+
+def total_memory_bytes(root: Path = ROOT) -> int | None:
+    """Return the bytes that there would be if nobody else had any: the machine's, or a cgroup's limit."""
+    limits = [memory_limit_bytes(root)]
+    with contextlib.suppress(OSError):
+        limits.append(psutil.virtual_memory().total)
+    return min((number for number in limits if number is not None), default=None)

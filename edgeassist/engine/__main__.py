@@ -133,8 +133,8 @@ def main() -> int:
     try:
         worker = _load(options, pipe, commands)
     except ModelError as error:
-        pipe.emit([Unusable(error.message)])
-        return ExitStatus.CONFIGURATION
+        pipe.emit([Unusable(error.message, for_now=error.retryable)])
+        return error.exit_status
     pipe.on_command = worker.interrupt
     worker.run()
     # Native destructors have nothing left to do that the kernel does not, and some have crashed at exit.

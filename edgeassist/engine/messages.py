@@ -92,6 +92,7 @@ class Load(_Message, frozen=True, tag="load"):
         prefix_bytes: What the states of ended sequences may take; None: the engine chooses, 0: none.
         speculate: Whether a sequence that runs alone may guess its next tokens.
         memory_bytes: What weights and KV memory may take together; 0 where nobody knows.
+        total_memory_bytes: What they might if nobody else took any; likewise.
         system: The system prompt that most requests will bring.
         state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
         state_bytes: The most that such states may take there.
@@ -111,6 +112,7 @@ class Load(_Message, frozen=True, tag="load"):
     load_mode: LoadMode = LoadMode.READ
     speculate: bool = True
     memory_bytes: int = 0
+    total_memory_bytes: int = 0
     system: str = ""
     state_folder: str = ""
     state_bytes: int = 0
@@ -265,9 +267,15 @@ class Failed(_Message, frozen=True, tag="failed"):
 
 
 class Unusable(_Message, frozen=True, tag="unusable"):
-    """The model can't be loaded, and trying again can't help; the engine ends after it."""
+    """The model can't be loaded; the engine ends after it.
+
+    Attributes:
+        message: Why, and what to do.
+        for_now: Whether trying again may help: the memory that is missing may be free then.
+    """
 
     message: str
+    for_now: bool = False
 
 
 class Log(_Message, frozen=True, tag="log"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeassist.errors import ModelError
+from edgeassist.errors import MemoryShortError, ModelError
 
 # Batched decode gains most up to here: 4 sequences give 1.35 to 1.5 times the tokens of one, 8 give 1.7 times
 # (measured on two cores), and each waits longer for its own.
@@ -24,6 +24,7 @@ class Demand:
         context: Tokens that one sequence may have.
         bytes_per_token: What KV memory takes for a token.
         room_bytes: Memory for all of it; 0 where nobody knows.
+        total_room_bytes: What there would be if no other program had any; likewise.
         threads: To compute with.
         slots: Sequences at once; None: choose.
         kv_tokens: Tokens in KV memory; None: choose.
@@ -33,6 +34,7 @@ class Demand:
     context: int
     bytes_per_token: int
     room_bytes: int = 0
+    total_room_bytes: int = 0
     threads: int = 1
     slots: int | None = None
     kv_tokens: int | None = None
@@ -48,6 +50,28 @@ class Sizes:
     prefix_bytes: int
 
 
+def check_fits(what: str, way_out: str, *, needed: int, free: int, total: int) -> None:
+    """Raise unless so many bytes are free; what would fit if others had less may fit later.
+
+    Args:
+        what: Begins the sentence: "model.path: the weights in FILE take".
+        way_out: Ends it.
+        needed: Bytes.
+        free: Bytes; 0 where nobody knows.
+        total: Bytes that there would be if no other program had any; likewise.
+
+    Raises:
+        ModelError: They are not, and never will be as far as anybody knows.
+        MemoryShortError: They are not at the moment.
+    """
+    if not free or needed <= free:
+        return
+    said = f"{what} {needed >> 20} MiB, and {free >> 20} MiB of memory are free"
+    if needed <= total:
+        raise MemoryShortError(f"{said} at the moment: end other programs, or {way_out}")
+    raise ModelError(f"{said}: {way_out}")
+
+
 def size_kv(demand: Demand) -> Sizes:
     """Choose.
 
@@ -57,6 +81,7 @@ def size_kv(demand: Demand) -> Sizes:
 
     Raises:
         ModelError: Not even one full context fits.
+        MemoryShortError: It does not at the moment.
     """
     per_token = max(1, demand.bytes_per_token)
     most = demand.room_bytes // per_token if demand.room_bytes else None
@@ -70,7 +95,8 @@ def size_kv(demand: Demand) -> Sizes:
     if demand.kv_tokens is not None:
         setting, least = "engine.kv_tokens", demand.kv_tokens
     if most is not None and least > most:
-        raise ModelError(
+        later = least * per_token <= demand.total_room_bytes
+        raise (MemoryShortError if later else ModelError)(
             f"{setting}: {least} tokens of context need {least * per_token >> 20} MiB beside the weights, "
             f"and {demand.room_bytes >> 20} MiB are free: set {setting} to {most} or less, or "
             "engine.kv_type to a smaller one",

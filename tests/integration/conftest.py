@@ -50,8 +50,8 @@ async def watch() -> AsyncIterator[Callable[..., object]]:
     """Start a supervisor, and stop it in the end."""
     running = []
 
-    async def begin(*options: str, **patience: float) -> Watch:
-        running.append(Watch(*options, **patience))
+    async def begin(*options: str, **rest: float) -> Watch:
+        running.append(Watch(*options, **rest))
         return await running[-1].__aenter__()
 
     yield begin

@@ -167,6 +167,16 @@ def test_weights_larger_than_memory_are_refused_before_they_are_read(fresh, tria
     assert "memory" in unusable(fresh, trial_model, memory_bytes=1000)
 
 
+def test_memory_that_is_short_for_now_is_a_reason_to_try_again(fresh, trial_model):
+    with pytest.raises(AssertionError, match="ended"):
+        fresh.load("llama", trial_model, memory_bytes=1000, total_memory_bytes=1 << 40)
+    said = fresh.events[-1]
+    assert isinstance(said, Unusable)
+    assert said.for_now
+    assert "at the moment: end other programs, or choose a smaller model" in said.message
+    assert fresh.ends()[0] == ExitStatus.UNAVAILABLE
+
+
 def test_a_context_larger_than_memory_is_refused_with_one_that_fits(fresh, trial_model):
     room = trial_model.stat().st_size + 1_000_000
     message = unusable(fresh, trial_model, memory_bytes=room, context=8192)

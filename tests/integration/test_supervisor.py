@@ -144,3 +144,15 @@ async def test_an_instruction_that_the_cpu_lacks_is_not_tried_again_and_again(wa
     await until(lambda: Phase.UNUSABLE in [phase for phase, _ in watched.phases])
     assert "an instruction that this CPU lacks" in watched.supervisor.problem
     assert "choose a GGUF file" in watched.supervisor.problem
+
+
+async def test_an_engine_that_finds_too_little_memory_is_tried_again_until_there_is_enough(
+    watch, trial_model
+):
+    watched = await watch("llama", str(trial_model), scarce=2)
+    await watched.ready()
+    assert watched.loads == 3
+    seen = [phase for phase, _ in watched.phases]
+    assert Phase.UNUSABLE not in seen
+    assert Phase.WAITING in seen
+    assert watched.lost == []

@@ -25,12 +25,16 @@ from tests.integration.link import until
 class Watch:
     """A supervisor with all that it reports."""
 
-    def __init__(self, backend: str = "scripted", path: str = "", **patience: float) -> None:
+    def __init__(
+        self, backend: str = "scripted", path: str = "", *, scarce: int = 0, **patience: float
+    ) -> None:
         self.events: list[Event] = []
         self.phases: list[tuple[Phase, float]] = []
         self.lost: list[str] = []
         self.loads = 0
         self._options = (backend, path)
+        # So many engines find too little memory free.
+        self._scarce = scarce
         limits = {"load_s": 10.0, "stall_s": 5.0, "restart_max_s": 0.5, **patience}
         self.supervisor = Supervisor(
             self._load,
@@ -43,7 +47,9 @@ class Watch:
     def _load(self) -> Load:
         self.loads += 1
         backend, path = self._options
-        return Load(backend, path, context=32768, slots=2, threads=1, step_tokens=8192)
+        free = 1000 if self.loads <= self._scarce else 0
+        sizes = {"context": 32768, "slots": 2, "threads": 1, "step_tokens": 8192}
+        return Load(backend, path, **sizes, memory_bytes=free, total_memory_bytes=1 << 40)
 
     async def __aenter__(self) -> Watch:
         self._strangers = set(psutil.Process().children())

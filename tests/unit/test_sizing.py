@@ -1,7 +1,15 @@
 import pytest
 
-from edgeassist.engine.sizing import LEAST_SLOT_TOKENS, MOST_SLOTS, PREFIX_BYTES, Demand, Sizes, size_kv
-from edgeassist.errors import ModelError
+from edgeassist.engine.sizing import (
+    LEAST_SLOT_TOKENS,
+    MOST_SLOTS,
+    PREFIX_BYTES,
+    Demand,
+    Sizes,
+    check_fits,
+    size_kv,
+)
+from edgeassist.errors import MemoryShortError, ModelError
 
 MIB = 1 << 20
 
@@ -40,6 +48,24 @@ def test_a_context_that_does_not_fit_is_refused_with_one_that_does() -> None:
         ModelError, match=r"model\.context: 4096 .* 48 MiB .* 10 MiB .* model\.context to 853"
     ):
         size_kv(Demand(4096, 12_288, 10 * MIB))
+
+
+def test_a_context_that_would_fit_if_others_had_less_may_be_tried_again() -> None:
+    with pytest.raises(MemoryShortError):
+        size_kv(Demand(4096, 12_288, 10 * MIB, total_room_bytes=50 * MIB))
+
+
+@pytest.mark.parametrize(("free", "total"), [(0, 0), (0, 50), (100, 0), (100, 100), (101, 200)])
+def test_what_fits_or_nobody_can_tell_of_is_let_pass(free: int, total: int) -> None:
+    check_fits("it takes", "no way", needed=100, free=free, total=total)
+
+
+def test_what_is_too_large_is_refused_for_ever_or_for_now() -> None:
+    for total in (0, 9 * MIB):
+        with pytest.raises(ModelError, match=r"^it takes 10 MiB, and 5 MiB of memory are free: shrink it$"):
+            check_fits("it takes", "shrink it", needed=10 * MIB, free=5 * MIB, total=total)
+    with pytest.raises(MemoryShortError, match=r"free at the moment: end other programs, or shrink it$"):
+        check_fits("it takes", "shrink it", needed=10 * MIB, free=5 * MIB, total=10 * MIB)
 
 
 def test_kv_memory_that_does_not_fit_is_refused_by_its_own_name() -> None:

@@ -62,7 +62,7 @@ class LlamaBackend:
         self._complaints.listen()
         llama_cpp.llama_backend_init()
         path = Path(options.path)
-        check_weights(path, options.memory_bytes)
+        check_weights(path, free=options.memory_bytes, total=options.total_memory_bytes)
         model = self._model = Model(path, options.load_mode, self._complaints, progress)
         context = min(options.context, model.trained_context)
         sizes = size_kv(
@@ -70,6 +70,7 @@ class LlamaBackend:
                 context=context,
                 bytes_per_token=model.kv_bytes_per_token(options.kv_type),
                 room_bytes=options.memory_bytes and max(1, options.memory_bytes - path.stat().st_size),
+                total_room_bytes=max(0, options.total_memory_bytes - path.stat().st_size),
                 threads=options.threads,
                 slots=options.slots,
                 kv_tokens=options.kv_tokens,

@@ -15,6 +15,7 @@ import llama_cpp
 from edgeassist.engine.chat import ChatTemplate, Segment
 from edgeassist.engine.messages import KvType, LoadMode
 from edgeassist.engine.scheduler import Token
+from edgeassist.engine.sizing import check_fits
 from edgeassist.errors import InternalError, ModelError
 
 log = logging.getLogger(__name__)
@@ -188,11 +189,17 @@ class Model:
         return (llama_cpp.llama_vocab_get_text(self.vocab, token) or b"").decode(errors="replace")
 
 
-def check_weights(path: Path, memory_bytes: int) -> None:
+def check_weights(path: Path, *, free: int, total: int) -> None:
     """Refuse what is no readable file, or larger than memory, before llama.cpp spends minutes on it.
+
+    Args:
+        path: The file.
+        free: Bytes of memory; 0 where nobody knows.
+        total: Likewise, if nobody else had any.
 
     Raises:
         ModelError: It is.
+        MemoryShortError: It is too large at the moment.
     """
     try:
         with path.open("rb") as file:
@@ -201,9 +208,5 @@ def check_weights(path: Path, memory_bytes: int) -> None:
         raise ModelError(f"model.path: can't read {path}: {error.strerror}") from error
     if magic != b"GGUF":
         raise ModelError(f"model.path: {path} is not a GGUF file (it begins with {magic!r})")
-    size = path.stat().st_size
-    if memory_bytes and size > memory_bytes:
-        raise ModelError(
-            f"model.path: the weights in {path} take {size >> 20} MiB and {memory_bytes >> 20} MiB of memory "
-            "are free: choose a smaller model or a smaller quantisation",
-        )
+    what, way_out = f"model.path: the weights in {path} take", "choose a smaller model or quantisation"
+    check_fits(what, way_out, needed=path.stat().st_size, free=free, total=total)

@@ -23,7 +23,7 @@ from edgeassist.engine.ortgenai.folder import OnnxFolder, read_onnx_folder
 from edgeassist.engine.prefixes import shared_length
 from edgeassist.engine.sampling import Sampler
 from edgeassist.engine.scheduler import Plan, Token, Work
-from edgeassist.engine.sizing import Demand, size_kv
+from edgeassist.engine.sizing import Demand, check_fits, size_kv
 from edgeassist.engine.transcripts import Encoded, Transcripts
 from edgeassist.errors import InternalError, ModelError, StepAbortedError
 
@@ -65,7 +65,13 @@ class OrtBackend:
             folder = read_onnx_folder(path)
         except ModelError as error:
             raise ModelError(f"model.path: {error.message}") from None
-        _check_memory(folder, options.memory_bytes)
+        check_fits(
+            f"model.path: the weights in {path} take",
+            "choose a smaller model",
+            needed=folder.size_bytes,
+            free=options.memory_bytes,
+            total=options.total_memory_bytes,
+        )
         if options.slots is not None and options.slots > 1:
             log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
         context = min(options.context, folder.context)
@@ -74,6 +80,7 @@ class OrtBackend:
                 context=context,
                 bytes_per_token=folder.kv_bytes_per_token,
                 room_bytes=options.memory_bytes and max(1, options.memory_bytes - folder.size_bytes),
+                total_room_bytes=max(0, options.total_memory_bytes - folder.size_bytes),
                 slots=1,
             )
         )
@@ -219,14 +226,6 @@ class OrtBackend:
             self._generator.set_runtime_option(_TERMINATE, "1")
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"ONNX Runtime GenAI failed on {len(work.tokens)} tokens: {error}") from error
-
-
-def _check_memory(folder: OnnxFolder, memory_bytes: int) -> None:
-    if memory_bytes and folder.size_bytes > memory_bytes:
-        raise ModelError(
-            f"model.path: the weights in {folder.path} take {folder.size_bytes >> 20} MiB and "
-            f"{memory_bytes >> 20} MiB of memory are free: choose a smaller model",
-        )
 
 
 def _explain(error: Exception) -> str:
