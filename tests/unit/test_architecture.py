@@ -112,7 +112,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
     [
         ("llama_cpp", {"edgeassist.engine.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
-        ("onnx", {"edgeassist.models.synthetic_onnx"}),
+        ("onnx", {"edgeassist.models.onnx_writer"}),
         ("paho", {"edgeassist.broker.connection", "edgeassist.broker.wire"}),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.chat"}),
