@@ -40,7 +40,7 @@ def train(
     minutes: Annotated[float, typer.Option(help="The most time; an interrupted run's counts.")] = 85,
     tokens: Annotated[int | None, typer.Option(help="The most tokens; makes a run repeatable.")] = None,
     threads: Threads = 2,
-    batch: Annotated[int, typer.Option(help="Tokens of a step.")] = 3072,
+    batch: Annotated[int, typer.Option(help="Tokens of a step.")] = 2048,
     rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Of weights and dialogues.")] = 0,
 ) -> None:

@@ -27,7 +27,6 @@ _READY_S = 60.0
 _TOPICS = Topics("edgeassist", "tiny")
 
 
-@torch.inference_mode()
 def answer_in_torch(decoder: Decoder, encoder: Encoder, questions: Sequence[Question]) -> list[str]:
     """Return the greedy answers; prompts of the same length are computed together."""
     prompts = [encoder.prompt(each.dialogue.system, each.dialogue.turns[0].user) for each in questions]
@@ -38,7 +37,8 @@ def answer_in_torch(decoder: Decoder, encoder: Encoder, questions: Sequence[Ques
     for numbers in same_length.values():
         for start in range(0, len(numbers), _TOGETHER):
             some = numbers[start : start + _TOGETHER]
-            said = _generate(decoder, torch.tensor([prompts[number] for number in some]), encoder.end)
+            with torch.inference_mode():
+                said = _generate(decoder, torch.tensor([prompts[number] for number in some]), encoder.end)
             for number, tokens in zip(some, said, strict=True):
                 answers[number] = encoder.decode(tokens)
     return answers

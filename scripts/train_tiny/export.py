@@ -27,7 +27,6 @@ DESCRIPTION = (
 class Storage(StrEnum):
     """How the matrices are stored; norms and biases are always single precision."""
 
-    # Both engines have blocks of 32 values with a scale in it, so they compute almost the same.
     EIGHT_BITS = "eight-bits"
     SINGLE = "single"
 
@@ -36,6 +35,9 @@ _GGUF_TYPES = {
     Storage.EIGHT_BITS: (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
     Storage.SINGLE: (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
 }
+# ONNX gets the values that GGUF's blocks hold. Both formats have blocks of 32 with a scale, so it stores
+# those very values again. What differs is how sums are rounded, and llama.cpp's KV memory in half
+# precision.
 _ONNX_TYPES = {Storage.EIGHT_BITS: OnnxPrecision.INT8, Storage.SINGLE: OnnxPrecision.F32}
 
 
@@ -91,9 +93,13 @@ def export_onnx(
     Raises:
         OSError: It can't be written.
     """
+    kind, _ = _GGUF_TYPES[storage]
 
     def rows_of(tensor: Tensor) -> Iterable[NDArray[np.float32]]:
-        return [_values(tensor, weights)]
+        values = _values(tensor, weights)
+        if len(tensor.dimensions) == 1:
+            return [values]
+        return [gguf.dequantize(gguf.quantize(values, kind), kind)]
 
     write_onnx_folder(folder, shape, vocabulary, rows_of, _ONNX_TYPES[storage])
 

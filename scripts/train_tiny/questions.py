@@ -62,10 +62,12 @@ class Score:
 Key = tuple[Split, Language, Task]
 
 
-def questions(count: int, splits: Sequence[Split] = MEASURED) -> Iterator[Question]:
+def questions(
+    count: int, splits: Sequence[Split] = MEASURED, tasks: Sequence[Task] = tuple(Task)
+) -> Iterator[Question]:
     """Yield so many questions of each task, language and split."""
     for split in splits:
-        for task in tasks_of(split):
+        for task in (each for each in tasks_of(split) if each in tasks):
             for language in Language:
                 for number in range(count):
                     yield Question(split, task, make_question(task, language, split, number))

@@ -15,16 +15,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgeassist.models.synthetic import Shape
-from scripts.train_tiny.batches import PADDING, Batch, Position, training_batches
+from scripts.train_tiny.batches import PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.dialogues.generator import Task
+from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.model import Decoder
+from scripts.train_tiny.questions import questions
 from scripts.train_tiny.tokenizer import Encoder, load_merges
 
 MERGES = "merges.txt"
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 
-_SAVE_EVERY_S = 300
 _SAY_EVERY = 50
+# Questions of each task and language that a checkpoint is probed with.
+_PROBED = 25
 _WARM_UP = 0.02
 _LAST_RATE = 0.02
 _DECAY = 0.1
@@ -45,15 +49,17 @@ class Plan:
         prompt_weight: What a token that is not the assistant's counts in the loss.
         threads: Of torch.
         seed: Of the weights and the dialogues.
+        save_every_s: Seconds between checkpoints.
     """
 
     minutes: float
     tokens: int | None = None
-    batch: int = 3072
+    batch: int = 2048
     rate: float = 2e-3
     prompt_weight: float = 0.1
     threads: int = 2
     seed: int = 0
+    save_every_s: float = 300
 
 
 @dataclass(slots=True)
@@ -86,6 +92,17 @@ class Said:
     tokens_per_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Shares of new phrasings that are answered exactly, as often as there are checkpoints."""
+
+    step: int
+    tokens: int
+    action: float
+    reading: float
+    unknown: float
+
+
 def rate_at(share: float, plan: Plan) -> float:
     """Return the learning rate: a short rise, then half a cosine down to almost nothing.
 
@@ -98,7 +115,7 @@ def rate_at(share: float, plan: Plan) -> float:
 
 
 def train(
-    folder: Path, encoder: Encoder, shape: Shape, plan: Plan, on_step: Callable[[Said], None]
+    folder: Path, encoder: Encoder, shape: Shape, plan: Plan, on_step: Callable[[Said | Probed], None]
 ) -> Decoder:
     """Train until the budget is used; goes on with the checkpoint that the folder has.
 
@@ -112,43 +129,123 @@ def train(
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
     decoder = Decoder(shape)
-    optimizer = _optimizer(decoder, plan)
-    progress = _resume(folder / CHECKPOINT, decoder, optimizer)
-    batches = training_batches(encoder, plan.batch, plan.seed, Position(progress.chunk, progress.batch))
-    begin, taken = time.monotonic() - progress.seconds, progress.seconds
-    saved, losses, read = progress.seconds, [], progress.tokens
-    while progress.share(plan) < 1:
-        batch = next(batches)
-        rate = rate_at(progress.share(plan), plan)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        losses.append(_step(decoder, optimizer, batch, plan))
+    run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
+    run.resume()
+    start = Position(run.progress.chunk, run.progress.batch)
+    for batch in training_batches(encoder, plan.batch, plan.seed, start):
+        if run.progress.share(plan) >= 1:
+            break
+        run.learn(batch)
+        if run.progress.step % _SAY_EVERY == 0:
+            on_step(run.say())
+        if run.progress.seconds - run.saved_s >= plan.save_every_s:
+            run.save()
+            on_step(run.probe())
+    run.save()
+    on_step(run.probe())
+    return decoder
+
+
+class _Run:
+    """A run: what learns, how far it is, and its folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        encoder: Encoder,
+        decoder: Decoder,
+        optimizer: torch.optim.Optimizer,
+        plan: Plan,
+    ) -> None:
+        self.progress = Progress()
+        self.saved_s = 0.0
+        self._folder, self._encoder, self._plan = folder, encoder, plan
+        self._decoder, self._optimizer = decoder, optimizer
+        self._begin = time.monotonic()
+        self._losses: list[tuple[float, float]] = []
+        self._said = (0, 0.0)
+
+    def resume(self) -> None:
+        """Go on with the folder's checkpoint, if it has one."""
+        path = self._folder / CHECKPOINT
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self._decoder.load_state_dict(state["weights"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        self.saved_s = self.progress.seconds
+        self._said = self.progress.tokens, self.progress.seconds
+        self._begin -= self.progress.seconds
+
+    def learn(self, batch: Batch) -> None:
+        """Learn from one batch."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate_at(self.progress.share(self._plan), self._plan)
+        self._losses.append(_step(self._decoder, self._optimizer, batch, self._plan))
+        progress = self.progress
         progress.step += 1
         progress.tokens += batch.size
-        progress.seconds = time.monotonic() - begin
+        progress.seconds = time.monotonic() - self._begin
         progress.chunk, progress.batch = batch.after.chunk, batch.after.batch
-        if progress.step % _SAY_EVERY == 0:
-            answer, prompt = (sum(each) / len(each) for each in zip(*losses, strict=True))
-            speed = (progress.tokens - read) / (progress.seconds - taken)
-            said = Said(
-                step=progress.step,
-                tokens=progress.tokens,
-                seconds=round(progress.seconds, 1),
-                share=round(progress.share(plan), 4),
-                rate=rate,
-                answer_loss=round(answer, 4),
-                prompt_loss=round(prompt, 4),
-                tokens_per_s=round(speed),
-            )
-            with (folder / LOG).open("a") as log:
-                log.write(json.dumps(asdict(said)) + "\n")
-            on_step(said)
-            losses, read, taken = [], progress.tokens, progress.seconds
-        if progress.seconds - saved > _SAVE_EVERY_S:
-            _save(folder / CHECKPOINT, decoder, optimizer, progress)
-            saved = progress.seconds
-    _save(folder / CHECKPOINT, decoder, optimizer, progress)
-    return decoder
+
+    def say(self) -> Said:
+        """Log how it goes."""
+        progress, (tokens, seconds) = self.progress, self._said
+        answer, prompt = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
+        share = progress.share(self._plan)
+        said = Said(
+            step=progress.step,
+            tokens=progress.tokens,
+            seconds=round(progress.seconds, 1),
+            share=round(share, 4),
+            rate=rate_at(share, self._plan),
+            answer_loss=round(answer, 4),
+            prompt_loss=round(prompt, 4),
+            tokens_per_s=round((progress.tokens - tokens) / (progress.seconds - seconds)),
+        )
+        self._losses, self._said = [], (progress.tokens, progress.seconds)
+        self._log(said)
+        return said
+
+    def probe(self) -> Probed:
+        """Log how well it does with new phrasings."""
+        tasks = (Task.ACTION, Task.READING, Task.UNKNOWN)
+        shares = {task: _exact_share(self._decoder, self._encoder, task) for task in tasks}
+        probed = Probed(self.progress.step, self.progress.tokens, *(round(shares[task], 3) for task in tasks))
+        self._log(probed)
+        return probed
+
+    def save(self) -> None:
+        """Write a checkpoint, which replaces the last one only when it is whole."""
+        state = {
+            "shape": asdict(self._decoder.shape),
+            "weights": self._decoder.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        path = self._folder / CHECKPOINT
+        unfinished = path.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+        self.saved_s = self.progress.seconds
+
+    def _log(self, entry: Said | Probed) -> None:
+        with (self._folder / LOG).open("a") as log:
+            log.write(json.dumps(asdict(entry)) + "\n")
+
+
+def _exact_share(decoder: Decoder, encoder: Encoder, task: Task) -> float:
+    """Return how many answers come out exactly: where each token is the likeliest after the right ones."""
+    asked = list(questions(_PROBED, [Split.PHRASINGS], [task]))
+    exact = 0
+    for question in asked:
+        encoded = encode(encoder, question.dialogue)
+        tokens, spoken = torch.tensor([encoded.tokens]), torch.tensor([encoded.spoken])[:, 1:]
+        with torch.inference_mode():
+            likeliest = decoder.logits(decoder(tokens[:, :-1])[spoken]).argmax(-1)
+        exact += bool((likeliest == tokens[:, 1:][spoken]).all())
+    return exact / len(asked)
 
 
 def load_trained(folder: Path) -> tuple[Decoder, Encoder]:
@@ -193,24 +290,3 @@ def _step(
 
 def _loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(decoder.logits(hidden), targets)
-
-
-def _save(path: Path, decoder: Decoder, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    state = {
-        "shape": asdict(decoder.shape),
-        "weights": decoder.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progress": asdict(progress),
-    }
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(state, unfinished)
-    unfinished.replace(path)
-
-
-def _resume(path: Path, decoder: Decoder, optimizer: torch.optim.Optimizer) -> Progress:
-    if not path.exists():
-        return Progress()
-    state = torch.load(path, weights_only=True)
-    decoder.load_state_dict(state["weights"])
-    optimizer.load_state_dict(state["optimizer"])
-    return Progress(**state["progress"])

@@ -47,6 +47,13 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(name: str, before: str, a
     assert ENCODER.encode(before + name + after) == [token for part in parts for token in part]
 
 
+def test_every_token_that_is_text_comes_back_as_itself() -> None:
+    tokens = ENCODER.vocabulary.entries["tokenizer.ggml.tokens"].value
+    for number, token in enumerate(tokens):
+        text = ENCODER.decode([number])
+        assert (text == "") == (token in CONTROL_TOKENS)
+
+
 def test_digits_are_tokens_of_their_own() -> None:
     assert len(ENCODER.encode("1234567890")) == 10
 
