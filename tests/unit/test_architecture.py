@@ -153,6 +153,11 @@ def test_the_daemon_knows_no_command_and_no_trial() -> None:
             assert not {name for name in own_imports(module) if below(name, *above)}, module
 
 
+def test_the_package_knows_no_script() -> None:
+    for module in MODULES:
+        assert not [name for name in imports(module) if below(name, "scripts")], module
+
+
 def test_only_commands_trials_and_the_daemons_root_know_the_settings() -> None:
     for module in importers("edgeassist.settings"):
         assert below(module, *MAY_READ_SETTINGS), module

@@ -62,6 +62,13 @@ def test_every_action_is_one_of_the_schema() -> None:
         assert json.dumps(json.loads(action), ensure_ascii=False, separators=(",", ":")) == action
 
 
+def test_a_room_that_is_meant_is_said_as_it_stands_in_the_action() -> None:
+    for each in drawn():
+        for turn in each.turns:
+            room = json.loads(turn.reply).get("room", "all") if turn.task is Task.ACTION else "all"
+            assert room == "all" or room in turn.user.lower()
+
+
 def test_the_schema_knows_the_devices_and_colors_that_are_talked_about() -> None:
     assert set(SCHEMA["$defs"]["device"]["enum"]) == set(COMMANDS)
     colors = SCHEMA["oneOf"][2]["properties"]["value"]["enum"]

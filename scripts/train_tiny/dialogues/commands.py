@@ -12,7 +12,7 @@ from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill, slot
 from scripts.train_tiny.dialogues.language import Language, Phrasings, words_of
 from scripts.train_tiny.dialogues.noise import mistyped, polite, written
 from scripts.train_tiny.dialogues.numbers import Kind, Number, draw_number, say
-from scripts.train_tiny.dialogues.places import with_article
+from scripts.train_tiny.dialogues.places import as_said, with_article
 from scripts.train_tiny.dialogues.split import Part, Split
 
 _SWITCH = ("turn_on", "turn_off")
@@ -93,15 +93,16 @@ def draw_command(language: Language, split: Split, room: str, random: Random) ->
     places = _ROOM_SAID if split.holds_out(Part.ROOM) else _PLACES
     place = random.choices(tuple(places), tuple(places.values()))[0]
     name = random.choice(words.devices[device])
-    line, thing = _placed(line, name, room, place, language, random)
-    slots = {"thing": thing}
+    said = as_said(room, random)
+    line, thing = _placed(polite(line, language, random), name, said, place, language, random)
+    slots = {"thing": thing, "place": with_article(said) if language is Language.ENGLISH else said}
     value: Number | str | None = None
     if "color" in slots_of(line):
         value = random.choice(tuple(words.colors))
         slots["color"] = random.choice(words.colors[value])
     elif slots_of(line) & {"value", "by"}:
         value, slots["value"], slots["by"] = _value(line, quality, language, split, random)
-    line = mistyped(polite(line, language, random), language, random)
+    line = mistyped(line, language, random)
     return written(fill(line, slots), language, random), Action(
         action=action,
         device=device,
@@ -135,14 +136,14 @@ def _value(
 def _placed(
     line: str, name: str, room: str, place: Place, language: Language, random: Random
 ) -> tuple[str, str]:
-    """Return the line with the room in it, where that stands outside of the device, and the device."""
+    """Return the line, with a slot for the place where that is no part of the device, and the device."""
     if language is Language.CHINESE:
         inside = random.choice((f"{room}的{name}", f"{room}的{name}", f"{room}{name}", f"{room}里的{name}"))
         everywhere = random.choice(("所有的", "所有", "全部", "家里所有的", "每个房间的")) + name
         forms = {
             Place.INSIDE: (line, inside),
-            Place.FRONT: (f"{room}里，{line}", name),
-            Place.END: (f"{line}，{room}的", name),
+            Place.FRONT: (f"{{place}}里，{line}", name),
+            Place.END: (f"{line}，{{place}}的", name),
             Place.UNSAID: (line, name),
             Place.EVERYWHERE: (line, everywhere),
         }
@@ -162,8 +163,8 @@ def _placed(
         )
         forms = {
             Place.INSIDE: (line, inside),
-            Place.FRONT: (f"in {there}, {line}", f"the {name}"),
-            Place.END: (f"{line} in {there}", f"the {name}"),
+            Place.FRONT: (f"in {{place}}, {line}", f"the {name}"),
+            Place.END: (f"{line} in {{place}}", f"the {name}"),
             Place.UNSAID: (line, random.choice((f"the {name}", name, f"my {name}"))),
             Place.EVERYWHERE: (line, everywhere),
         }

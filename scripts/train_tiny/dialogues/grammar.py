@@ -17,9 +17,14 @@ def choose_alternatives(line: str, random: Random) -> str:
     return re.sub(" +", " ", line).strip()
 
 
-def change_words(line: str, change: Callable[[str], str]) -> str:
-    """Return the line with what stands between its slots changed; the slots stay."""
-    return "".join(part if _SLOT.fullmatch(part) else change(part) for part in _SLOT.split(line))
+def change_words(line: str, change: Callable[[str], str], random: Random) -> str:
+    """Return the line with one of the stretches between its slots changed; the slots stay."""
+    parts = _SLOT.split(line)
+    between = [at for at, part in enumerate(parts) if part.strip() and not _SLOT.fullmatch(part)]
+    if between:
+        at = random.choice(between)
+        parts[at] = change(parts[at])
+    return "".join(parts)
 
 
 def fill(line: str, slots: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ def mistyped(line: str, language: Language, random: Random) -> str:
     if random.random() >= _TYPO_SHARE:
         return line
     change = _english_typo if language is Language.ENGLISH else _chinese_typo
-    return change_words(line, lambda text: change(text, random))
+    return change_words(line, lambda text: change(text, random), random)
 
 
 def written(text: str, language: Language, random: Random, *, question: bool = False) -> str:
@@ -62,7 +62,5 @@ def _english_typo(text: str, random: Random) -> str:
 
 def _chinese_typo(text: str, random: Random) -> str:
     """A filler word or a doubled character: any other mistake makes another word of it."""
-    if not text:
-        return text
     at = random.randrange(len(text))
     return text[:at] + random.choice((*_FILLERS, text[at])) + text[at:]

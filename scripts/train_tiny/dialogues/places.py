@@ -10,6 +10,7 @@ from scripts.train_tiny.dialogues.split import Part, is_held_out
 
 # How often a name is one of the known ones, and of the others.
 _KNOWN_SHARE = 0.5
+_CAPITAL_SHARE = 0.4
 _CONSONANTS = (*"bcdfghjklmnprstvwz", "br", "ch", "cl", "dr", "fl", "gr", "pl", "sh", "st", "th", "tr")
 _ENDS = ("", "", "l", "m", "n", "r", "s", "t", "ck", "nd", "rt")
 _LARGEST_NUMBER = 399
@@ -21,6 +22,11 @@ def draw_room(language: Language, random: Random, *, held_out: bool) -> str:
         name = _draw(language, random)
         if is_held_out(Part.ROOM, name) == held_out:
             return name
+
+
+def as_said(name: str, random: Random) -> str:
+    """Return a room's name as somebody writes it: a person's name in it with a capital, now and then."""
+    return name.capitalize() if "'s " in name and random.random() < _CAPITAL_SHARE else name
 
 
 def with_article(name: str) -> str:

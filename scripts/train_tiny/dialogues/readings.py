@@ -9,7 +9,7 @@ from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
 from scripts.train_tiny.dialogues.language import Language, words_of
 from scripts.train_tiny.dialogues.noise import mistyped, written
 from scripts.train_tiny.dialogues.numbers import draw_reading
-from scripts.train_tiny.dialogues.places import draw_room, with_article
+from scripts.train_tiny.dialogues.places import as_said, draw_room, with_article
 from scripts.train_tiny.dialogues.split import Part, Split
 
 _MOST_ROOMS = 4
@@ -86,10 +86,10 @@ def sensor_name(sensor: Sensor, language: Language) -> str:
 def draw_listed(home: Home, language: Language, split: Split, random: Random) -> Sensor | None:
     """Return one of the home's sensors; None where the split wants a number and there is none."""
     quantities = words_of(language).quantities
-    return _any(
-        [each for each in home.readings if quantities[each[1]].values or not split.holds_out(Part.VALUE)],
-        random,
-    )
+    fitting = [
+        each for each in home.readings if quantities[each[1]].values or not split.holds_out(Part.VALUE)
+    ]
+    return random.choice(fitting) if fitting else None
 
 
 def draw_missing(home: Home, language: Language, split: Split, random: Random) -> Sensor:
@@ -114,8 +114,9 @@ def draw_question(sensor: Sensor, language: Language, split: Split, random: Rand
     own = groups[1].held_out if held_out else groups[1].train
     general = groups[0].held_out if held_out else groups[0].train
     lines = general if not own or random.random() < _ANY_SHARE else own
-    there = with_article(room) if language is Language.ENGLISH else room
-    slots = {"room": room, "the_room": there, "quantity": words.quantities[quantity].name}
+    said = as_said(room, random)
+    there = with_article(said) if language is Language.ENGLISH else said
+    slots = {"room": said, "the_room": there, "quantity": words.quantities[quantity].name}
     line = mistyped(choose_alternatives(random.choice(lines), random), language, random)
     return written(fill(line, slots), language, random, question=True)
 
@@ -128,7 +129,3 @@ def reply_to(home: Home, sensor: Sensor, language: Language) -> str:
         return words.replies["unknown"].format(name=sensor_name(sensor, language))
     form = "reading" if words.quantities[sensor[1]].values else "state"
     return words.replies[form].format(name=listed_name(home, sensor, language), value=reading)
-
-
-def _any(sensors: list[Sensor], random: Random) -> Sensor | None:
-    return random.choice(sensors) if sensors else None
