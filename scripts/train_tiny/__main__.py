@@ -88,7 +88,7 @@ def evaluate(
         typer.Option(help="Exported models, asked through the daemon; without one, the weights in torch."),
     ] = None,
     count: Annotated[int, typer.Option(help="Questions of each kind, language and split.")] = 100,
-    split: Annotated[list[str] | None, typer.Option(help="Only these splits.")] = None,
+    split: Annotated[list[Split] | None, typer.Option(help="Only these splits.")] = None,
     failures: Annotated[int, typer.Option(help="How many of each kind to print.")] = 3,
     threads: Threads = 2,
 ) -> None:
@@ -98,7 +98,7 @@ def evaluate(
     from scripts.train_tiny import answering, questions  # noqa: PLC0415 - as above
     from scripts.train_tiny.training import load_trained  # noqa: PLC0415 - as above
 
-    asked = list(questions.questions(count, [Split(name) for name in split or questions.MEASURED]))
+    asked = list(questions.questions(count, split or questions.MEASURED))
     given: dict[str, list[str]] = {}
     if model:
         for path in model:

@@ -8,7 +8,9 @@ from random import Random
 
 import pytest
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
+from scripts.train_tiny.__main__ import app
 from scripts.train_tiny.dialogues.commands import COMMANDS
 from scripts.train_tiny.dialogues.generator import (
     Dialogue,
@@ -195,3 +197,12 @@ def test_answers_are_judged_and_counted_by_kind() -> None:
     score = scores[Split.SEEN, Language.ENGLISH, Task.UNKNOWN]
     assert (score.asked, score.exact, score.honest) == (2, 1, 1)
     assert score.failures == [(unknown.dialogue.turns[0].user, unknown.right, "The cat is 3 °C.")]
+
+
+def test_dialogues_can_be_looked_at() -> None:
+    ended = CliRunner().invoke(app, ["show", "--count", "2", "--first", "7"])
+    assert ended.exit_code == 0
+    assert [line for line in ended.output.splitlines() if line.startswith("---")] == [
+        f"--- {number} ({make_dialogue(number).language})" for number in (7, 8)
+    ]
+    assert make_dialogue(7).turns[0].reply in ended.output

@@ -78,18 +78,9 @@ class Action:
 
 def draw_command(language: Language, split: Split, room: str, random: Random) -> tuple[str, Action]:
     """Return what somebody says, and the action that is meant; the room may stay unsaid."""
-    words, held_out = words_of(language), split.holds_out(Part.PHRASING)
-    while True:
-        device = random.choice(tuple(COMMANDS))
-        command = random.choice(COMMANDS[device])
-        lines = _lines(words.commands, command, held_out=held_out)
-        # A split is of nothing but what it is named after.
-        valued = command.startswith("set_") and command != "set_color"
-        if lines and (valued or not split.holds_out(Part.VALUE)):
-            break
-    verb, _, quality = command.partition("_") if "_" in command else (command, "", "")
-    action = command if command in _SWITCH else verb
-    line = choose_alternatives(random.choice(lines), random)
+    words = words_of(language)
+    device, command, line = _draw_line(words.commands, split, random)
+    action, _, quality = (command, "", "") if command in _SWITCH else command.partition("_")
     places = _ROOM_SAID if split.holds_out(Part.ROOM) else _PLACES
     place = random.choices(tuple(places), tuple(places.values()))[0]
     name = random.choice(words.devices[device])
@@ -107,16 +98,23 @@ def draw_command(language: Language, split: Split, room: str, random: Random) ->
         action=action,
         device=device,
         room={Place.UNSAID: None, Place.EVERYWHERE: EVERYWHERE}.get(place, room),
-        property=quality if action not in _SWITCH and quality else None,
+        property=quality or None,
         value=value,
     )
 
 
-def _lines(commands: Mapping[str, Phrasings], command: str, *, held_out: bool) -> tuple[str, ...]:
-    groups = [commands[command]]
-    if command.startswith("set_") and command != "set_color":
-        groups.append(commands["set"])
-    return tuple(line for group in groups for line in (group.held_out if held_out else group.train))
+def _draw_line(commands: Mapping[str, Phrasings], split: Split, random: Random) -> tuple[str, str, str]:
+    """Return a kind of device, one of its commands, and a line that says it."""
+    while True:
+        device = random.choice(tuple(COMMANDS))
+        command = random.choice(COMMANDS[device])
+        sets_number = command.startswith("set_") and command != "set_color"
+        groups = [commands[command], *([commands["set"]] if sets_number else [])]
+        held_out = split.holds_out(Part.PHRASING)
+        lines = [line for group in groups for line in (group.held_out if held_out else group.train)]
+        # Where values are held out, every command must have one.
+        if lines and (sets_number or not split.holds_out(Part.VALUE)):
+            return device, command, choose_alternatives(random.choice(lines), random)
 
 
 def _value(
