@@ -13,8 +13,9 @@ import pytest
 
 from edgeassist.broker import Broker, BrokerOptions
 from edgeassist.client import Client
+from edgeassist.models.onnx_writer import OnnxPrecision
 from edgeassist.models.synthetic import SHAPES, Precision, write_gguf
-from edgeassist.models.synthetic_onnx import OnnxPrecision, write_onnx
+from edgeassist.models.synthetic_onnx import write_onnx
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon

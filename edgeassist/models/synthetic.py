@@ -217,6 +217,18 @@ def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Map
     writer = gguf.GGUFWriter(path, shape.architecture)
     writer.add_name(f"{shape.name} (random weights)")
     writer.add_file_type(file_type)
+    add_shape(writer, shape, entries)
+    for tensor in tensors(shape):
+        dtype = tensor.dtype(precision)
+        writer.add_tensor_info(tensor.name, tensor.dimensions, dtype, tensor.size * dtype.itemsize)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+
+
+def add_shape(writer: gguf.GGUFWriter, shape: Shape, entries: Mapping[str, Entry]) -> None:
+    """Tell a GGUF writer a model's dimensions and its vocabulary's entries."""
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.layers)
@@ -227,13 +239,6 @@ def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Map
     writer.add_layer_norm_rms_eps(shape.rms_epsilon)
     for key, entry in entries.items():
         writer.add_key_value(key, entry.value, entry.kind, entry.item)
-    for tensor in tensors(shape):
-        dtype = tensor.dtype(precision)
-        writer.add_tensor_info(tensor.name, tensor.dimensions, dtype, tensor.size * dtype.itemsize)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    writer.close()
 
 
 def _write_weights(

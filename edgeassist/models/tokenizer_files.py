@@ -52,7 +52,8 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, *, context: int) -> No
             "end_of_word_suffix": "",
             "fuse_unk": False,
             "byte_fallback": False,
-            "vocab": {token: number for number, token in enumerate(tokens) if number not in control},
+            # With the control tokens: the tokenizers library counts on by itself for those that are not here.
+            "vocab": {token: number for number, token in enumerate(tokens)},
             "merges": value["ggml.merges"],
         },
     }

@@ -1,12 +1,12 @@
-"""Vocabularies for models of random weights: one made up of words, or one borrowed from another model.
+"""Vocabularies: one made up of words, one borrowed from another model, one of merges that were learned.
 
-Byte-level BPE in both cases: every text has tokens, and every token has text.
+Byte-level BPE in all cases: every text has tokens, and every token has text.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from edgeassist.errors import ModelError
 from edgeassist.models.header import read_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -122,23 +122,34 @@ def make_up_vocabulary(size: int) -> Vocabulary:
         if len(parents) >= size - SPECIAL_TOKENS:
             break
     invented = list(parents)[: size - SPECIAL_TOKENS]
-    tokens = [*_byte_alphabet(), *CONTROL_TOKENS, *invented]
-    types = [int(gguf.TokenType.NORMAL)] * size
-    types[256:SPECIAL_TOKENS] = [int(gguf.TokenType.CONTROL)] * len(CONTROL_TOKENS)
+    merges = [(parents[token], token[-1]) for token in invented]
+    return replace(byte_level_vocabulary(merges), fragments=frozenset(invented) - words)
+
+
+def byte_level_vocabulary(merges: Sequence[tuple[str, str]]) -> Vocabulary:
+    """Return a vocabulary of bytes, ChatML's control tokens, and a token for each merge; Qwen2's rules.
+
+    Args:
+        merges: The pairs that become one token, the most important first, in the alphabet of byte-level BPE.
+    """
+    alphabet, merged = byte_alphabet(), [left + right for left, right in merges]
+    tokens = [*alphabet, *CONTROL_TOKENS, *merged]
+    types = [int(gguf.TokenType.NORMAL)] * len(tokens)
+    types[len(alphabet) : SPECIAL_TOKENS] = [int(gguf.TokenType.CONTROL)] * len(CONTROL_TOKENS)
     kinds = gguf.GGUFValueType
     entries = {
         "tokenizer.ggml.model": Entry("gpt2", kinds.STRING),
         "tokenizer.ggml.pre": Entry("qwen2", kinds.STRING),
         _TOKENS: Entry(tokens, kinds.ARRAY),
         _TYPES: Entry(types, kinds.ARRAY),
-        "tokenizer.ggml.merges": Entry([f"{parents[token]} {token[-1]}" for token in invented], kinds.ARRAY),
+        "tokenizer.ggml.merges": Entry([f"{left} {right}" for left, right in merges], kinds.ARRAY),
         "tokenizer.ggml.bos_token_id": Entry(tokens.index("<|endoftext|>"), kinds.UINT32),
         "tokenizer.ggml.padding_token_id": Entry(tokens.index("<|endoftext|>"), kinds.UINT32),
         _EOS: Entry(tokens.index("<|im_end|>"), kinds.UINT32),
         "tokenizer.ggml.add_bos_token": Entry(value=False, kind=kinds.BOOL),
         _TEMPLATE: Entry(CHAT_TEMPLATE, kinds.STRING),
     }
-    return Vocabulary(entries, fragments=frozenset(invented) - words)
+    return Vocabulary(entries)
 
 
 def borrow_vocabulary(path: Path) -> Vocabulary:
@@ -162,8 +173,8 @@ def borrow_vocabulary(path: Path) -> Vocabulary:
     return Vocabulary(entries)
 
 
-def _byte_alphabet() -> list[str]:
-    """The 256 characters that byte-level BPE writes bytes with: those visible as they are, then the rest."""
+def byte_alphabet() -> list[str]:
+    """Return the 256 characters that byte-level BPE writes bytes with: the visible ones, then the rest."""
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     return [chr(byte) for byte in visible] + [chr(0x100 + index) for index in range(256 - len(visible))]
 

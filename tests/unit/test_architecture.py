@@ -120,7 +120,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
     [
         ("llama_cpp", {"edgeassist.engine.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
-        ("onnx", {"edgeassist.models.synthetic_onnx"}),
+        ("onnx", {"edgeassist.models.onnx_writer"}),
         ("paho", {f"edgeassist.broker.{name}" for name in ("connection", "probe", "wire")}),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.chat"}),
@@ -162,6 +162,11 @@ def test_the_daemon_knows_no_command_and_no_trial() -> None:
                 name for name in own_imports(module) if below(name, *(f"edgeassist.{each}" for each in above))
             }
             assert not wrong, module
+
+
+def test_the_package_knows_no_script() -> None:
+    for module in MODULES:
+        assert not [name for name in imports(module) if below(name, "scripts")], module
 
 
 def test_only_commands_trials_and_the_daemons_root_know_the_settings() -> None:

@@ -10,9 +10,10 @@ import onnx
 import pytest
 
 from edgeassist.engine.ortgenai.folder import read_onnx_folder
-from edgeassist.models import synthetic_onnx
+from edgeassist.models import onnx_writer
+from edgeassist.models.onnx_writer import OnnxPrecision, quantize
 from edgeassist.models.synthetic import SHAPES
-from edgeassist.models.synthetic_onnx import OnnxPrecision, write_onnx
+from edgeassist.models.synthetic_onnx import write_onnx
 from edgeassist.models.vocabulary import Turns
 
 TRIAL = SHAPES["trial"]
@@ -42,13 +43,13 @@ def test_the_graph_is_sound_and_the_folder_can_be_read(tmp_path: Path, precision
         names |= set(node.output)
     assert {value.name for value in graph.output} <= names
     assert read_onnx_folder(tmp_path / "model").quantisation == (
-        "int4" if precision is OnnxPrecision.INT4 else ""
+        "" if precision is OnnxPrecision.F32 else precision
     )
 
 
 def test_four_bits_keep_a_value_to_half_a_step() -> None:
     rows = np.random.default_rng(0).standard_normal((6, 96)).astype(np.float32)
-    packed, scales = synthetic_onnx._quantize(rows)
+    packed, scales = quantize(rows, 4)
     assert packed.shape == (6, 3, 16)
     assert scales.shape == (6, 3)
     values = np.stack([packed & 15, packed >> 4], axis=-1).reshape(6, 3, 32).astype(np.float32) - 8
@@ -58,8 +59,16 @@ def test_four_bits_keep_a_value_to_half_a_step() -> None:
     assert np.abs(values).max() == 7
 
 
+def test_eight_bits_keep_a_value_to_half_a_step() -> None:
+    rows = np.random.default_rng(0).standard_normal((6, 96)).astype(np.float32)
+    values, scales = quantize(rows, 8)
+    assert values.shape == (6, 3, 32)
+    restored = ((values.astype(np.float32) - 128) * scales[..., None]).reshape(6, 96)
+    assert np.all(np.abs(restored - rows) <= 0.5001 * np.repeat(scales, 32, axis=1))
+
+
 def test_a_block_of_zeros_stays_zero() -> None:
-    packed, scales = synthetic_onnx._quantize(np.zeros((1, 32), np.float32))
+    packed, scales = quantize(np.zeros((1, 32), np.float32), 4)
     assert set(packed.ravel()) == {0x88}
     assert np.all(np.isfinite(scales))
 
@@ -68,7 +77,7 @@ def test_what_can_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(synthetic_onnx, "write_tokenizer", fail)
+    monkeypatch.setattr(onnx_writer, "write_tokenizer", fail)
     with pytest.raises(OSError, match="No space"):
         write_onnx(tmp_path / "model", TRIAL)
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeassist.engine.chat import ChatTemplate, Segment
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.ortgenai.folder import OnnxFolder, read_onnx_folder
+from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.engine.prefixes import shared_length
 from edgeassist.engine.sampling import Sampler
 from edgeassist.engine.scheduler import Plan, Token, Work

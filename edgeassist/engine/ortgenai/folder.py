@@ -24,6 +24,9 @@ _KV_BYTES = 4
 _GRAPH_BYTES = 256 << 20
 # In the graph's protobuf: an `external_data` entry, whose key is "location" and whose value follows.
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
+# Likewise the attribute "bits" of a product with quantized weights, which may be left out.
+_BITS = re.compile(rb"\x0a\x04bits\x18([\x01-\x20])", re.DOTALL)
+_DEFAULT_BITS = 4
 _LFS = b"version https://git-lfs"
 BUILDER = "python -m onnxruntime_genai.models.builder"
 
@@ -40,7 +43,7 @@ class OnnxFolder:
         kv_heads: Heads that have keys and values.
         head_size: Values of one head.
         size_bytes: Of graph and weights.
-        quantisation: `int4` where weights are in blocks of four bits; empty where nobody says.
+        quantisation: `int4` or `int8` where weights are in blocks of so many bits; empty where nobody says.
         template: Its chat template, a Jinja2 text; None without one.
         bos: The text of the token that begins a prompt.
         eos: The text of the token that ends an answer.
@@ -166,7 +169,10 @@ def _check_weights(graph: Path) -> tuple[int, str]:
             content[match.end() : match.end() + match.group(1)[0]].decode(errors="replace")
             for match in _LOCATION.finditer(content)
         }
-        quantisation = "int4" if content.find(b"MatMulNBits") >= 0 else ""
+        quantisation = ""
+        if content.find(b"MatMulNBits") >= 0:
+            bits = _BITS.search(content)
+            quantisation = f"int{bits.group(1)[0] if bits else _DEFAULT_BITS}"
     for name in sorted(names):
         weights = graph.parent / name
         if not weights.is_file():

@@ -1,0 +1,1 @@
+"""How EdgeAssist Tiny is made: dialogues, tokenizer, training, evaluation, export."""

@@ -1,0 +1,123 @@
+"""The steps that make the model: `python -m scripts.train_tiny --help`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.train_tiny.dialogues.generator import make_dialogue, training_texts
+from scripts.train_tiny.dialogues.split import Split
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+# Dialogues that the tokenizer learns from.
+_TOKENIZER_DIALOGUES = 20_000
+
+Run = Annotated[Path, typer.Option(help="The folder of the run: merges, checkpoint, log.")]
+Threads = Annotated[int, typer.Option(help="Cores to use.")]
+_RUN = Path("build/tiny")
+
+
+@app.command()
+def show(
+    count: Annotated[int, typer.Option(help="How many.")] = 5,
+    first: Annotated[int, typer.Option(help="The number of the first.")] = 0,
+) -> None:
+    """Print training dialogues."""
+    for number in range(first, first + count):
+        dialogue = make_dialogue(number)
+        print(f"--- {number} ({dialogue.language})\n{dialogue.system}")
+        for turn in dialogue.turns:
+            print(f"> {turn.user}\n< {turn.reply}")
+
+
+@app.command()
+def train(
+    run: Run = _RUN,
+    minutes: Annotated[float, typer.Option(help="The most time; an interrupted run's counts.")] = 85,
+    tokens: Annotated[int | None, typer.Option(help="The most tokens; makes a run repeatable.")] = None,
+    threads: Threads = 2,
+    batch: Annotated[int, typer.Option(help="Tokens of a step.")] = 2048,
+    rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Of weights and dialogues.")] = 0,
+) -> None:
+    """Learn the tokenizer, unless the run has one, and train; goes on where the run was interrupted."""
+    from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import
+    from scripts.train_tiny.shape import VOCABULARY, tiny_shape  # noqa: PLC0415 - as above
+    from scripts.train_tiny.tokenizer import Encoder, learn_merges, load_merges, save_merges  # noqa: PLC0415
+
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / training.MERGES).exists():
+        save_merges(run / training.MERGES, learn_merges(training_texts(_TOKENIZER_DIALOGUES), VOCABULARY))
+    encoder = Encoder(load_merges(run / training.MERGES))
+    plan = training.Plan(minutes, tokens=tokens, batch=batch, rate=rate, threads=threads, seed=seed)
+    training.train(
+        run, encoder, tiny_shape(encoder.vocabulary.size), plan, lambda said: print(said, flush=True)
+    )
+
+
+@app.command()
+def export(
+    run: Run = _RUN,
+    to: Annotated[Path, typer.Option(help="The folder for both models.")] = Path("build/tiny/export"),
+    storage: Annotated[str, typer.Option(help="`eight-bits`, or `single` precision.")] = "eight-bits",
+) -> None:
+    """Write the trained model as a GGUF file and as a folder of ONNX Runtime GenAI."""
+    from scripts.train_tiny.export import Storage, export_gguf, export_onnx  # noqa: PLC0415 - as above
+    from scripts.train_tiny.shape import NAME  # noqa: PLC0415 - as above
+    from scripts.train_tiny.training import load_trained  # noqa: PLC0415 - as above
+
+    decoder, encoder = load_trained(run)
+    paths = to / f"{NAME}.gguf", to / f"{NAME}-onnx"
+    if paths[1].exists():
+        shutil.rmtree(paths[1])
+    for write, path in zip((export_gguf, export_onnx), paths, strict=True):
+        write(path, decoder.shape, decoder.weights(), encoder.vocabulary, Storage(storage))
+        files = [path] if path.is_file() else list(path.iterdir())
+        print(f"{path}: {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
+
+
+@app.command()
+def evaluate(
+    run: Run = _RUN,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Exported models, asked through the daemon; without one, the weights in torch."),
+    ] = None,
+    count: Annotated[int, typer.Option(help="Questions of each kind, language and split.")] = 100,
+    split: Annotated[list[Split] | None, typer.Option(help="Only these splits.")] = None,
+    failures: Annotated[int, typer.Option(help="How many of each kind to print.")] = 3,
+    threads: Threads = 2,
+) -> None:
+    """Measure: questions of each kind, in both languages, with new phrasings, rooms and values."""
+    import torch  # noqa: PLC0415 - as above
+
+    from scripts.train_tiny import answering, questions  # noqa: PLC0415 - as above
+    from scripts.train_tiny.training import load_trained  # noqa: PLC0415 - as above
+
+    asked = list(questions.questions(count, split or questions.MEASURED))
+    given: dict[str, list[str]] = {}
+    if model:
+        for path in model:
+            given[path.name] = answering.answer_over_mqtt(path, asked, threads=threads)
+    else:
+        torch.set_num_threads(threads)
+        given["torch"] = answering.answer_in_torch(*load_trained(run), asked)
+    for name, answers in given.items():
+        scores = questions.tally(zip(asked, answers, strict=True), failures=failures)
+        print(f"\n## {name}\n\n{questions.table(scores)}")
+        print(f"\nFields of actions that were wrong: {dict(questions.wrong_fields(scores))}\n")
+        for key, score in scores.items():
+            for user, right, answer in score.failures:
+                print(f"- {' '.join(key)}: {user!r} is {right!r}, answered {answer!r}")
+    first, *others = given.values()
+    for name, answers in zip(list(given)[1:], others, strict=True):
+        same = sum(map(str.__eq__, first, answers))
+        print(f"\n{name} says the same as {next(iter(given))}: {100 * same / len(asked):.2f} %")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,81 @@
+"""Dialogues as batches of tokens: those of like length together, so that next to none is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+from scripts.train_tiny.dialogues.generator import Dialogue, make_dialogue
+from scripts.train_tiny.tokenizer import Encoded, Encoder
+
+# `<|endoftext|>`, which stands in no dialogue.
+PADDING = 256
+# Dialogues that are sorted by length together.
+_CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in the endless row of batches training is."""
+
+    chunk: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Dialogues side by side.
+
+    Attributes:
+        tokens: Ids, shape (dialogues, length); a short dialogue ends with padding.
+        spoken: Whether the assistant says that token, same shape.
+        size: Tokens without padding.
+        after: Where the next batch is.
+    """
+
+    tokens: Tensor
+    spoken: Tensor
+    size: int
+    after: Position
+
+
+def training_batches(encoder: Encoder, size: int, seed: int, start: Position) -> Iterator[Batch]:
+    """Yield batches of about so many tokens for ever; the same arguments give the same ones."""
+    chunk, skip = start.chunk, start.batch
+    while True:
+        dialogues = [make_dialogue(chunk * _CHUNK + number, seed=seed) for number in range(_CHUNK)]
+        groups = _grouped([encode(encoder, each) for each in dialogues], size)
+        Random(f"{seed} {chunk}").shuffle(groups)
+        for number, group in enumerate(groups):
+            if number >= skip:
+                last = number == len(groups) - 1
+                yield _padded(group, Position(chunk + 1) if last else Position(chunk, number + 1))
+        chunk, skip = chunk + 1, 0
+
+
+def encode(encoder: Encoder, dialogue: Dialogue) -> Encoded:
+    """Return a dialogue's tokens."""
+    return encoder.dialogue(dialogue.system, [(turn.user, turn.reply) for turn in dialogue.turns])
+
+
+def _grouped(dialogues: Sequence[Encoded], size: int) -> list[list[Encoded]]:
+    groups: list[list[Encoded]] = [[]]
+    for each in sorted(dialogues, key=lambda dialogue: len(dialogue.tokens)):
+        if groups[-1] and (len(groups[-1]) + 1) * len(each.tokens) > size:
+            groups.append([])
+        groups[-1].append(each)
+    return groups
+
+
+def _padded(group: Sequence[Encoded], after: Position) -> Batch:
+    longest = max(len(each.tokens) for each in group)
+    tokens = torch.full((len(group), longest), PADDING)
+    spoken = torch.zeros(len(group), longest, dtype=torch.bool)
+    for row, each in enumerate(group):
+        tokens[row, : len(each.tokens)] = torch.tensor(each.tokens)
+        spoken[row, : len(each.tokens)] = torch.tensor(each.spoken)
+    return Batch(tokens, spoken, sum(len(each.tokens) for each in group), after)

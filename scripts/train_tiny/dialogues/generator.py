@@ -1,0 +1,165 @@
+"""Dialogues by their number: the same number gives the same dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from scripts.train_tiny.dialogues.commands import draw_command
+from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
+from scripts.train_tiny.dialogues.language import Language, words_of
+from scripts.train_tiny.dialogues.noise import mistyped, written
+from scripts.train_tiny.dialogues.places import draw_room
+from scripts.train_tiny.dialogues.readings import (
+    Home,
+    draw_home,
+    draw_listed,
+    draw_missing,
+    draw_question,
+    listed,
+    reply_to,
+)
+from scripts.train_tiny.dialogues.split import Part, Split
+
+_MOST_TURNS = 4
+# How often a system prompt lists sensors, has words before them, and has only words.
+_LIST_SHARE = 0.8
+_PREAMBLE_SHARE = 0.6
+# How often a command names a room that has sensors.
+_OWN_ROOM_SHARE = 0.4
+_LARGEST_SUM = 99
+
+
+class Task(StrEnum):
+    """What a turn is about."""
+
+    ACTION = "action"
+    READING = "reading"
+    UNKNOWN = "unknown"
+    GREETING = "greeting"
+    GOODBYE = "goodbye"
+    THANKS = "thanks"
+    IDENTITY = "identity"
+    ABILITIES = "abilities"
+    REFUSAL = "refusal"
+    UNCLEAR = "unclear"
+
+
+# How many turns of a hundred are about each.
+_WEIGHTS = {
+    Task.ACTION: 46,
+    Task.READING: 26,
+    Task.UNKNOWN: 12,
+    Task.GREETING: 2,
+    Task.GOODBYE: 1,
+    Task.THANKS: 1,
+    Task.IDENTITY: 2,
+    Task.ABILITIES: 2,
+    Task.REFUSAL: 6,
+    Task.UNCLEAR: 2,
+}
+# The tasks that rooms and values stand in.
+_ABOUT_ROOMS = (Task.ACTION, Task.READING, Task.UNKNOWN)
+_ABOUT_VALUES = (Task.ACTION, Task.READING)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What somebody says, and the right answer."""
+
+    task: Task
+    user: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A system prompt, which may be empty, and turns that know nothing of each other."""
+
+    language: Language
+    system: str
+    turns: tuple[Turn, ...]
+
+
+def make_dialogue(number: int, *, seed: int = 0) -> Dialogue:
+    """Return a dialogue to train with, of one to four turns."""
+    random = Random(f"{seed} {number}")
+    language = random.choice(tuple(Language))
+    home, system = _system(language, Split.TRAIN, random)
+    tasks = random.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()), k=random.randint(1, _MOST_TURNS))
+    turns = tuple(_turn(task, home, language, Split.TRAIN, random) for task in tasks)
+    return Dialogue(language, system, turns)
+
+
+def make_question(task: Task, language: Language, split: Split, number: int) -> Dialogue:
+    """Return a dialogue of one turn to measure with.
+
+    Raises:
+        ValueError: The split holds out what this task has not.
+    """
+    if task not in tasks_of(split):
+        raise ValueError(f"{task} has no {split} to hold out")
+    random = Random(f"{split} {task} {language} {number}")
+    while True:
+        home, system = _system(language, split, random)
+        turn = _turn(task, home, language, split, random)
+        if turn.task is task:
+            return Dialogue(language, system, (turn,))
+
+
+def tasks_of(split: Split) -> tuple[Task, ...]:
+    """Return the tasks that have what the split holds out."""
+    if split.holds_out(Part.VALUE):
+        return _ABOUT_VALUES
+    return _ABOUT_ROOMS if split.holds_out(Part.ROOM) else tuple(Task)
+
+
+def training_texts(count: int, *, seed: int = 0) -> Iterator[str]:
+    """Yield what is said in so many training dialogues, for a tokenizer to learn from."""
+    for number in range(count):
+        dialogue = make_dialogue(number, seed=seed)
+        yield dialogue.system
+        for turn in dialogue.turns:
+            yield turn.user
+            yield turn.reply
+
+
+def _system(language: Language, split: Split, random: Random) -> tuple[Home, str]:
+    preamble = random.choice(words_of(language).preambles) if random.random() < _PREAMBLE_SHARE else ""
+    if random.random() >= _LIST_SHARE:
+        return Home((), {}), preamble
+    home = draw_home(language, split, random)
+    return home, "\n".join(filter(None, (preamble, listed(home, language))))
+
+
+def _turn(task: Task, home: Home, language: Language, split: Split, random: Random) -> Turn:
+    """Return a turn; one about a reading becomes one about an unknown sensor where there is none to read."""
+    if task is Task.ACTION:
+        room = (
+            random.choice(home.rooms)
+            if home.rooms and random.random() < _OWN_ROOM_SHARE
+            else draw_room(language, random, held_out=split.holds_out(Part.ROOM))
+        )
+        user, action = draw_command(language, split, room, random)
+        return Turn(task, user, action.to_json())
+    if task in {Task.READING, Task.UNKNOWN}:
+        sensor = draw_listed(home, language, split, random) if task is Task.READING else None
+        if sensor is None:
+            task, sensor = Task.UNKNOWN, draw_missing(home, language, split, random)
+        return Turn(task, draw_question(sensor, language, split, random), reply_to(home, sensor, language))
+    return Turn(task, _chat(task, language, split, random), words_of(language).replies[task])
+
+
+def _chat(task: Task, language: Language, split: Split, random: Random) -> str:
+    words = words_of(language)
+    lines = words.chat[task]
+    chosen = lines.held_out if split.holds_out(Part.PHRASING) and lines.held_out else lines.train
+    line = mistyped(choose_alternatives(random.choice(chosen), random), language, random)
+    slots = {
+        "a": str(random.randint(1, _LARGEST_SUM)),
+        "b": str(random.randint(1, _LARGEST_SUM)),
+        "name": random.choice(words.rooms.owners),
+    }
+    return written(fill(line, slots), language, random)

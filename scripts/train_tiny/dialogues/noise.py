@@ -1,0 +1,66 @@
+"""How people really say it: politely, with filler words, with typing mistakes, in any case."""
+
+from __future__ import annotations
+
+from random import Random
+
+from scripts.train_tiny.dialogues.grammar import change_words
+from scripts.train_tiny.dialogues.language import Language, words_of
+
+_BEFORE_SHARE = 0.35
+_AFTER_SHARE = 0.2
+_TYPO_SHARE = 0.12
+_CAPITAL_SHARE = 0.5
+# Shorter words are left alone: "on" and "off" are one letter apart.
+_SHORTEST_TYPO = 4
+_FILLERS = ("嗯", "呃", "啊", "那个", "就是")
+_MARKS = {Language.ENGLISH: ("", "", "", ".", "!"), Language.CHINESE: ("", "", "", "。", "！")}
+_QUESTION_MARKS = {Language.ENGLISH: ("?", "?", "?", ""), Language.CHINESE: ("？", "？", "？", "", "?")}
+
+
+def polite(line: str, language: Language, random: Random) -> str:
+    """Return a command with polite words before and after it, now and then."""
+    words = words_of(language)
+    before = random.choice(words.before) if random.random() < _BEFORE_SHARE else ""
+    after = random.choice(words.after) if random.random() < _AFTER_SHARE else ""
+    return f"{before}{line}{after}"
+
+
+def mistyped(line: str, language: Language, random: Random) -> str:
+    """Return a line with a typing mistake in one of its words, now and then; slots stay as they are."""
+    if random.random() >= _TYPO_SHARE:
+        return line
+    change = _english_typo if language is Language.ENGLISH else _chinese_typo
+    return change_words(line, lambda text: change(text, random), random)
+
+
+def written(text: str, language: Language, random: Random, *, question: bool = False) -> str:
+    """Return a text with or without capital and mark, as people write it."""
+    if random.random() < _CAPITAL_SHARE:
+        text = text[:1].upper() + text[1:]
+    return text + random.choice((_QUESTION_MARKS if question else _MARKS)[language])
+
+
+def _english_typo(text: str, random: Random) -> str:
+    words = text.split(" ")
+    long = [at for at, word in enumerate(words) if len(word) >= _SHORTEST_TYPO and word.isalpha()]
+    if not long:
+        return text
+    at = random.choice(long)
+    word, place = words[at], random.randrange(1, len(words[at]) - 1)
+    before, here, after = word[:place], word[place], word[place + 1 :]
+    words[at] = random.choice(
+        (
+            before + after,
+            before + here + here + after,
+            before + after[:1] + here + after[1:],
+            before + random.choice("aeiorstnl") + after,
+        )
+    )
+    return " ".join(words)
+
+
+def _chinese_typo(text: str, random: Random) -> str:
+    """A filler word or a doubled character: any other mistake makes another word of it."""
+    at = random.randrange(len(text))
+    return text[:at] + random.choice((*_FILLERS, text[at])) + text[at:]

@@ -1,0 +1,131 @@
+"""Lists of sensors, and questions about what they read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
+from scripts.train_tiny.dialogues.language import Language, words_of
+from scripts.train_tiny.dialogues.noise import mistyped, written
+from scripts.train_tiny.dialogues.numbers import draw_reading
+from scripts.train_tiny.dialogues.places import as_said, draw_room, with_article
+from scripts.train_tiny.dialogues.split import Part, Split
+
+_MOST_ROOMS = 4
+_MOST_QUANTITIES = 4
+_MOST_READINGS = 10
+# Now and then a home is large.
+_LARGE_SHARE = 0.06
+_LARGE_ROOMS = 8
+_LARGE_READINGS = 24
+# How often a list is written with a capital at each line's beginning.
+_CAPITAL_SHARE = 0.15
+# How often somebody who asks for what is not listed names a room of the list.
+_NEAR_SHARE = 0.8
+# Share of the questions that would suit any quantity.
+_ANY_SHARE = 0.4
+
+Sensor = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What a system prompt tells: rooms that are spoken of, and what each sensor (room, quantity) reads."""
+
+    rooms: tuple[str, ...]
+    readings: dict[Sensor, str]
+    capitals: bool = False
+
+
+def draw_home(language: Language, split: Split, random: Random) -> Home:
+    """Return a home with some rooms and up to 24 sensors, in any order."""
+    words = words_of(language)
+    new_room, new_value = split.holds_out(Part.ROOM), split.holds_out(Part.VALUE)
+    most, least = _MOST_READINGS, 1
+    count = random.randint(1, _MOST_ROOMS)
+    if random.random() < _LARGE_SHARE:
+        most, least, count = _LARGE_READINGS, _MOST_READINGS, random.randint(_MOST_ROOMS, _LARGE_ROOMS)
+    rooms = [draw_room(language, random, held_out=new_room) for _ in range(count)]
+    rooms = list(dict.fromkeys(rooms))
+    quantities = random.sample(tuple(words.quantities), random.randint(1, _MOST_QUANTITIES))
+    sensors = [(room, quantity) for room in rooms for quantity in quantities]
+    random.shuffle(sensors)
+    readings = {}
+    for room, quantity in sensors[: random.randint(least, most)]:
+        kind = words.quantities[quantity]
+        readings[room, quantity] = (
+            draw_reading(kind.values, random, held_out=new_value)
+            if kind.values
+            else random.choice(kind.states)
+        )
+    capitals = language is Language.ENGLISH and random.random() < _CAPITAL_SHARE
+    return Home(tuple(rooms), readings, capitals)
+
+
+def listed(home: Home, language: Language) -> str:
+    """Return the list of sensors as it stands in a system prompt."""
+    lines = [f"{listed_name(home, each, language)}: {value}" for each, value in home.readings.items()]
+    return "\n".join([words_of(language).heading, *lines])
+
+
+def listed_name(home: Home, sensor: Sensor, language: Language) -> str:
+    """Return what a list calls a sensor."""
+    name = sensor_name(sensor, language)
+    return name[0].upper() + name[1:] if home.capitals else name
+
+
+def sensor_name(sensor: Sensor, language: Language) -> str:
+    """Return what a sensor is called: `kitchen temperature`, `厨房温度`."""
+    room, quantity = sensor
+    return (
+        f"{room}{' ' if language is Language.ENGLISH else ''}{words_of(language).quantities[quantity].name}"
+    )
+
+
+def draw_listed(home: Home, language: Language, split: Split, random: Random) -> Sensor | None:
+    """Return one of the home's sensors; None where the split wants a number and there is none."""
+    quantities = words_of(language).quantities
+    fitting = [
+        each for each in home.readings if quantities[each[1]].values or not split.holds_out(Part.VALUE)
+    ]
+    return random.choice(fitting) if fitting else None
+
+
+def draw_missing(home: Home, language: Language, split: Split, random: Random) -> Sensor:
+    """Return a sensor that the home does not have; mostly, it has one in that room or one of that kind."""
+    while True:
+        near = random.random() < _NEAR_SHARE and home.rooms
+        room = (
+            random.choice(home.rooms)
+            if near
+            else draw_room(language, random, held_out=split.holds_out(Part.ROOM))
+        )
+        missing = room, random.choice(tuple(words_of(language).quantities))
+        if missing not in home.readings:
+            return missing
+
+
+def draw_question(sensor: Sensor, language: Language, split: Split, random: Random) -> str:
+    """Return how somebody asks for a sensor's reading."""
+    words, held_out = words_of(language), split.holds_out(Part.PHRASING)
+    room, quantity = sensor
+    groups = [words.questions["any"], words.questions[quantity]]
+    own = groups[1].held_out if held_out else groups[1].train
+    general = groups[0].held_out if held_out else groups[0].train
+    lines = general if not own or random.random() < _ANY_SHARE else own
+    said = as_said(room, random)
+    there = with_article(said) if language is Language.ENGLISH else said
+    slots = {"room": said, "the_room": there, "quantity": words.quantities[quantity].name}
+    line = mistyped(choose_alternatives(random.choice(lines), random), language, random)
+    return written(fill(line, slots), language, random, question=True)
+
+
+def reply_to(home: Home, sensor: Sensor, language: Language) -> str:
+    """Return the right answer: what the list says, or that it does not say."""
+    words = words_of(language)
+    reading = home.readings.get(sensor)
+    if reading is None:
+        return words.replies["unknown"].format(name=sensor_name(sensor, language))
+    form = "reading" if words.quantities[sensor[1]].values else "state"
+    return words.replies[form].format(name=listed_name(home, sensor, language), value=reading)

@@ -1,0 +1,114 @@
+"""The tokenizer: byte-level BPE, learned from the dialogues, in a form that both engines read alike.
+
+Its merges stay inside of a word, a Chinese character or a run of punctuation, and never take in a space or a
+capital. So a name has the same tokens wherever it stands, after a space in a list of sensors or after a quote
+in an action, and the model copies them one by one. Qwen2's own rules for cutting up a text are coarser, so
+the engines, which know only those, come to the same tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.pre_tokenizers import Sequence as Steps
+from tokenizers.trainers import BpeTrainer
+
+from edgeassist.models.tokenizer_files import write_tokenizer
+from edgeassist.models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
+
+# A character of Chinese, a capital, other letters, a digit, a space, punctuation.
+_PIECES = r"\p{Han}|\p{Lu}|[^\P{L}\p{Han}\p{Lu}]+|\p{N}|\s|[^\s\p{L}\p{N}]+"
+_ROLES = ("system", "user", "assistant")
+# The roles stand in every dialogue, and in no text that is learned from.
+_ROLE_REPEATS = 1000
+_CONTEXT = 1024
+
+Merges = list[tuple[str, str]]
+
+
+def learn_merges(texts: Iterable[str], size: int) -> Merges:
+    """Return the merges of a vocabulary of so many tokens, or fewer where the texts have no more."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = Steps(
+        [Split(Regex(_PIECES), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    trainer = BpeTrainer(
+        vocab_size=size - SPECIAL_TOKENS + 256,
+        initial_alphabet=sorted(ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((*_ROLES * _ROLE_REPEATS, *texts), trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [(left, right) for left, right in merges]
+
+
+def save_merges(path: Path, merges: Merges) -> None:
+    """Write merges, one a line."""
+    path.write_text("".join(f"{left} {right}\n" for left, right in merges))
+
+
+def load_merges(path: Path) -> Merges:
+    """Read merges."""
+    pairs = (line.split(" ") for line in path.read_text().splitlines())
+    return [(left, right) for left, right in pairs]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A dialogue's tokens, and of each whether it is the assistant's to say."""
+
+    tokens: list[int]
+    spoken: list[bool]
+
+
+class Encoder:
+    """Turns texts into the tokens that the engines would make of them.
+
+    Args:
+        merges: The vocabulary's.
+    """
+
+    def __init__(self, merges: Merges) -> None:
+        self.vocabulary = byte_level_vocabulary(merges)
+        with TemporaryDirectory(prefix="train-tiny-") as folder:
+            write_tokenizer(Path(folder), self.vocabulary, context=_CONTEXT)
+            self._tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
+        tokens = self.vocabulary.entries["tokenizer.ggml.tokens"].value
+        begin, self.end = int(tokens.index("<|im_start|>")), int(tokens.index("<|im_end|>"))
+        (newline,) = self.encode("\n")
+        self._heads = {role: [begin, *self.encode(f"{role}\n")] for role in _ROLES}
+        self._tail = [self.end, newline]
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text that holds no control tokens."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, without control tokens."""
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def prompt(self, system: str, user: str) -> list[int]:
+        """Return the tokens of a prompt, ready for an answer, as the chat template makes them."""
+        tokens = self._message("system", system) if system else []
+        return [*tokens, *self._message("user", user), *self._heads["assistant"]]
+
+    def dialogue(self, system: str, turns: Iterable[tuple[str, str]]) -> Encoded:
+        """Return the tokens of a whole dialogue, of what is asked and answered in each turn."""
+        tokens = self._message("system", system) if system else []
+        spoken = [False] * len(tokens)
+        for user, reply in turns:
+            asked = [*self._message("user", user), *self._heads["assistant"]]
+            answer = [*self.encode(reply), self.end]
+            tokens += [*asked, *answer, self._tail[1]]
+            spoken += [False] * len(asked) + [True] * len(answer) + [False]
+        return Encoded(tokens, spoken)
+
+    def _message(self, role: str, text: str) -> list[int]:
+        return [*self._heads[role], *self.encode(text), *self._tail]

@@ -1,0 +1,292 @@
+"""Training: from random weights, within a budget of time or tokens, and on from where it was interrupted."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from edgeassist.models.synthetic import Shape
+from scripts.train_tiny.batches import PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.dialogues.generator import Task
+from scripts.train_tiny.dialogues.split import Split
+from scripts.train_tiny.model import Decoder
+from scripts.train_tiny.questions import questions
+from scripts.train_tiny.tokenizer import Encoder, load_merges
+
+MERGES = "merges.txt"
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+
+_SAY_EVERY = 50
+# Questions of each task and language that a checkpoint is probed with.
+_PROBED = 25
+_WARM_UP = 0.02
+_LAST_RATE = 0.02
+_DECAY = 0.1
+_BETAS = (0.9, 0.98)
+_CLIP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train.
+
+    Attributes:
+        minutes: The most time to take; what an interrupted run took counts.
+        tokens: The most tokens to read; None for as many as time allows. With it, the same plan gives the
+            same model on the same machine; without it, the learning rate follows the clock.
+        batch: Tokens of a step.
+        rate: The highest learning rate.
+        prompt_weight: What a token that is not the assistant's counts in the loss.
+        threads: Of torch.
+        seed: Of the weights and the dialogues.
+        save_every_s: Seconds between checkpoints.
+    """
+
+    minutes: float
+    tokens: int | None = None
+    batch: int = 2048
+    rate: float = 2e-3
+    prompt_weight: float = 0.1
+    threads: int = 2
+    seed: int = 0
+    save_every_s: float = 300
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far training is."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    chunk: int = 0
+    batch: int = 0
+
+    def share(self, plan: Plan) -> float:
+        """Return how much of the budget is used, 0 to 1."""
+        read = self.tokens / plan.tokens if plan.tokens else 0.0
+        return min(1.0, max(self.seconds / (60 * plan.minutes), read))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the log has of a step; losses (of the assistant's tokens, of others) are means since the last."""
+
+    step: int
+    tokens: int
+    seconds: float
+    share: float
+    rate: float
+    answer_loss: float
+    prompt_loss: float
+    tokens_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Shares of new phrasings that are answered exactly, as often as there are checkpoints."""
+
+    step: int
+    tokens: int
+    action: float
+    reading: float
+    unknown: float
+
+
+def rate_at(share: float, plan: Plan) -> float:
+    """Return the learning rate: a short rise, then half a cosine down to almost nothing.
+
+    With a token budget, the rise and fall follow the tokens; otherwise time.
+    """
+    if share < _WARM_UP:
+        return plan.rate * max(share / _WARM_UP, 0.01)
+    fall = (share - _WARM_UP) / (1 - _WARM_UP)
+    return plan.rate * (_LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * fall)) / 2)
+
+
+def train(
+    folder: Path, encoder: Encoder, shape: Shape, plan: Plan, on_step: Callable[[Said | Probed], None]
+) -> Decoder:
+    """Train until the budget is used; goes on with the checkpoint that the folder has.
+
+    Args:
+        folder: Gets checkpoint and log.
+        encoder: Makes tokens of the dialogues.
+        shape: Of a new model.
+        plan: How.
+        on_step: Told now and then.
+    """
+    torch.manual_seed(plan.seed)
+    torch.set_num_threads(plan.threads)
+    decoder = Decoder(shape)
+    run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
+    run.resume()
+    start = Position(run.progress.chunk, run.progress.batch)
+    for batch in training_batches(encoder, plan.batch, plan.seed, start):
+        if run.progress.share(plan) >= 1:
+            break
+        run.learn(batch)
+        if run.progress.step % _SAY_EVERY == 0:
+            on_step(run.say())
+        if run.progress.seconds - run.saved_s >= plan.save_every_s:
+            run.save()
+            on_step(run.probe())
+    run.save()
+    on_step(run.probe())
+    return decoder
+
+
+class _Run:
+    """A run: what learns, how far it is, and its folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        encoder: Encoder,
+        decoder: Decoder,
+        optimizer: torch.optim.Optimizer,
+        plan: Plan,
+    ) -> None:
+        self.progress = Progress()
+        self.saved_s = 0.0
+        self._folder, self._encoder, self._plan = folder, encoder, plan
+        self._decoder, self._optimizer = decoder, optimizer
+        self._begin = time.monotonic()
+        self._losses: list[tuple[float, float]] = []
+        self._said = (0, 0.0)
+
+    def resume(self) -> None:
+        """Go on with the folder's checkpoint, if it has one."""
+        path = self._folder / CHECKPOINT
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self._decoder.load_state_dict(state["weights"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        self.saved_s = self.progress.seconds
+        self._said = self.progress.tokens, self.progress.seconds
+        self._begin -= self.progress.seconds
+
+    def learn(self, batch: Batch) -> None:
+        """Learn from one batch."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate_at(self.progress.share(self._plan), self._plan)
+        self._losses.append(_step(self._decoder, self._optimizer, batch, self._plan))
+        progress = self.progress
+        progress.step += 1
+        progress.tokens += batch.size
+        progress.seconds = time.monotonic() - self._begin
+        progress.chunk, progress.batch = batch.after.chunk, batch.after.batch
+
+    def say(self) -> Said:
+        """Log how it goes."""
+        progress, (tokens, seconds) = self.progress, self._said
+        answer, prompt = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
+        share = progress.share(self._plan)
+        said = Said(
+            step=progress.step,
+            tokens=progress.tokens,
+            seconds=round(progress.seconds, 1),
+            share=round(share, 4),
+            rate=rate_at(share, self._plan),
+            answer_loss=round(answer, 4),
+            prompt_loss=round(prompt, 4),
+            tokens_per_s=round((progress.tokens - tokens) / (progress.seconds - seconds)),
+        )
+        self._losses, self._said = [], (progress.tokens, progress.seconds)
+        self._log(said)
+        return said
+
+    def probe(self) -> Probed:
+        """Log how well it does with new phrasings."""
+        tasks = (Task.ACTION, Task.READING, Task.UNKNOWN)
+        shares = {task: _exact_share(self._decoder, self._encoder, task) for task in tasks}
+        probed = Probed(self.progress.step, self.progress.tokens, *(round(shares[task], 3) for task in tasks))
+        self._log(probed)
+        return probed
+
+    def save(self) -> None:
+        """Write a checkpoint, which replaces the last one only when it is whole."""
+        state = {
+            "shape": asdict(self._decoder.shape),
+            "weights": self._decoder.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        path = self._folder / CHECKPOINT
+        unfinished = path.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+        self.saved_s = self.progress.seconds
+
+    def _log(self, entry: Said | Probed) -> None:
+        with (self._folder / LOG).open("a") as log:
+            log.write(json.dumps(asdict(entry)) + "\n")
+
+
+def _exact_share(decoder: Decoder, encoder: Encoder, task: Task) -> float:
+    """Return how many answers come out exactly: where each token is the likeliest after the right ones."""
+    asked = list(questions(_PROBED, [Split.PHRASINGS], [task]))
+    exact = 0
+    for question in asked:
+        encoded = encode(encoder, question.dialogue)
+        tokens, spoken = torch.tensor([encoded.tokens]), torch.tensor([encoded.spoken])[:, 1:]
+        with torch.inference_mode():
+            likeliest = decoder.logits(decoder(tokens[:, :-1])[spoken]).argmax(-1)
+        exact += bool((likeliest == tokens[:, 1:][spoken]).all())
+    return exact / len(asked)
+
+
+def load_trained(folder: Path) -> tuple[Decoder, Encoder]:
+    """Return a trained model and what makes its tokens.
+
+    Raises:
+        FileNotFoundError: Nothing was trained there.
+    """
+    state = torch.load(folder / CHECKPOINT, weights_only=True)
+    decoder = Decoder(Shape(**state["shape"]))
+    decoder.load_state_dict(state["weights"])
+    return decoder.eval(), Encoder(load_merges(folder / MERGES))
+
+
+def _optimizer(decoder: Decoder, plan: Plan) -> torch.optim.Optimizer:
+    matrices = [
+        each for name, each in decoder.named_parameters() if each.dim() > 1 and "embedding" not in name
+    ]
+    others = [each for name, each in decoder.named_parameters() if each.dim() <= 1 or "embedding" in name]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": _DECAY},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=plan.rate, betas=_BETAS, fused=True)
+
+
+def _step(
+    decoder: Decoder, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan
+) -> tuple[float, float]:
+    """Learn from one batch; return the losses of the assistant's tokens and of the others."""
+    targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
+    told = (targets != PADDING) & ~spoken
+    hidden = decoder(batch.tokens[:, :-1])
+    answer = _loss(decoder, hidden[spoken], targets[spoken])
+    prompt = _loss(decoder, hidden[told], targets[told])
+    optimizer.zero_grad()
+    (answer + plan.prompt_weight * prompt).backward()
+    torch.nn.utils.clip_grad_norm_(decoder.parameters(), _CLIP)
+    optimizer.step()
+    return answer.item(), prompt.item()
+
+
+def _loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(decoder.logits(hidden), targets)
