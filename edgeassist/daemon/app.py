@@ -226,7 +226,7 @@ class App:
                     "loaded %s in %.0f ms: %s, context of %d tokens, slots: %d",
                     *(model.name, supervisor.load_ms, model.quantisation, model.context, model.slots),
                 )
-                self._threads.look_soon()
+                self._threads.apply()
                 self._dispatcher.engine_ready(model.name, model.slots)
                 self._reporter.say_info()
                 self._check_ready()
@@ -240,7 +240,7 @@ class App:
 
     def _load_changed(self) -> None:
         """Another number of requests waits or runs."""
-        self._threads.look_soon()
+        self._threads.apply()
         self._reporter.changed()
 
     def _threads_changed(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 from edgeassist.daemon.supervisor import Phase, Supervisor
@@ -17,9 +16,9 @@ from edgeassist.engine.messages import Threads
 
 log = logging.getLogger(__name__)
 
-# Seconds between two looks while answers run, and how many more where nobody waits for one.
-BUSY_S = 0.5
-IDLE_S = 1.5
+LOOK_S = 0.5
+# While no answer runs, what comes and goes is only acted on so often, in seconds: nobody feels it.
+IDLE_S = 5.0
 
 
 class ThreadKeeper:
@@ -51,16 +50,16 @@ class ThreadKeeper:
         self._on_change = on_change
         self._sampler = Sampler(decode, flags)
         self._governor = Governor()
-        self._allowance = Allowance(1, 1)
+        self._allowance = self._applied = Allowance(1, 1)
+        self._applied_at = 0.0
         self._told = (0, 0, 0)
-        self._look = asyncio.Event()
         # What cores, affinity and quota give, or the configured number, and why.
         self.choice = ThreadChoice(1, "nothing is known yet")
 
     @property
     def held_back(self) -> str | None:
         """Why the engine computes with fewer threads than it could; None where it does not."""
-        return self._allowance.held_back if self._adjusts else None
+        return self._applied.held_back if self._adjusts else None
 
     @property
     def in_use(self) -> tuple[int, int, str]:
@@ -68,37 +67,37 @@ class ThreadKeeper:
         model = self._supervisor.model
         if model is not None and not model.adjusts_threads:
             return model.threads, model.threads, f"as when the model was loaded ({self.choice.reason})"
-        now = self._allowance
+        now = self._applied
         if now.held_back is None:
             return now.decode, now.prefill, self.choice.reason
         prompts = "" if now.prefill == now.decode else f", {now.prefill} to read prompts"
         reason = f"{now.decode} of {self.choice.threads} threads{prompts}: {now.held_back}"
         return now.decode, now.prefill, reason
 
-    def look_soon(self) -> None:
-        """Look now: answers begin, or there is another engine."""
-        self._look.set()
-
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            self._look.clear()
             self.look()
-            await asyncio.sleep(BUSY_S)
-            if not self._running():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(IDLE_S):
-                        await self._look.wait()
+            await asyncio.sleep(LOOK_S)
 
     def look(self) -> None:
-        """Read the sensors, and tell the engine and the log where something has changed."""
-        choice, reading = self._sampler.read(self._supervisor.pid)
-        if choice != self.choice:
+        """Read the sensors, and go by them: at once while answers run, now and then while none does."""
+        running = self._running() > 0
+        choice, reading = self._sampler.read(self._supervisor.pid, running=running)
+        changed = choice != self.choice
+        if changed:
             log.info("%s", choice.reason)
             self.choice = choice
-        before, self._allowance = self._allowance, self._judge(reading)
+        self._allowance = self._judge(reading)
+        if running or changed or reading.at - self._applied_at >= IDLE_S:
+            self._applied_at = reading.at
+            self.apply()
+
+    def apply(self) -> None:
+        """Tell the engine, and all who ask, what the last look found: answers may begin."""
         self._tell()
-        now = self._allowance
+        before, now = self._applied, self._allowance
+        self._applied = now
         if (now.decode, now.prefill) == (before.decode, before.prefill):
             return
         if self._adjusts:

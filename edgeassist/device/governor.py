@@ -2,7 +2,7 @@
 
 `cores` says what the device could give. Of that, less is worth taking while other programs want the cores,
 near the temperature at which the firmware throttles, and on a weak power supply. Whoever holds threads back
-does so at once and gives them back late, and later still when giving them back proved wrong.
+does so at once and, while answers run, gives them back late, and later still when giving them back proved wrong.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Reading:
         most: Threads that cores, affinity and quota give.
         cores: Physical cores that the engine may run on.
         others: Cores' worth of processor time that other programs took of them since the last reading.
+        running: Whether answers run.
         temperature_c: Of the processor, in °C.
         limit_c: The temperature at which the firmware throttles.
         throttled: Whether the firmware says that it does so now.
@@ -48,6 +49,7 @@ class Reading:
     most: int
     cores: int
     others: float | None = None
+    running: bool = True
     temperature_c: float | None = None
     limit_c: float | None = None
     throttled: bool = False
@@ -112,6 +114,12 @@ class _Contention:
         return Allowance(self._ours, self._ours, why)
 
     def _learn(self, reading: Reading, others: float) -> None:
+        if not reading.running:
+            # An answer that begins now finds what others did a moment ago; nobody is there to see it flap.
+            left = _cores_left(reading.cores, others, BUSY_CORES)
+            self._ours, self._calm_since = None if left == reading.cores else left, None
+            self._calm_s = CALM_S
+            return
         ours = reading.cores if self._ours is None else min(self._ours, reading.cores)
         left = _cores_left(reading.cores, others, BUSY_CORES)
         if left < ours:

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +26,8 @@ _WORKED = (0, 1, 2, 5, 6)
 _CPU_LINE = re.compile(r"^cpu(\d+)((?: \d+){7,})", re.MULTILINE)
 # Shorter than that, the kernel's ticks of 10 ms say little.
 _LEAST_S = 0.1
+# How old quota, affinity, heat and power may be while no answer runs, in seconds.
+SLOW_S = 1.5
 
 
 class OthersMeter:
@@ -89,29 +92,39 @@ class Sampler:
         self._root = root
         self._others = OthersMeter(root)
         self._snapshot: CpuSnapshot | None = None
+        self._known: tuple[ThreadChoice, Reading, frozenset[int]] | None = None
 
     @cached_property
     def _limit_c(self) -> float | None:
         return heat_limit_c(self._root)
 
-    def read(self, pid: int | None) -> tuple[ThreadChoice, Reading]:
+    def read(self, pid: int | None, *, running: bool) -> tuple[ThreadChoice, Reading]:
         """Return the threads that cores, affinity and quota give, or are configured, and the whole reading.
 
         Args:
             pid: The engine, whose affinity counts; None while there is none.
+            running: Whether answers run; while none does, what changes slowly is read now and then only.
         """
+        now = time.monotonic()
+        if running or self._known is None or now - self._known[1].at >= SLOW_S:
+            self._known = self._read_slow(pid, now)
+        choice, reading, cpus = self._known
+        others = None if pid is None else self._others.read(pid, cpus, now)
+        return choice, replace(reading, at=now, others=others, running=running)
+
+    def _read_slow(self, pid: int | None, now: float) -> tuple[ThreadChoice, Reading, frozenset[int]]:
+        """Return all but what others use, and the processors that count."""
         snapshot = self._snapshot = read_cpu_snapshot(self._root, pid or 0, self._snapshot)
         choice = choose_threads(snapshot, self._threads)
         cores = fast_cores(snapshot)
-        now = time.monotonic()
         flags = self._flags()
-        return choice, Reading(
+        reading = Reading(
             at=now,
             most=choice.threads,
             cores=cores.count,
-            others=None if pid is None else self._others.read(pid, cores.cpus, now),
             temperature_c=cpu_temperature_c(self._root),
             limit_c=self._limit_c,
             throttled=flags is not None and bool(flags.throttled),
             under_voltage=flags is not None and flags.under_voltage,
         )
+        return choice, reading, cores.cpus

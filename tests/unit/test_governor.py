@@ -126,6 +126,14 @@ def test_the_patience_of_a_relapse_is_forgotten_and_has_an_end() -> None:
     assert through(governor, at + EVERY_S, CALM_S + 2 * EVERY_S, others=0.0)[-1].decode == 4
 
 
+def test_while_no_answer_runs_only_the_last_moment_counts() -> None:
+    governor = Governor()
+    assert governor.judge(reading(0.0, others=3.0, running=False)).decode == 1
+    assert governor.judge(reading(0.5, others=0.0, running=False)) == Allowance(4, 4)
+    governor.judge(reading(1.0, others=1.0, running=False))
+    assert governor.judge(reading(1.5, others=0.0)).decode == 3
+
+
 def test_a_reading_without_others_changes_nothing_about_them() -> None:
     governor = Governor()
     governor.judge(reading(0.0, others=2.0))

@@ -66,18 +66,18 @@ def test_a_process_that_is_gone_has_no_others(tmp_path: Path) -> None:
 def test_on_this_machine_a_busy_process_is_seen() -> None:
     """With the real files: this test itself is the other program."""
     sampler = Sampler()
-    sampler.read(os.getppid())
+    sampler.read(os.getppid(), running=True)
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
         pass
-    choice, reading = sampler.read(os.getppid())
+    choice, reading = sampler.read(os.getppid(), running=True)
     assert choice.threads == reading.most
     assert reading.others is not None
     assert 0.1 < reading.others <= len(os.sched_getaffinity(0)) + 0.5
 
 
 def test_a_configured_number_of_threads_is_the_choice(tmp_path: Path) -> None:
-    choice, reading = Sampler(3, root=tmp_path).read(None)
+    choice, reading = Sampler(3, root=tmp_path).read(None, running=False)
     assert choice.threads == reading.most == 3
     assert reading.others is None
 
