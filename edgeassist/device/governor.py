@@ -1,8 +1,8 @@
 """How many threads to compute with at the moment: a pure policy over readings.
 
 `cores` says what the device could give. Of that, less is worth taking while other programs want the cores,
-near the temperature at which the firmware throttles, and on a weak power supply. Whoever holds threads back
-does so at once and, while answers run, gives them back late, and later still when giving them back proved wrong.
+near the temperature at which the firmware throttles, and on a weak power supply. Threads are
+held back at once and, while answers run, given back late, and later still when that proved wrong.
 """
 
 from __future__ import annotations

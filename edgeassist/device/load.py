@@ -27,7 +27,7 @@ _CPU_LINE = re.compile(r"^cpu(\d+)((?: \d+){7,})", re.MULTILINE)
 # Shorter than that, the kernel's ticks of 10 ms say little.
 _LEAST_S = 0.1
 # How old quota, affinity, heat and power may be while no answer runs, in seconds.
-SLOW_S = 1.5
+SLOW_S = 1.0
 
 
 class OthersMeter:
