@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.reasons import explain, explain_refusal, explain_silence
-from edgeassist.broker.wire import Wire
+from edgeassist.broker.wire import Wire, make_client
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 
 log = logging.getLogger(__name__)
@@ -179,20 +179,8 @@ class Broker:
 
     def _make_client(self) -> None:
         options = self._options
-        version5 = options.protocol == "5"
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
-            clean_session=None if version5 else True,
-        )
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        client.suppress_exceptions = True
+        client = make_client(options, self._tls_context, connect_timeout_s=CONNECT_TIMEOUT_S)
         client.max_queued_messages_set(options.queue)
-        if options.username is not None:
-            client.username_pw_set(options.username, options.password)
-        if self._tls_context is not None:
-            client.tls_set_context(self._tls_context)
         if options.will is not None:
             will = options.will
             client.will_set(will.topic, will.payload, will.qos, will.retain)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -20,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeassist.broker.connection import to_inbound
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.reasons import explain, explain_muteness, explain_refusal, explain_silence
-from edgeassist.broker.wire import Wire
+from edgeassist.broker.wire import Wire, make_client
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.packets import Inbound, Outbound
 
@@ -140,20 +139,8 @@ class _Look:
             raise BrokerError(explain(error, options)) from None
 
     def _make_client(self) -> Client:
-        options = self._options
-        version5 = options.protocol == "5"
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=options.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
-            clean_session=None if version5 else True,
-        )
-        client.connect_timeout = CONNECT_S
-        client.suppress_exceptions = True
-        if options.username is not None:
-            client.username_pw_set(options.username, options.password)
-        if options.tls is not None:
-            client.tls_set_context(tls_context(options.tls))
+        tls = None if self._options.tls is None else tls_context(self._options.tls)
+        client = make_client(self._options, tls, connect_timeout_s=CONNECT_S)
         client.on_connect = self._handle_connect
         client.on_disconnect = self._handle_disconnect
         client.on_subscribe = self._handle_subscribe

@@ -9,16 +9,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+from edgeassist.broker.options import BrokerOptions
 
 # How often paho looks whether a ping is due or its answer overdue: a share of the keep-alive, and at most.
 _CHECK_SHARE = 0.2
 _CHECK_S = 5.0
+
+
+def make_client(options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_timeout_s: float) -> Client:
+    """Return a client that speaks as the options say, without callbacks; it has not connected yet."""
+    version5 = options.protocol == "5"
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=options.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
+        clean_session=None if version5 else True,
+    )
+    client.connect_timeout = connect_timeout_s
+    client.suppress_exceptions = True
+    if options.username is not None:
+        client.username_pw_set(options.username, options.password)
+    if tls is not None:
+        client.tls_set_context(tls)
+    return client
 
 
 class Wire:
