@@ -1,4 +1,4 @@
-"""Dialogues as batches of tokens: those of like length together, so that next to none is padding."""
+"""Dialogues as batches of tokens: the short first, and those of like length together, to pad but little."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from scripts.train_tiny.tokenizer import Encoded, Encoder
 PADDING = 256
 # Dialogues that are sorted by length together.
 _CHUNK = 2048
+# Short dialogues come first, which teach the most with each token: the longest of the first chunk, and how
+# many tokens more each chunk brings.
+_LONGEST_AT_FIRST = 120
+_LONGER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ def training_batches(encoder: Encoder, size: int, seed: int, start: Position) ->
     chunk, skip = start.chunk, start.batch
     while True:
         dialogues = [make_dialogue(chunk * _CHUNK + number, seed=seed) for number in range(_CHUNK)]
-        groups = _grouped([encode(encoder, each) for each in dialogues], size)
+        encoded = [encode(encoder, each) for each in dialogues]
+        longest = _LONGEST_AT_FIRST + _LONGER * chunk
+        groups = _grouped([each for each in encoded if len(each.tokens) <= longest], size)
         Random(f"{seed} {chunk}").shuffle(groups)
         for number, group in enumerate(groups):
             if number >= skip:

@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from edgeassist.models.synthetic import Shape
 
-_SPREAD = 0.02
-
 
 class Decoder(nn.Module):
     """A decoder: grouped-query attention, rotary positions, a gated feed-forward network, tied embeddings.
@@ -29,11 +27,6 @@ class Decoder(nn.Module):
         cos, sin = _rotations(shape)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        for name, parameter in self.named_parameters():
-            if parameter.dim() > 1:
-                # Every layer adds to the residual stream: the more there are, the less at the beginning.
-                adds = name.endswith(("out.weight", "down.weight"))
-                nn.init.normal_(parameter, std=_SPREAD / (2 * shape.layers) ** 0.5 if adds else _SPREAD)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """Return what the head takes, shape (batch, tokens, width).

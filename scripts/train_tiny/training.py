@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from edgeassist.models.synthetic import Shape
 from scripts.train_tiny.batches import PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.model import Decoder
@@ -32,6 +33,8 @@ _PROBED = 25
 _WARM_UP = 0.02
 _LAST_RATE = 0.02
 _DECAY = 0.1
+# How much faster than the matrices of the layers everything else learns: embeddings begin ten times as large.
+_EMBEDDING_RATE = 5
 _BETAS = (0.9, 0.98)
 _CLIP = 1.0
 
@@ -45,7 +48,7 @@ class Plan:
         tokens: The most tokens to read; None for as many as time allows. With it, the same plan gives the
             same model on the same machine; without it, the learning rate follows the clock.
         batch: Tokens of a step.
-        rate: The highest learning rate.
+        rate: The highest learning rate, of the layers' matrices.
         prompt_weight: What a token that is not the assistant's counts in the loss.
         threads: Of torch.
         seed: Of the weights and the dialogues.
@@ -129,6 +132,7 @@ def train(
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
     decoder = Decoder(shape)
+    begin(decoder)
     run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
     run.resume()
     start = Position(run.progress.chunk, run.progress.batch)
@@ -181,7 +185,7 @@ class _Run:
     def learn(self, batch: Batch) -> None:
         """Learn from one batch."""
         for group in self._optimizer.param_groups:
-            group["lr"] = rate_at(self.progress.share(self._plan), self._plan)
+            group["lr"] = rate_at(self.progress.share(self._plan), self._plan) * group["faster"]
         self._losses.append(_step(self._decoder, self._optimizer, batch, self._plan))
         progress = self.progress
         progress.step += 1
@@ -266,8 +270,8 @@ def _optimizer(decoder: Decoder, plan: Plan) -> torch.optim.Optimizer:
     ]
     others = [each for name, each in decoder.named_parameters() if each.dim() <= 1 or "embedding" in name]
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": _DECAY},
-        {"params": others, "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": _DECAY, "faster": 1},
+        {"params": others, "weight_decay": 0.0, "faster": _EMBEDDING_RATE},
     ]
     return torch.optim.AdamW(groups, lr=plan.rate, betas=_BETAS, fused=True)
 

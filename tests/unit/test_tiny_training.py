@@ -6,6 +6,7 @@ Needs torch, which the extra `train` brings and development does not.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from edgeassist.models.synthetic import Shape, tensors  # noqa: E402 - as above
 from scripts.train_tiny import training  # noqa: E402 - as above
 from scripts.train_tiny.answering import MAX_TOKENS, answer_in_torch  # noqa: E402 - as above
 from scripts.train_tiny.batches import PADDING, Position, training_batches  # noqa: E402 - as above
+from scripts.train_tiny.beginning import begin  # noqa: E402 - as above
 from scripts.train_tiny.dialogues.generator import training_texts  # noqa: E402 - as above
 from scripts.train_tiny.dialogues.split import Split  # noqa: E402 - as above
 from scripts.train_tiny.export import Storage, export_gguf, export_onnx  # noqa: E402 - as above
 from scripts.train_tiny.model import Cache, Decoder  # noqa: E402 - as above
 from scripts.train_tiny.questions import questions  # noqa: E402 - as above
+from scripts.train_tiny.shape import tiny_shape  # noqa: E402 - as above
 from scripts.train_tiny.tokenizer import Encoder, learn_merges, save_merges  # noqa: E402 - as above
 from scripts.train_tiny.training import Plan, Probed, Progress, Said, rate_at, train  # noqa: E402 - as above
 from tests.integration.driver import Engine  # noqa: E402 - as above
@@ -82,6 +85,25 @@ def test_a_batch_follows_where_another_ended() -> None:
     assert first.tokens.numel() <= 2048
     assert first.size == int((first.tokens != PADDING).sum())
     assert not (first.spoken & (first.tokens == PADDING)).any()
+
+
+def longest_of(chunk: int) -> int:
+    batches = training_batches(ENCODER, 2048, 0, Position(chunk))
+    return max(batch.tokens.shape[1] for batch in takewhile(lambda each: each.after.chunk == chunk, batches))
+
+
+def test_short_dialogues_come_first() -> None:
+    assert longest_of(0) <= 120 < longest_of(20) <= 320 < longest_of(60)
+
+
+def test_a_model_copies_before_it_has_learned_anything() -> None:
+    torch.manual_seed(0)
+    decoder = Decoder(tiny_shape())
+    begin(decoder)
+    row = torch.randperm(2000)[:100].repeat(2)
+    with torch.inference_mode():
+        likeliest = decoder.logits(decoder(row[None]))[0].argmax(-1)
+    assert (likeliest[100:-1] == row[101:]).float().mean() > 0.6
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
