@@ -33,8 +33,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[MODEL]...",
-            help="With --compare: GGUF files, folders of ONNX Runtime GenAI, or SHAPE:QUANT for random "
-            "weights.",
+            help="With --compare: GGUF files, folders of ONNX Runtime GenAI, builtin:tiny, or SHAPE:QUANT "
+            "for random weights.",
             show_default=False,
         ),
     ] = None,

@@ -16,7 +16,7 @@ from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes
 from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, ModelError
-from edgeassist.models.choice import choose_backend
+from edgeassist.models.choice import choose_model
 from edgeassist.models.header import kv_bytes_per_token, read_header
 from edgeassist.settings import Loaded, Settings, load_settings
 
@@ -61,13 +61,12 @@ def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]
 
 
 def _check_model(settings: Settings) -> None:
-    path = settings.model.path
-    backend = choose_backend(path, settings.model.backend)
-    if path is None or backend == "scripted":
+    choice = choose_model(settings.model.path, settings.model.backend)
+    if (path := choice.path) is None:
         return
     wanted = settings.model.context
     try:
-        if backend == "onnx":
+        if choice.backend == "onnx":
             folder = read_onnx_folder(path)
             size, per_token = folder.size_bytes, folder.kv_bytes_per_token
             tokens = min(wanted, folder.context)

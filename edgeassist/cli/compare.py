@@ -12,6 +12,7 @@ from rich.console import Console
 
 from edgeassist.cli.instrument import Begin, named_model, need, progress, random_models
 from edgeassist.errors import ConfigurationError
+from edgeassist.models.builtin import is_builtin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ def compare_side_by_side(
     """Measure the models, and print what was measured.
 
     Args:
-        names: Files, folders, or `SHAPE:QUANT` for random weights.
+        names: Files, folders, `builtin:tiny`, or `SHAPE:QUANT` for random weights.
         plan: Tokens in and out, runs, threads, context.
         picture: A PNG file to draw into.
         as_json: Print all values.
@@ -65,7 +66,7 @@ def _candidate(name: str, threads: int, begin: Begin) -> Candidate:
     from edgeassist.bench.comparison import Candidate  # noqa: PLC0415 - needs numpy
 
     shape, colon, quant = name.partition(":")
-    if colon and not Path(name).exists():
+    if colon and not is_builtin(Path(name)) and not Path(name).exists():
         return Candidate(name, random_models(shape, [quant.lower()], threads, begin)[0])
     path = named_model(Path(name))
     return Candidate(path.name, path)

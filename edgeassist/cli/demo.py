@@ -6,63 +6,108 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated
 
-import platformdirs
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from edgeassist.broker import BrokerOptions
+from edgeassist.cli.action import describe_action
 from edgeassist.cli.ask import stream
 from edgeassist.client import Client
 from edgeassist.errors import EdgeAssistError, ModelError
+from edgeassist.models.builtin import TINY
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 
 LOAD_S = 600.0
-QUESTION = "What can you do for this house?"
 DEVICE = "demo"
+HOME = """\
+You are the voice of this home.
+Sensors:
+kitchen temperature: 22.5 °C
+kitchen light: on
+nursery temperature: 19.5 °C
+nursery humidity: 48 %
+bedroom window: open
+garage door: locked"""
 
 console = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What is shown.
+
+    Attributes:
+        model: The setting `model.path`.
+        system: What it is told first.
+        questions: What it is asked before the person has a turn.
+        session: Of the conversation; None where each question stands for itself.
+    """
+
+    model: Path
+    system: str
+    questions: tuple[str, ...]
+    session: str | None
+
+
+OWN = Show(
+    TINY,
+    HOME,
+    ("How warm is the nursery?", "Turn the kitchen lights down to 30 percent", "Is the garage door locked?"),
+    session=None,
+)
 
 
 def demo(
     model: Annotated[
         Path | None,
-        typer.Option(help="A GGUF file; without one, a tiny model of random weights.", show_default=False),
+        typer.Option(
+            help="A GGUF file or a folder of ONNX Runtime GenAI; without one, the built-in model.",
+            show_default=False,
+        ),
     ] = None,
-    question: Annotated[str, typer.Option(help="What to ask first.")] = QUESTION,
-    max_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.")] = 48,
+    question: Annotated[str | None, typer.Option(help="What to ask first.", show_default=False)] = None,
+    max_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.")] = 128,
 ) -> None:
-    """See it work: a private broker, the daemon, one question answered token by token, then yours.
+    """See it work: a private broker, the daemon, questions answered token by token, then yours.
+
+    The built-in model is told of a few sensors, and knows what is said to a home.
 
     Needs the program mosquitto, and nothing of this machine's settings; leaves nothing running.
     """
+    show = OWN
+    if model not in {None, TINY}:
+        show = Show(model.resolve(), "", ("What can you do for this house?",), DEVICE)
+    if question:
+        show = replace(show, questions=(question,))
     with tempfile.TemporaryDirectory(prefix="edgeassist-demo-") as name:
         folder = Path(name)
-        path = model or trial_model()
         with PrivateBroker(folder) as broker:
             console.print(f"[dim]private broker on {HOST}:{broker.port}[/]")
-            console.print(f"[dim]model {path}[/]")
-            if model is None:
-                console.print(
-                    "[yellow]this model is random weights: it streams like a real one and makes no sense[/]"
-                )
+            console.print(f"[dim]model {show.model}[/]")
+            if show.system:
+                console.print(f"[dim]it is told:\n{escape(indent(show.system, '  '))}[/]")
             environ = {
                 "EDGEASSIST_DEVICE__NAME": DEVICE,
                 "EDGEASSIST_MQTT__HOST": HOST,
                 "EDGEASSIST_MQTT__PORT": str(broker.port),
-                "EDGEASSIST_MODEL__PATH": str(path.resolve()),
+                "EDGEASSIST_MODEL__PATH": str(show.model),
+                "EDGEASSIST_MODEL__SYSTEM": show.system,
                 "EDGEASSIST_SAMPLING__MAX_TOKENS": str(max_tokens),
             }
             with PrivateDaemon(folder, environ) as daemon, contextlib.suppress(KeyboardInterrupt):
-                _talk(broker, daemon, question)
+                _talk(broker, daemon, show)
 
 
-def _talk(broker: PrivateBroker, daemon: PrivateDaemon, question: str) -> None:
-    """Ask the first question, and then what the person types.
+def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
+    """Ask the first questions, and then what the person types.
 
     Typing happens in the main thread and outside of the event loop, where Ctrl-C ends it at once.
     """
@@ -75,8 +120,9 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, question: str) -> None:
             with console.status("the daemon loads the model"):
                 runner.run(_wait_ready(client, daemon))
             console.print(f"[dim]ready: prompts go to {topics.prompt()}[/]\n")
-            console.print(f"[bold]you>[/] {question}")
-            runner.run(_ask(client, question))
+            for question in show.questions:
+                console.print(f"[bold]you>[/] {question}")
+                runner.run(_ask(client, question, show.session))
             console.print(
                 f"\nFrom another terminal:\n"
                 f"  mosquitto_sub -p {broker.port} -v -t '{topics.reply('+')}'\n"
@@ -87,7 +133,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, question: str) -> None:
                 return
             console.print("Your turn; an empty line, Ctrl-C or Ctrl-D ends it.")
             while line := _read():
-                runner.run(_ask(client, line))
+                runner.run(_ask(client, line, show.session))
         finally:
             runner.run(client.__aexit__(None, None, None))
 
@@ -102,13 +148,15 @@ async def _wait_ready(client: Client, daemon: PrivateDaemon) -> None:
         raise ModelError("the daemon did not get ready; the end of its log:\n" + "\n".join(log[-5:]))
 
 
-async def _ask(client: Client, text: str) -> None:
+async def _ask(client: Client, text: str, session: str | None) -> None:
     console.print("[bold]device>[/] ", end="")
     try:
-        done = await stream(client, text, session="demo")
+        done = await stream(client, text, session=session)
     except EdgeAssistError as error:
         console.print(f"[red]{error.code}:[/] {error.message}", soft_wrap=True)
     else:
+        if action := describe_action(done.text):
+            console.print(f"      [green]→ {escape(action)}[/]")
         console.print(f"[dim]{_figures(done)}[/]")
 
 
@@ -126,14 +174,3 @@ def _read() -> str:
         return console.input("[bold]you>[/] ").strip()
     except EOFError:
         return ""
-
-
-def trial_model() -> Path:
-    """Return a tiny model of random weights; made once, in the user's cache."""
-    path = platformdirs.user_cache_path("edgeassist") / "models" / "trial.gguf"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        from edgeassist.models.synthetic import SHAPES, write_gguf  # noqa: PLC0415 - a daemon needs no numpy
-
-        write_gguf(path, SHAPES["trial"])
-    return path

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edgeassist.errors import ConfigurationError, ModelError
+from edgeassist.models.builtin import builtin_forms
 
 # Told what begins, in words, and how many steps are done; None: as many as before.
 Begin = Callable[[str, int | None], None]
@@ -32,7 +33,8 @@ def need_backend(path: Path) -> None:
 
 
 def named_model(path: Path) -> Path:
-    """Return the path of a model that exists, or raise a ConfigurationError."""
+    """Return the path of a model that exists, or raise a ConfigurationError; a built-in one's GGUF file."""
+    path = builtin_forms(path).get("llama", path)
     if not path.exists():
         raise ConfigurationError(f"there is no {path}: name a GGUF file or a folder of ONNX Runtime GenAI")
     need_backend(path)

@@ -17,6 +17,7 @@ from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.thermal import cpu_temperature_c
 from edgeassist.errors import ConfigurationError
+from edgeassist.models.builtin import TINY
 from edgeassist.models.recommend import Board, Need, Option, recommend
 
 
@@ -92,7 +93,8 @@ def _print_choice(console: Console, options: list[Option], need: Need) -> None:
     best = options[0]
     if best.objections:
         console.print(
-            f"[yellow]no known model suits this device for {need.value}[/]; the nearest is {best.name}"
+            f"[yellow]no known model suits this device for {need.value}[/]; the nearest is {best.name}. "
+            f"{TINY}, which comes along, suits any device, and knows what is said to a home only"
         )
         return
     entry = best.entry

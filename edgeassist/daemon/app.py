@@ -33,7 +33,8 @@ from edgeassist.daemon.threads import ThreadKeeper
 from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import Load
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
-from edgeassist.models.choice import choose_backend
+from edgeassist.models.builtin import NEXT_MODEL, is_builtin
+from edgeassist.models.choice import Choice, choose_model
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.state import Availability, Info
 from edgeassist.protocol.topics import CommandTopic, PromptTopic
@@ -58,7 +59,7 @@ class App:
         self._settings = loaded.settings
         self._reload = reload
         self._topics = topics_of(self._settings)
-        self._backend = ""
+        self._model = Choice(None, "")
         self._sensors = Sensors(state_folder_of(self._settings))
         self._stop = asyncio.Event()
         self._said_ready = False
@@ -123,8 +124,10 @@ class App:
         Raises:
             ConfigurationError: A setting can't work, and that shows before anything has started.
         """
-        self._backend = choose_backend(self._settings.model.path, self._settings.model.backend)
+        self._model = choose_model(self._settings.model.path, self._settings.model.backend)
         log.info("edgeassist %s starts as %s", __version__, self._topics.root)
+        if is_builtin(self._settings.model.path) and self._model.path is not None:
+            log.info("%s", NEXT_MODEL)
         self._threads.look()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -165,7 +168,7 @@ class App:
         )
 
     def _load(self) -> Load:
-        return load_of(self._settings, backend=self._backend, threads=self._threads.choice.threads)
+        return load_of(self._settings, self._model, threads=self._threads.choice.threads)
 
     async def _shut_down(self) -> None:
         """Say so, let running answers end within the drain time, and leave nothing behind."""
@@ -284,7 +287,7 @@ class App:
             await asyncio.sleep(interval)
 
     async def _fingerprint(self) -> None:
-        await self._condition.fingerprint(self._settings.model.path)
+        await self._condition.fingerprint(self._model.path)
         self._reporter.say_info()
 
     def _info(self) -> Info:

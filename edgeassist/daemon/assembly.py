@@ -18,6 +18,8 @@ from edgeassist.daemon.relay import Pace
 from edgeassist.daemon.supervisor import Patience
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling
+from edgeassist.models.builtin import is_builtin
+from edgeassist.models.choice import Choice
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
 from edgeassist.settings import Settings
@@ -25,6 +27,8 @@ from edgeassist.settings import Settings
 # Above the payload limit, so that what is too large can be refused with a word; a broker drops what is over
 # the Maximum Packet Size in silence.
 _PACKET_HEADROOM = 4
+# What `sampling.temperature = "auto"` is for a model that converses.
+_TEMPERATURE = 0.7
 
 
 def topics_of(settings: Settings) -> Topics:
@@ -76,7 +80,7 @@ def policy_of(settings: Settings) -> Policy:
         remember_s=admission.remember_s,
         max_tokens=sampling.max_tokens,
         defaults=Sampling(
-            temperature=sampling.temperature,
+            temperature=_temperature_of(settings),
             top_k=sampling.top_k,
             top_p=sampling.top_p,
             min_p=sampling.min_p,
@@ -86,18 +90,25 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def _temperature_of(settings: Settings) -> float:
+    """Return what a request gets that does not say: the built-in model writes commands, not stories."""
+    if settings.sampling.temperature != "auto":
+        return settings.sampling.temperature
+    return 0.0 if is_builtin(settings.model.path) else _TEMPERATURE
+
+
 def discovery_of(settings: Settings) -> DiscoveryOptions:
     """Return what Home Assistant is told, and where."""
     ours = settings.homeassistant
     return DiscoveryOptions(ours.discovery, ours.prefix, ours.status_topic)
 
 
-def load_of(settings: Settings, *, backend: str, threads: int) -> Load:
+def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
     """Return what an engine is told first; memory is looked at now."""
     engine = settings.engine
     return Load(
-        backend=backend,
-        path=str(settings.model.path or ""),
+        backend=model.backend,
+        path=str(model.path or ""),
         context=settings.model.context,
         threads=threads,
         step_tokens=engine.step_tokens,

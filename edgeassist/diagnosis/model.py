@@ -27,6 +27,7 @@ class ModelSnapshot:
     Attributes:
         backend: That serves it: `llama`, `onnx` or `scripted`.
         machine: The processor's kind, as `uname -m` says.
+        builtin: Whether it comes with the package.
         python: The interpreter that the packages are for.
         refusal: Why it can't be a model, in words that say what to do.
         user: As whom the service runs.
@@ -43,9 +44,10 @@ class ModelSnapshot:
         swap_bytes: How much swap there is.
     """
 
-    path: Path | None
+    path: Path
     backend: str
     machine: str
+    builtin: bool = False
     python: str = "python"
     refusal: str | None = None
     user: str = ""
@@ -95,7 +97,8 @@ def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
     healthy = snapshot.backend_installed and snapshot.readable is not False
     if healthy:
         form = f"{snapshot.backend} {snapshot.quantization}".rstrip()
-        yield ok(_AREA, f"{snapshot.path}: {form}, {snapshot.size_bytes // _MIB} MiB")
+        limits = "; knows a home's commands and sensors only" if snapshot.builtin else ""
+        yield ok(_AREA, f"{snapshot.path}: {form}, {snapshot.size_bytes // _MIB} MiB{limits}")
     yield from _check_memory(snapshot)
     yield from _check_form(snapshot)
 
@@ -130,7 +133,8 @@ def _check_memory(snapshot: ModelSnapshot) -> Iterator[Finding]:
 
 
 def _check_form(snapshot: ModelSnapshot) -> Iterator[Finding]:
-    if 0 < snapshot.trained_context < snapshot.context:
+    # The default of `model.context` is more than the built-in model has: nobody has set anything wrong.
+    if 0 < snapshot.trained_context < snapshot.context and not snapshot.builtin:
         yield warning(
             _AREA,
             f"model.context is {snapshot.context} and the model was trained for {snapshot.trained_context}, "

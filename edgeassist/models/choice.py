@@ -1,39 +1,71 @@
-"""Which backend serves a model, from what its path holds."""
+"""Which model a `model.path` means, and which backend serves it."""
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeassist.errors import ModelError
+from edgeassist.models.builtin import TINY, builtin_forms, is_builtin
 
 _GENAI_CONFIG = "genai_config.json"
+# The package that each backend needs beyond ours.
+_PACKAGES = {"llama": "llama_cpp", "onnx": "onnxruntime_genai"}
 
 
-def choose_backend(path: Path | None, wanted: str) -> str:
-    """Return `llama`, `onnx` or `scripted`.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is served.
+
+    Attributes:
+        path: The file or folder; None where the backend needs none.
+        backend: `llama`, `onnx` or `scripted`.
+    """
+
+    path: Path | None
+    backend: str
+
+
+def choose_model(path: Path, wanted: str) -> Choice:
+    """Return what serves a model, and from where.
 
     Args:
-        path: The setting `model.path`.
+        path: The setting `model.path`: a GGUF file, a folder of ONNX Runtime GenAI, or `builtin:tiny`.
         wanted: The setting `model.backend`: `auto`, or a backend to insist on.
 
     Raises:
         ModelError: Nothing can serve that.
     """
     if wanted == "scripted":
-        return wanted
-    if path is None:
-        raise ModelError(
-            "model.path is not set: name a GGUF file there, or a folder of ONNX Runtime GenAI (or, to try "
-            'the daemon without a model, set model.backend to "scripted")',
-        )
+        return Choice(None, wanted)
+    if is_builtin(path):
+        return _choose_form(path, wanted)
     try:
         there = path.exists()
     except OSError as error:
         raise ModelError(f"model.path: can't look at {path}: {error.strerror}") from None
     if not there:
         raise ModelError(f"model.path: there is no {path}: correct the setting, or put the model there")
-    if wanted != "auto":
-        return wanted
+    return Choice(path, _backend_of(path) if wanted == "auto" else wanted)
+
+
+def is_installed(backend: str) -> bool:
+    """Whether the package is there that a backend needs."""
+    return backend not in _PACKAGES or importlib.util.find_spec(_PACKAGES[backend]) is not None
+
+
+def _choose_form(path: Path, wanted: str) -> Choice:
+    """Return a built-in model in the form that this installation can serve."""
+    forms = builtin_forms(path)
+    if not forms:
+        raise ModelError(f"model.path: there is no {path} in this package: it has {TINY}")
+    able = [backend for backend in forms if is_installed(backend)] or list(forms)
+    backend = able[0] if wanted == "auto" else wanted
+    return Choice(forms[backend], backend)
+
+
+def _backend_of(path: Path) -> str:
     if (path / _GENAI_CONFIG).is_file():
         return "onnx"
     if path.is_dir():

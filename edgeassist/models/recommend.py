@@ -77,7 +77,7 @@ class Option:
 def recommend(
     board: Board, need: Need, measured: Mapping[str, float], catalogue: Sequence[Entry] = CATALOGUE
 ) -> list[Option]:
-    """Return all models, those that suit first and the best of them first.
+    """Return all models, those that suit first and the best of them first, then the nearest to it.
 
     Args:
         board: The device.
@@ -88,7 +88,14 @@ def recommend(
     options = [
         _weigh(entry, variant, board, need, measured) for entry in catalogue for variant in entry.variants
     ]
-    return sorted(options, key=lambda each: (bool(each.objections), *_WORTH[need](each)))
+    return sorted(options, key=lambda each: _rank(each, need))
+
+
+def _rank(option: Option, need: Need) -> tuple[float, ...]:
+    """Return what sorts those that suit by their worth, and then the others by how far they are from it."""
+    if option.objections:
+        return (1, len(option.objections), option.memory_bytes)
+    return (0, *_WORTH[need](option))
 
 
 def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: Mapping[str, float]) -> Option:

@@ -116,26 +116,29 @@ class MqttSettings(_Table):
 class ModelSettings(_Table):
     """What is loaded."""
 
-    path: Path | None = None
+    path: Path = Path("builtin:tiny")
     backend: Literal["auto", "llama", "onnx", "scripted"] = "auto"
     context: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
     system: str = ""
 
 
 _AutoOrNumber = int | Literal["auto"]
+_AutoOrReal = float | Literal["auto"]
 
 
-def _auto_or(least: int, most: int) -> PlainValidator:
+def _auto_or(least: int, most: int, *, whole: bool = True) -> PlainValidator:
     """Take "auto" or a number; pydantic's own union would complain of each of the two."""
-    number = TypeAdapter(Annotated[int, Field(ge=least, le=most)])
+    kind: Any = Annotated[int if whole else float, Field(ge=least, le=most)]
+    number: TypeAdapter[int | float] = TypeAdapter(kind)
+    called = "a whole number" if whole else "a number"
 
-    def check(value: object) -> int | str:
+    def check(value: object) -> float | str:
         if value == "auto":
             return "auto"
         try:
             return number.validate_python(value)
         except ValidationError:
-            raise ValueError(f'must be "auto" or a whole number from {least} to {most}') from None
+            raise ValueError(f'must be "auto" or {called} from {least} to {most}') from None
 
     return PlainValidator(check)
 
@@ -165,7 +168,7 @@ class SamplingSettings(_Table):
     """What a request gets that does not say."""
 
     max_tokens: Annotated[int, Field(ge=1)] = 512
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
+    temperature: Annotated[_AutoOrReal, _auto_or(0, 5, whole=False)] = "auto"
     top_k: Annotated[int, Field(ge=0)] = 40
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.05

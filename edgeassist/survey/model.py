@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import sys
@@ -15,18 +14,17 @@ from edgeassist.device.memory import available_memory_bytes
 from edgeassist.diagnosis.model import ModelSnapshot
 from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import ModelError
-from edgeassist.models.choice import choose_backend
+from edgeassist.models.builtin import is_builtin
+from edgeassist.models.choice import choose_model, is_installed
 from edgeassist.models.header import kv_bytes_per_token, read_header
 from edgeassist.survey.permissions import User, may_read, this_user
-
-_PACKAGES = {"llama": "llama_cpp", "onnx": "onnxruntime_genai"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The settings that a model is judged by: `model.path`, `model.backend`, `model.context`."""
 
-    path: Path | None
+    path: Path
     backend: str
     context: int
 
@@ -46,19 +44,22 @@ def survey_model(
         wanted.path,
         wanted.backend,
         platform.machine(),
+        builtin=is_builtin(wanted.path),
         python=sys.executable,
         user=user.name,
-        readable=None if wanted.path is None else may_read(user, wanted.path),
         context=wanted.context,
         available_bytes=_available(memory_max_bytes, engine_bytes or 0),
         swap_bytes=_swap(),
     )
-    if wanted.path is not None and user != this_user() and _is_hidden(wanted.path):
+    if user != this_user() and not snapshot.builtin and _is_hidden(wanted.path):
         return replace(snapshot, hidden=True)
     try:
-        backend = choose_backend(wanted.path, wanted.backend)
-        snapshot = replace(snapshot, backend=backend, backend_installed=_is_installed(backend))
-        return snapshot if backend == "scripted" or wanted.path is None else _read(snapshot, wanted.path)
+        choice = choose_model(wanted.path, wanted.backend)
+        snapshot = replace(snapshot, backend=choice.backend, backend_installed=is_installed(choice.backend))
+        if choice.path is None:
+            return snapshot
+        snapshot = replace(snapshot, readable=may_read(user, choice.path))
+        return _read(snapshot, choice.path)
     except ModelError as error:
         return replace(snapshot, refusal=error.message)
 
@@ -92,10 +93,6 @@ def _is_hidden(path: Path) -> bool:
     except OSError:
         return False
     return not os.access(path, os.R_OK)
-
-
-def _is_installed(backend: str) -> bool:
-    return backend == "scripted" or importlib.util.find_spec(_PACKAGES[backend]) is not None
 
 
 def _available(memory_max_bytes: int | None, engine_bytes: int) -> int | None:

@@ -19,7 +19,7 @@ _CHUNK = 2048
 # Short dialogues come first, which teach the most with each token: the longest of the first chunk, and how
 # many tokens more each chunk brings.
 _LONGEST_AT_FIRST = 120
-_LONGER = 10
+_LONGER = 16
 
 
 @dataclass(frozen=True, slots=True)

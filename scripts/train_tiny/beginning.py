@@ -1,43 +1,51 @@
-"""The weights before training: random ones, and in them two heads that already copy.
+"""The weights before training: random ones, and in them a circuit that already copies.
 
 A small model learns the words around a name long before it learns to copy the name: no gradient points at
-the second half of a circuit whose first half is missing. So the circuit (an induction head: Olsson et al.,
+the second half of a circuit whose first half is missing. So the circuit (induction heads: Olsson et al.,
 2022) is there from the first step, the way that mimetic initialization (Trockman and Kolter, 2023) sets up
 attention:
 
-- Layer 0, head 0 sees the token before, by its biases alone: rotary positions turn them into a score that is
-  highest one token back. It notes, in directions of its own, what that token was.
-- Layer 1, head 0 sees the places whose note says what the present token is: what followed it the last time.
-  It copies the token that stands there.
+- Layer 0: head 0 sees the token before, and head 1 the one before that, by their biases alone: rotary
+  positions turn these into a score that is highest so many tokens back. Each notes, in directions of its own,
+  what it saw.
+- Layer 1: head 0 sees the places whose notes say what the present token and the one before it are, head 2
+  those that agree in the present one: what followed the last time. They copy the token that stands there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from edgeassist.models.synthetic import Shape
 from scripts.train_tiny.model import Decoder
 
 _EMBEDDED = 0.2
 _SPREAD = 0.02
 # What a token's logits begin with is this, times `_EMBEDDED`, times what 256 dimensions add up to.
 _LAST_NORM = 0.3
-# Of the head that sees the token before: rotary pairs that turn fast enough to tell it from its neighbours,
-# and what they are worth.
+# Of the heads that look back: rotary pairs that turn fast enough to tell a token from its neighbours, and
+# what they are worth.
 _SHARP_PAIRS = 8
 _BACK_BIAS = 5.7
-# Of the head that sees the same token: tokens within which its pairs turn by less than a radian, the score of
-# a match, and how loud note and copy are against an embedding.
+# Of the heads that look for the same tokens: within so many tokens their pairs turn by less than a radian;
+# the score of a match; how loud note and copy are against an embedding.
 _REACH = 300
-_MATCH = 20.0
+_MATCH = 40.0
 _NOTE = 2.0
 _COPY = 10.0
-# The heads that begin otherwise than at random begin with so little of it.
+# The queries and keys that begin otherwise than at random begin with so little of it.
 _LEFT = 0.1
 
 
 def begin(decoder: Decoder) -> None:
-    """Set a new decoder's weights, from torch's random numbers."""
+    """Set a new decoder's weights, from torch's random numbers.
+
+    Args:
+        decoder: With two layers or more, two heads for keys, and twice as many for queries.
+    """
     with torch.no_grad():
         _draw(decoder)
         _induce(decoder)
@@ -54,34 +62,66 @@ def _draw(decoder: Decoder) -> None:
 
 
 def _induce(decoder: Decoder) -> None:
-    shape, (back, same) = decoder.shape, decoder.layers[:2]
+    shape = decoder.shape
     head = shape.width // shape.heads
-    keys = shape.heads * head
-    values = keys + shape.kv_heads * head
     turns = shape.rope_base ** -(torch.arange(0, head, 2) / head)
-    directions = torch.linalg.qr(torch.randn(shape.width, shape.width)).Q.T
-    token, note, copied = directions[: 3 * head].split(head)
-
-    for layer in (back, same):
-        layer.qkv.weight[:head] *= _LEFT
-        layer.qkv.weight[keys : keys + head] *= _LEFT
-
-    sharp = torch.arange(_SHARP_PAIRS)
-    back.qkv.bias[keys + sharp] = _BACK_BIAS
-    back.qkv.bias[sharp] = _BACK_BIAS * torch.cos(turns[sharp])
-    back.qkv.bias[sharp + head // 2] = -_BACK_BIAS * torch.sin(turns[sharp])
-    _pass_on(back, values, token, note, _NOTE)
-
-    slow = (turns * _REACH < 1).nonzero().flatten()
-    dimensions = torch.cat((slow, slow + head // 2))
-    loudness = (_MATCH * head**0.5 / len(dimensions)) ** 0.5
-    same.qkv.weight[dimensions] = token[: len(dimensions)] * loudness
-    same.qkv.weight[keys + dimensions] = note[: len(dimensions)] * loudness
-    _pass_on(same, values, copied, copied, _COPY)
+    # Directions of the residual stream: what a token is, the notes of one and of two tokens back, the copy.
+    token, one, two, copy = torch.linalg.qr(torch.randn(shape.width, shape.width)).Q.T.split(head)
+    first, second = (_Heads(layer, shape, turns) for layer in decoder.layers[:2])
+    first.look_back(0, 1)
+    first.look_back(1, 2)
+    first.pass_on(0, token, one, _NOTE)
+    first.pass_on(1, token, two, _NOTE)
+    # A note is as much louder than an embedding as it takes less of the score.
+    second.look_for(0, [(token, one, _MATCH / 2), (one, two, _MATCH / 2 / _NOTE)])
+    second.look_for(2, [(token, one, _MATCH)])
+    second.pass_on(0, copy, copy, _COPY)
+    second.pass_on(2, copy, copy, _COPY)
 
 
-def _pass_on(layer: nn.Module, values: int, read: Tensor, written: Tensor, loudness: float) -> None:
-    """Have a layer's first head read what it sees along some directions and write it along others."""
-    head = len(read)
-    layer.qkv.weight[values : values + head] = read
-    layer.out.weight[:, :head] = written.T * _EMBEDDED * loudness
+class _Heads:
+    """The heads of a layer, to be set up; two for queries share one for keys."""
+
+    def __init__(self, layer: nn.Module, shape: Shape, turns: Tensor) -> None:
+        self._weight, self._bias, self._out = layer.qkv.weight, layer.qkv.bias, layer.out.weight
+        self._head = 2 * len(turns)
+        self._keys = shape.heads * self._head
+        self._values = self._keys + shape.kv_heads * self._head
+        self._turns = turns
+
+    def look_back(self, query: int, tokens: int) -> None:
+        """Have a head see what is so many tokens back."""
+        sharp = torch.arange(_SHARP_PAIRS)
+        at, key = query * self._head + sharp, self._quiet(query) + sharp
+        self._bias[key] = _BACK_BIAS
+        self._bias[at] = _BACK_BIAS * torch.cos(tokens * self._turns[sharp])
+        self._bias[at + self._head // 2] = -_BACK_BIAS * torch.sin(tokens * self._turns[sharp])
+
+    def look_for(self, query: int, matches: Sequence[tuple[Tensor, Tensor, float]]) -> None:
+        """Have a head see where what stands there along some directions is what is here along others.
+
+        Args:
+            query: Which head.
+            matches: Directions here, directions there, and what it scores where they agree.
+        """
+        slow = (self._turns * _REACH < 1).nonzero().flatten()
+        key = self._quiet(query)
+        for number, (here, there, score) in enumerate(matches):
+            pairs = slow[number :: len(matches)]
+            dimensions = torch.cat((pairs, pairs + self._head // 2))
+            loudness = (score * self._head**0.5 / len(dimensions)) ** 0.5
+            self._weight[query * self._head + dimensions] = here[: len(dimensions)] * loudness
+            self._weight[key + dimensions] = there[: len(dimensions)] * loudness
+
+    def pass_on(self, query: int, read: Tensor, written: Tensor, loudness: float) -> None:
+        """Have a head read what it sees along some directions and write it along others."""
+        value = self._values + query // 2 * self._head
+        self._weight[value : value + self._head] = read
+        self._out[:, query * self._head : (query + 1) * self._head] = written.T * _EMBEDDED * loudness
+
+    def _quiet(self, query: int) -> int:
+        """Take most of what is random from a head, and return where its keys are."""
+        key = self._keys + query // 2 * self._head
+        for start in (query * self._head, key):
+            self._weight[start : start + self._head] *= _LEFT
+        return key

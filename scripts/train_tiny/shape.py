@@ -24,5 +24,5 @@ def tiny_shape(vocabulary: int = VOCABULARY) -> Shape:
         kv_heads=2,
         vocabulary=vocabulary,
         context=1024,
-        rope_base=1e4,
+        rope_base=1e6,
     )

@@ -40,8 +40,8 @@ def corrupt(path: Path) -> Path:
 def test_a_missing_model_ends_the_daemon_with_78_and_names_the_setting(tmp_path):
     ended = edgeassist("run", model__path=tmp_path / "none.gguf")
     assert (ended.returncode, "model.path" in ended.stderr) == (CONFIGURATION, True)
-    ended = edgeassist("run")
-    assert (ended.returncode, "model.path is not set" in ended.stderr) == (CONFIGURATION, True)
+    ended = edgeassist("run", model__path="builtin:large")
+    assert (ended.returncode, "it has builtin:tiny" in ended.stderr) == (CONFIGURATION, True)
 
 
 def test_a_corrupt_model_ends_the_daemon_with_78_and_says_why(broker, tmp_path):
@@ -153,12 +153,21 @@ async def test_ask_and_status_say_what_is_missing(broker):
     assert edgeassist("status", **lonely).returncode == UNAVAILABLE
 
 
-def test_demo_answers_a_question_and_leaves_nothing_running(trial_model):
-    ended = edgeassist("demo", "--model", str(trial_model), "--max-tokens", "12")
+def test_demo_shows_what_the_built_in_model_understands_and_leaves_nothing_running():
+    ended = edgeassist("demo")
     assert ended.returncode == 0, ended.stderr
-    assert "device>" in ended.stdout
-    assert "tokens/s" in ended.stdout or "tokens in" in ended.stdout
+    assert "you> How warm is the nursery?\ndevice> The nursery temperature is 19.5 °C." in ended.stdout
+    assert "→ kitchen light: brightness to 30 %" in ended.stdout
+    assert "The garage door is locked." in ended.stdout
     assert "mosquitto_pub" in ended.stdout
+
+
+def test_demo_takes_another_model_and_another_question(trial_model):
+    ended = edgeassist("demo", "--model", str(trial_model), "--max-tokens", "12", "--question", "and you?")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("you>") == 1
+    assert "you> and you?\ndevice>" in ended.stdout
+    assert " out" in ended.stdout
 
 
 def test_version_and_help_teach():

@@ -35,9 +35,12 @@ class Client:
         self.account = f"-p {machine.port} -u {name} -P {self.password}"
         self.root = f"edgeassist/{machine.name}"
 
-    def answer(self, prompt: str = "Hello", wait_s: float = ANSWER_S) -> dict[str, object]:
+    def answer(
+        self, prompt: str = "Hello", wait_s: float = ANSWER_S, *, max_tokens: int = 8
+    ) -> dict[str, object]:
         """Ask and return the terminal event. QoS 1: the broker keeps the prompt for a daemon that is away."""
-        request = json.dumps({"prompt": prompt, "stream": False, "max_tokens": 8, "timeout_s": wait_s})
+        asked = {"prompt": prompt, "stream": False, "max_tokens": max_tokens, "timeout_s": wait_s}
+        request = json.dumps(asked)
         reply = f"{self.root}/reply/{self.name}/{time.monotonic_ns()}"
         listens = f"until (: <>/dev/tcp/127.0.0.1/{self.machine.port}) 2>&-; do sleep 0.05; done"
         said = self.machine.run(

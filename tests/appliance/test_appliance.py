@@ -297,9 +297,19 @@ def test_purging_removes_the_rest(machine, client, fresh):
     assert not machine.tries("id edgeassist")
 
 
-def test_without_a_model_the_installer_does_not_pretend(machine, wheelhouses):
+def test_settings_that_can_not_work_are_told_and_nothing_is_started(machine, wheelhouses):
+    machine.run(f"mkdir -p /etc/edgeassist && printf '[model]\\npath = \"/none.gguf\"\\n' > {SETTINGS}")
     said = install(machine, "--wheelhouse", wheelhouses.own)
     assert "can't answer yet" in said
-    assert "model.path is not set" in said
+    assert "there is no /none.gguf" in said
     assert machine.show("edgeassist", "UnitFileState") == "enabled"
     assert machine.show("edgeassist", "ActiveState") == "inactive"
+
+
+def test_without_a_model_it_answers_with_its_own(machine, wheelhouses):
+    machine.run(f"rm {SETTINGS}")
+    options = ("--wheelhouse", wheelhouses.own, "--with-broker", "--broker-port", machine.port)
+    assert "runs, and starts at boot" in install(machine, *options)
+    answer = Client(machine, CLIENT).answer("Turn on the kitchen light", max_tokens=60)
+    assert json.loads(answer["text"]) == {"action": "turn_on", "device": "light", "room": "kitchen"}
+    assert "to move to Qwen2.5-0.5B" in machine.run("journalctl -u edgeassist --no-pager")

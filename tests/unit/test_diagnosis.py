@@ -96,6 +96,11 @@ def test_a_model_that_fits_is_well() -> None:
         ({"available_bytes": 600 * MIB, "swap_bytes": GIB}, OK, ()),
         ({"available_bytes": None}, OK, ()),
         ({"context": 65_536, "available_bytes": 8 * GIB}, WARNING, ("trained for 32768",)),
+        (
+            {"context": 65_536, "available_bytes": 8 * GIB, "builtin": True},
+            OK,
+            ("commands and sensors only",),
+        ),
         ({"quantization": "Q4_K_M", "weights": "Q5_0"}, WARNING, ("Q4_K_M", "Q5_0", "Q4_0")),
         ({"quantization": "Q5_0", "weights": "Q5_0"}, WARNING, ("most weights are Q5_0",)),
         ({"quantization": "Q4_K_M", "weights": "Q4_K"}, OK, ()),

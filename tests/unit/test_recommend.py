@@ -51,6 +51,13 @@ def test_phi_3_mini_does_not_fit_a_small_board(memory_gb: float) -> None:
     assert best(Need.ENGLISH, memory_gb).entry.name == "Qwen2.5-0.5B-Instruct"
 
 
+def test_where_nothing_suits_the_smallest_is_the_nearest_and_the_built_in_one_is_named() -> None:
+    assert best(Need.ENGLISH, 0.3).name == "Qwen2.5-0.5B-Instruct Q4_0"
+    said = " ".join(CliRunner().invoke(app, ["recommend", "english", "--memory-gb", "0.3"]).output.split())
+    assert "the nearest is Qwen2.5-0.5B-Instruct Q4_0" in said
+    assert "builtin:tiny, which comes along" in said
+
+
 def test_four_gigabytes_hold_phi_3_mini_but_a_pi_reads_it_too_slowly() -> None:
     phi = options(Need.ENGLISH, 8, PI5)["Phi-3-mini-4k-instruct Q4_0"]
     assert not any("GB, and" in each for each in phi.objections)

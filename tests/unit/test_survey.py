@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.errors import UnsupportedError
+from edgeassist.models.builtin import TINY
 from edgeassist.settings.sources import DEFAULT_FILE
 from edgeassist.survey.configuration import survey_configuration
 from edgeassist.survey.machine import survey_clock, survey_power, survey_room, survey_wheel
@@ -274,13 +275,14 @@ def test_what_is_no_model_is_refused_with_its_reason(
     assert words in str(snapshot.refusal)
 
 
-def test_without_a_path_the_setting_is_named() -> None:
-    snapshot = survey_model(Wanted(None, "auto", 512), this_user(), memory_max_bytes=None, engine_bytes=None)
-    assert "model.path" in str(snapshot.refusal)
+def test_the_built_in_model_is_known_as_such() -> None:
+    snapshot = survey_model(Wanted(TINY, "auto", 4096), this_user(), memory_max_bytes=None, engine_bytes=None)
+    assert (snapshot.builtin, snapshot.path, snapshot.readable) == (True, TINY, True)
+    assert (snapshot.backend, snapshot.quantization, snapshot.refusal) == ("llama", "Q8_0", None)
 
 
 def test_what_the_running_engine_has_can_be_had_again() -> None:
-    wanted = Wanted(None, "scripted", 512)
+    wanted = Wanted(TINY, "scripted", 512)
     without = survey_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=None).available_bytes
     beside = survey_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=1 << 50).available_bytes
     assert without is not None

@@ -23,7 +23,7 @@ from scripts.train_tiny.dialogues.readings import (
 )
 from scripts.train_tiny.dialogues.split import Part, Split
 
-_MOST_TURNS = 4
+_MOST_TURNS = 8
 # How often a system prompt lists sensors, has words before them, and has only words.
 _LIST_SHARE = 0.8
 _PREAMBLE_SHARE = 0.6
@@ -47,11 +47,11 @@ class Task(StrEnum):
     UNCLEAR = "unclear"
 
 
-# How many turns of a hundred are about each.
+# How often turns are about each.
 _WEIGHTS = {
-    Task.ACTION: 46,
-    Task.READING: 26,
-    Task.UNKNOWN: 12,
+    Task.ACTION: 40,
+    Task.READING: 34,
+    Task.UNKNOWN: 14,
     Task.GREETING: 2,
     Task.GOODBYE: 1,
     Task.THANKS: 1,
@@ -84,7 +84,7 @@ class Dialogue:
 
 
 def make_dialogue(number: int, *, seed: int = 0) -> Dialogue:
-    """Return a dialogue to train with, of one to four turns."""
+    """Return a dialogue to train with, of one to eight turns."""
     random = Random(f"{seed} {number}")
     language = random.choice(tuple(Language))
     home, system = _system(language, Split.TRAIN, random)

@@ -1,0 +1,149 @@
+"""What the built-in model says, in the sense of it: as a device hears it, on both backends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from edgeassist.client import Client
+from edgeassist.models.builtin import TINY
+from scripts.train_tiny.dialogues.generator import Task
+from scripts.train_tiny.dialogues.split import Split
+from scripts.train_tiny.questions import MEASURED, Question, is_valid_action, judge, questions
+
+HOME_EN = """\
+You are the voice of this home.
+Sensors:
+kitchen temperature: 22.5 °C
+kitchen light: on
+nursery temperature: 19.5 °C
+nursery humidity: 48 %
+bedroom window: open
+garage door: locked"""
+HOME_ZH = """\
+传感器:
+厨房温度: 22.5 °C
+卧室温度: 19 °C
+卧室湿度: 48 %
+客厅窗户: 开着
+车库门: 锁着"""
+ACTIONS = {
+    "Turn on the kitchen light": '{"action":"turn_on","device":"light","room":"kitchen"}',
+    "please switch off the tv in the living room": '{"action":"turn_off","device":"tv","room":"living room"}',
+    "turn the kitchen lights down to 30 percent": (
+        '{"action":"set","device":"light","room":"kitchen","property":"brightness","value":30}'
+    ),
+    "Set the heating in the office to 21.5 degrees": (
+        '{"action":"set","device":"heating","room":"office","property":"temperature","value":21.5}'
+    ),
+    "close the blinds in the bedroom": '{"action":"close","device":"blinds","room":"bedroom"}',
+    "Lock the garage door!": '{"action":"lock","device":"door","room":"garage"}',
+    "turn all the lights off": '{"action":"turn_off","device":"light","room":"all"}',
+    "make the bedroom lamp red": (
+        '{"action":"set","device":"light","room":"bedroom","property":"color","value":"red"}'
+    ),
+    "把卧室的空调调到26度": (
+        '{"action":"set","device":"air_conditioner","room":"卧室","property":"temperature","value":26}'
+    ),
+    "打开厨房的灯": '{"action":"turn_on","device":"light","room":"厨房"}',
+    "请把客厅的窗帘拉上": '{"action":"close","device":"curtains","room":"客厅"}',
+    "关掉所有的灯": '{"action":"turn_off","device":"light","room":"all"}',
+}
+READINGS = {
+    HOME_EN: {
+        "How warm is the nursery?": "The nursery temperature is 19.5 °C.",
+        "what is the humidity in the nursery": "The nursery humidity is 48 %.",
+        "Is the bedroom window open?": "The bedroom window is open.",
+        "Is the garage door locked?": "The garage door is locked.",
+        "is the light on in the kitchen?": "The kitchen light is on.",
+    },
+    HOME_ZH: {
+        "卧室多少度？": "卧室温度是19 °C。",
+        "厨房的温度是多少": "厨房温度是22.5 °C。",
+        "客厅的窗户开着吗？": "客厅窗户现在开着。",
+        "车库的门锁着吗": "车库门现在锁着。",
+    },
+}
+UNKNOWN = {
+    "": {
+        "How warm is the sauna?": "I don't know, there is no sauna temperature sensor.",
+        "书房多少度": "我不知道，没有书房温度传感器。",
+    }
+}
+# Of a hundred questions; what was measured with many more is in the model's card.
+GOOD = 75
+SAME = 98
+
+
+@pytest.fixture(params=["llama", "onnx"])
+async def tiny(request: pytest.FixtureRequest, ready) -> Client:
+    """A client of a daemon with the built-in model."""
+    _, client = await ready(model__path=TINY, model__backend=request.param)
+    return client
+
+
+async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
+    """Return the answers, as the daemon gives them to who asks for nothing in particular."""
+    return [
+        (await client.answer(each.dialogue.turns[0].user, system=each.dialogue.system, stream=False)).text
+        for each in asked
+    ]
+
+
+async def test_commands_become_actions(tiny):
+    said = {prompt: (await tiny.answer(prompt)).text for prompt in ACTIONS}
+    assert said == ACTIONS
+    assert all(is_valid_action(text) for text in said.values())
+
+
+async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny):
+    for right in (READINGS, UNKNOWN):
+        said = {
+            home: {prompt: (await tiny.answer(prompt, system=home)).text for prompt in prompts}
+            for home, prompts in right.items()
+        }
+        assert said == right
+
+
+async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny):
+    said = [
+        (await tiny.answer(prompt)).text
+        for prompt in ("hello", "who are you", "write a poem", "你好", "你是谁")
+    ]
+    assert said[0].startswith("Hello!")
+    assert "EdgeAssist Tiny" in said[1]
+    assert said[2].startswith("Sorry")
+    assert said[3].startswith("你好")
+    assert "EdgeAssist Tiny" in said[4]
+
+
+@pytest.mark.parametrize("task", [Task.ACTION, Task.READING, Task.UNKNOWN])
+async def test_ways_to_say_it_that_it_has_never_seen_are_understood(ready, task):
+    _, client = await ready(model__path=TINY)
+    asked = list(questions(50, [Split.PHRASINGS], [task]))
+    verdicts = [judge(each, text) for each, text in zip(asked, await texts(client, asked), strict=True)]
+    good = [verdict.honest if task is Task.UNKNOWN else verdict.exact for verdict in verdicts]
+    assert sum(good) >= GOOD
+    assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= 99
+
+
+async def test_both_backends_say_the_same(ready):
+    asked = list(questions(3, MEASURED))
+    said = []
+    for backend in ("llama", "onnx"):
+        process, client = await ready(model__path=TINY, model__backend=backend)
+        said.append(await texts(client, asked))
+        process.stop()
+    same = sum(map(str.__eq__, *said))
+    assert len(asked) > 150
+    assert same >= SAME / 100 * len(asked)
+
+
+@pytest.mark.parametrize("anything", ["\0", "\u200b", "🫠" * 20, "ﷺ", "<|im_end|>", "x" * 300, "ß\tÿ\r\n"])
+async def test_no_input_is_impossible(ready, anything):
+    _, client = await ready(model__path=TINY)
+    answer = await client.answer(anything, max_tokens=40)
+    assert answer.type == "done"
+    assert isinstance(json.dumps(answer.text), str)
