@@ -7,7 +7,7 @@ from random import Random
 
 from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
 from scripts.train_tiny.dialogues.language import Language, words_of
-from scripts.train_tiny.dialogues.noise import mistyped, written
+from scripts.train_tiny.dialogues.noise import mistyped, polite, written
 from scripts.train_tiny.dialogues.numbers import draw_reading
 from scripts.train_tiny.dialogues.places import as_said, draw_room, with_article
 from scripts.train_tiny.dialogues.split import Part, Split
@@ -117,8 +117,8 @@ def draw_question(sensor: Sensor, language: Language, split: Split, random: Rand
     said = as_said(room, random)
     there = with_article(said) if language is Language.ENGLISH else said
     slots = {"room": said, "the_room": there, "quantity": words.quantities[quantity].name}
-    line = mistyped(choose_alternatives(random.choice(lines), random), language, random)
-    return written(fill(line, slots), language, random, question=True)
+    line = polite(choose_alternatives(random.choice(lines), random), language, random, question=True)
+    return written(fill(mistyped(line, language, random), slots), language, random, question=True)
 
 
 def reply_to(home: Home, sensor: Sensor, language: Language) -> str:
