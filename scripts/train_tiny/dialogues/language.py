@@ -50,6 +50,14 @@ class Phrasings:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What goes before and after what somebody says, and means nothing."""
+
+    before: Lines
+    after: Lines
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """All words of one language.
 
@@ -59,8 +67,8 @@ class Words:
         rooms: Names of rooms.
         devices: The names that people have for each kind of device.
         colors: Likewise.
-        before: What politely goes before a command.
-        after: What politely follows it.
+        around_command: What is said around a command.
+        around_question: Likewise.
         commands: What people say for each kind of command.
         quantities: What sensors read.
         questions: How people ask for each quantity; `any` fits all.
@@ -73,8 +81,8 @@ class Words:
     rooms: Rooms
     devices: Mapping[str, Lines]
     colors: Mapping[str, Lines]
-    before: Lines
-    after: Lines
+    around_command: Around
+    around_question: Around
     commands: Mapping[str, Phrasings]
     quantities: Mapping[str, Quantity]
     questions: Mapping[str, Phrasings]
@@ -97,8 +105,8 @@ def words_of(language: Language) -> Words:
         rooms=Rooms(**{key: tuple(names) for key, names in document["rooms"].items()}),
         devices=_lines(document["devices"]),
         colors=_lines(document["colors"]),
-        before=tuple(document["politeness"]["before"]),
-        after=tuple(document["politeness"]["after"]),
+        around_command=_around(document["around"]["command"]),
+        around_question=_around(document["around"]["question"]),
         commands=_phrasings(document["commands"], firsts),
         quantities={
             key: Quantity(each["name"], each.get("values", ""), tuple(each.get("states", ())))
@@ -108,6 +116,10 @@ def words_of(language: Language) -> Words:
         chat=_phrasings(document["chat"], firsts),
         replies=document["replies"],
     )
+
+
+def _around(table: Mapping[str, Any]) -> Around:
+    return Around(tuple(table["before"]), tuple(table["after"]))
 
 
 def _lines(table: Mapping[str, Any]) -> dict[str, Lines]:

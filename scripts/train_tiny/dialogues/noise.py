@@ -18,11 +18,12 @@ _MARKS = {Language.ENGLISH: ("", "", "", ".", "!"), Language.CHINESE: ("", "", "
 _QUESTION_MARKS = {Language.ENGLISH: ("?", "?", "?", ""), Language.CHINESE: ("？", "？", "？", "", "?")}
 
 
-def polite(line: str, language: Language, random: Random) -> str:
-    """Return a command with polite words before and after it, now and then."""
+def polite(line: str, language: Language, random: Random, *, question: bool = False) -> str:
+    """Return a command, or a question, with words before and after it that mean nothing, now and then."""
     words = words_of(language)
-    before = random.choice(words.before) if random.random() < _BEFORE_SHARE else ""
-    after = random.choice(words.after) if random.random() < _AFTER_SHARE else ""
+    around = words.around_question if question else words.around_command
+    before = random.choice(around.before) if random.random() < _BEFORE_SHARE else ""
+    after = random.choice(around.after) if random.random() < _AFTER_SHARE else ""
     return f"{before}{line}{after}"
 
 
@@ -61,6 +62,9 @@ def _english_typo(text: str, random: Random) -> str:
 
 
 def _chinese_typo(text: str, random: Random) -> str:
-    """A filler word or a doubled character: any other mistake makes another word of it."""
-    at = random.randrange(len(text))
-    return text[:at] + random.choice((*_FILLERS, text[at])) + text[at:]
+    """A filler word around it or a doubled character: any other mistake makes another word of it."""
+    if random.random() < 1 / 2:
+        at = random.randrange(len(text))
+        return text[:at] + text[at] + text[at:]
+    filler = random.choice(_FILLERS)
+    return random.choice((f"{filler}{text}", f"{text}{filler}"))

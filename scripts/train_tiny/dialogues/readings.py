@@ -7,7 +7,7 @@ from random import Random
 
 from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
 from scripts.train_tiny.dialogues.language import Language, words_of
-from scripts.train_tiny.dialogues.noise import mistyped, written
+from scripts.train_tiny.dialogues.noise import mistyped, polite, written
 from scripts.train_tiny.dialogues.numbers import draw_reading
 from scripts.train_tiny.dialogues.places import as_said, draw_room, with_article
 from scripts.train_tiny.dialogues.split import Part, Split
@@ -21,8 +21,9 @@ _LARGE_ROOMS = 8
 _LARGE_READINGS = 24
 # How often a list is written with a capital at each line's beginning.
 _CAPITAL_SHARE = 0.15
-# How often somebody who asks for what is not listed names a room of the list.
-_NEAR_SHARE = 0.8
+# Somebody asks for what is not listed: how often in a room of the list, and for a quantity of the list. Both
+# may be, of different sensors.
+_MISSING = {(True, True): 30, (False, True): 35, (True, False): 25, (False, False): 10}
 # Share of the questions that would suit any quantity.
 _ANY_SHARE = 0.4
 
@@ -93,15 +94,17 @@ def draw_listed(home: Home, language: Language, split: Split, random: Random) ->
 
 
 def draw_missing(home: Home, language: Language, split: Split, random: Random) -> Sensor:
-    """Return a sensor that the home does not have; mostly, it has one in that room or one of that kind."""
+    """Return a sensor that the home does not have, mostly one that is easily taken for one that it has."""
+    quantities = tuple(words_of(language).quantities)
+    listed_quantities = tuple(quantity for _, quantity in home.readings)
     while True:
-        near = random.random() < _NEAR_SHARE and home.rooms
+        here, listed_kind = random.choices(tuple(_MISSING), tuple(_MISSING.values()))[0]
         room = (
             random.choice(home.rooms)
-            if near
+            if here and home.rooms
             else draw_room(language, random, held_out=split.holds_out(Part.ROOM))
         )
-        missing = room, random.choice(tuple(words_of(language).quantities))
+        missing = room, random.choice(listed_quantities if listed_kind and home.readings else quantities)
         if missing not in home.readings:
             return missing
 
@@ -117,8 +120,8 @@ def draw_question(sensor: Sensor, language: Language, split: Split, random: Rand
     said = as_said(room, random)
     there = with_article(said) if language is Language.ENGLISH else said
     slots = {"room": said, "the_room": there, "quantity": words.quantities[quantity].name}
-    line = mistyped(choose_alternatives(random.choice(lines), random), language, random)
-    return written(fill(line, slots), language, random, question=True)
+    line = polite(choose_alternatives(random.choice(lines), random), language, random, question=True)
+    return written(fill(mistyped(line, language, random), slots), language, random, question=True)
 
 
 def reply_to(home: Home, sensor: Sensor, language: Language) -> str:
