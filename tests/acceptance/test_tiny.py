@@ -7,21 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from edgeassist.cli.demo import HOME
 from edgeassist.client import Client
 from edgeassist.models.builtin import TINY
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.questions import MEASURED, Question, is_valid_action, judge, questions
 
-HOME_EN = """\
-You are the voice of this home.
-Sensors:
-kitchen temperature: 22.5 °C
-kitchen light: on
-nursery temperature: 19.5 °C
-nursery humidity: 48 %
-bedroom window: open
-garage door: locked"""
 HOME_ZH = """\
 传感器:
 厨房温度: 22.5 °C
@@ -52,7 +44,7 @@ ACTIONS = {
     "关掉所有的灯": '{"action":"turn_off","device":"light","room":"all"}',
 }
 READINGS = {
-    HOME_EN: {
+    HOME: {
         "How warm is the nursery?": "The nursery temperature is 19.5 °C.",
         "what is the humidity in the nursery": "The nursery humidity is 48 %.",
         "Is the bedroom window open?": "The bedroom window is open.",
