@@ -198,6 +198,12 @@ def test_a_model_whose_name_is_not_ascii_is_loaded(fresh, tmp_path, trial_model)
     assert fresh.load("llama", path).model.backend == "llama"
 
 
+def test_a_pool_of_several_contexts_is_no_reason_to_warn(fresh, trial_model):
+    model = fresh.load("llama", trial_model, context=100_000, slots=4).model
+    assert model.kv_tokens > model.trained_context
+    assert not [event for event in fresh.events if isinstance(event, Log) and "overflow" in event.message]
+
+
 def test_what_llama_cpp_complains_of_is_logged(fresh, tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))

@@ -21,6 +21,8 @@ from edgeassist.errors import InternalError, ModelError
 log = logging.getLogger(__name__)
 
 _LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
+# KV memory is one pool of several contexts: larger than what the model was trained for, which no sequence is.
+_MISTAKEN = "possible training context overflow"
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
     LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
@@ -50,7 +52,7 @@ class Complaints:
 
     def _take(self, level: int, text: bytes, _data: object) -> None:
         line = text.decode(errors="replace").strip()
-        if not line or level not in _LEVELS:
+        if not line or level not in _LEVELS or _MISTAKEN in line:
             return
         if _LEVELS[level] >= logging.ERROR:
             self._last.append(line)
