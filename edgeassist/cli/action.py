@@ -6,15 +6,6 @@ import json
 from typing import Any
 
 _ROOMS = {"all": "everywhere"}
-# What a number means, where it has a unit.
-_UNITS = {
-    "temperature": " °C",
-    "brightness": " %",
-    "speed": " %",
-    "position": " %",
-    "volume": " %",
-    "humidity": " %",
-}
 
 
 def describe_action(answer: str) -> str | None:
@@ -39,7 +30,8 @@ def _what(action: dict[str, Any]) -> str:
     quality, value = _plain(action.get("property", "")), action.get("value")
     if action["action"] not in {"set", "increase", "decrease"}:
         return _plain(action["action"])
-    amount = f"{_plain(value)}{_UNITS.get(quality, '') if isinstance(value, int | float) else ''}"
+    unit = " °C" if quality == "temperature" else " %"
+    amount = f"{value}{unit}" if isinstance(value, int | float) else _plain(value)
     if action["action"] == "set":
         return f"{quality} to {amount}"
     direction = "up" if action["action"] == "increase" else "down"

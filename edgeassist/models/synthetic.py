@@ -1,4 +1,4 @@
-"""Models with random weights for the demo, the bench and the tests: a real one's arithmetic, no download.
+"""Models with random weights for the bench and the tests: a real one's arithmetic, no download.
 
 What such a model writes is a salad of words. Its speed and memory are those of a trained model of its shape.
 """

@@ -93,7 +93,7 @@ def longest_of(chunk: int) -> int:
 
 
 def test_short_dialogues_come_first() -> None:
-    assert longest_of(0) <= 120 < longest_of(20) <= 320 < longest_of(60)
+    assert longest_of(0) <= 120 < longest_of(10) <= 280 < longest_of(40)
 
 
 def test_a_model_copies_before_it_has_learned_anything() -> None:

@@ -85,7 +85,7 @@ def draw_command(language: Language, split: Split, room: str, random: Random) ->
     place = random.choices(tuple(places), tuple(places.values()))[0]
     name = random.choice(words.devices[device])
     said = as_said(room, random)
-    line, thing = _placed(polite(line, language, random), name, said, place, language, random)
+    line, thing = _placed(polite(line, words.around_command, random), name, said, place, language, random)
     slots = {"thing": thing, "place": with_article(said) if language is Language.ENGLISH else said}
     value: Number | str | None = None
     if "color" in slots_of(line):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from scripts.train_tiny.dialogues.grammar import change_words
-from scripts.train_tiny.dialogues.language import Language, words_of
+from scripts.train_tiny.dialogues.language import Around, Language
 
 _BEFORE_SHARE = 0.35
 _AFTER_SHARE = 0.2
@@ -18,10 +18,8 @@ _MARKS = {Language.ENGLISH: ("", "", "", ".", "!"), Language.CHINESE: ("", "", "
 _QUESTION_MARKS = {Language.ENGLISH: ("?", "?", "?", ""), Language.CHINESE: ("？", "？", "？", "", "?")}
 
 
-def polite(line: str, language: Language, random: Random, *, question: bool = False) -> str:
-    """Return a command, or a question, with words before and after it that mean nothing, now and then."""
-    words = words_of(language)
-    around = words.around_question if question else words.around_command
+def polite(line: str, around: Around, random: Random) -> str:
+    """Return a line with words before and after it that mean nothing, now and then."""
     before = random.choice(around.before) if random.random() < _BEFORE_SHARE else ""
     after = random.choice(around.after) if random.random() < _AFTER_SHARE else ""
     return f"{before}{line}{after}"

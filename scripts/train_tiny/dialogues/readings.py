@@ -120,7 +120,7 @@ def draw_question(sensor: Sensor, language: Language, split: Split, random: Rand
     said = as_said(room, random)
     there = with_article(said) if language is Language.ENGLISH else said
     slots = {"room": said, "the_room": there, "quantity": words.quantities[quantity].name}
-    line = polite(choose_alternatives(random.choice(lines), random), language, random, question=True)
+    line = polite(choose_alternatives(random.choice(lines), random), words.around_question, random)
     return written(fill(mistyped(line, language, random), slots), language, random, question=True)
 
 
