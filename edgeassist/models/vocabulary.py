@@ -126,11 +126,12 @@ def make_up_vocabulary(size: int) -> Vocabulary:
     return replace(byte_level_vocabulary(merges), fragments=frozenset(invented) - words)
 
 
-def byte_level_vocabulary(merges: Sequence[tuple[str, str]]) -> Vocabulary:
+def byte_level_vocabulary(merges: Sequence[tuple[str, str]], *, template: str = CHAT_TEMPLATE) -> Vocabulary:
     """Return a vocabulary of bytes, ChatML's control tokens, and a token for each merge; Qwen2's rules.
 
     Args:
         merges: The pairs that become one token, the most important first, in the alphabet of byte-level BPE.
+        template: The chat template, a Jinja2 text.
     """
     alphabet, merged = byte_alphabet(), [left + right for left, right in merges]
     tokens = [*alphabet, *CONTROL_TOKENS, *merged]
@@ -147,7 +148,7 @@ def byte_level_vocabulary(merges: Sequence[tuple[str, str]]) -> Vocabulary:
         "tokenizer.ggml.padding_token_id": Entry(tokens.index("<|endoftext|>"), kinds.UINT32),
         _EOS: Entry(tokens.index("<|im_end|>"), kinds.UINT32),
         "tokenizer.ggml.add_bos_token": Entry(value=False, kind=kinds.BOOL),
-        _TEMPLATE: Entry(CHAT_TEMPLATE, kinds.STRING),
+        _TEMPLATE: Entry(template, kinds.STRING),
     }
     return Vocabulary(entries)
 

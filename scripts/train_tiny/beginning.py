@@ -5,11 +5,12 @@ the second half of a circuit whose first half is missing. So the circuit (induct
 2022) is there from the first step, the way that mimetic initialization (Trockman and Kolter, 2023) sets up
 attention:
 
-- Layer 0: head 0 sees the token before, and head 1 the one before that, by their biases alone: rotary
-  positions turn these into a score that is highest so many tokens back. Each notes, in directions of its own,
-  what it saw.
-- Layer 1: head 0 sees the places whose notes say what the present token and the one before it are, head 2
-  those that agree in the present one: what followed the last time. They copy the token that stands there.
+- Layer 0: heads 0, 1 and 2 see the tokens one, two and three back, by their biases alone: rotary positions
+  turn these into a score that is highest so many tokens back. Each notes, in directions of its own, what it
+  saw.
+- Layer 1: head 0 sees the places whose notes say what the present token and the one before it are, head 3
+  the present one and the last but one, for two words with a space between: what followed the last time. They
+  copy the token that stands there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _BACK_BIAS = 5.7
 _REACH = 300
 _MATCH = 40.0
 _NOTE = 2.0
-_COPY = 10.0
+_COPY = 14.0
 # The queries and keys that begin otherwise than at random begin with so little of it.
 _LEFT = 0.1
 
@@ -65,18 +66,20 @@ def _induce(decoder: Decoder) -> None:
     shape = decoder.shape
     head = shape.width // shape.heads
     turns = shape.rope_base ** -(torch.arange(0, head, 2) / head)
-    # Directions of the residual stream: what a token is, the notes of one and of two tokens back, the copy.
-    token, one, two, copy = torch.linalg.qr(torch.randn(shape.width, shape.width)).Q.T.split(head)
+    # Directions of the residual stream: what a token is, the notes of those before it, the copy.
+    directions = torch.linalg.qr(torch.randn(shape.width, shape.width)).Q.T
+    token, one, two, three, copy = directions.split((head, head, head // 2, head // 2, head))
     first, second = (_Heads(layer, shape, turns) for layer in decoder.layers[:2])
-    first.look_back(0, 1)
-    first.look_back(1, 2)
-    first.pass_on(0, token, one, _NOTE)
-    first.pass_on(1, token, two, _NOTE)
+    for query, note in enumerate((one, two, three)):
+        first.look_back(query, query + 1)
+        first.pass_on(query, token, note, _NOTE)
     # A note is as much louder than an embedding as it takes less of the score.
-    second.look_for(0, [(token, one, _MATCH / 2), (one, two, _MATCH / 2 / _NOTE)])
-    second.look_for(2, [(token, one, _MATCH)])
+    second.show(0, (one, two))
+    second.look_for(0, ((token, _MATCH / 2), (one, _MATCH / 2 / _NOTE)))
+    second.show(1, (one, three))
+    second.look_for(3, ((token, _MATCH / 2), (two, _MATCH / 2 / _NOTE)))
     second.pass_on(0, copy, copy, _COPY)
-    second.pass_on(2, copy, copy, _COPY)
+    second.pass_on(3, copy, copy, _COPY)
 
 
 class _Heads:
@@ -92,36 +95,56 @@ class _Heads:
     def look_back(self, query: int, tokens: int) -> None:
         """Have a head see what is so many tokens back."""
         sharp = torch.arange(_SHARP_PAIRS)
-        at, key = query * self._head + sharp, self._quiet(query) + sharp
+        at, key = self._quiet_query(query) + sharp, self._quiet_key(query // 2) + sharp
         self._bias[key] = _BACK_BIAS
         self._bias[at] = _BACK_BIAS * torch.cos(tokens * self._turns[sharp])
         self._bias[at + self._head // 2] = -_BACK_BIAS * torch.sin(tokens * self._turns[sharp])
 
-    def look_for(self, query: int, matches: Sequence[tuple[Tensor, Tensor, float]]) -> None:
-        """Have a head see where what stands there along some directions is what is here along others.
+    def show(self, key: int, notes: Sequence[Tensor]) -> None:
+        """Have two heads' keys show what each place says along some directions."""
+        start = self._quiet_key(key)
+        for number, there in enumerate(notes):
+            dimensions = self._slow(number)
+            self._weight[start + dimensions] = there[: len(dimensions)] * self._loudness(dimensions)
+
+    def look_for(self, query: int, matches: Sequence[tuple[Tensor, float]]) -> None:
+        """Have a head see where what its keys show is what is here along other directions.
 
         Args:
             query: Which head.
-            matches: Directions here, directions there, and what it scores where they agree.
+            matches: For each note: directions here, and what it scores where they agree.
         """
-        slow = (self._turns * _REACH < 1).nonzero().flatten()
-        key = self._quiet(query)
-        for number, (here, there, score) in enumerate(matches):
-            pairs = slow[number :: len(matches)]
-            dimensions = torch.cat((pairs, pairs + self._head // 2))
-            loudness = (score * self._head**0.5 / len(dimensions)) ** 0.5
-            self._weight[query * self._head + dimensions] = here[: len(dimensions)] * loudness
-            self._weight[key + dimensions] = there[: len(dimensions)] * loudness
+        start = self._quiet_query(query)
+        for number, (here, score) in enumerate(matches):
+            dimensions = self._slow(number)
+            loudness = score / _MATCH * self._loudness(dimensions)
+            self._weight[start + dimensions] = here[: len(dimensions)] * loudness
 
     def pass_on(self, query: int, read: Tensor, written: Tensor, loudness: float) -> None:
         """Have a head read what it sees along some directions and write it along others."""
         value = self._values + query // 2 * self._head
         self._weight[value : value + self._head] = read
-        self._out[:, query * self._head : (query + 1) * self._head] = written.T * _EMBEDDED * loudness
+        start = query * self._head
+        self._out[:, start : start + self._head] *= _LEFT
+        self._out[:, start : start + len(written)] = written.T * _EMBEDDED * loudness
 
-    def _quiet(self, query: int) -> int:
-        """Take most of what is random from a head, and return where its keys are."""
-        key = self._keys + query // 2 * self._head
-        for start in (query * self._head, key):
-            self._weight[start : start + self._head] *= _LEFT
-        return key
+    def _slow(self, number: int) -> Tensor:
+        """Return every second dimension of those that hardly turn within a list's length."""
+        slow = (self._turns * _REACH < 1).nonzero().flatten()[number::2]
+        return torch.cat((slow, slow + self._head // 2))
+
+    def _loudness(self, dimensions: Tensor) -> float:
+        """Return how loud both sides are, for a match of so many dimensions to score `_MATCH`."""
+        return float((_MATCH * self._head**0.5 / len(dimensions)) ** 0.5)
+
+    def _quiet_query(self, query: int) -> int:
+        """Take most of what is random from a head's queries, and return where they are."""
+        return self._quiet(query * self._head)
+
+    def _quiet_key(self, key: int) -> int:
+        """Take most of what is random from two heads' keys, and return where they are."""
+        return self._quiet(self._keys + key * self._head)
+
+    def _quiet(self, start: int) -> int:
+        self._weight[start : start + self._head] *= _LEFT
+        return start

@@ -76,11 +76,11 @@ def questions(
 def judge(question: Question, answer: str) -> Verdict:
     """Return how an answer is."""
     is_action = question.task is Task.ACTION
-    unknown = words_of(question.dialogue.language).replies["unknown"].partition("{")[0]
+    unknown = words_of(question.dialogue.language).replies["unknown"].partition("}")[2]
     return Verdict(
         exact=answer == question.right,
         valid=is_valid_action(answer) if is_action else None,
-        honest=answer.startswith(unknown) if question.task is Task.UNKNOWN else None,
+        honest=answer.endswith(unknown) if question.task is Task.UNKNOWN else None,
     )
 
 

@@ -26,6 +26,16 @@ from edgeassist.models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
 # A character of Chinese, a capital, other letters, a digit, a space, punctuation.
 _PIECES = r"\p{Han}|\p{Lu}|[^\P{L}\p{Han}\p{Lu}]+|\p{N}|\s|[^\s\p{L}\p{N}]+"
 _ROLES = ("system", "user", "assistant")
+# ChatML; what somebody says is read in lower case, so that a name has the same tokens at the beginning of a
+# sentence too. A list of sensors is not: its units are upper and lower case.
+_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' }}"
+    "{{ message['content'] | lower if message['role'] == 'user' else message['content'] }}"
+    "{{ '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
 # The roles stand in every dialogue, and in no text that is learned from.
 _ROLE_REPEATS = 1000
 _CONTEXT = 1024
@@ -76,7 +86,7 @@ class Encoder:
     """
 
     def __init__(self, merges: Merges) -> None:
-        self.vocabulary = byte_level_vocabulary(merges)
+        self.vocabulary = byte_level_vocabulary(merges, template=_TEMPLATE)
         with TemporaryDirectory(prefix="train-tiny-") as folder:
             write_tokenizer(Path(folder), self.vocabulary, context=_CONTEXT)
             self._tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
@@ -111,4 +121,5 @@ class Encoder:
         return Encoded(tokens, spoken)
 
     def _message(self, role: str, text: str) -> list[int]:
-        return [*self._heads[role], *self.encode(text), *self._tail]
+        read = text.lower() if role == "user" else text
+        return [*self._heads[role], *self.encode(read), *self._tail]

@@ -84,11 +84,12 @@ def test_a_known_reading_is_answered_with_what_the_system_prompt_says() -> None:
         for language in Language:
             dialogue = make_question(Task.READING, language, Split.SEEN, number)
             _, *lines = dialogue.system.partition(words_of(language).heading)[2].split("\n")
-            named = dict(line.split(": ") for line in lines)
-            (answered,) = [name for name in named if f" {name} is " in dialogue.turns[0].reply] or [
-                name for name in named if dialogue.turns[0].reply.startswith((f"{name}是", f"{name}现在"))
+            named = {name.lower(): value for name, value in (line.split(": ") for line in lines)}
+            reply = dialogue.turns[0].reply
+            (answered,) = [
+                name for name in named if reply.startswith((f"The {name} is ", f"{name}是", f"{name}现在"))
             ]
-            assert named[answered] in dialogue.turns[0].reply
+            assert named[answered] in reply
 
 
 def test_what_is_not_listed_is_not_known() -> None:
@@ -191,7 +192,7 @@ def test_only_an_action_of_the_schema_is_valid(answer: str, valid: bool) -> None
 
 def test_answers_are_judged_and_counted_by_kind() -> None:
     unknown = Question(Split.SEEN, Task.UNKNOWN, make_question(Task.UNKNOWN, Language.ENGLISH, Split.SEEN, 0))
-    verdict = judge(unknown, "I don't know, there is no cat sensor.")
+    verdict = judge(unknown, "The cat? I don't know, there is no sensor for it.")
     assert (verdict.exact, verdict.valid, verdict.honest) == (False, None, True)
     scores = tally([(unknown, unknown.right), (unknown, "The cat is 3 °C.")], failures=1)
     score = scores[Split.SEEN, Language.ENGLISH, Task.UNKNOWN]

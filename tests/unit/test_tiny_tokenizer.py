@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeassist.engine.chat import ChatTemplate
+from edgeassist.engine.messages import ChatMessage
 from edgeassist.models.vocabulary import CONTROL_TOKENS
 from scripts.train_tiny.dialogues.generator import make_dialogue, training_texts
 from scripts.train_tiny.tokenizer import Encoder, learn_merges, load_merges, save_merges
@@ -73,3 +76,15 @@ def test_a_dialogue_begins_with_the_prompt_of_its_first_turn() -> None:
     prompt = ENCODER.prompt(dialogue.system, dialogue.turns[0].user)
     assert encoded.tokens[: len(prompt)] == prompt
     assert encoded.spoken[len(prompt)]
+
+
+def test_the_chat_template_makes_the_prompt_that_was_trained_and_lowers_only_what_somebody_says() -> None:
+    template = ChatTemplate(ENCODER.vocabulary.entries["tokenizer.chat_template"].value)
+    system, user = "Sensors:\nKitchen power: 20 W", "Kitchen POWER?"
+    messages = [ChatMessage(role="system", content=system), ChatMessage(role="user", content=user)]
+    text = "".join(segment.text for segment in template.render(messages))
+    assert text == (
+        f"<|im_start|>system\n{system}<|im_end|>\n"
+        "<|im_start|>user\nkitchen power?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert ENCODER.decode(ENCODER.prompt(system, user)) == re.sub(r"<\|im_\w+\|>", "", text)

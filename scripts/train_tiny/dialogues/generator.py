@@ -50,8 +50,8 @@ class Task(StrEnum):
 # How often turns are about each.
 _WEIGHTS = {
     Task.ACTION: 40,
-    Task.READING: 34,
-    Task.UNKNOWN: 14,
+    Task.READING: 32,
+    Task.UNKNOWN: 20,
     Task.GREETING: 2,
     Task.GOODBYE: 1,
     Task.THANKS: 1,

@@ -128,7 +128,6 @@ def reply_to(home: Home, sensor: Sensor, language: Language) -> str:
     """Return the right answer: what the list says, or that it does not say."""
     words = words_of(language)
     reading = home.readings.get(sensor)
-    if reading is None:
-        return words.replies["unknown"].format(name=sensor_name(sensor, language))
-    form = "reading" if words.quantities[sensor[1]].values else "state"
-    return words.replies[form].format(name=listed_name(home, sensor, language), value=reading)
+    known = "reading" if words.quantities[sensor[1]].values else "state"
+    form = known if reading is not None else "unknown"
+    return words.replies[form].format(name=sensor_name(sensor, language), value=reading)
