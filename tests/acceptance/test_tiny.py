@@ -59,13 +59,19 @@ READINGS = {
     },
 }
 UNKNOWN = {
-    "": {
-        "How warm is the sauna?": "I don't know, there is no sauna temperature sensor.",
-        "书房多少度": "我不知道，没有书房温度传感器。",
-    }
+    HOME: {
+        "How warm is the sauna?": "The sauna temperature? I don't know, there is no sensor for it.",
+        "How warm is the garage?": "The garage temperature? I don't know, there is no sensor for it.",
+        "Is the light on in the bedroom?": "The bedroom light? I don't know, there is no sensor for it.",
+    },
+    HOME_ZH: {
+        "书房多少度": "书房温度我不知道，没有这个传感器。",
+        "卧室的窗户关了吗": "卧室窗户我不知道，没有这个传感器。",
+    },
+    "": {"书房的灯开着吗": "书房灯我不知道，没有这个传感器。"},
 }
 # Of a hundred questions; what was measured with many more is in the model's card.
-GOOD = 75
+GOOD = 90
 SAME = 98
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from functools import cache
 from random import Random
 
+from edgeassist.models.vocabulary import WORDS
 from scripts.train_tiny.dialogues.language import Language, words_of
 from scripts.train_tiny.dialogues.split import Part, is_held_out
 
 # How often a name is one of the known ones, and of the others.
 _KNOWN_SHARE = 0.5
 _CAPITAL_SHARE = 0.4
-_CONSONANTS = (*"bcdfghjklmnprstvwz", "br", "ch", "cl", "dr", "fl", "gr", "pl", "sh", "st", "th", "tr")
-_ENDS = ("", "", "l", "m", "n", "r", "s", "t", "ck", "nd", "rt")
+_STARTS = (
+    *"bcdfghjklmnprstvwyz",
+    *("br", "ch", "cl", "dr", "fl", "gr", "pl", "sh", "st", "th", "tr", "qu", "sc", "sp", "sw", "wh", "wr"),
+)
+_VOWELS = (*"aeiou" * 3, "ai", "ea", "ee", "ie", "oa", "oo", "ou", "oy", "y")
+_ENDS = (
+    *("", "", "", "", "l", "m", "n", "r", "s", "t", "ck", "nd", "rt"),
+    *("ly", "ry", "ng", "er", "th", "w", "x", "y", "p", "d", "ge", "st"),
+)
+_SHORTEST_WORD = 4
+_ORDINARY = tuple(word for word in WORDS if len(word) >= _SHORTEST_WORD)
 _LARGEST_NUMBER = 399
 
 
@@ -45,6 +55,7 @@ def _draw(language: Language, random: Random) -> str:
                 f"{random.choice(rooms.owners)}'s {last}",
                 f"{random.choice(rooms.first)} {last}",
                 f"room {random.randint(1, _LARGEST_NUMBER)}",
+                f"{random.choice(_ORDINARY)} {last}",
                 f"{_english_word(random)} {last}",
                 f"{_english_word(random)} {last}",
                 _english_word(random),
@@ -67,7 +78,7 @@ def _draw(language: Language, random: Random) -> str:
 
 def _english_word(random: Random) -> str:
     syllables = [
-        random.choice(_CONSONANTS) + random.choice("aeiou") + random.choice(_ENDS)
+        random.choice(_STARTS) + random.choice(_VOWELS) + random.choice(_ENDS)
         for _ in range(random.choice((1, 2, 2, 3)))
     ]
     return "".join(syllables)
