@@ -72,6 +72,8 @@ UNKNOWN = {
 }
 # Of a hundred questions; what was measured with many more is in the model's card.
 GOOD = 90
+# One fewer than the card's share: another processor may round one answer otherwise.
+VALID = 98
 SAME = 98
 
 
@@ -124,7 +126,7 @@ async def test_ways_to_say_it_that_it_has_never_seen_are_understood(ready, task)
     verdicts = [judge(each, text) for each, text in zip(asked, await texts(client, asked), strict=True)]
     good = [verdict.honest if task is Task.UNKNOWN else verdict.exact for verdict in verdicts]
     assert sum(good) >= GOOD
-    assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= 99
+    assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= VALID
 
 
 async def test_both_backends_say_the_same(ready):
