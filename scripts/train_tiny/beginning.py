@@ -129,7 +129,7 @@ class _Heads:
         self._out[:, start : start + len(written)] = written.T * _EMBEDDED * loudness
 
     def _slow(self, number: int) -> Tensor:
-        """Return every second dimension of those that hardly turn within a list's length."""
+        """Return the dimensions of one of two notes, of those that hardly turn within a list's length."""
         slow = (self._turns * _REACH < 1).nonzero().flatten()[number::2]
         return torch.cat((slow, slow + self._head // 2))
 

@@ -66,14 +66,10 @@ def draw_home(language: Language, split: Split, random: Random) -> Home:
 
 def listed(home: Home, language: Language) -> str:
     """Return the list of sensors as it stands in a system prompt."""
-    lines = [f"{listed_name(home, each, language)}: {value}" for each, value in home.readings.items()]
+    lines = [f"{sensor_name(each, language)}: {value}" for each, value in home.readings.items()]
+    if home.capitals:
+        lines = [line[0].upper() + line[1:] for line in lines]
     return "\n".join([words_of(language).heading, *lines])
-
-
-def listed_name(home: Home, sensor: Sensor, language: Language) -> str:
-    """Return what a list calls a sensor."""
-    name = sensor_name(sensor, language)
-    return name[0].upper() + name[1:] if home.capitals else name
 
 
 def sensor_name(sensor: Sensor, language: Language) -> str:
