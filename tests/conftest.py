@@ -13,12 +13,12 @@ import pytest
 
 from edgeassist.broker import Broker, BrokerOptions
 from edgeassist.client import Client
-from edgeassist.models.onnx_writer import OnnxPrecision
-from edgeassist.models.synthetic import SHAPES, Precision, write_gguf
-from edgeassist.models.synthetic_onnx import write_onnx
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from edgeassist.trial_models.onnx_writer import OnnxPrecision
+from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
+from edgeassist.trial_models.synthetic_onnx import write_onnx
 
 STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K.gguf"
 TOPICS = Topics("edgeassist", "box")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeassist.errors import ConfigurationError, ModelError
-from edgeassist.models.header import FILE_TYPES
-from edgeassist.models.synthetic import SHAPES, Shape, write_gguf
-from edgeassist.models.vocabulary import Turns
+from edgeassist.models.files.gguf import FILE_TYPES
+from edgeassist.trial_models.synthetic import SHAPES, Shape, write_gguf
+from edgeassist.trial_models.vocabulary import Turns
 
 _NUMBERS = {name.lower(): number for number, name in FILE_TYPES.items()}
 _F16 = "f16"
@@ -66,7 +66,7 @@ def _make(
 ) -> None:
     """Write what is missing; of GGUF files the f16 one first, which stays only where it was asked for."""
     if INT4 in missing:
-        from edgeassist.models.synthetic_onnx import write_onnx  # noqa: PLC0415 - needs onnx, of an extra
+        from edgeassist.trial_models.synthetic_onnx import write_onnx  # noqa: PLC0415 - needs onnx, of an extra
 
         on_step(f"writing {shape.parameters / 1e6:,.0f} M random weights in blocks of four bits")
         write_onnx(missing.pop(INT4), shape, turns=Turns.ENDLESS)

@@ -14,10 +14,10 @@ from edgeassist.cli.connect import connect
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes
-from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, ModelError
 from edgeassist.models.choice import choose_model
-from edgeassist.models.header import kv_bytes_per_token, read_header
+from edgeassist.models.files.gguf import kv_bytes_per_token, read_header
+from edgeassist.models.files.onnx import read_onnx_folder
 from edgeassist.settings import Loaded, Settings, load_settings
 
 _MIB = 1 << 20

@@ -6,9 +6,9 @@ import getpass
 import secrets
 
 from edgeassist.client import Client
-from edgeassist.daemon.assembly import broker_options, topics_of
 from edgeassist.protocol.topics import topic_safe
 from edgeassist.settings import Settings
+from edgeassist.wiring import broker_options, topics_of
 
 
 def connect(settings: Settings, *, connect_s: float = 5.0) -> Client:

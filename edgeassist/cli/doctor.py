@@ -18,25 +18,25 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeassist import __version__
-from edgeassist.daemon.assembly import broker_options, number_or_none, state_folder_of, topics_of
 from edgeassist.device.cpus import read_cpu_snapshot
-from edgeassist.diagnosis.broker import BrokerSnapshot, check_broker, unreachable
-from edgeassist.diagnosis.clock import check_clock
-from edgeassist.diagnosis.configuration import check_configuration
-from edgeassist.diagnosis.daemon import DaemonSnapshot, check_daemon
-from edgeassist.diagnosis.finding import Finding, Severity, skipped, worst
-from edgeassist.diagnosis.model import check_model
-from edgeassist.diagnosis.power import check_power
-from edgeassist.diagnosis.processor import check_threads, check_wheel
-from edgeassist.diagnosis.room import RoomSnapshot, check_room
-from edgeassist.diagnosis.service import Durations, check_service
+from edgeassist.doctor.checks.broker import BrokerSnapshot, check_broker, unreachable
+from edgeassist.doctor.checks.clock import check_clock
+from edgeassist.doctor.checks.configuration import check_configuration
+from edgeassist.doctor.checks.daemon import DaemonSnapshot, check_daemon
+from edgeassist.doctor.checks.model import check_model
+from edgeassist.doctor.checks.power import check_power
+from edgeassist.doctor.checks.processor import check_threads, check_wheel
+from edgeassist.doctor.checks.room import RoomSnapshot, check_room
+from edgeassist.doctor.checks.service import Durations, check_service
+from edgeassist.doctor.finding import Finding, Severity, skipped, worst
+from edgeassist.doctor.probes.broker import survey_broker
+from edgeassist.doctor.probes.configuration import survey_configuration
+from edgeassist.doctor.probes.machine import survey_clock, survey_power, survey_room, survey_wheel
+from edgeassist.doctor.probes.model import Wanted, survey_model
+from edgeassist.doctor.probes.permissions import User, find_user, this_user
+from edgeassist.doctor.probes.unit import Unit, last_load_s, survey_unit
 from edgeassist.settings import Settings
-from edgeassist.survey.broker import survey_broker
-from edgeassist.survey.configuration import survey_configuration
-from edgeassist.survey.machine import survey_clock, survey_power, survey_room, survey_wheel
-from edgeassist.survey.model import Wanted, survey_model
-from edgeassist.survey.permissions import User, find_user, this_user
-from edgeassist.survey.unit import Unit, last_load_s, survey_unit
+from edgeassist.wiring import broker_options, number_or_none, state_folder_of, topics_of
 
 # As monitoring plugins end (Nagios, Icinga, Zabbix), so that one can call this as it is.
 _EXIT = {Severity.OK: 0, Severity.SKIPPED: 0, Severity.WARNING: 1, Severity.PROBLEM: 2}

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
-from edgeassist.daemon.assembly import topics_of
 from edgeassist.errors import ExitStatus
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
+from edgeassist.wiring import topics_of
 
 _MIB = 1 << 20
 

@@ -1,1 +1,1 @@
-"""Policy: who may ask, in what order, until when."""
+"""The daemon: composes the rooms, and sees them through start, run and stop."""

@@ -13,8 +13,24 @@ from pydantic import JsonValue
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
-from edgeassist.daemon import commands, logs, systemd
-from edgeassist.daemon.assembly import (
+from edgeassist.daemon import logs, systemd
+from edgeassist.daemon.condition import Condition
+from edgeassist.device.sensors import Sensors
+from edgeassist.engine.messages import Load
+from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
+from edgeassist.gateways.homeassistant.discovery import Discovery
+from edgeassist.gateways.mqtt import commands
+from edgeassist.gateways.mqtt.reporter import Reporter, status_message
+from edgeassist.models.builtin import NEXT_MODEL, is_builtin
+from edgeassist.models.choice import Choice, choose_model
+from edgeassist.protocol.packets import Inbound, Subscription
+from edgeassist.protocol.state import Availability, Info
+from edgeassist.protocol.topics import CommandTopic, PromptTopic
+from edgeassist.serving.dispatcher import Dispatcher
+from edgeassist.settings import Loaded, merge
+from edgeassist.supervision.supervisor import Phase, Supervisor
+from edgeassist.supervision.threads import ThreadKeeper
+from edgeassist.wiring import (
     broker_options,
     discovery_of,
     load_of,
@@ -24,21 +40,6 @@ from edgeassist.daemon.assembly import (
     state_folder_of,
     topics_of,
 )
-from edgeassist.daemon.condition import Condition
-from edgeassist.daemon.discovery import Discovery
-from edgeassist.daemon.dispatcher import Dispatcher
-from edgeassist.daemon.reporter import Reporter, status_message
-from edgeassist.daemon.supervisor import Phase, Supervisor
-from edgeassist.daemon.threads import ThreadKeeper
-from edgeassist.device.sensors import Sensors
-from edgeassist.engine.messages import Load
-from edgeassist.errors import ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
-from edgeassist.models.builtin import NEXT_MODEL, is_builtin
-from edgeassist.models.choice import Choice, choose_model
-from edgeassist.protocol.packets import Inbound, Subscription
-from edgeassist.protocol.state import Availability, Info
-from edgeassist.protocol.topics import CommandTopic, PromptTopic
-from edgeassist.settings import Loaded, merge
 
 log = logging.getLogger(__name__)
 

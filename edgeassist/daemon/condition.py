@@ -14,12 +14,12 @@ from pydantic import JsonValue
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
-from edgeassist.daemon.dispatcher import Dispatcher
-from edgeassist.daemon.supervisor import Phase, Supervisor
-from edgeassist.daemon.threads import ThreadKeeper
 from edgeassist.device.sensors import Sensors
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
 from edgeassist.protocol.topics import Topics
+from edgeassist.serving.dispatcher import Dispatcher
+from edgeassist.supervision.supervisor import Phase, Supervisor
+from edgeassist.supervision.threads import ThreadKeeper
 
 
 @dataclass

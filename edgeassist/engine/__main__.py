@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgeassist.engine.backend import make_backend
+from edgeassist.engine.backends.base import make_backend
+from edgeassist.engine.kv.prefixes import Prefixes
+from edgeassist.engine.kv.states import StateStore
 from edgeassist.engine.messages import (
     Command,
     Event,
@@ -32,9 +34,7 @@ from edgeassist.engine.messages import (
     decode_command,
     encode,
 )
-from edgeassist.engine.prefixes import Prefixes
-from edgeassist.engine.priming import digest_of, key_maker, prime, state_form
-from edgeassist.engine.states import StateStore
+from edgeassist.engine.warmup import digest_of, key_maker, prime, state_form
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
 

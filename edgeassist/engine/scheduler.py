@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from edgeassist.engine.kv.prefixes import shared_length
 from edgeassist.engine.lookup import Bet, Lookup
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.prefixes import shared_length
 from edgeassist.errors import ContextOverflowError, InternalError
 
 # Sharing less is not worth waiting for, nor keeping.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from edgeassist.engine.backend import Backend
+from edgeassist.engine.backends.base import Backend
+from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.lookup import Bet
 from edgeassist.engine.messages import (
     Cancel,
@@ -28,10 +29,9 @@ from edgeassist.engine.messages import (
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.prefixes import Prefix, Prefixes
+from edgeassist.engine.prompting.text import TextStream
+from edgeassist.engine.prompting.transcripts import Encoded
 from edgeassist.engine.scheduler import LEAST_SHARED, Ending, Outcome, Running, Scheduler
-from edgeassist.engine.text import TextStream
-from edgeassist.engine.transcripts import Encoded
 from edgeassist.errors import Code, EdgeAssistError, KvFullError, StepAbortedError
 
 log = logging.getLogger(__name__)

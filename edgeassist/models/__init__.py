@@ -1,1 +1,1 @@
-"""Model files: what they hold, and trial models made on the spot."""
+"""Models: what a setting names, what their files say, whether they fit, and which suits a device."""

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeassist.models.synthetic import Shape
+from edgeassist.trial_models.synthetic import Shape
 from scripts.train_tiny.model import Decoder
 
 _EMBEDDED = 0.2

@@ -11,9 +11,9 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeassist.models.onnx_writer import OnnxPrecision, write_onnx_folder
-from edgeassist.models.synthetic import Shape, Tensor, add_shape, tensors
-from edgeassist.models.vocabulary import Vocabulary
+from edgeassist.trial_models.onnx_writer import OnnxPrecision, write_onnx_folder
+from edgeassist.trial_models.synthetic import Shape, Tensor, add_shape, tensors
+from edgeassist.trial_models.vocabulary import Vocabulary
 
 Weights = Mapping[str, NDArray[np.float32]]
 

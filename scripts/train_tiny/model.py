@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeassist.models.synthetic import Shape
+from edgeassist.trial_models.synthetic import Shape
 
 
 class Decoder(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeassist.models.synthetic import Shape
+from edgeassist.trial_models.synthetic import Shape
 
 # A token for each merge, and 259 more.
 VOCABULARY = 2304

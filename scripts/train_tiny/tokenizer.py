@@ -20,8 +20,8 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as Steps
 from tokenizers.trainers import BpeTrainer
 
-from edgeassist.models.tokenizer_files import write_tokenizer
-from edgeassist.models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
+from edgeassist.trial_models.tokenizer_files import write_tokenizer
+from edgeassist.trial_models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
 
 # A character of Chinese, a capital, other letters, a digit, a space, punctuation.
 _PIECES = r"\p{Han}|\p{Lu}|[^\P{L}\p{Han}\p{Lu}]+|\p{N}|\s|[^\s\p{L}\p{N}]+"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edgeassist.models.synthetic import Shape
+from edgeassist.trial_models.synthetic import Shape
 from scripts.train_tiny.batches import PADDING, Batch, Position, encode, training_batches
 from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task

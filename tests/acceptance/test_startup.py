@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.models.synthetic import SHAPES, write_gguf
 from edgeassist.sandbox import HOST, free_port
+from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 
 CONFIGURATION, UNAVAILABLE = 78, 69
 

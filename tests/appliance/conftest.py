@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from edgeassist.models.synthetic import SHAPES, write_gguf
+from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests.appliance.images import Release, fresh_root, why_not
 from tests.appliance.machine import Machine
 from tests.appliance.person import PROJECT

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.models.synthetic import SHAPES, write_gguf
 from edgeassist.protocol.packets import Inbound
 from edgeassist.sandbox import HOST, free_port
+from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests.appliance.images import CACHE, Arch, Release, fresh_root, nspawn, why_not
 from tests.conftest import Wire
 

@@ -17,7 +17,7 @@ from edgeassist.engine.messages import (
     Sampling,
     Stop,
 )
-from edgeassist.models.synthetic import SHAPES, write_gguf
+from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests.integration.driver import Engine, start
 
 SYSTEM = "You are the voice of a house; you say little, and you never guess. " * 6

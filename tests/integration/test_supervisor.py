@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from edgeassist.daemon.supervisor import Phase
 from edgeassist.engine.messages import Finished, Heartbeat
+from edgeassist.supervision.supervisor import Phase
 from tests.integration.link import until
 
 

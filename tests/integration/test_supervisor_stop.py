@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from edgeassist.daemon.supervisor import Phase
 from edgeassist.engine.messages import Cancel, Finished, Load
+from edgeassist.supervision.supervisor import Phase
 from tests.integration.link import until
 
 
@@ -45,7 +45,7 @@ async def test_stop_between_two_engines_does_not_wait_for_the_next(watch, tmp_pa
 
 
 async def test_stop_kills_an_engine_that_does_not_listen(watch, monkeypatch):
-    monkeypatch.setattr("edgeassist.daemon.supervisor.EXIT_WAIT_S", 0.3)
+    monkeypatch.setattr("edgeassist.supervision.supervisor.EXIT_WAIT_S", 0.3)
     watched = await watch()
     await watched.ready()
     process = watched.engine()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edgeassist.engine.messages import ChatMessage, Finished
-from edgeassist.models.synthetic import Shape, draw, tensors
-from edgeassist.models.vocabulary import Turns
+from edgeassist.trial_models.synthetic import Shape, draw, tensors
+from edgeassist.trial_models.vocabulary import Turns
 from scripts.train_tiny.dialogues.generator import Task, make_question, training_texts
 from scripts.train_tiny.dialogues.language import Language
 from scripts.train_tiny.dialogues.split import Split
@@ -32,7 +32,7 @@ STRANGE = [
 ]
 PROGRAM = """
 import json, sys
-from edgeassist.engine.backend import make_backend
+from edgeassist.engine.backends.base import make_backend
 from edgeassist.engine.messages import ChatMessage, Load
 backend = make_backend(sys.argv[1])
 backend.load(Load(sys.argv[1], sys.argv[2], context=1024, threads=1, step_tokens=64), lambda _: None)

@@ -7,7 +7,6 @@ import time
 
 import psutil
 
-from edgeassist.daemon.supervisor import Patience, Phase, Supervisor
 from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
@@ -19,6 +18,7 @@ from edgeassist.engine.messages import (
     Sampling,
     Start,
 )
+from edgeassist.supervision.supervisor import Patience, Phase, Supervisor
 from tests.integration.link import until
 
 

@@ -12,13 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from edgeassist.daemon import dispatcher as dispatcher_module
-from edgeassist.daemon.admission import Limits
-from edgeassist.daemon.conversation import Bounds
-from edgeassist.daemon.dispatcher import Dispatcher
-from edgeassist.daemon.intake import ReplyRules
-from edgeassist.daemon.policy import Policy
-from edgeassist.daemon.relay import Pace, Relay, ReplyTo
+from edgeassist.engine.backends.scripted import ScriptedBackend
+from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -35,14 +30,19 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.prefixes import Prefixes
+from edgeassist.engine.prompting.transcripts import Encoded
 from edgeassist.engine.scheduler import Plan, Token
-from edgeassist.engine.scripted import ScriptedBackend
-from edgeassist.engine.transcripts import Encoded
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
+from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import Topics
+from edgeassist.serving import dispatcher as dispatcher_module
+from edgeassist.serving.admission import Limits
+from edgeassist.serving.conversation import Bounds
+from edgeassist.serving.dispatcher import Dispatcher
+from edgeassist.serving.policy import Policy
+from edgeassist.serving.relay import Pace, Relay, ReplyTo
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.
 settings.register_profile("edgeassist", deadline=None, max_examples=60)

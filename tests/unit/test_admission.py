@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.daemon.admission import Admission, Limits, Ticket
 from edgeassist.errors import BusyError, QuotaExceededError
 from edgeassist.protocol.requests import Priority
+from edgeassist.serving.admission import Admission, Limits, Ticket
 
 LOW, NORMAL, HIGH = Priority.LOW, Priority.NORMAL, Priority.HIGH
 

@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,19 +16,22 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 HEAVY = ("llama_cpp", "onnxruntime_genai", "paho")
-PURE = [
+# Sans-I/O: no clock, thread, process, network or heavy library; time is passed in.
+SANS_IO = [
     "errors",
     *(f"protocol.{name}" for name in ("events", "packets", "requests", "state", "topics")),
-    *(
-        f"engine.{name}"
-        for name in ("messages", "scheduler", "prefixes", "pacing", "lookup", "sizing", "text")
-    ),
-    "engine.transcripts",
-    *(f"daemon.{name}" for name in ("admission", "conversation", "homeassistant", "intake", "job", "policy")),
-    *(f"daemon.{name}" for name in ("relay", "replay", "telemetry")),
+    "engine.messages",
+    *(f"engine.{name}" for name in ("scheduler", "pacing", "lookup", "sizing")),
+    *(f"engine.prompting.{name}" for name in ("text", "transcripts")),
+    "engine.kv.prefixes",
+    *(f"serving.{name}" for name in ("admission", "conversation", "job", "policy", "relay", "replay")),
+    "serving.telemetry",
+    "gateways.mqtt.intake",
+    "gateways.homeassistant.entities",
     "device.cores",
-    *(f"diagnosis.{name}" for name in ("broker", "clock", "configuration", "daemon", "finding", "model")),
-    *(f"diagnosis.{name}" for name in ("power", "processor", "room", "service")),
+    "doctor.finding",
+    *(f"doctor.checks.{name}" for name in ("broker", "clock", "configuration", "daemon", "model")),
+    *(f"doctor.checks.{name}" for name in ("power", "processor", "room", "service")),
     "settings.reload",
 ]
 # What a package may import of its own; a name stands for all below it.
@@ -35,23 +39,33 @@ ALLOWED = {
     "edgeassist.errors": [],
     "edgeassist.protocol": ["protocol", "errors"],
     "edgeassist.device": ["device", "errors"],
-    "edgeassist.diagnosis": ["diagnosis", "device", "errors"],
-    "edgeassist.survey": [
-        *("survey", "diagnosis", "settings", "broker", "protocol", "models", "device", "errors"),
-        "engine.ortgenai.folder",
-    ],
     "edgeassist.models": ["models", "errors"],
-    "edgeassist.engine": ["engine", "errors"],
+    "edgeassist.trial_models": ["trial_models", "models", "errors"],
+    "edgeassist.engine": ["engine", "models.files", "models.fit", "errors"],
     "edgeassist.settings": ["settings", "protocol", "errors"],
     "edgeassist.broker": ["broker", "protocol", "errors"],
+    "edgeassist.serving": ["serving", "protocol", "engine.messages", "errors"],
+    "edgeassist.supervision": ["supervision", "engine.messages", "device", "errors"],
+    "edgeassist.gateways": ["gateways", "serving", "broker", "protocol", "errors"],
+    "edgeassist.doctor.checks": ["doctor.checks", "doctor.finding", "models.fit", "device", "errors"],
+    "edgeassist.doctor.probes": [
+        "doctor",
+        "wiring",
+        "settings",
+        "broker",
+        "protocol",
+        "models",
+        "device",
+        "errors",
+    ],
 }
 MAY_READ_SETTINGS = (
     "edgeassist.settings",
     "edgeassist.cli",
     "edgeassist.bench",
-    "edgeassist.survey.configuration",
+    "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
-    "edgeassist.daemon.assembly",
+    "edgeassist.wiring",
 )
 
 
@@ -82,17 +96,17 @@ def own_imports(module: str) -> set[str]:
 
 
 def test_all_modules_are_looked_at() -> None:
-    assert {f"edgeassist.{name}" for name in PURE} <= set(MODULES)
+    assert {f"edgeassist.{name}" for name in SANS_IO} <= set(MODULES)
     assert set(ALLOWED) <= set(MODULES)
-    assert own_imports("edgeassist.engine.backend") >= {
+    assert own_imports("edgeassist.engine.backends.base") >= {
         "edgeassist.errors",
         "edgeassist.engine.messages",
-        "edgeassist.engine.llama.backend",
+        "edgeassist.engine.backends.llama.backend",
     }
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_loads_no_heavy_library(module: str) -> None:
+@pytest.mark.parametrize("module", SANS_IO)
+def test_a_sans_io_module_loads_no_heavy_library(module: str) -> None:
     program = (
         f"import sys, edgeassist.{module}\n"
         f"sys.exit(', '.join(name for name in {HEAVY!r} if name in sys.modules) or None)"
@@ -108,7 +122,8 @@ def test_a_daemon_loads_no_numpy() -> None:
 
 
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
-    cores = {f"edgeassist.engine.{name}" for name in ("scheduler", "prefixes", "pacing", "lookup", "text")}
+    names = ("scheduler", "pacing", "lookup", "kv.prefixes", "prompting.text")
+    cores = {f"edgeassist.engine.{name}" for name in names}
     for module in cores | {"edgeassist.errors"}:
         others = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
         assert others <= {"edgeassist"}
@@ -118,12 +133,12 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
 @pytest.mark.parametrize(
     ("library", "modules"),
     [
-        ("llama_cpp", {"edgeassist.engine.llama.*", "edgeassist.bench.bare"}),
-        ("onnxruntime_genai", {"edgeassist.engine.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
-        ("onnx", {"edgeassist.models.onnx_writer"}),
+        ("llama_cpp", {"edgeassist.engine.backends.llama.*", "edgeassist.bench.bare"}),
+        ("onnxruntime_genai", {"edgeassist.engine.backends.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
+        ("onnx", {"edgeassist.trial_models.onnx_writer"}),
         ("paho", {f"edgeassist.broker.{name}" for name in ("connection", "probe", "wire")}),
         ("systemd", {"edgeassist.daemon.systemd"}),
-        ("jinja2", {"edgeassist.engine.chat"}),
+        ("jinja2", {"edgeassist.engine.prompting.chat"}),
         ("httpx", {"edgeassist.bench.server"}),
         ("matplotlib", {"edgeassist.bench.picture"}),
     ],
@@ -147,17 +162,31 @@ def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
             assert wrong == set(), f"{module} must not import {wrong}"
 
 
-def test_daemon_and_engine_share_only_what_crosses_the_pipe() -> None:
+def test_nothing_but_the_engine_imports_its_inside() -> None:
     for module in MODULES:
-        if below(module, "edgeassist.daemon"):
+        if not below(module, "edgeassist.engine"):
             engine = {name for name in own_imports(module) if below(name, "edgeassist.engine")}
             assert engine <= {"edgeassist.engine.messages"}, module
+
+
+def test_commands_do_not_import_the_daemon() -> None:
+    for module in MODULES:
+        if below(module, "edgeassist.cli", "edgeassist.doctor", "edgeassist.bench", "edgeassist.wiring"):
+            wrong = {name for name in own_imports(module) if below(name, "edgeassist.daemon")}
+            allowed = {"edgeassist.daemon.app"} if module == "edgeassist.cli.run" else set()
+            assert wrong <= allowed, module
+
+
+def test_the_contract_knows_no_home_assistant() -> None:
+    for module, path in MODULES.items():
+        if below(module, "edgeassist.protocol"):
+            assert not re.search("home.?assistant", path.read_text(), re.IGNORECASE), module
 
 
 def test_the_daemon_knows_no_command_and_no_trial() -> None:
     for module in MODULES:
         if below(module, "edgeassist.daemon"):
-            above = ("cli", "bench", "client", "sandbox", "survey", "diagnosis")
+            above = ("cli", "bench", "client", "sandbox", "doctor", "trial_models")
             wrong = {
                 name for name in own_imports(module) if below(name, *(f"edgeassist.{each}" for each in above))
             }
@@ -189,7 +218,7 @@ def test_no_module_imports_itself_over_others() -> None:
     assert done == set(MODULES)
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_knows_no_clock_thread_process_or_network(module: str) -> None:
+@pytest.mark.parametrize("module", SANS_IO)
+def test_a_sans_io_module_knows_no_clock_thread_process_or_network(module: str) -> None:
     impure = ("time", "threading", "asyncio", "subprocess", "multiprocessing", "socket")
     assert not {name for name in imports(f"edgeassist.{module}") if below(name, *impure)}

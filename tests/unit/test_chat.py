@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.chat import ChatTemplate, Segment
 from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.prompting.chat import ChatTemplate, Segment
 from edgeassist.errors import InvalidRequestError
 
 MARK = "\ue000"

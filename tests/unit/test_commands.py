@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from edgeassist.daemon.commands import (
+from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
+from edgeassist.gateways.mqtt.commands import (
     MAX_PAYLOAD_BYTES,
     CancelArguments,
     Handler,
@@ -14,7 +15,6 @@ from edgeassist.daemon.commands import (
     answer,
     respond,
 )
-from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import CommandResponse
 

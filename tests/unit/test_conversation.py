@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgeassist.daemon.conversation import Bounds, Conversations, Exchange
 from edgeassist.errors import InvalidRequestError
+from edgeassist.serving.conversation import Bounds, Conversations, Exchange
 
 
 def exchange(number: int) -> Exchange:

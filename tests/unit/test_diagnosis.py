@@ -11,13 +11,13 @@ import pytest
 from edgeassist.device.cores import CpuSnapshot
 from edgeassist.device.cpus import FrequencyPolicy
 from edgeassist.device.firmware import decode_throttled
-from edgeassist.diagnosis.clock import ClockSnapshot, check_clock
-from edgeassist.diagnosis.configuration import ConfigurationSnapshot, SecretFile, check_configuration
-from edgeassist.diagnosis.finding import Severity, ok, problem, skipped, warning, worst
-from edgeassist.diagnosis.model import ModelSnapshot, check_model
-from edgeassist.diagnosis.power import PowerSnapshot, check_power
-from edgeassist.diagnosis.processor import WheelSnapshot, check_threads, check_wheel
-from edgeassist.diagnosis.room import RoomSnapshot, check_room
+from edgeassist.doctor.checks.clock import ClockSnapshot, check_clock
+from edgeassist.doctor.checks.configuration import ConfigurationSnapshot, SecretFile, check_configuration
+from edgeassist.doctor.checks.model import ModelSnapshot, check_model
+from edgeassist.doctor.checks.power import PowerSnapshot, check_power
+from edgeassist.doctor.checks.processor import WheelSnapshot, check_threads, check_wheel
+from edgeassist.doctor.checks.room import RoomSnapshot, check_room
+from edgeassist.doctor.finding import Severity, ok, problem, skipped, warning, worst
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from edgeassist.diagnosis.broker import BrokerSnapshot, Fate, check_broker, unreachable
-from edgeassist.diagnosis.daemon import DaemonSnapshot, Ping, check_daemon
-from edgeassist.diagnosis.finding import Severity, worst
-from edgeassist.diagnosis.service import Durations, UnitSnapshot, check_service
+from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate, check_broker, unreachable
+from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping, check_daemon
+from edgeassist.doctor.checks.service import Durations, UnitSnapshot, check_service
+from edgeassist.doctor.finding import Severity, worst
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 BROKER = BrokerSnapshot(

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from edgeassist.daemon.discovery import Discovery, DiscoveryOptions
 from edgeassist.errors import Code
+from edgeassist.gateways.homeassistant.discovery import Discovery, DiscoveryOptions
 from edgeassist.protocol.events import Failed
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.requests import PromptRequest
@@ -62,7 +62,7 @@ class Room:
 async def test_discovery_comes_before_availability_and_states_and_all_once_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edgeassist.daemon.discovery.AGAIN_S", 0.01)
+    monkeypatch.setattr("edgeassist.gateways.homeassistant.discovery.AGAIN_S", 0.01)
     room = Room(ON)
     room.discovery.introduce()
     assert room.topics == [MARKER, CONFIG, "states"]
@@ -145,7 +145,7 @@ async def test_other_options_take_effect_at_once() -> None:
 
 
 async def test_nothing_is_said_after_goodbye_or_without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeassist.daemon.discovery.AGAIN_S", 0.01)
+    monkeypatch.setattr("edgeassist.gateways.homeassistant.discovery.AGAIN_S", 0.01)
     room = Room(ON)
     room.discovery.introduce()
     room.said.clear()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from edgeassist.daemon.admission import Limits
 from edgeassist.engine.messages import Cancelled, Failed, Finish, Finished, Piece, Prefilled
+from edgeassist.serving.admission import Limits
 
 # Of conftest's fixture `make_house`.
 MakeHouse = Callable[..., Any]

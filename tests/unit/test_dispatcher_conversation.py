@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from edgeassist.daemon.conversation import Exchange
-from edgeassist.daemon.job import compose, sampling_of
 from edgeassist.engine.messages import ChatMessage, Sampling
 from edgeassist.protocol.requests import PromptRequest, Turn
+from edgeassist.serving.conversation import Exchange
+from edgeassist.serving.job import compose, sampling_of
 
 # Of conftest's fixture `make_house`.
 MakeHouse = Callable[..., Any]

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeassist.daemon.admission import Limits
 from edgeassist.engine.messages import Cancel, Cancelled, Failed, Finish, Finished, Piece, Prefilled, Start
+from edgeassist.serving.admission import Limits
 
 # Of conftest's fixture `make_house`.
 MakeHouse = Callable[..., Any]

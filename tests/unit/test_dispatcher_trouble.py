@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from edgeassist.daemon.admission import Limits
-from edgeassist.daemon.dispatcher import MAX_ATTEMPTS
 from edgeassist.engine.messages import Cancelled, Piece, Prefilled
+from edgeassist.serving.admission import Limits
+from edgeassist.serving.dispatcher import MAX_ATTEMPTS
 
 # Of conftest's fixture `make_house`.
 MakeHouse = Callable[..., Any]

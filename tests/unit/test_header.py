@@ -14,8 +14,14 @@ import gguf
 import pytest
 
 from edgeassist.errors import ModelError
-from edgeassist.models.header import FILE_TYPES, TENSOR_TYPES, kv_bytes_per_token, read_fields, read_header
-from edgeassist.models.synthetic import SHAPES, Precision, write_gguf
+from edgeassist.models.files.gguf import (
+    FILE_TYPES,
+    TENSOR_TYPES,
+    kv_bytes_per_token,
+    read_fields,
+    read_header,
+)
+from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 
 SHARED_MODELS = Path(__file__).parents[3] / "shared" / "models"
 NOBODY = 65534

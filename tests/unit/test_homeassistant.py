@@ -7,8 +7,13 @@ import pytest
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from edgeassist.daemon.homeassistant import MAX_STATE_CHARACTERS, answer_message, device_message, question_of
 from edgeassist.errors import Code
+from edgeassist.gateways.homeassistant.entities import (
+    MAX_STATE_CHARACTERS,
+    answer_message,
+    device_message,
+    question_of,
+)
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
 from edgeassist.protocol.requests import PromptRequest, parse_prompt
 from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, State, Telemetry

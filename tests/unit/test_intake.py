@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from edgeassist.daemon.intake import Asked, Refused, ReplyRules, take_in
-from edgeassist.daemon.relay import ReplyTo
 from edgeassist.errors import Code
+from edgeassist.gateways.mqtt.intake import Asked, Refused, ReplyRules, take_in
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import ReplyFormat
 from edgeassist.protocol.topics import Topics
+from edgeassist.serving.relay import ReplyTo
 
 TOPICS = Topics("edgeassist", "box")
 RULES = ReplyRules(("{root}/reply/", "reply/"), 1000)

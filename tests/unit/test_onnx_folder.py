@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from edgeassist.engine.ortgenai.folder import read_onnx_folder
 from edgeassist.errors import ModelError
+from edgeassist.models.files.onnx import read_onnx_folder
 
 
 @pytest.fixture

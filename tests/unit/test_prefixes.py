@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.prefixes import MOST, Prefix, Prefixes, shared_length
+from edgeassist.engine.kv.prefixes import MOST, Prefix, Prefixes, shared_length
 
 TOKENS = st.lists(st.integers(0, 2), max_size=20)
 STATE = b"ten bytes."

@@ -14,7 +14,7 @@ from edgeassist.device.bandwidth import measure_bandwidth
 from edgeassist.errors import ConfigurationError
 from edgeassist.models.catalogue import CATALOGUE
 from edgeassist.models.recommend import LEAST_RATE, MEMORY_SHARE, Board, Need, Option, recommend
-from edgeassist.models.synthetic import SHAPES
+from edgeassist.trial_models.synthetic import SHAPES
 
 GB = 10**9
 PI4 = 4.0 * GB

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from edgeassist.daemon.relay import ReplyTo
 from edgeassist.engine.messages import Finish, Finished
 from edgeassist.errors import BusyError, InternalError
 from edgeassist.protocol.events import parse_event
 from edgeassist.protocol.requests import ReplyFormat
+from edgeassist.serving.relay import ReplyTo
 
 # Of conftest's fixture `hear`.
 Hear = Callable[..., Any]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.daemon.relay import Pace, ReplyTo, split
 from edgeassist.errors import CancelledRequestError, InternalError
+from edgeassist.serving.relay import Pace, ReplyTo, split
 
 # Of conftest's fixture `hear`.
 Hear = Callable[..., Any]

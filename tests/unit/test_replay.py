@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.daemon.replay import MAX_ANSWERS, MAX_BYTES, Replays
 from edgeassist.protocol.packets import Outbound
+from edgeassist.serving.replay import MAX_ANSWERS, MAX_BYTES, Replays
 
 
 def answer(text: bytes = b"done") -> tuple[Outbound, ...]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeassist.engine.backends.sampling import Sampler
 from edgeassist.engine.messages import Sampling
-from edgeassist.engine.sampling import Sampler
 
 LOGITS = np.array([0.0, 3.0, 2.0, 1.0, -5.0], np.float32)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.engine.states import StateKey, StateStore
+from edgeassist.engine.kv.states import StateKey, StateStore
 
 KEY = StateKey("ab" * 32, "library 1; kv f16", (1, 2, 3))
 STATE = bytes(range(256)) * 40

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from edgeassist.doctor.probes.configuration import survey_configuration
+from edgeassist.doctor.probes.machine import survey_clock, survey_power, survey_room, survey_wheel
+from edgeassist.doctor.probes.model import Wanted, survey_model
+from edgeassist.doctor.probes.permissions import User, find_user, may_read, may_write, this_user
+from edgeassist.doctor.probes.run import ask_program
+from edgeassist.doctor.probes.unit import Unit, parse_credentials, parse_seconds, parse_unit, survey_unit
 from edgeassist.errors import UnsupportedError
 from edgeassist.models.builtin import TINY
 from edgeassist.settings.sources import DEFAULT_FILE
-from edgeassist.survey.configuration import survey_configuration
-from edgeassist.survey.machine import survey_clock, survey_power, survey_room, survey_wheel
-from edgeassist.survey.model import Wanted, survey_model
-from edgeassist.survey.permissions import User, find_user, may_read, may_write, this_user
-from edgeassist.survey.run import ask_program
-from edgeassist.survey.unit import Unit, parse_credentials, parse_seconds, parse_unit, survey_unit
 from tests.unit.trees import plant
 
 # systemd 257, shortened.

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from edgeassist.errors import ModelError
-from edgeassist.models import synthetic
-from edgeassist.models.header import read_fields, read_header
-from edgeassist.models.synthetic import SHAPES, Precision, Shape, write_gguf
-from edgeassist.models.vocabulary import CHAT_TEMPLATE, SPECIAL_TOKENS, WORDS
+from edgeassist.models.files.gguf import read_fields, read_header
+from edgeassist.trial_models import synthetic
+from edgeassist.trial_models.synthetic import SHAPES, Precision, Shape, write_gguf
+from edgeassist.trial_models.vocabulary import CHAT_TEMPLATE, SPECIAL_TOKENS, WORDS
 
 SHARED_VOCABULARY = Path(__file__).parents[3] / "shared" / "models" / "ggml-vocab-qwen2.gguf"
 TRIAL = SHAPES["trial"]

@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeassist.engine.ortgenai.folder import read_onnx_folder
-from edgeassist.models import onnx_writer
-from edgeassist.models.onnx_writer import OnnxPrecision, quantize
-from edgeassist.models.synthetic import SHAPES
-from edgeassist.models.synthetic_onnx import write_onnx
-from edgeassist.models.vocabulary import Turns
+from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.trial_models import onnx_writer
+from edgeassist.trial_models.onnx_writer import OnnxPrecision, quantize
+from edgeassist.trial_models.synthetic import SHAPES
+from edgeassist.trial_models.synthetic_onnx import write_onnx
+from edgeassist.trial_models.vocabulary import Turns
 
 TRIAL = SHAPES["trial"]
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.daemon.telemetry import WINDOW, Rolling, Tally
 from edgeassist.errors import Code
 from edgeassist.protocol.events import Done, Timings, Usage
+from edgeassist.serving.telemetry import WINDOW, Rolling, Tally
 
 
 def done(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edgeassist.engine.text import TextStream
+from edgeassist.engine.prompting.text import TextStream
 
 
 def outputs(pieces: list[bytes], stop: tuple[str, ...] = ()) -> list[str]:

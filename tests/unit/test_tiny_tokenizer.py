@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.chat import ChatTemplate
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.models.vocabulary import CONTROL_TOKENS
+from edgeassist.engine.prompting.chat import ChatTemplate
+from edgeassist.trial_models.vocabulary import CONTROL_TOKENS
 from scripts.train_tiny.dialogues.generator import make_dialogue, training_texts
 from scripts.train_tiny.tokenizer import Encoder, learn_merges, load_merges, save_merges
 

@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (the extra `train`)")
 
 from edgeassist.engine.messages import ChatMessage  # noqa: E402 - after what may skip all of it
-from edgeassist.models.synthetic import Shape, tensors  # noqa: E402 - as above
+from edgeassist.trial_models.synthetic import Shape, tensors  # noqa: E402 - as above
 from scripts.train_tiny import training  # noqa: E402 - as above
 from scripts.train_tiny.answering import MAX_TOKENS, answer_in_torch  # noqa: E402 - as above
 from scripts.train_tiny.batches import PADDING, Position, training_batches  # noqa: E402 - as above

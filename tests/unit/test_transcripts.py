@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.chat import MARK, ChatTemplate, Segment
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.engine.transcripts import MOST, Transcripts
+from edgeassist.engine.prompting.chat import MARK, ChatTemplate, Segment
+from edgeassist.engine.prompting.transcripts import MOST, Transcripts
 
 TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
 

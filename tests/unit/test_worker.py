@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from edgeassist.engine import worker as worker_module
+from edgeassist.engine.backends.scripted import ScriptedBackend
+from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -23,8 +25,6 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.prefixes import Prefixes
-from edgeassist.engine.scripted import ScriptedBackend
 from edgeassist.engine.worker import Worker, scheduler_for
 
 # Of conftest's fixture `make_engine`.

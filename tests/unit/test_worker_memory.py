@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgeassist.engine.kv.states import StateKey, StateStore
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -19,8 +20,7 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.priming import digest_of, key_maker, prime
-from edgeassist.engine.states import StateKey, StateStore
+from edgeassist.engine.warmup import digest_of, key_maker, prime
 
 MakeEngine = Callable[..., Any]
 SYSTEM = "You are the voice of a house, and you say little. " * 4

@@ -1,1 +1,0 @@
-"""What is wrong with a box, and what mends it: pure judgements over snapshots that `survey` takes."""

@@ -1,0 +1,1 @@
+"""What is wrong on a box, and the command that mends it."""

@@ -1,0 +1,1 @@
+"""Judge those snapshots, one module per area. No I/O."""

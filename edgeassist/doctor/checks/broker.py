@@ -1,0 +1,191 @@
+"""Whether the broker lets the daemon do its work. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+
+_AREA = "broker"
+_SHOWN = 3
+
+
+class Fate(Enum):
+    """What became of a message that was published.
+
+    `ACCEPTED` by a broker that would have said otherwise; `SWALLOWED` by one that never says, and has not
+    delivered it.
+    """
+
+    DELIVERED = auto()
+    ACCEPTED = auto()
+    REFUSED = auto()
+    SWALLOWED = auto()
+    UNANSWERED = auto()
+    NOT_TRIED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSnapshot:
+    """What one connection with the daemon's name and password has seen.
+
+    Attributes:
+        local: Whether it runs on this machine.
+        without_password: Whether the service has a password that this user may not read.
+        connect_problem: Why there is no connection, in words that name the setting; None where there is one.
+        mute: Whether it greeted and then said no more.
+        lost: Why the connection ended before all was tried.
+        refused: The filters that the daemon needs and the broker refused, with its reason.
+        reply: The fate of a message where answers go, and `reply_topic` the place.
+        response: The fate of one where commands are answered.
+        command: The fate of the command `ping`, which this user subscribes to as the daemon does.
+        large: The fate of one as long as the longest answer, `answer_bytes`.
+        max_packet_bytes: What the broker takes at most, where it says so.
+        retained_prompts: Topics for prompts where a message is retained, which is ignored.
+    """
+
+    address: str
+    local: bool = False
+    without_password: bool = False
+    connect_problem: str | None = None
+    mute: bool = False
+    lost: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+    reply_topic: str = ""
+    response_topic: str = ""
+    command_topic: str = ""
+    reply: Fate = Fate.NOT_TRIED
+    response: Fate = Fate.NOT_TRIED
+    command: Fate = Fate.NOT_TRIED
+    large: Fate = Fate.NOT_TRIED
+    answer_bytes: int = 0
+    max_packet_bytes: int | None = None
+    retained_prompts: tuple[str, ...] = ()
+
+
+def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
+    """Judge the broker."""
+    if snapshot.connect_problem is not None and snapshot.without_password:
+        yield skipped(
+            _AREA,
+            f"not checked without the service's password: {snapshot.connect_problem}",
+            "sudo edgeassist doctor",
+        )
+        return
+    if snapshot.connect_problem is not None:
+        log = "see its log: journalctl -u mosquitto -n 20; " if snapshot.local else ""
+        yield problem(_AREA, snapshot.connect_problem, f"{log}correct that, then: edgeassist check-config")
+        return
+    yield ok(_AREA, f"{snapshot.address} takes the connection")
+    if snapshot.mute:
+        yield problem(
+            _AREA,
+            "it greets and then answers nothing, not even a subscription",
+            "look into the broker's own log, and whether the network loses packets",
+        )
+        return
+    if snapshot.lost is not None and not _too_large(snapshot):
+        yield problem(
+            _AREA, f"the connection did not last: {snapshot.lost}", "look into the broker's own log"
+        )
+        return
+    yield from _check_rights(snapshot)
+    yield from _check_size(snapshot)
+    yield from _check_retained(snapshot)
+
+
+def _check_rights(snapshot: BrokerSnapshot) -> Iterator[Finding]:
+    for topic, reason in snapshot.refused.items():
+        yield problem(
+            _AREA,
+            f"it refuses the subscription to {topic} ({reason}), and without it no prompt arrives",
+            f"allow it in the broker's access control list: topic read {topic}",
+        )
+    published = {snapshot.reply_topic: snapshot.reply, snapshot.response_topic: snapshot.response}
+    for topic, fate in published.items():
+        match fate:
+            case Fate.REFUSED:
+                yield problem(
+                    _AREA,
+                    f"it refuses what is published on {topic}: answers would be lost",
+                    f"allow it in the broker's access control list: topic write {topic.rpartition('/')[0]}/#",
+                )
+            case Fate.UNANSWERED:
+                yield problem(
+                    _AREA,
+                    f"it does not acknowledge what is published on {topic}",
+                    "look into the broker's own log, and whether the network loses packets",
+                )
+            case Fate.SWALLOWED:
+                yield warning(
+                    _AREA,
+                    f"what is published on {topic} does not come back: this user may not write there, or "
+                    "may only write, and MQTT 3.1.1 does not tell which",
+                    f"allow it in the broker's access control list: topic write {topic.rpartition('/')[0]}/#",
+                )
+            case Fate.DELIVERED | Fate.ACCEPTED | Fate.NOT_TRIED:
+                pass
+    # Mosquitto grants every subscription and then withholds what its ACL file does not let one read. Only
+    # MQTT 5 tells that what does not come back was taken.
+    if snapshot.command is Fate.ACCEPTED and not snapshot.refused:
+        yield problem(
+            _AREA,
+            f"it takes what is published on {snapshot.command_topic} and does not deliver it to this user: "
+            "no command would arrive",
+            "allow it in the broker's access control list: topic read "
+            f"{snapshot.command_topic.rpartition('/')[0]}/#, and so for prompts",
+        )
+    elif not snapshot.refused and snapshot.reply in {Fate.DELIVERED, Fate.ACCEPTED}:
+        yield ok(_AREA, "it grants the subscription to prompts, and takes answers")
+
+
+def _check_size(snapshot: BrokerSnapshot) -> Iterator[Finding]:
+    limit, needed = snapshot.max_packet_bytes, snapshot.answer_bytes
+    if limit is not None and limit < needed:
+        yield problem(
+            _AREA,
+            f"it takes packets of at most {limit} bytes, and an answer of sampling.max_tokens may need "
+            f"{needed}",
+            f"raise the broker's limit (Mosquitto: max_packet_size {needed}), or lower sampling.max_tokens",
+        )
+    elif _too_large(snapshot):
+        yield problem(
+            _AREA,
+            f"it does not deliver a message of {needed} bytes, which an answer of sampling.max_tokens may "
+            "need",
+            f"raise the broker's limit (Mosquitto: message_size_limit {needed}), or lower "
+            "sampling.max_tokens",
+        )
+
+
+def _too_large(snapshot: BrokerSnapshot) -> bool:
+    """Whether a short message passes and a long one does not.
+
+    `UNANSWERED` too: Mosquitto 2.0 answers with a reason that MQTT 5 does not have for it, and paho ends the
+    connection over that.
+    """
+    passed = snapshot.reply in {Fate.DELIVERED, Fate.ACCEPTED}
+    return passed and snapshot.large in {Fate.REFUSED, Fate.SWALLOWED, Fate.UNANSWERED}
+
+
+def _check_retained(snapshot: BrokerSnapshot) -> Iterator[Finding]:
+    for topic in snapshot.retained_prompts[:_SHOWN]:
+        yield warning(
+            _AREA,
+            f"a message is retained on {topic}; the daemon ignores it, at every connection",
+            f"mosquitto_pub -r -n -t '{topic}'",
+        )
+    more = len(snapshot.retained_prompts) - _SHOWN
+    if more > 0:
+        yield warning(_AREA, f"and on {more} more topics for prompts", "as before, for each")
+
+
+def unreachable(area: str, snapshot: BrokerSnapshot) -> Finding | None:
+    """Return why nothing was heard of what only the broker can tell; None where it could."""
+    if snapshot.connect_problem is not None:
+        return skipped(area, "could not be asked: there is no connection to the broker")
+    if snapshot.mute or (snapshot.lost is not None and not _too_large(snapshot)):
+        return skipped(area, "could not be asked: the broker does not do its part")
+    return None

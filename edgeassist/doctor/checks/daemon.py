@@ -1,0 +1,171 @@
+"""Whether a daemon runs, and how it says that it is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+
+_AREA = "daemon"
+_HOUR_S = 3600
+# More often than networks and access points give a reason for.
+_LOSSES_AN_HOUR = 4
+_FEW_LOSSES = 3
+
+
+class Ping(Enum):
+    """What came of the command `ping`.
+
+    `SILENCE` is certain. `REFUSED` (this user may give no commands) and `UNHEARD` (it may read no responses,
+    or the broker does not say) are no fault.
+    """
+
+    ANSWERED = auto()
+    SILENCE = auto()
+    REFUSED = auto()
+    UNHEARD = auto()
+    NOT_TRIED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSnapshot:
+    """What the broker keeps of a daemon, and what it answers.
+
+    Attributes:
+        root: Its topics begin with that.
+        client_id: With which it connects.
+        installed: The version of this command.
+        unit_active: Whether the service manager says that it runs; None where there is none.
+        status: `online`, `offline`, or None where it never said anything.
+        flapped: Whether it went and came while we looked.
+        boots: How many daemons said their health while we looked.
+        health: The document `health`; None where there is none.
+    """
+
+    root: str
+    client_id: str
+    installed: str
+    unit_active: bool | None = None
+    status: str | None = None
+    flapped: bool = False
+    boots: int = 0
+    health: Mapping[str, Any] | None = None
+    ping: Ping = Ping.NOT_TRIED
+
+
+def check_daemon(snapshot: DaemonSnapshot) -> Iterator[Finding]:
+    """Judge the daemon."""
+    if snapshot.status != "online":
+        yield _absent(snapshot)
+        return
+    match snapshot.ping:
+        case Ping.ANSWERED:
+            yield ok(_AREA, f"{snapshot.root} is online and answers")
+        case Ping.SILENCE:
+            yield problem(
+                _AREA,
+                f"{snapshot.root} is online and does not answer the command ping: it hangs, or the broker's "
+                f"access control list keeps {snapshot.root}/command/# from it",
+                _log(snapshot),
+            )
+        case Ping.REFUSED | Ping.UNHEARD | Ping.NOT_TRIED:
+            yield ok(_AREA, f"{snapshot.root} is online")
+            yield skipped(
+                _AREA,
+                "whether it answers was not found out: the broker's access control list lets this user "
+                "give no commands, or read no responses",
+                'edgeassist ask "hello", with a user who may',
+            )
+    yield from _check_rivals(snapshot)
+    if snapshot.health is None:
+        yield warning(
+            _AREA,
+            "it is online and its health is not to be seen: the broker's access control list keeps "
+            f"{snapshot.root}/health from it or from us",
+            f"allow it there: topic readwrite {snapshot.root}/#",
+        )
+        return
+    yield from _check_health(snapshot, snapshot.health)
+
+
+def _absent(snapshot: DaemonSnapshot) -> Finding:
+    if snapshot.unit_active:
+        return problem(
+            _AREA,
+            f"the service runs, and nothing at the broker says that {snapshot.root} is online: it can't "
+            "connect, or uses another broker or name than these settings",
+            _log(snapshot),
+        )
+    if snapshot.status is None:
+        text = f"{snapshot.root} was never seen at this broker: no daemon runs with these settings"
+    else:
+        text = f"{snapshot.root} is offline: no daemon runs"
+    command = "edgeassist run" if snapshot.unit_active is None else "sudo systemctl start edgeassist"
+    return problem(_AREA, text, command)
+
+
+def _check_rivals(snapshot: DaemonSnapshot) -> Iterator[Finding]:
+    health = snapshot.health or {}
+    why = str(health.get("mqtt_last_problem") or "")
+    losses, hours = int(health.get("mqtt_reconnects") or 0), float(health.get("uptime_s") or 0) / _HOUR_S
+    taken = "another client" in why and losses > 0
+    if snapshot.boots > 1 or snapshot.flapped or (taken and losses > _LOSSES_AN_HOUR * hours):
+        yield problem(
+            _AREA,
+            f"two clients throw each other off the broker: another one uses the id {snapshot.client_id!r}, "
+            "most often a second device with the same name",
+            f"give each its own device.name (or mqtt.client_id), then: {_restart(snapshot)}",
+        )
+    elif losses > max(_FEW_LOSSES, _LOSSES_AN_HOUR * hours):
+        yield warning(
+            _AREA,
+            f"it lost the broker {losses} times in {hours:.1f} hours" + (f", last: {why}" if why else ""),
+            "look at the network, and into the broker's log",
+        )
+
+
+def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterator[Finding]:
+    state, reason = health.get("state"), health.get("reason")
+    # Between two attempts the daemon is degraded, during one it is loading, and says why it has to try again.
+    if state == "degraded" or (state == "loading" and reason):
+        yield problem(_AREA, f"{state}, so that no prompt is answered: {reason}", _log(snapshot))
+    elif state in {"starting", "loading"}:
+        yield warning(_AREA, f"it is {state} and can't answer yet", "wait, then: edgeassist status")
+    restarts = int(health.get("engine_restarts") or 0)
+    if restarts:
+        yield warning(
+            _AREA,
+            f"its engine died {restarts} times since it started",
+            _log(snapshot),
+        )
+    running = health.get("version")
+    if running is not None and running != snapshot.installed:
+        yield warning(
+            _AREA,
+            f"version {running} runs and {snapshot.installed} is installed",
+            _restart(snapshot),
+        )
+    if int(health.get("mqtt_dropped") or 0):
+        yield warning(
+            _AREA,
+            f"{health['mqtt_dropped']} messages could not be published since it started",
+            _log(snapshot),
+        )
+
+
+def _restart(snapshot: DaemonSnapshot) -> str:
+    return (
+        "stop it, and: edgeassist run"
+        if snapshot.unit_active is None
+        else "sudo systemctl restart edgeassist"
+    )
+
+
+def _log(snapshot: DaemonSnapshot) -> str:
+    """Return where to read on; what is worth a look is logged as a warning."""
+    return (
+        "look into its log" if snapshot.unit_active is None else "journalctl -u edgeassist -p warning -n 50"
+    )

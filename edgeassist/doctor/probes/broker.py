@@ -1,0 +1,179 @@
+"""One connection to the broker: what it lets the daemon do, what it keeps of it, and whether it answers.
+
+Nothing is published where somebody would act on it: a message for nobody among the answers, one among the
+responses, and the command `ping`. All are gone at once; nothing is retained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from edgeassist.broker import BrokerOptions
+from edgeassist.broker.probe import Sight, look
+from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate
+from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping
+from edgeassist.errors import EdgeAssistError
+from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.state import Availability, CommandResponse
+from edgeassist.protocol.topics import Topics
+
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+# Shorter than a round trip to a busy device, and enough for the broker's retained messages.
+_SETTLE_S = 0.3
+# What a token of text takes in JSON, at most in practice, and all that an answer has besides.
+_TOKEN_BYTES = 8
+_BESIDE_BYTES = 4096
+
+
+async def survey_broker(
+    options: BrokerOptions,
+    topics: Topics,
+    *,
+    daemon_id: str,
+    installed: str,
+    unit_active: bool | None,
+    max_tokens: int,
+) -> tuple[BrokerSnapshot, DaemonSnapshot]:
+    """Look at the broker and, through it, at the daemon.
+
+    Args:
+        options: The daemon's, with a client id of our own.
+        topics: The device's.
+        daemon_id: The daemon's client id, for a person.
+        installed: The version of this program.
+        unit_active: Whether the service manager says that the daemon runs; None where there is none.
+        max_tokens: The longest answer that nobody asked for more of.
+    """
+    key = f"doctor-{secrets.token_hex(6)}"
+    answer_bytes = max_tokens * _TOKEN_BYTES + _BESIDE_BYTES
+    daemon = DaemonSnapshot(topics.root, daemon_id, installed, unit_active)
+    broker = BrokerSnapshot(
+        options.address,
+        local=options.host in _HERE,
+        reply_topic=topics.reply(key),
+        response_topic=topics.response("doctor"),
+        command_topic=topics.command("ping"),
+        answer_bytes=answer_bytes,
+    )
+    trials = _trials(topics, key, answer_bytes)
+    needed = [*topics.prompt_filters, topics.command_filter]
+    wanted = (topics.status, topics.health, topics.reply(key), topics.response("+"))
+    filters = [*needed, *wanted]
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    def say(sight: Sight) -> Mapping[str, Outbound]:
+        nonlocal begun
+        begun = loop.time()
+        # One that is larger than the broker announces would end the connection (MQTT 5, section 3.2.2.3.6).
+        if sight.max_packet_bytes is not None and sight.max_packet_bytes < answer_bytes + _BESIDE_BYTES:
+            del trials["large"]
+        return trials
+
+    def enough(sight: Sight) -> bool:
+        offline = _status(sight, topics) is not Availability.ONLINE and loop.time() - begun > _SETTLE_S
+        echoes = (name in sight.rejected or _heard(sight, trials[name]) for name in trials if name != "ping")
+        return all(echoes) and (offline or "ping" in sight.rejected or _pong(sight, key) is not None)
+
+    try:
+        sight = await look(options, filters=filters, say=say, enough=enough)
+    except EdgeAssistError as error:
+        return replace(broker, connect_problem=error.message), daemon
+    fates = {name: _fate(sight, name, message, options) for name, message in trials.items()}
+    broker = replace(
+        broker,
+        mute=sight.lost is None and not sight.granted and not sight.refused,
+        lost=sight.lost,
+        refused={each: sight.refused[each] for each in needed if each in sight.refused},
+        reply=fates["reply"],
+        response=fates["response"],
+        command=fates["ping"],
+        large=fates.get("large", Fate.NOT_TRIED),
+        max_packet_bytes=sight.max_packet_bytes,
+        retained_prompts=tuple(sorted({each.topic for each in sight.heard if _is_rubbish(each, topics)})),
+    )
+    daemon = _look_at_daemon(sight, daemon, topics)
+    if _pong(sight, key) is not None:
+        ping = Ping.ANSWERED
+    elif fates["ping"] is Fate.REFUSED:
+        ping = Ping.REFUSED
+    else:
+        # Only who may read the responses can tell that there was none.
+        sure = fates["response"] is Fate.DELIVERED and fates["ping"] in {Fate.DELIVERED, Fate.ACCEPTED}
+        ping = Ping.SILENCE if sure else Ping.UNHEARD
+    return broker, replace(daemon, ping=ping)
+
+
+def _trials(topics: Topics, key: str, answer_bytes: int) -> dict[str, Outbound]:
+    reply = topics.reply(key)
+    nobody = CommandResponse(status="ok", id=key).model_dump_json(exclude_none=True).encode()
+    text = {"type": "doctor", "id": key}
+    return {
+        "reply": Outbound(reply, json.dumps(text).encode()),
+        "response": Outbound(topics.response("doctor"), nobody),
+        "ping": Outbound(topics.command("ping"), json.dumps({"id": key}).encode()),
+        "large": Outbound(reply, json.dumps({**text, "text": " " * answer_bytes}).encode()),
+    }
+
+
+def _heard(sight: Sight, message: Outbound) -> bool:
+    return any(each.topic == message.topic and each.payload == message.payload for each in sight.heard)
+
+
+def _fate(sight: Sight, name: str, message: Outbound, options: BrokerOptions) -> Fate:
+    if _heard(sight, message):
+        return Fate.DELIVERED
+    if name in sight.rejected:
+        return Fate.REFUSED
+    if name in sight.acknowledged:
+        return Fate.ACCEPTED if options.protocol == "5" else Fate.SWALLOWED
+    return Fate.UNANSWERED
+
+
+def _is_rubbish(message: Inbound, topics: Topics) -> bool:
+    return message.retained and (
+        message.topic == topics.prompt() or message.topic.startswith(topics.prompt(""))
+    )
+
+
+def _status(sight: Sight, topics: Topics) -> Availability | None:
+    said = [each.payload.decode(errors="replace") for each in sight.heard if each.topic == topics.status]
+    return Availability(said[-1]) if said and said[-1] in set(Availability) else None
+
+
+def _pong(sight: Sight, key: str) -> Inbound | None:
+    return next(
+        (
+            each
+            for each in sight.heard
+            if each.topic.endswith("/response/ping") and key.encode() in each.payload
+        ),
+        None,
+    )
+
+
+def _look_at_daemon(sight: Sight, daemon: DaemonSnapshot, topics: Topics) -> DaemonSnapshot:
+    told = [each for each in sight.heard if each.topic == topics.health]
+    documents = [document for each in told if (document := _document(each)) is not None]
+    # What is live is a change: one that comes, or goes, while we look.
+    changes = sum(each.topic == topics.status and not each.retained for each in sight.heard)
+    return replace(
+        daemon,
+        status=_status(sight, topics),
+        flapped=changes > 1,
+        boots=len({str(document.get("boot_id")) for document in documents}),
+        health=documents[-1] if documents else None,
+    )
+
+
+def _document(message: Inbound) -> dict[str, Any] | None:
+    try:
+        document = json.loads(message.payload)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

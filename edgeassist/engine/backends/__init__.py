@@ -1,0 +1,1 @@
+"""The libraries that compute, each behind one protocol."""

@@ -1,0 +1,224 @@
+"""A deterministic backend without a model, for tests, load trials and a first look at the wire contract.
+
+It answers with the text of the last message. A first line that begins with `!script` is not echoed; it
+says how to answer, in words `key=value`:
+
+    !script repeat=3 delay_ms=20
+    Hello
+
+| word | meaning |
+| --- | --- |
+| `repeat=N` | the text N times |
+| `delay_ms=N` | a step that decodes takes N ms |
+| `prefill_ms=N` | a step that prefills takes N ms a token |
+| `crash_after=N` | the process dies of SIGKILL at the N-th token |
+| `hang_after=N` | the step with the N-th token never ends |
+| `fail_after=N` | the step with the N-th token fails |
+
+KV memory is kept as llama.cpp keeps it: cells that slots share, as many as it was given. What a slot echoes
+is what its cells hold, so a prefix taken over wrongly shows in the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
+from edgeassist.engine.prompting.transcripts import Encoded
+from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
+from edgeassist.engine.sizing import Demand, size_kv
+from edgeassist.errors import InternalError, KvFullError, StepAbortedError
+
+_TRAINED_CONTEXT = 32768
+# Not a divisor of a Chinese character's three bytes in UTF-8, so that tokens end inside of characters.
+_TOKEN_BYTES = 4
+_END = Token(0, b"", ends=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """One token's place in KV memory; slots that share a prefix share its cells."""
+
+    token: int
+
+
+@dataclass(slots=True)
+class _Script:
+    """What a slot answers; made when its prompt is complete."""
+
+    answer: list[Token] = field(default_factory=list)
+    words: dict[str, int] = field(default_factory=dict)
+    at: int = 0
+
+    def word(self, name: str) -> int:
+        return self.words.get(name, 0)
+
+
+class ScriptedBackend:
+    """Fulfils `Backend`; a token is up to four bytes of UTF-8, and its id holds them."""
+
+    def __init__(self) -> None:
+        self._scripts: dict[int, _Script] = {}
+        self._cells: dict[int, list[_Cell]] = {}
+        self._room = 0
+        self._aborted = threading.Event()
+        self.computed_s = 0.0
+
+    def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
+        """Load nothing."""
+        progress(1.0)
+        context = min(options.context, _TRAINED_CONTEXT)
+        sizes = size_kv(
+            Demand(
+                context=context,
+                bytes_per_token=_TOKEN_BYTES * 4,
+                threads=options.threads,
+                slots=options.slots,
+                kv_tokens=options.kv_tokens,
+                prefix_bytes=options.prefix_bytes,
+            )
+        )
+        self._room = sizes.kv_tokens
+        return ModelFacts(
+            name="scripted",
+            backend="scripted",
+            architecture="echo",
+            context=context,
+            trained_context=_TRAINED_CONTEXT,
+            slots=sizes.slots,
+            kv_tokens=sizes.kv_tokens,
+            prefix_bytes=sizes.prefix_bytes,
+            threads=options.threads,
+            state_format="scripted 1",
+        )
+
+    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+        """Return all messages' bytes as token ids, a marker before each; no two share a token."""
+        texts = ["\0" + message.content for message in messages]
+        return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
+
+    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
+        """Remember nothing: a text has one reading here."""
+
+    def open(self, slot: int, sampling: Sampling) -> None:
+        """Begin; sampling changes nothing here."""
+        del sampling
+        self._scripts[slot] = _Script()
+
+    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+        """Take prompts in, and give the next tokens of their echoes."""
+        for change in plan.memory:
+            self._apply(change)
+        used = len({cell for cells in self._cells.values() for cell in cells})
+        if used + plan.tokens > self._room:
+            raise KvFullError(f"{plan.tokens} tokens more than {used} of {self._room}")
+        # Nothing changes before all the waiting is over, so that an abort leaves no trace.
+        for work in plan.work:
+            delay_s = self._delay_s(work)
+            if self._aborted.wait(delay_s):
+                raise StepAbortedError("the step was aborted")
+            self.computed_s += delay_s
+        return {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
+
+    def use_threads(self, decode: int, prefill: int) -> None:
+        """Change nothing: there is nothing to compute."""
+
+    def close(self, slot: int) -> None:
+        """Forget the script and the cells."""
+        self._scripts.pop(slot, None)
+        self._cells.pop(slot, None)
+
+    def abort(self) -> None:
+        """End the waiting of the running step."""
+        self._aborted.set()
+
+    def proceed(self) -> None:
+        """Let steps run again."""
+        self._aborted.clear()
+
+    def snapshot(self, slot: int) -> bytes:
+        """Return the slot's tokens."""
+        return " ".join(str(cell.token) for cell in self._cells.get(slot, ())).encode()
+
+    def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
+        """Fill the slot."""
+        try:
+            self._cells[slot] = [_Cell(int(word)) for word in state.split()[:length]]
+        except ValueError:
+            return 0
+        return len(self._cells[slot])
+
+    def _apply(self, change: Share | Trim) -> None:
+        match change:
+            case Share(source=source, target=target, length=length):
+                self._cells[target] = self._cells[source][:length]
+            case Trim(slot=slot):
+                self._cells[slot] = []
+
+    def _delay_s(self, work: Work) -> float:
+        script = self._scripts[work.slot]
+        if script.answer:
+            return script.word("delay_ms") / 1000
+        words, _ = _read(self._prompt(work))
+        return len(work.tokens) * words.get("prefill_ms", 0) / 1000
+
+    def _prompt(self, work: Work) -> str:
+        """Return the last message, as far as it is read with this work."""
+        cells = [cell.token for cell in self._cells.get(work.slot, ())]
+        return _bytes([*cells, *work.tokens]).rpartition(b"\0")[2].decode(errors="ignore")
+
+    def _advance(self, work: Work) -> list[Token]:
+        script = self._scripts[work.slot]
+        if work.samples and not script.answer:
+            script.words, text = _read(self._prompt(work))
+            echo = (text * script.words.get("repeat", 1)).encode()
+            script.answer = [*(Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)), _END]
+        cells = self._cells.setdefault(work.slot, [])
+        assert len(cells) == work.position, "the plan skips a part of KV memory"  # noqa: S101 - a defect
+        cells += map(_Cell, work.tokens)
+        if not work.samples:
+            return []
+        guesses = work.tokens[len(work.tokens) - work.guessed :]
+        tokens = []
+        for index in range(work.guessed + 1):
+            tokens.append(script.answer[script.at])
+            script.at += 1
+            _misbehave(script)
+            if index == work.guessed or tokens[-1].id != guesses[index] or tokens[-1].ends:
+                break
+        del cells[work.position + len(work.tokens) - work.guessed + len(tokens) - 1 :]
+        return tokens
+
+
+def _misbehave(script: _Script) -> None:
+    if script.at == script.word("crash_after"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if script.at == script.word("hang_after"):
+        threading.Event().wait()
+    if script.at == script.word("fail_after"):
+        raise InternalError("the script asked for a failing step")
+
+
+def _read(text: str) -> tuple[dict[str, int], str]:
+    """Return the script's words and the text to echo."""
+    first, _, rest = text.partition("\n")
+    if not first.startswith("!script"):
+        return {}, text
+    pairs = (word.partition("=") for word in first.split()[1:])
+    return {key: int(value[:6]) for key, _, value in pairs if value.isdecimal()}, rest
+
+
+def _ids(text: bytes) -> list[int]:
+    # A leading one keeps zero bytes and the length apart.
+    return [
+        int.from_bytes(b"\1" + text[at : at + _TOKEN_BYTES], "big")
+        for at in range(0, len(text), _TOKEN_BYTES)
+    ]
+
+
+def _bytes(ids: Sequence[int]) -> bytes:
+    return b"".join(id_.to_bytes(_TOKEN_BYTES + 1, "big").lstrip(b"\0")[1:] for id_ in ids)

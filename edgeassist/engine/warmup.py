@@ -1,0 +1,132 @@
+"""The system prompt is computed before the first request asks for it, or comes from disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from edgeassist.engine.backends.base import Backend
+from edgeassist.engine.kv.prefixes import Prefix, Prefixes, shared_length
+from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
+from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
+from edgeassist.errors import EdgeAssistError, StepAbortedError
+
+log = logging.getLogger(__name__)
+
+# Two questions that begin differently: what their prompts share is the system prompt, whatever the template.
+_QUESTIONS = ("a", "1")
+
+
+def prime(
+    backend: Backend,
+    scheduler: Scheduler,
+    prefixes: Prefixes,
+    *,
+    system: str,
+    saved: tuple[StateStore, Callable[[list[int]], StateKey]] | None,
+    on_step: Callable[[float], None],
+) -> None:
+    """Compute the KV entries of a system prompt, or find them on disk, and keep them.
+
+    Nothing depends on it but the time to the first token: what goes wrong is logged.
+
+    Args:
+        backend: Loaded.
+        scheduler: Nothing runs yet.
+        prefixes: Where they are kept.
+        system: The prompt's text.
+        saved: Where its state is kept between runs, and under what key; None: nowhere.
+        on_step: Told the fraction done, after each step.
+    """
+    try:
+        tokens = _prefix(backend, system)
+        if len(tokens) < LEAST_SHARED:
+            return
+        if saved is None:
+            state: bytes | bytearray = _compute(backend, scheduler, tokens, on_step)
+        else:
+            store, key_of = saved
+            key = key_of(tokens)
+            found = _load(backend, store, key)
+            state = _compute(backend, scheduler, tokens, on_step) if found is None else found
+            if found is None:
+                store.save(key, state)
+        prefixes.keep(Prefix(tokens, state, pinned=True))
+        log.info("the system prompt's %d tokens need not be read again", len(tokens))
+    except StepAbortedError:
+        log.info("the engine is told to stop while it reads the system prompt")
+    except (EdgeAssistError, OSError) as error:
+        log.warning("model.system can't be read ahead: %s", error)
+
+
+def state_form(options: Load, facts: ModelFacts) -> str:
+    """Return all that decides what the bytes of a state mean, beside the model itself."""
+    return f"{facts.state_format}; kv {options.kv_type}; flash attention {options.flash_attention}"
+
+
+def digest_of(path: str) -> Future[str]:
+    """Return a file's SHA-256 in time: a thread computes it while the model is loaded from the same pages.
+
+    Args:
+        path: Empty for a backend without a file.
+    """
+    executor = ThreadPoolExecutor(1, thread_name_prefix="digest")
+    try:
+        return executor.submit(_sha256, Path(path)) if path else executor.submit(str)
+    finally:
+        executor.shutdown(wait=False)
+
+
+def key_maker(sha256: Future[str], form: str) -> Callable[[list[int]], StateKey]:
+    """Return what makes the key of a state; it waits until the model's digest is known."""
+    return lambda tokens: StateKey(sha256.result(), form, tokens)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _prefix(backend: Backend, system: str) -> list[int]:
+    """Return the tokens that every prompt with that system prompt begins with."""
+    one, other = (
+        backend.encode([ChatMessage("system", system), ChatMessage("user", question)]).tokens
+        for question in _QUESTIONS
+    )
+    return list(one[: shared_length(one, other)])
+
+
+def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
+    """Return a saved state that the backend takes."""
+    state = store.load(key)
+    if state is None:
+        return None
+    taken = backend.restore(0, state, len(key.tokens))
+    backend.close(0)
+    if taken == len(key.tokens):
+        log.info("found the state of the system prompt: %s", key.name)
+        return state
+    store.discard(key, "the library does not take it")
+    return None
+
+
+def _compute(
+    backend: Backend, scheduler: Scheduler, tokens: list[int], on_step: Callable[[float], None]
+) -> bytes | bytearray:
+    """Prefill the tokens as a request would, and return the state."""
+    sequence = scheduler.admit("system", tokens, max_tokens=1)
+    backend.open(sequence.slot, Sampling(temperature=0))
+    while sequence.rest and not sequence.generated:
+        begun = time.monotonic()
+        plan = scheduler.plan()
+        scheduler.commit(plan, backend.step(plan), time.monotonic() - begun)
+        on_step(sequence.computed / len(tokens))
+    state = backend.snapshot(sequence.slot)
+    backend.close(sequence.slot)
+    scheduler.remove(sequence)
+    return state

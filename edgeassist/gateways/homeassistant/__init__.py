@@ -1,0 +1,1 @@
+"""Home Assistant: how it finds the device and learns of its answers."""

@@ -1,0 +1,1 @@
+"""MQTT: the only rooms that turn packets into requests, commands and state."""

@@ -1,0 +1,1 @@
+"""A request's life, whatever brought it: submit, wait, run, stream, end."""

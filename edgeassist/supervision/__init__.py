@@ -1,0 +1,1 @@
+"""The engine process, seen from the daemon: spawn, watch, replace, and how many threads it gets."""

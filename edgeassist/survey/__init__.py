@@ -1,1 +1,0 @@
-"""Takes the snapshots that `diagnosis` judges: looks at a box, changes nothing, and never waits long."""
