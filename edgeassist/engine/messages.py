@@ -228,11 +228,23 @@ class Prefilled(_Message, frozen=True, tag="prefilled"):
     total: int
 
 
-class Piece(_Message, frozen=True, tag="piece"):
-    """Text that is certain: whole characters, and no beginning of a stop text. May cover several tokens."""
+class DeltaKind(StrEnum):
+    """What a delta adds to: the answer's text, what the model thinks before it, or a tool call's JSON."""
+
+    TEXT = "text"
+    THOUGHT = "thought"
+    TOOL_CALL = "tool_call"
+
+
+class Delta(_Message, frozen=True, tag="delta"):
+    """The next part of an answer, of one kind. May cover several tokens.
+
+    Its text is final: whole characters, and no beginning of a stop text.
+    """
 
     id: str
     text: str
+    kind: DeltaKind = DeltaKind.TEXT
 
 
 class Finished(_Message, frozen=True, tag="finished"):
@@ -287,7 +299,7 @@ class Log(_Message, frozen=True, tag="log"):
 
 
 Command = Load | Start | Cancel | Threads | Stop
-Event = Loading | Ready | Heartbeat | Prefilled | Piece | Finished | Cancelled | Failed | Unusable | Log
+Event = Loading | Ready | Heartbeat | Prefilled | Delta | Finished | Cancelled | Failed | Unusable | Log
 
 _encoder = msgspec.json.Encoder()
 _commands: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Command)

@@ -15,6 +15,7 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     Command,
+    Delta,
     Event,
     Failed,
     Finish,
@@ -22,7 +23,6 @@ from edgeassist.engine.messages import (
     Heartbeat,
     Load,
     ModelFacts,
-    Piece,
     Prefilled,
     Start,
     Stop,
@@ -272,7 +272,7 @@ class Worker:
             answer.first_token = now
         ended = answer.take(outcome)
         if answer.held and (ended or answer.due(now)):
-            events.append(Piece(sequence.id, answer.held))
+            events.append(Delta(sequence.id, answer.held))
             answer.held, answer.last_piece = "", now
         if not ended:
             return None
@@ -314,7 +314,7 @@ class Worker:
         for answer in answers:
             self._drop(answer)
             if answer.held:
-                events.append(Piece(answer.sequence.id, answer.held))
+                events.append(Delta(answer.sequence.id, answer.held))
             events.append(Failed(answer.sequence.id, Code.INTERNAL, error.message))
         self._emit(events)
 

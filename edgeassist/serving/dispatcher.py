@@ -20,10 +20,10 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     Command,
+    Delta,
     Event,
     Failed,
     Finished,
-    Piece,
     Prefilled,
 )
 from edgeassist.errors import (
@@ -302,7 +302,7 @@ class Dispatcher:
                 active = self._jobs.get(job)
                 if active is not None and not active.relay.ended:
                     active.relay.progress(processed=processed, cached=cached, total=total, now=now)
-            case Piece(id=job, text=text):
+            case Delta(id=job, text=text):
                 active = self._jobs.get(job)
                 if active is not None and not active.relay.ended:
                     self._take_text(active.relay, text, now)

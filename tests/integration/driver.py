@@ -18,12 +18,12 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Delta,
     Event,
     Failed,
     Finished,
     FlashAttention,
     Load,
-    Piece,
     Prefilled,
     Ready,
     Sampling,
@@ -154,7 +154,7 @@ class Engine:
             assert self.read(timeout_s) is not None, "the engine ended"
         *said, ending = self.about(request)
         assert ending is self._endings[request]
-        return Answer(tuple(event.text for event in said if isinstance(event, Piece)), ending)
+        return Answer(tuple(event.text for event in said if isinstance(event, Delta)), ending)
 
     def prefilled(self, request: str) -> list[Prefilled]:
         return [event for event in self.about(request) if isinstance(event, Prefilled)]

@@ -8,11 +8,11 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     ChatMessage,
+    Delta,
     Failed,
     Finish,
     Finished,
     Heartbeat,
-    Piece,
     Ready,
     Sampling,
     Threads,
@@ -40,8 +40,8 @@ def test_an_answer_is_progress_then_pieces_then_its_end(engine):
     answer = engine.answer(LONG, request="order", max_tokens=16)
     events = engine.about("order")
     kinds = [type(event).__name__ for event in events]
-    assert kinds == sorted(kinds, key=["Prefilled", "Piece", "Finished"].index)
-    assert all(event.text for event in events if isinstance(event, Piece))
+    assert kinds == sorted(kinds, key=["Prefilled", "Delta", "Finished"].index)
+    assert all(event.text for event in events if isinstance(event, Delta))
     assert answer.text
     assert isinstance(answer.ending, Finished)
 
@@ -143,7 +143,7 @@ def test_cancel_while_the_answer_is_written_frees_the_slot(engine):
     for _ in range(5):
         request = start("!script repeat=90 delay_ms=2\n" + LONG, max_tokens=2000)
         engine.send(request)
-        engine.until(lambda event, key=request.id: isinstance(event, Piece) and event.id == key)
+        engine.until(lambda event, key=request.id: isinstance(event, Delta) and event.id == key)
         engine.send(Cancel(request.id))
         answer = engine.wait(request.id)
         assert isinstance(answer.ending, Cancelled)
@@ -160,7 +160,7 @@ def test_cancel_of_one_leaves_its_neighbours_answers_as_they_are(engine):
         start("!script repeat=99 delay_ms=2\n" + LONG, max_tokens=900),
     )
     engine.send(cancelled, kept)
-    engine.until(lambda event: isinstance(event, Piece) and event.id == kept.id)
+    engine.until(lambda event: isinstance(event, Delta) and event.id == kept.id)
     engine.send(Cancel(cancelled.id))
     assert engine.wait(kept.id).text == alone
     assert isinstance(engine.wait(cancelled.id).ending, Cancelled)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edgeassist.engine.messages import Finished, Level, Load, Loading, Log, Piece, Prefilled, Stop, Unusable
+from edgeassist.engine.messages import Delta, Finished, Level, Load, Loading, Log, Prefilled, Stop, Unusable
 from edgeassist.errors import ExitStatus
 from tests.integration.driver import Engine, start
 
@@ -58,7 +58,7 @@ def test_stop_ends_it_with_status_0(fresh):
 def test_stop_while_it_answers_ends_it(fresh):
     fresh.load()
     fresh.send(start("!script repeat=99 delay_ms=5\nhello ", max_tokens=900))
-    fresh.until(lambda event: isinstance(event, Piece))
+    fresh.until(lambda event: isinstance(event, Delta))
     fresh.send(Stop())
     assert fresh.ends()[0] == ExitStatus.OK
 

@@ -10,11 +10,11 @@ import psutil
 from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
+    Delta,
     Event,
     Failed,
     Finished,
     Load,
-    Piece,
     Sampling,
     Start,
 )
@@ -89,7 +89,7 @@ class Watch:
         return endings()[0]
 
     def text(self, request: str = "a") -> str:
-        return "".join(each.text for each in self.events if isinstance(each, Piece) and each.id == request)
+        return "".join(each.text for each in self.events if isinstance(each, Delta) and each.id == request)
 
     async def started(self) -> psutil.Process:
         """Wait until there is a process, loaded or not."""

@@ -19,13 +19,13 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Delta,
     Event,
     Failed,
     Finish,
     Finished,
     Heartbeat,
     Load,
-    Piece,
     Sampling,
     Start,
     Stop,
@@ -271,7 +271,7 @@ class House:
     def finish(self, job: str, text: str = "") -> None:
         """Let the engine end a job, with that text before."""
         if text:
-            self.say(Piece(job, text))
+            self.say(Delta(job, text))
         self.say(Finished(job, Finish.STOP, 3, 0, 2, prefill_ms=5, decode_ms=5))
 
     def heard(self, request: str) -> list[dict[str, Any]]:

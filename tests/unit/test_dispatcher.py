@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.engine.messages import Cancelled, Failed, Finish, Finished, Piece, Prefilled
+from edgeassist.engine.messages import Cancelled, Delta, Failed, Finish, Finished, Prefilled
 from edgeassist.serving.admission import Limits
 
 # Of conftest's fixture `make_house`.
@@ -177,12 +177,12 @@ def test_a_cancelled_answer_ends_at_once_and_its_slot_is_free_when_the_engine_sa
     house.ready()
     first, second = house.ask(), house.ask()
     job = house.engine.starts[0].id
-    house.say(Piece(job, "so far"))
+    house.say(Delta(job, "so far"))
     house.dispatcher.cancel(first)
     assert house.engine.cancels == [job]
     assert house.heard(first)[-1]["text"] == "so far"
     house.clock.now += 1
-    house.say(Piece(job, "too late"))
+    house.say(Delta(job, "too late"))
     assert house.types(first) == ["accepted", "chunk", "error"]
     assert len(house.engine.starts) == 1
     house.say(Cancelled(job))
@@ -232,7 +232,7 @@ def test_an_error_of_the_engine_keeps_its_code(make_house: MakeHouse) -> None:
 def test_what_the_engine_says_of_a_job_that_is_not_there_is_ignored(make_house: MakeHouse) -> None:
     house = make_house()
     house.ready()
-    for event in (Prefilled("9", 1, 0, 2), Piece("9", "x"), Cancelled("9"), Failed("9", "internal", "x")):
+    for event in (Prefilled("9", 1, 0, 2), Delta("9", "x"), Cancelled("9"), Failed("9", "internal", "x")):
         house.say(event)
     house.finish("9")
     assert house.published == []

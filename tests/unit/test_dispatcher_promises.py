@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeassist.engine.messages import Cancel, Cancelled, Failed, Finish, Finished, Piece, Prefilled, Start
+from edgeassist.engine.messages import Cancel, Cancelled, Delta, Failed, Finish, Finished, Prefilled, Start
 from edgeassist.serving.admission import Limits
 
 # Of conftest's fixture `make_house`.
@@ -97,7 +97,7 @@ class World:
             case "prefilled":
                 self.house.say(Prefilled(job, 1, 0, 2))
             case "piece":
-                self.house.say(Piece(job, "a你"))
+                self.house.say(Delta(job, "a你"))
             case "finished":
                 del self.jobs[job]
                 self.house.say(Finished(job, Finish.STOP, 3, 0, 2, 1, 1))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.engine.messages import Cancelled, Piece, Prefilled
+from edgeassist.engine.messages import Cancelled, Delta, Prefilled
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.dispatcher import MAX_ATTEMPTS
 
@@ -18,7 +18,7 @@ def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_fo
     house = make_house()
     house.ready(slots=2)
     begun, fresh, waiting = (house.ask(name) for name in ("begun", "fresh", "waiting"))
-    house.say(Piece(house.engine.starts[0].id, "so far"))
+    house.say(Delta(house.engine.starts[0].id, "so far"))
     house.say(Prefilled(house.engine.starts[1].id, 1, 0, 2))
     house.dispatcher.engine_lost("it died")
     assert house.error(begun) == "engine_crashed"
@@ -99,7 +99,7 @@ async def test_an_answer_that_takes_too_long_ends_and_its_job_is_cancelled(make_
     house.ready()
     request = house.ask(timeout_s=10)
     job = house.engine.starts[0].id
-    house.say(Piece(job, "so far"))
+    house.say(Delta(job, "so far"))
     await house.pass_time(11)
     assert house.error(request) == "deadline_exceeded"
     assert house.heard(request)[-1]["text"] == "so far"
@@ -125,8 +125,8 @@ async def test_text_that_has_waited_long_enough_goes_out_without_more_text(make_
     house.ready()
     request = house.ask()
     job = house.engine.starts[0].id
-    house.say(Piece(job, "a"))
-    house.say(Piece(job, "b"))
+    house.say(Delta(job, "a"))
+    house.say(Delta(job, "b"))
     await house.pass_time(0.04)
     assert house.types(request) == ["accepted", "chunk"]
     await house.pass_time(0.02)
@@ -140,7 +140,7 @@ async def test_while_the_broker_is_congested_text_waits_and_then_comes_in_one(ma
     job = house.engine.starts[0].id
     house.congested = True
     for text in "abc":
-        house.say(Piece(job, text))
+        house.say(Delta(job, text))
         await house.pass_time(1)
     assert house.types(request) == ["accepted"]
     house.congested = False

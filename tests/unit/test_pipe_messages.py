@@ -13,8 +13,8 @@ from edgeassist.engine.messages import (
     Cancel,
     ChatMessage,
     Command,
+    Delta,
     Event,
-    Piece,
     Sampling,
     Start,
     decode_command,
@@ -142,4 +142,4 @@ def test_a_command_is_no_event_and_an_event_no_command() -> None:
     with pytest.raises(ValueError, match="Invalid value"):
         decode_event(encode(Cancel("1")))
     with pytest.raises(ValueError, match="Invalid value"):
-        decode_command(encode(Piece("1", "x")))
+        decode_command(encode(Delta("1", "x")))

@@ -13,13 +13,13 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Delta,
     Event,
     Failed,
     Finish,
     Finished,
     Heartbeat,
     Load,
-    Piece,
     Prefilled,
     Sampling,
     Start,
@@ -38,7 +38,7 @@ def start(request: str, prompt: str, **fields: object) -> Start:
 
 
 def text_of(events: list[Event], request: str = "a") -> str:
-    return "".join(event.text for event in events if isinstance(event, Piece) and event.id == request)
+    return "".join(event.text for event in events if isinstance(event, Delta) and event.id == request)
 
 
 def ending_of(events: list[Event], request: str = "a") -> Event:
@@ -72,7 +72,7 @@ def test_every_piece_is_whole_characters_although_tokens_are_not(make_engine: Ma
 def test_text_that_follows_soon_is_gathered_but_for_the_first_and_the_last(make_engine: MakeEngine) -> None:
     prompt = "one two three four five six seven eight nine ten"
     events = make_engine().serve(start("a", prompt, gather_ms=3_600_000.0))
-    pieces = [event.text for event in events if isinstance(event, Piece)]
+    pieces = [event.text for event in events if isinstance(event, Delta)]
     assert len(pieces) == 2
     assert pieces[0] == prompt[:4]
     assert "".join(pieces) == prompt
@@ -86,7 +86,7 @@ def test_gathered_text_comes_before_a_failure(make_engine: MakeEngine) -> None:
 
 def test_an_empty_answer_ends_without_a_piece(make_engine: MakeEngine) -> None:
     events = make_engine().serve(start("a", "!script repeat=1\n"))
-    assert not [event for event in events if isinstance(event, Piece)]
+    assert not [event for event in events if isinstance(event, Delta)]
     ending = ending_of(events)
     assert isinstance(ending, Finished)
     assert ending.completion_tokens == 0
@@ -177,7 +177,7 @@ def test_a_cancelled_answer_says_no_more_and_its_neighbour_goes_on(make_engine: 
     engine = make_engine(slots=2)
 
     def react(event: Event) -> Iterable[Command]:
-        return [Cancel("a")] if event == Piece("a", "abcd") else []
+        return [Cancel("a")] if event == Delta("a", "abcd") else []
 
     events = engine.serve(start("a", "abcdefgh" * 10), start("b", "neighbour"), react=react)
     assert isinstance(ending_of(events), Cancelled)

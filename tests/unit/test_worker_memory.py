@@ -12,9 +12,9 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Delta,
     Event,
     Finished,
-    Piece,
     Prefilled,
     Sampling,
     Start,
@@ -34,7 +34,7 @@ def start(request: str, prompt: str, *, system: str = SYSTEM, **fields: object) 
 def texts(events: list[Event]) -> dict[str, str]:
     said: dict[str, str] = {}
     for event in events:
-        if isinstance(event, Piece):
+        if isinstance(event, Delta):
             said[event.id] = said.get(event.id, "") + event.text
     return said
 
