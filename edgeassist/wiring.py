@@ -1,4 +1,4 @@
-"""Settings become the plain values that the rooms take; only here, in `app` and in the commands."""
+"""Settings become the plain values that the rooms take, for the daemon and the commands alike."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
+from edgeassist.gateways.mqtt.prompts import PromptOptions
+from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.models.builtin import is_builtin
 from edgeassist.models.choice import Choice
 from edgeassist.protocol.packets import Outbound
@@ -20,7 +22,7 @@ from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.relay import Pace
+from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
 from edgeassist.supervision.supervisor import Patience
 
@@ -58,24 +60,12 @@ def broker_options(settings: Settings, *, client_id: str, will: Outbound | None 
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return what the dispatcher goes by."""
-    admission, stream, session, sampling = (
-        settings.admission,
-        settings.stream,
-        settings.session,
-        settings.sampling,
-    )
+    """Return what requests are served by."""
+    admission, session, sampling = settings.admission, settings.session, settings.sampling
     return Policy(
         limits=Limits(admission.queue, admission.per_client, admission.ageing_s),
         bounds=Bounds(session.count, session.turns, session.expire_s),
-        pace=Pace(
-            interval_s=stream.interval_ms / 1000,
-            progress_s=stream.progress_ms / 1000,
-            chunk_bytes=stream.chunk_bytes,
-            chunk_qos=stream.chunk_qos,
-            final_qos=stream.final_qos,
-        ),
-        rules=ReplyRules(settings.mqtt.reply_prefixes, admission.payload_bytes),
+        pace=Pace(settings.stream.interval_ms / 1000, settings.stream.progress_ms / 1000),
         timeout_s=admission.timeout_s,
         remember_s=admission.remember_s,
         max_tokens=sampling.max_tokens,
@@ -90,8 +80,17 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def prompt_options_of(settings: Settings) -> PromptOptions:
+    """Return what prompts over MQTT may ask for, and how they are answered."""
+    stream = settings.stream
+    return PromptOptions(
+        rules=ReplyRules(settings.mqtt.reply_prefixes, settings.admission.payload_bytes),
+        replies=ReplyOptions(stream.chunk_bytes, stream.chunk_qos, stream.final_qos),
+    )
+
+
 def _temperature_of(settings: Settings) -> float:
-    """Return what a request gets that does not say: the built-in model writes commands, not stories."""
+    """Return the default temperature: the built-in model writes commands, not stories."""
     if settings.sampling.temperature != "auto":
         return settings.sampling.temperature
     return 0.0 if is_builtin(settings.model.path) else _TEMPERATURE
@@ -146,3 +145,13 @@ def patience_of(settings: Settings) -> Patience:
     """Return when to give up on an engine."""
     engine = settings.engine
     return Patience(engine.load_timeout_s, engine.stall_timeout_s, engine.restart_max_s)
+
+
+def reply_prefixes_of(settings: Settings) -> tuple[str, ...]:
+    """Return what a reply topic may begin with."""
+    return settings.mqtt.reply_prefixes
+
+
+def telemetry_interval_of(settings: Settings) -> float:
+    """Return the seconds between two reports."""
+    return settings.daemon.telemetry_s

@@ -10,11 +10,9 @@ import typer
 from rich.console import Console
 
 from edgeassist import __version__
-from edgeassist.cli import ask, bench, check, demo, doctor, recommend, status
-from edgeassist.daemon import logs
-from edgeassist.daemon.app import serve
+from edgeassist.cli import ask, bench, check, demo, doctor, recommend, run, status
 from edgeassist.errors import EdgeAssistError, ExitStatus
-from edgeassist.settings import ENV_FILE, load_settings
+from edgeassist.settings import ENV_FILE
 
 app = typer.Typer(
     name="edgeassist",
@@ -53,18 +51,7 @@ def _options(
     context.obj = config
 
 
-@app.command()
-def run(context: typer.Context) -> None:
-    """Run the daemon: load the model, connect to the broker, answer prompts until SIGTERM or Ctrl-C.
-
-    systemd runs this. By hand, the log goes to the terminal. Exit status 78 means that a setting has to be
-    mended first; anything else but 0 is worth another start.
-    """
-    loaded = load_settings(context.obj)
-    logs.set_up(loaded.settings.daemon.log_level.value)
-    raise typer.Exit(serve(loaded, lambda: load_settings(context.obj)))
-
-
+app.command(name="run")(run.run)
 app.command(name="ask")(ask.ask)
 app.command(name="status")(status.status)
 app.command(name="check-config")(check.check_config)

@@ -15,9 +15,10 @@ from pydantic import JsonValue
 from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
+from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
 from edgeassist.protocol.topics import Topics
-from edgeassist.serving.dispatcher import Dispatcher
+from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
 
@@ -28,7 +29,7 @@ class Condition:
 
     topics: Topics
     supervisor: Supervisor
-    dispatcher: Dispatcher
+    requests: Requests
     broker: Broker
     threads: ThreadKeeper
     sensors: Sensors
@@ -51,7 +52,7 @@ class Condition:
             case Phase.LOADING:
                 return State.LOADING, self.supervisor.problem
             case Phase.READY:
-                return (State.BUSY if self.dispatcher.running else State.READY), None
+                return (State.BUSY if self.requests.running else State.READY), None
             case Phase.WAITING | Phase.UNUSABLE:
                 return State.DEGRADED, self.supervisor.problem
 
@@ -65,8 +66,8 @@ class Condition:
             state=state,
             reason=reason,
             model=None if self.supervisor.model is None else self.supervisor.model.name,
-            queued=self.dispatcher.queued,
-            running=self.dispatcher.running,
+            queued=self.requests.queued,
+            running=self.requests.running,
             uptime_s=self.uptime_s(),
             version=__version__,
             boot_id=self._boot_id,
@@ -117,6 +118,7 @@ class Condition:
             version=__version__,
             protocol=PROTOCOL_VERSION,
             device=self.topics.device,
+            capabilities=capabilities(),
             model=model,
             settings=settings,
         )

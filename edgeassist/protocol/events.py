@@ -1,4 +1,4 @@
-"""What a requester gets: the events of an answer. Pure.
+"""What a requester gets: the events of an answer.
 
 A field that is None stays out of the message: the clients are small.
 """
@@ -26,13 +26,18 @@ class _Event(BaseModel):
 
 
 class Accepted(_Event):
-    """The request will be answered. `position` is its place in the queue, 0 for the next to start."""
+    """The request will be answered.
+
+    Attributes:
+        position: Its place in the queue, 0 for the next to start.
+        cancel: Where to cancel it, in the terms of the transport that it came by.
+    """
 
     type: Literal["accepted"] = "accepted"
     device: str
     model: str | None = None
     position: int
-    cancel: str
+    cancel: str | None = None
     metadata: dict[str, JsonValue] | None = None
 
 
@@ -116,11 +121,11 @@ class Failed(_Event):
     metadata: dict[str, JsonValue] | None = None
 
 
-Event = Annotated[Accepted | Progress | Chunk | Done | Failed, Field(discriminator="type")]
+AnyEvent = Accepted | Progress | Chunk | Done | Failed
 
-_events: TypeAdapter[Accepted | Progress | Chunk | Done | Failed] = TypeAdapter(Event)
+_events: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="type")])
 
 
-def parse_event(payload: bytes) -> Accepted | Progress | Chunk | Done | Failed:
+def parse_event(payload: bytes) -> AnyEvent:
     """Return the event that a payload holds; a ValueError (pydantic's) where it holds none."""
     return _events.validate_json(payload)

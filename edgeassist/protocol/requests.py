@@ -1,4 +1,4 @@
-"""What a requester sends: the schema of a prompt, and how its payload is read. Pure."""
+"""What a requester sends: the schema of a prompt, and how its payload is read."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ MAX_METADATA_BYTES = 4096
 MAX_MESSAGES = 256
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
+
+# Fields that are checked, and that this version can't do yet.
+UNSUPPORTED = ("json_schema", "grammar", "tools")
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -73,7 +76,7 @@ class Tool(BaseModel):
 
 
 class PromptRequest(BaseModel):
-    """A request for an answer. None means: as the daemon is set."""
+    """A generation request. None takes the daemon's default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

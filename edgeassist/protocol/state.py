@@ -1,4 +1,4 @@
-"""What the device says of itself: health, telemetry, info, and the answers to commands. Pure."""
+"""What the device says of itself: health, telemetry, info, and the answers to commands."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Document(BaseModel):
 
 
 class Health(_Document):
-    """How the device feels; sizes in bytes, temperature in °C, a sensor that is missing is null.
+    """Device health; sizes in bytes, temperature in °C. Fields without a sensor are null.
 
     Attributes:
         throttled_since_start: Seen since the daemon started; the firmware's own history is not kept.
@@ -120,12 +120,33 @@ class ModelInfo(_Document):
     build: str
 
 
+class Capabilities(_Document):
+    """What this version can do.
+
+    Attributes:
+        fields: Of a prompt request; one that is missing here is answered with `unsupported`.
+        roles: Of a message.
+        formats: In which an answer can come.
+        priorities: The least urgent first.
+        events: Of an answer.
+        commands: Their names.
+    """
+
+    fields: list[str]
+    roles: list[str]
+    formats: list[str]
+    priorities: list[str]
+    events: list[str]
+    commands: list[str]
+
+
 class Info(_Document):
-    """What this device is and how it is set; secrets are left out."""
+    """What this device is, what it can do and how it is set; secrets are left out."""
 
     version: str
     protocol: int
     device: str
+    capabilities: Capabilities
     model: ModelInfo | None
     settings: dict[str, JsonValue]
 

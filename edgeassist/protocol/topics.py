@@ -1,4 +1,4 @@
-"""Every topic string is built and parsed here, and nowhere else. Pure.
+"""Every topic of the wire contract is built and parsed here, and nowhere else.
 
 `<root>` is `<base>/<device>`; docs/protocol.md describes what is said on each.
 """
@@ -15,8 +15,6 @@ from edgeassist.errors import InvalidRequestError
 MAX_TOPIC_BYTES = 1024
 MAX_TOPIC_LEVELS = 64
 MAX_NAME_BYTES = 128
-# The client whose prompts are answered with an event as well, where discovery is on.
-HOME_ASSISTANT = "homeassistant"
 _WILDCARDS = frozenset("+#")
 # MQTT 5, section 1.5.4: a broker may end the connection over control characters, surrogates and
 # noncharacters (the last two of every plane, and U+FDD0 to U+FDEF).
@@ -79,25 +77,6 @@ class Topics:
         return f"{self.root}/info"
 
     @property
-    def discovery_marker(self) -> str:
-        """Where our discovery message stands, retained while it does."""
-        return f"{self.root}/discovery"
-
-    @property
-    def answer_event(self) -> str:
-        """How the prompts of Home Assistant ended."""
-        return f"{self.root}/event/{HOME_ASSISTANT}"
-
-    @property
-    def object_id(self) -> str:
-        """This device's name in Home Assistant, of `A-Za-z0-9_-`; no other root has the same.
-
-        `edgeassist/kitchen-pi` is `edgeassist__kitchen-pi`; what may not stand in it is `_` and two digits
-        for each byte.
-        """
-        return re.sub(r"[^A-Za-z0-9-]", _escape, self.root)
-
-    @property
     def prompt_filters(self) -> tuple[str, ...]:
         """What the daemon subscribes to for prompts."""
         return (self.prompt(), self.prompt("+"))
@@ -123,18 +102,17 @@ class Topics:
         """Where a command is answered that asked for no other place."""
         return f"{self.root}/response/{name}"
 
-    def discovery(self, prefix: str) -> str:
-        """Where Home Assistant looks for devices: below its discovery prefix."""
-        return f"{prefix}/device/{self.object_id}/config"
-
     def parse(self, topic: str) -> PromptTopic | CommandTopic | None:
         """Return what a message on this topic is; None for a topic that is not ours."""
-        match topic.removeprefix(self.root).split("/"):
-            case ["", "prompt"]:
+        beginning = f"{self.root}/"
+        if not topic.startswith(beginning):
+            return None
+        match topic.removeprefix(beginning).split("/"):
+            case ["prompt"]:
                 return PromptTopic(None)
-            case ["", "prompt", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
+            case ["prompt", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
                 return PromptTopic(client)
-            case ["", "command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
+            case ["command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic(name)
             case _:
                 return None
@@ -187,12 +165,6 @@ def check_topic_name(topic: str) -> None:
     if problem:
         shown = topic if len(topic) < 100 else f"{topic[:100]}…"  # noqa: PLR2004 - enough to recognise it
         raise InvalidRequestError(f"{shown!r} can't be a topic: {problem}")
-
-
-def _escape(found: re.Match[str]) -> str:
-    if found[0] == "/":
-        return "__"
-    return "".join(f"_{byte:02x}" for byte in found[0].encode())
 
 
 def topic_safe(name: str) -> str:

@@ -1,18 +1,17 @@
-"""Who may wait, and who is next: a bounded queue with priorities, quotas and deadlines. Pure.
+"""The requests that have not ended, who may join them, and who is next. Sans-I/O; time is passed in.
 
 Priority is a head start: a request of the next higher priority counts as if it had come `ageing_s`
-earlier. So a request that has waited that long goes before a fresh one of higher priority, and nothing
-starves.
+earlier. So a request that has waited that long goes before a fresh one of higher priority, and none starves.
 """
 
 from __future__ import annotations
 
-import bisect
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from edgeassist.errors import BusyError, QuotaExceededError
+from edgeassist.errors import BusyError, ModelLoadingError, QuotaExceededError
 from edgeassist.protocol.requests import Priority
+from edgeassist.serving.request import Caller, Key, Request, State
 
 _HEAD_STARTS = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2}
 
@@ -23,7 +22,7 @@ class Limits:
 
     Attributes:
         queue: Requests that wait.
-        per_client: Requests of one client that wait or run.
+        per_client: Requests of one caller that wait or run.
         ageing_s: What one priority is worth, in seconds of waiting.
     """
 
@@ -32,110 +31,100 @@ class Limits:
     ageing_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A request on its way through the daemon. Times in seconds of one monotonic clock.
-
-    Attributes:
-        client: Whose quota it counts against; "" for the topic that all share.
-        session: Key of its conversation; requests of one conversation run one after the other.
-    """
-
-    id: str
-    client: str
-    priority: Priority
-    arrived: float
-    deadline: float
-    session: str | None = None
-
-
 @dataclass(slots=True)
 class Admission:
-    """The queue, and the requests that left it and have not ended."""
+    """All requests that wait or run, by key; their state says which of the two."""
 
     limits: Limits
-    _queue: list[Ticket] = field(default_factory=list)
-    _running: dict[str, Ticket] = field(default_factory=dict)
-    _per_client: Counter[str] = field(default_factory=Counter)
+    _requests: dict[Key, Request] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Request]:
+        """Yield them, in the order of their arrival; ending one meanwhile does no harm."""
+        return iter(list(self._requests.values()))
 
     @property
     def queued(self) -> int:
         """How many wait."""
-        return len(self._queue)
+        return self._count(State.WAITING)
 
     @property
     def running(self) -> int:
         """How many were taken and have not ended."""
-        return len(self._running)
+        return self._count(State.RUNNING)
 
-    def apply(self, limits: Limits) -> None:
-        """Go by other limits; what waits already stays, in the order that they give."""
-        self.limits = limits
-        self._queue.sort(key=self._rank)
+    def find(self, key: Key) -> Request | None:
+        """Return the request of that key; None where none waits or runs."""
+        return self._requests.get(key)
 
-    def offer(self, ticket: Ticket, *, retry_after_ms: int) -> int:
-        """Queue the request and return its position, 0 for the next to start.
+    def check(self, caller: Caller, *, loading: bool, retry_after_ms: int) -> None:
+        """Raise unless the caller may add a request.
 
         Args:
-            ticket: Its id is not known here.
+            caller: Who asks.
+            loading: Whether all wait for the model.
             retry_after_ms: What a refusal says.
 
         Raises:
-            QuotaExceededError: Its client has as many waiting and running as it may.
+            QuotaExceededError: The caller has as many waiting and running as it may.
             BusyError: The queue is full.
+            ModelLoadingError: It is full of requests that wait for the model.
         """
-        if self._per_client[ticket.client] >= self.limits.per_client:
-            who = f"client {ticket.client!r} has" if ticket.client else "the shared prompt topic has"
+        name = caller.name or ""
+        if sum(key.caller == name for key in self._requests) >= self.limits.per_client:
+            who = f"client {name!r} has" if name else "the shared prompt topic has"
             raise QuotaExceededError(
                 f"{who} {self.limits.per_client} requests waiting or running, the most that it may "
                 "(the daemon's setting admission.per_client)",
                 retry_after_ms=retry_after_ms,
             )
-        if len(self._queue) >= self.limits.queue:
-            raise BusyError(
-                f"{len(self._queue)} requests wait, the most that may (the daemon's setting admission.queue)",
-                retry_after_ms=retry_after_ms,
-            )
-        self._per_client[ticket.client] += 1
-        bisect.insort(self._queue, ticket, key=self._rank)
-        return self._queue.index(ticket)
+        queued = self.queued
+        if queued >= self.limits.queue:
+            full = f"{queued} requests wait, the most that may (the daemon's setting admission.queue)"
+            if loading:
+                message = f"the model is still loading, and {full}"
+                raise ModelLoadingError(message, retry_after_ms=retry_after_ms)
+            raise BusyError(full, retry_after_ms=retry_after_ms)
 
-    def take(self) -> Ticket | None:
-        """Return the next request to run; it counts as running until `end`.
+    def add(self, request: Request) -> int:
+        """Queue a request that `check` allowed; return its position, 0 for the next to start."""
+        self._requests[request.key] = request
+        return self._queue().index(request)
 
-        A request whose conversation has one running stays where it is.
+    def take(self) -> Request | None:
+        """Return the next request to run; it counts as running until `put_back` or `end`.
+
+        One whose conversation has another running stays where it is.
         """
-        busy = {ticket.session for ticket in self._running.values() if ticket.session is not None}
-        for index, ticket in enumerate(self._queue):
-            if ticket.session not in busy:
-                del self._queue[index]
-                self._running[ticket.id] = ticket
-                return ticket
+        busy = {each.session for each in self._requests.values() if each.state is State.RUNNING} - {None}
+        for request in self._queue():
+            if request.session not in busy:
+                request.state = State.RUNNING
+                return request
         return None
 
-    def put_back(self, request: str) -> None:
-        """Let a request that was taken wait again, where it was: it could not begin."""
-        bisect.insort_left(self._queue, self._running.pop(request), key=self._rank)
+    def put_back(self, request: Request) -> None:
+        """Let a request that runs wait again, where it was."""
+        request.state = State.WAITING
 
-    def end(self, request: str) -> None:
-        """Note that a request, waiting or running, came to its end."""
-        ticket = self._running.pop(request, None)
-        if ticket is None:
-            ticket = next(each for each in self._queue if each.id == request)
-            self._queue.remove(ticket)
-        self._per_client[ticket.client] -= 1
-        self._per_client += Counter()  # drops the zeros, so that past clients take no memory
+    def end(self, request: Request) -> None:
+        """Note that a request came to its end."""
+        request.state = State.ENDED
+        del self._requests[request.key]
 
-    def overdue(self, now: float) -> list[Ticket]:
+    def overdue(self, now: float) -> list[Request]:
         """Return the requests, waiting or running, whose time ran out."""
-        return [ticket for ticket in self._all() if ticket.deadline <= now]
+        return [each for each in self._requests.values() if each.deadline <= now]
 
     def next_deadline(self) -> float | None:
         """Return when the first of them runs out of time."""
-        return min((ticket.deadline for ticket in self._all()), default=None)
+        return min((each.deadline for each in self._requests.values()), default=None)
 
-    def _all(self) -> list[Ticket]:
-        return [*self._queue, *self._running.values()]
+    def _count(self, state: State) -> int:
+        return sum(each.state is state for each in self._requests.values())
 
-    def _rank(self, ticket: Ticket) -> float:
-        return ticket.arrived - _HEAD_STARTS[ticket.priority] * self.limits.ageing_s
+    def _queue(self) -> list[Request]:
+        waiting = [each for each in self._requests.values() if each.state is State.WAITING]
+        return sorted(waiting, key=self._rank)
+
+    def _rank(self, request: Request) -> float:
+        return request.arrived - _HEAD_STARTS[request.asked.priority] * self.limits.ageing_s

@@ -1,19 +1,16 @@
-"""Sessions: what was said before, bounded and expiring. Pure."""
+"""Sessions: what was said before, bounded and expiring. Sans-I/O; time is passed in."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from edgeassist.engine.messages import ChatMessage
 from edgeassist.errors import InvalidRequestError
+from edgeassist.serving.request import Key
 
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One turn: what was asked and what was answered."""
-
-    question: str
-    answer: str
+# One exchange: what was asked and all that was answered, any roles, any number of messages.
+Turn = tuple[ChatMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,45 +25,45 @@ class Bounds:
 @dataclass(slots=True)
 class _History:
     used: float
-    turns: list[Exchange] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Conversations:
-    """Histories by key, the least recently used first to go."""
+    """Histories by key; the least recently used goes first."""
 
     bounds: Bounds
-    _histories: OrderedDict[str, _History] = field(default_factory=OrderedDict)
+    _histories: OrderedDict[Key, _History] = field(default_factory=OrderedDict)
 
-    def recall(self, key: str, now: float) -> list[Exchange]:
-        """Return what was said in that conversation, oldest first; nothing in one that is new."""
+    def recall(self, session: Key, now: float) -> list[ChatMessage]:
+        """Return what was said in that conversation, oldest first; nothing in a new one."""
         self._expire(now)
-        history = self._histories.get(key)
-        return [] if history is None else list(history.turns)
+        history = self._histories.get(session)
+        return [] if history is None else [message for turn in history.turns for message in turn]
 
-    def require(self, key: str, name: str, now: float) -> None:
+    def require(self, session: Key, now: float) -> None:
         """Raise an InvalidRequestError unless the conversation is known."""
-        if not self.recall(key, now):
+        if not self.recall(session, now):
             raise InvalidRequestError(
-                f"the session {name!r} is not known: it never began, was not used for "
+                f"the session {session.name!r} is not known: it never began, was not used for "
                 f"{self.bounds.expire_s:g} s, had to make room, or the daemon started anew; "
                 "ask without resume to begin it",
             )
 
-    def remember(self, key: str, exchange: Exchange, now: float) -> None:
+    def remember(self, session: Key, turn: Turn, now: float) -> None:
         """Add a turn; the oldest turn or conversation makes room for it."""
         self._expire(now)
-        history = self._histories.setdefault(key, _History(now))
+        history = self._histories.setdefault(session, _History(now))
         history.used = now
-        history.turns.append(exchange)
+        history.turns.append(turn)
         del history.turns[: -self.bounds.turns]
-        self._histories.move_to_end(key)
+        self._histories.move_to_end(session)
         while len(self._histories) > self.bounds.count:
             self._histories.popitem(last=False)
 
     def _expire(self, now: float) -> None:
         while self._histories:
-            key, oldest = next(iter(self._histories.items()))
+            session, oldest = next(iter(self._histories.items()))
             if now - oldest.used < self.bounds.expire_s:
                 return
-            del self._histories[key]
+            del self._histories[session]

@@ -1,54 +1,54 @@
-"""What the engine is told of a request. Pure."""
+"""What the engine is told of a request. Sans-I/O."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from edgeassist.engine.messages import ChatMessage, Sampling, Start
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.serving.conversation import Exchange
 from edgeassist.serving.policy import Policy
 
 
-def start_of(job: str, request: PromptRequest, history: list[Exchange], policy: Policy) -> Start:
+def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], policy: Policy) -> Start:
     """Return the command that begins the request's answer, under the engine's id for it."""
     return Start(
         id=job,
-        messages=tuple(compose(request, history, policy.system)),
-        sampling=sampling_of(request, policy.defaults),
-        max_tokens=request.max_tokens or policy.max_tokens,
-        stop=request.stop,
-        droppable=2 * len(history),
+        messages=tuple(compose(asked, history, policy.system)),
+        sampling=sampling_of(asked, policy.defaults),
+        max_tokens=asked.max_tokens or policy.max_tokens,
+        stop=asked.stop,
+        droppable=len(history),
         gather_ms=policy.pace.interval_s * 1000,
     )
 
 
-def compose(request: PromptRequest, history: list[Exchange], system: str) -> list[ChatMessage]:
+def compose(asked: PromptRequest, history: Sequence[ChatMessage], system: str) -> list[ChatMessage]:
     """Return the conversation for the engine: system prompt, what was said before, what is asked now."""
-    if request.messages is not None:
-        messages = [ChatMessage(turn.role, turn.content) for turn in request.messages]
-    else:
-        messages = [
-            message
-            for turn in history
-            for message in (ChatMessage("user", turn.question), ChatMessage("assistant", turn.answer))
-        ]
-        messages.append(ChatMessage("user", request.prompt or ""))
-    instruction = system if request.system is None else request.system
+    messages = [*history, *question_of(asked)]
+    instruction = system if asked.system is None else asked.system
     if instruction and messages[0].role != "system":
         messages.insert(0, ChatMessage("system", instruction))
     return messages
 
 
-def sampling_of(request: PromptRequest, defaults: Sampling) -> Sampling:
+def question_of(asked: PromptRequest) -> tuple[ChatMessage, ...]:
+    """Return what is asked, as the messages that a conversation keeps of it."""
+    if asked.messages is not None:
+        return tuple(ChatMessage(turn.role, turn.content) for turn in asked.messages)
+    return (ChatMessage("user", asked.prompt or ""),)
+
+
+def sampling_of(asked: PromptRequest, defaults: Sampling) -> Sampling:
     """Return how tokens are picked for that request."""
-    asked = {
-        "temperature": request.temperature,
-        "top_k": request.top_k,
-        "top_p": request.top_p,
-        "min_p": request.min_p,
-        "repeat_penalty": request.repeat_penalty,
-        "seed": request.seed,
+    wanted = {
+        "temperature": asked.temperature,
+        "top_k": asked.top_k,
+        "top_p": asked.top_p,
+        "min_p": asked.min_p,
+        "repeat_penalty": asked.repeat_penalty,
+        "seed": asked.seed,
     }
-    given = {key: value for key, value in asked.items() if value is not None}
+    given = {key: value for key, value in wanted.items() if value is not None}
     return msgspec.structs.replace(defaults, **given)

@@ -1,30 +1,30 @@
-"""What is configured for requests, as plain values. Pure."""
+"""What is configured for requests, as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from edgeassist.engine.messages import Sampling
-from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
-from edgeassist.serving.relay import Pace
+from edgeassist.serving.stream import Pace
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All of it; replaced whole on a reload.
+    """All of it; a reload replaces it whole.
 
     Attributes:
-        timeout_s: For a request that does not say.
-        defaults: Sampling for a request that does not say, and the most tokens of its answer.
+        timeout_s: How long a request may take that names no time of its own.
+        remember_s: How long an answer is kept for a repeat of its request.
+        max_tokens: The default for the request's field of that name.
+        defaults: Sampling defaults for omitted fields.
         system: The system prompt of requests that bring none.
     """
 
     limits: Limits
     bounds: Bounds
     pace: Pace
-    rules: ReplyRules
     timeout_s: float
     remember_s: float
     max_tokens: int

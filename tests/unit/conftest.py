@@ -1,4 +1,4 @@
-"""Rooms that several files look into: a relay, a worker and a dispatcher, each with what is around it."""
+"""Rooms that several files look into: a stream, a worker and requests, each with what is around it."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from paho.mqtt.client import topic_matches_sub
 
 from edgeassist.engine.backends.scripted import ScriptedBackend
 from edgeassist.engine.kv.prefixes import Prefixes
@@ -35,57 +36,122 @@ from edgeassist.engine.scheduler import Plan, Token
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.intake import ReplyRules
-from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.gateways.mqtt.prompts import PromptOptions, Prompts
+from edgeassist.gateways.mqtt.replies import ReplyOptions
+from edgeassist.protocol import events
+from edgeassist.protocol.events import AnyEvent, Chunk, Done
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving import dispatcher as dispatcher_module
+from edgeassist.serving import requests as requests_module
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
-from edgeassist.serving.dispatcher import Dispatcher
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.relay import Pace, Relay, ReplyTo
+from edgeassist.serving.request import Caller
+from edgeassist.serving.requests import Requests
+from edgeassist.serving.stream import Pace, Stream
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.
 settings.register_profile("edgeassist", deadline=None, max_examples=60)
 settings.load_profile("edgeassist")
 
-PACE = Pace(interval_s=0.05, progress_s=0.3, chunk_bytes=16, chunk_qos=0, final_qos=1)
+PACE = Pace(interval_s=0.05, progress_s=0.3)
 ENDINGS = (Finished, Cancelled, Failed)
+TOPICS = Topics("edgeassist", "box")
+
+
+class ListLink:
+    """A connection that notes what is published, and brings what a test says."""
+
+    def __init__(self, *, most_bytes: int = 1 << 20) -> None:
+        self.connected = True
+        self.congested = False
+        self.published: list[Outbound] = []
+        self._most_bytes = most_bytes
+        self._routes: dict[str, Callable[[Inbound], None]] = {}
+
+    def publish(self, message: Outbound) -> bool:
+        if len(message.payload) > self._most_bytes:
+            return False
+        self.published.append(message)
+        return True
+
+    def subscribe(self, subscription: Subscription, handler: Callable[[Inbound], None]) -> "ListRoute":
+        self._routes[subscription.filter] = handler
+        return ListRoute(self._routes, subscription.filter)
+
+    @property
+    def filters(self) -> list[str]:
+        return list(self._routes)
+
+    @property
+    def topics(self) -> list[str]:
+        return [message.topic for message in self.published]
+
+    def bring(self, message: Inbound) -> None:
+        """Deliver a message to whoever listens there."""
+        for each, handler in list(self._routes.items()):
+            if topic_matches_sub(each, message.topic):
+                handler(message)
 
 
 @dataclass
-class Heard:
-    """A relay for the request `a` that arrived at 100, and what it published."""
+class ListRoute:
+    routes: dict[str, Callable[[Inbound], None]]
+    filter: str
 
-    to: ReplyTo = field(default_factory=lambda: ReplyTo("reply/a", b"\x00tag"))
-    pace: Pace = PACE
-    messages: list[Outbound] = field(default_factory=list)
+    def close(self) -> None:
+        self.routes.pop(self.filter, None)
 
-    def __post_init__(self) -> None:
-        self.relay = Relay(
-            "a",
-            self.to,
-            pace=self.pace,
-            device="box",
-            arrived=100.0,
-            publish=self._publish,
-            metadata={"room": None, "n": 1},
-        )
 
-    def _publish(self, message: Outbound) -> bool:
-        self.messages.append(message)
-        return True
+@dataclass
+class ListSink:
+    """A transport of a test's own: it notes the events."""
+
+    wants_progress: bool = True
+    chunk_bytes: int = 16
+    congested: bool = False
+    events: list[AnyEvent] = field(default_factory=list)
+
+    def send(self, event: AnyEvent) -> None:
+        self.events.append(event)
 
     @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(message.payload) for message in self.messages]
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
 
     @property
     def chunks(self) -> list[str]:
-        return [event["text"] for event in self.events if event["type"] == "chunk"]
+        return [event.text for event in self.events if isinstance(event, Chunk)]
 
-    def done(self, now: float = 101.0) -> None:
-        finished = Finished("1", Finish.STOP, 10, 4, 3, 20, 50, dropped_messages=2, overhead_ms=1.5)
-        self.relay.done(finished, model="m", session="s", now=now)
+
+def finished(job: str) -> Finished:
+    """Return how an engine ends a job."""
+    return Finished(job, Finish.STOP, 10, 4, 3, 20, 50, dropped_messages=2, overhead_ms=1.5)
+
+
+class Heard:
+    """The stream of the request `a` that arrived at 100, and what its sink got."""
+
+    def __init__(self, *, pace: Pace = PACE, chunks: bool = True, wants_progress: bool = True) -> None:
+        self.sink = ListSink(wants_progress=wants_progress)
+        self.stream = Stream(
+            "a",
+            self.sink,
+            pace=pace,
+            device="box",
+            arrived=100.0,
+            chunks=chunks,
+            metadata={"room": None, "n": 1},
+        )
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(event.payload()) for event in self.sink.events]
+
+    def done(self, now: float = 101.0) -> Done:
+        return self.stream.done(finished("1"), model="m", session="s", now=now)
 
 
 class Watched(ScriptedBackend):
@@ -210,41 +276,43 @@ class Recorder:
 
 
 class House:
-    """A dispatcher between an engine that is recorded and a broker that is a list."""
+    """Requests between an engine that is recorded, and prompts over a connection that is a list."""
 
     policy = Policy(
         limits=Limits(queue=4, per_client=5, ageing_s=30),
         bounds=Bounds(count=4, turns=4, expire_s=600),
-        pace=Pace(interval_s=0.05, progress_s=0.3, chunk_bytes=64, chunk_qos=0, final_qos=1),
-        rules=ReplyRules(("{root}/reply/", "reply/"), 2000),
+        pace=Pace(interval_s=0.05, progress_s=0.3),
         timeout_s=60,
         remember_s=600,
         max_tokens=64,
         defaults=Sampling(top_k=7),
         system="",
     )
+    options = PromptOptions(
+        ReplyRules(("{root}/reply/", "reply/"), 2000),
+        ReplyOptions(chunk_bytes=64, chunk_qos=0, final_qos=1),
+    )
 
     def __init__(self, clock: Clock, **policy: object) -> None:
         self.clock = clock
         self.engine = Recorder()
-        self.published: list[Outbound] = []
-        self.congested = False
+        self.link = ListLink()
         self.changes = 0
-        self.ended: list[tuple[object, ...]] = []
+        self.ended: list[tuple[Caller, PromptRequest | None, Done | events.Failed]] = []
         self._ids = count(1)
-        self.dispatcher = Dispatcher(
-            Topics("edgeassist", "box"),
+        self.requests = Requests(
+            "box",
             replace(self.policy, **policy),
             self.engine,
-            publish=self._publish,
-            congested=lambda: self.congested,
             on_change=self._changed,
             on_end=lambda *ended: self.ended.append(ended),
         )
+        self.prompts = Prompts(TOPICS, self.options, self.link, self.requests)
+        self.prompts.start()
 
-    def _publish(self, message: Outbound) -> bool:
-        self.published.append(message)
-        return True
+    @property
+    def published(self) -> list[Outbound]:
+        return self.link.published
 
     def _changed(self) -> None:
         self.changes += 1
@@ -260,13 +328,13 @@ class House:
     def receive(self, payload: bytes, *, client: str | None = None, **properties: object) -> None:
         """Deliver what came on a prompt topic, a moment after what came before."""
         self.clock.now += 0.001
-        self.dispatcher.receive(Inbound("edgeassist/box/prompt", payload, **properties), client)
+        self.link.bring(Inbound(TOPICS.prompt(client), payload, **properties))
 
     def ready(self, slots: int = 1) -> None:
-        self.dispatcher.engine_ready("m", slots)
+        self.requests.engine_ready("m", slots)
 
     def say(self, event: Event) -> None:
-        self.dispatcher.engine_event(event)
+        self.requests.engine_event(event)
 
     def finish(self, job: str, text: str = "") -> None:
         """Let the engine end a job, with that text before."""
@@ -291,7 +359,7 @@ class House:
     async def pass_time(self, seconds: float = 0.0) -> None:
         """Let the clock go on, and the time keeper do what is due."""
         self.clock.now += seconds
-        keeper = asyncio.create_task(self.dispatcher.keep_time())
+        keeper = asyncio.create_task(self.requests.keep_time())
         await asyncio.sleep(0)
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
@@ -299,7 +367,7 @@ class House:
 
 @pytest.fixture(scope="session")
 def hear() -> type[Heard]:
-    """Make a relay and listen to it."""
+    """Make a stream and listen to it."""
     return Heard
 
 
@@ -311,11 +379,12 @@ def make_engine() -> type[WorkerRoom]:
 
 @pytest.fixture(scope="module")
 def make_house() -> Iterator[Callable[..., House]]:
-    """Make a dispatcher whose clock stands still unless the test lets it go on."""
+    """Make requests whose clock stands still unless the test lets it go on."""
     with pytest.MonkeyPatch.context() as patch:
 
         def make(**policy: object) -> House:
             clock = Clock()
+            patch.setattr(requests_module, "time", clock)
             patch.setattr(dispatcher_module, "time", clock)
             return House(clock, **policy)
 

@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.errors import BusyError, QuotaExceededError
-from edgeassist.protocol.requests import Priority
-from edgeassist.serving.admission import Admission, Limits, Ticket
+from edgeassist.errors import BusyError, ModelLoadingError, QuotaExceededError
+from edgeassist.protocol.requests import Priority, PromptRequest
+from edgeassist.serving.admission import Admission, Limits
+from edgeassist.serving.request import Caller, Request
+from edgeassist.serving.stream import Stream
+from tests.unit.conftest import PACE, ListSink
 
 LOW, NORMAL, HIGH = Priority.LOW, Priority.NORMAL, Priority.HIGH
 
@@ -15,30 +18,43 @@ def admission(*, queue: int = 10, per_client: int = 10, ageing_s: float = 30) ->
     return Admission(Limits(queue, per_client, ageing_s))
 
 
-def ticket(
-    request: str,
+def request(
+    name: str,
     *,
     arrived: float = 0,
     priority: Priority = NORMAL,
-    client: str = "",
+    client: str | None = None,
     deadline: float = 1000,
     session: str | None = None,
-) -> Ticket:
-    return Ticket(request, client, priority, arrived, deadline, session)
+) -> Request:
+    asked = PromptRequest(id=name, prompt="x", priority=priority, session=session)
+    stream = Stream(name, ListSink(), pace=PACE, device="box", arrived=arrived)
+    return Request(asked, Caller(client), b"", stream, arrived, deadline)
 
 
-def offer(room: Admission, *tickets: Ticket) -> list[int]:
-    return [room.offer(each, retry_after_ms=7) for each in tickets]
+def offer(room: Admission, *requests: Request) -> list[int]:
+    """Let them in, one after the other, and return their positions."""
+    positions = []
+    for each in requests:
+        room.check(each.caller, loading=False, retry_after_ms=7)
+        positions.append(room.add(each))
+    return positions
+
+
+def end(room: Admission, name: str, client: str | None = None) -> None:
+    found = room.find(Caller(client).key(name))
+    assert found is not None
+    room.end(found)
 
 
 def order(room: Admission) -> str:
     """Take all that may start, and say in which order."""
-    return "".join(each.id for each in iter(room.take, None))
+    return "".join(each.asked.id for each in iter(room.take, None))
 
 
 def test_requests_start_in_the_order_of_their_arrival() -> None:
     room = admission()
-    assert offer(room, *(ticket(name, arrived=at) for at, name in enumerate("abc"))) == [0, 1, 2]
+    assert offer(room, *(request(name, arrived=at) for at, name in enumerate("abc"))) == [0, 1, 2]
     assert (room.queued, room.running) == (3, 0)
     assert order(room) == "abc"
     assert (room.queued, room.running) == (0, 3)
@@ -46,7 +62,7 @@ def test_requests_start_in_the_order_of_their_arrival() -> None:
 
 def test_requests_of_the_same_moment_start_in_the_order_in_which_they_were_offered() -> None:
     room = admission()
-    offer(room, *(ticket(name) for name in "cab"))
+    offer(room, *(request(name) for name in "cab"))
     assert order(room) == "cab"
 
 
@@ -54,10 +70,10 @@ def test_a_higher_priority_goes_first_and_learns_its_position() -> None:
     room = admission()
     positions = offer(
         room,
-        ticket("l", priority=LOW),
-        ticket("n", arrived=1),
-        ticket("h", arrived=2, priority=HIGH),
-        ticket("m", arrived=3),
+        request("l", priority=LOW),
+        request("n", arrived=1),
+        request("h", arrived=2, priority=HIGH),
+        request("m", arrived=3),
     )
     assert positions == [0, 0, 0, 2]
     assert order(room) == "hnml"
@@ -71,140 +87,148 @@ def test_a_request_that_waited_long_enough_goes_before_a_fresh_one_of_the_next_p
     waited: float, first: str
 ) -> None:
     room = admission(ageing_s=30)
-    offer(room, ticket("old"), ticket("fresh", arrived=waited, priority=HIGH))
+    offer(room, request("old"), request("fresh", arrived=waited, priority=HIGH))
     taken = room.take()
     assert taken is not None
-    assert taken.id == first
+    assert taken.asked.id == first
 
 
 def test_two_priorities_are_worth_twice_the_waiting() -> None:
     room = admission(ageing_s=30)
-    offer(room, ticket("l", priority=LOW), ticket("h", arrived=59, priority=HIGH))
+    offer(room, request("l", priority=LOW), request("h", arrived=59, priority=HIGH))
     assert order(room) == "hl"
 
 
 def test_a_full_queue_refuses_the_next_one_and_says_when_to_come_back() -> None:
     room = admission(queue=2)
-    offer(room, ticket("a"), ticket("b"))
+    offer(room, request("a"), request("b"))
     with pytest.raises(BusyError, match=r"2 requests wait.*admission\.queue") as refusal:
-        offer(room, ticket("c", priority=HIGH))
+        offer(room, request("c", priority=HIGH))
     assert refusal.value.retry_after_ms == 7
     assert room.queued == 2
 
 
+def test_a_queue_that_is_full_because_the_model_loads_says_so() -> None:
+    room = admission(queue=1)
+    offer(room, request("a"))
+    with pytest.raises(ModelLoadingError, match="still loading, and 1 requests wait"):
+        room.check(Caller(), loading=True, retry_after_ms=7)
+
+
 def test_what_runs_takes_no_place_in_the_queue() -> None:
     room = admission(queue=1)
-    offer(room, ticket("a"))
+    offer(room, request("a"))
     room.take()
-    assert offer(room, ticket("b")) == [0]
+    assert offer(room, request("b")) == [0]
 
 
 def test_a_client_may_have_so_many_waiting_and_running_together() -> None:
     room = admission(per_client=2)
-    offer(room, ticket("a", client="k"))
+    offer(room, request("a", client="k"))
     room.take()
-    offer(room, ticket("b", client="k"))
+    offer(room, request("b", client="k"))
     with pytest.raises(QuotaExceededError, match=r"client 'k' has 2 requests.*admission\.per_client") as full:
-        offer(room, ticket("c", client="k"))
+        offer(room, request("c", client="k"))
     assert full.value.retry_after_ms == 7
-    offer(room, ticket("d", client="other"))
-    room.end("a")
-    offer(room, ticket("e", client="k"))
+    offer(room, request("d", client="other"))
+    end(room, "a", "k")
+    offer(room, request("e", client="k"))
 
 
 def test_the_shared_topic_counts_as_one_client() -> None:
     room = admission(per_client=1)
-    offer(room, ticket("a"))
+    offer(room, request("a"))
     with pytest.raises(QuotaExceededError, match="the shared prompt topic has 1 request"):
-        offer(room, ticket("b"))
+        offer(room, request("b"))
 
 
 def test_a_refused_request_counts_against_nobody() -> None:
     room = admission(queue=1, per_client=2)
-    offer(room, ticket("a", client="k"))
+    offer(room, request("a", client="k"))
     for name in "bcd":
         with pytest.raises(BusyError):
-            offer(room, ticket(name, client="k"))
-    room.end("a")
-    offer(room, ticket("e", client="k"))
+            offer(room, request(name, client="k"))
+    end(room, "a", "k")
+    offer(room, request("e", client="k"))
 
 
 def test_clients_whose_requests_ended_take_no_memory() -> None:
     room = admission()
     for number in range(5):
-        offer(room, ticket(str(number), client=f"client-{number}"))
-        room.end(str(number))
-    assert not room._per_client
+        offer(room, request(str(number), client=f"client-{number}"))
+        end(room, str(number), f"client-{number}")
+    assert not room._requests
 
 
 def test_requests_of_one_conversation_run_one_after_the_other() -> None:
     room = admission()
     offer(
         room,
-        ticket("a", session="s"),
-        ticket("b", arrived=1, session="s"),
-        ticket("c", arrived=2, session="t"),
-        ticket("d", arrived=3),
+        request("a", session="s"),
+        request("b", arrived=1, session="s"),
+        request("c", arrived=2, session="t"),
+        request("d", arrived=3),
     )
     assert order(room) == "acd"
-    room.end("c")
+    end(room, "c")
     assert room.take() is None
-    room.end("a")
+    end(room, "a")
     assert order(room) == "b"
 
 
 def test_a_request_that_could_not_begin_waits_again_where_it_was() -> None:
     room = admission(per_client=3)
-    offer(room, *(ticket(name, arrived=at, client="k") for at, name in enumerate("abc")))
-    room.take()
-    room.put_back("a")
+    offer(room, *(request(name, arrived=at, client="k") for at, name in enumerate("abc")))
+    first = room.take()
+    assert first is not None
+    room.put_back(first)
     assert (room.queued, room.running) == (3, 0)
     with pytest.raises(QuotaExceededError):
-        offer(room, ticket("d", client="k"))
+        offer(room, request("d", client="k"))
     assert order(room) == "abc"
 
 
 def test_a_request_that_waits_can_end_too() -> None:
     room = admission()
-    offer(room, ticket("a"), ticket("b"))
-    room.end("a")
+    offer(room, request("a"), request("b"))
+    end(room, "a")
     assert order(room) == "b"
 
 
 def test_waiting_and_running_requests_run_out_of_time() -> None:
     room = admission()
     assert room.next_deadline() is None
-    offer(room, ticket("a", deadline=5), ticket("b", deadline=3), ticket("c", deadline=9))
+    offer(room, request("a", deadline=5), request("b", deadline=3), request("c", deadline=9))
     room.take()
     assert room.next_deadline() == 3
     assert room.overdue(2.9) == []
-    assert {each.id for each in room.overdue(5)} == {"a", "b"}
+    assert {each.asked.id for each in room.overdue(5)} == {"a", "b"}
     for each in room.overdue(5):
-        room.end(each.id)
+        room.end(each)
     assert room.next_deadline() == 9
 
 
 @given(
-    tickets=st.lists(
-        st.tuples(st.integers(0, 200), st.sampled_from(Priority), st.sampled_from(["", "k"])), max_size=12
+    drawn=st.lists(
+        st.tuples(st.integers(0, 200), st.sampled_from(Priority), st.sampled_from([None, "k"])), max_size=12
     ),
     takes=st.integers(0, 12),
 )
 def test_no_request_is_lost_or_started_twice_and_nobody_waits_for_one_that_came_much_later(
-    tickets: list[tuple[int, Priority, str]], takes: int
+    drawn: list[tuple[int, Priority, str | None]], takes: int
 ) -> None:
     room = admission(queue=20, per_client=20, ageing_s=30)
-    for number, (arrived, priority, client) in enumerate(tickets):
-        offer(room, ticket(str(number), arrived=arrived, priority=priority, client=client))
+    for number, (arrived, priority, client) in enumerate(drawn):
+        offer(room, request(str(number), arrived=arrived, priority=priority, client=client))
     early = [each for each in (room.take() for _ in range(takes)) if each is not None]
     for each in early:
-        room.put_back(each.id)
+        room.put_back(each)
     taken = list(iter(room.take, None))
-    assert sorted(each.id for each in taken) == sorted(str(number) for number in range(len(tickets)))
+    assert sorted(each.asked.id for each in taken) == sorted(str(number) for number in range(len(drawn)))
     for before, after in itertools.combinations(taken, 2):
         assert before.arrived <= after.arrived + 60
-        if before.priority is after.priority:
+        if before.asked.priority is after.asked.priority:
             assert before.arrived <= after.arrived
     for each in taken:
-        room.end(each.id)
+        room.end(each)
     assert (room.queued, room.running, room.next_deadline()) == (0, 0, None)

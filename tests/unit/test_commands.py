@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 from typing import Any
@@ -6,19 +7,17 @@ import pytest
 from pydantic import JsonValue
 
 from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
-from edgeassist.gateways.mqtt.commands import (
+from edgeassist.gateways.mqtt.commands import Commands, Handler, answer
+from edgeassist.protocol.commands import (
+    COMMANDS,
     MAX_PAYLOAD_BYTES,
     CancelArguments,
-    Handler,
     LogLevelArguments,
     NoArguments,
-    answer,
-    respond,
 )
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import CommandResponse
-
-NAMES = ("cancel", "ping", "info", "log_level", "reload")
+from tests.unit.conftest import TOPICS, ListLink
 
 
 class Handlers:
@@ -36,13 +35,12 @@ class Handlers:
 
     @property
     def table(self) -> dict[str, Handler]:
-        return dict.fromkeys(NAMES, self.handle)
+        return dict.fromkeys(COMMANDS, self.handle)
 
 
 async def give(name: str, payload: object = b"", handlers: Handlers | None = None) -> CommandResponse:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    message = Inbound(f"edgeassist/box/command/{name}", data)
-    return await answer(name, message, (handlers or Handlers()).table)
+    return await answer(name, data, (handlers or Handlers()).table)
 
 
 async def refusal(name: str, payload: object = b"") -> str:
@@ -159,10 +157,20 @@ async def test_a_defect_is_answered_without_its_details_and_logged_with_them(
     assert response.id == "7"
 
 
+async def bring(link: ListLink, *messages: Inbound, prefixes: tuple[str, ...] = ("reply/",)) -> None:
+    """Start the gateway, deliver commands, and wait until they are carried out."""
+    commands = Commands(TOPICS, prefixes, link, Handlers().table)
+    commands.start()
+    for message in messages:
+        link.bring(message)
+    while commands._tasks:
+        await asyncio.sleep(0)
+
+
 async def test_an_answer_goes_out_once_with_the_correlation_of_its_command() -> None:
-    message = Inbound("edgeassist/box/command/ping", b'{"id": "7"}', correlation=b"\x00tag")
-    response = await answer("ping", message, Handlers().table)
-    published = respond(response, "edgeassist/box/response/ping", message)
+    link = ListLink()
+    await bring(link, Inbound("edgeassist/box/command/ping", b'{"id": "7"}', correlation=b"\x00tag"))
+    (published,) = link.published
     assert published == Outbound(
         "edgeassist/box/response/ping", published.payload, qos=1, retain=False, correlation=b"\x00tag"
     )
@@ -171,4 +179,29 @@ async def test_an_answer_goes_out_once_with_the_correlation_of_its_command() -> 
         "data": {"state": "ready", "nothing": None},
         "id": "7",
     }
-    assert CommandResponse.model_validate_json(published.payload) == response
+
+
+@pytest.mark.parametrize(
+    ("wanted", "topic"),
+    [
+        ("reply/me", "reply/me"),
+        ("edgeassist/box/response/mine", "edgeassist/box/response/mine"),
+        ("elsewhere", "edgeassist/box/response/ping"),
+    ],
+)
+async def test_an_answer_goes_to_the_response_topic_where_that_is_allowed(wanted: str, topic: str) -> None:
+    link = ListLink()
+    await bring(link, Inbound("edgeassist/box/command/ping", b"", response_topic=wanted))
+    assert link.topics == [topic]
+
+
+async def test_a_retained_command_is_ignored() -> None:
+    link = ListLink()
+    await bring(link, Inbound("edgeassist/box/command/ping", b"", retained=True))
+    assert link.published == []
+
+
+async def test_more_commands_at_once_than_may_be_are_ignored() -> None:
+    link = ListLink()
+    await bring(link, *[Inbound("edgeassist/box/command/ping", b"")] * 20)
+    assert len(link.published) == 16

@@ -1,58 +1,46 @@
 import asyncio
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from edgeassist.errors import Code
 from edgeassist.gateways.homeassistant.discovery import Discovery, DiscoveryOptions
 from edgeassist.protocol.events import Failed
-from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.protocol.topics import Topics
+from edgeassist.serving.request import Caller
+from tests.unit.conftest import TOPICS, ListLink
 from tests.unit.test_homeassistant import done, health
 
-BOX = Topics("edgeassist", "box")
 CONFIG = "homeassistant/device/edgeassist__box/config"
 MARKER = "edgeassist/box/discovery"
 ON = DiscoveryOptions(on=True, prefix="homeassistant", status_topic="homeassistant/status")
 OFF = replace(ON, on=False)
 
 
-@dataclass
 class Room:
-    """Discovery before a broker that is a list, and a device that says `states` for its states."""
+    """Discovery before a connection that is a list, and a device that says `states` for its states."""
 
-    options: DiscoveryOptions
-    connected: bool = True
-    limit: int = 10_000
-    said: list[Outbound] = field(default_factory=list)
-    filters: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, options: DiscoveryOptions, *, connected: bool = True, limit: int = 10_000) -> None:
+        self.link = ListLink(most_bytes=limit)
+        self.link.connected = connected
         self.discovery = Discovery(
-            BOX,
-            self.options,
-            publish=self._publish,
-            listen=self._listen,
-            connected=lambda: self.connected,
+            TOPICS,
+            options,
+            self.link,
             health=health,
             say_state=lambda: self.said.append(Outbound("states", b"")),
         )
+        self.discovery.start()
 
-    def _publish(self, message: Outbound) -> bool:
-        if len(message.payload) > self.limit:
-            return False
-        self.said.append(message)
-        return True
-
-    def _listen(self, subscriptions: list[Subscription]) -> None:
-        assert all(each.optional for each in subscriptions)
-        self.filters = [each.filter for each in subscriptions]
+    @property
+    def said(self) -> list[Outbound]:
+        return self.link.published
 
     @property
     def topics(self) -> list[str]:
-        return [message.topic for message in self.said]
+        return self.link.topics
 
     @property
     def cleared(self) -> list[str]:
@@ -64,20 +52,19 @@ async def test_discovery_comes_before_availability_and_states_and_all_once_more(
 ) -> None:
     monkeypatch.setattr("edgeassist.gateways.homeassistant.discovery.AGAIN_S", 0.01)
     room = Room(ON)
-    room.discovery.introduce()
-    assert room.topics == [MARKER, CONFIG, "states"]
+    room.discovery.connected()
+    assert room.topics == [MARKER, CONFIG]
     assert [(message.qos, message.retain) for message in room.said[:2]] == [(1, True)] * 2
     assert room.said[0].payload == CONFIG.encode()
     await asyncio.sleep(0.1)
-    assert room.topics == [MARKER, CONFIG, "states"] * 2
+    assert room.topics == [MARKER, CONFIG, MARKER, CONFIG, "states"]
 
 
-async def test_without_discovery_only_the_states_are_said() -> None:
+async def test_without_discovery_nothing_is_said() -> None:
     room = Room(OFF)
-    room.discovery.start()
-    room.discovery.introduce()
-    assert room.topics == ["states"]
-    assert room.filters == [MARKER]
+    room.discovery.connected()
+    assert room.topics == []
+    assert room.link.filters == [MARKER]
 
 
 @pytest.mark.parametrize(
@@ -90,14 +77,9 @@ async def test_without_discovery_only_the_states_are_said() -> None:
 )
 async def test_home_assistant_is_told_when_it_starts(message: Inbound, said: list[str]) -> None:
     room = Room(ON)
-    assert room.discovery.take(message)
+    room.link.bring(message)
     assert room.topics == said
     room.discovery.close()
-
-
-async def test_a_message_that_is_for_nobody_is_left_alone() -> None:
-    assert not Room(ON).discovery.take(Inbound("homeassistant/other", b"online"))
-    assert not Room(OFF).discovery.take(Inbound("homeassistant/status", b"online"))
 
 
 @pytest.mark.parametrize(
@@ -117,13 +99,13 @@ async def test_what_an_earlier_daemon_left_is_withdrawn_where_it_is_no_more_want
     options: DiscoveryOptions, marked: str, cleared: list[str]
 ) -> None:
     room = Room(options)
-    assert room.discovery.take(Inbound(MARKER, marked.encode(), retained=True))
+    room.link.bring(Inbound(MARKER, marked.encode(), retained=True))
     assert room.cleared == cleared
 
 
 async def test_our_own_marker_that_comes_back_is_no_news() -> None:
     room = Room(OFF)
-    assert room.discovery.take(Inbound(MARKER, CONFIG.encode()))
+    room.link.bring(Inbound(MARKER, CONFIG.encode()))
     assert room.said == []
 
 
@@ -133,7 +115,7 @@ async def test_other_options_take_effect_at_once() -> None:
     assert room.said == []
     room.discovery.apply(ON)
     assert room.topics == [MARKER, CONFIG, "states"]
-    assert room.filters == [MARKER, "homeassistant/status"]
+    assert room.link.filters == [MARKER, "homeassistant/status"]
     room.said.clear()
     room.discovery.apply(replace(ON, prefix="ha"))
     assert room.cleared == [CONFIG, MARKER]
@@ -141,18 +123,18 @@ async def test_other_options_take_effect_at_once() -> None:
     room.said.clear()
     room.discovery.apply(OFF)
     assert room.cleared == room.topics == ["ha/device/edgeassist__box/config", MARKER]
-    assert room.filters == [MARKER]
+    assert room.link.filters == [MARKER]
 
 
 async def test_nothing_is_said_after_goodbye_or_without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeassist.gateways.homeassistant.discovery.AGAIN_S", 0.01)
     room = Room(ON)
-    room.discovery.introduce()
+    room.discovery.connected()
     room.said.clear()
     room.discovery.close()
-    room.discovery.take(Inbound("homeassistant/status", b"online"))
+    room.link.bring(Inbound("homeassistant/status", b"online"))
     away = Room(ON, connected=False)
-    away.discovery.introduce()
+    away.discovery.connected()
     await asyncio.sleep(0.1)
     assert room.said == away.said == []
 
@@ -169,7 +151,7 @@ def test_only_prompts_of_home_assistant_end_in_an_event_and_only_where_it_is_tol
     options: DiscoveryOptions, client: str | None, said: list[object]
 ) -> None:
     room = Room(options)
-    room.discovery.ended(client, PromptRequest(prompt="why?"), done(text="so"))
+    room.discovery.ended(Caller(client), PromptRequest(prompt="why?"), done(text="so"))
     assert [(message.topic, message.qos, message.retain) for message in room.said] == said
     assert all(json.loads(message.payload)["question"] == "why?" for message in room.said)
 
@@ -177,7 +159,7 @@ def test_only_prompts_of_home_assistant_end_in_an_event_and_only_where_it_is_tol
 def test_a_prompt_that_could_not_be_read_fails_in_an_event_without_a_question() -> None:
     room = Room(ON)
     failed = Failed(id="7", seq=0, code=Code.INVALID_REQUEST, message="no", retryable=False, device="box")
-    room.discovery.ended("homeassistant", None, failed)
+    room.discovery.ended(Caller("homeassistant"), None, failed)
     event = json.loads(room.said[0].payload)
     assert event["event_type"] == "failed"
     assert "question" not in event
@@ -185,7 +167,7 @@ def test_a_prompt_that_could_not_be_read_fails_in_an_event_without_a_question() 
 
 def test_an_answer_that_the_broker_does_not_take_fails_in_an_event_that_says_so() -> None:
     room = Room(ON, limit=500)
-    room.discovery.ended("homeassistant", PromptRequest(prompt="why?"), done(text="x" * 1000))
+    room.discovery.ended(Caller("homeassistant"), PromptRequest(prompt="why?"), done(text="x" * 1000))
     (message,) = room.said
     event = json.loads(message.payload)
     assert (event["event_type"], event["code"], event["text"]) == ("failed", "too_large", "")

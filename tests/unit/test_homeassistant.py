@@ -14,6 +14,7 @@ from edgeassist.gateways.homeassistant.entities import (
     device_message,
     question_of,
 )
+from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
 from edgeassist.protocol.requests import PromptRequest, parse_prompt
 from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, State, Telemetry
@@ -114,7 +115,14 @@ def info(*, loaded: bool) -> Info:
         slots=4,
         build='NEON = 1 | DOTPROD = 1 | it\'s <built> & "quoted"',
     )
-    return Info(version="1", protocol=1, device="d", model=model if loaded else None, settings={})
+    return Info(
+        version="1",
+        protocol=1,
+        device="d",
+        capabilities=capabilities(),
+        model=model if loaded else None,
+        settings={},
+    )
 
 
 FULL = {BOX.health: health(), BOX.telemetry: telemetry(12.5, {Code.BUSY: 2}), BOX.info: info(loaded=True)}

@@ -4,10 +4,10 @@ import pytest
 
 from edgeassist.errors import Code
 from edgeassist.gateways.mqtt.intake import Asked, Refused, ReplyRules, take_in
+from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import ReplyFormat
 from edgeassist.protocol.topics import Topics
-from edgeassist.serving.relay import ReplyTo
 
 TOPICS = Topics("edgeassist", "box")
 RULES = ReplyRules(("{root}/reply/", "reply/"), 1000)
@@ -34,12 +34,10 @@ def test_a_bare_text_is_answered_below_the_devices_own_replies() -> None:
     taken = asked(b"hello")
     assert taken.request.prompt == "hello"
     assert taken.reply_to == ReplyTo(f"edgeassist/box/reply/{taken.request.id}")
-    assert taken.expiry_s is None
 
 
 def test_a_client_is_answered_below_its_own_name() -> None:
     taken = asked({"id": "7", "prompt": "x"}, "kitchen")
-    assert taken.client == "kitchen"
     assert taken.reply_to.topic == "edgeassist/box/reply/kitchen/7"
 
 
@@ -49,17 +47,15 @@ def test_the_response_topic_of_mqtt_5_counts_more_than_reply_to() -> None:
     assert asked(payload, response_topic="reply/one").reply_to.topic == "reply/one"
 
 
-def test_correlation_expiry_and_the_wished_form_are_kept() -> None:
+def test_correlation_and_the_wished_form_are_kept() -> None:
     taken = asked(
         {"prompt": "x", "stream": False, "format": "text", "metadata": {"a": [1]}},
         correlation=b"\x00\xff",
-        expiry_s=9,
     )
     assert taken.reply_to.correlation == b"\x00\xff"
     assert taken.reply_to.format is ReplyFormat.TEXT
     assert not taken.reply_to.stream
-    assert taken.expiry_s == 9.0
-    assert taken.metadata == {"a": [1]}
+    assert taken.request.metadata == {"a": [1]}
 
 
 @pytest.mark.parametrize(
@@ -115,20 +111,3 @@ def test_a_payload_that_is_too_large_is_refused_unread_with_a_word_of_the_limit(
     assert "1000" in taken.error.message
     assert taken.request != "7"
     assert taken.reply_to.topic == f"edgeassist/box/reply/kitchen/{taken.request}"
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("json_schema", {"type": "object"}),
-        ("grammar", "root ::= [a-z]"),
-        ("tools", [{"type": "function", "function": {"name": "lamp"}}]),
-    ],
-)
-def test_what_this_version_can_not_do_is_refused_by_name_in_the_wished_form(
-    field: str, value: object
-) -> None:
-    taken = refused({"id": "7", "prompt": "x", "format": "text", field: value})
-    assert taken.error.code is Code.UNSUPPORTED
-    assert field in taken.error.message
-    assert taken.reply_to.format is ReplyFormat.TEXT

@@ -1,5 +1,3 @@
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,34 +161,6 @@ def test_a_topic_name_may_have_any_other_text(topic: str) -> None:
 )
 def test_a_name_becomes_a_level_that_every_client_can_type(name: str, safe: str) -> None:
     assert topic_safe(name) == safe
-
-
-@given(roots=st.lists(st.tuples(LEVEL, LEVEL), min_size=2, max_size=2, unique_by="/".join))
-def test_no_two_devices_have_the_same_object_id(roots: list[tuple[str, str]]) -> None:
-    one, other = (Topics(*root).object_id for root in roots)
-    assert one != other
-    assert re.fullmatch(r"[A-Za-z0-9_-]+", one)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (("a/b", "c"), ("a", "b-c")),
-        (("a", "b_c"), ("a/b", "c")),
-        (("a", "b__c"), ("a/b", "c")),
-        (("a", "ü"), ("a", "_c3_bc")),
-        (("a", "B"), ("a", "b")),
-    ],
-)
-def test_an_object_id_tells_look_alikes_apart(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert Topics(*one).object_id != Topics(*other).object_id
-
-
-def test_discovery_stands_below_the_prefix_and_its_marker_below_the_root() -> None:
-    assert BOX.discovery("homeassistant") == "homeassistant/device/edgeassist__box/config"
-    assert BOX.discovery_marker == "edgeassist/box/discovery"
-    assert BOX.answer_event == "edgeassist/box/event/homeassistant"
-    assert [BOX.parse(topic) for topic in (BOX.discovery_marker, BOX.answer_event)] == [None, None]
 
 
 @given(name=st.text())

@@ -1,4 +1,4 @@
-"""What Home Assistant is told: the discovery message of this device, and how its prompts ended. Pure.
+"""What Home Assistant is told: the discovery message of this device, and how its prompts ended. Sans-I/O.
 
 Keys are Home Assistant's own abbreviations (https://www.home-assistant.io/integrations/mqtt/#discovery-options).
 Values are read from the retained topics that everybody reads; a template yields `None`, which Home Assistant
@@ -12,10 +12,11 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from edgeassist.gateways.homeassistant.topics import CLIENT, answer_topic, object_id
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.state import Availability, Health, State
-from edgeassist.protocol.topics import HOME_ASSISTANT, Topics
+from edgeassist.protocol.topics import Topics
 
 # Of a state, and so also of what can be typed into a text entity (homeassistant/const.py).
 MAX_STATE_CHARACTERS = 255
@@ -35,7 +36,7 @@ def device_message(topics: Topics, health: Health) -> dict[str, JsonValue]:
     """
     maker: dict[str, JsonValue] = {"name": "EdgeAssist", "sw": health.version}
     device: dict[str, JsonValue] = {
-        "ids": [topics.object_id],
+        "ids": [object_id(topics)],
         "name": f"EdgeAssist {topics.device}",
         "mf": "EdgeAssist",
         "mdl": "Language model on MQTT",
@@ -104,8 +105,8 @@ def _identity(topics: Topics, key: str, component: Component) -> Component:
 
     A colon is in no object id, so that no two ids can be put together to the same text.
     """
-    slug = re.sub(r"[^a-z0-9]+", "_", topics.object_id.lower()).strip("_")
-    return {"uniq_id": f"{topics.object_id}:{key}", "def_ent_id": f"{component['p']}.{slug}_{key}"}
+    slug = re.sub(r"[^a-z0-9]+", "_", object_id(topics).lower()).strip("_")
+    return {"uniq_id": f"{object_id(topics)}:{key}", "def_ent_id": f"{component['p']}.{slug}_{key}"}
 
 
 def _components(topics: Topics) -> Mapping[str, Component]:
@@ -264,7 +265,7 @@ def _components(topics: Topics) -> Mapping[str, Component]:
         "ask": {
             "p": "text",
             "name": "Ask",
-            "cmd_t": topics.prompt(HOME_ASSISTANT),
+            "cmd_t": topics.prompt(CLIENT),
             # As JSON, so that text which begins with a brace is still the prompt.
             "cmd_tpl": "{{ {'prompt': value, 'stream': false} | tojson }}",
             # Empty again with the next news of the device: a browser sends only what differs from the
@@ -279,7 +280,7 @@ def _components(topics: Topics) -> Mapping[str, Component]:
         "answer": {
             "p": "event",
             "name": "Answer",
-            "stat_t": topics.answer_event,
+            "stat_t": answer_topic(topics),
             "evt_typ": ["answered", "failed"],
             "qos": 1,
             "ic": "mdi:chat-processing-outline",

@@ -1,117 +1,106 @@
-"""Commands to the device: cancel, ping, info, log_level, reload."""
+"""Commands over MQTT: a message in, its answer out."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
+from pydantic import JsonValue
 
-from edgeassist.errors import EdgeAssistError, InternalError, InvalidRequestError, TooLargeError
-from edgeassist.protocol.packets import Inbound, Outbound
-from edgeassist.protocol.requests import Name, explain, salvage
+from edgeassist.errors import EdgeAssistError, InternalError, InvalidRequestError
+from edgeassist.gateways.gateway import Gateway
+from edgeassist.gateways.link import Link
+from edgeassist.protocol.commands import parse_arguments
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.protocol.requests import salvage
 from edgeassist.protocol.state import CommandError, CommandResponse
+from edgeassist.protocol.topics import CommandTopic, Topics
 
 log = logging.getLogger(__name__)
 
-MAX_PAYLOAD_BYTES = 65_536
-
+# Carries out one command: its arguments in, the answer's data out.
 Handler = Callable[[Any], Awaitable[dict[str, JsonValue]]]
 
-
-class _Arguments(BaseModel):
-    """What every command takes: an id of the asker's, which comes back with the answer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    id: Name | None = None
+AT_ONCE = 16
 
 
-class NoArguments(_Arguments):
-    """For `ping`, `info` and `reload`."""
+class Commands(Gateway):
+    """Hears the command topics.
+
+    Args:
+        topics: This device's.
+        prefixes: What a Response Topic may begin with; a reload replaces it.
+        broker: Brings the commands and takes the answers.
+        handlers: Who carries out which.
+    """
+
+    def __init__(
+        self, topics: Topics, prefixes: Sequence[str], broker: Link, handlers: Mapping[str, Handler]
+    ) -> None:
+        self._topics = topics
+        self._prefixes = prefixes
+        self._broker = broker
+        self._handlers = handlers
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Listen at QoS 0: commands overtake prompts that wait for their acknowledgement."""
+        self._broker.subscribe(Subscription(self._topics.command_filter, qos=0), self.take)
+
+    def apply(self, prefixes: Sequence[str]) -> None:
+        """Allow other Response Topics from the next command on."""
+        self._prefixes = prefixes
+
+    def take(self, message: Inbound) -> None:
+        """Carry a command out, beside others; a retained one is ignored."""
+        match self._topics.parse(message.topic):
+            case CommandTopic(name=name) if not message.retained:
+                if len(self._tasks) >= AT_ONCE:
+                    log.warning("ignored the command %s: %d are being carried out", name, len(self._tasks))
+                    return
+                task = asyncio.create_task(self._carry_out(name, message), name=f"command-{name}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case _:
+                log.debug("ignored a message on %s", message.topic)
+
+    async def _carry_out(self, name: str, message: Inbound) -> None:
+        response = await answer(name, message.payload, self._handlers)
+        payload = response.model_dump_json(exclude_none=True).encode()
+        self._broker.publish(
+            Outbound(self._place(name, message), payload, qos=1, correlation=message.correlation)
+        )
+
+    def _place(self, name: str, message: Inbound) -> str:
+        """Return where to answer: on the Response Topic, where that is allowed."""
+        topic = self._topics.response(name)
+        if message.response_topic is None:
+            return topic
+        prefixes = [*self._prefixes, f"{self._topics.root}/response/"]
+        try:
+            return self._topics.check_reply(message.response_topic, prefixes=prefixes, client=None)
+        except InvalidRequestError as error:
+            log.warning("the command %s is answered on %s: %s", name, topic, error.message)
+            return topic
 
 
-class CancelArguments(_Arguments):
-    """Which request to end (of which client, where two use the same id), or all."""
-
-    request: str | None = None
-    client: str | None = None
-    all: bool = False
-
-    @model_validator(mode="after")
-    def _one_or_all(self) -> CancelArguments:
-        if (self.request is None) != self.all:
-            raise ValueError('give "request": "<id>" or "all": true')
-        return self
-
-
-class LogLevelArguments(_Arguments):
-    """How much to log, until the next start or reload."""
-
-    level: Literal["debug", "info", "warning", "error"]
-
-
-# A payload that is no JSON object stands for this argument: `mosquitto_pub -t .../command/cancel -m ID`.
-_ARGUMENTS: Mapping[str, tuple[type[_Arguments], str | None]] = {
-    "cancel": (CancelArguments, "request"),
-    "ping": (NoArguments, None),
-    "info": (NoArguments, None),
-    "log_level": (LogLevelArguments, "level"),
-    "reload": (NoArguments, None),
-}
-_OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
-
-
-async def answer(name: str, message: Inbound, handlers: Mapping[str, Handler]) -> CommandResponse:
+async def answer(name: str, payload: bytes, handlers: Mapping[str, Handler]) -> CommandResponse:
     """Carry a command out and return the answer; every failure is one too."""
-    asker = salvage(message.payload)[0]
+    asker = salvage(payload)[0]
     try:
-        arguments = _read(name, message.payload)
+        arguments = parse_arguments(name, payload)
         data = await handlers[name](arguments)
     except EdgeAssistError as error:
         return _refusal(error, asker)
-    except Exception:  # a defect in one command must not take the daemon down
+    except Exception:  # a bug in one command must not take the daemon down
         log.exception("the command %s failed", name)
         return _refusal(InternalError(f"the command {name!r} failed; the daemon's log says more"), asker)
     return CommandResponse(status="ok", data=data, id=asker)
 
 
-def respond(response: CommandResponse, topic: str, message: Inbound) -> Outbound:
-    """Return the message that carries the answer to that topic."""
-    payload = response.model_dump_json(exclude_none=True).encode()
-    return Outbound(topic, payload, qos=1, correlation=message.correlation)
-
-
-def _read(name: str, payload: bytes) -> _Arguments:
-    if name not in _ARGUMENTS:
-        raise InvalidRequestError(f"there is no command {name!r}: there is {', '.join(_ARGUMENTS)}")
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise TooLargeError(f"the payload has {len(payload)} bytes and the limit is {MAX_PAYLOAD_BYTES}")
-    kind, bare = _ARGUMENTS[name]
-    try:
-        text = payload.decode().strip()
-        if text.startswith("{"):
-            return kind.model_validate(_OBJECT.validate_json(text))
-        if not text:
-            return kind()
-    except UnicodeDecodeError:
-        raise InvalidRequestError("the payload is not UTF-8") from None
-    except ValidationError as error:
-        raise InvalidRequestError(f"{name}: {explain(error)}") from None
-    if bare is None:
-        raise InvalidRequestError(
-            f"{name} takes no argument: send an empty payload or a JSON object with an id"
-        )
-    try:
-        return kind.model_validate({"all": True} if text == "all" and bare == "request" else {bare: text})
-    except ValidationError as error:
-        raise InvalidRequestError(f"{name}: {explain(error)}") from None
-
-
 def _refusal(error: EdgeAssistError, asker: str | None) -> CommandResponse:
     return CommandResponse(
-        status="error",
-        error=CommandError(code=error.code, message=error.message),
-        id=asker,
+        status="error", error=CommandError(code=error.code, message=error.message), id=asker
     )

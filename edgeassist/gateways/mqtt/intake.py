@@ -1,4 +1,4 @@
-"""A message on a prompt topic becomes a request with a place to answer to, or a refusal with one. Pure."""
+"""A message on a prompt topic becomes a request with a place to answer to, or a refusal with one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from edgeassist.errors import EdgeAssistError, InvalidRequestError, UnsupportedError
+from edgeassist.errors import EdgeAssistError, InvalidRequestError
+from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest, parse_prompt, salvage
 from edgeassist.protocol.topics import Topics
-from edgeassist.serving.relay import ReplyTo
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyRules:
-    """Where answers may go, and how many bytes a payload may have."""
+    """Where answers may go, and the most bytes of a payload."""
 
     prefixes: Sequence[str]
     payload_bytes: int
@@ -25,22 +25,15 @@ class ReplyRules:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A valid request. `expiry_s` is what its message has left to live, None for ever."""
+    """A request that could be read."""
 
     request: PromptRequest
-    client: str | None
     reply_to: ReplyTo
-    expiry_s: float | None
-
-    @property
-    def metadata(self) -> dict[str, JsonValue] | None:
-        """What to echo."""
-        return self.request.metadata
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that can't be; its refusal goes where its answer would have, if that is allowed."""
+    """A message that is no valid request; it is refused where it would have been answered, if allowed."""
 
     error: EdgeAssistError
     request: str
@@ -62,10 +55,9 @@ def take_in(message: Inbound, client: str | None, topics: Topics, rules: ReplyRu
     wanted = message.response_topic or request.reply_to
     topic, forbidden = _topic(request.id, wanted, client, topics, rules)
     reply_to = ReplyTo(topic, message.correlation, request.format, request.stream)
-    problem = forbidden or _unsupported(request)
-    if problem is not None:
-        return Refused(problem, request.id, reply_to, request.metadata)
-    return Asked(request, client, reply_to, None if message.expiry_s is None else float(message.expiry_s))
+    if forbidden is not None:
+        return Refused(forbidden, request.id, reply_to, request.metadata)
+    return Asked(request, reply_to)
 
 
 def _topic(
@@ -78,10 +70,3 @@ def _topic(
         return topics.check_reply(wanted, prefixes=rules.prefixes, client=client), None
     except InvalidRequestError as error:
         return topics.reply(request, client), error
-
-
-def _unsupported(request: PromptRequest) -> UnsupportedError | None:
-    asked = [name for name in ("json_schema", "grammar", "tools") if getattr(request, name) is not None]
-    if not asked:
-        return None
-    return UnsupportedError(f"this version can't do {' or '.join(asked)} yet: leave it out")

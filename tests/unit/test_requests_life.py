@@ -33,7 +33,7 @@ def test_an_answer_comes_back_as_progress_chunks_and_its_end(make_house: MakeHou
     house.finish(job, "你好")
     assert house.types(request) == ["accepted", "progress", "chunk", "done"]
     assert house.heard(request)[-1]["text"] == "你好"
-    assert (house.dispatcher.queued, house.dispatcher.running) == (0, 0)
+    assert (house.requests.queued, house.requests.running) == (0, 0)
 
 
 def test_the_engine_knows_a_job_by_a_number_that_never_comes_twice(make_house: MakeHouse) -> None:
@@ -90,7 +90,7 @@ def test_a_retained_prompt_is_ignored(make_house: MakeHouse) -> None:
     house.ready()
     house.receive(b"hello", retained=True)
     assert (house.published, house.engine.commands) == ([], [])
-    assert house.dispatcher.tally.requests == 0
+    assert house.requests.tally.requests == 0
 
 
 def test_a_prompt_that_the_broker_delivers_again_runs_once(make_house: MakeHouse) -> None:
@@ -156,14 +156,35 @@ def test_a_refusal_goes_where_the_answer_would_have_gone(make_house: MakeHouse) 
     (refusal,) = house.published
     assert (refusal.topic, refusal.correlation) == ("reply/here", b"c")
     assert house.error("a") == "invalid_request"
-    assert house.dispatcher.tally.report().errors == {"invalid_request": 1}
+    assert house.requests.tally.report().errors == {"invalid_request": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("json_schema", {"type": "object"}),
+        ("grammar", "root ::= [a-z]"),
+        ("tools", [{"type": "function", "function": {"name": "lamp"}}]),
+    ],
+)
+def test_what_this_version_can_not_do_is_refused_by_name_in_the_wished_form(
+    make_house: MakeHouse, name: str, value: object
+) -> None:
+    house = make_house()
+    house.ask(id="7", format="text", metadata={"n": 1}, **{name: value})
+    empty, refusal = house.published
+    assert (empty.payload, refusal.topic) == (b"", "edgeassist/box/reply/7/end")
+    event = json.loads(refusal.payload)
+    assert (event["code"], event["metadata"]) == ("unsupported", {"n": 1})
+    assert name in event["message"]
+    assert house.engine.starts == []
 
 
 def test_a_cancelled_prompt_that_waited_ends_and_never_starts(make_house: MakeHouse) -> None:
     house = make_house()
     request = house.ask()
-    assert house.dispatcher.cancel(request)
-    assert not house.dispatcher.cancel(request)
+    assert house.requests.cancel(request)
+    assert not house.requests.cancel(request)
     house.ready()
     assert house.engine.commands == []
     assert house.types(request) == ["accepted", "error"]
@@ -178,7 +199,7 @@ def test_a_cancelled_answer_ends_at_once_and_its_slot_is_free_when_the_engine_sa
     first, second = house.ask(), house.ask()
     job = house.engine.starts[0].id
     house.say(Delta(job, "so far"))
-    house.dispatcher.cancel(first)
+    house.requests.cancel(first)
     assert house.engine.cancels == [job]
     assert house.heard(first)[-1]["text"] == "so far"
     house.clock.now += 1
@@ -205,7 +226,7 @@ def test_an_end_that_crosses_a_cancel_frees_the_slot_and_is_not_told(
     house.ready()
     first = house.ask()
     house.ask()
-    house.dispatcher.cancel(first)
+    house.requests.cancel(first)
     house.say(crossing(house.engine.starts[0].id))
     assert len(house.engine.starts) == 2
     assert house.types(first) == ["accepted", "error"]
@@ -215,9 +236,9 @@ def test_all_requests_can_be_cancelled_at_once(make_house: MakeHouse) -> None:
     house = make_house()
     house.ready()
     requests = [house.ask() for _ in range(3)]
-    assert house.dispatcher.cancel_all() == 3
+    assert house.requests.cancel_all() == 3
     assert [house.error(request) for request in requests] == ["cancelled"] * 3
-    assert house.dispatcher.cancel_all() == 0
+    assert house.requests.cancel_all() == 0
 
 
 def test_an_error_of_the_engine_keeps_its_code(make_house: MakeHouse) -> None:
@@ -254,11 +275,13 @@ def test_every_end_is_told_once_with_whose_and_what_it_was(make_house: MakeHouse
     answered = house.ask("a", client="ha")
     house.finish(house.engine.starts[-1].id, "b")
     cancelled, waiting, refused = (house.ask(prompt, client="ha") for prompt in ("c", "d", "e"))
-    house.dispatcher.cancel(cancelled)
-    house.dispatcher.cancel(waiting)
+    house.requests.cancel(cancelled)
+    house.requests.cancel(waiting)
     house.receive(b'{"id": "broken"', client="ha")
     house.receive(b'{"id": "other", "prompt": 5}')
-    told = [(client, request and request.prompt, end.id, end.type) for client, request, end in house.ended]
+    told = [
+        (caller.name, request and request.prompt, end.id, end.type) for caller, request, end in house.ended
+    ]
     assert told[:4] == [
         ("ha", "a", answered, "done"),
         ("ha", "e", refused, "error"),

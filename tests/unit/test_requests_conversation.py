@@ -5,7 +5,6 @@ import pytest
 
 from edgeassist.engine.messages import ChatMessage, Sampling
 from edgeassist.protocol.requests import PromptRequest, Turn
-from edgeassist.serving.conversation import Exchange
 from edgeassist.serving.job import compose, sampling_of
 
 # Of conftest's fixture `make_house`.
@@ -56,8 +55,8 @@ def test_an_answer_that_failed_or_was_cancelled_is_not_remembered(make_house: Ma
     house = make_house()
     house.ready()
     request = house.ask("one", session="s")
-    house.dispatcher.cancel(request)
-    house.dispatcher.engine_lost("it died")
+    house.requests.cancel(request)
+    house.requests.engine_lost("it died")
     house.ready()
     house.ask("two", session="s")
     assert contents(house.engine.starts[-1]) == ["two"]
@@ -74,7 +73,12 @@ def test_a_session_that_is_not_known_can_not_be_resumed(make_house: MakeHouse) -
     assert house.error(house.ask(session="s", resume=True)) == "invalid_request"
 
 
-HISTORY = [Exchange("q1", "a1"), Exchange("q2", "a2")]
+HISTORY = [
+    ChatMessage("user", "q1"),
+    ChatMessage("assistant", "a1"),
+    ChatMessage("user", "q2"),
+    ChatMessage("assistant", "a2"),
+]
 TURNS = (Turn(role="system", content="own"), Turn(role="user", content="q"))
 
 

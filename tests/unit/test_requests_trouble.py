@@ -6,7 +6,7 @@ import pytest
 
 from edgeassist.engine.messages import Cancelled, Delta, Prefilled
 from edgeassist.serving.admission import Limits
-from edgeassist.serving.dispatcher import MAX_ATTEMPTS
+from edgeassist.serving.requests import MAX_ATTEMPTS
 
 # Of conftest's fixture `make_house`.
 MakeHouse = Callable[..., Any]
@@ -20,11 +20,11 @@ def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_fo
     begun, fresh, waiting = (house.ask(name) for name in ("begun", "fresh", "waiting"))
     house.say(Delta(house.engine.starts[0].id, "so far"))
     house.say(Prefilled(house.engine.starts[1].id, 1, 0, 2))
-    house.dispatcher.engine_lost("it died")
+    house.requests.engine_lost("it died")
     assert house.error(begun) == "engine_crashed"
     assert house.heard(begun)[-1]["text"] == "so far"
     assert "it died" in house.heard(begun)[-1]["message"]
-    assert (house.dispatcher.queued, house.dispatcher.running) == (2, 0)
+    assert (house.requests.queued, house.requests.running) == (2, 0)
     house.ready(slots=2)
     assert [start.messages[0].content for start in house.engine.starts[2:]] == ["fresh", "waiting"]
     for start in house.engine.starts[2:]:
@@ -38,7 +38,7 @@ def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house:
     for _ in range(MAX_ATTEMPTS):
         assert house.types(request) == ["accepted"]
         house.ready()
-        house.dispatcher.engine_lost("it died")
+        house.requests.engine_lost("it died")
     assert house.error(request) == "engine_crashed"
     house.ready()
     assert len(house.engine.starts) == MAX_ATTEMPTS
@@ -49,7 +49,7 @@ def test_what_a_lost_engine_still_says_is_ignored(make_house: MakeHouse) -> None
     house.ready()
     request = house.ask()
     lost = house.engine.starts[0].id
-    house.dispatcher.engine_lost("it died")
+    house.requests.engine_lost("it died")
     house.ready()
     house.finish(lost, "from the grave")
     assert house.types(request) == ["accepted"]
@@ -59,8 +59,8 @@ def test_a_cancelled_job_dies_in_silence_with_its_engine(make_house: MakeHouse) 
     house = make_house()
     house.ready()
     request = house.ask()
-    house.dispatcher.cancel(request)
-    house.dispatcher.engine_lost("it died")
+    house.requests.cancel(request)
+    house.requests.engine_lost("it died")
     house.ready()
     house.ask()
     assert house.types(request) == ["accepted", "error"]
@@ -70,7 +70,7 @@ def test_a_cancelled_job_dies_in_silence_with_its_engine(make_house: MakeHouse) 
 def test_without_a_model_all_that_waits_is_refused_until_one_is_there(make_house: MakeHouse) -> None:
     house = make_house()
     waited = house.ask()
-    house.dispatcher.engine_unusable("no such file")
+    house.requests.engine_unusable("no such file")
     late = house.ask()
     for request in (waited, late):
         assert house.error(request) == "model_unavailable"
@@ -105,7 +105,7 @@ async def test_an_answer_that_takes_too_long_ends_and_its_job_is_cancelled(make_
     assert house.heard(request)[-1]["text"] == "so far"
     assert house.engine.cancels == [job]
     house.say(Cancelled(job))
-    assert house.dispatcher.running == 0
+    assert house.requests.running == 0
 
 
 @pytest.mark.parametrize(("expiry_s", "timeout_s"), [(5, 50), (50, 5)])
@@ -138,12 +138,12 @@ async def test_while_the_broker_is_congested_text_waits_and_then_comes_in_one(ma
     house.ready()
     request = house.ask()
     job = house.engine.starts[0].id
-    house.congested = True
+    house.link.congested = True
     for text in "abc":
         house.say(Delta(job, text))
         await house.pass_time(1)
     assert house.types(request) == ["accepted"]
-    house.congested = False
+    house.link.congested = False
     await house.pass_time(1)
     assert [event["text"] for event in house.heard(request)[1:]] == ["abc"]
 
@@ -154,7 +154,7 @@ def test_a_closed_house_ends_what_waits_and_refuses_what_comes_and_lets_running_
     house = make_house()
     house.ready()
     running, waiting = house.ask(), house.ask()
-    house.dispatcher.close()
+    house.requests.close()
     assert house.error(waiting) == "shutting_down"
     assert house.error(house.ask()) == "shutting_down"
     house.finish(house.engine.starts[0].id, "just in time")
@@ -166,19 +166,19 @@ def test_what_still_runs_at_the_very_end_is_ended(make_house: MakeHouse) -> None
     house = make_house()
     house.ready()
     request = house.ask()
-    house.dispatcher.close()
-    house.dispatcher.abandon()
+    house.requests.close()
+    house.requests.abandon()
     assert house.error(request) == "shutting_down"
     assert house.engine.cancels == [house.engine.starts[0].id]
-    assert (house.dispatcher.queued, house.dispatcher.running) == (0, 0)
+    assert (house.requests.queued, house.requests.running) == (0, 0)
 
 
 def test_other_settings_hold_for_what_comes_and_not_for_what_is_under_way(make_house: MakeHouse) -> None:
     house = make_house(max_tokens=64)
     house.ready()
     running, waiting = house.ask(), house.ask()
-    house.dispatcher.apply(
-        replace(house.dispatcher.policy, limits=Limits(queue=1, per_client=9, ageing_s=30), max_tokens=3)
+    house.requests.apply(
+        replace(house.policy, limits=Limits(queue=1, per_client=9, ageing_s=30), max_tokens=3)
     )
     assert house.error(house.ask()) == "busy"
     house.finish(house.engine.starts[0].id, "a")

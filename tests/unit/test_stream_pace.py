@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import CancelledRequestError, InternalError
-from edgeassist.serving.relay import Pace, ReplyTo, split
+from edgeassist.serving.stream import Pace, split
 
 # Of conftest's fixture `hear`.
 Hear = Callable[..., Any]
@@ -14,76 +14,79 @@ Hear = Callable[..., Any]
 
 def test_the_first_text_goes_out_at_once_and_later_text_is_gathered(hear: Hear) -> None:
     heard = hear()
-    heard.relay.piece("a", 100.0)
-    assert heard.chunks == ["a"]
-    heard.relay.piece("b", 100.01)
-    heard.relay.piece("c", 100.02)
-    assert heard.chunks == ["a"]
-    assert heard.relay.next_flush() == pytest.approx(100.05)
-    assert not heard.relay.due(100.049)
-    assert heard.relay.due(100.051)
-    heard.relay.flush(100.051)
-    assert heard.chunks == ["a", "bc"]
-    assert heard.relay.next_flush() is None
+    heard.stream.add("a", 100.0)
+    assert heard.sink.chunks == ["a"]
+    heard.stream.add("b", 100.01)
+    heard.stream.add("c", 100.02)
+    assert heard.sink.chunks == ["a"]
+    assert heard.stream.next_flush() == pytest.approx(100.05)
+    heard.stream.flush_due(100.049)
+    assert heard.sink.chunks == ["a"]
+    heard.stream.flush_due(100.051)
+    assert heard.sink.chunks == ["a", "bc"]
+    assert heard.stream.next_flush() is None
 
 
 def test_text_that_comes_after_the_interval_goes_out_with_what_waited(hear: Hear) -> None:
     heard = hear()
     for text, now in (("a", 100.0), ("b", 100.02), ("c", 100.06), ("d", 100.2)):
-        heard.relay.piece(text, now)
-    assert heard.chunks == ["a", "bc", "d"]
+        heard.stream.add(text, now)
+    assert heard.sink.chunks == ["a", "bc", "d"]
 
 
 def test_text_that_comes_when_the_interval_is_almost_over_does_not_wait_for_a_timer(hear: Hear) -> None:
     heard = hear()
     for text, now in (("a", 100.0), ("b", 100.039), ("c", 100.041)):
-        heard.relay.piece(text, now)
-    assert heard.chunks == ["a", "bc"]
-    assert heard.relay.next_flush() is None
+        heard.stream.add(text, now)
+    assert heard.sink.chunks == ["a", "bc"]
+    assert heard.stream.next_flush() is None
 
 
 def test_without_an_interval_every_piece_goes_out_at_once(hear: Hear) -> None:
-    heard = hear(pace=Pace(0, 0.3, 16, 0, 1))
+    heard = hear(pace=Pace(0, 0.3))
     for text in "abc":
-        heard.relay.piece(text, 100.0)
-    assert heard.chunks == ["a", "b", "c"]
+        heard.stream.add(text, 100.0)
+    assert heard.sink.chunks == ["a", "b", "c"]
 
 
 def test_text_that_waits_goes_out_before_the_end(hear: Hear) -> None:
     heard = hear()
-    heard.relay.piece("a", 100.0)
-    heard.relay.piece("b", 100.01)
-    heard.relay.failed(CancelledRequestError("stop it"), 100.02)
+    heard.stream.add("a", 100.0)
+    heard.stream.add("b", 100.01)
+    heard.stream.failed(CancelledRequestError("stop it"), 100.02)
     assert [event["type"] for event in heard.events] == ["chunk", "chunk", "error"]
-    assert heard.chunks == ["a", "b"]
+    assert heard.sink.chunks == ["a", "b"]
 
 
-def test_text_is_held_while_the_broker_is_congested_and_nothing_is_lost(hear: Hear) -> None:
+def test_text_is_held_while_the_sink_is_congested_and_nothing_is_lost(hear: Hear) -> None:
     heard = hear()
-    heard.relay.piece("a", 100.0, hold=True)
-    heard.relay.piece("b", 100.2, hold=True)
-    assert heard.messages == []
-    assert heard.relay.due(100.2)
-    heard.relay.piece("c", 100.3)
-    assert heard.chunks == ["abc"]
+    heard.sink.congested = True
+    heard.stream.add("a", 100.0)
+    heard.stream.add("b", 100.2)
+    heard.stream.flush_due(100.2)
+    assert heard.sink.events == []
+    assert heard.stream.next_flush() == 0
+    heard.sink.congested = False
+    heard.stream.add("c", 100.3)
+    assert heard.sink.chunks == ["abc"]
 
 
 def test_progress_is_told_a_few_times_a_second_and_not_after_the_first_text(hear: Hear) -> None:
     heard = hear()
     for now in (100.0, 100.1, 100.29, 100.31, 100.7):
-        heard.relay.progress(processed=1, cached=0, total=9, now=now)
-    heard.relay.piece("a", 101.0)
-    heard.relay.progress(processed=9, cached=0, total=9, now=102.0)
+        heard.stream.progress(processed=1, cached=0, total=9, now=now)
+    heard.stream.add("a", 101.0)
+    heard.stream.progress(processed=9, cached=0, total=9, now=102.0)
     assert [event["type"] for event in heard.events] == ["progress"] * 3 + ["chunk"]
 
 
 def test_a_request_began_with_its_first_text(hear: Hear) -> None:
     heard = hear()
-    heard.relay.accepted(model=None, position=0, cancel="c")
-    heard.relay.progress(processed=1, cached=0, total=9, now=100.0)
-    assert not heard.relay.began
-    heard.relay.piece("a", 100.1)
-    assert heard.relay.began
+    heard.stream.accepted(model=None, position=0)
+    heard.stream.progress(processed=1, cached=0, total=9, now=100.0)
+    assert not heard.stream.began
+    heard.stream.add("a", 100.1)
+    assert heard.stream.began
 
 
 @given(text=st.text(min_size=1, max_size=60), most=st.integers(4, 20))
@@ -116,19 +119,20 @@ def test_whatever_happens_the_numbers_have_no_gaps_and_the_chunks_are_the_text(
     stream: bool,  # noqa: FBT001 - drawn
     fails: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    heard = hear(ReplyTo("reply/a", stream=stream))
-    heard.relay.accepted(model="m", position=0, cancel="c")
+    heard = hear(chunks=stream)
+    heard.stream.accepted(model="m", position=0)
     now = 100.0
     for (action, text, hold), pause in zip(steps, pauses, strict=False):
         now += pause
         if action == "piece":
-            heard.relay.piece(text, now, hold=hold)
+            heard.sink.congested = hold
+            heard.stream.add(text, now)
         elif action == "progress":
-            heard.relay.progress(processed=1, cached=0, total=2, now=now)
+            heard.stream.progress(processed=1, cached=0, total=2, now=now)
         else:
-            heard.relay.flush(now)
+            heard.stream.flush(now)
     if fails:
-        heard.relay.failed(InternalError("no"), now)
+        heard.stream.failed(InternalError("no"), now)
     else:
         heard.done(now)
     said = "".join(text for _, text, _ in steps)
@@ -136,6 +140,6 @@ def test_whatever_happens_the_numbers_have_no_gaps_and_the_chunks_are_the_text(
     assert [event["type"] in {"done", "error"} for event in heard.events] == [False] * (
         len(heard.events) - 1
     ) + [True]
-    assert "".join(heard.chunks) == (said if stream else "")
-    assert heard.events[-1]["text"] == said == heard.relay.text
-    assert all(len(chunk.encode()) <= heard.pace.chunk_bytes for chunk in heard.chunks)
+    assert "".join(heard.sink.chunks) == (said if stream else "")
+    assert heard.events[-1]["text"] == said == heard.stream.text
+    assert all(len(chunk.encode()) <= heard.sink.chunk_bytes for chunk in heard.sink.chunks)

@@ -48,13 +48,13 @@ class World:
             case "ready" | "lose engine" | "no model":
                 self.change_engine(action, 1 + pick % 3)
             case "cancel":
-                self.house.dispatcher.cancel(f"i{pick % 4}")
+                self.house.requests.cancel(f"i{pick % 4}")
             case "cancel all":
-                self.house.dispatcher.cancel_all()
+                self.house.requests.cancel_all()
             case "time" | "much time":
                 await self.house.pass_time(pick % 3 if action == "time" else 40)
             case "close" if not pick % 4:
-                self.house.dispatcher.close()
+                self.house.requests.close()
             case _ if self.jobs:
                 self.engine_says(action, sorted(self.jobs)[pick % len(self.jobs)])
         self.hear_commands()
@@ -87,9 +87,9 @@ class World:
         elif action == "lose engine" and self.slots:
             self.slots = 0
             self.jobs.clear()
-            self.house.dispatcher.engine_lost("it died")
+            self.house.requests.engine_lost("it died")
         elif action == "no model" and not self.slots:
-            self.house.dispatcher.engine_unusable("no such file")
+            self.house.requests.engine_unusable("no such file")
 
     def engine_says(self, action: str, job: str) -> None:
         cancelled = self.jobs[job] == "cancelled"
@@ -172,13 +172,13 @@ def test_every_request_ends_exactly_once_whatever_happens(
             await world.act(action, pick)
 
     asyncio.run(live())
-    house.dispatcher.close()
-    house.dispatcher.abandon()
+    house.requests.close()
+    house.requests.abandon()
     ends: Counter[str] = Counter()
     for events in world.streams().values():
         ends += check_stream(events)
-    assert (house.dispatcher.queued, house.dispatcher.running) == (0, 0)
-    report = house.dispatcher.tally.report()
+    assert (house.requests.queued, house.requests.running) == (0, 0)
+    report = house.requests.tally.report()
     assert Counter({"done": report.done, **report.errors}) == Counter({"done": 0, **ends})
 
 
@@ -196,7 +196,7 @@ def test_no_slot_is_ever_lost(make_house: MakeHouse, steps: list[tuple[str, int]
     if not world.slots:
         world.slots = 2
         house.ready(2)
-    house.dispatcher.cancel_all()
+    house.requests.cancel_all()
     world.hear_commands()
     for job in sorted(world.jobs):
         world.engine_says("answer cancel", job)

@@ -1,0 +1,107 @@
+"""What the daemon can be told to do while it runs: the commands, and SIGHUP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import JsonValue
+
+from edgeassist.daemon import logs
+from edgeassist.daemon.condition import Condition
+from edgeassist.errors import ConfigurationError, InvalidRequestError
+from edgeassist.gateways.mqtt.commands import Handler
+from edgeassist.protocol.commands import CancelArguments, LogLevelArguments, NoArguments
+from edgeassist.serving.requests import Requests
+from edgeassist.settings import Loaded, Settings
+from edgeassist.settings.reload import LiveRoom, reload
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """Carries commands out, whoever gives them.
+
+    Args:
+        settings: Those of the start.
+        read: Reads them again.
+        condition: Answers `ping` and `info`.
+        requests: What `cancel` ends.
+        rooms: Who takes settings while running.
+        on_reload: Called when settings have changed.
+
+    Attributes:
+        settings: Those in force.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        read: Callable[[], Loaded],
+        *,
+        condition: Condition,
+        requests: Requests,
+        rooms: Sequence[LiveRoom[Any]],
+        on_reload: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self._read = read
+        self._condition = condition
+        self._requests = requests
+        self._rooms = rooms
+        self._on_reload = on_reload
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Who carries out which command of `protocol.commands`."""
+        return {
+            "cancel": self._cancel,
+            "ping": self._ping,
+            "info": self._info,
+            "log_level": self._log_level,
+            "reload": self._reload,
+        }
+
+    def reload(self) -> dict[str, JsonValue]:
+        """Read the settings again and hand them to the rooms; return which keys changed, now or later.
+
+        Raises:
+            ConfigurationError: They can't be used; all stays as it was.
+        """
+        reloaded = reload(self.settings, self._read().settings, self._rooms)
+        self.settings = reloaded.settings
+        # Also where the setting is the same: the command `log_level` holds until here.
+        logs.set_level(self.settings.daemon.log_level.value)
+        self._on_reload()
+        return {"applied": [*reloaded.applied], "restart_needed": [*reloaded.restart_needed]}
+
+    def hang_up(self) -> None:
+        """Reload as SIGHUP asks; what is wrong goes to the log."""
+        try:
+            changes = self.reload()
+        except ConfigurationError as error:
+            log.error("the settings stay as they were: %s", error.message)  # noqa: TRY400 - its text says all
+        else:
+            log.info("reloaded: %s", changes)
+
+    async def _cancel(self, arguments: CancelArguments) -> dict[str, JsonValue]:
+        if arguments.all:
+            return {"cancelled": self._requests.cancel_all()}
+        if not self._requests.cancel(arguments.request or "", arguments.client):
+            raise InvalidRequestError(f"cancel: no request {arguments.request!r} waits or runs")
+        return {"cancelled": 1}
+
+    async def _ping(self, _arguments: NoArguments) -> dict[str, JsonValue]:
+        state, _ = self._condition.state()
+        return {"state": state.value, "uptime_s": self._condition.uptime_s()}
+
+    async def _info(self, _arguments: NoArguments) -> dict[str, JsonValue]:
+        return self._condition.info(self.settings.public()).model_dump(mode="json")
+
+    async def _log_level(self, arguments: LogLevelArguments) -> dict[str, JsonValue]:
+        logs.set_level(arguments.level)
+        return {"level": arguments.level}
+
+    async def _reload(self, _arguments: NoArguments) -> dict[str, JsonValue]:
+        return self.reload()

@@ -1,0 +1,191 @@
+"""Start, readiness, stop: what signals and systemd see of the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeassist.broker import Broker
+from edgeassist.daemon import systemd
+from edgeassist.daemon.condition import Condition
+from edgeassist.errors import ExitStatus
+from edgeassist.gateways.gateway import Gateway
+from edgeassist.serving.requests import Requests
+from edgeassist.supervision.supervisor import Phase, Supervisor
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 3.0
+DRAIN_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleOptions:
+    """How long running answers may take at a stop, in seconds, and whether READY waits for the broker."""
+
+    drain_s: float
+    ready_without_broker: bool
+
+
+class Lifecycle:
+    """Sees the daemon from its start to its stop.
+
+    Args:
+        options: A reload replaces them.
+        broker: The connection.
+        supervisor: Has the engine.
+        requests: What is to be drained.
+        condition: Says how the device is.
+        gateways: Started, told of connections, and closed, in this order.
+        on_hangup: Called at SIGHUP.
+    """
+
+    def __init__(
+        self,
+        options: LifecycleOptions,
+        *,
+        broker: Broker,
+        supervisor: Supervisor,
+        requests: Requests,
+        condition: Condition,
+        gateways: Sequence[Gateway],
+        on_hangup: Callable[[], None],
+    ) -> None:
+        self._options = options
+        self._broker = broker
+        self._supervisor = supervisor
+        self._requests = requests
+        self._condition = condition
+        self._gateways = gateways
+        self._on_hangup = on_hangup
+        self._stop = asyncio.Event()
+        self._said_ready = False
+        self._broker_problem: str | None = None
+        self._status = ExitStatus.OK
+
+    def apply(self, options: LifecycleOptions) -> None:
+        """Go by other options from now on."""
+        self._options = options
+
+    async def run(self, tasks: Mapping[str, Coroutine[Any, Any, None]]) -> ExitStatus:
+        """Serve until SIGTERM, SIGINT or a setting that can't work; return how it ended.
+
+        Args:
+            tasks: Run beside the gateways' own, by name. One that raises takes the daemon with it, and
+                systemd starts it anew.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup_signal)
+        for gateway in self._gateways:
+            gateway.start()
+        self._broker.start()
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(each, name=name) for name, each in tasks.items()]
+            running += [group.create_task(each.run(), name=type(each).__name__) for each in self._gateways]
+            running.append(group.create_task(self._feed_watchdog(), name="watchdog"))
+            await self._stop.wait()
+            await self._shut_down()
+            for task in running:
+                task.cancel()
+        return self._status
+
+    def stop(self, status: ExitStatus = ExitStatus.OK) -> None:
+        """Stop, and end with that status."""
+        self._status = status
+        self._stop.set()
+
+    # --- what happens around us ----------------------------------------------------------------------------
+
+    def broker_up(self) -> None:
+        """The broker is there, again: let every gateway say what it has to."""
+        self._broker_problem = None
+        for gateway in self._gateways:
+            try:
+                gateway.connected()
+            except Exception:  # a bug in one must not keep the others, and so `online`, from being said
+                log.exception("%s failed to act on a new connection", type(gateway).__name__)
+        self._check_ready()
+        self.say_status()
+
+    def broker_down(self, reason: str) -> None:
+        """The broker is gone, or could not be reached."""
+        log.warning("%s", reason)
+        self._broker_problem = reason
+        self.say_status()
+
+    def engine_changed(self, phase: Phase) -> None:
+        """The engine is in another phase; a model that never could be loaded ends the daemon."""
+        if phase is Phase.READY:
+            self._check_ready()
+        elif phase is Phase.UNUSABLE and not self._said_ready:
+            self.stop(ExitStatus.CONFIGURATION)
+        self.say_status()
+
+    def say_status(self) -> None:
+        """Tell `systemctl status`: without a broker nobody hears of the rest."""
+        state, reason = self._condition.state()
+        status = f"{state.value}: {reason or self._requests.model or 'no model'}"
+        systemd.notify(STATUS=self._broker_problem or status)
+
+    # -------------------------------------------------------------------------------------------------------
+
+    def _check_ready(self) -> None:
+        """Tell systemd READY once the model is loaded and the broker is there (a setting waives that)."""
+        broker = self._broker.connected or self._options.ready_without_broker
+        if not self._said_ready and self._supervisor.phase is Phase.READY and broker:
+            self._said_ready = True
+            log.info("ready: publish a prompt on %s", self._condition.topics.prompt())
+            systemd.notify(READY="1")
+
+    async def _shut_down(self) -> None:
+        """Say so, let running answers end within the drain time, and leave nothing behind."""
+        self._condition.stopping = True
+        log.info("stopping: %d answers are running", self._requests.running)
+        systemd.notify(STOPPING="1", STATUS="stopping")
+        self._requests.close()
+        for gateway in self._gateways:
+            gateway.stopping()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.drain_s):
+                while self._requests.running:
+                    await asyncio.sleep(DRAIN_POLL_S)
+        self._requests.abandon()
+        await self._supervisor.stop()
+        for gateway in self._gateways:
+            gateway.close()
+        await self._broker.flush(FLUSH_S)
+        await self._broker.stop()
+        log.info("stopped")
+
+    def _on_stop_signal(self) -> None:
+        """Stop; told twice, without waiting for running answers."""
+        if self._stop.is_set():
+            self._requests.abandon()
+        self._stop.set()
+
+    def _on_hangup_signal(self) -> None:
+        if self._said_ready:
+            systemd.notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+        self._on_hangup()
+        if self._said_ready:
+            systemd.notify(READY="1")
+
+    async def _feed_watchdog(self) -> None:
+        """Feed systemd's watchdog while this loop turns, and engine and broker are looked after."""
+        interval = systemd.watchdog_interval_s()
+        if interval is None:
+            return
+        while True:
+            if self._supervisor.makes_progress and self._broker.alive:
+                systemd.notify(WATCHDOG="1")
+            else:
+                log.error("the watchdog is not fed: no progress")
+            await asyncio.sleep(interval)

@@ -1,0 +1,38 @@
+"""What a gateway needs of the connection to the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+
+
+class Route(Protocol):
+    """A subscription and who hears it."""
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class Link(Protocol):
+    """`broker.Broker`, seen from a gateway."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages go out now; what is said without a connection would be said late."""
+        ...
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much is unsent that streams should pause."""
+        ...
+
+    def publish(self, message: Outbound) -> bool:
+        """Send, or queue for the next connection at QoS 1; False where the message was dropped."""
+        ...
+
+    def subscribe(self, subscription: Subscription, handler: Callable[[Inbound], None]) -> Route:
+        """Listen from now on, also over new connections, until the route is closed."""
+        ...

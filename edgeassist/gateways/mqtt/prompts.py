@@ -1,0 +1,96 @@
+"""Prompts over MQTT: messages in, requests to `serving`, and a sink that publishes their events."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from edgeassist.gateways.gateway import Gateway
+from edgeassist.gateways.link import Link
+from edgeassist.gateways.mqtt.intake import Asked, Refused, ReplyRules, take_in
+from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
+from edgeassist.protocol.packets import Inbound, Subscription
+from edgeassist.protocol.topics import PromptTopic, Topics
+from edgeassist.serving.request import Caller
+from edgeassist.serving.requests import Requests
+
+log = logging.getLogger(__name__)
+
+SEEN_PACKETS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions:
+    """What prompts may ask of us, and how they are answered; a reload replaces it whole."""
+
+    rules: ReplyRules
+    replies: ReplyOptions
+
+
+class Prompts(Gateway):
+    """Hears the prompt topics.
+
+    Args:
+        topics: This device's.
+        options: See there.
+        broker: Brings the messages and takes the answers.
+        requests: Where they go.
+    """
+
+    def __init__(self, topics: Topics, options: PromptOptions, broker: Link, requests: Requests) -> None:
+        self._topics = topics
+        self._options = options
+        self._broker = broker
+        self._requests = requests
+        self._seen: deque[tuple[int, bytes]] = deque(maxlen=SEEN_PACKETS)
+
+    def start(self) -> None:
+        """Listen."""
+        for each in self._topics.prompt_filters:
+            self._broker.subscribe(Subscription(each, qos=1), self.take)
+
+    def apply(self, options: PromptOptions) -> None:
+        """Go by other options from the next message on."""
+        self._options = options
+
+    def take(self, message: Inbound) -> None:
+        """Take a prompt; what is no request is refused where its answer would have gone."""
+        topic = self._topics.parse(message.topic)
+        if not isinstance(topic, PromptTopic):
+            log.debug("ignored a message on %s", message.topic)
+            return
+        if message.retained:
+            log.info("ignored a retained message on %s: a prompt must not be retained", message.topic)
+            return
+        fingerprint = _fingerprint(message)
+        if message.redelivered and (message.packet_id, fingerprint) in self._seen:
+            log.info("ignored a prompt that the broker delivered again on %s", message.topic)
+            return
+        self._seen.append((message.packet_id, fingerprint))
+        caller = Caller(
+            topic.client, fingerprint, None if message.expiry_s is None else float(message.expiry_s)
+        )
+        match take_in(message, topic.client, self._topics, self._options.rules):
+            case Refused(error=error) as refused:
+                sink = self._sink(refused.reply_to)
+                self._requests.refuse(refused.request, caller, sink, error, metadata=refused.metadata)
+            case Asked() as asked:
+                self._requests.submit(asked.request, caller, self._sink(asked.reply_to))
+
+    def _sink(self, to: ReplyTo) -> Replies:
+        return Replies(
+            to,
+            self._options.replies,
+            cancel=self._topics.command("cancel"),
+            publish=self._broker.publish,
+            is_congested=lambda: self._broker.congested,
+        )
+
+
+def _fingerprint(message: Inbound) -> bytes:
+    """Return what tells one message from another: what was asked, where, and where the answer goes."""
+    parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
+    lengths = ",".join(str(len(part)) for part in parts).encode()
+    return hashlib.blake2b(b"\0".join([lengths, *parts, message.payload]), digest_size=16).digest()

@@ -1,0 +1,126 @@
+"""The events of one request become MQTT messages: where to, in which form, at which QoS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgeassist.errors import TooLargeError
+from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed
+from edgeassist.protocol.packets import Outbound
+from edgeassist.protocol.requests import ReplyFormat
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyOptions:
+    """How events are cut into messages: the most bytes of a chunk's text, and the QoS of both kinds."""
+
+    chunk_bytes: int
+    chunk_qos: int
+    final_qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """Where an answer goes and how."""
+
+    topic: str
+    correlation: bytes | None = None
+    format: ReplyFormat = ReplyFormat.EVENTS
+    stream: bool = True
+
+
+class Replies:
+    """A `Sink` that publishes.
+
+    Args:
+        to: Where the messages go.
+        options: How they are cut.
+        cancel: The topic to cancel at.
+        publish: Takes the messages, in order; False where one was dropped.
+        is_congested: Whether the connection has enough to send.
+    """
+
+    def __init__(
+        self,
+        to: ReplyTo,
+        options: ReplyOptions,
+        *,
+        cancel: str,
+        publish: Callable[[Outbound], bool],
+        is_congested: Callable[[], bool],
+    ) -> None:
+        self._to = to
+        self._options = options
+        self._cancel = cancel
+        self._publish = publish
+        self._is_congested = is_congested
+
+    @property
+    def wants_progress(self) -> bool:
+        """Not where the payloads are the bare text (`Sink.wants_progress`)."""
+        return self._to.format is ReplyFormat.EVENTS
+
+    @property
+    def chunk_bytes(self) -> int:
+        """As configured (`Sink.chunk_bytes`)."""
+        return self._options.chunk_bytes
+
+    @property
+    def congested(self) -> bool:
+        """Whether the connection has enough to send (`Sink.congested`)."""
+        return self._is_congested()
+
+    def send(self, event: AnyEvent) -> None:
+        """Publish it (`Sink.send`)."""
+        match event:
+            case Done() | Failed():
+                self._end(event)
+            case Chunk(text=text) if self._to.format is ReplyFormat.TEXT:
+                self._say(text.encode(), self._options.chunk_qos)
+            case Accepted():
+                self._say(
+                    event.model_copy(update={"cancel": self._cancel}).payload(), self._options.chunk_qos
+                )
+            case _:
+                self._say(event.payload(), self._options.chunk_qos)
+
+    def _end(self, event: Done | Failed) -> None:
+        if self._to.format is ReplyFormat.TEXT:
+            self._end_text(event)
+        elif not self._say(event.payload(), self._options.final_qos) and event.text:
+            self._say(_too_large(event).payload(), self._options.final_qos)
+
+    def _end_text(self, event: Done | Failed) -> None:
+        """Say the text, where there were no chunks; then an empty payload, and the event beside it.
+
+        The event's number is that of the messages before it.
+        """
+        qos = self._options.final_qos
+        seq = event.seq + 1
+        if not self._to.stream and event.text:
+            self._say(event.text.encode(), qos)
+            seq += 1
+        self._say(b"", qos)
+        payload = event.model_copy(update={"seq": seq}).payload()
+        self._publish(Outbound(f"{self._to.topic}/end", payload, qos, correlation=self._to.correlation))
+
+    def _say(self, payload: bytes, qos: int) -> bool:
+        return self._publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
+
+
+def _too_large(end: Done | Failed) -> Failed:
+    """Return a short end in the place of one that the broker does not take."""
+    error = TooLargeError(
+        f"the answer has {len(end.text.encode())} bytes, and the broker does not take as much in one "
+        "message: its chunks were all of it; or ask for less (max_tokens)",
+    )
+    return Failed(
+        id=end.id,
+        seq=end.seq,
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        device=end.device,
+        metadata=end.metadata,
+    )

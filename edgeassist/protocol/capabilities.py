@@ -1,0 +1,22 @@
+"""What this version can do, for a client that would rather ask than learn it by an error."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from edgeassist.protocol.commands import COMMANDS
+from edgeassist.protocol.events import AnyEvent
+from edgeassist.protocol.requests import UNSUPPORTED, Priority, PromptRequest, ReplyFormat, Turn
+from edgeassist.protocol.state import Capabilities
+
+
+def capabilities() -> Capabilities:
+    """Return it, read off the contract itself."""
+    return Capabilities(
+        fields=[name for name in PromptRequest.model_fields if name not in UNSUPPORTED],
+        roles=list(get_args(Turn.model_fields["role"].annotation)),
+        formats=[each.value for each in ReplyFormat],
+        priorities=[each.value for each in Priority],
+        events=[kind.model_fields["type"].default for kind in get_args(AnyEvent)],
+        commands=list(COMMANDS),
+    )

@@ -1,0 +1,103 @@
+"""What a device can be told to do: each command's arguments, and how a payload is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
+
+from edgeassist.errors import InvalidRequestError, TooLargeError
+from edgeassist.protocol.requests import Name, explain
+
+MAX_PAYLOAD_BYTES = 65_536
+
+
+class Arguments(BaseModel):
+    """What every command takes: an id of the asker's, which comes back with the answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: Name | None = None
+
+
+class NoArguments(Arguments):
+    """For `ping`, `info` and `reload`."""
+
+
+class CancelArguments(Arguments):
+    """Which request to end (of which client, where two use the same id), or all."""
+
+    request: str | None = None
+    client: str | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_or_all(self) -> CancelArguments:
+        if (self.request is None) != self.all:
+            raise ValueError('give "request": "<id>" or "all": true')
+        return self
+
+
+class LogLevelArguments(Arguments):
+    """How much to log, until the next start or reload."""
+
+    level: Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a command's payload is read.
+
+    Attributes:
+        kind: Its arguments.
+        bare: The argument that text which is no JSON object stands for; None: no text is taken.
+    """
+
+    kind: type[Arguments]
+    bare: str | None = None
+
+
+# `mosquitto_pub -t .../command/cancel -m ID` is a bare one.
+COMMANDS: Mapping[str, _Form] = {
+    "cancel": _Form(CancelArguments, "request"),
+    "ping": _Form(NoArguments),
+    "info": _Form(NoArguments),
+    "log_level": _Form(LogLevelArguments, "level"),
+    "reload": _Form(NoArguments),
+}
+_OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+def parse_arguments(name: str, payload: bytes) -> Arguments:
+    """Read the payload of a command of that name: empty, a JSON object, or the one argument as bare text.
+
+    Raises:
+        TooLargeError: It is over the limit.
+        InvalidRequestError: There is no such command, or the payload is not what it takes.
+    """
+    if name not in COMMANDS:
+        raise InvalidRequestError(f"there is no command {name!r}: there is {', '.join(COMMANDS)}")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise TooLargeError(f"the payload has {len(payload)} bytes and the limit is {MAX_PAYLOAD_BYTES}")
+    form = COMMANDS[name]
+    try:
+        text = payload.decode().strip()
+        if text.startswith("{"):
+            return form.kind.model_validate(_OBJECT.validate_json(text))
+        if not text:
+            return form.kind()
+    except UnicodeDecodeError:
+        raise InvalidRequestError("the payload is not UTF-8") from None
+    except ValidationError as error:
+        raise InvalidRequestError(f"{name}: {explain(error)}") from None
+    if form.bare is None:
+        raise InvalidRequestError(
+            f"{name} takes no argument: send an empty payload or a JSON object with an id"
+        )
+    given = {"all": True} if (form.bare, text) == ("request", "all") else {form.bare: text}
+    try:
+        return form.kind.model_validate(given)
+    except ValidationError as error:
+        raise InvalidRequestError(f"{name}: {explain(error)}") from None

@@ -1,0 +1,358 @@
+"""The way of a request through the daemon: submitted, queued, run, ended.
+
+Whatever happens, every request that was submitted ends in exactly one terminal event at its sink. A request
+comes with its caller and its sink; no transport is known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from edgeassist.engine.messages import ChatMessage, Event, Finished, Start
+from edgeassist.errors import (
+    CancelledRequestError,
+    DeadlineExceededError,
+    EdgeAssistError,
+    EngineCrashedError,
+    InvalidRequestError,
+    ModelUnavailableError,
+    ShuttingDownError,
+    UnsupportedError,
+)
+from edgeassist.protocol import events as protocol
+from edgeassist.protocol.requests import UNSUPPORTED, PromptRequest
+from edgeassist.serving.admission import Admission
+from edgeassist.serving.alarm import Alarm
+from edgeassist.serving.conversation import Conversations
+from edgeassist.serving.dispatcher import Dispatcher, Engine
+from edgeassist.serving.job import question_of, start_of
+from edgeassist.serving.policy import Policy
+from edgeassist.serving.replay import Replays
+from edgeassist.serving.request import Caller, Request, State
+from edgeassist.serving.sink import Sink
+from edgeassist.serving.stream import Stream
+from edgeassist.serving.telemetry import Tally
+
+log = logging.getLogger(__name__)
+
+# A prompt that killed the engine twice before its first text is not tried a third time.
+MAX_ATTEMPTS = 2
+CONGESTED_RETRY_S = 0.05
+
+# Told of every end: who asked for what (None where it could not be read), and the terminal event.
+OnEnd = Callable[[Caller, PromptRequest | None, protocol.Done | protocol.Failed], None]
+
+
+class Requests:
+    """All requests of this device, from whichever transport.
+
+    Args:
+        device: This device's name.
+        policy: Replaced whole by `apply`.
+        engine: Takes commands.
+        on_change: Called when the number of waiting or running requests changed.
+        on_end: Called when a request has ended.
+
+    Attributes:
+        model: The loaded model's name; None before the first.
+        tally: Counts what happened.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        policy: Policy,
+        engine: Engine,
+        *,
+        on_change: Callable[[], None],
+        on_end: OnEnd,
+    ) -> None:
+        self._device = device
+        self._policy = policy
+        self._on_change = on_change
+        self._on_end = on_end
+        self._admission = Admission(policy.limits)
+        self._conversations = Conversations(policy.bounds)
+        self._replays = Replays(policy.remember_s)
+        self._alarm = Alarm()
+        self._dispatcher = Dispatcher(engine, self, self._alarm)
+        self._closing = False
+        self._unavailable: str | None = None
+        self.model: str | None = None
+        self.tally = Tally()
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait."""
+        return self._admission.queued
+
+    @property
+    def running(self) -> int:
+        """How many requests run."""
+        return self._admission.running
+
+    def apply(self, policy: Policy) -> None:
+        """Go by another policy from now on; the streams of requests under way keep their pace."""
+        self._policy = policy
+        self._admission.limits = policy.limits
+        self._conversations.bounds = policy.bounds
+        self._replays.remember_s = policy.remember_s
+
+    # --- requests come in ----------------------------------------------------------------------------------
+
+    def submit(self, asked: PromptRequest, caller: Caller, sink: Sink) -> None:
+        """Take a request: all that becomes of it, a refusal too, goes to the sink.
+
+        A repeat of one that runs is dropped: the first one's sink gets the answer. A repeat of one that was
+        answered a moment ago gets the same end again.
+        """
+        wrong = [name for name in UNSUPPORTED if getattr(asked, name) is not None]
+        if wrong:
+            error = UnsupportedError(f"this version can't do {' or '.join(wrong)} yet: leave it out")
+            self.refuse(asked.id, caller, sink, error, metadata=asked.metadata)
+            return
+        now = time.monotonic()
+        self.tally.requests += 1
+        key, fingerprint = caller.key(asked.id), caller.fingerprint or _fingerprint(asked)
+        answered = self._replays.find(key, fingerprint, now)
+        if answered is not None:
+            _log(asked.id, "came again and gets the same answer again")
+            sink.send(answered)
+            return
+        known = self._admission.find(key)
+        if known is not None and known.fingerprint == fingerprint:
+            _log(asked.id, "came again while it is being answered")
+            return
+        stream = self._stream(asked.id, sink, now, chunks=asked.stream, metadata=asked.metadata)
+        request = Request(asked, caller, fingerprint, stream, now, now + self._timeout_s(asked, caller))
+        try:
+            if known is not None:
+                raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
+            self._check_open()
+            self._check_session(request)
+            self._check_room(caller)
+        except EdgeAssistError as error:
+            self._refuse(asked.id, caller, stream, error, asked)
+            return
+        position = self._admission.add(request)
+        stream.accepted(model=self.model, position=position)
+        self._alarm.by(request.deadline)
+        self._dispatcher.pump()
+        self._on_change()
+
+    def refuse(
+        self,
+        name: str,
+        caller: Caller,
+        sink: Sink,
+        error: EdgeAssistError,
+        *,
+        metadata: dict[str, JsonValue] | None = None,
+    ) -> None:
+        """End what never became a request, such as one that its transport could not read."""
+        self.tally.requests += 1
+        stream = self._stream(name, sink, time.monotonic(), metadata=metadata)
+        self._refuse(name, caller, stream, error, None)
+
+    def _refuse(
+        self, name: str, caller: Caller, stream: Stream, error: EdgeAssistError, asked: PromptRequest | None
+    ) -> None:
+        _log(name, f"was refused: {error.code}: {error.message}")
+        self.tally.count_error(error.code)
+        self._on_end(caller, asked, stream.failed(error, time.monotonic()))
+
+    def _stream(
+        self,
+        name: str,
+        sink: Sink,
+        now: float,
+        *,
+        chunks: bool = True,
+        metadata: dict[str, JsonValue] | None = None,
+    ) -> Stream:
+        return Stream(
+            name,
+            sink,
+            pace=self._policy.pace,
+            device=self._device,
+            arrived=now,
+            chunks=chunks,
+            metadata=metadata,
+        )
+
+    def _timeout_s(self, asked: PromptRequest, caller: Caller) -> float:
+        timeout = asked.timeout_s or self._policy.timeout_s
+        return timeout if caller.expiry_s is None else min(timeout, caller.expiry_s)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ShuttingDownError("the device is shutting down: try again when its status is online")
+        if self._unavailable is not None:
+            raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
+
+    def _check_session(self, request: Request) -> None:
+        if not request.asked.resume or request.session is None:
+            return
+        # One that began a moment ago is known too, though its first answer is not complete.
+        if all(each.session != request.session for each in self._admission):
+            self._conversations.require(request.session, request.arrived)
+
+    def _check_room(self, caller: Caller) -> None:
+        slots = self._dispatcher.slots
+        waiting = self.queued + self.running
+        retry_after_ms = self.tally.retry_after_ms(waiting=waiting, slots=max(1, slots))
+        self._admission.check(caller, loading=not slots, retry_after_ms=retry_after_ms)
+
+    # --- to the engine and back ----------------------------------------------------------------------------
+
+    def engine_ready(self, model: str, slots: int) -> None:
+        """An engine serves: start what waits."""
+        self.model, self._dispatcher.slots, self._unavailable = model, slots, None
+        self._dispatcher.pump()
+
+    def engine_lost(self, reason: str) -> None:
+        """The engine is gone: what had begun to stream ends, the rest waits for the next one."""
+        for request in self._dispatcher.lose():
+            if request.stream.began or request.attempts >= MAX_ATTEMPTS:
+                self.fail(request, EngineCrashedError(f"{reason}: ask again, a new engine is on its way"))
+            else:
+                _log(request.asked.id, "waits for the next engine")
+                self._admission.put_back(request)
+        self._on_change()
+
+    def engine_unusable(self, reason: str) -> None:
+        """No model can be had: say so to all who wait."""
+        self._unavailable = reason
+        self._dispatcher.lose()
+        for request in self._admission:
+            self.fail(request, ModelUnavailableError(f"there is no model to answer with: {reason}"))
+
+    def engine_event(self, event: Event) -> None:
+        """Take what the engine says of a request."""
+        self._dispatcher.take(event)
+
+    def hold_back(self, reason: str | None) -> None:
+        """Note why the engine computes with fewer threads than it could; None when it no longer does."""
+        self._dispatcher.hold_back(reason)
+
+    def take(self) -> Request | None:
+        """Return the next request to run (`dispatcher.Work`)."""
+        request = self._admission.take()
+        if request is not None:
+            self._on_change()
+        return request
+
+    def start_of(self, request: Request, job: str, now: float) -> Start:
+        """Return the command that begins it (`dispatcher.Work`)."""
+        history = [] if request.session is None else self._conversations.recall(request.session, now)
+        return start_of(job, request.asked, history, self._policy)
+
+    def finish(self, request: Request, finished: Finished, now: float) -> None:
+        """End a request with its answer (`dispatcher.Work`)."""
+        asked = request.asked
+        done = request.stream.done(finished, model=self.model or "", session=asked.session, now=now)
+        self.tally.count_done(done)
+        self._replays.remember(request.key, request.fingerprint, done, now)
+        if request.session is not None:
+            turn = (*question_of(asked), ChatMessage("assistant", done.text))
+            self._conversations.remember(request.session, turn, now)
+        self._end(request, done)
+
+    def fail(self, request: Request, error: EdgeAssistError) -> None:
+        """End a request with an error (`dispatcher.Work`)."""
+        _log(request.asked.id, f"ended: {error.code}: {error.message}")
+        self.tally.count_error(error.code)
+        failed = request.stream.failed(error, time.monotonic())
+        self._dispatcher.cancel(request)
+        self._end(request, failed)
+
+    # --- requests end before their time --------------------------------------------------------------------
+
+    def cancel(self, name: str, caller: str | None = None) -> bool:
+        """End the request of that id, waiting or running; False where there is none.
+
+        Args:
+            name: Its id.
+            caller: Whose; None: whosever.
+
+        Raises:
+            InvalidRequestError: Several callers have a request of that id, and `caller` does not say whose.
+        """
+        found = [
+            each for each in self._admission if each.asked.id == name and caller in {None, each.caller.name}
+        ]
+        if len(found) > 1:
+            raise InvalidRequestError(f"several clients have a request {name!r}: say whose with client")
+        for request in found:
+            self.fail(request, _cancelled())
+        return bool(found)
+
+    def cancel_all(self) -> int:
+        """End all requests; return how many."""
+        requests = list(self._admission)
+        for request in requests:
+            self.fail(request, _cancelled())
+        return len(requests)
+
+    def close(self) -> None:
+        """Refuse what comes, and end what waits; what runs goes on."""
+        self._closing = True
+        for request in self._admission:
+            if request.state is State.WAITING:
+                self.fail(request, _shutting_down())
+
+    def abandon(self) -> None:
+        """End what still runs."""
+        for request in self._admission:
+            self.fail(request, _shutting_down())
+
+    def _end(self, request: Request, event: protocol.Done | protocol.Failed) -> None:
+        self._admission.end(request)
+        self._on_change()
+        self._on_end(request.caller, request.asked, event)
+
+    # --- time passes ---------------------------------------------------------------------------------------
+
+    async def keep_time(self) -> None:
+        """End what is overdue and send text that has waited long enough, for ever."""
+        while True:
+            now = time.monotonic()
+            for request in self._admission.overdue(now):
+                doing = request.state.name.lower()
+                message = f"not complete after {request.deadline - request.arrived:g} s: it was still {doing}"
+                self.fail(request, DeadlineExceededError(message))
+            for request in self._dispatcher:
+                request.stream.flush_due(now)
+            await self._alarm.sleep(now, self._next_wake(now))
+
+    def _next_wake(self, now: float) -> float | None:
+        """Return when there is something to do next; a congested sink is looked at again in a moment."""
+        wakes = [self._admission.next_deadline()]
+        for request in self._dispatcher:
+            due = request.stream.next_flush()
+            if due is not None and request.stream.congested:
+                due = max(due, now + CONGESTED_RETRY_S)
+            wakes.append(due)
+        return min((wake for wake in wakes if wake is not None), default=None)
+
+
+def _fingerprint(asked: PromptRequest) -> bytes:
+    return hashlib.blake2b(asked.model_dump_json().encode(), digest_size=16).digest()
+
+
+def _cancelled() -> CancelledRequestError:
+    return CancelledRequestError("the request was cancelled")
+
+
+def _shutting_down() -> ShuttingDownError:
+    return ShuttingDownError("the device is shutting down: ask again when its status is online")
+
+
+def _log(request: str, message: str) -> None:
+    """Log what happened to a request; the journal keeps its id as a field."""
+    log.info("request %s %s", request, message, extra={"request_id": request})

@@ -1,0 +1,33 @@
+"""Where a request's events go. Every transport has a sink of its own."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edgeassist.protocol.events import AnyEvent
+
+
+class Sink(Protocol):
+    """Takes the events of one request, in order; the last is `done` or `error`.
+
+    A request may end in `send`'s caller's stack, so `send` never raises and never calls back.
+    """
+
+    @property
+    def wants_progress(self) -> bool:
+        """Whether it has a use for `accepted` and `progress`; they are not numbered where it has not."""
+        ...
+
+    @property
+    def chunk_bytes(self) -> int:
+        """The most bytes of UTF-8 in one chunk, at least 4: a character is never cut."""
+        ...
+
+    @property
+    def congested(self) -> bool:
+        """True while text should wait: later chunks then get longer instead of piling up."""
+        ...
+
+    def send(self, event: AnyEvent) -> None:
+        """Pass an event on, or drop it where that can't be done any more."""
+        ...

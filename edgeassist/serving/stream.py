@@ -1,0 +1,232 @@
+"""One request's events on their way out. Sans-I/O; time is passed in.
+
+Keeps the promises of the wire contract: `seq` without gaps, the first text at once and later text
+coalesced, exactly one terminal event, and that one last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from edgeassist.engine.messages import Finished
+from edgeassist.errors import EdgeAssistError
+from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Timings, Usage
+from edgeassist.serving.sink import Sink
+
+# The share of the interval after which new text goes out at once. Less than 1: the engine gathers for an
+# interval too, and a timer for the last millisecond would be one more wake.
+ENOUGH = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between two chunks, and between two progress events."""
+
+    interval_s: float
+    progress_s: float
+
+
+class Stream:
+    """The events of one request.
+
+    Args:
+        request: Its id, on every event.
+        sink: Takes the events.
+        pace: How often it gets them.
+        device: Named in `accepted` and in the end.
+        arrived: When the request came; seconds of the clock that every `now` is of.
+        chunks: Whether there is more than the terminal event.
+        metadata: Comes back in `accepted` and in the end.
+    """
+
+    def __init__(
+        self,
+        request: str,
+        sink: Sink,
+        *,
+        pace: Pace,
+        device: str,
+        arrived: float,
+        chunks: bool = True,
+        metadata: dict[str, JsonValue] | None = None,
+    ) -> None:
+        self._id = request
+        self._sink = sink
+        self._pace = pace
+        self._device = device
+        self._arrived = arrived
+        self._chunks = chunks
+        self._metadata = metadata
+        self._seq = 0
+        self._text: list[str] = []
+        self._held: list[str] = []
+        self._last_chunk: float | None = None
+        self._last_progress: float | None = None
+        self._started: float | None = None
+        self._first_text: float | None = None
+        # Why the engine has had fewer threads than it could, since the request started.
+        self.held_back: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All text so far."""
+        return "".join(self._text)
+
+    @property
+    def began(self) -> bool:
+        """Whether text has gone out: such a request can't start again unnoticed."""
+        return self._last_chunk is not None
+
+    @property
+    def congested(self) -> bool:
+        """Whether the sink wants text to wait."""
+        return self._sink.congested
+
+    def accepted(self, *, model: str | None, position: int) -> None:
+        """Say that the request will be answered."""
+        if self._chunks and self._sink.wants_progress:
+            self._sink.send(
+                Accepted(
+                    id=self._id,
+                    seq=self._next(),
+                    device=self._device,
+                    model=model,
+                    position=position,
+                    metadata=self._metadata,
+                ),
+            )
+
+    def started(self, now: float) -> None:
+        """Note that the engine has it; for a second time only if no text has gone out of the first."""
+        self._started = now
+        self._first_text = None
+        self._text.clear()
+        self._held.clear()
+
+    def progress(self, *, processed: int, cached: int, total: int, now: float) -> None:
+        """Say how much of the prompt is read, unless that was said a moment ago."""
+        recent = self._last_progress is not None and now - self._last_progress < self._pace.progress_s
+        if self._chunks and self._sink.wants_progress and not recent and not self.began:
+            self._last_progress = now
+            self._sink.send(
+                Progress(id=self._id, seq=self._next(), processed=processed, cached=cached, total=total)
+            )
+
+    def add(self, text: str, now: float) -> None:
+        """Take text; it goes out at once if it is the first or the interval is over, unless it must wait."""
+        if self._first_text is None:
+            self._first_text = now
+        self._text.append(text)
+        if self._chunks:
+            self._held.append(text)
+        last = self._last_chunk
+        soon = last is not None and now - last < ENOUGH * self._pace.interval_s
+        if not soon and not self._sink.congested:
+            self.flush(now)
+
+    def next_flush(self) -> float | None:
+        """Return when text that waits is due; None where none waits."""
+        if not self._held:
+            return None
+        if self._last_chunk is None:
+            return 0.0
+        return self._last_chunk + self._pace.interval_s
+
+    def flush_due(self, now: float) -> None:
+        """Send the text that has waited long enough, if the sink has room."""
+        due = self.next_flush()
+        if due is not None and due <= now and not self._sink.congested:
+            self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Send the text that waits."""
+        held, self._held = "".join(self._held), []
+        if not held:
+            return
+        self._last_chunk = now
+        for text in split(held, self._sink.chunk_bytes):
+            self._sink.send(Chunk(id=self._id, seq=self._next(), text=text))
+
+    def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
+        """End the stream with the whole answer."""
+        self.flush(now)
+        queue = (now if self._started is None else self._started) - self._arrived
+        done = Done(
+            id=self._id,
+            seq=self._next(),
+            text=self.text,
+            finish_reason=finished.reason.value,
+            usage=Usage(
+                prompt_tokens=finished.prompt_tokens,
+                cached_tokens=finished.cached_tokens,
+                completion_tokens=finished.completion_tokens,
+            ),
+            timings=Timings(
+                queue_ms=_ms(queue),
+                prefill_ms=round(finished.prefill_ms, 2),
+                ttft_ms=None if self._first_text is None else _ms(self._first_text - self._arrived),
+                decode_ms=round(finished.decode_ms, 2),
+                total_ms=_ms(now - self._arrived),
+                overhead_ms=round(finished.overhead_ms, 2),
+                prefill_tokens_per_s=_rate(
+                    finished.prompt_tokens - finished.cached_tokens, finished.prefill_ms
+                ),
+                decode_tokens_per_s=_rate(finished.completion_tokens - 1, finished.decode_ms),
+            ),
+            model=model,
+            device=self._device,
+            session=session,
+            history_dropped=finished.dropped_messages,
+            held_back=self.held_back,
+            metadata=self._metadata,
+        )
+        self._sink.send(done)
+        return done
+
+    def failed(self, error: EdgeAssistError, now: float) -> Failed:
+        """End the stream with an error and what was produced so far."""
+        self.flush(now)
+        failed = Failed(
+            id=self._id,
+            seq=self._next(),
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            retry_after_ms=error.retry_after_ms,
+            text=self.text,
+            device=self._device,
+            metadata=self._metadata,
+        )
+        self._sink.send(failed)
+        return failed
+
+    def _next(self) -> int:
+        """Return the next event's number."""
+        seq, self._seq = self._seq, self._seq + 1
+        return seq
+
+
+def split(text: str, most: int) -> list[str]:
+    """Cut the text between characters into parts of at most that many bytes of UTF-8."""
+    parts = []
+    data = text.encode()
+    start = 0
+    while len(data) - start > most:
+        end = start + most
+        # A byte 10xxxxxx continues a character.
+        while data[end] & 0xC0 == 0x80:  # noqa: PLR2004
+            end -= 1
+        parts.append(data[start:end].decode())
+        start = end
+    parts.append(data[start:].decode())
+    return parts
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def _rate(tokens: int, duration_ms: float) -> float | None:
+    return round(tokens / duration_ms * 1000, 2) if tokens > 0 and duration_ms > 0 else None
