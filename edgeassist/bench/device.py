@@ -36,6 +36,7 @@ class Device:
         context: Tokens that prompt and answer may have together.
         slots: Answers at once.
         name: What this side is called.
+        checkout: The folder whose EdgeAssist is run; None: this one.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Device:
         context: int,
         slots: int,
         name: str = DEVICE,
+        checkout: Path | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
@@ -60,6 +62,7 @@ class Device:
             "EDGEASSIST_ENGINE__LOAD_TIMEOUT_S": f"{LOAD_S:g}",
             "STATE_DIRECTORY": str(folder / "state"),
             "XDG_CACHE_HOME": str(folder / "cache"),
+            **({} if checkout is None else {"PYTHONPATH": str(checkout)}),
         }
         self._topics = Topics("edgeassist", NAME)
         self._stack = AsyncExitStack()

@@ -53,11 +53,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What is kept of one answer: tokens in, those that cost no work (None: nobody knows), out; ms."""
+    """What is kept of one answer: tokens in, those that cost no work (None: unknown), out; chunks; ms."""
 
     prompt_tokens: int
     cached_tokens: int | None
     completion_tokens: int
+    chunks: int
     ttft_ms: float
     total_ms: float
 

@@ -17,18 +17,23 @@ ALL = "all"
 
 
 class PeerKind(StrEnum):
-    """Who can do the same work: a server that one would use instead, or a daemon without a governor."""
+    """Who can do the same work.
+
+    A server that one would use instead, a daemon without a governor, or the daemon of another checkout: the
+    commit before, for instance.
+    """
 
     LLAMA_SERVER = "llama-server"
     FIXED_THREADS = "fixed-threads"
+    CHECKOUT = "checkout"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One of them; `program` is what a llama-server is started with."""
+    """One of them; `path` is the program of a llama-server, or the folder of a checkout."""
 
     kind: PeerKind
-    program: Path | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def parse_scenarios(text: str) -> tuple[Name, ...]:
 
 
 def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Peer:
-    """Return a peer that is written as `llama-server=PATH` or `fixed-threads`.
+    """Return a peer that is written as `llama-server=PATH`, `checkout=FOLDER` or `fixed-threads`.
 
     Args:
         text: As the person gave it.
@@ -115,15 +120,23 @@ def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Peer:
     Raises:
         ConfigurationError: It is none.
     """
-    if text == PeerKind.FIXED_THREADS:
-        return Peer(PeerKind.FIXED_THREADS)
     kind, _, path = text.partition("=")
-    if kind != PeerKind.LLAMA_SERVER or not path:
-        known = f"{PeerKind.LLAMA_SERVER}=PATH nor {PeerKind.FIXED_THREADS}"
-        raise ConfigurationError(f"--peer: {text!r} is neither {known}")
-    program = Path(path).expanduser()
-    if not is_program(program):
-        raise ConfigurationError(
-            f"--peer: {path} is no program that can be run; how to build one: docs/performance.md"
-        )
-    return Peer(PeerKind.LLAMA_SERVER, program)
+    place = Path(path).expanduser()
+    match kind:
+        case PeerKind.FIXED_THREADS if not path:
+            return Peer(PeerKind.FIXED_THREADS)
+        case PeerKind.CHECKOUT if path:
+            if not (place / "edgeassist" / "__main__.py").is_file():
+                raise ConfigurationError(f"--peer: {path} is no checkout of EdgeAssist")
+            return Peer(PeerKind.CHECKOUT, place.resolve())
+        case PeerKind.LLAMA_SERVER if path:
+            if not is_program(place):
+                raise ConfigurationError(
+                    f"--peer: {path} is no program that can be run; how to build one: docs/performance.md"
+                )
+            return Peer(PeerKind.LLAMA_SERVER, place)
+        case _:
+            raise ConfigurationError(
+                f"--peer: {text!r} is none of {PeerKind.LLAMA_SERVER}=PATH, {PeerKind.CHECKOUT}=FOLDER and "
+                f"{PeerKind.FIXED_THREADS}"
+            )

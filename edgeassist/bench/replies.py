@@ -85,6 +85,7 @@ class Reply:
             self.end.prompt_tokens,
             self.end.cached_tokens,
             self.end.completion_tokens,
+            len(self.texts),
             ttft_ms=1000 * self.ttft_s,
             total_ms=1000 * (self.end.at - self.begun),
         )

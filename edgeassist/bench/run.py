@@ -30,6 +30,8 @@ from edgeassist.bench.plan import Peer, PeerKind, Plan
 from edgeassist.bench.reference import BareProcess
 from edgeassist.bench.scenarios import (
     ATTEMPTS,
+    CHUNK_CPU,
+    DAEMON_MEMORY,
     DECODE,
     LEAST_STEPS,
     MEMORY,
@@ -43,6 +45,8 @@ from edgeassist.bench.texts import Ruler, Texts
 from edgeassist.errors import ModelError
 
 BARE = "bare loop"
+# The process of that name, of a side that has one.
+DAEMON = "daemon"
 # What other programs may take of the machine's processor time; a repetition with more is measured again, as
 # long as there are no more than so many for each that was asked for.
 OTHERS_LIMIT = 0.03
@@ -126,11 +130,16 @@ class _Bench:
         self.contenders: list[Contender] = [self._device]
         match plan.peer:
             case Peer(kind=PeerKind.FIXED_THREADS as kind):
-                beside = folder / kind
-                beside.mkdir()
+                beside = _folder(folder, kind)
                 fixed = Device(model, folder=beside, threads=plan.threads, name=kind.value, **sizes)
                 self.contenders.append(fixed)
-            case Peer(program=Path() as program):
+            case Peer(kind=PeerKind.CHECKOUT as kind, path=checkout):
+                beside = _folder(folder, kind)
+                other = Device(
+                    model, folder=beside, threads=threads, name=kind.value, checkout=checkout, **sizes
+                )
+                self.contenders.append(other)
+            case Peer(path=Path() as program):
                 from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
 
                 server = LlamaServer(program, model, folder=folder, threads=plan.threads, **sizes)
@@ -277,8 +286,16 @@ def size_of(model: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
+def _folder(parent: Path, name: str) -> Path:
+    """Return a folder of that name, which is made."""
+    folder = parent / name
+    folder.mkdir()
+    return folder
+
+
 async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:
     """Return what one side made of it; the meter takes part where no process is replaced on the way."""
+    used = meter.used_s.get(DAEMON, 0.0)
     if scenario.name in {Name.SINGLE, Name.CONTENTION}:
         meter.start()
     try:
@@ -288,6 +305,10 @@ async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: Cp
         raise ModelError(f"{contender.name} did not end {scenario.name} within {TIMEOUT_S} s") from None
     meter.stop()
     values = {**outcome.values, MEMORY.name: contender.resident_bytes / 1e6}
+    if DAEMON in contender.processes:
+        values[DAEMON_MEMORY.name] = contender.processes[DAEMON].memory_info().rss / 1e6
+        chunks = sum(answer.chunks for answer in outcome.answers)
+        values[CHUNK_CPU.name] = 1e6 * (meter.used_s.get(DAEMON, 0.0) - used) / max(1, chunks)
     return replace(outcome, values=values)
 
 

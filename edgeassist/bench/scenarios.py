@@ -94,6 +94,10 @@ FREED = Figure("next prompt's first token", "ms", Better.LOWER)
 OVERHEAD = Figure("engine beside the model", "%", Better.LOWER)
 # Afterwards; only contenders have it.
 MEMORY = Figure("memory", "MB", Better.LOWER)
+# Only sides with a daemon have these.
+DAEMON_MEMORY = Figure("memory of the daemon", "MB", Better.LOWER)
+CHUNK_CPU = Figure("daemon's processor time a chunk", "µs", Better.LOWER)
+AFTERWARDS = (CHUNK_CPU, DAEMON_MEMORY, MEMORY)
 
 
 def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> list[Scenario]:
@@ -108,7 +112,7 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
     first_round = (FIRST_WORST, FIRST_MEDIAN, FIRST_RATE)
     later_rounds = (LATER_WORST, LATER_MEDIAN, LATER_RATE)
     known = (
-        Scenario(Name.SINGLE, (DECODE, TTFT, OVERHEAD, MEMORY), alone),
+        Scenario(Name.SINGLE, (DECODE, TTFT, OVERHEAD, *AFTERWARDS), alone),
         Scenario(Name.FAN_IN, (*first_round, *later_rounds, MEMORY), fan_in),
         Scenario(Name.INTERFERENCE, (WORST_GAP, P95_GAP, LONG_TTFT), interference),
         Scenario(Name.SESSION, (SECOND_TTFT,), session),

@@ -66,9 +66,9 @@ def bench(
     peer: Annotated[
         str | None,
         typer.Option(
-            metavar="llama-server=PATH|fixed-threads",
-            help="Let this program, or a second daemon whose threads never adapt, do the same work in turns "
-            "with the device, and print ratios.",
+            metavar="llama-server=PATH|checkout=FOLDER|fixed-threads",
+            help="Let this program, the daemon of another checkout, or a second daemon whose threads never "
+            "adapt, do the same work in turns with the device, and print ratios.",
             show_default=False,
         ),
     ] = None,

@@ -17,6 +17,9 @@ def plan(**changes: object) -> Plan:
     return Plan(**{**values, **changes})
 
 
+REPOSITORY = Path(__file__).parents[2]
+
+
 def test_the_context_is_the_daemons_own_or_what_is_asked_for_unless_a_prompt_needs_more() -> None:
     assert plan().context == 4096
     assert plan(slot_tokens=2048).context == 2048
@@ -54,15 +57,21 @@ def test_an_unknown_scenario_is_told_with_the_known_ones(text: str) -> None:
         parse_scenarios(text)
 
 
-def test_a_peer_is_a_kind_and_maybe_a_program() -> None:
+def test_a_peer_is_a_kind_and_maybe_a_path(tmp_path: Path) -> None:
+    checkout = parse_peer(f"checkout={REPOSITORY}", is_program=lambda _: False)
+    assert checkout == Peer(PeerKind.CHECKOUT, REPOSITORY)
+    with pytest.raises(ConfigurationError, match="is no checkout of EdgeAssist"):
+        parse_peer(f"checkout={tmp_path}", is_program=lambda _: True)
     peer = parse_peer("llama-server=bin/server", is_program=lambda _: True)
     assert peer == Peer(PeerKind.LLAMA_SERVER, Path("bin/server"))
     assert parse_peer("fixed-threads", is_program=lambda _: False) == Peer(PeerKind.FIXED_THREADS)
 
 
-@pytest.mark.parametrize("text", ["bin/server", "vllm=bin/server", "llama-server=", "llama-server"])
+@pytest.mark.parametrize(
+    "text", ["bin/server", "vllm=bin/server", "llama-server=", "llama-server", "checkout="]
+)
 def test_a_peer_of_no_known_kind_is_told_with_the_known_one(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is neither llama-server=PATH nor fixed-threads"):
+    with pytest.raises(ConfigurationError, match="is none of llama-server=PATH, checkout=FOLDER and fixed"):
         parse_peer(text, is_program=lambda _: True)
 
 

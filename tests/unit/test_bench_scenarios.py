@@ -81,7 +81,9 @@ def scenario(name: Name) -> Scenario:
 async def run(name: Name, side: Scripted) -> Outcome:
     found = scenario(name)
     outcome = await found.run(side, texts())
-    assert list(outcome.values) == [figure.name for figure in found.figures if figure != scenarios.MEMORY]
+    assert list(outcome.values) == [
+        figure.name for figure in found.figures if figure not in scenarios.AFTERWARDS
+    ]
     return outcome
 
 

@@ -1,0 +1,17 @@
+from edgeassist.protocol.capabilities import capabilities
+from edgeassist.protocol.commands import COMMANDS
+from edgeassist.protocol.requests import UNSUPPORTED, PromptRequest
+
+
+def test_every_field_of_a_request_is_either_a_capability_or_refused_by_name() -> None:
+    assert set(capabilities().fields) | set(UNSUPPORTED) == set(PromptRequest.model_fields)
+    assert set(capabilities().fields).isdisjoint(UNSUPPORTED)
+
+
+def test_a_client_learns_roles_formats_events_and_commands() -> None:
+    told = capabilities()
+    assert told.roles == ["system", "user", "assistant", "tool"]
+    assert told.formats == ["events", "text"]
+    assert told.priorities == ["low", "normal", "high"]
+    assert told.events == ["accepted", "progress", "chunk", "done", "error"]
+    assert told.commands == list(COMMANDS) == ["cancel", "ping", "info", "log_level", "reload"]
