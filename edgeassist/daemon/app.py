@@ -72,7 +72,7 @@ class App:
             patience_of(settings),
             on_event=lambda event: self.requests.engine_event(event),
             on_change=self._engine_changed,
-            on_lost=lambda reason: self.requests.engine_lost(reason),
+            on_lost=lambda loss: self.requests.engine_lost(loss.reason, planned=loss.planned),
         )
         self._threads = ThreadKeeper(
             self._supervisor,

@@ -20,6 +20,7 @@ from edgeassist.errors import (
     EdgeAssistError,
     EngineCrashedError,
     InvalidRequestError,
+    ModelLoadingError,
     ModelUnavailableError,
     ShuttingDownError,
     UnsupportedError,
@@ -215,11 +216,18 @@ class Requests:
         self.model, self._dispatcher.slots, self._unavailable = model, slots, None
         self._dispatcher.pump()
 
-    def engine_lost(self, reason: str) -> None:
-        """The engine is gone: what had begun to stream ends, the rest waits for the next one."""
+    def engine_lost(self, reason: str, *, planned: bool) -> None:
+        """The engine is gone: what had begun to stream ends, the rest waits for the next one.
+
+        Args:
+            reason: Why, for a person.
+            planned: Whether it was replaced on purpose, which is no prompt's fault.
+        """
         for request in self._dispatcher.lose():
+            request.attempts -= planned
             if request.stream.began or request.attempts >= MAX_ATTEMPTS:
-                self.fail(request, EngineCrashedError(f"{reason}: ask again, a new engine is on its way"))
+                error = ModelLoadingError if planned else EngineCrashedError
+                self.fail(request, error(f"{reason}: ask again, a new engine is on its way"))
             else:
                 _log(request.asked.id, "waits for the next engine")
                 self._admission.put_back(request)

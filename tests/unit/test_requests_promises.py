@@ -87,7 +87,7 @@ class World:
         elif action == "lose engine" and self.slots:
             self.slots = 0
             self.jobs.clear()
-            self.house.requests.engine_lost("it died")
+            self.house.requests.engine_lost("it died", planned=False)
         elif action == "no model" and not self.slots:
             self.house.requests.engine_unusable("no such file")
 

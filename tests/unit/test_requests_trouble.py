@@ -20,7 +20,7 @@ def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_fo
     begun, fresh, waiting = (house.ask(name) for name in ("begun", "fresh", "waiting"))
     house.say(Delta(house.engine.starts[0].id, "so far"))
     house.say(Prefilled(house.engine.starts[1].id, 1, 0, 2))
-    house.requests.engine_lost("it died")
+    house.requests.engine_lost("it died", planned=False)
     assert house.error(begun) == "engine_crashed"
     assert house.heard(begun)[-1]["text"] == "so far"
     assert "it died" in house.heard(begun)[-1]["message"]
@@ -38,10 +38,26 @@ def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house:
     for _ in range(MAX_ATTEMPTS):
         assert house.types(request) == ["accepted"]
         house.ready()
-        house.requests.engine_lost("it died")
+        house.requests.engine_lost("it died", planned=False)
     assert house.error(request) == "engine_crashed"
     house.ready()
     assert len(house.engine.starts) == MAX_ATTEMPTS
+
+
+def test_an_engine_that_is_replaced_on_purpose_is_no_crash_and_no_prompts_fault(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    begun, fresh = house.ask(), house.ask()
+    house.ready(slots=2)
+    house.say(Delta(house.engine.starts[0].id, "so far"))
+    for _ in range(MAX_ATTEMPTS + 1):
+        house.requests.engine_lost("another model was chosen", planned=True)
+        house.ready(slots=2)
+    assert house.error(begun) == "model_loading"
+    assert house.heard(begun)[-1]["retryable"]
+    house.finish(house.engine.starts[-1].id, "after all")
+    assert house.types(fresh) == ["accepted", "chunk", "done"]
 
 
 def test_what_a_lost_engine_still_says_is_ignored(make_house: MakeHouse) -> None:
@@ -49,7 +65,7 @@ def test_what_a_lost_engine_still_says_is_ignored(make_house: MakeHouse) -> None
     house.ready()
     request = house.ask()
     lost = house.engine.starts[0].id
-    house.requests.engine_lost("it died")
+    house.requests.engine_lost("it died", planned=False)
     house.ready()
     house.finish(lost, "from the grave")
     assert house.types(request) == ["accepted"]
@@ -60,7 +76,7 @@ def test_a_cancelled_job_dies_in_silence_with_its_engine(make_house: MakeHouse) 
     house.ready()
     request = house.ask()
     house.requests.cancel(request)
-    house.requests.engine_lost("it died")
+    house.requests.engine_lost("it died", planned=False)
     house.ready()
     house.ask()
     assert house.types(request) == ["accepted", "error"]
