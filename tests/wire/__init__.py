@@ -1,0 +1,1 @@
+"""Golden fixtures of the wire contract: see README.md here."""
