@@ -98,6 +98,18 @@ def test_an_end_that_the_broker_does_not_take_is_replaced_by_a_short_error_of_th
     assert last["metadata"] == {"n": 1}
 
 
+def test_bare_text_whose_end_the_broker_does_not_take_has_an_end_all_the_same() -> None:
+    link = ListLink(most_bytes=400)
+    stream = stream_to(link, text_format())
+    stream.add("x" * 1000, 100.1)
+    done(stream)
+    last = link.published[-1]
+    event = json.loads(last.payload)
+    assert (last.topic, event["type"], event["code"]) == ("reply/a/end", "error", "too_large")
+    assert event["seq"] == len(link.published) - 1
+    assert [each.topic for each in link.published].count("reply/a/end") == 1
+
+
 def test_a_refusal_without_text_is_said_once() -> None:
     link = ListLink(most_bytes=10)
     stream_to(link).failed(BusyError("later"), 100.1)

@@ -44,7 +44,7 @@ def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house:
     assert len(house.engine.starts) == MAX_ATTEMPTS
 
 
-def test_an_engine_that_is_replaced_on_purpose_is_no_crash_and_no_prompts_fault(
+def test_an_engine_that_is_replaced_on_purpose_is_neither_a_crash_nor_a_prompts_fault(
     make_house: MakeHouse,
 ) -> None:
     house = make_house()

@@ -97,16 +97,20 @@ class Replies:
         The event's number is that of the messages before it.
         """
         qos = self._options.final_qos
+        topic = f"{self._to.topic}/end"
         seq = event.seq + 1
         if not self._to.stream and event.text:
             self._say(event.text.encode(), qos)
             seq += 1
         self._say(b"", qos)
-        payload = event.model_copy(update={"seq": seq}).payload()
-        self._publish(Outbound(f"{self._to.topic}/end", payload, qos, correlation=self._to.correlation))
+        numbered = event.model_copy(update={"seq": seq})
+        if not self._say(numbered.payload(), qos, topic) and event.text:
+            self._say(_too_large(numbered).payload(), qos, topic)
 
-    def _say(self, payload: bytes, qos: int) -> bool:
-        return self._publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
+    def _say(self, payload: bytes, qos: int, topic: str | None = None) -> bool:
+        return self._publish(
+            Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
+        )
 
 
 def _too_large(end: Done | Failed) -> Failed:
