@@ -52,7 +52,7 @@ class Level(StrEnum):
     ERROR = "ERROR"
 
 
-class _Message(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
+class _Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
     """Base of all messages: immutable, tagged with the name of its class."""
 
 

@@ -25,8 +25,8 @@ import os, threading, time
 
 def chatter():
     while True:
-        os.write(1, b'{"kind":"finished"}\\n\\xff\\x00noise')
-        os.write(2, b'{"kind":"heartbeat","steps":1,"running":0}\\n')
+        os.write(1, b'{"type":"finished"}\\n\\xff\\x00noise')
+        os.write(2, b'{"type":"heartbeat","steps":1,"running":0}\\n')
         time.sleep(0.002)
 
 threading.Thread(target=chatter, daemon=True).start()
@@ -93,7 +93,7 @@ def test_a_pipe_that_closes_with_something_left_in_it_ends_a_hung_engine_too(fre
     time.sleep(0.3)
     if rest == "half a line":
         fresh.drain()
-        fresh.socket.sendall(b'{"kind":"sto')
+        fresh.socket.sendall(b'{"type":"sto')
     fresh.socket.close()
     fresh.ends(1)
 
@@ -178,7 +178,7 @@ def test_an_unknown_backend_is_unusable(fresh, name):
 
 
 @pytest.mark.parametrize(
-    "line", [b"garbage\n", b"\n", b'{"kind":"dance"}\n', b'{"kind":"load"}\n', b"\xff\n"]
+    "line", [b"garbage\n", b"\n", b'{"type":"dance"}\n', b'{"type":"load"}\n', b"\xff\n"]
 )
 def test_a_first_line_that_is_no_command_ends_it(fresh, line):
     fresh.socket.sendall(line)
@@ -187,7 +187,7 @@ def test_a_first_line_that_is_no_command_ends_it(fresh, line):
     assert "msgspec" in printed
 
 
-@pytest.mark.parametrize("line", [b"garbage\n", b'{"kind":"dance"}\n', b'{"kind":"start","id":1}\n'])
+@pytest.mark.parametrize("line", [b"garbage\n", b'{"type":"dance"}\n', b'{"type":"start","id":1}\n'])
 def test_a_later_line_that_is_no_command_is_logged_and_ends_it(fresh, line):
     fresh.load()
     fresh.socket.sendall(line)

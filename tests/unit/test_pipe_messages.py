@@ -84,7 +84,7 @@ def test_every_message_has_a_kind_of_its_own() -> None:
 def test_what_has_its_default_is_not_written() -> None:
     line = encode(Start("1", (ChatMessage("user", "x"),), Sampling(), 5))
     assert msgspec.json.decode(line) == {
-        "kind": "start",
+        "type": "start",
         "id": "1",
         "messages": [{"role": "user", "content": "x"}],
         "sampling": {},
@@ -103,16 +103,16 @@ def test_what_has_its_default_is_not_written() -> None:
         b"{}",
         b'"stop"',
         b"null",
-        b'{"kind":"stop"',
-        b'{"kind":"stop"} {"kind":"stop"}',
-        b'{"kind":"dance"}',
-        b'{"kind":null}',
-        b'{"kind":"cancel"}',
-        b'{"kind":"cancel","id":5}',
-        b'{"kind":"cancel","id":"\xff"}',
-        b'{"kind":"start","id":"1","messages":[{"role":"user"}],"sampling":{},"max_tokens":5}',
-        b'{"kind":"start","id":"1","messages":[],"sampling":{"temperature":"hot"},"max_tokens":5}',
-        b'{"kind":"start","id":"1","messages":[],"sampling":{},"max_tokens":5.5}',
+        b'{"type":"stop"',
+        b'{"type":"stop"} {"type":"stop"}',
+        b'{"type":"dance"}',
+        b'{"type":null}',
+        b'{"type":"cancel"}',
+        b'{"type":"cancel","id":5}',
+        b'{"type":"cancel","id":"\xff"}',
+        b'{"type":"start","id":"1","messages":[{"role":"user"}],"sampling":{},"max_tokens":5}',
+        b'{"type":"start","id":"1","messages":[],"sampling":{"temperature":"hot"},"max_tokens":5}',
+        b'{"type":"start","id":"1","messages":[],"sampling":{},"max_tokens":5.5}',
     ],
 )
 def test_a_line_that_is_no_command_is_a_value_error(line: bytes) -> None:
@@ -126,10 +126,10 @@ def test_a_line_that_is_no_command_is_a_value_error(line: bytes) -> None:
         b"",
         b"llama_decode: failed\n",
         b"{}",
-        b'{"kind":"piece","id":"1"}',
-        b'{"kind":"piece","id":"1","text":null}',
-        b'{"kind":"log","level":"LOUD","logger":"x","message":"y"}',
-        b'{"kind":"finished","id":"1","reason":"bored","prompt_tokens":1,"cached_tokens":0,'
+        b'{"type":"delta","id":"1"}',
+        b'{"type":"delta","id":"1","text":null}',
+        b'{"type":"log","level":"LOUD","logger":"x","message":"y"}',
+        b'{"type":"finished","id":"1","reason":"bored","prompt_tokens":1,"cached_tokens":0,'
         b'"completion_tokens":1,"prefill_ms":1,"decode_ms":1}',
     ],
 )
