@@ -72,7 +72,7 @@ class App:
             patience_of(self._settings),
             on_event=lambda event: self._dispatcher.engine_event(event),
             on_change=self._engine_changed,
-            on_lost=lambda reason: self._dispatcher.engine_lost(reason),
+            on_lost=lambda loss: self._dispatcher.engine_lost(loss.reason),
         )
         self._threads = ThreadKeeper(
             self._supervisor,
