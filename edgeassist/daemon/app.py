@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -27,7 +28,9 @@ from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.state import Availability, Info
 from edgeassist.protocol.topics import CommandTopic, PromptTopic
 from edgeassist.serving.dispatcher import Dispatcher
-from edgeassist.settings import Loaded, merge
+from edgeassist.serving.policy import Policy
+from edgeassist.settings import Loaded, Settings
+from edgeassist.settings.reload import LiveRoom, reload
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
 from edgeassist.wiring import (
@@ -349,14 +352,34 @@ class App:
         Raises:
             ConfigurationError: They can't be used; all stays as it was.
         """
-        reloaded = merge(self._settings, self._reload().settings)
+        reloaded = reload(self._settings, self._reload().settings, self._live_rooms())
         self._settings = reloaded.settings
-        self._dispatcher.apply(policy_of(self._settings))
-        self._discovery.apply(discovery_of(self._settings))
-        self._reporter.interval_s = self._settings.daemon.telemetry_s
+        # Even where the setting is the same: this ends what the command `log_level` asked for.
         logs.set_level(self._settings.daemon.log_level.value)
         self._reporter.say_info()
         return {"applied": [*reloaded.applied], "restart_needed": [*reloaded.restart_needed]}
+
+    def _live_rooms(self) -> list[LiveRoom[Any]]:
+        return [
+            LiveRoom(self._policy_of, self._dispatcher.apply),
+            LiveRoom(discovery_of, self._discovery.apply),
+            LiveRoom(lambda settings: settings.daemon.telemetry_s, self._change_interval),
+            # Read from the settings whenever they are needed.
+            LiveRoom(_read_late, lambda _values: None),
+        ]
+
+    def _change_interval(self, seconds: float) -> None:
+        self._reporter.interval_s = seconds
+
+    def _policy_of(self, settings: Settings) -> Policy:
+        """Return the policy for the model that runs: a new `model.path` waits for the next start."""
+        running = settings.model.model_copy(update={"path": self._settings.model.path})
+        return policy_of(settings.model_copy(update={"model": running}))
+
+
+def _read_late(settings: Settings) -> tuple[object, ...]:
+    daemon = settings.daemon
+    return (daemon.log_level, daemon.drain_s, daemon.ready_without_broker, settings.mqtt.reply_prefixes)
 
 
 def serve(loaded: Loaded, reload: Callable[[], Loaded]) -> ExitStatus:
