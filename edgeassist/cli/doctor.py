@@ -38,11 +38,11 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
 ) -> None:
-    """Find what is wrong on this box, and say what mends it.
+    """Find what is wrong on this machine, and how to repair it.
 
-    Looks at settings, broker, daemon, model, processor, power, heat, memory, disks, service and clock, and
-    changes nothing. Where a service is installed and no settings are named, it looks at that service's; some
-    of them only root may read. Takes at most some 15 seconds.
+    Checks settings, broker, daemon, model, processor, power, heat, memory, disks, service and clock, and
+    changes nothing. If a service is installed and you name no settings, the service's are used; only root may
+    read all of them. Takes about 15 seconds at most.
 
     Exit status, as of monitoring plugins: 0: all is well; 1: warnings; 2: problems.
     """

@@ -51,9 +51,9 @@ async def watch() -> AsyncIterator[StartWatch]:
     running: list[Watch] = []
 
     async def begin(
-        backend: str = "scripted", path: str = "", *, scarce: int = 0, **patience: float
+        backend: str = "scripted", path: str = "", *, scarce: int = 0, frozen: int = 0, **patience: float
     ) -> Watch:
-        running.append(Watch(backend, path, scarce=scarce, **patience))
+        running.append(Watch(backend, path, scarce=scarce, frozen=frozen, **patience))
         return await running[-1].__aenter__()
 
     yield begin

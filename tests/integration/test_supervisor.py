@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -124,8 +123,7 @@ async def test_an_idle_engine_does_not_stall(watch: StartWatch) -> None:
 
 
 async def test_an_engine_that_stops_while_it_loads_is_replaced(watch: StartWatch) -> None:
-    watched = await watch(load_s=0.5)
-    os.kill((await watched.started()).pid, signal.SIGSTOP)
+    watched = await watch(load_s=0.5, frozen=1)
     await until(lambda: watched.supervisor.problem)
     assert "no progress for 0.5 s while loading" in str(watched.supervisor.problem)
     assert (watched.lost, watched.supervisor.restarts) == ([], 1)

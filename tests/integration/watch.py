@@ -28,7 +28,13 @@ class Watch:
     """A supervisor with all that it reports."""
 
     def __init__(
-        self, backend: str = "scripted", path: str = "", *, scarce: int = 0, **patience: float
+        self,
+        backend: str = "scripted",
+        path: str = "",
+        *,
+        scarce: int = 0,
+        frozen: int = 0,
+        **patience: float,
     ) -> None:
         self.events: list[Event] = []
         self.phases: list[tuple[Phase, float]] = []
@@ -41,6 +47,8 @@ class Watch:
         self._options = (backend, path)
         # How many engines, from the first on, find too little memory free.
         self._scarce = scarce
+        # How many, from the first on, are frozen before they are told what to load.
+        self._frozen = frozen
         limits = {"load_s": 10.0, "stall_s": 5.0, "restart_max_s": 0.5, **patience}
         self.supervisor = Supervisor(
             self._load,
@@ -65,6 +73,8 @@ class Watch:
 
     def _load(self) -> Load:
         self.loads += 1
+        if self.loads <= self._frozen:
+            self.engine().suspend()
         backend, path = self._options
         return Load(
             backend,
@@ -128,7 +138,13 @@ class StartWatch(Protocol):
     """The fixture `watch`: starts a supervisor that the fixture stops in the end."""
 
     async def __call__(
-        self, backend: str = "scripted", path: str = "", *, scarce: int = 0, **patience: float
+        self,
+        backend: str = "scripted",
+        path: str = "",
+        *,
+        scarce: int = 0,
+        frozen: int = 0,
+        **patience: float,
     ) -> Watch:
         """Return it under observation; the arguments are those of `Watch`."""
         ...
