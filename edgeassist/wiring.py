@@ -15,7 +15,6 @@ from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.prompts import PromptOptions
 from edgeassist.gateways.mqtt.replies import ReplyOptions
-from edgeassist.models.builtin import is_builtin
 from edgeassist.models.choice import Choice
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
@@ -59,8 +58,14 @@ def broker_options(settings: Settings, *, client_id: str, will: Outbound | None 
     )
 
 
-def policy_of(settings: Settings) -> Policy:
-    """Return what requests are served by."""
+def policy_of(settings: Settings, *, builtin: bool) -> Policy:
+    """Return what requests are served by.
+
+    Args:
+        settings: In force.
+        builtin: Whether the model that runs is the built-in one. It writes commands, not stories, so its
+            default temperature is 0.
+    """
     admission, session, sampling = settings.admission, settings.session, settings.sampling
     return Policy(
         limits=Limits(admission.queue, admission.per_client, admission.ageing_s),
@@ -70,7 +75,7 @@ def policy_of(settings: Settings) -> Policy:
         remember_s=admission.remember_s,
         max_tokens=sampling.max_tokens,
         defaults=Sampling(
-            temperature=_temperature_of(settings),
+            temperature=_temperature_of(settings, builtin=builtin),
             top_k=sampling.top_k,
             top_p=sampling.top_p,
             min_p=sampling.min_p,
@@ -89,11 +94,10 @@ def prompt_options_of(settings: Settings) -> PromptOptions:
     )
 
 
-def _temperature_of(settings: Settings) -> float:
-    """Return the default temperature: the built-in model writes commands, not stories."""
+def _temperature_of(settings: Settings, *, builtin: bool) -> float:
     if settings.sampling.temperature != "auto":
         return settings.sampling.temperature
-    return 0.0 if is_builtin(settings.model.path) else _TEMPERATURE
+    return 0.0 if builtin else _TEMPERATURE
 
 
 def discovery_of(settings: Settings) -> DiscoveryOptions:

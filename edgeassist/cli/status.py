@@ -1,4 +1,4 @@
-"""`edgeassist status`: how the device is, as a table."""
+"""`edgeassist status`: the device's state, as a table."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False,
 ) -> None:
-    """Show how the device is: state, model, load, speed, memory.
+    """Show the state of the device: model, load, speed, memory.
 
-    Reads what the daemon keeps retained at the broker. Exit status 0: online and able to answer; 69: not.
+    Reads the daemon's retained messages from the broker. Exit status 0: online and able to answer; 69: not.
     """
     loaded = load_settings(context.obj)
     topics = topics_of(loaded.settings)
@@ -79,7 +79,7 @@ def _table(root: str, there: Availability | None, documents: dict[str, dict[str,
     table.add_row("memory", f"daemon {daemon}, engine {engine}")
     table.add_row("threads", health["threads_reason"])
     table.add_row("CPU", _processor(health))
-    # A daemon that has not been started again since an upgrade tells less.
+    # A daemon that was not restarted since an upgrade sends fewer fields.
     free = {"memory": health.get("memory_available_bytes"), "disk": health.get("disk_free_bytes")}
     if any(free.values()):
         table.add_row("free", ", ".join(f"{name} {size // _MIB} MiB" for name, size in free.items() if size))
@@ -93,7 +93,7 @@ def _table(root: str, there: Availability | None, documents: dict[str, dict[str,
 
 
 def _processor(health: dict[str, Any]) -> str:
-    """Say how hot and how fast the processor is, and what holds it back."""
+    """Describe the processor: temperature, frequency, throttling."""
     told = []
     if health.get("cpu_temperature_c") is not None:
         told.append(f"{health['cpu_temperature_c']:.1f} °C")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
@@ -57,18 +58,21 @@ class App:
 
     Attributes:
         requests: Where another transport would submit its own.
+        control: What it can be told to do.
     """
 
-    _control: Control
+    control: Control
     _lifecycle: Lifecycle
 
     def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
         settings = loaded.settings
         topics = self._topics = topics_of(settings)
         self._model = Choice(None, "")
+        # A new `model.path` waits for the next start, and so does what follows from it.
+        policy = partial(policy_of, builtin=is_builtin(settings.model.path))
         sensors = Sensors(state_folder_of(settings))
         self._supervisor = Supervisor(
-            lambda: load_of(self._control.settings, self._model, threads=self._threads.choice.threads),
+            lambda: load_of(self.control.settings, self._model, threads=self._threads.choice.threads),
             patience_of(settings),
             on_event=lambda event: self.requests.engine_event(event),
             on_change=self._engine_changed,
@@ -90,7 +94,7 @@ class App:
         )
         self.requests = Requests(
             topics.device,
-            policy_of(settings),
+            policy(settings),
             self._supervisor,
             on_change=self._load_changed,
             on_end=lambda caller, asked, end: discovery.ended(caller, asked, end),
@@ -102,7 +106,7 @@ class App:
             broker,
             health=self._condition.health,
             telemetry=self.requests.tally.report,
-            info=lambda: self._condition.info(self._control.settings.public()),
+            info=lambda: self._condition.info(self.control.settings.public()),
         )
         discovery = Discovery(
             topics,
@@ -113,13 +117,13 @@ class App:
         )
         prompts = Prompts(topics, prompt_options_of(settings), broker, self.requests)
         commands: Commands
-        self._control = Control(
+        self.control = Control(
             settings,
             reload,
             condition=self._condition,
             requests=self.requests,
             rooms=(
-                LiveRoom(policy_of, self.requests.apply),
+                LiveRoom(policy, self.requests.apply),
                 LiveRoom(prompt_options_of, prompts.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
@@ -129,7 +133,7 @@ class App:
             ),
             on_reload=reporter.say_info,
         )
-        commands = Commands(topics, reply_prefixes_of(settings), broker, self._control.handlers)
+        commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: Home Assistant wants discovery before availability and states.
         gateways: list[Gateway] = [discovery, prompts, commands, reporter]
         self._lifecycle = Lifecycle(
@@ -139,7 +143,7 @@ class App:
             requests=self.requests,
             condition=self._condition,
             gateways=gateways,
-            on_hangup=self._control.hang_up,
+            on_hangup=self.control.hang_up,
         )
 
     async def run(self) -> ExitStatus:
@@ -148,7 +152,7 @@ class App:
         Raises:
             ConfigurationError: A setting can't work, and that shows before anything has started.
         """
-        model = self._control.settings.model
+        model = self.control.settings.model
         self._model = choose_model(model.path, model.backend)
         log.info("edgeassist %s starts as %s", __version__, self._topics.root)
         if is_builtin(model.path) and self._model.path is not None:

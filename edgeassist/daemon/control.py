@@ -28,11 +28,12 @@ class Control:
         read: Reads them again.
         condition: Answers `ping` and `info`.
         requests: What `cancel` ends.
-        rooms: Who takes settings while running.
+        rooms: See there.
         on_reload: Called when settings have changed.
 
     Attributes:
         settings: Those in force.
+        rooms: Who takes settings while running.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Control:
         self._read = read
         self._condition = condition
         self._requests = requests
-        self._rooms = rooms
+        self.rooms = rooms
         self._on_reload = on_reload
 
     @property
@@ -69,7 +70,7 @@ class Control:
         Raises:
             ConfigurationError: They can't be used; all stays as it was.
         """
-        reloaded = reload(self.settings, self._read().settings, self._rooms)
+        reloaded = reload(self.settings, self._read().settings, self.rooms)
         self.settings = reloaded.settings
         # Also where the setting is the same: the command `log_level` holds until here.
         logs.set_level(self.settings.daemon.log_level.value)

@@ -1,1 +1,1 @@
-"""What this machine is."""
+"""This machine: its processors, memory, limits and sensors."""

@@ -1,4 +1,4 @@
-"""The cgroups above this process, of both versions, and what they allow."""
+"""The limits of the cgroups that this process is in, of both versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOUNT = re.compile(
 
 
 class Version(enum.Enum):
-    """A cgroup version, valued by the name of its file system."""
+    """A cgroup version; the value is the name of its file system."""
 
     V1 = "cgroup"
     V2 = "cgroup2"
@@ -35,7 +35,7 @@ class Cgroup:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Return the tightest cgroup quota above this process in CPUs, None without one."""
+    """Return the tightest CPU quota of this process's cgroups, in CPUs; None without one."""
     quotas = (_quota(version, level) for version, level in _levels(root, "cpu"))
     return min((quota for quota in quotas if quota is not None), default=None)
 
@@ -52,18 +52,18 @@ def _quota(version: Version, level: Path) -> float | None:
 
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
-    """Return the tightest cgroup memory limit above this process in bytes, None without one."""
+    """Return the tightest memory limit of this process's cgroups, in bytes; None without one."""
     limits = (_memory_limit(version, level) for version, level in _levels(root, "memory"))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def memory_cgroups(root: Path = ROOT) -> tuple[Cgroup, ...]:
-    """Return the cgroups that limit this process's memory: a millisecond to find, and they hardly change."""
+    """Return the cgroups that can limit this process's memory; worth keeping, as it takes a millisecond."""
     return tuple(Cgroup(version, level) for version, level in _levels(root, "memory"))
 
 
 def memory_left_bytes(cgroups: Iterable[Cgroup]) -> int | None:
-    """Return the bytes that the tightest memory limit leaves, None without a limit."""
+    """Return how many bytes can still be allocated within the tightest limit; None without a limit."""
     left = (_memory_left(each.version, each.folder) for each in cgroups)
     return min((number for number in left if number is not None), default=None)
 
@@ -81,7 +81,7 @@ def _memory_left(version: Version, level: Path) -> int | None:
     used = read_int(level / ("memory.current" if v2 else "memory.usage_in_bytes"))
     if limit is None or used is None:
         return limit
-    # Cached file pages count as used, a mapped model's too, but are given up for an allocation.
+    # Cached file pages, also those of a mapped model, count as used, but the kernel frees them on demand.
     key = "inactive_file" if v2 else "total_inactive_file"
     cached = re.search(rf"^{key} (\d{{1,19}})$", read_text(level / "memory.stat") or "", re.MULTILINE)
     return max(0, limit - used + (int(cached[1]) if cached else 0))
@@ -92,7 +92,7 @@ def _levels(root: Path, controller: str) -> Iterator[tuple[Version, Path]]:
     for version, own in _memberships(root, controller):
         mounts = list(_mounts(root, version, controller))
         ways = [(point, own.relative_to(top)) for top, point in mounts if own.is_relative_to(top)]
-        # A cgroup namespace can hide the way to the own cgroup: then what is mounted is all there is to see.
+        # A cgroup namespace can hide the path to this process's cgroup; then only what is mounted is seen.
         if not ways or ".." in own.parts:
             ways = [(point, PurePosixPath()) for _, point in mounts[:1]]
         for point, inside in ways:
@@ -113,7 +113,7 @@ def _memberships(root: Path, controller: str) -> Iterator[tuple[Version, PurePos
 
 
 def _mounts(root: Path, version: Version, controller: str) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
-    """Yield (the cgroup that is mounted, the mount point) of each mount that holds the controller."""
+    """Yield (mounted cgroup, mount point) for each mount that has the controller."""
     for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
         mount = _MOUNT.fullmatch(line)
         if mount is None or mount["kind"] != version.value:

@@ -1,37 +1,37 @@
-"""How many threads this machine should compute with: a pure choice over a snapshot.
+"""How many threads to compute with: a function of a snapshot. Sans-I/O.
 
-Decoding waits for memory and ends every operation at a barrier, so a thread too many costs far more than a
-thread too few: a second SMT sibling brings nothing, a little core holds up the big ones, and a thread above
-the cgroup quota gets the whole process stopped for the rest of the period.
+Decode is bound by memory, and its threads meet at a barrier after every operation. So one thread too many
+costs far more than one too few: a second SMT sibling gains nothing, a little core delays the big ones, and
+with a thread above the cgroup quota the kernel stops the whole process for the rest of each period.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A little core of one design generation reaches at most 0.61 of the big one's capacity (Amlogic S922X), the
-# middle cluster of a three-cluster SoC at least 0.85 (1024/870/250): the middle counts, the little doesn't.
+# Capacity relative to the strongest core. Little cores have at most 0.61 (Amlogic S922X), the middle cluster
+# of a three-cluster SoC has at least 0.85 (1024/870/250). The middle cores are worth using.
 _CAPACITY_SHARE = 0.65
 
-# Frequencies alone say less. Favoured x86 cores differ by some per cent (4.8 and 5.0 GHz) and prime ARM
-# cores by up to 15 (2.42 and 2.84 GHz, Snapdragon 865); little cores stay at or below 0.79 (RK3399: 1.416 and
-# 1.8 GHz, RK3588: 1.8 and 2.4 GHz).
+# The same for the maximum frequency, which separates cores less clearly. Favoured x86 cores differ by some
+# per cent (4.8 and 5.0 GHz), prime ARM cores by up to 15 (2.42 and 2.84 GHz, Snapdragon 865); little cores
+# have at most 0.79 (RK3399: 1.416 and 1.8 GHz, RK3588: 1.8 and 2.4 GHz).
 _FREQUENCY_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalCpu:
-    """What the kernel says of one logical processor; None is what it doesn't say.
+    """A logical processor as the kernel describes it; None if the kernel does not tell.
 
     Attributes:
         number: the N of /sys/devices/system/cpu/cpuN.
         package: the physical package (socket).
-        core: the core id. On ARM it restarts in every cluster, so that it names a core only where `siblings`
-            is missing (Linux, drivers/base/arch_topology.c, parse_cluster).
+        core: the core id. On ARM it starts at 0 in every cluster (Linux, drivers/base/arch_topology.c,
+            parse_cluster), so it identifies a core only if `siblings` is missing.
         siblings: the logical processors on the same physical core, this one included.
         capacity: relative capacity, 1024 for the strongest core of the machine.
         max_frequency_khz: the highest frequency, in kHz.
-        performance_core: on an Intel hybrid, whether this is a performance core.
+        performance_core: on Intel hybrids, whether this is a performance core.
     """
 
     number: int
@@ -45,12 +45,12 @@ class LogicalCpu:
 
 @dataclass(frozen=True, slots=True)
 class CpuSnapshot:
-    """The processors as they are at one moment.
+    """The processors at one moment.
 
     Attributes:
         allowed: the affinity mask, in logical cpu numbers.
         cpus: what is known of the logical processors; those outside `allowed` are ignored.
-        quota: the tightest cgroup quota that applies, in CPUs (1.5 is one and a half), None without one.
+        quota: the tightest cgroup quota, in CPUs (1.5 is one and a half); None without one.
     """
 
     allowed: frozenset[int]
@@ -60,7 +60,7 @@ class CpuSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChoice:
-    """A number of threads, at least 1, and the reason for it in one sentence for a person."""
+    """A number of threads, at least 1, and the reason in one sentence for a person."""
 
     threads: int
     reason: str
@@ -68,7 +68,7 @@ class ThreadChoice:
 
 @dataclass(frozen=True, slots=True)
 class FastCores:
-    """The cores to compute on: how many physical ones, and their logical processors."""
+    """The cores to compute on: the number of physical cores, and the numbers of their logical processors."""
 
     count: int
     cpus: frozenset[int]
@@ -77,8 +77,8 @@ class FastCores:
 def choose_threads(snapshot: CpuSnapshot, override: int | None = None) -> ThreadChoice:
     """Choose the number of threads to compute with.
 
-    It is the number of physical cores in the affinity mask (performance cores only, where there are two
-    kinds), at most the whole CPUs of the cgroup quota, at least 1. An override wins.
+    That is the number of physical cores in the affinity mask (of two kinds, only the performance cores), at
+    most the cgroup quota rounded down, at least 1. An override wins.
 
     Raises:
         ValueError: the override is below 1.
@@ -97,7 +97,7 @@ def choose_threads(snapshot: CpuSnapshot, override: int | None = None) -> Thread
 
 
 def fast_cores(snapshot: CpuSnapshot) -> FastCores:
-    """Return the cores of the affinity mask that are worth computing on: performance cores, or all."""
+    """Return the cores of the affinity mask to compute on: of two kinds, only the performance cores."""
     fast = _fast_ones(_allowed(snapshot))
     return FastCores(max(1, len({_core_key(cpu) for cpu in fast})), frozenset(cpu.number for cpu in fast))
 
@@ -141,8 +141,8 @@ def _fast_ones(cpus: Sequence[LogicalCpu]) -> Sequence[LogicalCpu]:
     if performance:
         return performance
     capacities = [cpu.capacity for cpu in cpus]
-    # A device tree without capacity-dmips-mhz gives every core 1024, the little ones too (Linux,
-    # drivers/base/arch_topology.c): equal capacities say nothing.
+    # Without capacity-dmips-mhz in the device tree, every core has 1024, little ones too (Linux,
+    # drivers/base/arch_topology.c), so equal capacities tell nothing.
     if len(set(capacities)) > 1 and None not in capacities:
         return _near_the_top(cpus, capacities, _CAPACITY_SHARE)
     return _near_the_top(cpus, [cpu.max_frequency_khz for cpu in cpus], _FREQUENCY_SHARE)

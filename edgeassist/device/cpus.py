@@ -1,4 +1,4 @@
-"""The processors: their topology, which of them are ours, and how fast they run."""
+"""Reads the processors: topology, affinity, frequencies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MAX_CPU_NUMBER = 8191  # NR_CPUS is at most 8192 (Linux, arch/x86/Kconfig)
 
 
 def read_cpu_snapshot(root: Path = ROOT, pid: int = 0, before: CpuSnapshot | None = None) -> CpuSnapshot:
-    """Read an affinity mask, and what is known of the processors in it.
+    """Read an affinity mask and the processors in it.
 
     Args:
-        root: Of the tree that is read.
-        pid: The thread whose mask it is; the calling one where it is 0, or has ended.
-        before: An earlier snapshot; while the mask stays, the processors are not read again.
+        root: The root of the file tree to read.
+        pid: The thread whose mask is read; 0, or one that has ended, stands for the calling thread.
+        before: An earlier snapshot; with the same mask, its processors are reused.
     """
     try:
         allowed = frozenset(os.sched_getaffinity(pid))
@@ -36,11 +36,11 @@ def read_cpu_snapshot(root: Path = ROOT, pid: int = 0, before: CpuSnapshot | Non
 
 @dataclass(frozen=True, slots=True)
 class FrequencyPolicy:
-    """How the kernel may change the frequency of some processors, in kHz; None is what it doesn't say.
+    """A cpufreq policy, which holds for one or more processors; None if the kernel does not tell.
 
     Attributes:
-        limit_khz: The highest that is allowed at the moment.
-        max_khz: The highest that the hardware has.
+        limit_khz: The highest frequency allowed at the moment.
+        max_khz: The highest frequency of the hardware.
     """
 
     governor: str | None
@@ -50,19 +50,19 @@ class FrequencyPolicy:
 
 
 def fastest_policy_folder(root: Path = ROOT) -> Path | None:
-    """Return the cpufreq policy of the fastest processors; None where the kernel leaves frequencies alone."""
+    """Return the cpufreq policy of the fastest processors; None without cpufreq."""
     folders = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
     return max(folders, key=lambda folder: read_int(folder / "cpuinfo_max_freq") or 0, default=None)
 
 
 def frequency_mhz(policy: Path) -> int | None:
-    """Return the frequency at the moment of a policy's processors."""
+    """Return the current frequency of a policy's processors."""
     khz = at_least(1, read_int(policy / "scaling_cur_freq"))
     return None if khz is None else round(khz / 1000)
 
 
 def read_frequency_policies(root: Path = ROOT) -> tuple[FrequencyPolicy, ...]:
-    """Read how frequencies may change; empty where the kernel leaves them alone."""
+    """Read all cpufreq policies; empty without cpufreq."""
     return tuple(_read_policies(root))
 
 
@@ -79,7 +79,7 @@ def _read_policies(root: Path) -> Iterator[FrequencyPolicy]:
 def _read_cpu(root: Path, number: int, performance: frozenset[int] | None) -> LogicalCpu:
     directory = root / f"sys/devices/system/cpu/cpu{number}"
     topology = directory / "topology"
-    # thread_siblings_list is the name before Linux 5.2, kept as an alias since.
+    # thread_siblings_list is the name before Linux 5.2, and an alias since.
     siblings = _read_cpu_list(topology / "core_cpus_list") or _read_cpu_list(
         topology / "thread_siblings_list"
     )
@@ -95,7 +95,7 @@ def _read_cpu(root: Path, number: int, performance: frozenset[int] | None) -> Lo
 
 
 def _read_cpu_list(path: Path) -> frozenset[int] | None:
-    """Read a list such as 0-3,8."""
+    """Read a list such as 0-3,8; None if it is missing or garbled."""
     numbers: set[int] = set()
     for part in (read_text(path) or "").split(","):
         match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part)

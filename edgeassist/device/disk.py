@@ -1,4 +1,4 @@
-"""How much room a folder has."""
+"""Free disk space."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def disk_free_bytes(folder: Path) -> int | None:
-    """Return the bytes that a user without privileges can still write there.
+    """Return the bytes that an unprivileged user can still write on the folder's disk; None if unknown.
 
-    A folder that is not there yet counts as the nearest one above it that is.
+    For a folder that does not exist yet, the nearest existing folder above it counts.
     """
     for place in (folder, *folder.absolute().parents):
         try:

@@ -1,4 +1,4 @@
-"""Small files of /proc and /sys; one that is missing, unreadable or garbled is None.
+"""Reads small files of /proc and /sys; a missing, unreadable or garbled one reads as None.
 
 Containers hide most of them, and every board lacks some.
 """
@@ -11,7 +11,7 @@ ROOT = Path("/")
 
 
 def read_text(path: Path) -> str | None:
-    """Return the text of a file, without white space around it."""
+    """Return a file's text without surrounding white space."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape").strip()
     except OSError:
@@ -19,13 +19,13 @@ def read_text(path: Path) -> str | None:
 
 
 def read_int(path: Path, base: int = 10) -> int | None:
-    """Return the number that a file holds."""
+    """Return the number in a file."""
     text = read_text(path)
     return None if text is None else to_int(text, base)
 
 
 def to_int(text: str, base: int = 10) -> int | None:
-    """Return the number that a text is."""
+    """Parse a number."""
     try:
         return int(text, base)
     except ValueError:
@@ -33,5 +33,5 @@ def to_int(text: str, base: int = 10) -> int | None:
 
 
 def at_least(least: int, value: int | None) -> int | None:
-    """Return the value unless it is smaller than it can be."""
+    """Return the value; None if it is smaller than `least`, which means that it is no valid reading."""
     return value if value is not None and value >= least else None

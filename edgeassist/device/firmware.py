@@ -1,4 +1,4 @@
-"""What a Raspberry Pi's firmware says about power and heat, whichever way this process may ask it."""
+"""A Raspberry Pi's power and heat flags, read from its firmware by any way that is open to this process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ _MESSAGE = struct.Struct("=7I")
 
 _VCGENCMD = ("usr/bin/vcgencmd", "opt/vc/bin/vcgencmd")
 _VCGENCMD_TIMEOUT_S = 1.0
-# A process costs some milliseconds, so that its answer is good for so long.
+# Starting a process costs some milliseconds, so its result is reused for this long.
 _VCGENCMD_KEEP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottledFlags:
-    """What a Raspberry Pi's firmware says about power and heat.
+    """A Raspberry Pi's power and heat flags. All but under-voltage are None if the kernel reports only that.
 
-    None where the kernel only reports under-voltage. The `_occurred` flags are the firmware's history; the
-    kernel clears it every 2 s (Linux, drivers/hwmon/raspberrypi-hwmon.c), so that "since boot" means
-    remembering what was seen: `ThrottledHistory`.
+    The `_occurred` flags are the firmware's history. The kernel clears it every 2 s (Linux,
+    drivers/hwmon/raspberrypi-hwmon.c), so "since the start" has to be recorded: `ThrottledHistory`.
     """
 
     under_voltage: bool
@@ -47,16 +46,16 @@ class ThrottledFlags:
 
 @dataclass
 class ThrottledHistory:
-    """What was raised since this began to look; None before anything was read."""
+    """The flags that were set at any time since the first reading; None before it."""
 
     under_voltage: bool | None = None
     throttled: bool | None = None
     _last: ThrottledFlags | None = None
 
     def note(self, flags: ThrottledFlags) -> None:
-        """Look at what was just read."""
+        """Record a reading."""
         last, self._last = self._last, flags
-        # Raised between two readings. What the firmware remembers at the first is older than this.
+        # Set between two readings. The history at the first reading is older than this object.
         voltage = last is not None and flags.under_voltage_occurred and not last.under_voltage_occurred
         self.under_voltage = bool(self.under_voltage or flags.under_voltage or voltage)
         if flags.throttled is not None:
@@ -66,11 +65,11 @@ class ThrottledHistory:
 
 @dataclass
 class Firmware:
-    """Asks the firmware, in the cheapest way that tells everything; not for several threads at once.
+    """Reads the firmware's flags in the cheapest way that works. Not thread-safe.
 
-    sysfs, then the mailbox (for root and the group `video`), then the program `vcgencmd`, which is never
-    called again once it failed. Where none of them is there (Debian's kernel), the kernel's hwmon alarm tells
-    of under-voltage within the last 2 s.
+    Tried in this order: sysfs; the mailbox, for root and the group `video`; the program `vcgencmd`, which is
+    not called again once it failed. If none works (Debian's kernel), the kernel's hwmon alarm reports
+    under-voltage within the last 2 s.
     """
 
     root: Path = ROOT
@@ -79,7 +78,7 @@ class Firmware:
     _vcgencmd_at: float = field(default=0.0)
 
     def read(self) -> ThrottledFlags | None:
-        """Read the flags; None on other machines."""
+        """Read the flags; None on machines without this firmware."""
         bits = _ask_sysfs(self.root)
         if bits is None:
             bits = _ask_mailbox(self.root / "dev/vcio")
@@ -98,12 +97,12 @@ class Firmware:
 
 
 def throttled_flags(root: Path = ROOT) -> ThrottledFlags | None:
-    """Read the flags once; None on other machines. Who asks again and again keeps a `Firmware`."""
+    """Read the flags once; None on machines without this firmware. To read repeatedly, keep a `Firmware`."""
     return Firmware(root).read()
 
 
 def decode_throttled(bits: int) -> ThrottledFlags:
-    """Return what the bits of `get_throttled` mean."""
+    """Decode the bits of `get_throttled`."""
     # Bits 0 to 3 are now, 16 to 19 the history (Raspberry Pi documentation, vcgencmd get_throttled).
     return ThrottledFlags(
         under_voltage=bool(bits & 1 << 0),
@@ -118,23 +117,23 @@ def decode_throttled(bits: int) -> ThrottledFlags:
 
 
 def encode_mailbox_request() -> bytes:
-    """Return the property message that asks for the flags.
+    """Return the mailbox property message that requests the flags.
 
-    Its fields: length, status, then a tag with the size of its value, its status and the value; an end. The
-    value of a request are the bits to clear from the history: none.
+    Fields: length, status; tag, size of its value, tag status, value; end tag. The value of a request is the
+    set of history bits to clear: none.
     """
     return _MESSAGE.pack(_MESSAGE.size, 0, _GET_THROTTLED, 4, 0, 0, 0)
 
 
 def decode_mailbox_reply(reply: bytes) -> int | None:
-    """Return the bits of `get_throttled`; None where the firmware does not know the tag."""
+    """Return the bits of `get_throttled`; None if the firmware does not know the tag."""
     _, status, tag, _, tag_status, value, _ = _MESSAGE.unpack(reply)
     known = status == _SUCCESS and tag == _GET_THROTTLED and tag_status & _SUCCESS
     return value if known else None
 
 
 def _ask_sysfs(root: Path) -> int | None:
-    # The firmware is soc:firmware up to the Pi 4, soc@107c000000:firmware on a Pi 5.
+    # soc:firmware up to the Pi 4, soc@107c000000:firmware on a Pi 5.
     for path in sorted((root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled")):
         bits = read_int(path, base=16)
         if bits is not None:

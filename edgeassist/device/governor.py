@@ -1,8 +1,8 @@
-"""How many threads to compute with at the moment: a pure policy over readings.
+"""How many threads to compute with at the moment: a policy over readings. Sans-I/O.
 
-`cores` says what the device could give. Of that, less is worth taking while other programs want the cores,
-near the temperature at which the firmware throttles, and on a weak power supply. Threads are
-held back at once and, while answers run, given back late, and later still when that proved wrong.
+`cores` tells how many threads the device has. Fewer are better while other programs use the cores, near the
+temperature at which the firmware throttles, and on a weak power supply. The number is lowered at once. While
+answers run it is raised again only after a delay, which grows each time that raising it proved wrong.
 """
 
 from __future__ import annotations
@@ -11,38 +11,41 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-# A core of which others take more than so much is theirs: a thread that shares it is late at the end of every
-# operation, and all others wait for it. It is ours again when they leave all but so much of it, for so long.
+# A core is given up if other programs use more than BUSY_CORES of it: a thread that shares a core is late at
+# the end of every operation, and all others wait for it. It is taken back once they have used less than
+# CALM_CORES of it for CALM_S.
 BUSY_CORES = 0.3
 CALM_CORES = 0.15
 CALM_S = 3.0
-# Who comes back so soon after a core was taken is given twice as long the next time.
+# If the others are back within RELAPSE_S, the next delay is twice as long, up to LONGEST_CALM_S.
 RELAPSE_S = 10.0
 LONGEST_CALM_S = 60.0
 
-# °C below the temperature at which the firmware throttles, and seconds: heat follows slowly.
+# Hot and cool, in °C below the temperature at which the firmware throttles, and the time between two changes
+# in each direction: the temperature follows slowly.
 HOT_C = 3.0
 COOL_C = 8.0
 HEATING_S = 10.0
 COOLING_S = 30.0
 
+# How long the threads stay halved after an under-voltage.
 POWER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the sensors say at one moment; None is what they don't.
+    """The sensors at one moment; None without a sensor.
 
     Attributes:
-        at: Seconds of a clock that never goes back.
-        most: Threads that cores, affinity and quota give.
+        at: Monotonic time in seconds.
+        most: Threads that cores, affinity and quota allow.
         cores: Physical cores that the engine may run on.
-        others: Cores' worth of processor time that other programs took of them since the last reading.
+        others: How many of these cores other programs used, on average since the last reading.
         running: Whether answers run.
         temperature_c: Of the processor, in °C.
-        limit_c: The temperature at which the firmware throttles.
-        throttled: Whether the firmware says that it does so now.
-        under_voltage: Whether it says that the power supply is too weak now.
+        limit_c: The temperature at which the firmware throttles, in °C.
+        throttled: Whether the firmware throttles now.
+        under_voltage: Whether the power supply is too weak now.
     """
 
     at: float
@@ -58,12 +61,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Threads for steps that only decode, and for those that read a prompt; why they are fewer than could be.
+    """How many threads to compute with.
 
     Attributes:
-        decode: At least 1.
-        prefill: At least 1.
-        held_back: In words; None where nothing is held back.
+        decode: For steps that only decode; at least 1.
+        prefill: For steps that prefill; at least 1.
+        held_back: Why these are fewer than possible, in words; None if they are not.
     """
 
     decode: int
@@ -73,18 +76,18 @@ class Allowance:
 
 class _Brake(Protocol):
     def limit(self, reading: Reading) -> Allowance | None:
-        """Return the most that this one allows; None where it does not mind."""
+        """Return the most threads for this reason; None for no limit."""
         ...
 
 
 class Governor:
-    """Judges one reading after the other; the strictest of its reasons counts."""
+    """Judges readings, one after the other; the strictest limit counts."""
 
     def __init__(self) -> None:
         self._brakes: tuple[_Brake, ...] = (_Contention(), _Heat(), _Power())
 
     def judge(self, reading: Reading) -> Allowance:
-        """Return what to compute with until the next reading."""
+        """Return the threads to compute with until the next reading."""
         limits = [limit for brake in self._brakes if (limit := brake.limit(reading)) is not None]
         decode = max(1, min([reading.most, *(limit.decode for limit in limits)]))
         prefill = max(1, min([reading.most, *(limit.prefill for limit in limits)]))
@@ -95,7 +98,7 @@ class Governor:
 
 
 class _Contention:
-    """Leaves other programs the cores that they use."""
+    """Leaves cores to other programs that use them."""
 
     def __init__(self) -> None:
         self._ours: int | None = None
@@ -115,7 +118,7 @@ class _Contention:
 
     def _learn(self, reading: Reading, others: float) -> None:
         if not reading.running:
-            # An answer that begins now finds what others did a moment ago; nobody is there to see it flap.
+            # While idle, follow the others at once: there is no answer that a changing number could disturb.
             left = _cores_left(reading.cores, others, BUSY_CORES)
             self._ours, self._calm_since = None if left == reading.cores else left, None
             self._calm_s = CALM_S
@@ -143,7 +146,7 @@ def _cores_left(cores: int, others: float, slack: float) -> int:
 
 
 class _Heat:
-    """Takes a thread away, of reading prompts first, which heats most, until it gets no hotter."""
+    """Takes away one thread after the other while it is hot; from prefill first, which heats most."""
 
     def __init__(self) -> None:
         self._level = 0
@@ -177,7 +180,7 @@ def _is_hot(reading: Reading) -> bool:
 
 
 def _is_cool(reading: Reading) -> bool:
-    """Whether it is clearly not hot; without a thermometer, when the firmware no longer throttles."""
+    """Whether it is clearly cooler; without a thermometer, whether the firmware does not throttle."""
     if reading.throttled:
         return False
     if reading.temperature_c is None or reading.limit_c is None:
@@ -186,7 +189,7 @@ def _is_cool(reading: Reading) -> bool:
 
 
 class _Power:
-    """Halves the threads for a while when the supply is too weak: the next dip may reset the board."""
+    """Halves the threads for a while after an under-voltage: the next one may reset the board."""
 
     def __init__(self) -> None:
         self._weak_at = -math.inf

@@ -1,4 +1,4 @@
-"""The temperature at which a processor is slowed down to cool it."""
+"""The temperature at which the processor is throttled."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from edgeassist.device.files import ROOT, read_text
 from edgeassist.device.firmware import throttled_flags
 
-# What a Raspberry Pi's firmware begins at (Raspberry Pi documentation, frequency management).
+# Where a Raspberry Pi's firmware begins (Raspberry Pi documentation, frequency management).
 _RASPBERRY_PI_C = 80.0
 _CPU_ZONES = re.compile(r"x86_pkg_temp|acpitz|(cpu|bigcore|midcore|littlecore|soc|package).*", re.IGNORECASE)
 _CPU_CHIPS = re.compile(r"coretemp|k10temp|zenpower")
-# A trip point that nobody has set reads as 0, or as something absurd.
+# A trip point that is not set reads as 0, or as something absurd.
 _PLAUSIBLE_C = (60.0, 115.0)
 
 
 def heat_limit_c(root: Path = ROOT) -> float | None:
-    """Return it in °C; None where nobody says.
+    """Return that temperature in °C; None if unknown.
 
-    On a Raspberry Pi that is what its firmware does; elsewhere the lowest passive trip point of the kernel's
-    thermal zones for the processor, or else what the processor's own sensor calls critical.
+    On a Raspberry Pi it is the firmware's limit; elsewhere the lowest passive trip point of the processor's
+    thermal zones, or else the critical temperature of the processor's own sensor.
     """
     if throttled_flags(root) is not None:
         return _RASPBERRY_PI_C

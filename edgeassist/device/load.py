@@ -1,4 +1,4 @@
-"""What the device gives at the moment, read from its sensors."""
+"""Samples what the governor needs: cores, load of other programs, heat and power."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from edgeassist.device.governor import Reading
 from edgeassist.device.heat import heat_limit_c
 from edgeassist.device.thermal import cpu_temperature_c
 
-# What follows in a line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal (proc(5)). The
-# hypervisor's part, steal, is not ours to leave to others.
+# Indices into a line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal (proc(5)). Time
+# stolen by the hypervisor does not count: fewer threads would not give it back.
 _WORKED = (0, 1, 2, 5, 6)
 _CPU_LINE = re.compile(r"^cpu(\d+)((?: \d+){7,})", re.MULTILINE)
-# Shorter than that, the kernel's ticks of 10 ms say little.
+# Over a shorter time, the kernel's ticks of 10 ms are too coarse.
 _LEAST_S = 0.1
-# How old quota, affinity, heat and power may be while no answer runs, in seconds.
+# While idle, quota, affinity, heat and power are read at most once per this many seconds.
 SLOW_S = 1.0
 
 
 class OthersMeter:
-    """Tells how much of some processors other programs used since it was asked last."""
+    """Measures how much of some processors other programs used since the last reading."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
@@ -39,12 +39,12 @@ class OthersMeter:
         self._then = (0.0, 0.0)
 
     def read(self, pid: int, cpus: frozenset[int], at: float) -> float | None:
-        """Return it in cores' worth; None at the first time, and where it can't be known.
+        """Return their use as a number of cores; None for the first reading, or if it can't be measured.
 
         Args:
-            pid: Whose own use does not count.
+            pid: The process whose own use does not count.
             cpus: The logical processors.
-            at: Now, in seconds of a clock that never goes back.
+            at: The present monotonic time in seconds.
         """
         used = self._used_s(pid, cpus)
         if used is None:
@@ -58,7 +58,7 @@ class OthersMeter:
         return max(0.0, used - before) / (at - begun) if known == self._key else None
 
     def _used_s(self, pid: int, cpus: frozenset[int]) -> float | None:
-        """Return the processor seconds of all programs but one."""
+        """Return the processor seconds used by all programs but one."""
         try:
             own = psutil.Process(pid).cpu_times()
             stat = (self._root / "proc/stat").read_text(encoding="ascii")
@@ -73,12 +73,12 @@ class OthersMeter:
 
 
 class Sampler:
-    """Reads all that the governor goes by.
+    """Reads everything that the governor needs.
 
     Args:
-        threads: A number that is configured; None: the device decides.
-        flags: Reads what the firmware says of power and heat; None: from that tree.
-        root: Of the tree that is read.
+        threads: The configured number of threads; None to derive it from the device.
+        flags: Reads the firmware's power and heat flags; None to read them below `root`.
+        root: The root of the file tree to read.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Sampler:
         return heat_limit_c(self._root)
 
     def read(self, pid: int | None, *, running: bool) -> tuple[ThreadChoice, Reading]:
-        """Return the threads that cores, affinity and quota give, or are configured, and the whole reading.
+        """Return the threads that cores, affinity and quota allow, or that are configured, and the reading.
 
         Args:
-            pid: The engine, whose affinity counts; None while there is none.
-            running: Whether answers run; while none does, what changes slowly is read now and then only.
+            pid: The engine's process, whose affinity counts; None without one.
+            running: Whether answers run; if not, what changes slowly is read every `SLOW_S` only.
         """
         now = time.monotonic()
         if running or self._known is None or now - self._known[1].at >= SLOW_S:
@@ -113,7 +113,7 @@ class Sampler:
         return choice, replace(reading, at=now, others=others, running=running)
 
     def _read_slow(self, pid: int | None, now: float) -> tuple[ThreadChoice, Reading, frozenset[int]]:
-        """Return all but what others use, and the processors that count."""
+        """Return all but the use by others, and the processors on which that is measured."""
         snapshot = self._snapshot = read_cpu_snapshot(self._root, pid or 0, self._snapshot)
         choice = choose_threads(snapshot, self._threads)
         cores = fast_cores(snapshot)

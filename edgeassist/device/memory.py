@@ -1,4 +1,4 @@
-"""How much memory there is to allocate."""
+"""How much memory can be allocated."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edgeassist.device.files import ROOT
 
 
 def available_memory_bytes(root: Path = ROOT, cgroups: Sequence[Cgroup] | None = None) -> int | None:
-    """Return the bytes that can be allocated without swapping: the machine's, or what a cgroup leaves.
+    """Return the bytes that can be allocated without swapping, on the machine and within its cgroups' limits.
 
     Args:
-        root: Of the tree that is read.
-        cgroups: From `memory_cgroups`, where they were found before.
+        root: The root of the file tree to read.
+        cgroups: From `memory_cgroups`, to save finding them again.
     """
     left = [memory_left_bytes(memory_cgroups(root) if cgroups is None else cgroups)]
     # A service with ProcSubset=pid has no /proc/meminfo (systemd.exec(5)).
@@ -27,7 +27,7 @@ def available_memory_bytes(root: Path = ROOT, cgroups: Sequence[Cgroup] | None =
 
 
 def total_memory_bytes(root: Path = ROOT) -> int | None:
-    """Return the bytes that there would be if nobody else had any: the machine's, or a cgroup's limit."""
+    """Return the bytes of memory in total: the machine's, or a cgroup's limit if that is lower."""
     limits = [memory_limit_bytes(root)]
     with contextlib.suppress(OSError):
         limits.append(psutil.virtual_memory().total)

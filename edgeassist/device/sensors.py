@@ -1,4 +1,4 @@
-"""All that the device feels, at once: what `health` publishes.
+"""Reads all sensors at once, for `health`.
 
 A sensor that the machine lacks, or that this process may not read, is None, never an exception.
 """
@@ -21,14 +21,14 @@ from edgeassist.device.thermal import cpu_temperature_c
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What was read.
+    """The sensors at one moment; None without a sensor.
 
     Attributes:
-        cpu_frequency_mhz: Of the fastest processors, at the moment.
-        throttled_since_start: Whether it was seen since these sensors are read.
+        cpu_frequency_mhz: The current frequency of the fastest processors.
+        throttled_since_start: Whether the processor was throttled at any time since the first reading.
         under_voltage_since_start: As `throttled_since_start`.
-        cpu_pressure: The percentage of the last 10 s that some task of the machine waited.
-        disk_free_bytes: Where the state folder is.
+        cpu_pressure: The percentage of the last 10 s during which some task of the machine waited.
+        disk_free_bytes: On the state folder's disk.
     """
 
     cpu_temperature_c: float | None
@@ -45,11 +45,11 @@ class Readings:
 
 @dataclass
 class Sensors:
-    """Reads them again and again, and remembers what was seen.
+    """Reads the sensors, and keeps the history of the firmware's flags.
 
     Args:
-        state_folder: On the disk whose free room counts.
-        root: Of the tree that is read.
+        state_folder: The folder whose disk is measured.
+        root: The root of the file tree to read.
     """
 
     state_folder: Path
@@ -61,7 +61,7 @@ class Sensors:
         self._firmware = Firmware(self.root)
 
     def throttled(self) -> ThrottledFlags | None:
-        """Read the firmware's flags, and remember them: the more often, the less is missed."""
+        """Read and record the firmware's flags; the more often this is called, the less is missed."""
         flags = self._firmware.read()
         if flags is not None:
             self._history.note(flags)

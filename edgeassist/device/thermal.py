@@ -1,4 +1,4 @@
-"""How hot the processor is."""
+"""The processor's temperature."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeassist.device.files import ROOT, read_int, read_text
 
-# Best first; the hottest of the first kind that is there is the temperature.
+# In order of preference; the hottest sensor of the first kind that exists counts.
 _CPU_ZONES = re.compile(r"x86_pkg_temp|(cpu|bigcore|midcore|littlecore).*", re.IGNORECASE)
 _CPU_CHIPS = re.compile(r"coretemp|k10temp|zenpower|cpu_thermal")
 _WHOLE_CHIP_ZONES = re.compile(r"(soc|package).*|acpitz", re.IGNORECASE)
@@ -18,7 +18,7 @@ _PLAUSIBLE_CELSIUS = (-40.0, 150.0)
 
 
 def cpu_temperature_c(root: Path = ROOT) -> float | None:
-    """Return the processor's temperature in °C, of its hottest sensor."""
+    """Return the temperature of the processor's hottest sensor in °C; None without one."""
     thermal, hwmon = root / "sys/class/thermal", root / "sys/class/hwmon"
     sources = (
         (thermal, "thermal_zone*/type", "temp", _CPU_ZONES),

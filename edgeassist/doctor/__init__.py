@@ -1,1 +1,1 @@
-"""What is wrong on a box, and the command that mends it."""
+"""Finds out what is wrong on a machine, and the commands that repair it."""

@@ -1,4 +1,4 @@
-"""What a check says: how bad it is, why, and what mends it. Pure."""
+"""The result of a check: severity, explanation, remedy. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad a finding is; from harmless to bad.
+    """How bad a finding is, least first.
 
-    `skipped`: could not be checked, and why. `problem`: prompts are not answered, or won't be for long.
+    `skipped`: could not be checked. `problem`: prompts are not answered, or soon won't be.
     """
 
     OK = "ok"
@@ -21,12 +21,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """One result of a check.
 
     Attributes:
-        area: What was looked at: `broker`, `model`, …
-        text: For a person, one sentence.
-        remedy: The command that mends it, or what to do where no command can; None where nothing is wrong.
+        area: What was checked: `broker`, `model`, …
+        text: One sentence for a person.
+        remedy: The command that repairs it, or what to do if no command can; None if nothing is wrong.
     """
 
     severity: Severity
@@ -36,26 +36,26 @@ class Finding:
 
 
 def ok(area: str, text: str) -> Finding:
-    """All is well there."""
+    """Return a finding that says all is well."""
     return Finding(Severity.OK, area, text)
 
 
 def skipped(area: str, text: str, remedy: str | None = None) -> Finding:
-    """It could not be checked."""
+    """Return a finding that says why it could not be checked."""
     return Finding(Severity.SKIPPED, area, text, remedy)
 
 
 def warning(area: str, text: str, remedy: str) -> Finding:
-    """It works, and not as well as it could, or not for ever."""
+    """Return a finding about what works, but not as well as it could, or not for long."""
     return Finding(Severity.WARNING, area, text, remedy)
 
 
 def problem(area: str, text: str, remedy: str) -> Finding:
-    """It does not work."""
+    """Return a finding about what does not work."""
     return Finding(Severity.PROBLEM, area, text, remedy)
 
 
 def worst(findings: Iterable[Finding]) -> Severity:
-    """Return how bad the worst of them is."""
+    """Return the highest severity; `OK` without findings."""
     order = list(Severity)
     return max((each.severity for each in findings), key=order.index, default=Severity.OK)

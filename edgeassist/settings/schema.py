@@ -1,9 +1,9 @@
-"""What can be set: one class a table, each key with its bounds and its default."""
+"""What can be set: one class per table; each key with its type, bounds, default, and when it takes effect."""
 
 from __future__ import annotations
 
 import socket
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,8 +27,17 @@ from edgeassist.protocol.topics import check_topic_name, topic_safe
 ENV_PREFIX = "EDGEASSIST_"
 
 
+class TakesEffect(Enum):
+    """When a change takes effect: a mark for keys. Without it, at the daemon's next start."""
+
+    LIVE = auto()  # with `reload`
+
+
+LIVE = TakesEffect.LIVE
+
+
 class LogLevel(StrEnum):
-    """How much is logged."""
+    """The least severe messages that are logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -55,7 +64,7 @@ def _inner_topic(value: str) -> str:
 
 
 class DeviceSettings(_Table):
-    """Who this device is."""
+    """This device's identity."""
 
     name: Annotated[str, Field(max_length=64)] = topic_safe(socket.gethostname())
 
@@ -68,7 +77,7 @@ class DeviceSettings(_Table):
 
 
 class MqttSettings(_Table):
-    """The broker, and how we speak to it."""
+    """The broker, and how to connect to it."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
@@ -77,7 +86,7 @@ class MqttSettings(_Table):
     password: SecretStr | None = None
     client_id: str | None = None
     base: Annotated[str, Field(max_length=256), AfterValidator(_inner_topic)] = "edgeassist"
-    reply_prefixes: tuple[str, ...] = ("{root}/reply/", "reply/")
+    reply_prefixes: Annotated[tuple[str, ...], LIVE] = ("{root}/reply/", "reply/")
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 60
     reconnect_max_s: Annotated[float, Field(ge=1, le=3600)] = 60
@@ -109,17 +118,17 @@ class MqttSettings(_Table):
 
     @property
     def effective_port(self) -> int:
-        """The port, or MQTT's own: 8883 with TLS, 1883 without."""
+        """The port; by default 8883 with TLS, 1883 without."""
         return self.port or (8883 if self.tls else 1883)
 
 
 class ModelSettings(_Table):
-    """What is loaded."""
+    """The model, and the system prompt."""
 
     path: Path = Path("builtin:tiny")
     backend: Literal["auto", "llama", "onnx", "scripted"] = "auto"
     context: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
-    system: str = ""
+    system: Annotated[str, LIVE] = ""
 
 
 _AutoOrNumber = int | Literal["auto"]
@@ -127,7 +136,7 @@ _AutoOrReal = float | Literal["auto"]
 
 
 def _auto_or(least: int, most: int, *, whole: bool = True) -> PlainValidator:
-    """Take "auto" or a number; pydantic's own union would complain of each of the two."""
+    """Accept "auto" or a number within bounds. A pydantic union would report one error per member."""
     kind: Any = Annotated[int if whole else float, Field(ge=least, le=most)]
     number: TypeAdapter[int | float] = TypeAdapter(kind)
     called = "a whole number" if whole else "a number"
@@ -144,7 +153,7 @@ def _auto_or(least: int, most: int, *, whole: bool = True) -> PlainValidator:
 
 
 class EngineSettings(_Table):
-    """How the engine process works, and when the daemon gives it up."""
+    """How the engine process computes, and when the daemon replaces it."""
 
     slots: Annotated[_AutoOrNumber, _auto_or(1, 64)] = "auto"
     threads: Annotated[_AutoOrNumber, _auto_or(1, 1024)] = "auto"
@@ -165,64 +174,64 @@ class EngineSettings(_Table):
 
 
 class SamplingSettings(_Table):
-    """What a request gets that does not say."""
+    """Defaults for omitted sampling fields."""
 
-    max_tokens: Annotated[int, Field(ge=1)] = 512
-    temperature: Annotated[_AutoOrReal, _auto_or(0, 5, whole=False)] = "auto"
-    top_k: Annotated[int, Field(ge=0)] = 40
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.05
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
+    max_tokens: Annotated[int, Field(ge=1), LIVE] = 512
+    temperature: Annotated[_AutoOrReal, _auto_or(0, 5, whole=False), LIVE] = "auto"
+    top_k: Annotated[int, Field(ge=0), LIVE] = 40
+    top_p: Annotated[float, Field(gt=0, le=1), LIVE] = 0.95
+    min_p: Annotated[float, Field(ge=0, le=1), LIVE] = 0.05
+    repeat_penalty: Annotated[float, Field(gt=0, le=10), LIVE] = 1.0
 
 
 class AdmissionSettings(_Table):
-    """Who may ask, and how much may wait."""
+    """Limits for incoming requests: number, size, time."""
 
-    queue: Annotated[int, Field(ge=1, le=10_000)] = 32
-    per_client: Annotated[int, Field(ge=1, le=10_000)] = 16
-    payload_bytes: Annotated[int, Field(ge=64, le=16_777_216)] = 262_144
-    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300
-    ageing_s: Annotated[float, Field(gt=0, le=3600)] = 30
-    remember_s: Annotated[float, Field(ge=0, le=86_400)] = 60
+    queue: Annotated[int, Field(ge=1, le=10_000), LIVE] = 32
+    per_client: Annotated[int, Field(ge=1, le=10_000), LIVE] = 16
+    payload_bytes: Annotated[int, Field(ge=64, le=16_777_216), LIVE] = 262_144
+    timeout_s: Annotated[float, Field(gt=0, le=86_400), LIVE] = 300
+    ageing_s: Annotated[float, Field(gt=0, le=3600), LIVE] = 30
+    remember_s: Annotated[float, Field(ge=0, le=86_400), LIVE] = 60
 
 
 class StreamSettings(_Table):
-    """How an answer is cut into messages."""
+    """How an answer is split into messages."""
 
-    interval_ms: Annotated[int, Field(ge=0, le=10_000)] = 100
-    progress_ms: Annotated[int, Field(ge=50, le=60_000)] = 300
-    chunk_bytes: Annotated[int, Field(ge=16, le=65_536)] = 1024
-    chunk_qos: Literal[0, 1] = 0
-    final_qos: Literal[0, 1] = 1
+    interval_ms: Annotated[int, Field(ge=0, le=10_000), LIVE] = 100
+    progress_ms: Annotated[int, Field(ge=50, le=60_000), LIVE] = 300
+    chunk_bytes: Annotated[int, Field(ge=16, le=65_536), LIVE] = 1024
+    chunk_qos: Annotated[Literal[0, 1], LIVE] = 0
+    final_qos: Annotated[Literal[0, 1], LIVE] = 1
 
 
 class SessionSettings(_Table):
-    """How much of past conversations is remembered."""
+    """How many conversations are kept, how much of each, and how long."""
 
-    count: Annotated[int, Field(ge=1, le=100_000)] = 64
-    turns: Annotated[int, Field(ge=1, le=1000)] = 16
-    expire_s: Annotated[float, Field(gt=0, le=2_592_000)] = 3600
+    count: Annotated[int, Field(ge=1, le=100_000), LIVE] = 64
+    turns: Annotated[int, Field(ge=1, le=1000), LIVE] = 16
+    expire_s: Annotated[float, Field(gt=0, le=2_592_000), LIVE] = 3600
 
 
 class HomeAssistantSettings(_Table):
-    """Whether and where we tell Home Assistant of us."""
+    """Home Assistant discovery."""
 
-    discovery: bool = False
-    prefix: Annotated[str, Field(max_length=256), AfterValidator(_inner_topic)] = "homeassistant"
-    status_topic: Annotated[str, Field(max_length=256), AfterValidator(_topic)] = "homeassistant/status"
+    discovery: Annotated[bool, LIVE] = False
+    prefix: Annotated[str, Field(max_length=256), AfterValidator(_inner_topic), LIVE] = "homeassistant"
+    status_topic: Annotated[str, Field(max_length=256), AfterValidator(_topic), LIVE] = "homeassistant/status"
 
 
 class DaemonSettings(_Table):
-    """The daemon itself."""
+    """Log level, reporting interval, start and stop."""
 
-    log_level: LogLevel = LogLevel.INFO
-    telemetry_s: Annotated[float, Field(ge=1, le=3600)] = 30
-    drain_s: Annotated[float, Field(ge=0, le=600)] = 20
-    ready_without_broker: bool = False
+    log_level: Annotated[LogLevel, LIVE] = LogLevel.INFO
+    telemetry_s: Annotated[float, Field(ge=1, le=3600), LIVE] = 30
+    drain_s: Annotated[float, Field(ge=0, le=600), LIVE] = 20
+    ready_without_broker: Annotated[bool, LIVE] = False
 
 
 class Settings(BaseSettings):
-    """All tables. Made by `load_settings`."""
+    """All tables. Created by `load_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -252,10 +261,28 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave only what `load_settings` hands over: it reads the sources, to know each key's origin."""
+        """Use only what `load_settings` passes in: it reads the sources itself, to know each key's origin."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     def public(self) -> dict[str, Any]:
-        """Return all values as JSON types, secrets as asterisks."""
+        """Return all values as JSON types, with secrets masked."""
         return self.model_dump(mode="json")
+
+
+def keys() -> list[tuple[str, str]]:
+    """Return all keys as (table, key), in the order of the classes above."""
+    return [
+        (table, key)
+        for table, field in Settings.model_fields.items()
+        for key in type(field.default).model_fields
+    ]
+
+
+def live_keys() -> list[str]:
+    """Return the keys (`table.key`) that are marked `LIVE`."""
+    return [
+        f"{table}.{key}"
+        for table, key in keys()
+        if LIVE in type(Settings.model_fields[table].default).model_fields[key].metadata
+    ]

@@ -1,7 +1,7 @@
-"""Where settings come from: the only reader of the TOML file, the environment and systemd's credentials.
+"""Reads the settings: the only reader of the TOML file, the environment and systemd's credentials.
 
 Later sources win: defaults < TOML file < environment (`EDGEASSIST_<TABLE>__<KEY>`) < credentials directory
-(a file `<table>.<key>`). An unknown key anywhere is an error that names the key and where it stands.
+(a file `<table>.<key>`). An unknown key in any of them is an error that names the key and its source.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENV_FILE = "EDGEASSIST_CONFIG"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, the origin of every key that does not have its default (`mqtt.host`), and the file if any."""
+    """Settings, where each key that is set (`mqtt.host`) comes from, and the TOML file, if there is one."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -40,7 +40,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
         environ: The environment; None for this process's.
 
     Raises:
-        ConfigurationError: A source can't be read, or a key is unknown or has a value that can't be.
+        ConfigurationError: A source can't be read, or a key is unknown or has an invalid value.
     """
     environ = os.environ if environ is None else environ
     path, toml = _read_file(file, environ)
@@ -100,7 +100,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def _read_variable(variable: str, value: str) -> dict[str, Any]:
-    """Let pydantic-settings read one variable: it knows which keys are lists and have to be JSON."""
+    """Parse one variable with pydantic-settings, which knows the keys that are lists, written as JSON."""
 
     class Environment(EnvSettingsSource):
         def _load_env_vars(self) -> Mapping[str, str | None]:

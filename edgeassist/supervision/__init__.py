@@ -1,1 +1,1 @@
-"""The engine process, seen from the daemon: spawn, watch, replace, and how many threads it gets."""
+"""The engine process, seen from the daemon: start, watch and replace it, and set its number of threads."""

@@ -1,7 +1,7 @@
 """The daemon's end of the socket pair to the engine: lines in, lines out.
 
-A protocol and no stream: a token's text passes here for every chunk, while the model computes on every core
-that this takes time from.
+An `asyncio.Protocol`, not a stream: every token passes here while the model computes on all cores, so each
+microsecond spent here slows it down.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-# Of a line; a piece of text holds at most a stop text, and that a prompt's payload.
+# Of one line. The longest event is a delta that holds back a stop text, which can be as long as a prompt's
+# payload allows.
 MAX_LINE_BYTES = 1 << 25
 
 
@@ -18,10 +19,10 @@ class Pipe(asyncio.Protocol):
     """One engine's pipe.
 
     Args:
-        take: Called for each line; returns what is wrong with it, if that is so.
+        take: Called for each line; returns what is wrong with it, or None.
 
     Attributes:
-        ended: Done when the engine's end is closed (None) or a line was not as it must be (the problem).
+        ended: Done when the engine closed its end (None), or when a line was wrong or too long (the problem).
     """
 
     def __init__(self, take: Callable[[bytes], str | None]) -> None:
@@ -31,12 +32,12 @@ class Pipe(asyncio.Protocol):
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     def write(self, line: bytes) -> None:
-        """Send a line; without an engine it is lost."""
+        """Send a line; dropped before the connection is made."""
         if self._transport is not None:
             self._transport.write(line)
 
     def close(self) -> None:
-        """Hear and say no more."""
+        """Close the connection; no further line is taken."""
         self._end(None)
         if self._transport is not None:
             self._transport.close()

@@ -1,22 +1,17 @@
-"""The engine process: spawn it, watch it, and replace one that died or stopped making progress."""
+"""Keeps an engine running: watches it, and replaces one that died, hung or is no longer wanted."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import signal
-import socket
-import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-
-import psutil
+from typing import Any
 
 from edgeassist.engine.messages import (
     Command,
@@ -26,25 +21,24 @@ from edgeassist.engine.messages import (
     Log,
     ModelFacts,
     Ready,
-    Stop,
     Unusable,
     decode_event,
-    encode,
 )
-from edgeassist.supervision.pipe import Pipe
+from edgeassist.supervision.process import EngineProcess
 
 log = logging.getLogger(__name__)
-output_log = logging.getLogger("edgeassist.engine.output")
 
 FIRST_RESTART_S = 0.5
-# An engine that served for so long is not in a loop of crashes.
+# An engine that served this long is not in a crash loop: the next delay is the shortest again.
 STABLE_S = 60.0
-EXIT_WAIT_S = 5.0
-LAST_WORDS = 5
 
 
 class Phase(Enum):
-    """Where the engine is in its life."""
+    """Where the engine is in its life.
+
+    `DOWN`: not started, stopped, or being replaced on purpose. `WAITING`: it ended, and the next start is
+    delayed. `UNUSABLE`: as `WAITING`, and the model can't be used as it is.
+    """
 
     DOWN = auto()
     LOADING = auto()
@@ -55,22 +49,57 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long, in seconds, the engine may be silent, and the longest wait before it is started again."""
+    """In seconds: the longest silence while loading and while serving, and the longest restart delay."""
 
     load_s: float
     stall_s: float
     restart_max_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A ready engine is gone, with all requests that it was working on.
+
+    Attributes:
+        reason: Why, in words for a person.
+        planned: True after `Supervisor.replace`; False if it died or hung.
+    """
+
+    reason: str
+    planned: bool
+
+
+class _Cause(Enum):
+    DIED = auto()  # or hung, or sent what is no event
+    WRONG_CPU = auto()  # died of an instruction that the CPU lacks: the next one would too
+    UNUSABLE = auto()  # reported that the model can't be used
+    NOT_NOW = auto()  # reported that the model can't be used for now
+    ASKED = auto()  # by `stop` or `replace`
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    cause: _Cause
+    reason: str
+
+
 class Supervisor:
     """Keeps one engine running.
 
     Args:
-        load: Makes what a new engine is told first.
-        patience: When to give up on one.
-        on_event: Called for what a ready engine says about requests.
+        load: Returns the first command for a new engine; called once for each.
+        patience: When to give up on an engine.
+        on_event: Called for each event of a ready engine about its requests.
         on_change: Called when `phase` changed.
-        on_lost: Called, with the reason, when a ready engine is gone.
+        on_lost: Called when a ready engine is gone, unless `stop` ended it. `on_event` is not called for that
+            engine any more.
+
+    Attributes:
+        model: Of the engine that was ready last; None before the first, and after `replace`.
+        load_ms: How long it took to load.
+        problem: Why there is no engine; None once one is ready, and after `replace`.
+        restarts: How many engines died or hung, while loading or later. Those that reported an unusable model
+            or too little memory, and those that `replace` or `stop` ended, do not count.
     """
 
     def __init__(
@@ -80,18 +109,20 @@ class Supervisor:
         *,
         on_event: Callable[[Event], None],
         on_change: Callable[[Phase], None],
-        on_lost: Callable[[str], None],
+        on_lost: Callable[[Loss], None],
     ) -> None:
         self._load = load
         self._patience = patience
         self._on_event = on_event
         self._on_change = on_change
         self._on_lost = on_lost
-        self._process: asyncio.subprocess.Process | None = None
-        self._pipe: Pipe | None = None
-        self._last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        self._engine: EngineProcess | None = None
+        self._refusal: Unusable | None = None
         self._last_sign = time.monotonic()
+        # Set by `stop` and `replace`: ends the watch over an engine, and the delay before the next one.
+        self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._replacing: str | None = None
         self.phase = Phase.DOWN
         self.model: ModelFacts | None = None
         self.load_ms: float | None = None
@@ -103,43 +134,46 @@ class Supervisor:
         delay = FIRST_RESTART_S
         while not self._stopping.is_set():
             begun = time.monotonic()
-            problem = await self._live()
-            was_ready = self.phase is Phase.READY
+            end = await self._run_engine()
             if self._stopping.is_set():
                 break
-            unusable = self.phase is Phase.UNUSABLE
-            log.error("%s", problem)
-            self.problem = problem
-            self._set_phase(Phase.UNUSABLE if unusable else Phase.WAITING)
-            if was_ready:
-                self._on_lost(problem)
-            if was_ready and time.monotonic() - begun > STABLE_S:
+            if end.cause is not _Cause.ASKED:
+                if self.phase is Phase.READY and time.monotonic() - begun > STABLE_S:
+                    delay = FIRST_RESTART_S
+                self._report(end)
+                await self._pause(random.uniform(0.5, 1) * delay)  # noqa: S311 - spreads load only
+                delay = min(delay * 2, self._patience.restart_max_s)
+            if self._replacing is not None:
                 delay = FIRST_RESTART_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(random.uniform(0.5, 1) * delay):  # noqa: S311 - spreads load only
-                    await self._stopping.wait()
-            delay = min(delay * 2, self._patience.restart_max_s)
-            self.restarts += 1
         self._set_phase(Phase.DOWN)
 
     def send(self, command: Command) -> None:
-        """Tell the engine; without one, the command is lost, as its addressee is."""
-        if self._pipe is not None:
-            self._pipe.write(encode(command))
+        """Send a command; dropped if no engine is running."""
+        if self._engine is not None:
+            self._engine.send(command)
+
+    def replace(self, why: str) -> None:
+        """End the engine, if there is one, and start the next without delay.
+
+        The next one is given what `load` returns then. A ready engine may end its current step; it is killed
+        if it takes too long. `phase` and `on_lost` tell of it soon, not within this call. Until the next
+        engine is started, further calls change nothing.
+
+        Args:
+            why: The reason, for the log and for `on_lost`.
+        """
+        if self._stopping.is_set() or self._replacing is not None:
+            return
+        log.info("the engine is replaced: %s", why)
+        self._replacing = why
+        self._wake.set()
 
     async def stop(self) -> None:
-        """End the engine, by force where it does not listen."""
+        """Let `run` end, and wait until the engine has exited; it is killed if that takes too long."""
         self._stopping.set()
-        process = self._process
-        if process is None:
-            return
-        if self.phase is Phase.LOADING:  # deaf until the model is there
-            self._kill()
-        self.send(Stop())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EXIT_WAIT_S):
-                await process.wait()
-        self._kill()
+        self._wake.set()
+        if self._engine is not None:
+            await self._engine.gone()
 
     @property
     def makes_progress(self) -> bool:
@@ -149,105 +183,120 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        """The engine's process; None without one."""
-        return None if self._process is None else self._process.pid
+        """The engine's process id; None without one."""
+        return None if self._engine is None else self._engine.pid
 
     @property
     def memory_bytes(self) -> int | None:
         """The engine's resident memory; None without one."""
-        if self._process is None:
-            return None
-        try:
-            return int(psutil.Process(self._process.pid).memory_info().rss)
-        except psutil.Error:
-            return None
+        return None if self._engine is None else self._engine.memory_bytes
 
-    async def _live(self) -> str:
-        """Spawn an engine, attend to it until it ends, and return why it did."""
-        process, ours = await self._spawn()
-        self._process = process
-        if self._stopping.is_set():  # told so while the process was being made
-            self._kill()
-        loop = asyncio.get_running_loop()
-        _, pipe = await loop.create_connection(lambda: Pipe(self._take), sock=ours)
-        self._pipe = pipe
-        self._sign_of_life(Phase.LOADING)
-        self._last_words.clear()
-        listener = asyncio.create_task(self._listen(process), name="engine-output")
+    async def _run_engine(self) -> _End:
+        """Start an engine, watch it, and return once it has exited."""
+        engine = self._engine = await EngineProcess.spawn(self._take)
         try:
-            self.send(self._load())
-            problem = await self._attend(pipe)
-            if problem is not None:
-                self._kill()
-            status = await self._bury(process)
-            if self.phase is Phase.LOADING and status == -signal.SIGILL:
-                self.phase = Phase.UNUSABLE  # the next engine would meet the same instruction
-            return problem or self._obituary(status)
+            if not self._stopping.is_set():
+                self._begin()
+            problem = await self._watch(engine)
+            if problem is None and not engine.ended.done():
+                await self._retire(engine)
+                return _End(_Cause.ASKED, self._replacing or "the daemon stops")
+            return await self._find_cause(engine, problem)
         finally:
-            self._kill()
-            pipe.close()
-            self._pipe = None
-            self._process = None
-            await listener
-            await process.wait()
+            self._engine = None
+            await engine.close()
 
-    async def _spawn(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
-        """Start an engine; return it with our end of its pipe."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *(
-                        sys.executable,
-                        "-P",
-                        "-m",
-                        "edgeassist.engine",
-                        str(theirs.fileno()),
-                        str(os.getpid()),
-                    ),
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT,
-                    # The engine has no use for the daemon's settings, and the password is among them.
-                    env={
-                        key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")
-                    },
-                )
-            except BaseException:
-                ours.close()
-                raise
-        return process, ours
+    def _begin(self) -> None:
+        """Have a new engine load the model. A replacement that was asked for until now is this one."""
+        if self._replacing is not None:
+            self._forget()
+        self._replacing = None
+        self._wake.clear()
+        self._refusal = None
+        self._last_sign = time.monotonic()
+        self._set_phase(Phase.LOADING)
+        self.send(self._load())
 
-    async def _attend(self, pipe: Pipe) -> str | None:
-        """Wait until the engine is silent for too long (the reason) or its end is reached (None)."""
-        while not pipe.ended.done():
-            loading = self.phase is Phase.LOADING
-            patience = self._patience.load_s if loading else self._patience.stall_s
-            left = self._last_sign + patience - time.monotonic()
-            if left <= 0:
-                doing = "loading" if loading else "serving"
-                return f"the engine made no progress for {patience:g} s while {doing} and was replaced"
-            # An engine that is loaded meanwhile is waited for with less patience.
-            await asyncio.wait([pipe.ended], timeout=min(left, self._patience.stall_s))
-        return pipe.ended.result()
+    def _forget(self) -> None:
+        """Take back what was told of the last engine: the next may have another model."""
+        self.model = self.load_ms = self.problem = None
+
+    async def _watch(self, engine: EngineProcess) -> str | None:
+        """Wait until the engine ended or is to end (None), or can't be kept (the reason)."""
+        wake = asyncio.create_task(self._wake.wait(), name="engine-wake")
+        either: list[asyncio.Future[Any]] = [engine.ended, wake]
+        try:
+            while not engine.ended.done() and not self._wake.is_set():
+                loading = self.phase is Phase.LOADING
+                patience = self._patience.load_s if loading else self._patience.stall_s
+                left = self._last_sign + patience - time.monotonic()
+                if left <= 0:
+                    doing = "loading" if loading else "serving"
+                    return f"the engine made no progress for {patience:g} s while {doing} and was replaced"
+                # It may become ready meanwhile, and then there is less patience.
+                timeout = min(left, self._patience.stall_s)
+                await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            return engine.ended.result() if engine.ended.done() else None
+        finally:
+            wake.cancel()
+
+    async def _retire(self, engine: EngineProcess) -> None:
+        """End an engine because `stop` or `replace` asked for it."""
+        phase = self.phase
+        if not self._stopping.is_set() and self._replacing is not None:
+            self._forget()
+            self._set_phase(Phase.DOWN)
+            if phase is Phase.READY:
+                self._on_lost(Loss(self._replacing, planned=True))
+        if phase is not Phase.READY:  # it reads no command until the model is loaded
+            engine.kill()
+        await engine.stop()
+
+    async def _find_cause(self, engine: EngineProcess, problem: str | None) -> _End:
+        """Return why an engine ended without being asked, or, with a problem, has to be killed."""
+        if problem is not None:
+            engine.kill()
+        status = await engine.exit_status()
+        if self._refusal is not None:
+            cause = _Cause.NOT_NOW if self._refusal.for_now else _Cause.UNUSABLE
+            return _End(cause, self._refusal.message)
+        wrong_cpu = self.phase is Phase.LOADING and status == -signal.SIGILL
+        return _End(_Cause.WRONG_CPU if wrong_cpu else _Cause.DIED, problem or engine.explain(status))
+
+    def _report(self, end: _End) -> None:
+        """Tell of an engine that ended without being asked."""
+        was_ready = self.phase is Phase.READY
+        self.restarts += end.cause in {_Cause.DIED, _Cause.WRONG_CPU}
+        log.error("%s", end.reason)
+        self.problem = end.reason
+        hopeless = end.cause in {_Cause.UNUSABLE, _Cause.WRONG_CPU}
+        self._set_phase(Phase.UNUSABLE if hopeless else Phase.WAITING)
+        if was_ready:
+            self._on_lost(Loss(end.reason, planned=False))
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     def _take(self, line: bytes) -> str | None:
-        """Take an event; return what makes this engine useless, if that is so."""
+        """Take an event; return why this engine can't be kept, or None."""
         try:
             event = decode_event(line)
         except ValueError as error:
             return f"the engine sent what is no event: {error}"
         self._last_sign = time.monotonic()
         match event:
+            case Log(level=level, logger=name, message=message):
+                logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)
+            case _ if self.phase is Phase.DOWN:
+                pass  # this engine is being replaced, and its requests were reported as lost
             case Ready(model=model, load_ms=load_ms):
                 self.model, self.load_ms, self.problem = model, load_ms, None
                 self._set_phase(Phase.READY)
-            case Unusable(message=message, for_now=for_now):
-                self.phase = self.phase if for_now else Phase.UNUSABLE
+            case Unusable(message=message):
+                self._refusal = event
                 return message
-            case Log(level=level, logger=name, message=message):
-                logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)
             case Loading(fraction=fraction):
                 log.debug("loading: %.0f %%", fraction * 100)
             case _:
@@ -256,52 +305,6 @@ class Supervisor:
                 except Exception:  # a defect over one request must not end all the others
                     log.exception("an event of the engine could not be handled: %s", event)
         return None
-
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Log what native code prints, and keep the last of it to explain a crash."""
-        stream = process.stdout
-        while stream is not None:
-            try:
-                line = await stream.readline()
-            except ValueError:  # a line longer than the reader's limit
-                continue
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            self._last_words.append(text)
-            output_log.info("%s", text)
-
-    async def _bury(self, process: asyncio.subprocess.Process) -> int | None:
-        """Return the exit status of a process whose pipe is closed; it is killed if it lingers."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EXIT_WAIT_S):
-                return await process.wait()
-        self._kill()
-        return await process.wait()
-
-    def _obituary(self, status: int | None) -> str:
-        died = f"exit status {status}"
-        if status is not None and status < 0:
-            with contextlib.suppress(ValueError):
-                died = f"signal {signal.Signals(-status).name}"
-            if -status == signal.SIGKILL:
-                died += " (killed by somebody, or by the kernel for want of memory)"
-            elif -status == signal.SIGILL:
-                died += (
-                    " (an instruction that this CPU lacks: build llama-cpp-python on this device; for an "
-                    "ONNX model, install an older onnxruntime or choose a GGUF file)"
-                )
-        words = f": {' | '.join(self._last_words)}" if self._last_words else ""
-        return f"the engine ended with {died}{words}"
-
-    def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-
-    def _sign_of_life(self, phase: Phase) -> None:
-        self._last_sign = time.monotonic()
-        self._set_phase(phase)
 
     def _set_phase(self, phase: Phase) -> None:
         self.phase = phase

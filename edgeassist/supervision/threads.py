@@ -1,4 +1,4 @@
-"""The engine's threads: reads the device's sensors, asks the governor, and tells the engine what to use."""
+"""The engine's threads: read the sensors, ask the governor, and send the engine its number of threads."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from edgeassist.supervision.supervisor import Phase, Supervisor
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-# While no answer runs, what comes and goes is only acted on so often, in seconds: nobody feels it.
+# While idle, apply changes at most once per this many seconds.
 IDLE_S = 5.0
 
 
 class ThreadKeeper:
-    """Keeps the engine's threads within what the device gives.
+    """Keeps the engine's number of threads within what the device can give at the moment.
 
     Args:
-        supervisor: Has the engine.
-        decode: A number of threads that is configured, and kept whatever happens; None: the device decides.
-        prefill: Likewise, for reading prompts; None: as for `decode`.
-        running: Tells how many answers run.
-        on_change: Called when the threads in use changed.
-        flags: Reads what the firmware says of power and heat, and remembers it.
+        supervisor: Runs the engine.
+        decode: A configured, fixed number of threads; None: chosen by the device's state.
+        prefill: The same for prefill; None: as `decode`.
+        running: Returns the number of running answers.
+        on_change: Called when the number of threads changed.
+        flags: Reads the firmware's power and heat flags, and records them.
+
+    Attributes:
+        choice: The threads that cores, affinity and quota give, or the configured number, and why.
     """
 
     def __init__(
@@ -53,17 +56,16 @@ class ThreadKeeper:
         self._allowance = self._applied = Allowance(1, 1)
         self._applied_at = 0.0
         self._told = (0, 0, 0)
-        # What cores, affinity and quota give, or the configured number, and why.
         self.choice = ThreadChoice(1, "nothing is known yet")
 
     @property
     def held_back(self) -> str | None:
-        """Why the engine computes with fewer threads than it could; None where it does not."""
+        """Why the engine uses fewer threads than the device has for it; None if it uses all."""
         return self._applied.held_back if self._adjusts else None
 
     @property
     def in_use(self) -> tuple[int, int, str]:
-        """Threads for decoding and for reading prompts, and the reason in a sentence."""
+        """Threads for decode, threads for prefill, and the reason in a sentence."""
         model = self._supervisor.model
         if model is not None and not model.adjusts_threads:
             return model.threads, model.threads, f"as when the model was loaded ({self.choice.reason})"
@@ -75,13 +77,13 @@ class ThreadKeeper:
         return now.decode, now.prefill, reason
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Call `look` every `LOOK_S` seconds, until cancelled."""
         while True:
             self.look()
             await asyncio.sleep(LOOK_S)
 
     def look(self) -> None:
-        """Read the sensors, and go by them: at once while answers run, now and then while none does."""
+        """Read and judge the sensors; apply the result at once while answers run, else every `IDLE_S`."""
         running = self._running() > 0
         choice, reading = self._sampler.read(self._supervisor.pid, running=running)
         changed = choice != self.choice
@@ -94,7 +96,7 @@ class ThreadKeeper:
             self.apply()
 
     def apply(self) -> None:
-        """Tell the engine, and all who ask, what the last look found: answers may begin."""
+        """Apply the last result now. To be called before an answer starts."""
         self._tell()
         before, now = self._applied, self._allowance
         self._applied = now
@@ -107,7 +109,7 @@ class ThreadKeeper:
 
     @property
     def _adjusts(self) -> bool:
-        """Whether the engine can be told: ONNX Runtime keeps the threads that it was loaded with."""
+        """Whether threads can change: ONNX Runtime keeps the number that it was loaded with."""
         model = self._supervisor.model
         return model is not None and model.adjusts_threads
 
@@ -118,7 +120,7 @@ class ThreadKeeper:
         return replace(allowance, prefill=self._fixed_prefill or allowance.prefill)
 
     def _tell(self) -> None:
-        """Tell an engine that serves what it does not know yet."""
+        """Send a ready engine its number of threads, unless it has it already."""
         supervisor, now = self._supervisor, self._allowance
         model, pid = supervisor.model, supervisor.pid
         if supervisor.phase is not Phase.READY or model is None or pid is None or not model.adjusts_threads:

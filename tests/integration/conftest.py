@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.driver import Engine
-from tests.integration.watch import Watch
+from tests.integration.watch import StartWatch, Watch
 
 
 @pytest.fixture(scope="module", params=["scripted", "llama", "onnx"])
@@ -46,12 +46,14 @@ def fresh() -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def watch() -> AsyncIterator[Callable[..., object]]:
+async def watch() -> AsyncIterator[StartWatch]:
     """Start a supervisor, and stop it in the end."""
-    running = []
+    running: list[Watch] = []
 
-    async def begin(*options: str, **rest: float) -> Watch:
-        running.append(Watch(*options, **rest))
+    async def begin(
+        backend: str = "scripted", path: str = "", *, scarce: int = 0, frozen: int = 0, **patience: float
+    ) -> Watch:
+        running.append(Watch(backend, path, scarce=scarce, frozen=frozen, **patience))
         return await running[-1].__aenter__()
 
     yield begin

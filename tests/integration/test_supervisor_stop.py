@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
 from edgeassist.engine.messages import Cancel, Finished, Load
 from edgeassist.supervision.supervisor import Phase
 from tests.integration.link import until
+from tests.integration.watch import StartWatch
 
 
 @pytest.mark.parametrize("after_s", [0.05, 0.15, 0.25, 0.4])
-async def test_stop_ends_an_engine_that_is_still_on_its_way(watch, after_s):
+async def test_stop_ends_an_engine_that_is_still_on_its_way(watch: StartWatch, after_s: float) -> None:
     watched = await watch()
     process = await watched.started()
     await asyncio.sleep(after_s)
@@ -25,7 +27,7 @@ async def test_stop_ends_an_engine_that_is_still_on_its_way(watch, after_s):
     assert not process.is_running()
 
 
-async def test_stop_ends_an_engine_that_is_just_being_spawned(watch):
+async def test_stop_ends_an_engine_that_is_just_being_spawned(watch: StartWatch) -> None:
     watched = await watch()
     await asyncio.sleep(0)
     await watched.supervisor.stop()
@@ -34,7 +36,7 @@ async def test_stop_ends_an_engine_that_is_just_being_spawned(watch):
     assert done
 
 
-async def test_stop_between_two_engines_does_not_wait_for_the_next(watch, tmp_path):
+async def test_stop_between_two_engines_does_not_wait_for_the_next(watch: StartWatch, tmp_path: Path) -> None:
     watched = await watch("llama", str(tmp_path / "nowhere.gguf"), restart_max_s=60.0)
     await until(lambda: watched.loads == 2)
     await until(lambda: watched.supervisor.phase is Phase.UNUSABLE)
@@ -44,8 +46,10 @@ async def test_stop_between_two_engines_does_not_wait_for_the_next(watch, tmp_pa
     assert time.monotonic() - begun < 0.5
 
 
-async def test_stop_kills_an_engine_that_does_not_listen(watch, monkeypatch):
-    monkeypatch.setattr("edgeassist.supervision.supervisor.EXIT_WAIT_S", 0.3)
+async def test_stop_kills_an_engine_that_does_not_listen(
+    watch: StartWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeassist.supervision.process.EXIT_WAIT_S", 0.3)
     watched = await watch()
     await watched.ready()
     process = watched.engine()
@@ -55,7 +59,7 @@ async def test_stop_kills_an_engine_that_does_not_listen(watch, monkeypatch):
     assert not process.is_running()
 
 
-async def test_cancelling_the_task_leaves_no_engine(watch):
+async def test_cancelling_the_task_leaves_no_engine(watch: StartWatch) -> None:
     watched = await watch()
     await watched.ready()
     process = watched.engine()
@@ -65,7 +69,9 @@ async def test_cancelling_the_task_leaves_no_engine(watch):
     assert watched.task.cancelled()
 
 
-async def test_the_engine_is_not_given_the_daemons_settings(watch, monkeypatch):
+async def test_the_engine_is_not_given_the_daemons_settings(
+    watch: StartWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EDGEASSIST_MQTT__PASSWORD", "hunter2")
     monkeypatch.setenv("EDGEASSIST_DEVICE__NAME", "box")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
@@ -78,7 +84,7 @@ async def test_the_engine_is_not_given_the_daemons_settings(watch, monkeypatch):
     assert "hunter2" not in str(watched.engine().cmdline())
 
 
-async def test_the_engine_inherits_no_open_files_but_its_pipe(watch, tmp_path):
+async def test_the_engine_inherits_no_open_files_but_its_pipe(watch: StartWatch, tmp_path: Path) -> None:
     with (tmp_path / "secret").open("w"):
         watched = await watch()
         await watched.ready()
@@ -86,7 +92,9 @@ async def test_the_engine_inherits_no_open_files_but_its_pipe(watch, tmp_path):
         assert len(watched.engine().net_connections("all")) == 1
 
 
-async def test_what_the_engine_logs_comes_out_under_its_own_name(watch, caplog):
+async def test_what_the_engine_logs_comes_out_under_its_own_name(
+    watch: StartWatch, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     watched = await watch()
     await watched.ready()
@@ -96,7 +104,7 @@ async def test_what_the_engine_logs_comes_out_under_its_own_name(watch, caplog):
     assert (record.name, record.levelname) == ("edgeassist.engine.worker", "ERROR")
 
 
-async def test_commands_without_an_engine_are_lost_without_a_fuss(watch):
+async def test_commands_without_an_engine_are_dropped(watch: StartWatch) -> None:
     watched = await watch()
     watched.supervisor.send(Cancel("nobody"))
     await watched.ready()
@@ -107,7 +115,7 @@ async def test_commands_without_an_engine_are_lost_without_a_fuss(watch):
     await watched.ready(2)
 
 
-async def test_an_event_of_any_size_is_taken(watch):
+async def test_an_event_of_any_size_is_taken(watch: StartWatch) -> None:
     watched = await watch()
     await watched.ready()
     text = "\x01" * 12_000
@@ -116,11 +124,12 @@ async def test_an_event_of_any_size_is_taken(watch):
     assert watched.text() == text
 
 
-async def test_an_engine_that_is_told_what_is_no_command_is_replaced(watch):
+async def test_an_engine_that_is_told_what_is_no_command_is_replaced(watch: StartWatch) -> None:
     watched = await watch()
     await watched.ready()
-    watched.supervisor._pipe.write(b"garbage\n")
+    assert watched.supervisor._engine is not None
+    watched.supervisor._engine._pipe.write(b"garbage\n")
     await watched.ready(2)
-    assert "exit status 70" in watched.lost[0]
+    assert "exit status 70" in watched.lost[0].reason
     watched.ask("hello")
     assert isinstance(await watched.ending(), Finished)

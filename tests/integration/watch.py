@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
 
 import psutil
 
@@ -15,10 +16,11 @@ from edgeassist.engine.messages import (
     Failed,
     Finished,
     Load,
+    ModelFacts,
     Sampling,
     Start,
 )
-from edgeassist.supervision.supervisor import Patience, Phase, Supervisor
+from edgeassist.supervision.supervisor import Loss, Patience, Phase, Supervisor
 from tests.integration.link import until
 
 
@@ -26,30 +28,64 @@ class Watch:
     """A supervisor with all that it reports."""
 
     def __init__(
-        self, backend: str = "scripted", path: str = "", *, scarce: int = 0, **patience: float
+        self,
+        backend: str = "scripted",
+        path: str = "",
+        *,
+        scarce: int = 0,
+        frozen: int = 0,
+        **patience: float,
     ) -> None:
         self.events: list[Event] = []
         self.phases: list[tuple[Phase, float]] = []
-        self.lost: list[str] = []
+        self.lost: list[Loss] = []
+        # All of these in their order.
+        self.history: list[Event | Phase | Loss] = []
+        # The model that was known at each change of phase.
+        self.models: list[ModelFacts | None] = []
         self.loads = 0
         self._options = (backend, path)
-        # So many engines find too little memory free.
+        # How many engines, from the first on, find too little memory free.
         self._scarce = scarce
+        # How many, from the first on, are frozen before they are told what to load.
+        self._frozen = frozen
         limits = {"load_s": 10.0, "stall_s": 5.0, "restart_max_s": 0.5, **patience}
         self.supervisor = Supervisor(
             self._load,
             Patience(**limits),
-            on_event=self.events.append,
-            on_change=lambda phase: self.phases.append((phase, time.monotonic())),
-            on_lost=self.lost.append,
+            on_event=self._take_event,
+            on_change=self._take_phase,
+            on_lost=self._take_loss,
         )
+
+    def _take_event(self, event: Event) -> None:
+        self.events.append(event)
+        self.history.append(event)
+
+    def _take_phase(self, phase: Phase) -> None:
+        self.phases.append((phase, time.monotonic()))
+        self.models.append(self.supervisor.model)
+        self.history.append(phase)
+
+    def _take_loss(self, loss: Loss) -> None:
+        self.lost.append(loss)
+        self.history.append(loss)
 
     def _load(self) -> Load:
         self.loads += 1
+        if self.loads <= self._frozen:
+            self.engine().suspend()
         backend, path = self._options
-        free = 1000 if self.loads <= self._scarce else 0
-        sizes = {"context": 32768, "slots": 2, "threads": 1, "step_tokens": 8192}
-        return Load(backend, path, **sizes, memory_bytes=free, total_memory_bytes=1 << 40)
+        return Load(
+            backend,
+            path,
+            context=32768,
+            slots=2,
+            threads=1,
+            step_tokens=8192,
+            memory_bytes=1000 if self.loads <= self._scarce else 0,
+            total_memory_bytes=1 << 40,
+        )
 
     async def __aenter__(self) -> Watch:
         self._strangers = set(psutil.Process().children())
@@ -68,7 +104,8 @@ class Watch:
 
     @property
     def pid(self) -> int:
-        return self.supervisor._process.pid
+        assert self.supervisor.pid is not None
+        return self.supervisor.pid
 
     def engine(self) -> psutil.Process:
         return psutil.Process(self.pid)
@@ -76,9 +113,9 @@ class Watch:
     async def ready(self, times: int = 1) -> None:
         await until(lambda: [phase for phase, _ in self.phases].count(Phase.READY) >= times)
 
-    def ask(self, prompt: str, request: str = "a", **fields: object) -> None:
-        values = {"messages": (ChatMessage("user", prompt),), "max_tokens": 9999, **fields}
-        self.supervisor.send(Start(request, sampling=Sampling(), **values))
+    def ask(self, prompt: str, request: str = "a", *, stop: tuple[str, ...] = ()) -> None:
+        messages = (ChatMessage("user", prompt),)
+        self.supervisor.send(Start(request, messages, max_tokens=9999, sampling=Sampling(), stop=stop))
 
     async def ending(self, request: str = "a", timeout_s: float = 10.0) -> Event:
         def endings() -> list[Event]:
@@ -95,3 +132,19 @@ class Watch:
         """Wait until there is a process, loaded or not."""
         await until(lambda: self.loads)
         return self.engine()
+
+
+class StartWatch(Protocol):
+    """The fixture `watch`: starts a supervisor that the fixture stops in the end."""
+
+    async def __call__(
+        self,
+        backend: str = "scripted",
+        path: str = "",
+        *,
+        scarce: int = 0,
+        frozen: int = 0,
+        **patience: float,
+    ) -> Watch:
+        """Return it under observation; the arguments are those of `Watch`."""
+        ...

@@ -31,7 +31,7 @@ SANS_IO = [
     "device.cores",
     "doctor.finding",
     *(f"doctor.checks.{name}" for name in ("broker", "clock", "configuration", "daemon", "model")),
-    *(f"doctor.checks.{name}" for name in ("power", "processor", "room", "service")),
+    *(f"doctor.checks.{name}" for name in ("power", "processor", "service", "space")),
     "settings.reload",
 ]
 # What a package may import of its own; a name stands for all below it.
@@ -63,6 +63,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.settings",
     "edgeassist.cli",
     "edgeassist.bench",
+    "edgeassist.doctor.examination",
     "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
     "edgeassist.wiring",

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from edgeassist.settings import Settings, load_settings
+from edgeassist.settings import Settings, live_keys, load_settings
+from edgeassist.settings.schema import keys
 
-EXAMPLE = Path(__file__).parents[2] / "config" / "edgeassist.toml"
+PROJECT = Path(__file__).parents[2]
+EXAMPLE = PROJECT / "config" / "edgeassist.toml"
 TABLES: dict[str, type[BaseModel]] = {
     table: type(getattr(Settings(), table)) for table in Settings.model_fields
 }
@@ -54,3 +56,24 @@ def test_the_examples_in_the_example_file_are_values_that_can_be(tmp_path: Path)
     assert set(loaded.origins) == {
         f"{table}.{key}" for table, kind in TABLES.items() for key in kind.model_fields
     }
+
+
+def test_the_example_file_marks_the_keys_that_can_change_while_the_daemon_runs() -> None:
+    marked, table = [], ""
+    for line in uncommented().splitlines():
+        if match := re.fullmatch(r"\[(\w+)\]", line):
+            table = match[1]
+        elif match := re.fullmatch(r"(\w+) = .*  # live", line):
+            marked.append(f"{table}.{match[1]}")
+    assert marked == live_keys()
+
+
+def test_the_documentation_names_the_keys_that_can_change_while_the_daemon_runs() -> None:
+    page = (PROJECT / "docs" / "configuration.md").read_text()
+    sentence = re.search(r"All keys of the tables\s(.*?), change at once", page, re.DOTALL)
+    assert sentence is not None
+    named = set(re.findall(r"`([\w.]+)`", sentence[1]))
+    assert {name for name in map(".".join, keys()) if {name, name.partition(".")[0]} & named} == set(
+        live_keys()
+    )
+    assert named <= {*TABLES, *live_keys()}

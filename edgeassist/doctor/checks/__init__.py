@@ -1,1 +1,1 @@
-"""Judge those snapshots, one module per area. No I/O."""
+"""Judge what the probes of the same names found. Sans-I/O."""

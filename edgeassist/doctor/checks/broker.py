@@ -1,4 +1,4 @@
-"""Whether the broker lets the daemon do its work. Pure."""
+"""Whether the broker lets the daemon do its work. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SHOWN = 3
 
 
 class Fate(Enum):
-    """What became of a message that was published.
+    """What became of a published message.
 
-    `ACCEPTED` by a broker that would have said otherwise; `SWALLOWED` by one that never says, and has not
-    delivered it.
+    `ACCEPTED`: acknowledged by a broker that would tell of a refusal (MQTT 5), and not delivered to us.
+    `SWALLOWED`: the same by a broker that would not tell (MQTT 3.1.1).
     """
 
     DELIVERED = auto()
@@ -29,21 +29,21 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BrokerSnapshot:
-    """What one connection with the daemon's name and password has seen.
+    """What one connection with the daemon's user name and password found out.
 
     Attributes:
-        local: Whether it runs on this machine.
+        local: Whether the broker runs on this machine.
         without_password: Whether the service has a password that this user may not read.
-        connect_problem: Why there is no connection, in words that name the setting; None where there is one.
-        mute: Whether it greeted and then said no more.
-        lost: Why the connection ended before all was tried.
-        refused: The filters that the daemon needs and the broker refused, with its reason.
-        reply: The fate of a message where answers go, and `reply_topic` the place.
-        response: The fate of one where commands are answered.
-        command: The fate of the command `ping`, which this user subscribes to as the daemon does.
-        large: The fate of one as long as the longest answer, `answer_bytes`.
-        max_packet_bytes: What the broker takes at most, where it says so.
-        retained_prompts: Topics for prompts where a message is retained, which is ignored.
+        connect_problem: Why there is no connection, in words that name the setting; None if there was one.
+        mute: Whether the broker accepted the connection and then sent nothing.
+        lost: Why the connection ended too early; None if it lasted.
+        refused: The filters that the daemon needs and the broker refused, with the broker's reasons.
+        reply: The fate of a message on `reply_topic`, where answers are published.
+        response: The fate of a message on `response_topic`, where commands are answered.
+        command: The fate of the command `ping`; this user subscribes to it as the daemon does.
+        large: The fate of a message of `answer_bytes`, the size of the longest answer.
+        max_packet_bytes: The broker's limit; None if it does not tell.
+        retained_prompts: Prompt topics that hold a retained message, which the daemon ignores.
     """
 
     address: str
@@ -127,8 +127,8 @@ def _check_rights(snapshot: BrokerSnapshot) -> Iterator[Finding]:
                 )
             case Fate.DELIVERED | Fate.ACCEPTED | Fate.NOT_TRIED:
                 pass
-    # Mosquitto grants every subscription and then withholds what its ACL file does not let one read. Only
-    # MQTT 5 tells that what does not come back was taken.
+    # Mosquitto grants every subscription and then withholds the messages that its ACL file forbids. Only with
+    # MQTT 5 is it known that a message which does not come back was accepted.
     if snapshot.command is Fate.ACCEPTED and not snapshot.refused:
         yield problem(
             _AREA,
@@ -161,10 +161,10 @@ def _check_size(snapshot: BrokerSnapshot) -> Iterator[Finding]:
 
 
 def _too_large(snapshot: BrokerSnapshot) -> bool:
-    """Whether a short message passes and a long one does not.
+    """Whether a short message gets through and a long one does not.
 
-    `UNANSWERED` too: Mosquitto 2.0 answers with a reason that MQTT 5 does not have for it, and paho ends the
-    connection over that.
+    `UNANSWERED` counts too: Mosquitto 2.0 refuses it with a reason code that MQTT 5 does not allow there, and
+    paho closes the connection.
     """
     passed = snapshot.reply in {Fate.DELIVERED, Fate.ACCEPTED}
     return passed and snapshot.large in {Fate.REFUSED, Fate.SWALLOWED, Fate.UNANSWERED}
@@ -183,7 +183,7 @@ def _check_retained(snapshot: BrokerSnapshot) -> Iterator[Finding]:
 
 
 def unreachable(area: str, snapshot: BrokerSnapshot) -> Finding | None:
-    """Return why nothing was heard of what only the broker can tell; None where it could."""
+    """Return the finding for an area that only the broker can tell about; None if it did."""
     if snapshot.connect_problem is not None:
         return skipped(area, "could not be asked: there is no connection to the broker")
     if snapshot.mute or (snapshot.lost is not None and not _too_large(snapshot)):

@@ -1,4 +1,4 @@
-"""Whether the clock can be right: certificates and message expiry go by it, the daemon does not. Pure."""
+"""Whether the clock is plausible: certificates and log times depend on it. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ClockSnapshot:
     """What the clock says.
 
     Attributes:
-        installed: When this program was put here: it can't be earlier now.
-        synchronised: Whether something keeps it right; None where the kernel does not tell.
+        installed: When this program was installed; a clock that is right is later.
+        synchronised: Whether it is kept right, by NTP for example; None if the kernel does not tell.
         tls: Whether the broker's certificate is checked against it.
     """
 

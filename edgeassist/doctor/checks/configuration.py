@@ -1,4 +1,4 @@
-"""Whether the settings can be used, and who else can read what is secret in them. Pure."""
+"""Whether the settings are valid, and whether others can read the secrets in them. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AREA = "settings"
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """A file that holds a secret: the setting that it is for, and who may read it (`st_mode`)."""
+    """A file that holds a secret, the setting that it belongs to, and its `st_mode`."""
 
     setting: str
     path: Path
@@ -23,15 +23,15 @@ class SecretFile:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationSnapshot:
-    """What was found of the settings.
+    """What was found out about the settings.
 
     Attributes:
-        source: Where they come from, for a person.
-        command: Which looks at them alone.
-        problems: What is wrong with them, in the words of `check-config`; empty where they can be used.
-        secrets: The files of passwords and keys.
-        in_unit: The settings with secrets that stand in the unit's `Environment=`.
-        unread: The settings of the service that this user may not read, and sees the defaults of.
+        source: Where they come from, in words.
+        command: The command that checks them.
+        problems: What is wrong with them, in the words of `check-config`; empty if they are valid.
+        secrets: The files with passwords and keys.
+        in_unit: The secret settings that are in the unit's `Environment=`.
+        unread: The service's settings that this user may not read; the defaults were used for them.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Whether a daemon runs, and how it says that it is. Pure."""
+"""Whether a daemon runs, answers, and is healthy. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
 
 _AREA = "daemon"
 _HOUR_S = 3600
-# More often than networks and access points give a reason for.
+# More lost connections than networks and access points explain.
 _LOSSES_AN_HOUR = 4
 _FEW_LOSSES = 3
 
 
 class Ping(Enum):
-    """What came of the command `ping`.
+    """What became of the command `ping`.
 
-    `SILENCE` is certain. `REFUSED` (this user may give no commands) and `UNHEARD` (it may read no responses,
-    or the broker does not say) are no fault.
+    `SILENCE`: there certainly was no answer. No faults are `REFUSED` (this user may not send commands) and
+    `UNHEARD` (it may not read responses, or the broker does not tell).
     """
 
     ANSWERED = auto()
@@ -32,17 +32,18 @@ class Ping(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DaemonSnapshot:
-    """What the broker keeps of a daemon, and what it answers.
+    """What the broker keeps of a daemon, and how the daemon reacted.
 
     Attributes:
-        root: Its topics begin with that.
-        client_id: With which it connects.
-        installed: The version of this command.
-        unit_active: Whether the service manager says that it runs; None where there is none.
-        status: `online`, `offline`, or None where it never said anything.
-        flapped: Whether it went and came while we looked.
-        boots: How many daemons said their health while we looked.
-        health: The document `health`; None where there is none.
+        root: The root of its topics.
+        client_id: Its client id.
+        installed: The version of this program.
+        unit_active: Whether systemd says that the daemon runs; None without a service.
+        status: `online` or `offline`; None if it was never published.
+        flapped: Whether the status changed more than once during the probe.
+        boots: How many daemons published their health during the probe.
+        health: The document `health`; None without one.
+        ping: What became of the command `ping`.
     """
 
     root: str
@@ -129,7 +130,7 @@ def _check_rivals(snapshot: DaemonSnapshot) -> Iterator[Finding]:
 
 def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterator[Finding]:
     state, reason = health.get("state"), health.get("reason")
-    # Between two attempts the daemon is degraded, during one it is loading, and says why it has to try again.
+    # While an engine can't be had, the state alternates between degraded and loading, with the same reason.
     if state == "degraded" or (state == "loading" and reason):
         yield problem(_AREA, f"{state}, so that no prompt is answered: {reason}", _log(snapshot))
     elif state in {"starting", "loading"}:
@@ -138,7 +139,7 @@ def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterat
     if restarts:
         yield warning(
             _AREA,
-            f"its engine died {restarts} times since it started",
+            f"its engine died or hung {restarts} times since it started",
             _log(snapshot),
         )
     running = health.get("version")
@@ -165,7 +166,7 @@ def _restart(snapshot: DaemonSnapshot) -> str:
 
 
 def _log(snapshot: DaemonSnapshot) -> str:
-    """Return where to read on; what is worth a look is logged as a warning."""
+    """Return how to see the log; everything that matters is logged as a warning or worse."""
     return (
         "look into its log" if snapshot.unit_active is None else "journalctl -u edgeassist -p warning -n 50"
     )

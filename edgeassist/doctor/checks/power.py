@@ -1,4 +1,4 @@
-"""Whether power and heat let the processor work at full speed. Pure."""
+"""Whether power and heat let the processor run at full speed. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edgeassist.device.cpus import FrequencyPolicy
 from edgeassist.device.firmware import ThrottledFlags
 from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
 
-# Where nobody says at which temperature a processor is slowed down: few begin below.
+# If the temperature at which the processor is throttled is unknown: few processors throttle below this.
 _HOT_CELSIUS = 85.0
 _NEAR_CELSIUS = 3.0
-# Below these drivers `powersave` is the governor that follows the load (Linux, intel_pstate, amd-pstate).
+# With these drivers, `powersave` follows the load (Linux, intel_pstate, amd-pstate).
 _OWN_GOVERNORS = ("intel_pstate", "amd-pstate", "amd-pstate-epp")
 _SUPPLY = "use the board's own power supply and a short, thick cable (a Raspberry Pi 5 wants 5 V at 5 A)"
 _COOLING = "give it a heat sink or a fan, and air"
@@ -20,13 +20,14 @@ _COOLING = "give it a heat sink or a fan, and air"
 
 @dataclass(frozen=True, slots=True)
 class PowerSnapshot:
-    """What sensors say; None is what they don't.
+    """What the sensors say; None without a sensor.
 
     Attributes:
-        limit_c: The temperature at which the processor is slowed down.
+        limit_c: The temperature at which the processor is throttled.
         flags: A Raspberry Pi's.
-        throttled_since_start: What the running daemon has seen.
-        under_voltage_since_start: What the running daemon has seen.
+        policies: How the kernel sets frequencies.
+        throttled_since_start: Seen by the running daemon; None without one.
+        under_voltage_since_start: As `throttled_since_start`.
     """
 
     temperature_c: float | None

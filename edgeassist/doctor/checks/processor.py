@@ -1,4 +1,4 @@
-"""Whether the engine makes the best of the processor: how llama.cpp was built, how many threads. Pure."""
+"""Whether the engine makes full use of the processor: llama.cpp's build, the number of threads. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from edgeassist.device.cores import CpuSnapshot, choose_threads
 from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
 
-# What the kernel calls an instruction set in /proc/cpuinfo, what llama.cpp calls it, and what it is for.
+# An instruction set's name in /proc/cpuinfo → its name in llama.cpp, and the flags that build for it.
 _WORTH_HAVING = {
     "asimddp": ("DOTPROD", "-DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16"),
     "avx2": ("AVX2", "-DGGML_NATIVE=ON"),
@@ -17,15 +17,15 @@ _WORTH_HAVING = {
 
 
 @dataclass(frozen=True, slots=True)
-class WheelSnapshot:
-    """How llama.cpp was built, and for what.
+class BuildSnapshot:
+    """How llama.cpp was built, and the processor that it runs on.
 
     Attributes:
-        cpu_features: The instruction sets, as /proc/cpuinfo names them.
-        build: What the library says of itself, `AVX2 = 1 | …`; None where it did not.
-        failure: Why it can't be used; None where it can.
-        unasked: Why it could not be asked; None where it could, or is not installed.
-        python: The interpreter that it is installed for.
+        cpu_features: The processor's instruction sets, by their names in /proc/cpuinfo.
+        build: The library's system info, `AVX2 = 1 | …`; None if there is none.
+        failure: Why the library can't be used; None if it can.
+        unasked: Why it could not be asked; None if it could, or is not installed.
+        python: The interpreter to install it for.
     """
 
     cpu_features: frozenset[str]
@@ -35,7 +35,7 @@ class WheelSnapshot:
     python: str = "python"
 
 
-def check_wheel(snapshot: WheelSnapshot) -> Iterator[Finding]:
+def check_build(snapshot: BuildSnapshot) -> Iterator[Finding]:
     """Judge the build of llama.cpp."""
     if snapshot.build is None:
         if snapshot.failure is not None:
@@ -60,8 +60,8 @@ def check_wheel(snapshot: WheelSnapshot) -> Iterator[Finding]:
         yield ok("llama.cpp", "built for this processor")
 
 
-def _rebuild(snapshot: WheelSnapshot, flags: str) -> str:
-    # With SOURCE_DATE_EPOCH set, llama.cpp's build turns the processor's own instructions off.
+def _rebuild(snapshot: BuildSnapshot, flags: str) -> str:
+    # If SOURCE_DATE_EPOCH is set, llama.cpp is built for a generic processor.
     arguments = f'CMAKE_ARGS="{flags}" ' if flags else ""
     return (
         f"env -u SOURCE_DATE_EPOCH {arguments}{snapshot.python} -m pip install --force-reinstall --no-deps "
@@ -73,9 +73,9 @@ def check_threads(cpus: CpuSnapshot, configured: int | None, unit_quota: float |
     """Judge the number of threads.
 
     Args:
-        cpus: As this process may use them.
+        cpus: The processors that this process may use.
         configured: The setting `engine.threads`; None for "auto".
-        unit_quota: What `CPUQuota=` of the service allows, in CPUs.
+        unit_quota: The service's `CPUQuota=`, in CPUs; None without one.
     """
     quotas = [quota for quota in (cpus.quota, unit_quota) if quota is not None]
     device = choose_threads(replace(cpus, quota=min(quotas, default=None)))

@@ -1,4 +1,4 @@
-"""Whether systemd starts the daemon, keeps it, and waits long enough for it. Pure."""
+"""Whether systemd starts the daemon, keeps it running, and has patience enough. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
 
 _AREA = "service"
 _CONFIGURATION = 78
-# The daemon is started again for ever; so often means that it does not come up.
+# systemd restarts the daemon without limit; this many restarts mean that it does not come up.
 _LOOP = 3
-# The daemon feeds the watchdog twice in its patience, and a small box that swaps stands still for seconds.
+# The daemon pings the watchdog twice per period, and a small machine that swaps can stall for seconds.
 _LEAST_WATCHDOG_S = 10.0
 # A load from a cold disk takes longer than the last one.
 _LOAD_MARGIN = 2.0
-# What the engine's end and the last messages may take beside daemon.drain_s.
+# How long stopping the engine and the last messages may take, after daemon.drain_s.
 _END_S = 13.0
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSnapshot:
-    """The unit, as `systemctl show` has it; times in seconds, None for "infinity" and what is switched off.
+    """The unit, as `systemctl show` prints it. Times are in seconds; None for "infinity" or if switched off.
 
     Attributes:
         enabled: `UnitFileState`: enabled, disabled, static, …
         result: Why it failed: exit-code, watchdog, oom-kill, timeout, …
-        exit_status: Of its last process; None where it has not ended.
-        restarts: By systemd, since it was started by somebody.
+        exit_status: Of its last process; None if that still runs.
+        restarts: By systemd, since somebody started it.
     """
 
     name: str
@@ -46,10 +46,10 @@ class UnitSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """What the daemon may need, in seconds.
+    """How long the daemon may take, in seconds.
 
     Attributes:
-        load_s: The model's last load, as the journal tells; None where it doesn't.
+        load_s: For the model's last load, by the journal; None if unknown.
         load_limit_s: The setting `engine.load_timeout_s`.
         drain_s: The setting `daemon.drain_s`.
     """
@@ -60,7 +60,7 @@ class Durations:
 
 
 def check_service(unit: UnitSnapshot | None, durations: Durations) -> Iterator[Finding]:
-    """Judge the unit; None where systemd does not run."""
+    """Judge the unit; None if systemd does not run."""
     if unit is None:
         yield skipped(_AREA, "not checked: systemd does not run here")
         return

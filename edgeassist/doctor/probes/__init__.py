@@ -1,1 +1,1 @@
-"""Take snapshots of a box: broker, systemd, files, sensors. They change nothing; every wait has a limit."""
+"""Find out about a machine: broker, systemd, files, sensors. They change nothing; every wait is limited."""

@@ -1,7 +1,7 @@
-"""One connection to the broker: what it lets the daemon do, what it keeps of it, and whether it answers.
+"""The broker, over one connection: what it lets the daemon do. What it delivers tells of the daemon as well.
 
-Nothing is published where somebody would act on it: a message for nobody among the answers, one among the
-responses, and the command `ping`. All are gone at once; nothing is retained.
+Nothing that is published here makes anybody act: a reply and a response that no client waits for, and the
+command `ping`. Nothing is retained.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from edgeassist.broker import BrokerOptions
 from edgeassist.broker.probe import Sight, look
 from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping
+from edgeassist.doctor.probes.daemon import is_answered, read_daemon, read_status
 from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics
 
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
-# Shorter than a round trip to a busy device, and enough for the broker's retained messages.
+# Enough for retained messages to arrive, and still shorter than a round trip to a busy device.
 _SETTLE_S = 0.3
-# What a token of text takes in JSON, at most in practice, and all that an answer has besides.
+# The size of an answer in JSON: per token of text, at most in practice, and everything else.
 _TOKEN_BYTES = 8
 _BESIDE_BYTES = 4096
 
 
-async def survey_broker(
+async def probe_broker(
     options: BrokerOptions,
     topics: Topics,
     *,
@@ -39,15 +39,15 @@ async def survey_broker(
     unit_active: bool | None,
     max_tokens: int,
 ) -> tuple[BrokerSnapshot, DaemonSnapshot]:
-    """Look at the broker and, through it, at the daemon.
+    """Examine the broker and, through it, the daemon.
 
     Args:
-        options: The daemon's, with a client id of our own.
+        options: The daemon's, but with another client id.
         topics: The device's.
-        daemon_id: The daemon's client id, for a person.
+        daemon_id: The daemon's client id, for texts.
         installed: The version of this program.
-        unit_active: Whether the service manager says that the daemon runs; None where there is none.
-        max_tokens: The longest answer that nobody asked for more of.
+        unit_active: Whether systemd says that the daemon runs; None without a service.
+        max_tokens: The default length limit of an answer.
     """
     key = f"doctor-{secrets.token_hex(6)}"
     answer_bytes = max_tokens * _TOKEN_BYTES + _BESIDE_BYTES
@@ -76,9 +76,11 @@ async def survey_broker(
         return trials
 
     def enough(sight: Sight) -> bool:
-        offline = _status(sight, topics) is not Availability.ONLINE and loop.time() - begun > _SETTLE_S
+        offline = (
+            read_status(sight.heard, topics) is not Availability.ONLINE and loop.time() - begun > _SETTLE_S
+        )
         echoes = (name in sight.rejected or _heard(sight, trials[name]) for name in trials if name != "ping")
-        return all(echoes) and (offline or "ping" in sight.rejected or _pong(sight, key) is not None)
+        return all(echoes) and (offline or "ping" in sight.rejected or is_answered(sight.heard, key))
 
     try:
         sight = await look(options, filters=filters, say=say, enough=enough)
@@ -95,15 +97,17 @@ async def survey_broker(
         command=fates["ping"],
         large=fates.get("large", Fate.NOT_TRIED),
         max_packet_bytes=sight.max_packet_bytes,
-        retained_prompts=tuple(sorted({each.topic for each in sight.heard if _is_rubbish(each, topics)})),
+        retained_prompts=tuple(
+            sorted({each.topic for each in sight.heard if _is_retained_prompt(each, topics)})
+        ),
     )
-    daemon = _look_at_daemon(sight, daemon, topics)
-    if _pong(sight, key) is not None:
+    daemon = read_daemon(daemon, sight.heard, topics)
+    if is_answered(sight.heard, key):
         ping = Ping.ANSWERED
     elif fates["ping"] is Fate.REFUSED:
         ping = Ping.REFUSED
     else:
-        # Only who may read the responses can tell that there was none.
+        # Silence is certain only if this user may read responses.
         sure = fates["response"] is Fate.DELIVERED and fates["ping"] in {Fate.DELIVERED, Fate.ACCEPTED}
         ping = Ping.SILENCE if sure else Ping.UNHEARD
     return broker, replace(daemon, ping=ping)
@@ -135,45 +139,7 @@ def _fate(sight: Sight, name: str, message: Outbound, options: BrokerOptions) ->
     return Fate.UNANSWERED
 
 
-def _is_rubbish(message: Inbound, topics: Topics) -> bool:
+def _is_retained_prompt(message: Inbound, topics: Topics) -> bool:
     return message.retained and (
         message.topic == topics.prompt() or message.topic.startswith(topics.prompt(""))
     )
-
-
-def _status(sight: Sight, topics: Topics) -> Availability | None:
-    said = [each.payload.decode(errors="replace") for each in sight.heard if each.topic == topics.status]
-    return Availability(said[-1]) if said and said[-1] in set(Availability) else None
-
-
-def _pong(sight: Sight, key: str) -> Inbound | None:
-    return next(
-        (
-            each
-            for each in sight.heard
-            if each.topic.endswith("/response/ping") and key.encode() in each.payload
-        ),
-        None,
-    )
-
-
-def _look_at_daemon(sight: Sight, daemon: DaemonSnapshot, topics: Topics) -> DaemonSnapshot:
-    told = [each for each in sight.heard if each.topic == topics.health]
-    documents = [document for each in told if (document := _document(each)) is not None]
-    # What is live is a change: one that comes, or goes, while we look.
-    changes = sum(each.topic == topics.status and not each.retained for each in sight.heard)
-    return replace(
-        daemon,
-        status=_status(sight, topics),
-        flapped=changes > 1,
-        boots=len({str(document.get("boot_id")) for document in documents}),
-        health=documents[-1] if documents else None,
-    )
-
-
-def _document(message: Inbound) -> dict[str, Any] | None:
-    try:
-        document = json.loads(message.payload)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None

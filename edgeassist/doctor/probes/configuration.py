@@ -1,4 +1,4 @@
-"""The settings as the service gets them, whoever asks."""
+"""The settings as the service gets them, whichever user runs this."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeassist.doctor.checks.configuration import ConfigurationSnapshot, SecretFile
-from edgeassist.doctor.probes.unit import Unit
+from edgeassist.doctor.probes.service import Unit
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import Loaded, load_settings
 
 _PREFIX = "EDGEASSIST_"
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _SECRETS = ("mqtt.password",)
-# The installed command hands these to root for every command: they say nothing of whose settings are meant.
+# The installed command sets these for root with every command, so they don't tell whose settings are meant.
 _ACCOUNT = frozenset({"EDGEASSIST_MQTT__USERNAME", "EDGEASSIST_MQTT__PASSWORD"})
-# Where systemd looks for a credential of a relative path (systemd.exec(5)).
+# Where systemd looks for a credential with a relative path (systemd.exec(5)).
 _STORES = (Path("/etc/credstore"), Path("/run/credstore"), Path("/usr/lib/credstore"))
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings, None where they can't be used, and what is to be said of them.
+    """The settings, and what `check_configuration` judges.
 
     Attributes:
-        unit: Whose they are; None for this user's own.
+        loaded: None if the settings can't be used.
+        unit: The service whose settings these are; None for this user's own.
     """
 
     loaded: Loaded | None
@@ -34,11 +35,15 @@ class Configuration:
     snapshot: ConfigurationSnapshot
 
 
-def survey_configuration(file: Path | None, unit: Unit | None, environ: Mapping[str, str]) -> Configuration:
-    """Read the settings.
+def probe_configuration(file: Path | None, unit: Unit | None, environ: Mapping[str, str]) -> Configuration:
+    """Read the settings: this user's if `file` or the environment has any, otherwise the service's.
 
-    They are this user's where the command names a file or the environment has settings, and otherwise the
-    service's: its file, its environment, its credentials.
+    The service's come from its file, its environment and its credentials.
+
+    Args:
+        file: Given with `--config`; None without.
+        unit: The service; None without systemd.
+        environ: This user's environment.
     """
     own = file is not None or any(key.startswith(_PREFIX) and key not in _ACCOUNT for key in environ)
     unread: tuple[str, ...] = ()
@@ -73,7 +78,7 @@ def survey_configuration(file: Path | None, unit: Unit | None, environ: Mapping[
 
 
 def _service_environment(unit: Unit) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the variables with settings that the service has, and the credentials that can't be read."""
+    """Return the settings in the service's environment, and the names of unreadable credentials."""
     given = {key: value for key, value in unit.environment.items() if key.startswith(_PREFIX)}
     running = {} if unit.pid is None else _environment_of(unit.pid)
     given |= {key: value for key, value in running.items() if key.startswith(_PREFIX)}
@@ -90,10 +95,10 @@ def _service_environment(unit: Unit) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 def _read_credential(path: Path) -> str | None:
-    """Return what it holds; None where it is not there and systemd leaves it out: one of a relative path.
+    """Return a credential; None if its path is relative and it does not exist, which systemd permits.
 
     Raises:
-        OSError: It is not for this user, or is missed.
+        OSError: It can't be read, or its path is absolute and it does not exist.
     """
     if path.is_absolute():
         return path.read_text()
@@ -106,7 +111,7 @@ def _read_credential(path: Path) -> str | None:
 
 
 def _environment_of(pid: int) -> dict[str, str]:
-    """Return a process's environment; empty where this user may not see it."""
+    """Return a process's environment; empty if this user may not read it."""
     try:
         block = Path(f"/proc/{pid}/environ").read_text(errors="surrogateescape")
     except OSError:

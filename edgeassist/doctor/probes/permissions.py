@@ -1,4 +1,4 @@
-"""What another user may do with a file, by the modes of it and of the folders above."""
+"""What another user may do with a file, by the modes of the file and the folders above it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _READ, _WRITE, _SEARCH = 4, 2, 1
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who it is; `groups` are all of the user's."""
+    """A user, with the ids of all its groups."""
 
     name: str
     uid: int
@@ -22,7 +22,7 @@ class User:
 
 
 def find_user(name: str) -> User | None:
-    """Return that user; None where there is none."""
+    """Return the user of that name; None without one."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -32,17 +32,17 @@ def find_user(name: str) -> User | None:
 
 
 def this_user() -> User:
-    """Return who runs this process."""
+    """Return the user that runs this process."""
     return User(getpass.getuser(), os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
 
 
 def may_read(user: User, path: Path) -> bool | None:
-    """Return whether the user may read the file or folder; None where this process may not find out."""
+    """Whether the user may read the file or folder; None if this process may not find out."""
     return _may(user, path, _READ | _SEARCH if path.is_dir() else _READ)
 
 
 def may_write(user: User, folder: Path) -> bool | None:
-    """Return whether the user may write there, or make the folder; None where we may not find out."""
+    """Whether the user may write there or create the folder; None if this process may not find out."""
     for place in (folder, *folder.absolute().parents):
         try:
             place.lstat()
@@ -66,7 +66,7 @@ def _may(user: User, path: Path, wanted: int) -> bool | None:
 
 
 def _has(user: User, path: Path, wanted: int) -> bool:
-    """Whether the mode gives these rights; access control lists are not looked at."""
+    """Whether the file mode gives these rights; access control lists are ignored."""
     status = path.stat()
     shift = 6 if status.st_uid == user.uid else 3 if status.st_gid in user.groups else 0
     return status.st_mode >> shift & wanted == wanted

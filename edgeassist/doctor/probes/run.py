@@ -1,4 +1,4 @@
-"""Runs a program that only tells something."""
+"""Runs a program for its output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeassist.errors import UnsupportedError
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended; a negative status is the signal that killed it."""
+    """How a program ended; a negative status is the signal that killed it."""
 
     status: int
     output: str
@@ -20,10 +20,10 @@ class Ended:
 
 
 def ask_program(command: Sequence[str], limit_s: float) -> Ended:
-    """Run it in the C locale, without input, and return what it said.
+    """Run a program in the C locale, without input, and return its output.
 
     Raises:
-        UnsupportedError: It is not there, or takes longer than the limit.
+        UnsupportedError: It does not exist, or takes longer than `limit_s`.
     """
     try:
         ended = subprocess.run(  # noqa: S603 - the command is the caller's, without a shell

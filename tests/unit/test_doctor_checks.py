@@ -1,27 +1,36 @@
-"""The machine's part of the diagnosis: model, processor, power, room, clock, settings."""
+"""The doctor's checks of the machine: model, processor, power, space, clock, settings."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 
 from edgeassist.device.cores import CpuSnapshot
 from edgeassist.device.cpus import FrequencyPolicy
 from edgeassist.device.firmware import decode_throttled
+from edgeassist.doctor import checks, probes
 from edgeassist.doctor.checks.clock import ClockSnapshot, check_clock
 from edgeassist.doctor.checks.configuration import ConfigurationSnapshot, SecretFile, check_configuration
 from edgeassist.doctor.checks.model import ModelSnapshot, check_model
 from edgeassist.doctor.checks.power import PowerSnapshot, check_power
-from edgeassist.doctor.checks.processor import WheelSnapshot, check_threads, check_wheel
-from edgeassist.doctor.checks.room import RoomSnapshot, check_room
+from edgeassist.doctor.checks.processor import BuildSnapshot, check_build, check_threads
+from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
 from edgeassist.doctor.finding import Severity, ok, problem, skipped, warning, worst
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20
 GIB = 1 << 30
+
+
+def test_each_check_has_a_probe_of_its_name() -> None:
+    named = [{module.name for module in iter_modules(package.__path__)} for package in (checks, probes)]
+    assert len(named[0]) > 1
+    assert named[0] <= named[1]
 
 
 def test_the_worst_finding_is_the_verdict() -> None:
@@ -108,7 +117,7 @@ def test_a_model_that_fits_is_well() -> None:
     ],
 )
 def test_what_is_wrong_with_a_model_is_told(
-    change: dict[str, object], severity: Severity, words: tuple[str, ...]
+    change: dict[str, Any], severity: Severity, words: tuple[str, ...]
 ) -> None:
     findings = list(check_model(replace(MODEL, **change)))
     assert worst(findings) is severity
@@ -137,16 +146,16 @@ def test_what_is_wrong_with_a_model_is_told(
 def test_a_build_without_the_processors_instructions_is_told(
     features: str, build: str, severity: Severity, words: tuple[str, ...]
 ) -> None:
-    finding = only(check_wheel(WheelSnapshot(frozenset(features.split()), build, python="/opt/py")))
+    finding = only(check_build(BuildSnapshot(frozenset(features.split()), build, python="/opt/py")))
     assert finding.severity is severity
     assert told([finding], severity, *words)
     assert finding.remedy is None or "/opt/py -m pip install" in finding.remedy
 
 
 def test_a_build_for_another_processor_is_a_problem_and_none_is_nothing() -> None:
-    assert only(check_wheel(WheelSnapshot(frozenset(), None, "illegal instruction"))).severity is PROBLEM
-    assert only(check_wheel(WheelSnapshot(frozenset(), None, unasked="it took long"))).severity is SKIPPED
-    assert list(check_wheel(WheelSnapshot(frozenset(), None))) == []
+    assert only(check_build(BuildSnapshot(frozenset(), None, "illegal instruction"))).severity is PROBLEM
+    assert only(check_build(BuildSnapshot(frozenset(), None, unasked="it took long"))).severity is SKIPPED
+    assert list(check_build(BuildSnapshot(frozenset(), None))) == []
 
 
 @pytest.mark.parametrize(
@@ -205,16 +214,16 @@ def test_a_cool_board_is_well_and_without_sensors_nothing_is_claimed() -> None:
     ],
 )
 def test_what_holds_the_processor_back_is_told(
-    change: dict[str, object], severity: Severity, words: tuple[str, ...]
+    change: dict[str, Any], severity: Severity, words: tuple[str, ...]
 ) -> None:
     finding = only(check_power(replace(PI, **change)))
     assert finding.severity is severity
     assert told([finding], severity, *words)
 
 
-# --- room -----------------------------------------------------------------------------------------------
+# --- space ----------------------------------------------------------------------------------------------
 
-ROOM = RoomSnapshot(GIB, 0.0, 0.0, 4 * GIB, Path("/var/lib/edgeassist"), True, GIB, 256 * MIB, "edge")  # noqa: FBT003
+SPACE = SpaceSnapshot(GIB, 0.0, 0.0, 4 * GIB, Path("/var/lib/edgeassist"), True, GIB, 256 * MIB, "edge")  # noqa: FBT003
 
 
 @pytest.mark.parametrize(
@@ -230,16 +239,16 @@ ROOM = RoomSnapshot(GIB, 0.0, 0.0, 4 * GIB, Path("/var/lib/edgeassist"), True, G
         ({"root_free_bytes": 10 * MIB}, WARNING, ("10 MiB", "journalctl --vacuum-size")),
     ],
 )
-def test_where_there_is_no_room_is_told(
-    change: dict[str, object], severity: Severity, words: tuple[str, ...]
+def test_where_there_is_no_space_is_told(
+    change: dict[str, Any], severity: Severity, words: tuple[str, ...]
 ) -> None:
-    finding = only(check_room(replace(ROOM, **change)))
+    finding = only(check_space(replace(SPACE, **change)))
     assert finding.severity is severity
     assert told([finding], severity, *words)
 
 
 def test_a_machine_of_which_nothing_is_known_has_no_trouble() -> None:
-    assert only(check_room(RoomSnapshot(None, None, None, None))).severity is OK
+    assert only(check_space(SpaceSnapshot(None, None, None, None))).severity is OK
 
 
 # --- clock ----------------------------------------------------------------------------------------------

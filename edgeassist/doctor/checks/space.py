@@ -1,4 +1,4 @@
-"""Whether there is room: memory, the state folder, disks. Pure."""
+"""Whether there is enough free space: in memory, for the state folder, on disks. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from pathlib import Path
 from edgeassist.doctor.finding import Finding, ok, problem, warning
 
 _MIB = 1 << 20
-# Below, the kernel throws out pages of programs that run.
+# With less, the kernel evicts the code of running programs.
 _LEAST_MEMORY = 100 * _MIB
-# Debian's journal keeps 15 % free of its own (journald.conf(5)); below this, updates and logs fail.
+# With less, updates and logs fail. (Debian's journal keeps 15 % free by itself: journald.conf(5).)
 _LEAST_DISK = 200 * _MIB
-# "some" of the last 60 s, in percent, from which on a person notices.
+# The share of time, in percent of the last 60 s, from which on people notice.
 _PRESSED = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class RoomSnapshot:
-    """What was found; sizes in bytes, None is what is not known.
+class SpaceSnapshot:
+    """What was measured; sizes in bytes, None if unknown.
 
     Attributes:
         memory_pressure: The percentage of the last minute that some task waited for memory.
         io_pressure: The same for disks.
-        state_folder: Where states are kept; None where the settings don't tell.
+        state_folder: Where states are kept; None if nowhere, or if the settings can't be used.
         state_writable: Whether `user` may write there.
-        state_free_bytes: On the disk of the state folder.
-        state_bytes: What may be written there.
+        state_free_bytes: Free on the state folder's disk.
+        state_bytes: The most that may be written there.
+        user: The user that the daemon runs as.
     """
 
     memory_available_bytes: int | None
@@ -41,8 +42,8 @@ class RoomSnapshot:
     user: str = ""
 
 
-def check_room(snapshot: RoomSnapshot) -> Iterator[Finding]:
-    """Judge memory and disks."""
+def check_space(snapshot: SpaceSnapshot) -> Iterator[Finding]:
+    """Judge free space in memory and on disks."""
     findings = [*_check_memory(snapshot), *_check_disk(snapshot)]
     yield from findings
     if not findings:
@@ -53,7 +54,7 @@ def check_room(snapshot: RoomSnapshot) -> Iterator[Finding]:
         yield ok("room", f"{' and '.join(free) or 'nothing is known to be short'}{' free' if free else ''}")
 
 
-def _check_memory(snapshot: RoomSnapshot) -> Iterator[Finding]:
+def _check_memory(snapshot: SpaceSnapshot) -> Iterator[Finding]:
     available = snapshot.memory_available_bytes
     if available is not None and available < _LEAST_MEMORY:
         yield warning(
@@ -70,7 +71,7 @@ def _check_memory(snapshot: RoomSnapshot) -> Iterator[Finding]:
         )
 
 
-def _check_disk(snapshot: RoomSnapshot) -> Iterator[Finding]:
+def _check_disk(snapshot: SpaceSnapshot) -> Iterator[Finding]:
     if snapshot.state_folder is not None and snapshot.state_writable is False:
         yield problem(
             "disk",

@@ -1,4 +1,4 @@
-"""The unit as systemd has it, and what the service is given besides the settings' file."""
+"""The systemd unit: its state, and the settings that the service gets besides the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeassist.doctor.probes.run import ask_program
 from edgeassist.errors import UnsupportedError
 
 _LIMIT_S = 3.0
-# What systemctl(1) shows under these names is the interface that it keeps.
+# The names that `systemctl show` promises to keep (systemctl(1)).
 _PROPERTIES = [
     "LoadState",
     "ActiveState",
@@ -41,14 +41,15 @@ _LOADED = re.compile(r"loaded .+ in (\d+) ms: ")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is known of the unit.
+    """The unit as systemd knows it.
 
     Attributes:
-        user: As whom the service runs; empty where it does not say.
-        pid: Of the daemon; None where none runs.
-        config: The file that `--config` names in `ExecStart=`.
+        snapshot: What `check_service` judges.
+        user: `User=`; empty if not set.
+        pid: The running daemon's; None without one.
+        config: The file given with `--config` in `ExecStart=`.
         environment: `Environment=`.
-        credentials: The files of `LoadCredential=`, by their names.
+        credentials: The files of `LoadCredential=`, by credential name.
         state_folder: `StateDirectory=`.
         quota: `CPUQuota=`, in CPUs.
         memory_max_bytes: `MemoryMax=`.
@@ -65,8 +66,8 @@ class Unit:
     memory_max_bytes: int | None = None
 
 
-def survey_unit(name: str = "edgeassist.service", root: Path = Path("/")) -> Unit | None:
-    """Ask systemd for the unit, the system's before the user's; None where systemd does not run."""
+def probe_service(name: str = "edgeassist.service", root: Path = Path("/")) -> Unit | None:
+    """Ask systemd for the unit, the system's before the user's; None if systemd does not run."""
     if not (root / "run/systemd/system").is_dir():  # sd_booted(3)
         return None
     found = None
@@ -84,10 +85,10 @@ def survey_unit(name: str = "edgeassist.service", root: Path = Path("/")) -> Uni
 
 
 def parse_credentials(files: str) -> dict[str, Path]:
-    """Return the files of `LoadCredential=`, by their names, of what `systemctl cat` prints."""
+    """Read `LoadCredential=` from what `systemctl cat` prints; return the files by credential name."""
     credentials: dict[str, Path] = {}
     for line in files.splitlines():
-        if line.strip() == "LoadCredential=":  # which forgets those before
+        if line.strip() == "LoadCredential=":  # an empty value drops those before
             credentials.clear()
         elif line.startswith("LoadCredential="):
             credential, _, path = line.partition("=")[2].partition(":")
@@ -96,7 +97,7 @@ def parse_credentials(files: str) -> dict[str, Path]:
 
 
 def _ask(command: list[str]) -> str:
-    """Return what the program prints; nothing where it fails."""
+    """Return what the program prints; empty if it fails."""
     try:
         ended = ask_program(command, _LIMIT_S)
     except UnsupportedError:
@@ -105,7 +106,7 @@ def _ask(command: list[str]) -> str:
 
 
 def parse_unit(name: str, shown: str, *, user_manager: bool) -> Unit:
-    """Read what `systemctl show` prints."""
+    """Parse what `systemctl show` prints."""
     values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     memory, exited = values.get("MemoryMax", ""), values.get("ExecMainStatus", "")
     pid = values.get("MainPID", "0")
@@ -137,13 +138,13 @@ def parse_unit(name: str, shown: str, *, user_manager: bool) -> Unit:
 
 
 def parse_seconds(text: str) -> float | None:
-    """Read a time span such as `1min 30s`; None for "infinity" and what is none."""
+    """Parse a time span such as `1min 30s`; None for "infinity" and for anything else."""
     parts = re.findall(r"([\d.]+)(us|ms|s|min|h|d|w|month)\b", text)
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else None
 
 
 def last_load_s(unit: Unit) -> float | None:
-    """Return how long the model took to load last, as the journal tells this user."""
+    """Return how long the model's last load took; None if this user finds none in the journal."""
     options = ["--user"] if unit.snapshot.user_manager else []
     command = [
         "journalctl",
@@ -162,7 +163,7 @@ def last_load_s(unit: Unit) -> float | None:
 
 
 def _config(exec_start: str) -> Path | None:
-    """Return the file of `--config` in `{ path=… ; argv[]=… ; ignore_errors=… }`."""
+    """Return the file given with `--config` in `{ path=… ; argv[]=… ; ignore_errors=… }`."""
     arguments = re.search(r"argv\[\]=(.*?) ;", exec_start)
     words = _words(arguments[1]) if arguments else []
     for word, following in pairwise([*words, ""]):

@@ -1,4 +1,4 @@
-"""What surveys read: systemctl's words, users' rights, settings of a service, the model's file."""
+"""What probes read: systemctl's output, users' rights, a service's settings, the model's file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.doctor.probes.configuration import survey_configuration
-from edgeassist.doctor.probes.machine import survey_clock, survey_power, survey_room, survey_wheel
+from edgeassist.doctor.probes.clock import probe_clock
+from edgeassist.doctor.probes.configuration import probe_configuration
 from edgeassist.doctor.probes.model import Wanted, survey_model
 from edgeassist.doctor.probes.permissions import User, find_user, may_read, may_write, this_user
+from edgeassist.doctor.probes.power import probe_power
+from edgeassist.doctor.probes.processor import probe_build
 from edgeassist.doctor.probes.run import ask_program
-from edgeassist.doctor.probes.unit import Unit, parse_credentials, parse_seconds, parse_unit, survey_unit
+from edgeassist.doctor.probes.service import Unit, parse_credentials, parse_seconds, parse_unit, probe_service
+from edgeassist.doctor.probes.space import probe_space
 from edgeassist.errors import UnsupportedError
 from edgeassist.models.builtin import TINY
 from edgeassist.settings.sources import DEFAULT_FILE
@@ -96,7 +99,7 @@ def test_time_spans_are_read(text: str, seconds: float | None) -> None:
 
 
 def test_without_systemd_there_is_no_unit(tmp_path: Path) -> None:
-    assert survey_unit(root=tmp_path) is None
+    assert probe_service(root=tmp_path) is None
 
 
 def test_the_settings_are_those_of_the_service(tmp_path: Path) -> None:
@@ -109,7 +112,7 @@ def test_the_settings_are_those_of_the_service(tmp_path: Path) -> None:
         MainPID="0",
     )
     service = replace(service, credentials={"mqtt.password": password})
-    found = survey_configuration(None, service, {"HOME": "/"})
+    found = probe_configuration(None, service, {"HOME": "/"})
     assert found.loaded is not None
     settings = found.loaded.settings
     assert (settings.device.name, settings.mqtt.port) == ("kitchen", 1884)
@@ -121,7 +124,7 @@ def test_the_settings_are_those_of_the_service(tmp_path: Path) -> None:
 
 def test_settings_that_the_person_names_go_before_the_services(tmp_path: Path) -> None:
     service = unit(Environment="EDGEASSIST_MQTT__PORT=1884", MainPID="0")
-    found = survey_configuration(None, service, {"EDGEASSIST_DEVICE__NAME": "mine"})
+    found = probe_configuration(None, service, {"EDGEASSIST_DEVICE__NAME": "mine"})
     assert found.loaded is not None
     assert (found.loaded.settings.device.name, found.loaded.settings.mqtt.port) == ("mine", None)
 
@@ -129,7 +132,7 @@ def test_settings_that_the_person_names_go_before_the_services(tmp_path: Path) -
 def test_an_account_alone_does_not_make_the_settings_another_persons() -> None:
     service = unit(Environment="EDGEASSIST_MQTT__PORT=1884", MainPID="0", ExecStart="")
     account = {"EDGEASSIST_MQTT__USERNAME": "box", "EDGEASSIST_MQTT__PASSWORD": "right"}
-    found = survey_configuration(None, service, account)
+    found = probe_configuration(None, service, account)
     assert found.loaded is not None
     assert (found.loaded.settings.mqtt.port, found.loaded.settings.mqtt.username) == (1884, "box")
     assert found.unit is service
@@ -142,7 +145,7 @@ def test_a_credential_of_a_relative_path_may_be_missing() -> None:
         unit(Environment="", MainPID="0", ExecStart=""),
         credentials={"mqtt.password": Path("no-such-credential.mqtt.password")},
     )
-    assert survey_configuration(None, service, {}).snapshot.unread == ()
+    assert probe_configuration(None, service, {}).snapshot.unread == ()
 
 
 def test_a_credential_that_can_not_be_read_is_told(tmp_path: Path) -> None:
@@ -154,20 +157,20 @@ def test_a_credential_that_can_not_be_read_is_told(tmp_path: Path) -> None:
         MainPID="0",
     )
     service = replace(service, credentials={"mqtt.password": tmp_path / "none"})
-    assert survey_configuration(None, service, {}).snapshot.unread == ("mqtt.password",)
+    assert probe_configuration(None, service, {}).snapshot.unread == ("mqtt.password",)
 
 
 def test_a_password_in_the_unit_is_told() -> None:
     service = unit(
         Environment="EDGEASSIST_MQTT__PASSWORD=x EDGEASSIST_MQTT__USERNAME=y", MainPID="0", ExecStart=""
     )
-    assert survey_configuration(None, service, {}).snapshot.in_unit == ("mqtt.password",)
+    assert probe_configuration(None, service, {}).snapshot.in_unit == ("mqtt.password",)
 
 
 def test_without_a_file_the_source_is_told() -> None:
     if DEFAULT_FILE.exists():
         pytest.skip(f"this machine has a {DEFAULT_FILE}")
-    assert "no file" in survey_configuration(None, None, {}).snapshot.source
+    assert "no file" in probe_configuration(None, None, {}).snapshot.source
 
 
 # --- rights ---------------------------------------------------------------------------------------------
@@ -231,19 +234,19 @@ def test_a_program_that_hangs_or_is_not_there_is_an_error_in_time() -> None:
 
 def test_the_build_of_llama_cpp_is_asked_in_another_process(tmp_path: Path) -> None:
     plant(tmp_path, {"proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd asimddp"})
-    snapshot = survey_wheel(tmp_path)
+    snapshot = probe_build(tmp_path)
     assert snapshot.cpu_features == {"fp", "asimd", "asimddp"}
     assert snapshot.build is not None
     assert "REPACK" in snapshot.build
 
 
 def test_this_machine_is_looked_at_without_an_error(tmp_path: Path) -> None:
-    survey_power({"throttled_since_start": True})
-    assert survey_power({"throttled_since_start": True}).throttled_since_start is True
-    room = survey_room(tmp_path / "kv", 1, this_user())
-    assert room.state_writable is True
-    assert room.root_free_bytes is not None
-    clock = survey_clock(tls=True)
+    probe_power({"throttled_since_start": True})
+    assert probe_power({"throttled_since_start": True}).throttled_since_start is True
+    space = probe_space(tmp_path / "kv", 1, this_user())
+    assert space.state_writable is True
+    assert space.root_free_bytes is not None
+    clock = probe_clock(tls=True)
     assert clock.installed < clock.now
 
 

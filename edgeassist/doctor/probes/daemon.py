@@ -1,0 +1,50 @@
+"""The daemon, by what the broker delivered: its status, its health, and the answer to `ping`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from edgeassist.doctor.checks.daemon import DaemonSnapshot
+from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.state import Availability
+from edgeassist.protocol.topics import Topics
+
+
+def read_daemon(daemon: DaemonSnapshot, heard: Sequence[Inbound], topics: Topics) -> DaemonSnapshot:
+    """Return the snapshot with status and health as the messages tell them."""
+    documents = [
+        document
+        for each in heard
+        if each.topic == topics.health and (document := _document(each)) is not None
+    ]
+    # A message that is not retained is a change: a daemon came or went while we were listening.
+    changes = sum(each.topic == topics.status and not each.retained for each in heard)
+    return replace(
+        daemon,
+        status=read_status(heard, topics),
+        flapped=changes > 1,
+        boots=len({str(document.get("boot_id")) for document in documents}),
+        health=documents[-1] if documents else None,
+    )
+
+
+def read_status(heard: Sequence[Inbound], topics: Topics) -> Availability | None:
+    """Return the status that was published last; None without one that is known."""
+    said = [each.payload.decode(errors="replace") for each in heard if each.topic == topics.status]
+    return Availability(said[-1]) if said and said[-1] in set(Availability) else None
+
+
+def is_answered(heard: Sequence[Inbound], key: str) -> bool:
+    """Whether the command `ping` with this id was answered."""
+    return any(each.topic.endswith("/response/ping") and key.encode() in each.payload for each in heard)
+
+
+def _document(message: Inbound) -> dict[str, Any] | None:
+    try:
+        document = json.loads(message.payload)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

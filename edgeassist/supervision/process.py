@@ -1,0 +1,161 @@
+"""One engine process: start it, talk to it, end it, and say how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import psutil
+
+from edgeassist.engine.messages import Command, Stop, encode
+from edgeassist.supervision.pipe import Pipe
+
+output_log = logging.getLogger("edgeassist.engine.output")
+
+EXIT_WAIT_S = 5.0
+# Lines of its output that are quoted if it died.
+QUOTED_LINES = 5
+
+
+class EngineProcess:
+    """A running engine. Made by `spawn`; `close` has to be called in the end.
+
+    Attributes:
+        ended: Done when the engine closed its end of the pipe (None), or sent what `take` did not accept (the
+            problem).
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, pipe: Pipe) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._output: deque[str] = deque(maxlen=QUOTED_LINES)
+        self._listener = asyncio.create_task(self._listen(), name="engine-output")
+        self.ended = pipe.ended
+
+    @classmethod
+    async def spawn(cls, take: Callable[[bytes], str | None]) -> EngineProcess:
+        """Start an engine.
+
+        Args:
+            take: Called for each line that it sends; returns what is wrong with it, or None.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await _start(theirs)
+            except BaseException:
+                ours.close()
+                raise
+        loop = asyncio.get_running_loop()
+        try:
+            _, pipe = await loop.create_connection(lambda: Pipe(take), sock=ours)
+        except BaseException:
+            process.kill()
+            raise
+        return cls(process, pipe)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Its resident memory; None once it has exited."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
+            return None
+
+    def send(self, command: Command) -> None:
+        """Send a command; dropped once the engine is gone."""
+        self._pipe.write(encode(command))
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has exited."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def stop(self) -> None:
+        """Let it end after the current step; it is killed if it takes longer than `EXIT_WAIT_S`."""
+        self.send(Stop())
+        await self.exit_status()
+
+    async def exit_status(self) -> int:
+        """Wait at most `EXIT_WAIT_S` for it to exit, then kill it; return the exit status."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EXIT_WAIT_S):
+                return await self._process.wait()
+        self.kill()
+        return await self._process.wait()
+
+    async def gone(self) -> None:
+        """Wait until it has exited, however long that takes."""
+        await self._process.wait()
+
+    async def close(self) -> None:
+        """Kill it if it still runs, and release its pipe and its output."""
+        self.kill()
+        self._pipe.close()
+        await self._listener
+        await self._process.wait()
+
+    def explain(self, status: int) -> str:
+        """Say how it ended, in one sentence for a person, with the last lines of its output."""
+        return explain_exit(status, self._output)
+
+    async def _listen(self) -> None:
+        """Log what native code prints, and keep the last lines."""
+        stream = self._process.stdout
+        while stream is not None:
+            try:
+                line = await stream.readline()
+            except ValueError:  # a line longer than the reader's limit
+                continue
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self._output.append(text)
+            output_log.info("%s", text)
+
+
+async def _start(pipe: socket.socket) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "edgeassist.engine", str(pipe.fileno()), str(os.getpid())),
+        pass_fds=[pipe.fileno()],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        # The engine needs none of the daemon's settings, and the password is one of them.
+        env={key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
+    )
+
+
+def explain_exit(status: int, output: Iterable[str]) -> str:
+    """Say how an engine ended, in one sentence for a person.
+
+    Args:
+        status: Its exit status; if negative, the signal that killed it.
+        output: The last lines that it printed.
+    """
+    how = f"exit status {status}"
+    if status < 0:
+        with contextlib.suppress(ValueError):  # real-time signals have no names
+            how = f"signal {signal.Signals(-status).name}"
+        if -status == signal.SIGKILL:
+            how += " (killed by somebody, or by the kernel for want of memory)"
+        elif -status == signal.SIGILL:
+            how += (
+                " (an instruction that this CPU lacks: build llama-cpp-python on this device; for an "
+                "ONNX model, install an older onnxruntime or choose a GGUF file)"
+            )
+    printed = " | ".join(output)
+    return f"the engine ended with {how}" + (f": {printed}" if printed else "")

@@ -1,0 +1,25 @@
+import signal
+
+import pytest
+
+from edgeassist.supervision.process import explain_exit
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (70, "exit status 70"),
+        (-signal.SIGSEGV, "signal SIGSEGV"),
+        (-signal.SIGKILL, "by the kernel for want of memory"),
+        (-signal.SIGILL, "an instruction that this CPU lacks"),
+        (-40, "exit status -40"),
+    ],
+)
+def test_an_exit_status_is_explained_in_words(status: int, words: str) -> None:
+    assert words in explain_exit(status, [])
+
+
+def test_the_last_output_of_an_engine_follows_its_exit_status() -> None:
+    assert explain_exit(70, ["loading", "bad file"]) == (
+        "the engine ended with exit status 70: loading | bad file"
+    )
