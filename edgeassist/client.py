@@ -11,8 +11,9 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,17 +73,15 @@ class Client:
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
         self._retained: dict[str, bytes] = {}
         self._changed = asyncio.Event()
-        self._broker = Broker(
-            options,
-            subscriptions=[
-                Subscription(topics.reply("+", name), qos=1),
-                Subscription(topics.response("+"), qos=1),
-                *(Subscription(each, qos=1) for each in self._state_topics),
-            ],
-            on_message=self._take,
-            on_up=self._up,
-            on_down=self._down,
-        )
+        self._broker = Broker(options, on_up=self._up, on_down=self._down)
+        handlers: dict[str, Callable[[Inbound], None]] = {
+            topics.reply("+", name): self._take_event,
+            topics.response("+"): self._take_response,
+            **dict.fromkeys((topics.health, topics.telemetry, topics.info), self._take_state),
+            topics.status: self._take_status,
+        }
+        for topic, handler in handlers.items():
+            self._broker.subscribe(Subscription(topic, qos=1), partial(_read, handler))
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -206,11 +205,6 @@ class Client:
         finally:
             del self._responses[key]
 
-    @property
-    def _state_topics(self) -> tuple[str, ...]:
-        topics = self.topics
-        return (topics.status, topics.health, topics.telemetry, topics.info)
-
     async def _changes(self) -> None:
         self._changed.clear()
         await self._changed.wait()
@@ -247,33 +241,35 @@ class Client:
         for request in self._requests.values():
             request.events.put_nowait(BrokerError(problem))
 
-    def _take(self, message: Inbound) -> None:
-        try:
-            self._sort(message)
-        except ValueError as error:
-            log.warning("can't read the message on %s: %s", message.topic, error)
-
-    def _sort(self, message: Inbound) -> None:
-        if message.topic in self._state_topics:
-            self._retained[message.topic] = message.payload
-            self._changed.set()
-            if message.topic == self.topics.status:
-                self._take_status(message)
-        elif message.topic.startswith(self.topics.response("")):
-            answer = CommandResponse.model_validate_json(message.payload)
-            response = self._responses.get(answer.id or "")
-            if response is not None and not response.done():
-                response.set_result(answer)
-        else:
-            event = parse_event(message.payload)
-            if event.id in self._requests:
-                request = self._requests[event.id]
-                for each in request.stream.take(event):
-                    request.events.put_nowait(each)
+    def _take_state(self, message: Inbound) -> None:
+        self._retained[message.topic] = message.payload
+        self._changed.set()
 
     def _take_status(self, message: Inbound) -> None:
+        self._take_state(message)
         if message.payload == Availability.OFFLINE.value.encode():
             self._fail("the device went offline before it had answered")
         elif not message.retained:
             # After the broker itself was away, we may have been back, and asked again, before the device.
             self._ask_again()
+
+    def _take_response(self, message: Inbound) -> None:
+        answer = CommandResponse.model_validate_json(message.payload)
+        response = self._responses.get(answer.id or "")
+        if response is not None and not response.done():
+            response.set_result(answer)
+
+    def _take_event(self, message: Inbound) -> None:
+        event = parse_event(message.payload)
+        if event.id in self._requests:
+            request = self._requests[event.id]
+            for each in request.stream.take(event):
+                request.events.put_nowait(each)
+
+
+def _read(handler: Callable[[Inbound], None], message: Inbound) -> None:
+    """Let the handler read a message; one that breaks the contract is logged."""
+    try:
+        handler(message)
+    except ValueError as error:
+        log.warning("can't read the message on %s: %s", message.topic, error)

@@ -7,12 +7,12 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydantic import JsonValue
 
 from edgeassist import __version__
-from edgeassist.broker import Broker
+from edgeassist.broker import Broker, Route
 from edgeassist.daemon import logs, systemd
 from edgeassist.daemon.condition import Condition
 from edgeassist.device.sensors import Sensors
@@ -82,6 +82,7 @@ class App:
             on_change=self._threads_changed,
             flags=self._sensors.throttled,
         )
+        self._heard: dict[Subscription, Route] = {}
         self._broker = self._make_broker()
         self._dispatcher = Dispatcher(
             self._topics,
@@ -113,7 +114,7 @@ class App:
             self._topics,
             discovery_of(self._settings),
             publish=self._broker.publish,
-            listen=self._broker.listen,
+            listen=self._listen,
             connected=lambda: self._broker.connected,
             health=self._condition.health,
             say_state=self._reporter.everything,
@@ -158,15 +159,25 @@ class App:
         settings = self._settings
         client_id = settings.mqtt.client_id or f"edgeassist-{settings.device.name}"
         will = status_message(self._topics, Availability.OFFLINE)
-        # Commands at QoS 0 overtake prompts that wait for their acknowledgement.
-        prompts = [Subscription(each, qos=1) for each in self._topics.prompt_filters]
-        return Broker(
+        broker = Broker(
             broker_options(settings, client_id=client_id, will=will),
-            subscriptions=[*prompts, Subscription(self._topics.command_filter, qos=0)],
-            on_message=self._on_message,
             on_up=self._broker_up,
             on_down=self._broker_down,
         )
+        # Commands at QoS 0 overtake prompts that wait for their acknowledgement.
+        prompts = [Subscription(each, qos=1) for each in self._topics.prompt_filters]
+        for each in (*prompts, Subscription(self._topics.command_filter, qos=0)):
+            broker.subscribe(each, self._on_message)
+        return broker
+
+    def _listen(self, subscriptions: Sequence[Subscription]) -> None:
+        """Hear these for discovery from now on, and no more what it named before."""
+        old, self._heard = self._heard, {}
+        for each in subscriptions:
+            route = old.pop(each, None)
+            self._heard[each] = route or self._broker.subscribe(each, self._on_message)
+        for route in old.values():
+            route.close()
 
     def _load(self) -> Load:
         return load_of(self._settings, self._model, threads=self._threads.choice.threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from edgeassist.broker import Broker
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
@@ -29,19 +30,15 @@ class Link:
         wait: bool = True,
         qos: int = 1,
         on_message: Callable[[Inbound], None] | None = None,
-        **options: object,
+        **options: Any,
     ) -> None:
         self.heard: list[Inbound] = []
         self.reasons: list[str] = []
         self.ups = 0
         self._wait = wait
-        self.broker = Broker(
-            options_for(port, **options),
-            subscriptions=[Subscription(each, qos=qos) for each in filters],
-            on_message=on_message or self.heard.append,
-            on_up=self._up,
-            on_down=self.reasons.append,
-        )
+        self.broker = Broker(options_for(port, **options), on_up=self._up, on_down=self.reasons.append)
+        for each in filters:
+            self.broker.subscribe(Subscription(each, qos=qos), on_message or self.heard.append)
 
     async def __aenter__(self) -> Link:
         self.broker.start()
@@ -63,7 +60,7 @@ class Link:
     def reason(self) -> str:
         return self.reasons[0]
 
-    def say(self, topic: str, payload: bytes = b"", **options: object) -> bool:
+    def say(self, topic: str, payload: bytes = b"", **options: Any) -> bool:
         return self.broker.publish(Outbound(topic, payload, **options))
 
     async def hears(self, count: int, timeout_s: float = 10.0) -> None:

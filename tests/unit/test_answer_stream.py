@@ -56,7 +56,7 @@ def feed(stream: AnswerStream, events: Sequence[WireEvent]) -> list[AnyEvent]:
 
 
 def test_a_whole_stream_passes_as_it_came() -> None:
-    events = [
+    events: list[WireEvent] = [
         accepted(),
         Progress(id="r", seq=1, processed=1, cached=0, total=2),
         chunk(2, "a"),
