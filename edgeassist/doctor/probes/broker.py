@@ -1,7 +1,6 @@
-"""One connection to the broker: what it lets the daemon do, what it keeps of it, and whether it answers.
+"""One connection to the broker: what it allows, what it has retained, and whether the daemon answers.
 
-Nothing is published where somebody would act on it: a message for nobody among the answers, one among the
-responses, and the command `ping`. All are gone at once; nothing is retained.
+Publishes an answer and a response that nobody waits for, and the command `ping`; nothing is retained.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics
 
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
-# Shorter than a round trip to a busy device, and enough for the broker's retained messages.
+# Enough for the broker's retained messages; a busy device may take longer to answer.
 _SETTLE_S = 0.3
-# What a token of text takes in JSON, at most in practice, and all that an answer has besides.
+# Upper bounds in practice: bytes of JSON per token of text, and of everything else in a terminal event.
 _TOKEN_BYTES = 8
 _BESIDE_BYTES = 4096
 
@@ -39,15 +38,15 @@ async def survey_broker(
     unit_active: bool | None,
     max_tokens: int,
 ) -> tuple[BrokerSnapshot, DaemonSnapshot]:
-    """Look at the broker and, through it, at the daemon.
+    """Examine the broker and, through it, the daemon.
 
     Args:
-        options: The daemon's, with a client id of our own.
+        options: The daemon's, with another client id.
         topics: The device's.
-        daemon_id: The daemon's client id, for a person.
+        daemon_id: The daemon's client id, to be shown.
         installed: The version of this program.
-        unit_active: Whether the service manager says that the daemon runs; None where there is none.
-        max_tokens: The longest answer that nobody asked for more of.
+        unit_active: Whether the service manager says that the daemon runs; None without a service manager.
+        max_tokens: The default limit of an answer.
     """
     key = f"doctor-{secrets.token_hex(6)}"
     answer_bytes = max_tokens * _TOKEN_BYTES + _BESIDE_BYTES
@@ -70,7 +69,7 @@ async def survey_broker(
     def say(sight: Sight) -> Mapping[str, Outbound]:
         nonlocal begun
         begun = loop.time()
-        # One that is larger than the broker announces would end the connection (MQTT 5, section 3.2.2.3.6).
+        # A message beyond the announced limit would end the connection (MQTT 5, section 3.2.2.3.6).
         if sight.max_packet_bytes is not None and sight.max_packet_bytes < answer_bytes + _BESIDE_BYTES:
             del trials["large"]
         return trials
@@ -103,7 +102,7 @@ async def survey_broker(
     elif fates["ping"] is Fate.REFUSED:
         ping = Ping.REFUSED
     else:
-        # Only who may read the responses can tell that there was none.
+        # Silence means something only if we may read the responses.
         sure = fates["response"] is Fate.DELIVERED and fates["ping"] in {Fate.DELIVERED, Fate.ACCEPTED}
         ping = Ping.SILENCE if sure else Ping.UNHEARD
     return broker, replace(daemon, ping=ping)
@@ -160,7 +159,7 @@ def _pong(sight: Sight, key: str) -> Inbound | None:
 def _look_at_daemon(sight: Sight, daemon: DaemonSnapshot, topics: Topics) -> DaemonSnapshot:
     told = [each for each in sight.heard if each.topic == topics.health]
     documents = [document for each in told if (document := _document(each)) is not None]
-    # What is live is a change: one that comes, or goes, while we look.
+    # A message that is not retained is a change: a daemon came or went meanwhile.
     changes = sum(each.topic == topics.status and not each.retained for each in sight.heard)
     return replace(
         daemon,
