@@ -1,4 +1,8 @@
-"""A requester in Python: what `ask`, `status`, `demo`, `bench` and the tests speak to a daemon with."""
+"""An MQTT client for the wire contract, used by `ask`, `status`, `demo`, `bench` and the tests.
+
+A link that breaks is made again, and every unanswered request is then published again, byte for byte: the
+daemon knows a repeat and doesn't run it twice (docs/protocol.md, "The same request twice").
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,35 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from edgeassist.answers import AnswerStream, AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
 from edgeassist.errors import BrokerError
-from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, parse_event
+from edgeassist.protocol.events import Done, Failed, parse_event
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics
 
 log = logging.getLogger(__name__)
 
-# The longest silence between two events of an answer: the daemon's own deadlines are shorter.
+# The longest silence between two events of an answer; the daemon's own deadlines are shorter.
 SILENCE_S = 900.0
+# How long a broken link may take to come back before unanswered requests are given up.
+RECONNECT_S = 60.0
 
-AnyEvent = Accepted | Progress | Chunk | Done | Failed
+
+@dataclass
+class _Request:
+    """A request without its terminal event yet; `message` is published again when the link comes back."""
+
+    message: Outbound
+    stream: AnswerStream = field(default_factory=AnswerStream)
+    events: asyncio.Queue[AnyEvent | BrokerError] = field(default_factory=asyncio.Queue)
 
 
 class Client:
@@ -33,33 +49,46 @@ class Client:
         options: Where the broker is; the client id should be unique.
         topics: The device's.
         name: This client's name: its prompt topic is `<root>/prompt/<name>`.
-        connect_s: How long to try to connect.
+        connect_s: How long to try to connect at first.
+        reconnect_s: How long a link that broke may take to come back.
     """
 
-    def __init__(self, options: BrokerOptions, topics: Topics, *, name: str, connect_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        options: BrokerOptions,
+        topics: Topics,
+        *,
+        name: str,
+        connect_s: float = 10.0,
+        reconnect_s: float = RECONNECT_S,
+    ) -> None:
         self.topics = topics
         self.name = name
         self._connect_s = connect_s
+        self._reconnect_s = reconnect_s
+        self._give_up: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._problem = ""
-        self._answers: dict[str, asyncio.Queue[AnyEvent | BrokerError]] = {}
+        self._requests: dict[str, _Request] = {}
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
         self._retained: dict[str, bytes] = {}
         self._changed = asyncio.Event()
-        self._broker = Broker(
-            options,
-            subscriptions=[
-                Subscription(topics.reply("+", name), qos=1),
-                Subscription(topics.response("+"), qos=1),
-                *(Subscription(each, qos=1) for each in self._state_topics),
-            ],
-            on_message=self._take,
-            on_up=self._settled.set,
-            on_down=self._down,
-        )
+        self._broker = Broker(options, on_up=self._up, on_down=self._down)
+        handlers: dict[str, Callable[[Inbound], None]] = {
+            topics.reply("+", name): self._take_event,
+            topics.response("+"): self._take_response,
+            **dict.fromkeys((topics.health, topics.telemetry, topics.info), self._take_state),
+            topics.status: self._take_status,
+        }
+        for topic, handler in handlers.items():
+            self._broker.subscribe(Subscription(topic, qos=1), partial(_read, handler))
 
     async def __aenter__(self) -> Self:
-        """Connect; raises a BrokerError that says why where that can't be: a person is not kept waiting."""
+        """Connect.
+
+        Raises:
+            BrokerError: No connection; the message says why.
+        """
         self._broker.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._connect_s):
@@ -73,7 +102,13 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect."""
+        self._keep_waiting()
         await self._broker.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+        return self._broker.connected
 
     async def availability(self, wait_s: float = 2.0) -> Availability | None:
         """Return what the device says of itself; None where it has never been here."""
@@ -113,25 +148,27 @@ class Client:
     async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncGenerator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
 
-        One that is given up before its end is cancelled at the device.
+        `seq` may skip numbers, never text: see `AnswerStream`. A caller that stops before the terminal event
+        cancels the request on the device.
 
         Args:
             prompt: The text, unless `fields` has messages.
             **fields: More of `PromptRequest`.
 
         Raises:
-            BrokerError: The device went offline, or nothing was heard for `SILENCE_S`.
+            BrokerError: The device went offline, the link did not come back within `reconnect_s`, or nothing
+                was heard for `SILENCE_S`.
         """
-        request = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
-        key = str(request["id"])
-        events: asyncio.Queue[AnyEvent | BrokerError] = asyncio.Queue()
-        self._answers[key] = events
+        fields = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
+        key = str(fields["id"])
+        request = _Request(Outbound(self.topics.prompt(self.name), json.dumps(fields).encode(), qos=1))
+        self._requests[key] = request
         ended = False
         try:
-            self._broker.publish(Outbound(self.topics.prompt(self.name), json.dumps(request).encode(), qos=1))
+            self._broker.publish(request.message)
             while True:
                 async with asyncio.timeout(SILENCE_S):
-                    event = await events.get()
+                    event = await request.events.get()
                 if isinstance(event, BrokerError):
                     raise event
                 ended = isinstance(event, Done | Failed)
@@ -141,7 +178,7 @@ class Client:
         except TimeoutError:
             raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
         finally:
-            del self._answers[key]
+            del self._requests[key]
             if not ended:
                 cancel = json.dumps({"request": key, "client": self.name}).encode()
                 self._broker.publish(Outbound(self.topics.command("cancel"), cancel))
@@ -151,7 +188,7 @@ class Client:
         async for event in self.ask(prompt, **fields):
             if isinstance(event, Done | Failed):
                 return event
-        raise BrokerError("the answer ended without an end")
+        raise BrokerError("the answer has no terminal event")
 
     async def command(self, name: str, wait_s: float = 5.0, **arguments: Any) -> CommandResponse:
         """Give a command and return its answer."""
@@ -168,38 +205,71 @@ class Client:
         finally:
             del self._responses[key]
 
-    @property
-    def _state_topics(self) -> tuple[str, ...]:
-        topics = self.topics
-        return (topics.status, topics.health, topics.telemetry, topics.info)
-
     async def _changes(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 
+    def _up(self) -> None:
+        self._keep_waiting()
+        self._settled.set()
+        self._ask_again()
+
     def _down(self, reason: str) -> None:
         self._problem = reason
         self._settled.set()
+        if self._give_up is None and self._broker.connects:
+            self._give_up = asyncio.get_running_loop().call_later(self._reconnect_s, self._abandon)
 
-    def _take(self, message: Inbound) -> None:
-        try:
-            self._sort(message)
-        except ValueError as error:
-            log.warning("can't read the message on %s: %s", message.topic, error)
+    def _keep_waiting(self) -> None:
+        if self._give_up is not None:
+            self._give_up.cancel()
+            self._give_up = None
 
-    def _sort(self, message: Inbound) -> None:
-        if message.topic in self._state_topics:
-            self._retained[message.topic] = message.payload
-            self._changed.set()
-            if message.topic == self.topics.status and message.payload == Availability.OFFLINE.value.encode():
-                for events in self._answers.values():
-                    events.put_nowait(BrokerError("the device went offline before it had answered"))
-        elif message.topic.startswith(self.topics.response("")):
-            answer = CommandResponse.model_validate_json(message.payload)
-            response = self._responses.get(answer.id or "")
-            if response is not None and not response.done():
-                response.set_result(answer)
-        else:
-            event = parse_event(message.payload)
-            if event.id in self._answers:
-                self._answers[event.id].put_nowait(event)
+    def _abandon(self) -> None:
+        self._give_up = None
+        self._fail(
+            f"the connection to the broker was lost and did not come back within {self._reconnect_s:g} s: "
+            f"{self._problem}"
+        )
+
+    def _ask_again(self) -> None:
+        for request in self._requests.values():
+            request.stream.repeated()
+            self._broker.publish(request.message)
+
+    def _fail(self, problem: str) -> None:
+        for request in self._requests.values():
+            request.events.put_nowait(BrokerError(problem))
+
+    def _take_state(self, message: Inbound) -> None:
+        self._retained[message.topic] = message.payload
+        self._changed.set()
+
+    def _take_status(self, message: Inbound) -> None:
+        self._take_state(message)
+        if message.payload == Availability.OFFLINE.value.encode():
+            self._fail("the device went offline before it had answered")
+        elif not message.retained:
+            # After the broker itself was away, we may have been back, and asked again, before the device.
+            self._ask_again()
+
+    def _take_response(self, message: Inbound) -> None:
+        answer = CommandResponse.model_validate_json(message.payload)
+        response = self._responses.get(answer.id or "")
+        if response is not None and not response.done():
+            response.set_result(answer)
+
+    def _take_event(self, message: Inbound) -> None:
+        event = parse_event(message.payload)
+        if event.id in self._requests:
+            request = self._requests[event.id]
+            for each in request.stream.take(event):
+                request.events.put_nowait(each)
+
+
+def _read(handler: Callable[[Inbound], None], message: Inbound) -> None:
+    """Let the handler read a message; one that breaks the contract is logged."""
+    try:
+        handler(message)
+    except ValueError as error:
+        log.warning("can't read the message on %s: %s", message.topic, error)

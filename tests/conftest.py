@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,25 +29,27 @@ StartDaemon = Callable[..., PrivateDaemon]
 _numbers = count(1)
 
 
-def options_for(port: int, **options: object) -> BrokerOptions:
+def options_for(port: int, **options: Any) -> BrokerOptions:
     """Return how to reach a broker of a test's own, under a client id that nobody else has."""
-    defaults = {"host": HOST, "port": port, "client_id": f"test-{next(_numbers)}", "reconnect_max_s": 1.0}
+    defaults: dict[str, Any] = {
+        "host": HOST,
+        "port": port,
+        "client_id": f"test-{next(_numbers)}",
+        "reconnect_max_s": 1.0,
+    }
     return BrokerOptions(**{**defaults, **options})
 
 
 class Wire:
-    """Hears what goes over the broker, and says what no well-behaved client would."""
+    """A raw connection: keeps every message of its filters, and publishes anything, valid or not."""
 
-    def __init__(self, port: int, filters: tuple[str, ...], **options: object) -> None:
+    def __init__(self, port: int, filters: tuple[str, ...], **options: Any) -> None:
         self.heard: list[Inbound] = []
         self._news = asyncio.Event()
         self.up = asyncio.Event()
-        self.broker = Broker(
-            options_for(port, **options),
-            subscriptions=[Subscription(each, qos=1) for each in filters],
-            on_message=self._take,
-            on_up=self.up.set,
-        )
+        self.broker = Broker(options_for(port, **options), on_up=self.up.set)
+        for each in filters:
+            self.broker.subscribe(Subscription(each, qos=1), self._take)
 
     async def __aenter__(self) -> Wire:
         self.broker.start()
@@ -61,7 +64,7 @@ class Wire:
         self.heard.append(message)
         self._news.set()
 
-    def say(self, topic: str, payload: bytes | str, **options: object) -> None:
+    def say(self, topic: str, payload: bytes | str, **options: Any) -> None:
         data = payload.encode() if isinstance(payload, str) else payload
         self.broker.publish(Outbound(topic, data, **options))
 
@@ -75,10 +78,10 @@ class Wire:
                 self._news.clear()
                 await self._news.wait()
 
-    async def answer(self, timeout_s: float = 20.0) -> dict[str, object]:
+    async def answer(self, timeout_s: float = 20.0) -> dict[str, Any]:
         """Wait for a terminal event and return it."""
         message = await self.until(lambda m: kind(m) in {"done", "error"}, timeout_s)
-        return json.loads(message.payload)
+        return dict(json.loads(message.payload))
 
 
 def kind(message: Inbound) -> str | None:

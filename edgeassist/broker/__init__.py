@@ -2,5 +2,6 @@
 
 from edgeassist.broker.connection import Broker
 from edgeassist.broker.options import BrokerOptions, Tls
+from edgeassist.broker.subscriptions import Route
 
-__all__ = ["Broker", "BrokerOptions", "Tls"]
+__all__ = ["Broker", "BrokerOptions", "Route", "Tls"]

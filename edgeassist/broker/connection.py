@@ -1,7 +1,7 @@
-"""The connection to the MQTT broker: made again for ever, with jittered backoff.
+"""The connection to the MQTT broker, made again whenever it ends: exponential backoff with jitter.
 
-Paho's callbacks ask the event loop for what is to be done and do nothing else: what is raised in one would
-vanish (paho issue 894).
+Paho's callbacks only note what happened and schedule work on the event loop: paho swallows what is raised in
+one (paho issue 894).
 """
 
 from __future__ import annotations
@@ -11,75 +11,60 @@ import contextlib
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeassist.broker import reasons
+from edgeassist.broker.attempts import MAX_BRIEF, Attempt, Backoff
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.reasons import explain, explain_refusal, explain_silence
-from edgeassist.broker.wire import Wire, make_client
-from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.broker.outbox import Outbox
+from edgeassist.broker.subscriptions import Handler, Route, Routes
+from edgeassist.broker.wire import Wire, connect_client, is_sent, make_client, send, to_inbound
+from edgeassist.protocol.packets import Outbound, Subscription
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 15.0
-FIRST_RETRY_S = 0.5
-# Where another client has our id, each of us would throw the other out at every attempt.
-TAKEN_OVER_RETRY_S = 10.0
-# A connection that lasted so long was a good one. After so many brief ones in a row, something that we send
-# ends them, and paho would send it again for ever.
-SETTLED_S = 5.0
-MAX_BRIEF = 3
-# Bytes that wait for the broker, above which streams hold their text back.
-HIGH_WATER_BYTES = 1 << 18
-# More than what a packet has besides topic, payload and correlation data.
-HEADER_BYTES = 32
 
 
 class Broker:
-    """A connection that comes back. All methods are for the event loop's thread.
+    """A connection that comes back, and routes for what it hears. For the event loop's thread only.
 
     Args:
-        options: Where and how.
-        subscriptions: Made anew on every connect.
-        on_message: Called in the event loop for each message.
-        on_up: Called in the event loop when connected and subscribed.
-        on_down: Called in the event loop, with the reason, when a connection was lost or could not be made.
+        options: Where the broker is, and how to connect.
+        on_up: Called in the event loop on every connect, once the broker has granted the subscriptions that
+            are not optional.
+        on_down: Called in the event loop, with the reason, after a lost connection or a failed attempt.
+
+    Attributes:
+        connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
+        connects: How many times that was so.
+        dropped: How many messages `publish` has dropped.
+        last_problem: The reason that `on_down` got last.
     """
 
     def __init__(
         self,
         options: BrokerOptions,
         *,
-        subscriptions: Sequence[Subscription],
-        on_message: Callable[[Inbound], None],
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         self._options = options
-        self._subscriptions = tuple(subscriptions)
-        self._more: tuple[Subscription, ...] = ()
-        self._asked: dict[int | None, tuple[Subscription, ...]] = {}
-        self._greeting: int | None = None
-        self._on_message = on_message
         self._on_up = on_up
         self._on_down = on_down
+        self._routes = Routes()
+        self._outbox = Outbox()
+        self._attempt = Attempt()
+        self._backoff = Backoff(options.reconnect_max_s)
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._unsent: deque[tuple[MQTTMessageInfo, int]] = deque()
-        self._unsent_bytes = 0
-        self._refusal = ""
-        self._greeted = False
-        self._welcomed = False
-        self._taken_over = False
-        self._packet_limit: int | None = None
-        self._queued: dict[int, int] = {}
         self.connected = False
         self.connects = 0
         self.dropped = 0
@@ -98,71 +83,48 @@ class Broker:
 
     @property
     def alive(self) -> bool:
-        """Whether somebody looks after the connection."""
+        """Whether the task that keeps the connection runs."""
         return self._task is not None and not self._task.done()
 
     @property
     def congested(self) -> bool:
-        """Whether so much waits for the broker that what can wait should."""
-        self._forget_sent()
-        return self._unsent_bytes > HIGH_WATER_BYTES
+        """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
+        return self._outbox.congested
+
+    def subscribe(self, subscription: Subscription, handler: Handler) -> Route:
+        """Give every message that matches the filter to the handler, until the route is closed.
+
+        May be called before `start`. Every connect subscribes to all routes' filters at once; a route that
+        is added later subscribes by itself, after which the broker sends retained messages again to all
+        routes of that filter. Filters of one connection should not overlap: with MQTT 5, Mosquitto delivers a
+        message once for each that matches, and all matching routes get every copy.
+
+        Raises:
+            ValueError: It is no topic filter.
+        """
+        route = Route(subscription, handler, self._close)
+        self._routes.add(route)
+        if self._online:
+            self._ask((self._routes.merged(subscription.filter),))
+        return route
 
     def publish(self, message: Outbound) -> bool:
-        """Send, or queue for the next connection at QoS 1; False where the message was dropped."""
-        if self._stopping.is_set():
+        """Send, or queue for the next connection at QoS 1; False if the message was dropped."""
+        sent = not self._stopping.is_set() and self._publish(message)
+        if not sent:
             self.dropped += 1
-            return False
-        size = len(message.payload)
-        packet = size + len(message.topic.encode()) + len(message.correlation or b"") + HEADER_BYTES
-        if self._packet_limit is not None and packet > self._packet_limit:
-            log.error("a message of %d bytes for %s is more than the broker takes", size, message.topic)
-            self.dropped += 1
-            return False
-        properties = None
-        if message.correlation is not None and self._options.protocol == "5":
-            properties = Properties(PacketTypes.PUBLISH)
-            properties.CorrelationData = message.correlation
-        try:
-            info = self._client.publish(
-                message.topic, message.payload, message.qos, message.retain, properties
-            )
-        except ValueError as error:
-            log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
-            self.dropped += 1
-            return False
-        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._unsent.append((info, size))
-            self._unsent_bytes += size
-            return True
-        if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
-            self._queued[info.mid] = size
-            self._client.on_publish = self._handle_published
-            return True
-        self.dropped += 1
-        return False
-
-    def listen(self, subscriptions: Sequence[Subscription]) -> None:
-        """Listen to these from now on, besides the first ones, and no more to those of the last call."""
-        old, self._more = self._more, tuple(subscriptions)
-        if not self._client.is_connected():
-            return
-        gone = [each.filter for each in old if each not in self._more]
-        if gone:
-            self._client.unsubscribe(gone)
-        new = tuple(each for each in self._more if each not in old)
-        if new:
-            self._subscribe(self._client, new)
+        return sent
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait until everything is with the broker; False where that took longer."""
+        """Wait until the broker has everything that was published; False if that takes longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._forget_sent():
+                while self._outbox.waiting:
                     await asyncio.sleep(0.01)
-        return not self._forget_sent()
+        return not self._outbox.waiting
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Disconnect cleanly, which keeps the will from being published; by force where that takes longer."""
+        """Disconnect cleanly, so that the will is not published; close the socket if that takes longer."""
         self._stopping.set()
         if self._task is None:
             return
@@ -172,18 +134,13 @@ class Broker:
         await asyncio.wait([self._task])
         self.connected = False
 
-    def _forget_sent(self) -> int:
-        while self._unsent and _is_sent(self._unsent[0][0]):
-            self._unsent_bytes -= self._unsent.popleft()[1]
-        return len(self._unsent) + len(self._queued)
+    @property
+    def _online(self) -> bool:
+        """Whether packets can be sent: before `connected`, which waits for the subscriptions."""
+        return self._task is not None and self._client.is_connected()
 
     def _make_client(self) -> None:
-        options = self._options
-        client = make_client(options, self._tls_context, connect_timeout_s=CONNECT_TIMEOUT_S)
-        client.max_queued_messages_set(options.queue)
-        if options.will is not None:
-            will = options.will
-            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        client = make_client(self._options, self._tls_context, connect_timeout_s=CONNECT_TIMEOUT_S)
         client.on_connect = self._handle_connect
         client.on_disconnect = self._handle_disconnect
         client.on_subscribe = self._handle_subscribe
@@ -191,128 +148,69 @@ class Broker:
         self._client, self._wire = client, Wire(client)
 
     async def _run(self) -> None:
-        delay = FIRST_RETRY_S
-        brief = 0
         while not self._stopping.is_set():
             begun = time.monotonic()
             reason = await self._connect_and_serve()
             if self._stopping.is_set():
                 return
-            settled = self._welcomed and time.monotonic() - begun >= SETTLED_S
-            if self._welcomed and not settled and not self._refusal:
+            lasted_s = time.monotonic() - begun
+            if self._attempt.brief(lasted_s) and not self._attempt.refusal:
                 reason += (
                     f"; if that repeats, look for another client with the id {self._options.client_id!r}"
                 )
-            brief = brief + 1 if self._welcomed and not settled and not self._taken_over else 0
-            if brief == MAX_BRIEF:
-                self._start_afresh()
-                brief = 0
-            delay = FIRST_RETRY_S if settled else delay * 2
-            delay = min(
-                max(delay, TAKEN_OVER_RETRY_S if self._taken_over else 0), self._options.reconnect_max_s
-            )
+            if self._backoff.ended(self._attempt, lasted_s):
+                self._give_up_unsent()
             self.connected = False
             self.last_problem = reason
             self._loop.call_soon(self._on_down, reason)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(random.uniform(0.5, 1) * delay):  # noqa: S311 - spreads load only
+                async with asyncio.timeout(self._backoff.pause_s(random.random())):  # noqa: S311 - no secret
                     await self._stopping.wait()
 
     async def _connect_and_serve(self) -> str:
         """Connect, serve until the connection ends, and return why it did."""
         options = self._options
-        self._refusal, self._greeted, self._welcomed, self._taken_over = "", False, False, False
+        self._attempt = Attempt()
         try:
-            await self._wire.connect(self._connect)
+            await self._wire.connect(partial(connect_client, self._client, options))
             status = await self._wire.serve()
         except (OSError, UnicodeError) as error:
-            return explain(error, options)
-        except Exception as error:  # whatever paho meets, we must come back
+            return reasons.explain(error, options)
+        except Exception as error:  # whatever paho raises, the connection must come back
             log.exception("the MQTT connection failed in an unexpected way")
             return f"unexpected: {error}"
-        if self._refusal:
-            return self._refusal
-        if not self._greeted:
-            return explain_silence(options)
+        if self._attempt.refusal:
+            return self._attempt.refusal
+        if not self._attempt.greeted:
+            garbled = status == MQTTErrorCode.MQTT_ERR_PROTOCOL
+            return reasons.explain_garble(options) if garbled else reasons.explain_silence(options)
         return f"the connection to {options.address} was lost: {status.name}"
 
-    def _start_afresh(self) -> None:
-        """Give up what waits for the broker: a message that it refuses would end every connection."""
-        log.error("%d connections in a row ended at once: what waited for the broker is dropped", MAX_BRIEF)
+    def _give_up_unsent(self) -> None:
+        """Drop what waits for the broker: a message that it refuses would end every connection."""
+        log.error("%d connections in a row ended at once: unsent messages are dropped", MAX_BRIEF)
         self._make_client()
-        self._queued.clear()
-        self._unsent.clear()
-        self._unsent_bytes = 0
-
-    def _connect(self) -> None:
-        """Connect and queue our greeting; called in a thread."""
-        options = self._options
-        if options.protocol == "5":
-            properties = Properties(PacketTypes.CONNECT)
-            properties.SessionExpiryInterval = options.session_expiry_s
-            properties.MaximumPacketSize = options.max_packet_bytes
-            self._client.connect(
-                options.host,
-                options.port,
-                options.keepalive_s,
-                clean_start=options.session_expiry_s == 0,
-                properties=properties,
-            )
-        else:
-            self._client.connect(options.host, options.port, options.keepalive_s)
+        self._outbox.clear()
 
     def _handle_connect(
         self,
-        client: Client,
+        _client: Client,
         _data: Any,
         _flags: ConnectFlags,
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        self._packet_limit = getattr(properties, "MaximumPacketSize", None)
-        self._greeted, self._welcomed = True, not reason.is_failure
+        attempt = self._attempt
+        self._outbox.packet_limit = getattr(properties, "MaximumPacketSize", None)
+        attempt.greeted, attempt.accepted = True, not reason.is_failure
         if reason.is_failure:
-            self._refusal = explain_refusal(str(reason), self._options)
+            attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             return
-        self._asked.clear()
-        wanted = (*self._subscriptions, *self._more)
-        if wanted:
-            self._greeting = self._subscribe(client, wanted)
+        self._routes.connected()
+        if wanted := self._routes.wanted():
+            self._ask(wanted, first=True)
         else:
             self._up()
-
-    def _subscribe(self, client: Client, subscriptions: tuple[Subscription, ...]) -> int | None:
-        """Ask for them all at once; return the number of the packet, which the answer has too."""
-        _, mid = client.subscribe([(each.filter, each.qos) for each in subscriptions])
-        self._asked[mid] = subscriptions
-        return mid
-
-    def _handle_subscribe(
-        self, client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _props: Properties | None
-    ) -> None:
-        needed: list[str] = []
-        spared: list[str] = []
-        for each, reason in zip(self._asked.pop(mid, ()), reasons, strict=False):
-            if reason.is_failure:
-                (spared if each.optional else needed).append(f"{each.filter} ({reason})")
-        if spared:
-            log.warning("%s", self._refused(spared))
-        if needed:
-            self._refusal = self._refused(needed)
-            self._welcomed = False
-            client.disconnect()
-        elif mid == self._greeting:
-            self._up()
-
-    def _refused(self, filters: Sequence[str]) -> str:
-        return (
-            f"the broker at {self._options.address} refuses the subscription to {', '.join(filters)}: "
-            "let its access control list allow it"
-        )
-
-    def _up(self) -> None:
-        self.connects += 1
-        self._loop.call_soon(self._arrived)
 
     def _handle_disconnect(
         self,
@@ -323,43 +221,69 @@ class Broker:
         _props: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._refusal = explain_refusal(str(reason), self._options)
-            self._taken_over = str(reason) == "Session taken over"
+            self._attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
+            self._attempt.taken_over = reason.value == reasons.Reason.SESSION_TAKEN_OVER
 
-    def _handle_published(
-        self, client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
-    ) -> None:
-        # Of what is sent at once paho tells without being asked, and being asked costs it as much as sending.
-        self._queued.pop(mid, None)
-        if not self._queued:
-            client.on_publish = None
-
-    def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._loop.call_soon(self._on_message, to_inbound(message))
+    def _up(self) -> None:
+        self.connects += 1
+        self._loop.call_soon(self._arrived)
 
     def _arrived(self) -> None:
         self.connected = True
         log.info("connected to the broker at %s", self._options.address)
         self._on_up()
 
+    def _ask(self, subscriptions: tuple[Subscription, ...], *, first: bool = False) -> None:
+        """Subscribe to them all in one packet."""
+        _, packet = self._client.subscribe([(each.filter, each.qos) for each in subscriptions])
+        self._routes.asked(packet, subscriptions, first=first)
 
-def to_inbound(message: MQTTMessage) -> Inbound:
-    """Return paho's message as the rest of the house sees one."""
-    properties = message.properties
-    return Inbound(
-        topic=message.topic,
-        payload=bytes(message.payload),
-        retained=message.retain,
-        redelivered=message.dup,
-        packet_id=message.mid,
-        response_topic=getattr(properties, "ResponseTopic", None),
-        correlation=getattr(properties, "CorrelationData", None),
-        expiry_s=getattr(properties, "MessageExpiryInterval", None),
-    )
+    def _close(self, route: Route) -> None:
+        if self._routes.remove(route) and self._online:
+            self._client.unsubscribe(route.subscription.filter)
 
+    def _handle_subscribe(
+        self, client: Client, _data: Any, mid: int, codes: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        refusals = [reasons.words(each.value, str(each)) if each.is_failure else None for each in codes]
+        verdict = self._routes.answered(mid, refusals)
+        if verdict.spared:
+            log.warning("%s", reasons.explain_refused_filters(verdict.spared, self._options))
+        if verdict.refused:
+            self._attempt.refusal = reasons.explain_refused_filters(verdict.refused, self._options)
+            self._attempt.accepted = False
+            client.disconnect()
+        elif verdict.first:
+            self._up()
 
-def _is_sent(info: MQTTMessageInfo) -> bool:
-    try:
-        return info.is_published()
-    except (ValueError, RuntimeError):  # paho's way to say that it was lost with its connection
-        return True
+    def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self._loop.call_soon(self._routes.deliver, to_inbound(message))
+
+    def _publish(self, message: Outbound) -> bool:
+        if not self._outbox.takes(message):
+            log.error(
+                "a message of %d bytes for %s is more than the broker takes",
+                len(message.payload),
+                message.topic,
+            )
+            return False
+        try:
+            info = send(self._client, message, self._options)
+        except ValueError as error:
+            log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
+            return False
+        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._outbox.sending(partial(is_sent, info), len(message.payload))
+            return True
+        if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
+            self._outbox.queued(info.mid)
+            self._client.on_publish = self._handle_published
+            return True
+        return False
+
+    def _handle_published(
+        self, client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        # Only queued messages need this callback, and calling it costs paho as much as sending does.
+        if not self._outbox.acknowledged(mid):
+            client.on_publish = None

@@ -1,4 +1,4 @@
-"""Where the broker is, how to speak to it, and how each proves who it is. Plain values."""
+"""The broker's address, the protocol options, and the credentials of both sides. Plain values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeassist.protocol.packets import Outbound
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How the broker proves who it is, and how we do. None: the system's CAs; no certificate of ours."""
+    """TLS files. `ca` None takes the system's CAs; `insecure` leaves the host name unchecked."""
 
     ca: Path | None = None
     certificate: Path | None = None
@@ -23,7 +23,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """Where the broker is and how to speak to it; `will` is published by the broker when we vanish."""
+    """How to connect. `queue` is in messages; the broker publishes `will` if the connection breaks."""
 
     host: str
     port: int
@@ -46,7 +46,11 @@ class BrokerOptions:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Return what makes TLS connections; a ConfigurationError names the file that can't be used."""
+    """Return the TLS context.
+
+    Raises:
+        ConfigurationError: A file can't be used; the message names its setting.
+    """
     setting = "mqtt.tls_ca"
     try:
         context = ssl.create_default_context(cafile=tls.ca)
@@ -61,7 +65,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 class _Socket(ssl.SSLSocket):
-    """Closes itself where hands could not be shaken: paho forgets it then, and has not closed it."""
+    """Closes itself if the TLS handshake fails; paho drops the socket without closing it."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the base class
         try:
@@ -72,4 +76,4 @@ class _Socket(ssl.SSLSocket):
 
 
 def _no_passphrase() -> str:
-    raise ValueError("the key asks for a passphrase, and nobody is there to type it")
+    raise ValueError("the key needs a passphrase, and a daemon can't ask for one")

@@ -1,6 +1,6 @@
-"""One look at a broker: what it grants, takes and delivers, with its own reasons.
+"""One connection that finds out what a broker grants, takes and delivers.
 
-`Broker` gives up a connection that lacks anything; this one goes on, to tell all that is wrong.
+`Broker` gives up a connection if anything it needs is refused; this one goes on, to report all that is wrong.
 """
 
 from __future__ import annotations
@@ -8,22 +8,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgeassist.broker.connection import to_inbound
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.reasons import explain, explain_muteness, explain_refusal, explain_silence
-from edgeassist.broker.wire import Wire, make_client
+from edgeassist.broker.reasons import (
+    explain,
+    explain_garble,
+    explain_muteness,
+    explain_refusal,
+    explain_silence,
+    words,
+)
+from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.packets import Inbound, Outbound
 
-# The most that a broker is given for each of its answers.
+# How long the broker may take for each of its answers, in seconds.
 CONNECT_S = 4.0
 GREET_S = 3.0
 SUBSCRIBE_S = 2.0
@@ -34,15 +41,15 @@ _POLL_S = 0.02
 
 @dataclass
 class Sight:
-    """What was seen, as it comes.
+    """What the broker has done so far.
 
     Attributes:
-        max_packet_bytes: What the broker takes at most, where it says so (MQTT 5).
-        granted: The filters that may be subscribed to.
-        refused: Those that may not, and the broker's reason.
-        acknowledged: The names of what was published and acknowledged.
-        rejected: Those that were refused (MQTT 5), and the broker's reason.
-        heard: All that was delivered.
+        max_packet_bytes: The largest packet that it takes; None if it names no limit (MQTT 5).
+        granted: The filters that it granted.
+        refused: The filters that it refused, with its reason in words.
+        acknowledged: The names of the messages that it acknowledged.
+        rejected: The names of those that it refused (MQTT 5), with its reason in words.
+        heard: The messages that it delivered.
         lost: Why the connection ended; None while it stands.
     """
 
@@ -64,16 +71,17 @@ async def look(
 ) -> Sight:
     """Connect, subscribe, publish, and listen until all is acknowledged and enough was heard.
 
-    Takes at most some twelve seconds, whatever the broker does.
+    Takes about twelve seconds at most, whatever the broker does.
 
     Args:
-        options: Where and how; without a will.
-        filters: To subscribe to.
-        say: Returns what to publish at QoS 1, by names, when the broker has answered the subscriptions.
-        enough: Whether to stop listening.
+        options: How to connect; without a will.
+        filters: What to subscribe to.
+        say: Called when the broker has answered the subscriptions; returns the messages to publish at QoS 1,
+            by name.
+        enough: Whether enough was heard.
 
     Raises:
-        BrokerError: There is no connection; the message says why, and which setting to look at.
+        BrokerError: There is no connection; the message says why, and which setting to check.
         ConfigurationError: A TLS file can't be used.
     """
     return await _Look(options, filters, say, enough).run()
@@ -109,7 +117,7 @@ class _Look:
             await _until(SUBSCRIBE_S, lambda: self._answered or serving.done())
             messages = {} if serving.done() else self._say(self._sight)
             for name, message in messages.items():
-                # Acknowledged when the event loop reads next, so never before its number is noted.
+                # The event loop reads no acknowledgement before the packet id is noted.
                 info = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
                 self._names[info.mid] = name
             await _until(TALK_S, lambda: serving.done() or self._is_through(len(messages)))
@@ -123,18 +131,10 @@ class _Look:
             await asyncio.wait([serving])
 
     async def _connect(self, client: Client, wire: Wire) -> None:
-        options = self._options
-        properties = None
-        if options.protocol == "5":
-            properties = Properties(PacketTypes.CONNECT)
-            properties.MaximumPacketSize = options.max_packet_bytes
+        options = replace(self._options, session_expiry_s=0)
         try:
             async with asyncio.timeout(CONNECT_S):
-                await wire.connect(
-                    lambda: client.connect(
-                        options.host, options.port, options.keepalive_s, properties=properties
-                    )
-                )
+                await wire.connect(partial(connect_client, client, options))
         except (OSError, UnicodeError) as error:
             raise BrokerError(explain(error, options)) from None
 
@@ -153,7 +153,10 @@ class _Look:
         return len(sight.acknowledged) + len(sight.rejected) == messages and self._enough(sight)
 
     def _silence(self, serving: asyncio.Task[Any]) -> str:
-        return explain_silence(self._options) if serving.done() else explain_muteness(self._options)
+        if not serving.done():
+            return explain_muteness(self._options)
+        garbled = serving.exception() is not None or serving.result() is MQTTErrorCode.MQTT_ERR_PROTOCOL
+        return explain_garble(self._options) if garbled else explain_silence(self._options)
 
     def _end(self, serving: asyncio.Task[Any]) -> str:
         error = serving.exception()
@@ -169,7 +172,7 @@ class _Look:
     ) -> None:
         self._greeted = True
         if reason.is_failure:
-            self._refusal = explain_refusal(str(reason), self._options)
+            self._refusal = explain_refusal(reason.value, str(reason), self._options)
             return
         self._sight.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
         client.subscribe([(each, 1) for each in self._filters])
@@ -179,7 +182,7 @@ class _Look:
     ) -> None:
         for each, reason in zip(self._filters, reasons, strict=False):
             if reason.is_failure:
-                self._sight.refused[each] = str(reason)
+                self._sight.refused[each] = words(reason.value, str(reason))
             else:
                 self._sight.granted.add(each)
         self._answered = True
@@ -188,7 +191,7 @@ class _Look:
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _props: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._sight.rejected[self._names[mid]] = str(reason)
+            self._sight.rejected[self._names[mid]] = words(reason.value, str(reason))
         else:
             self._sight.acknowledged.add(self._names[mid])
 
@@ -204,7 +207,7 @@ class _Look:
         _props: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._refusal = explain_refusal(str(reason), self._options)
+            self._refusal = explain_refusal(reason.value, str(reason), self._options)
 
 
 async def _until(limit_s: float, condition: Callable[[], bool]) -> None:

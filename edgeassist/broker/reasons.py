@@ -1,15 +1,93 @@
-"""Why there is no connection, in words that name the setting to look at. Pure."""
+"""Why there is no connection, in words that name the setting to check. Sans-I/O.
+
+Codes are compared, never a library's texts: those change with its versions.
+"""
 
 from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Sequence
+from enum import IntEnum
 
 from edgeassist.broker.options import BrokerOptions
 
 
+class Reason(IntEnum):
+    """Reason codes with which a broker refuses (MQTT 5, section 2.4).
+
+    Paho translates the return codes of 3.1.1's CONNACK to them; 3.1.1's SUBACK knows only `UNSPECIFIED`, and
+    its other packets have none.
+    """
+
+    UNSPECIFIED = 0x80
+    MALFORMED_PACKET = 0x81
+    PROTOCOL_ERROR = 0x82
+    NOT_ACCEPTED = 0x83
+    UNSUPPORTED_PROTOCOL_VERSION = 0x84
+    CLIENT_ID_NOT_VALID = 0x85
+    BAD_USER_NAME_OR_PASSWORD = 0x86
+    NOT_AUTHORIZED = 0x87
+    SERVER_UNAVAILABLE = 0x88
+    SERVER_BUSY = 0x89
+    BANNED = 0x8A
+    SERVER_SHUTTING_DOWN = 0x8B
+    KEEP_ALIVE_TIMEOUT = 0x8D
+    SESSION_TAKEN_OVER = 0x8E
+    TOPIC_FILTER_INVALID = 0x8F
+    TOPIC_NAME_INVALID = 0x90
+    PACKET_TOO_LARGE = 0x95
+    MESSAGE_RATE_TOO_HIGH = 0x96
+    QUOTA_EXCEEDED = 0x97
+    ADMINISTRATIVE_ACTION = 0x98
+    CONNECTION_RATE_EXCEEDED = 0x9F
+
+
+_WORDS = {
+    Reason.UNSPECIFIED: "refused, without a reason given",
+    Reason.MALFORMED_PACKET: "malformed packet",
+    Reason.PROTOCOL_ERROR: "protocol error",
+    Reason.NOT_ACCEPTED: "not accepted by this broker",
+    Reason.UNSUPPORTED_PROTOCOL_VERSION: "unsupported protocol version",
+    Reason.CLIENT_ID_NOT_VALID: "client id not valid",
+    Reason.BAD_USER_NAME_OR_PASSWORD: "wrong user name or password",
+    Reason.NOT_AUTHORIZED: "not authorized",
+    Reason.SERVER_UNAVAILABLE: "not available at the moment",
+    Reason.SERVER_BUSY: "too busy",
+    Reason.BANNED: "this client is banned",
+    Reason.SERVER_SHUTTING_DOWN: "shutting down",
+    Reason.KEEP_ALIVE_TIMEOUT: "nothing was heard from this client within the keep-alive time",
+    Reason.SESSION_TAKEN_OVER: "the session was taken over",
+    Reason.TOPIC_FILTER_INVALID: "topic filter not valid",
+    Reason.TOPIC_NAME_INVALID: "topic not valid",
+    Reason.PACKET_TOO_LARGE: "packet too large",
+    Reason.MESSAGE_RATE_TOO_HIGH: "too many messages",
+    Reason.QUOTA_EXCEEDED: "quota exceeded",
+    Reason.ADMINISTRATIVE_ACTION: "ended by an administrator",
+    Reason.CONNECTION_RATE_EXCEEDED: "too many connections",
+}
+
+# OpenSSL's X509_V_ERR_* (x509_vfy.h).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER_LOCALLY, _NO_FIRST_SIGNATURE = 18, 19, 20, 21
+_OTHER_HOST, _OTHER_ADDRESS = 62, 64
+_CERTIFICATE_CHECKS = {
+    **dict.fromkeys((_NOT_YET_VALID, _EXPIRED), "the certificate's dates and this device's clock"),
+    **dict.fromkeys(
+        (_SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER_LOCALLY, _NO_FIRST_SIGNATURE),
+        "mqtt.tls_ca",
+    ),
+    **dict.fromkeys((_OTHER_HOST, _OTHER_ADDRESS), "mqtt.host"),
+}
+
+
+def words(code: int, name: str) -> str:
+    """Return a reason code in words; `name` is the library's, for a code that is not a `Reason`."""
+    return _WORDS[Reason(code)] if code in set(Reason) else name
+
+
 def explain(error: OSError | UnicodeError, options: BrokerOptions) -> str:
-    """Return why no connection came about, and which setting to look at."""
+    """Return why connecting failed, and which setting to check."""
     address = options.address
     match error:
         case UnicodeError():
@@ -17,10 +95,10 @@ def explain(error: OSError | UnicodeError, options: BrokerOptions) -> str:
         case socket.gaierror():
             reason = f"the host {options.host!r} is unknown: check mqtt.host and the name server"
         case ssl.SSLCertVerificationError():
-            reason = (
-                f"the certificate of {address} is not accepted: {error.verify_message}: check "
-                "mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock"
+            checks = _CERTIFICATE_CHECKS.get(
+                error.verify_code, "mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock"
             )
+            reason = f"the certificate of {address} is not accepted: {error.verify_message}: check {checks}"
         case ssl.SSLError():
             reason = (
                 f"no TLS connection to {address}: {error.reason}: check mqtt.port, mqtt.tls and, if "
@@ -40,7 +118,7 @@ def explain(error: OSError | UnicodeError, options: BrokerOptions) -> str:
 
 
 def explain_silence(options: BrokerOptions) -> str:
-    """Return why a connection may have ended before the broker had said a word."""
+    """Return why the other side may have closed the connection before it sent anything."""
     return (
         f"{options.address} ended the connection without a word: check mqtt.port, mqtt.tls and, if the "
         "broker asks for a certificate, mqtt.tls_cert"
@@ -48,21 +126,47 @@ def explain_silence(options: BrokerOptions) -> str:
 
 
 def explain_muteness(options: BrokerOptions) -> str:
-    """Return why somebody may take a connection and never say a word of MQTT."""
+    """Return why the other side may keep a connection open and send nothing."""
     return (
         f"{options.address} takes the connection and never answers: check mqtt.port, mqtt.tls, and whether a "
         "broker listens there"
     )
 
 
-def explain_refusal(reason: str, options: BrokerOptions) -> str:
-    """Return why the broker does not want us, and which setting to look at."""
-    ways_out = {
-        "Bad user name or password": "check mqtt.username and mqtt.password",
-        "Not authorized": "check mqtt.username, mqtt.password and the broker's access control list",
-        "Client identifier not valid": "check mqtt.client_id",
-        "Unsupported protocol version": 'set mqtt.protocol to "3.1.1"',
-        "Session taken over": f"another client is {options.client_id!r} too: give each its mqtt.client_id",
+def explain_garble(options: BrokerOptions) -> str:
+    """Return why the other side may answer with something else than a CONNACK of our protocol version."""
+    return (
+        f"{options.address} does not answer in MQTT {options.protocol}: check mqtt.port, mqtt.protocol, "
+        "and whether a broker listens there"
+    )
+
+
+def explain_refusal(code: int, name: str, options: BrokerOptions) -> str:
+    """Return why the broker refused or ended the connection, and which setting to check.
+
+    Args:
+        code: The reason code.
+        name: The library's name for it.
+        options: How we connected.
+    """
+    other = "3.1.1" if options.protocol == "5" else "5"
+    ways_out: dict[int, str] = {
+        Reason.BAD_USER_NAME_OR_PASSWORD: "check mqtt.username and mqtt.password",
+        Reason.NOT_AUTHORIZED: "check mqtt.username, mqtt.password and the broker's access control list",
+        Reason.CLIENT_ID_NOT_VALID: "check mqtt.client_id",
+        Reason.UNSUPPORTED_PROTOCOL_VERSION: f'set mqtt.protocol to "{other}"',
+        Reason.SESSION_TAKEN_OVER: (
+            f"another client is {options.client_id!r} too: give each its mqtt.client_id"
+        ),
+        Reason.KEEP_ALIVE_TIMEOUT: "check the network, or raise mqtt.keepalive_s",
     }
-    way_out = ways_out.get(reason)
-    return f"the broker at {options.address} says: {reason}" + (f": {way_out}" if way_out else "")
+    way_out = ways_out.get(code)
+    return f"the broker at {options.address} says: {words(code, name)}" + (f": {way_out}" if way_out else "")
+
+
+def explain_refused_filters(filters: Sequence[str], options: BrokerOptions) -> str:
+    """Return that the broker refuses these subscriptions, and what to change."""
+    return (
+        f"the broker at {options.address} refuses the subscription to {', '.join(filters)}: "
+        "let its access control list allow it"
+    )

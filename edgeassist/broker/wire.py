@@ -1,7 +1,7 @@
-"""A paho client's socket, looked after by the event loop.
+"""A paho client whose socket the event loop reads and writes, and conversions between paho's types and ours.
 
-Paho's own way, a thread that sleeps in `select`, costs two wakes and two changes of thread for each message
-that is published, and on a small machine the model computes on every core that they want.
+Paho's own network thread costs two wake-ups and two thread switches for each published message; on a small
+machine those take time from the model, which computes on every core.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edgeassist.broker.options import BrokerOptions
+from edgeassist.protocol.packets import Inbound, Outbound
 
-# How often paho looks whether a ping is due or its answer overdue: a share of the keep-alive, and at most.
+# How often paho checks whether a ping is due or its answer overdue: this share of the keep-alive, capped.
 _CHECK_SHARE = 0.2
 _CHECK_S = 5.0
 
 
 def make_client(options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_timeout_s: float) -> Client:
-    """Return a client that speaks as the options say, without callbacks; it has not connected yet."""
+    """Return a client with these options, not connected, without callbacks."""
     version5 = options.protocol == "5"
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
         clean_session=None if version5 else True,
+        # Or it would answer a refusal of 3.1.1 with a connection of its own in MQTT 3.1, which nobody serves.
+        reconnect_on_failure=False,
     )
     client.connect_timeout = connect_timeout_s
     client.suppress_exceptions = True
@@ -39,7 +44,65 @@ def make_client(options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_t
         client.username_pw_set(options.username, options.password)
     if tls is not None:
         client.tls_set_context(tls)
+    client.max_queued_messages_set(options.queue)
+    if options.will is not None:
+        will = options.will
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
     return client
+
+
+def connect_client(client: Client, options: BrokerOptions) -> None:
+    """Open the connection and queue the CONNECT packet. Blocks: `Wire.connect` calls it in a thread.
+
+    Raises:
+        OSError: No connection.
+        UnicodeError: The host can't be a name.
+    """
+    if options.protocol == "5":
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = options.session_expiry_s
+        properties.MaximumPacketSize = options.max_packet_bytes
+        client.connect(
+            options.host,
+            options.port,
+            options.keepalive_s,
+            clean_start=options.session_expiry_s == 0,
+            properties=properties,
+        )
+    else:
+        client.connect(options.host, options.port, options.keepalive_s)
+
+
+def send(client: Client, message: Outbound, options: BrokerOptions) -> MQTTMessageInfo:
+    """Publish; a ValueError if the message can't be. MQTT 3.1.1 leaves the correlation data out."""
+    properties = None
+    if message.correlation is not None and options.protocol == "5":
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.CorrelationData = message.correlation
+    return client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+
+
+def is_sent(info: MQTTMessageInfo) -> bool:
+    """Whether a message has been sent, or was lost with its connection."""
+    try:
+        return info.is_published()
+    except (ValueError, RuntimeError):  # paho's ways to say that it was lost
+        return True
+
+
+def to_inbound(message: MQTTMessage) -> Inbound:
+    """Return paho's message as ours."""
+    properties = message.properties
+    return Inbound(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        retained=message.retain,
+        redelivered=message.dup,
+        packet_id=message.mid,
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+        expiry_s=getattr(properties, "MessageExpiryInterval", None),
+    )
 
 
 class Wire:
@@ -61,9 +124,9 @@ class Wire:
         client.on_socket_register_write = lambda *_: self._want_write()
 
     async def connect(self, connect: Callable[[], object]) -> None:
-        """Call what connects the client in a thread: it may take long to look up a name and shake hands.
+        """Call `connect` in a thread: name look-up and TLS handshake block.
 
-        Nobody can interrupt that; what is given up closes its socket when it is through.
+        Cancelling doesn't interrupt them; the socket is then closed when they end.
 
         Raises:
             Exception: Whatever `connect` raises.
@@ -90,10 +153,10 @@ class Wire:
         await connected
 
     async def serve(self) -> MQTTErrorCode:
-        """Carry messages until the connection ends, and return paho's reason; cancelled, it closes it.
+        """Carry packets until the connection ends; return paho's reason. Cancelling closes the connection.
 
         Raises:
-            Exception: Whatever paho stumbled over, such as a packet that is none.
+            Exception: Whatever paho raises, on a malformed packet for instance.
         """
         connection = self._client.socket()
         if connection is None:
@@ -113,18 +176,18 @@ class Wire:
 
     @property
     def serving(self) -> bool:
-        """Whether there is a connection."""
+        """Whether `serve` has a connection."""
         return self._ended is not None and not self._ended.done()
 
     def _read(self) -> None:
         self._let(self._client.loop_read)
         connection: Any = self._client.socket()
-        # What TLS has decrypted already makes no socket readable.
+        # The socket is not readable for data that TLS has decrypted already.
         if connection is not None and hasattr(connection, "pending") and connection.pending():
             self._loop.call_soon(self._read)
 
     def _want_write(self) -> None:
-        # Called by `publish`, and in the thread that connects, after which `serve` writes in any case.
+        # Called by `publish`, and in the connecting thread; after the latter, `serve` writes anyway.
         if self._in_paho:
             self._loop.call_soon(self._write)
         else:
@@ -143,13 +206,13 @@ class Wire:
             self._loop.remove_writer(connection)
 
     def _let(self, work: Callable[[], MQTTErrorCode]) -> None:
-        """Let paho do something, and look whether the connection is still there."""
+        """Call into paho, then check that the connection still stands."""
         if self._ended is None or self._ended.done():
             return
         self._in_paho = True
         try:
             status = work()
-        except Exception as error:  # noqa: BLE001 - raised by `serve`: such a connection can't go on
+        except Exception as error:  # noqa: BLE001 - raised by `serve`
             self._ended.set_exception(error)
             return
         finally:
@@ -158,14 +221,14 @@ class Wire:
             self._ended.set_result(status)
 
     def _unwatch(self, connection: Any) -> None:
-        if connection.fileno() < 0:  # closed by us, which paho finds when it connects again
+        if connection.fileno() < 0:  # closed by `_close`; paho finds that out when it connects again
             return
         self._loop.remove_reader(connection)
         self._loop.remove_writer(connection)
         self._blocked = False
 
     def _hand_over(self, settle: Callable[[Exception | None], None], error: Exception | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody is left to hear
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(settle, error)
 
     def _close(self) -> None:

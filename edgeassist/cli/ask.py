@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeassist.answers import Restarted
 from edgeassist.cli.connect import connect
 from edgeassist.client import Client
-from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, error_for
+from edgeassist.errors import BrokerError, ExitStatus, error_for
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
@@ -71,29 +72,34 @@ def ask(
 
 
 async def stream(client: Client, prompt: str, *, as_json: bool = False, **fields: Any) -> Done:
-    """Ask, print the answer as it comes, and return its end.
+    """Ask, print the answer as it comes, and return its terminal event.
+
+    Text already printed can't be taken back: if the device runs the request again and answers otherwise, a
+    line on standard error says so, and the new answer begins on a line of its own.
 
     Raises:
-        EdgeAssistError: It ended in an error; the class tells which.
+        EdgeAssistError: The request failed; the class tells why.
     """
-    async for event in client.ask(prompt, **fields):
-        if as_json:
-            print(event.model_dump_json(exclude_none=True), flush=True)
-        match event:
-            case Chunk(text=text) if not as_json:
-                print(text, end="", flush=True)
-            case Done():
-                if not as_json:
+    printed = False
+    try:
+        async for event in client.ask(prompt, **fields):
+            if as_json:
+                print(event.model_dump_json(exclude_none=True), flush=True)
+            match event:
+                case Chunk(text=text) if not as_json:
+                    printed = True
+                    print(text, end="", flush=True)
+                case Restarted() if not as_json:
                     print(flush=True)
-                return event
-            case Failed():
-                if not as_json and event.text:
-                    print(flush=True)
-                raise _error(event)
-            case Accepted() | Progress() | Chunk():
-                pass
-    raise BrokerError("the answer ended without an end")
-
-
-def _error(event: Failed) -> EdgeAssistError:
-    return error_for(event.code, event.message, retry_after_ms=event.retry_after_ms)
+                    print("the device has begun again: its answer follows from the start", file=sys.stderr)
+                case Done():
+                    printed = printed or not as_json
+                    return event
+                case Failed():
+                    raise error_for(event.code, event.message, retry_after_ms=event.retry_after_ms)
+                case Accepted() | Progress() | Chunk() | Restarted():
+                    pass
+    finally:
+        if printed:
+            print(flush=True)
+    raise BrokerError("the answer has no terminal event")

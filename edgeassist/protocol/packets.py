@@ -1,4 +1,4 @@
-"""An MQTT message, as the rest of the house sees one. Pure."""
+"""MQTT messages and subscriptions, independent of the client library. Plain values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Inbound:
     """A message that arrived.
 
     Attributes:
-        redelivered: The broker may have sent it before, under the same `packet_id` (QoS 1).
-        response_topic: MQTT 5, section 3.3.2.3.5; None from a client that did not say.
-        correlation: MQTT 5, section 3.3.2.3.6; goes back byte for byte.
-        expiry_s: What is left of the Message Expiry Interval; None where none was set.
+        redelivered: The broker may have sent it before, with the same `packet_id` (QoS 1).
+        response_topic: MQTT 5, section 3.3.2.3.5; None if the sender set none.
+        correlation: MQTT 5, section 3.3.2.3.6; answers carry it unchanged.
+        expiry_s: The rest of the Message Expiry Interval; None if the sender set none.
     """
 
     topic: str
@@ -39,7 +39,7 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What to listen to; one that is `optional` may be refused without ending the connection."""
+    """A topic filter to subscribe to. A refused one ends the connection, unless it is `optional`."""
 
     filter: str
     qos: int

@@ -197,6 +197,7 @@ def explain(error: ValidationError) -> str:
         elif problem["type"] == "string_pattern_mismatch":
             problems.append(f"{field}: must be 1 to 64 of A-Z a-z 0-9 _ -")
         else:
-            message = problem["msg"].removeprefix("Value error, ")
+            ours = problem["type"] == "value_error"
+            message = str(problem["ctx"]["error"]) if ours else problem["msg"]
             problems.append(f"{field}: {message}" if field else message)
     return "; ".join(problems)

@@ -1,6 +1,6 @@
 """Every topic of the wire contract is built and parsed here, and nowhere else.
 
-`<root>` is `<base>/<device>`; docs/protocol.md describes what is said on each.
+`<root>` is `<base>/<device>`; docs/protocol.md describes the messages on each topic.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgeassist.errors import InvalidRequestError
 
-# MQTT allows 65,535 bytes, and Mosquitto 200 levels; a broker throws out who publishes beyond its limits.
+# MQTT allows 65,535 bytes and Mosquitto 200 levels; a broker disconnects a client that exceeds its limits.
 MAX_TOPIC_BYTES = 1024
 MAX_TOPIC_LEVELS = 64
 MAX_NAME_BYTES = 128
@@ -27,14 +27,14 @@ _NOT_TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PromptTopic:
-    """A prompt arrived; `client` is None on the topic that all share."""
+    """A topic for prompts; `client` is None for the shared one."""
 
     client: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class CommandTopic:
-    """A command of that name arrived."""
+    """The topic of a command."""
 
     name: str
 
@@ -53,7 +53,7 @@ class Topics:
 
     @property
     def root(self) -> str:
-        """What every topic of this device begins with."""
+        """The prefix of all topics of this device, without a slash."""
         return f"{self.base}/{self.device}"
 
     @property
@@ -91,23 +91,23 @@ class Topics:
         return f"{self.root}/prompt" if client is None else f"{self.root}/prompt/{client}"
 
     def reply(self, request: str, client: str | None = None) -> str:
-        """Where answers go that asked for no other place."""
+        """The default topic for an answer."""
         return "/".join([self.root, "reply", *([] if client is None else [client]), request])
 
     def command(self, name: str) -> str:
-        """Where a command is given."""
+        """Where a command is published."""
         return f"{self.root}/command/{name}"
 
     def response(self, name: str) -> str:
-        """Where a command is answered that asked for no other place."""
+        """The default topic for a command's answer."""
         return f"{self.root}/response/{name}"
 
     def parse(self, topic: str) -> PromptTopic | CommandTopic | None:
-        """Return what a message on this topic is; None for a topic that is not ours."""
-        beginning = f"{self.root}/"
-        if not topic.startswith(beginning):
+        """Return what a message on this topic is; None if it is no prompt or command of this device."""
+        root = f"{self.root}/"
+        if not topic.startswith(root):
             return None
-        match topic.removeprefix(beginning).split("/"):
+        match topic.removeprefix(root).split("/"):
             case ["prompt"]:
                 return PromptTopic(None)
             case ["prompt", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
@@ -120,16 +120,16 @@ class Topics:
     def check_reply(self, topic: str, *, prefixes: Sequence[str], client: str | None) -> str:
         """Return the topic if answers may go there.
 
-        A requester must not borrow the daemon's rights: the topic has to be under an allowed prefix, and a
-        client with a prompt topic of its own stays out of other clients' replies.
+        The daemon publishes with its own rights, and a requester must not borrow them: the topic needs an
+        allowed prefix, and a client with its own prompt topic may not use other clients' reply topics.
 
         Args:
-            topic: What the requester asked for.
-            prefixes: Allowed beginnings; `{root}` and `{base}` stand for this device's.
-            client: Whose prompt topic the request came on; None for the shared one.
+            topic: The requested topic.
+            prefixes: Allowed prefixes; `{root}` and `{base}` stand for this device's.
+            client: The client whose prompt topic the request came on; None for the shared one.
 
         Raises:
-            InvalidRequestError: It is no topic name, or not allowed.
+            InvalidRequestError: It is not a topic name, or not allowed.
         """
         check_topic_name(topic)
         expanded = [prefix.replace("{root}", self.root).replace("{base}", self.base) for prefix in prefixes]
@@ -148,7 +148,7 @@ class Topics:
 
 
 def check_topic_name(topic: str) -> None:
-    """Raise an InvalidRequestError unless MQTT allows to publish there."""
+    """Raise an InvalidRequestError unless it is a valid topic name to publish on."""
     problem = None
     if not topic:
         problem = "it is empty"

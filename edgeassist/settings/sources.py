@@ -142,7 +142,7 @@ def _variable(key: str) -> str:
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+    for problem in error.errors(include_url=False, include_input=False):
         where = [str(part) for part in problem["loc"]]
         key = ".".join(where[:2])
         origin = f" ({origins[key]})" if key in origins else ""
@@ -150,4 +150,5 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str
             known = type(getattr(Settings(), where[0])) if len(where) > 1 else Settings
             yield f"unknown setting {key}{origin}: there is {', '.join(known.model_fields)}"
         else:
-            yield f"{key}{origin}: {problem['msg'].removeprefix('Value error, ')}"
+            ours = problem["type"] == "value_error"
+            yield f"{key}{origin}: {problem['ctx']['error'] if ours else problem['msg']}"

@@ -1,12 +1,15 @@
-"""A connection that notes all that it is told."""
+"""A connection that records what it hears, and a TCP link that a test can cut."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from edgeassist.broker import Broker
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.sandbox import HOST
 from tests.conftest import options_for
 
 
@@ -27,19 +30,15 @@ class Link:
         wait: bool = True,
         qos: int = 1,
         on_message: Callable[[Inbound], None] | None = None,
-        **options: object,
+        **options: Any,
     ) -> None:
         self.heard: list[Inbound] = []
         self.reasons: list[str] = []
         self.ups = 0
         self._wait = wait
-        self.broker = Broker(
-            options_for(port, **options),
-            subscriptions=[Subscription(each, qos=qos) for each in filters],
-            on_message=on_message or self.heard.append,
-            on_up=self._up,
-            on_down=self.reasons.append,
-        )
+        self.broker = Broker(options_for(port, **options), on_up=self._up, on_down=self.reasons.append)
+        for each in filters:
+            self.broker.subscribe(Subscription(each, qos=qos), on_message or self.heard.append)
 
     async def __aenter__(self) -> Link:
         self.broker.start()
@@ -61,7 +60,7 @@ class Link:
     def reason(self) -> str:
         return self.reasons[0]
 
-    def say(self, topic: str, payload: bytes = b"", **options: object) -> bool:
+    def say(self, topic: str, payload: bytes = b"", **options: Any) -> bool:
         return self.broker.publish(Outbound(topic, payload, **options))
 
     async def hears(self, count: int, timeout_s: float = 10.0) -> None:
@@ -72,3 +71,50 @@ class Link:
         """Wait for the first reason why there is no connection."""
         await until(lambda: self.reasons, timeout_s)
         return self.reason
+
+
+class Cable:
+    """A TCP link to a local port, at a port of its own. Cut, it resets every connection, new ones too."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._cut = False
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Cable:
+        self._server = await asyncio.start_server(self._carry, HOST, 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        self._server.close()
+        await until(lambda: not self._ends)
+
+    def cut(self) -> None:
+        self._cut = True
+        for end in self._ends:
+            end.transport.abort()
+
+    def mend(self) -> None:
+        self._cut = False
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._cut:
+            writer.transport.abort()
+            return
+        there_reader, there_writer = await asyncio.open_connection(HOST, self._target)
+        ends = {writer, there_writer}
+        self._ends |= ends
+        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        self._ends -= ends
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

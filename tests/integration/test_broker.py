@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import pytest
 
-from edgeassist.protocol.packets import Subscription
 from edgeassist.sandbox import HOST, free_port
 from tests.integration.link import Link, until
 
@@ -29,7 +28,7 @@ async def main():
     will = Outbound("t/will", b"gone", 1, True)
     options = BrokerOptions("127.0.0.1", int(sys.argv[1]), "mortal", protocol=sys.argv[2], will=will)
     up = asyncio.Event()
-    broker = Broker(options, subscriptions=[], on_message=print, on_up=up.set)
+    broker = Broker(options, on_up=up.set)
     broker.start()
     await up.wait()
     print("up", flush=True)
@@ -114,28 +113,6 @@ async def test_subscriptions_are_made_anew_when_the_broker_comes_back(broker, pr
 
 
 @PROTOCOLS
-async def test_more_can_be_listened_to_while_connected_and_is_remembered(broker, protocol):
-    async with Link(broker.port, ["t/a"], protocol=protocol) as link:
-        link.broker.listen([Subscription("t/b", 1), Subscription("t/c", 1)])
-        link.broker.listen([Subscription("t/c", 1), Subscription("t/d", 1)])
-        for topic in ("t/a", "t/b", "t/c", "t/d"):
-            link.say(topic, topic.encode(), qos=1)
-        await link.hears(3)
-        assert link.payloads == [b"t/a", b"t/c", b"t/d"]
-        assert link.ups == 1
-        broker.stop()
-        await link.fails()
-        link.broker.listen([Subscription("t/b", 1)])
-        broker.start()
-        await until(lambda: link.ups == 2)
-        link.heard.clear()
-        for topic in ("t/d", "t/b", "t/a"):
-            link.say(topic, topic.encode(), qos=1)
-        await link.hears(2)
-        assert link.payloads == [b"t/b", b"t/a"]
-
-
-@PROTOCOLS
 async def test_what_was_published_at_qos_1_meanwhile_arrives_in_order_as_far_as_the_queue_holds_it(
     broker, protocol
 ):
@@ -206,25 +183,6 @@ async def test_the_will_is_not_published_when_the_connection_is_stopped(broker, 
         await link.hears(1)
         await asyncio.sleep(0.2)
         assert link.payloads == [b"after"]
-
-
-@PROTOCOLS
-async def test_a_callback_that_raises_does_not_end_the_connection(broker, protocol):
-    complaints = []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    seen = []
-
-    def stumble(message) -> None:
-        seen.append(message.payload)
-        raise LookupError("a defect of the daemon's")
-
-    async with Link(broker.port, protocol=protocol, on_message=stumble) as link:
-        for number in range(3):
-            link.say("t/1", b"%d" % number, qos=1)
-        await until(lambda: len(seen) == 3)
-        assert link.broker.connected
-        assert link.reasons == []
-    assert [type(each["exception"]) for each in complaints] == [LookupError] * 3
 
 
 async def test_a_connection_that_breaks_without_a_word_is_made_again(broker):

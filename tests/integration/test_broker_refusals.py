@@ -70,6 +70,7 @@ async def test_a_wrong_password_is_told_with_the_settings_to_check(start, protoc
     broker = start()
     for options in ({"username": "alice", "password": "wrong"}, {"username": "bob", "password": "right"}, {}):
         link = await refused(broker.port, protocol=protocol, **options)
+        assert "not authorized" in link.reason
         assert "mqtt.username" in link.reason
         assert "mqtt.password" in link.reason
     async with Link(broker.port, protocol=protocol, **ALICE) as link:
@@ -100,9 +101,28 @@ def strict_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
 
 
 @PROTOCOLS
+async def test_a_later_subscription_that_is_needed_and_refused_ends_the_connection(strict_broker, protocol):
+    async with Link(strict_broker.port, ["t/mine"], protocol=protocol) as link:
+        route = link.broker.subscribe(Subscription("t/theirs", 0), link.heard.append)
+        assert "t/theirs" in await link.fails()
+        route.close()
+        await until(lambda: link.ups == 2)
+
+
+@PROTOCOLS
+async def test_a_subscription_that_was_closed_before_its_refusal_does_no_harm(strict_broker, protocol):
+    async with Link(strict_broker.port, ["t/mine"], protocol=protocol) as link:
+        link.broker.subscribe(Subscription("t/theirs", 0), link.heard.append).close()
+        link.say("t/mine", b"heard", qos=1)
+        await link.hears(1)
+        assert link.reasons == []
+
+
+@PROTOCOLS
 async def test_a_subscription_that_the_broker_refuses_is_named(strict_broker, protocol):
     link = await refused(strict_broker.port, filters=["t/mine", "t/theirs"], protocol=protocol)
-    assert "t/theirs" in link.reason
+    why = {"5": "not authorized", "3.1.1": "refused, without a reason given"}
+    assert f"t/theirs ({why[protocol]})" in link.reason
     assert "t/mine" not in link.reason
     assert "access control list" in link.reason
 
@@ -112,9 +132,9 @@ async def test_an_optional_subscription_that_is_refused_is_named_and_does_withou
     strict_broker, protocol, caplog
 ):
     async with Link(strict_broker.port, ["t/mine"], wait=False, protocol=protocol) as link:
-        link.broker.listen([Subscription("t/theirs", 0, optional=True)])
+        link.broker.subscribe(Subscription("t/theirs", 0, optional=True), link.heard.append)
         await until(lambda: link.ups)
-        link.broker.listen([Subscription("t/others", 0, optional=True)])
+        link.broker.subscribe(Subscription("t/others", 0, optional=True), link.heard.append)
         link.say("t/mine", b"heard", qos=1)
         await link.hears(1)
         await until(lambda: "t/others" in caplog.text)
@@ -149,6 +169,37 @@ async def test_a_broker_that_only_knows_3_1_1_is_told_with_the_setting_to_change
     async with await asyncio.start_server(answer, HOST, 0) as server:
         link = await refused(server.sockets[0].getsockname()[1])
     assert 'mqtt.protocol to "3.1.1"' in link.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (1, "mqtt.protocol"),
+        (2, "mqtt.client_id"),
+        (3, "not available"),
+        (4, "mqtt.password"),
+        (5, "access control list"),
+        (6, "without a reason"),
+    ],
+)
+async def test_every_return_code_of_3_1_1_is_told_in_words(code, hint):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x20\x02\x00" + bytes([code]))  # CONNACK
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, HOST, 0) as server:
+        link = await refused(server.sockets[0].getsockname()[1], protocol="3.1.1")
+    assert hint in link.reason
+
+
+async def test_a_message_beyond_the_limit_that_ends_the_connection_is_told_in_words(tmp_path):
+    with PrivateBroker(tmp_path, ("allow_anonymous true", "max_packet_size 1000")) as broker:
+        async with Link(broker.port) as link:
+            link.broker._outbox.packet_limit = None
+            link.say("t/1", bytes(3000), qos=1)
+            assert "says: packet too large" in await link.fails()
 
 
 async def test_a_server_that_is_no_broker_is_a_lost_connection():

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edgeassist.errors import InvalidRequestError
@@ -54,6 +54,13 @@ def test_a_base_of_several_levels_works_like_one() -> None:
         ("edgeassist/box2/prompt", None),
         ("edgeassist/hall/prompt", None),
         ("other/edgeassist/box/prompt", None),
+        ("/prompt", None),
+        ("/prompt/kitchen", None),
+        ("/command/cancel", None),
+        ("prompt", None),
+        ("edgeassist/prompt", None),
+        ("edgeassist/box/edgeassist/box/prompt", None),
+        ("edgeassist/boxprompt", None),
         ("", None),
     ],
 )
@@ -74,6 +81,16 @@ def test_what_was_built_is_parsed_back(base: str, device: str, name: str) -> Non
     assert topics.parse(topics.command(name)) == CommandTopic(name)
     assert topics.parse(topics.reply(name)) is None
     assert topics.parse(topics.response(name)) is None
+
+
+@given(
+    root=st.lists(LEVEL | st.just(""), max_size=4).map("/".join)
+    | st.sampled_from(["edgeassist", "edgeassist/bo"]),
+    rest=st.sampled_from(["/prompt", "/prompt/kitchen", "/command/ping"]),
+)
+def test_nothing_below_another_root_is_ours(root: str, rest: str) -> None:
+    assume(root != BOX.root)
+    assert BOX.parse(f"{root}{rest}") is None
 
 
 @pytest.mark.parametrize("topic", ["reply/x", "edgeassist/box/reply/x", "edgeassist/box/reply/kitchen/7"])

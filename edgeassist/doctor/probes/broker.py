@@ -70,7 +70,7 @@ async def probe_broker(
     def say(sight: Sight) -> Mapping[str, Outbound]:
         nonlocal begun
         begun = loop.time()
-        # One that is larger than the broker announces would end the connection (MQTT 5, section 3.2.2.3.6).
+        # A message beyond the announced limit would end the connection (MQTT 5, section 3.2.2.3.6).
         if sight.max_packet_bytes is not None and sight.max_packet_bytes < answer_bytes + _BESIDE_BYTES:
             del trials["large"]
         return trials

@@ -1,0 +1,63 @@
+"""What is known of one connection, and how long to wait before the next. Sans-I/O; time is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FIRST_RETRY_S = 0.5
+# Two clients with one id throw each other out at every attempt.
+TAKEN_OVER_RETRY_S = 10.0
+# A connection that lasted this long was a good one. After MAX_BRIEF shorter ones in a row, something that we
+# send ends them, and paho would send it again for ever.
+SETTLED_S = 5.0
+MAX_BRIEF = 3
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One connection, or one failure to make one.
+
+    Attributes:
+        greeted: The broker has answered our CONNECT.
+        accepted: It took us, and has refused no subscription that we need.
+        taken_over: It ended the connection because another client connected with our id.
+        refusal: Why it refused or ended the connection, in words; empty if it said nothing.
+    """
+
+    greeted: bool = False
+    accepted: bool = False
+    taken_over: bool = False
+    refusal: str = ""
+
+    def brief(self, lasted_s: float) -> bool:
+        """Whether it was accepted and ended at once."""
+        return self.accepted and lasted_s < SETTLED_S
+
+
+@dataclass(slots=True)
+class Backoff:
+    """The pauses between attempts: each twice the last, until a connection has settled.
+
+    Args:
+        most_s: The longest pause.
+    """
+
+    most_s: float
+    _delay_s: float = FIRST_RETRY_S
+    _brief: int = 0
+
+    def ended(self, attempt: Attempt, lasted_s: float) -> bool:
+        """Note how a connection ended; True if so many were brief that what waits to be sent is to blame."""
+        settled = attempt.accepted and not attempt.brief(lasted_s)
+        self._delay_s = FIRST_RETRY_S if settled else self._delay_s * 2
+        self._delay_s = max(self._delay_s, TAKEN_OVER_RETRY_S if attempt.taken_over else 0)
+        self._delay_s = min(self._delay_s, self.most_s)
+        self._brief = self._brief + 1 if attempt.brief(lasted_s) and not attempt.taken_over else 0
+        if self._brief < MAX_BRIEF:
+            return False
+        self._brief = 0
+        return True
+
+    def pause_s(self, share: float) -> float:
+        """Return the time until the next attempt; a random `share` of 0 to 1 spreads many clients' load."""
+        return (1 + share) / 2 * self._delay_s
