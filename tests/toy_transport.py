@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from edgeassist.protocol.events import AnyEvent, Done, Failed
@@ -35,7 +35,7 @@ class ToyTransport:
         self._requests = requests
         self.caller = Caller(name)
 
-    async def ask(self, asked: PromptRequest, sink: ToySink | None = None) -> AsyncIterator[AnyEvent]:
+    async def ask(self, asked: PromptRequest, sink: ToySink | None = None) -> AsyncGenerator[AnyEvent]:
         sink = ToySink() if sink is None else sink
         self._requests.submit(asked, self.caller, sink)
         try:
@@ -48,7 +48,7 @@ class ToyTransport:
         finally:
             self._requests.cancel(asked.id, self.caller.name)
 
-    async def answer(self, asked: PromptRequest) -> list[AnyEvent]:
+    async def answer(self, asked: PromptRequest, sink: ToySink | None = None) -> list[AnyEvent]:
         """Ask, and return all events."""
-        async with contextlib.aclosing(self.ask(asked)) as events:  # type: ignore[type-var]
+        async with contextlib.aclosing(self.ask(asked, sink)) as events:
             return [event async for event in events]

@@ -5,9 +5,7 @@ from edgeassist.settings.schema import live_keys
 from tests.unit.liveness import changeable
 
 
-async def test_a_setting_is_marked_as_live_if_and_only_if_some_room_takes_it_while_running() -> (
-    None
-):
+async def test_a_setting_is_marked_as_live_if_and_only_if_some_room_takes_it_while_running() -> None:
     loaded = load_settings(environ={"EDGEASSIST_MODEL__BACKEND": "scripted"})
     assert changeable(App(loaded, lambda: loaded).control.rooms) == live_keys()
 
