@@ -42,8 +42,10 @@ class Outbox:
 
     def takes(self, message: Outbound) -> bool:
         """Whether the broker takes a message of this size; one that it doesn't would end the connection."""
+        if self.packet_limit is None:
+            return True
         size = len(message.payload) + len(message.topic.encode()) + len(message.correlation or b"")
-        return self.packet_limit is None or size + HEADER_BYTES <= self.packet_limit
+        return size + HEADER_BYTES <= self.packet_limit
 
     def sending(self, is_sent: Callable[[], bool], size: int) -> None:
         """Note a message of so many bytes that was handed to the connection; they are sent in order."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic_core import to_json
 
 from edgeassist.errors import Code
 
@@ -22,7 +23,7 @@ class _Event(BaseModel):
 
     def payload(self) -> bytes:
         """Return the event as it goes over the wire."""
-        return self.model_dump_json(exclude_none=True).encode()
+        return to_json(self, exclude_none=True)
 
 
 class Accepted(_Event):

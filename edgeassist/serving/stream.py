@@ -20,6 +20,10 @@ from edgeassist.serving.sink import Sink
 ENOUGH = 0.8
 
 
+# Of one character in UTF-8.
+_MOST_BYTES = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds between two chunks, and between two progress events."""
@@ -210,6 +214,8 @@ class Stream:
 
 def split(text: str, most: int) -> list[str]:
     """Cut the text between characters into parts of at most that many bytes of UTF-8."""
+    if len(text) * _MOST_BYTES <= most:
+        return [text]
     parts = []
     data = text.encode()
     start = 0

@@ -18,9 +18,7 @@ def text_format(*, stream: bool = True) -> ReplyTo:
 
 def stream_to(link: ListLink, to: ReplyTo = EVENTS) -> Stream:
     """Return a stream whose events are published."""
-    sink = Replies(
-        to, OPTIONS, cancel="box/command/cancel", publish=link.publish, is_congested=lambda: link.congested
-    )
+    sink = Replies(to, OPTIONS, cancel="box/command/cancel", link=link)
     return Stream("a", sink, pace=PACE, device="box", arrived=100.0, chunks=to.stream, metadata={"n": 1})
 
 

@@ -84,8 +84,7 @@ class Prompts(Gateway):
             to,
             self._options.replies,
             cancel=self._topics.command("cancel"),
-            publish=self._broker.publish,
-            is_congested=lambda: self._broker.congested,
+            link=self._broker,
         )
 
 

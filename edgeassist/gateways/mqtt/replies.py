@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeassist.errors import TooLargeError
-from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed
+from edgeassist.gateways.link import Link
+from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.requests import ReplyFormat
 
@@ -37,24 +37,14 @@ class Replies:
         to: Where the messages go.
         options: How they are cut.
         cancel: The topic to cancel at.
-        publish: Takes the messages, in order; False where one was dropped.
-        is_congested: Whether the connection has enough to send.
+        link: Takes the messages, in order.
     """
 
-    def __init__(
-        self,
-        to: ReplyTo,
-        options: ReplyOptions,
-        *,
-        cancel: str,
-        publish: Callable[[Outbound], bool],
-        is_congested: Callable[[], bool],
-    ) -> None:
+    def __init__(self, to: ReplyTo, options: ReplyOptions, *, cancel: str, link: Link) -> None:
         self._to = to
         self._options = options
         self._cancel = cancel
-        self._publish = publish
-        self._is_congested = is_congested
+        self._link = link
 
     @property
     def wants_progress(self) -> bool:
@@ -69,21 +59,21 @@ class Replies:
     @property
     def congested(self) -> bool:
         """Whether the connection has enough to send (`Sink.congested`)."""
-        return self._is_congested()
+        return self._link.congested
 
     def send(self, event: AnyEvent) -> None:
         """Publish it (`Sink.send`)."""
         match event:
-            case Done() | Failed():
-                self._end(event)
-            case Chunk(text=text) if self._to.format is ReplyFormat.TEXT:
-                self._say(text.encode(), self._options.chunk_qos)
+            case Chunk() if self._to.format is ReplyFormat.TEXT:
+                self._say(event.text.encode(), self._options.chunk_qos)
+            case Chunk() | Progress():
+                self._say(event.payload(), self._options.chunk_qos)
             case Accepted():
                 self._say(
                     event.model_copy(update={"cancel": self._cancel}).payload(), self._options.chunk_qos
                 )
-            case _:
-                self._say(event.payload(), self._options.chunk_qos)
+            case Done() | Failed():
+                self._end(event)
 
     def _end(self, event: Done | Failed) -> None:
         if self._to.format is ReplyFormat.TEXT:
@@ -108,7 +98,7 @@ class Replies:
             self._say(_too_large(numbered).payload(), qos, topic)
 
     def _say(self, payload: bytes, qos: int, topic: str | None = None) -> bool:
-        return self._publish(
+        return self._link.publish(
             Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
         )
 
