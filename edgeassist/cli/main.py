@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from edgeassist import __version__
-from edgeassist.cli import ask, bench, check, demo, doctor, recommend, run, status
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.settings import ENV_FILE
 
+# Each command's module and function, in the order of the help.
+_COMMANDS = {
+    "run": ("run", "run"),
+    "ask": ("ask", "ask"),
+    "status": ("status", "status"),
+    "check-config": ("check", "check_config"),
+    "doctor": ("doctor", "doctor"),
+    "demo": ("demo", "demo"),
+    "bench": ("bench", "bench"),
+    "recommend": ("recommend", "recommend_model"),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Imports a command's module when that command is asked for: the daemon has no use for the others."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return all names, for the help."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of that name; None where there is none."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, function = _COMMANDS[cmd_name]
+        alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        alone.command(name=cmd_name)(getattr(import_module(f"edgeassist.cli.{module}"), function))
+        return typer.main.get_command(alone)
+
+
 app = typer.Typer(
     name="edgeassist",
+    cls=_LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -49,16 +83,6 @@ def _options(
 ) -> None:
     del version
     context.obj = config
-
-
-app.command(name="run")(run.run)
-app.command(name="ask")(ask.ask)
-app.command(name="status")(status.status)
-app.command(name="check-config")(check.check_config)
-app.command(name="doctor")(doctor.doctor)
-app.command(name="demo")(demo.demo)
-app.command(name="bench")(bench.bench)
-app.command(name="recommend")(recommend.recommend_model)
 
 
 def main() -> None:
