@@ -1,4 +1,4 @@
-"""An MQTT message, as the rest of the house sees one. Pure."""
+"""MQTT messages and subscriptions, independent of the MQTT library."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message that arrived.
+    """A received message.
 
     Attributes:
-        redelivered: The broker may have sent it before, under the same `packet_id` (QoS 1).
-        response_topic: MQTT 5, section 3.3.2.3.5; None from a client that did not say.
-        correlation: MQTT 5, section 3.3.2.3.6; goes back byte for byte.
-        expiry_s: What is left of the Message Expiry Interval; None where none was set.
+        redelivered: The DUP flag: it may have arrived before with the same `packet_id` (QoS 1).
+        response_topic: MQTT 5 Response Topic (3.3.2.3.5); None if not set.
+        correlation: MQTT 5 Correlation Data (3.3.2.3.6), returned unchanged in replies; None if not set.
+        expiry_s: Seconds left of the Message Expiry Interval; None if not set.
     """
 
     topic: str
@@ -39,7 +39,7 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What to listen to; one that is `optional` may be refused without ending the connection."""
+    """A topic filter to subscribe to; if the broker refuses an `optional` one, the connection goes on."""
 
     filter: str
     qos: int
