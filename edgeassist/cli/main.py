@@ -62,7 +62,7 @@ app.command(name="recommend")(recommend.recommend_model)
 
 
 def main() -> None:
-    """Run the command line; an error of ours is told in words, with its exit status."""
+    """Run the command line; print an `EdgeAssistError`'s message and exit with its status."""
     try:
         app()
     except EdgeAssistError as error:
