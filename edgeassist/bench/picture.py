@@ -78,7 +78,7 @@ def draw_panels(panels: Sequence[Panel], machine: Machine, plan: Plan, path: Pat
         canvas.suptitle(
             f"EdgeAssist {machine.edgeassist}, {machine.cpu}, {machine.cpus} processors, "
             f"{plan.threads} threads, runs: {plan.runs}\nmedians, whiskers from the lowest to the highest; "
-            "each figure has a scale of its own; ↑ higher is better, ↓ lower is better",
+            "each figure has its own scale; ↑ higher is better, ↓ lower is better",
             fontsize=10,
         )
         try:

@@ -61,7 +61,7 @@ class ServerProcess(PrivateProcess):
     def version(self) -> str:
         """Return the output of `--version`; empty if it fails."""
         with suppress(OSError, subprocess.SubprocessError):
-            told = subprocess.run(  # noqa: S603 - the program that was named
+            output = subprocess.run(  # noqa: S603 - the program that was named
                 [str(self._binary), "--version"],
                 check=True,
                 stdin=subprocess.DEVNULL,
@@ -69,7 +69,7 @@ class ServerProcess(PrivateProcess):
                 stderr=subprocess.STDOUT,
                 timeout=VERSION_S,
             )
-            return ", ".join(told.stdout.decode(errors="replace").split("\n")).strip(", ")
+            return ", ".join(output.stdout.decode(errors="replace").split("\n")).strip(", ")
         return ""
 
 

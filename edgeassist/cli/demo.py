@@ -93,7 +93,7 @@ def demo(
             console.print(f"[dim]private broker on {HOST}:{broker.port}[/]")
             console.print(f"[dim]model {show.model}[/]")
             if show.system:
-                console.print(f"[dim]it is told:\n{escape(indent(show.system, '  '))}[/]")
+                console.print(f"[dim]system prompt:\n{escape(indent(show.system, '  '))}[/]")
             environ = {
                 "EDGEASSIST_DEVICE__NAME": DEVICE,
                 "EDGEASSIST_MQTT__HOST": HOST,

@@ -39,7 +39,7 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A topic filter to subscribe to; if the broker refuses an `optional` one, the connection goes on."""
+    """A topic filter to subscribe to; if the broker refuses an `optional` one, the connection continues."""
 
     filter: str
     qos: int
