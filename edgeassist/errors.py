@@ -1,7 +1,7 @@
-"""Every error of EdgeAssist, in one tree.
+"""EdgeAssist's exception hierarchy.
 
-A class carries what a machine needs (the wire code, whether trying again can help, the exit status of a
-command that ends with it); the message is for a person and says what to do next.
+Each class carries its wire code, whether a retry can help, and a command's exit status. The message is for a
+person and says what to do next.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 class Code(StrEnum):
-    """What an `error` event says to a program (docs/protocol.md)."""
+    """The codes of `error` events (docs/protocol.md)."""
 
     INVALID_REQUEST = "invalid_request"
     TOO_LARGE = "too_large"
@@ -29,7 +29,7 @@ class Code(StrEnum):
 
 
 class ExitStatus(IntEnum):
-    """How a command ends; the numbers from 64 on are those of BSD's sysexits.h, which systemd names too."""
+    """Exit statuses of commands; those from 64 on come from BSD's sysexits.h, whose names systemd shows."""
 
     OK = 0
     FAILURE = 1
@@ -44,8 +44,8 @@ class EdgeAssistError(Exception):
     """Base of every error that EdgeAssist raises on purpose.
 
     Args:
-        message: For a person: what is wrong and what to do.
-        retry_after_ms: When the same request is worth another try, in milliseconds; None where unknown.
+        message: What is wrong and what to do, for a person.
+        retry_after_ms: Milliseconds until a retry makes sense; None if unknown.
     """
 
     code: ClassVar[Code] = Code.INTERNAL
@@ -59,19 +59,19 @@ class EdgeAssistError(Exception):
 
 
 class InternalError(EdgeAssistError):
-    """A defect of ours, or a failure without a name of its own."""
+    """A bug in EdgeAssist, or a failure with no more specific class."""
 
 
 class KvFullError(InternalError):
-    """A step found no room in KV memory; nothing of it was computed. The engine makes room and goes on."""
+    """A step did not fit in the KV cache, and nothing was computed. The engine preempts and continues."""
 
 
 class StepAbortedError(InternalError):
-    """A step was cut short because somebody asked for it; nothing of it counts."""
+    """A step was aborted on request; its results are discarded."""
 
 
 class InvalidRequestError(EdgeAssistError):
-    """The request breaks the wire contract."""
+    """The request violates the wire contract."""
 
     code = Code.INVALID_REQUEST
     exit_status = ExitStatus.USAGE
@@ -108,7 +108,7 @@ class ContextOverflowError(EdgeAssistError):
 
 
 class ModelLoadingError(EdgeAssistError):
-    """The model is still on its way, and the queue is full of requests that wait for it."""
+    """The model is still loading, and the queue is full."""
 
     code = Code.MODEL_LOADING
     retryable = True
@@ -116,7 +116,7 @@ class ModelLoadingError(EdgeAssistError):
 
 
 class ModelUnavailableError(EdgeAssistError):
-    """The model can't be loaded; somebody has to mend the configuration."""
+    """The model can't be loaded until somebody fixes the configuration."""
 
     code = Code.MODEL_UNAVAILABLE
     retryable = True
@@ -124,7 +124,7 @@ class ModelUnavailableError(EdgeAssistError):
 
 
 class EngineCrashedError(EdgeAssistError):
-    """The engine died or stopped making progress while it answered."""
+    """The engine crashed or hung while answering."""
 
     code = Code.ENGINE_CRASHED
     retryable = True
@@ -132,7 +132,7 @@ class EngineCrashedError(EdgeAssistError):
 
 
 class DeadlineExceededError(EdgeAssistError):
-    """The request's time ran out, in the queue or while it ran."""
+    """The request's deadline passed while it was queued or running."""
 
     code = Code.DEADLINE_EXCEEDED
     retryable = True
@@ -140,7 +140,7 @@ class DeadlineExceededError(EdgeAssistError):
 
 
 class CancelledRequestError(EdgeAssistError):
-    """Somebody cancelled the request."""
+    """The request was cancelled."""
 
     code = Code.CANCELLED
     exit_status = ExitStatus.FAILURE
@@ -155,42 +155,42 @@ class ShuttingDownError(EdgeAssistError):
 
 
 class UnsupportedError(EdgeAssistError):
-    """The request is valid, but this version can't do it."""
+    """The request is valid but uses a feature this version lacks."""
 
     code = Code.UNSUPPORTED
     exit_status = ExitStatus.USAGE
 
 
 class ConfigurationError(EdgeAssistError):
-    """A setting is wrong; starting again without a change can't help."""
+    """A setting is invalid; a restart without a change can't help."""
 
     exit_status = ExitStatus.CONFIGURATION
 
 
 class ModelError(ConfigurationError):
-    """The model file or its settings can't work."""
+    """The model file or its settings are unusable."""
 
     code = Code.MODEL_UNAVAILABLE
 
 
 class MemoryShortError(ModelError):
-    """The model would fit into this device's memory, but not into what is free of it at the moment."""
+    """The model fits this device's memory, but not what is free at the moment."""
 
     retryable = True
     exit_status = ExitStatus.UNAVAILABLE
 
 
 class BrokerError(EdgeAssistError):
-    """The MQTT broker can't be reached or refuses us."""
+    """The MQTT broker is unreachable or refuses the connection."""
 
     retryable = True
     exit_status = ExitStatus.UNAVAILABLE
 
 
 def error_for(code: str, message: str, *, retry_after_ms: int | None = None) -> EdgeAssistError:
-    """Return the error of that wire code, for one that crossed the pipe or the broker.
+    """Rebuild an error from its wire code, after it crossed the pipe or the broker.
 
-    A code that this version does not know becomes an `InternalError`.
+    An unknown code becomes an `InternalError`.
     """
     kinds: dict[str, type[EdgeAssistError]] = {kind.code: kind for kind in EdgeAssistError.__subclasses__()}
     kinds[Code.INTERNAL] = InternalError

@@ -1,6 +1,6 @@
 """A private broker and a private daemon on this machine, for `demo`, `bench` and the tests.
 
-Both listen on loopback only, keep what they write in a folder of the caller's, and end with their `with`.
+Both use loopback only, write only to the caller's folder, and stop at the end of their `with` block.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ STOP_S = 30.0
 
 
 class PrivateProcess:
-    """A child in a session of its own, so that Ctrl-C in the terminal is for its parent to pass on.
+    """A child process in its own session, so that Ctrl-C in the terminal reaches only its parent.
 
     Args:
-        log: Where its output is appended.
+        log: The file that its output is appended to.
     """
 
     def __init__(self, log: Path) -> None:
@@ -38,17 +38,17 @@ class PrivateProcess:
 
     @property
     def pid(self) -> int:
-        """The child's process id; raises where it does not run."""
+        """The child's process id; raises ProcessLookupError if it is not running."""
         if self._child is None:
             raise ProcessLookupError("not started")
         return self._child.pid
 
     def poll(self) -> int | None:
-        """Return the exit status; None while it runs."""
+        """Return the exit status; None while it runs or before it starts."""
         return None if self._child is None else self._child.poll()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """Send the signal, wait, and return the exit status; it is killed if it takes too long."""
+        """Send the signal, wait, and return the exit status; kill the child after STOP_S seconds."""
         child, self._child = self._child, None
         if child is None:
             return None
@@ -69,7 +69,7 @@ class PrivateProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
+        """Stop the process."""
         self.stop()
 
 
@@ -78,7 +78,7 @@ class PrivateBroker(PrivateProcess):
 
     Args:
         folder: For its configuration and log.
-        settings: More lines of mosquitto.conf(5); the listener's own lines are there already.
+        settings: Extra lines of mosquitto.conf(5), besides the listener.
     """
 
     def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
@@ -96,14 +96,14 @@ class PrivateBroker(PrivateProcess):
         """Start, on the same port as before, and wait until it listens.
 
         Raises:
-            ConfigurationError: There is no Mosquitto.
-            BrokerError: It did not start.
+            ConfigurationError: Mosquitto is not installed.
+            BrokerError: It did not start within START_S seconds.
         """
         lines = [
             f"listener {self.port} {HOST}",
             "set_tcp_nodelay true",
             "persistence false",
-            f"user {getpass.getuser()}",  # started by root, it would give up root and with it our folder
+            f"user {getpass.getuser()}",  # started as root, it would drop privileges and lose our folder
             *self._settings,
         ]
         configuration = self._folder / "mosquitto.conf"
@@ -124,8 +124,8 @@ class PrivateDaemon(PrivateProcess):
 
     Args:
         folder: For its log.
-        environ: Settings, `EDGEASSIST_<TABLE>__<KEY>`.
-        config: More settings; None for no file at all, not even the machine's.
+        environ: Settings, as `EDGEASSIST_<TABLE>__<KEY>`.
+        config: A settings file; None for an empty one. The machine's own file is never read.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], config: Path | None = None) -> None:
@@ -135,7 +135,7 @@ class PrivateDaemon(PrivateProcess):
         self._config = config
 
     def __enter__(self) -> Self:
-        """Start; the client waits until it is ready."""
+        """Start; clients must wait until it is ready."""
         self.start()
         return self
 
@@ -149,7 +149,11 @@ class PrivateDaemon(PrivateProcess):
 
 
 def find_mosquitto() -> str:
-    """Return the path of the broker's program; Debian puts it where users' PATH does not look."""
+    """Return the path of Mosquitto; Debian installs it in /usr/sbin, which is not on a user's PATH.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
     path = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if path is None:
         raise ConfigurationError("mosquitto is not installed: sudo apt-get install mosquitto")
@@ -157,7 +161,7 @@ def find_mosquitto() -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on at the moment."""
+    """Return a TCP port on loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -1,1 +1,1 @@
-"""What `edgeassist bench` runs."""
+"""The measurements behind `edgeassist bench`."""

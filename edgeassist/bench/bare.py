@@ -1,15 +1,14 @@
-"""A bare loop over llama.cpp's low-level API: what `bench` measures the daemon against. A child process.
+"""A bare loop over llama.cpp's low-level API: the baseline of `bench`. Runs as a child process.
 
-It shares no code with the engine, so that the engine's waste can't hide in both. Two ways to call it:
+It shares no code with the engine, so overhead in the engine can't hide in the baseline. Two commands:
 
-`python -m edgeassist.bench.bare loop MODEL THREADS CONTEXT BATCH` loads the model, writes a line about itself
-and then, for each line `{"prompt_tokens": N, "steps": N, "seed": N}` that it reads, computes and writes
-`{"ttft_s": …, "decode_s": …}`: seconds from the first prompt token to the first answer token, and from there
-over that many more. It never ends a turn early. All lines are JSON; what llama.cpp has to say goes to
-standard error.
+`python -m edgeassist.bench.bare loop MODEL THREADS CONTEXT BATCH` loads the model and writes a line of
+facts. For each line `{"prompt_tokens": N, "steps": N, "seed": N}` on stdin it then writes a line
+`{"ttft_s": …, "decode_s": …}`: seconds to the first token, and for the `steps` tokens after it. It ignores
+end-of-turn tokens. All lines are JSON; llama.cpp logs to stderr.
 
 `python -m edgeassist.bench.bare quantize SOURCE TARGET TYPE THREADS` writes a quantized copy; TYPE is
-llama.cpp's number of the file type.
+llama.cpp's file type number.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-# Ids below are bytes and control tokens in some vocabularies; any other token costs the same.
+# Lower ids are bytes and control tokens in some vocabularies; all other tokens cost the same.
 FIRST_WORD = 300
 
 
 class BareLoop:
-    """One sequence, greedy, one `llama_decode` a token.
+    """One sequence, greedy, one `llama_decode` per token.
 
     Args:
         path: A GGUF file.
-        threads: For prompt and answer alike.
-        context: Tokens that prompt and answer may have together.
-        batch: The most prompt tokens of one `llama_decode`.
+        threads: For prefill and decode.
+        context: The most tokens of prompt and answer together.
+        batch: The most prompt tokens per `llama_decode`.
     """
 
     def __init__(self, path: str, threads: int, context: int, batch: int) -> None:
@@ -60,12 +59,12 @@ class BareLoop:
         self._make_batch(batch)
 
     def run(self, prompt_tokens: int, steps: int, seed: int) -> tuple[float, float]:
-        """Prefill a random prompt and generate; return seconds to the first token, and from it to the last.
+        """Prefill a random prompt and generate; return seconds to the first token and for the steps after it.
 
         Args:
-            prompt_tokens: How many, at least 1.
-            steps: Tokens after the first one.
-            seed: Of the prompt.
+            prompt_tokens: At least 1.
+            steps: Tokens to generate after the first one.
+            seed: Seed of the random prompt.
         """
         llama_cpp.llama_memory_clear(self._memory, True)  # noqa: FBT003 - ctypes takes no keywords
         prompt = np.random.default_rng(seed).integers(
@@ -105,7 +104,7 @@ class BareLoop:
         self._wanted = np.zeros(size, np.int8)
         self._ones = np.ones(size, np.int32)
         self._zero = np.zeros(1, np.int32)
-        # An array of pointers, one a token, to its sequence ids: all tokens are of sequence 0.
+        # One pointer per token to its sequence ids; all tokens belong to sequence 0.
         self._sequence = np.full(size, self._zero.ctypes.data, np.uintp)
         self._struct = llama_cpp.llama_batch(
             n_tokens=0,
@@ -123,7 +122,7 @@ def _pointer(array: np.ndarray[Any, Any], kind: Any) -> Any:
 
 
 def serve(path: str, threads: int, context: int, batch: int) -> None:
-    """Load the model, and measure whenever standard input asks, until its end."""
+    """Load the model and answer measurement requests from stdin until it closes."""
     begun = time.perf_counter()
     loop = BareLoop(path, threads, context, batch)
     _say(
@@ -151,7 +150,7 @@ def _say(**facts: float | str) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command named in `sys.argv`."""
     llama_cpp.llama_backend_init()
     match sys.argv[1:]:
         case ["loop", path, threads, context, batch]:

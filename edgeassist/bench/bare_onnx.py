@@ -1,8 +1,8 @@
-"""A bare loop over ONNX Runtime GenAI: what `bench` measures the daemon against. A child process.
+"""A bare loop over ONNX Runtime GenAI: the baseline of `bench`. Runs as a child process.
 
-It shares no code with the engine and leaves sampling to the library. It is called, and answers, like
-`bench/bare`: `python -m edgeassist.bench.bare_onnx loop FOLDER THREADS CONTEXT BATCH`. The prompt is appended
-at once, as the library's own examples do; BATCH is not used.
+It shares no code with the engine and leaves sampling to the library. Same protocol as `bench/bare`:
+`python -m edgeassist.bench.bare_onnx loop FOLDER THREADS CONTEXT BATCH`. The prompt is appended in one call,
+as in the library's examples; BATCH is ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 import onnxruntime_genai as genai
 
-# Ids below are bytes and control tokens in some vocabularies; any other token costs the same.
+# Lower ids are bytes and control tokens in some vocabularies; all other tokens cost the same.
 FIRST_WORD = 300
 LAST_WORD = 30_000
 
@@ -26,8 +26,8 @@ class BareLoop:
 
     Args:
         path: A model folder.
-        threads: For prompt and answer alike.
-        context: Tokens that prompt and answer may have together.
+        threads: For prefill and decode.
+        context: The most tokens of prompt and answer together.
     """
 
     def __init__(self, path: str, threads: int, context: int) -> None:
@@ -41,12 +41,12 @@ class BareLoop:
             self._words = min(LAST_WORD, int(json.load(file)["model"]["vocab_size"]))
 
     def run(self, prompt_tokens: int, steps: int, seed: int) -> tuple[float, float]:
-        """Prefill a random prompt and generate; return seconds to the first token, and from it to the last.
+        """Prefill a random prompt and generate; return seconds to the first token and for the steps after it.
 
         Args:
-            prompt_tokens: How many, at least 1.
-            steps: Tokens after the first one.
-            seed: Of the prompt.
+            prompt_tokens: At least 1.
+            steps: Tokens to generate after the first one.
+            seed: Seed of the random prompt.
         """
         generator = genai.Generator(self._model, self._params)
         random = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ class BareLoop:
         first = time.perf_counter()
         for _ in range(steps):
             if generator.is_done():
-                # The library ends at the end of a turn; a token that is appended costs the same.
+                # The library stops at an end-of-turn token; appending a token costs the same.
                 generator.append_tokens(prompt[:1])
             else:
                 generator.generate_next_token()
@@ -65,7 +65,7 @@ class BareLoop:
 
 
 def serve(path: str, threads: int, context: int) -> None:
-    """Load the model, and measure whenever standard input asks, until its end."""
+    """Load the model and answer measurement requests from stdin until it closes."""
     begun = time.perf_counter()
     loop = BareLoop(path, threads, context)
     _say(load_s=time.perf_counter() - begun, binding=genai.__version__, system="")
@@ -79,7 +79,7 @@ def _say(**facts: float | str) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command named in `sys.argv`."""
     match sys.argv[1:]:
         case ["loop", path, threads, context, _batch]:
             serve(path, int(threads), int(context))

@@ -1,6 +1,6 @@
-"""Models side by side on this machine: what somebody who chooses one wants to know of each.
+"""Models side by side on this machine: load time, speed, processors, memory and size.
 
-Each is started afresh for every run, in turns, so that they never share memory and drift hits all alike.
+Models take turns and each run starts a fresh process: they never share memory, and drift affects all equally.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SAMPLE_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model to compare: what it is called, and its GGUF file or model folder."""
+    """A model to compare: its display name, and its GGUF file or model folder."""
 
     name: str
     path: Path
@@ -45,14 +45,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What was measured.
+    """The results of a comparison.
 
     Attributes:
-        comparisons: Of each figure, by candidate.
-        libraries: What computed each candidate.
-        tokens: Of each candidate's answers: tokens in and out, run by run.
-        cold: Whether the models' files had left the page cache before each start.
-        machine: Where it was.
+        comparisons: One per figure; the candidates are its sides.
+        libraries: Inference library and version, by candidate.
+        tokens: Tokens in and out of each run, by candidate.
+        cold: True if the models' files were dropped from the page cache before each start.
+        machine: The machine it ran on.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -68,12 +68,13 @@ async def compare_models(
     """Measure each model: start, one answer, stop, in turns.
 
     Args:
-        candidates: Which.
+        candidates: The models.
         plan: Tokens in and out, runs, threads, context.
-        on_step: Told what begins, in words, and how many of `runs` times `candidates` are done.
+        on_step: Called at the start of each run with a description and the number of runs done before, over
+            all candidates.
 
     Raises:
-        EdgeAssistError: One can't be measured; the message says why.
+        EdgeAssistError: A model can't be measured; the message says why.
     """
     tries = {each.name: _Tries(each) for each in candidates}
     cold = True
@@ -96,7 +97,7 @@ async def compare_models(
 
 @dataclass(slots=True)
 class _Tries:
-    """What was measured of one candidate so far."""
+    """The runs of one candidate so far."""
 
     candidate: Candidate
     values: dict[str, list[float]] = field(default_factory=lambda: {each.name: [] for each in FIGURES})
@@ -117,7 +118,7 @@ async def _try(tries: _Tries, plan: Plan, number: int) -> None:
             tries.library = tries.library or library_of(path, await device.build())
             if tries.ruler is None:
                 tries.ruler = await measure_words(device, tries.candidate.name)
-            # What the first answer of a process alone pays for is no matter of the model.
+            # Warm-up: one-time costs of the process's first answer don't count.
             await collect(device, Question(Texts(f"warm/{number}", tries.ruler).question(64), 8))
             await pause()
             texts = Texts(f"compare/{number}", tries.ruler)
@@ -142,11 +143,11 @@ async def _try(tries: _Tries, plan: Plan, number: int) -> None:
 
 
 class Peaks:
-    """The most that some processes took together, looked at four times a second. An async context manager.
+    """Peak CPU and memory of a group of processes, sampled every `_SAMPLE_S`. An async context manager.
 
     Attributes:
-        cpu_percent: Of all processors.
-        memory_bytes: Resident; what they share counts twice.
+        cpu_percent: Percent of all processors.
+        memory_bytes: Resident memory; shared pages count once per process.
     """
 
     def __init__(self, processes: Iterable[psutil.Process]) -> None:
@@ -156,37 +157,37 @@ class Peaks:
         self.memory_bytes = 0
 
     async def __aenter__(self) -> Self:
-        """Begin to look."""
-        self._look()  # the first look at processor time has nothing to compare with
+        """Start sampling."""
+        self._sample()  # psutil's first CPU reading has no earlier one to compare with
         self.cpu_percent = 0.0
-        self._task = asyncio.create_task(self._keep_looking(), name="peaks")
+        self._task = asyncio.create_task(self._keep_sampling(), name="peaks")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Look once more, and end."""
+        """Take a last sample and stop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._look()
+        self._sample()
 
-    async def _keep_looking(self) -> None:
+    async def _keep_sampling(self) -> None:
         while True:
             await asyncio.sleep(_SAMPLE_S)
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         with suppress(psutil.NoSuchProcess):
             used = sum(process.cpu_percent() for process in self._processes) / (psutil.cpu_count() or 1)
             resident = sum(int(process.memory_info().rss) for process in self._processes)
-            # The kernel counts in hundredths of a second, which may come to more than there was.
+            # The kernel counts in ticks of 10 ms, so rounding can exceed 100 %.
             self.cpu_percent = max(self.cpu_percent, min(used, 100.0))
             self.memory_bytes = max(self.memory_bytes, resident)
 
 
 def forget(path: Path) -> bool:
-    """Ask the kernel to drop a model's files from the page cache; False where one could not be asked for."""
+    """Drop a model's files from the page cache; return False if that failed for any of them."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     for file in files:
         try:
@@ -194,7 +195,7 @@ def forget(path: Path) -> bool:
         except OSError:
             return False
         try:
-            os.fsync(descriptor)  # pages that are not on disk yet can't be dropped
+            os.fsync(descriptor)  # dirty pages can't be dropped
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         except OSError:
             return False

@@ -1,4 +1,4 @@
-"""Another program that wants a processor for itself."""
+"""A CPU-bound program that competes for a processor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# It ends by itself when who started it is gone.
+# Exits when its parent is gone.
 _WORK = """
 import os
 parent = os.getppid()
@@ -19,7 +19,7 @@ while os.getppid() == parent:
 
 @contextmanager
 def busy_program() -> Iterator[None]:
-    """Let it run beside what is done here."""
+    """Keep one processor busy within the `with` block."""
     with subprocess.Popen([sys.executable, "-c", _WORK], start_new_session=True) as process:  # noqa: S603
         try:
             yield

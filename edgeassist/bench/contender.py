@@ -1,4 +1,4 @@
-"""A side of the comparison, and how its answers are listened to."""
+"""A side of the comparison, and how its answers are collected."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import psutil
 from edgeassist.bench.replies import End, Reply, Text
 from edgeassist.errors import ModelError
 
-# How many clients ask at once, and how many answers a side can work on at once.
+# Concurrent clients, and slots of each side.
 CLIENTS = 4
 LOAD_S = 600.0
-# Far more than any answer should take: whoever measures wants to know that one never came.
+# Far longer than any answer should take; only catches one that never comes.
 TIMEOUT_S = 1800
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was asked before, and answered."""
+    """An earlier question and its answer."""
 
     question: str
     answer: str
@@ -32,14 +32,14 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a client asks for, greedily.
+    """A client's question; decoding is greedy.
 
     Attributes:
-        prompt: The text.
+        prompt: The user's message.
         max_tokens: The most tokens of the answer.
-        system: The system prompt; empty for the one that the side is started with.
-        session: The name of the conversation; empty for none. A side that remembers it needs no `history`.
-        history: What was said in it before.
+        system: The system prompt; empty for the one the side was started with.
+        session: The conversation's name; empty for none. A side that keeps sessions ignores `history`.
+        history: The conversation's earlier exchanges.
     """
 
     prompt: str
@@ -50,58 +50,58 @@ class Question:
 
 
 class Contender(Protocol):
-    """Something that answers, and can be started afresh."""
+    """A server under test that can be restarted."""
 
     @property
     def name(self) -> str:
-        """How it is called in tables."""
+        """The name shown in tables."""
 
     @property
     def processes(self) -> Mapping[str, psutil.Process]:
-        """What computes while it answers, this process included; by name."""
+        """The processes that use CPU while it answers, including this one, by name."""
 
     @property
     def resident_bytes(self) -> int:
-        """What its own processes have in memory."""
+        """Resident memory of its own processes."""
 
     async def start(self, system: str = "") -> float:
-        """Start, ending what runs first, and wait until it can answer; return the seconds that took.
+        """Restart, wait until ready, and return the seconds from start to ready.
 
         Args:
-            system: The system prompt that it is configured with.
+            system: The system prompt to configure.
 
         Raises:
             EdgeAssistError: It does not start; the message has the end of its log.
         """
 
     async def settle(self) -> None:
-        """Wait until it has nothing left to do but to answer."""
+        """Wait until its background work is done."""
 
     async def stop(self) -> None:
         """End all its processes."""
 
     async def build(self) -> str:
-        """Return its version, in its own words."""
+        """Return its version, as it reports it."""
 
     def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
-        """Ask, and yield what arrives, the end last. Whoever closes the generator early cancels the answer.
+        """Ask, and yield texts as they arrive, then the end. Closing the generator early cancels the answer.
 
         Args:
-            question: What.
-            client: Whose connection, from 0 to `CLIENTS` - 1.
+            question: The question.
+            client: Index of the client that asks, from 0 to `CLIENTS` - 1.
 
         Raises:
-            EdgeAssistError: It ends in an error.
+            EdgeAssistError: The request failed.
         """
 
 
 class Listener:
-    """An answer that is listened to beside other work. An async context manager; leaving it cancels.
+    """Collects an answer in the background. An async context manager; leaving it cancels the answer.
 
     Args:
-        contender: Who is asked.
-        question: What.
-        client: By whom.
+        contender: The side to ask.
+        question: The question.
+        client: Index of the client that asks.
     """
 
     def __init__(self, contender: Contender, question: Question, client: int = 0) -> None:
@@ -121,15 +121,15 @@ class Listener:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Cancel what has not ended."""
+        """Cancel the answer if it is still running."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             if not self._task.cancelled():
-                self._task.exception()  # whoever waited was told; nobody else asks for it
+                self._task.exception()  # mark it as retrieved: `reach` has raised it already
 
     async def reach(self, count: int) -> None:
-        """Wait for so many texts; returns at the end of the answer too, and raises what went wrong."""
+        """Wait until `count` texts have arrived or the answer has ended; raise the request's error if any."""
         while len(self.texts) < count and self._task is not None and not self._task.done():
             self._news.clear()
             await self._news.wait()
@@ -166,7 +166,7 @@ async def collect(contender: Contender, question: Question, client: int = 0) -> 
 
 
 async def collect_all(contender: Contender, questions: list[Question]) -> list[Reply]:
-    """Ask them all at once, each by another client, and return the answers in the same order."""
+    """Ask all at once, each from its own client; return the answers in the same order."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [

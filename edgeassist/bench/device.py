@@ -1,4 +1,4 @@
-"""The daemon as its clients see it: a private broker, a private daemon, and a clock at the client."""
+"""The daemon as its clients see it: a private broker, a private daemon, and the client's clock."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Device:
 
     Args:
         model: The GGUF file, or the folder of an ONNX model.
-        folder: For logs, the broker's configuration, and what the daemon keeps over a restart.
-        threads: To compute with; None: as the daemon sees fit from moment to moment.
-        context: Tokens that prompt and answer may have together.
-        slots: Answers at once.
-        name: What this side is called.
-        checkout: The folder whose EdgeAssist is run; None: this one.
+        folder: For logs, the broker's configuration and the daemon's state.
+        threads: Compute threads; None lets the daemon adapt them.
+        context: The most tokens of prompt and answer together.
+        slots: Concurrent answers.
+        name: This side's name in tables.
+        checkout: The folder of the EdgeAssist checkout to run; None for this one.
     """
 
     def __init__(
@@ -76,15 +76,15 @@ class Device:
 
     @property
     def resident_bytes(self) -> int:
-        """What daemon and engine have in memory; what they share counts twice."""
+        """Resident memory of daemon and engine; shared pages count twice."""
         return sum(int(self._processes[name].memory_info().rss) for name in ("daemon", "engine"))
 
     async def start(self, system: str = "") -> float:
-        """Start all, and wait until the daemon calls itself ready (`Contender.start`)."""
+        """Restart broker, daemon and clients; wait until the daemon reports ready (`Contender.start`)."""
         await self.stop()
         (self._folder / "state").mkdir(exist_ok=True)
         async with AsyncExitStack() as stack:
-            # A broker that is new as well holds no retained health of an earlier daemon.
+            # A new broker has no retained health message from an earlier daemon.
             broker = stack.enter_context(PrivateBroker(self._folder))
             environ = {
                 "EDGEASSIST_MQTT__HOST": HOST,
@@ -110,7 +110,7 @@ class Device:
         return took
 
     async def settle(self) -> None:
-        """Wait for the model's fingerprint, whose making takes processor time (`Contender.settle`)."""
+        """Wait until the model file's SHA-256 is computed, which takes CPU time (`Contender.settle`)."""
         deadline = time.monotonic() + FINGERPRINT_S
         while (
             self._has_fingerprint and time.monotonic() < deadline and not (await self._model()).get("sha256")
@@ -122,7 +122,7 @@ class Device:
         await self._stack.aclose()
 
     async def build(self) -> str:
-        """Return what its llama.cpp was built with (`Contender.build`)."""
+        """Return the build flags of its inference library (`Contender.build`)."""
         return str((await self._model()).get("build", "")).strip(" |\n")
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:

@@ -1,4 +1,4 @@
-"""What measured values say: medians, ratios repetition by repetition, and their spread. Pure."""
+"""Statistics of measured values: medians, ranges, and ratios per repetition. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Better(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that a scenario yields: what it is called, its unit, which way is better."""
+    """A quantity that a scenario measures: name, unit, and which direction is better."""
 
     name: str
     unit: str
@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of some values, the lowest and the highest."""
+    """Median, minimum and maximum."""
 
     median: float
     low: float
@@ -39,7 +39,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer: seconds to its first token, and from there over that many more `steps`."""
+    """Timing of one answer: seconds to the first token, and seconds for the `steps` tokens after it."""
 
     ttft_s: float
     decode_s: float
@@ -47,13 +47,13 @@ class Sample:
 
     @property
     def decode_rate(self) -> float:
-        """Tokens a second after the first one."""
+        """Tokens per second after the first one."""
         return self.steps / self.decode_s
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What is kept of one answer: tokens in, those that cost no work (None: unknown), out; chunks; ms."""
+    """Summary of one answer; `cached_tokens` of the prompt came from the prefix cache (None: unknown)."""
 
     prompt_tokens: int
     cached_tokens: int | None
@@ -65,7 +65,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one side did in one repetition: values by the names of their figures, and the answers behind."""
+    """One side's result in one repetition: values by figure name, and the answers they come from."""
 
     values: Mapping[str, float]
     answers: tuple[Answered, ...] = ()
@@ -73,11 +73,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """The same work on every side, one right after the other.
+    """The same work on every side, one after another.
 
     Attributes:
         outcomes: By side.
-        others: Of the machine's processor time, what programs that are not measured took meanwhile, 0 to 1.
+        others: Share of the machine's CPU time used by unrelated programs meanwhile, 0 to 1.
     """
 
     outcomes: Mapping[str, Outcome]
@@ -86,12 +86,12 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of all sides that have it.
+    """One figure across all sides that have it.
 
     Attributes:
-        figure: Which.
-        sides: By side.
-        ratios: The device to each other side, taken repetition by repetition, so that drift cancels.
+        figure: The figure.
+        sides: Its spread, by side.
+        ratios: Device divided by each other side, per repetition, so that drift cancels.
     """
 
     figure: Figure
@@ -106,7 +106,7 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """Return the smallest of at least one value that so large a share (0 to 1) does not exceed."""
+    """Return the smallest value that at least `share` (0 to 1) of the values don't exceed; needs a value."""
     known = sorted(values)
     return known[max(0, math.ceil(share * len(known)) - 1)]
 
@@ -131,20 +131,20 @@ def compare(figure: Figure, repetitions: Sequence[Repetition]) -> Comparison:
 
 
 def quietest(repetitions: Sequence[Repetition], count: int) -> list[Repetition]:
-    """Return so many, those that other programs disturbed least, in the order they were measured in.
+    """Return the `count` repetitions that other programs disturbed least, in the order they were measured.
 
-    What is chosen by is the time that others took, never the figures.
+    Selection looks only at the others' CPU time, never at the figures.
     """
     chosen = sorted(range(len(repetitions)), key=lambda index: repetitions[index].others)[:count]
     return [repetitions[index] for index in sorted(chosen)]
 
 
 def share_of_others(busy_s: float, ours_s: float, capacity_s: float) -> float:
-    """Return what part of the machine's processor time others took, 0 to 1.
+    """Return the share of the machine's CPU time that other programs took, 0 to 1.
 
     Args:
-        busy_s: Processor seconds that the whole machine worked.
-        ours_s: Of these, ours.
-        capacity_s: Processor seconds that it had.
+        busy_s: CPU seconds used by the whole machine.
+        ours_s: CPU seconds used by the bench and its processes.
+        capacity_s: CPU seconds available.
     """
     return min(1.0, max(0.0, busy_s - ours_s) / capacity_s) if capacity_s > 0 else 0.0

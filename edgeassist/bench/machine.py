@@ -1,4 +1,4 @@
-"""Which machine it was: facts without which no figure means anything."""
+"""Facts about the machine that the figures were measured on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeassist import __version__
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine and the programs; `cores` are physical ones, None where nobody knows."""
+    """Hardware and software versions; `cores` counts physical cores, None if unknown."""
 
     cpu: str
     cores: int | None
@@ -26,11 +26,11 @@ class Machine:
 
 
 def read_machine(*, library: str, root: Path = Path("/")) -> Machine:
-    """Return what is known.
+    """Return the facts of this machine.
 
     Args:
-        library: What computes, its version, and what it was built with.
-        root: Of the tree that is read.
+        library: The inference library, its version and build flags.
+        root: Where /proc is found.
     """
     return Machine(
         cpu=_cpu(root),
@@ -45,7 +45,7 @@ def read_machine(*, library: str, root: Path = Path("/")) -> Machine:
 
 
 def _cpu(root: Path) -> str:
-    """Return the board's name, as the device tree of an ARM machine has it, or the processor's."""
+    """Return the board's name from the device tree (ARM), else the processor's."""
     try:
         return (root / "proc/device-tree/model").read_text(errors="replace").rstrip("\0\n")
     except OSError:

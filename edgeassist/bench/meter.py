@@ -1,4 +1,4 @@
-"""Processor time: of the processes that are measured, and of the whole machine."""
+"""CPU time of the measured processes and of the whole machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgeassist.bench.figures import share_of_others
 
 @dataclass(slots=True)
 class CpuMeter:
-    """Adds up processor seconds between `start` and `stop`, over any number of such stretches.
+    """Adds up CPU seconds over any number of intervals between `start` and `stop`.
 
     Attributes:
-        processes: By name; they live as long as the meter.
-        used_s: Processor seconds by name.
-        wall_s: Seconds.
+        processes: By name; they must outlive the meter.
+        used_s: CPU seconds by name.
+        wall_s: Elapsed seconds.
     """
 
     processes: Mapping[str, psutil.Process]
@@ -29,11 +29,11 @@ class CpuMeter:
     _at: tuple[float, dict[str, float]] | None = None
 
     def start(self) -> None:
-        """Begin a stretch."""
+        """Begin an interval."""
         self._at = self._read()
 
     def stop(self) -> None:
-        """End the stretch; does nothing where none began."""
+        """End the interval; does nothing if none began."""
         if self._at is None:
             return
         (wall, used), (then, used_then) = self._read(), self._at
@@ -44,7 +44,7 @@ class CpuMeter:
 
     @property
     def percent(self) -> dict[str, float]:
-        """Of one core, by name."""
+        """Percent of one core, by name."""
         return {name: round(100 * used / self.wall_s, 2) for name, used in self.used_s.items() if self.wall_s}
 
     def _read(self) -> tuple[float, dict[str, float]]:
@@ -58,9 +58,9 @@ _SCHEDSTAT = Path("/proc/self/schedstat")
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Return the processor seconds of a process: in nanoseconds where the kernel tells, else in ticks.
+    """Return a process's CPU seconds: to the nanosecond if the kernel has schedstat, else in clock ticks.
 
-    The kernel tells of threads that live: one that has ended since the last look makes the figure too small.
+    schedstat covers living threads only, so the time of ended threads is missing.
     """
     if not _SCHEDSTAT.exists():
         times = process.cpu_times()
@@ -73,28 +73,28 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 class Watch:
-    """Tells what others took of the machine since it was made: all but this process and what it started."""
+    """Measures, from its creation on, the CPU time of all but this process and its descendants."""
 
     def __init__(self) -> None:
         self._begun, self._busy, self._ours = time.perf_counter(), machine_s(), family_s()
 
     def others(self) -> float:
-        """Return their share of the machine's processor time, 0 to 1."""
+        """Return their share of the machine's CPU time, 0 to 1."""
         capacity = (time.perf_counter() - self._begun) * (psutil.cpu_count() or 1)
         return share_of_others(machine_s() - self._busy, family_s() - self._ours, capacity)
 
 
 def machine_s() -> float:
-    """Return the processor seconds that the machine has worked."""
+    """Return the machine's busy CPU seconds since boot."""
     machine = psutil.cpu_times()
     return float(sum(machine) - machine.idle - machine.iowait - machine.guest - machine.guest_nice)
 
 
 def family_s() -> float:
-    """Return those of this process and its descendants; of the ended ones too, which their parents keep."""
+    """Return the CPU seconds of this process and its descendants, including reaped ones."""
     this = psutil.Process()
     total = 0.0
     for process in [this, *this.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):
-            total += sum(process.cpu_times()[:4])  # user, system, and both of its ended children
+            total += sum(process.cpu_times()[:4])  # user, system, children's user, children's system
     return total

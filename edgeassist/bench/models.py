@@ -1,6 +1,6 @@
-"""The models of random weights that `bench` measures: made once, in the user's cache.
+"""The random-weight models that `bench` measures, made once and kept in the user's cache.
 
-They don't end their answers by themselves, so that streams last as long as a scenario needs them.
+They never end an answer by themselves, so streams last as long as a scenario needs.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from edgeassist.trial_models.vocabulary import Turns
 
 _NUMBERS = {name.lower(): number for number, name in FILE_TYPES.items()}
 _F16 = "f16"
-# What the folder of an ONNX model is asked for with.
+# The quantization of an ONNX model folder.
 INT4 = "int4"
 
 
 def synthetic_models(
     folder: Path, shape: str, quantizations: Sequence[str], *, threads: int, on_step: Callable[[str], None]
 ) -> list[Path]:
-    """Return a file or folder for each quantization; those that are missing are made, which takes minutes.
+    """Return a model file or folder for each quantization, making missing ones, which takes minutes.
 
     Args:
-        folder: The cache; made where missing.
-        shape: A name of `SHAPES`.
-        quantizations: llama.cpp's names, such as `q4_k_m`; or `int4` for a folder of ONNX Runtime GenAI.
-        threads: To quantize with.
-        on_step: Told what takes long, before it begins.
+        folder: The cache; created if missing.
+        shape: A key of `SHAPES`.
+        quantizations: llama.cpp names such as `q4_k_m`, or `int4` for an ONNX Runtime GenAI folder.
+        threads: Threads for quantizing.
+        on_step: Called with a description before each slow step.
 
     Raises:
-        ConfigurationError: A name is unknown.
-        ModelError: A file can't be made.
+        ConfigurationError: A shape or quantization is unknown.
+        ModelError: A model can't be written.
     """
     if shape not in SHAPES:
         raise ConfigurationError(f"--synthetic: {shape!r} is none of: {', '.join(SHAPES)}")
@@ -64,7 +64,7 @@ def synthetic_models(
 def _make(
     folder: Path, shape: Shape, missing: dict[str, Path], threads: int, on_step: Callable[[str], None]
 ) -> None:
-    """Write what is missing; of GGUF files the f16 one first, which stays only where it was asked for."""
+    """Write missing models. GGUF files are quantized from the f16 one, which is kept only if asked for."""
     if INT4 in missing:
         from edgeassist.trial_models.synthetic_onnx import write_onnx  # noqa: PLC0415 - needs onnx, of an extra
 
@@ -95,5 +95,5 @@ def _quantize(source: Path, target: Path, quantization: str, threads: int) -> No
         capture_output=True,
     )
     if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ModelError(f"quantizing to {quantization} failed: {words[-1] if words else done.returncode}")
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ModelError(f"quantizing to {quantization} failed: {lines[-1] if lines else done.returncode}")

@@ -1,4 +1,4 @@
-"""The figures as a picture: bars of all sides, side by side; the only importer of matplotlib."""
+"""The figures as a bar chart. The only module that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from edgeassist.bench.run import Result
 from edgeassist.bench.table import ARROWS, number
 from edgeassist.errors import ConfigurationError
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
+# Okabe and Ito's palette, safe for colour blindness.
 _COLOURS = ("#0072B2", "#E69F00", "#999999", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _INK = "#333333"
 _WIDTH_IN = 11.0
 _BAR_IN = 0.19
 _HEAD_IN = 1.1
-# Where bars may end: the rest of the width is for their labels.
+# The share of the width for bars; the rest is for their labels.
 _BARS_END = 0.68
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of the picture: its title, and its figures with their labels."""
+    """A part of the picture: its title, and labelled figures."""
 
     title: str
     rows: Sequence[tuple[str, Comparison]]
 
     @property
     def sides(self) -> list[str]:
-        """All that have bars."""
+        """All sides that have bars."""
         return list(dict.fromkeys(side for _, row in self.rows for side in row.sides))
 
 
 def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
-    """Write a PNG of what was measured: a panel a model (`draw_panels`)."""
+    """Write a PNG of the results, one panel per model (`draw_panels`)."""
     panels = [
         Panel(
             f"{result.model}, {number(result.size_bytes / 1e6)} MB",
@@ -57,14 +57,14 @@ def draw(results: Sequence[Result], plan: Plan, path: Path) -> None:
 
 
 def label(row: Comparison, scenario: str = "") -> str:
-    """Return what a figure is called, for a reader who sees no table."""
+    """Return a figure's label: scenario, name, unit and which direction is better."""
     return f"{scenario}{row.figure.name}, {row.figure.unit} {ARROWS[row.figure.better]}"
 
 
 def draw_panels(panels: Sequence[Panel], machine: Machine, plan: Plan, path: Path) -> None:
-    """Write a PNG: a group of bars a figure, whiskers from the lowest to the highest run.
+    """Write a PNG with one group of bars per figure and whiskers from the lowest to the highest run.
 
-    Each figure has a scale of its own, from 0 on: bars of one group can be compared, groups can't.
+    Each figure has its own scale from 0: compare bars within a group, not across groups.
 
     Raises:
         ConfigurationError: The file can't be written.
@@ -78,7 +78,7 @@ def draw_panels(panels: Sequence[Panel], machine: Machine, plan: Plan, path: Pat
         canvas.suptitle(
             f"EdgeAssist {machine.edgeassist}, {machine.cpu}, {machine.cpus} processors, "
             f"{plan.threads} threads, runs: {plan.runs}\nmedians, whiskers from the lowest to the highest; "
-            "each figure has a scale of its own; ↑ higher is better, ↓ lower is better",
+            "each figure has its own scale; ↑ higher is better, ↓ lower is better",
             fontsize=10,
         )
         try:
@@ -120,7 +120,7 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
 
 
 def _label(row: Comparison, side: str) -> str:
-    """Return a side's median; with the device's, what part it is of the others'."""
+    """Return a side's median; for the device also its ratios to the others."""
     median = number(row.sides[side].median)
     ratios = [f"{ratio.median:.2f} × {other}" for other, ratio in row.ratios.items() if side == DEVICE]
     return "   ".join([median, ", ".join(ratios)]).rstrip()

@@ -1,4 +1,4 @@
-"""What is to be measured. Pure."""
+"""What to measure. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from edgeassist.bench.scenarios import LONG_TOKENS, Name, Scenario, scenarios
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings.schema import EngineSettings, ModelSettings
 
-# What a prompt may be over its target, and the chat template adds.
+# Room for the chat template, and for prompts that exceed their target.
 HEADROOM = 64
 ALL = "all"
 
 
 class PeerKind(StrEnum):
-    """Who can do the same work.
-
-    A server that one would use instead, a daemon without a governor, or the daemon of another checkout: the
-    commit before, for instance.
-    """
+    """Kinds of peers: a llama-server, a daemon without a governor, or the daemon of another checkout."""
 
     LLAMA_SERVER = "llama-server"
     FIXED_THREADS = "fixed-threads"
@@ -30,7 +26,7 @@ class PeerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One of them; `path` is the program of a llama-server, or the folder of a checkout."""
+    """A peer; `path` is the llama-server program or the checkout's folder."""
 
     kind: PeerKind
     path: Path | None = None
@@ -38,19 +34,19 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure, and against whom.
+    """What to measure, and against which peer.
 
     Attributes:
-        scenarios: Which.
-        prompt_tokens: In, of `single`.
-        max_tokens: Out at most, of `single`.
+        scenarios: The scenarios to run.
+        prompt_tokens: Prompt tokens of `single`.
+        max_tokens: The most answer tokens of `single`.
         runs: Repetitions that count.
-        threads: Of each side.
-        governed: Whether the device may use fewer of them when it sees fit, as it ships.
-        idle_s: Seconds of doing nothing that are measured too.
-        peer: Who else does the same; None for nobody.
-        baseline: Whether the bare loop takes part, in `single`.
-        slot_tokens: Context that each slot is to have; None: the daemon's default.
+        threads: Threads of each side.
+        governed: True if the device may reduce its threads, as it ships.
+        idle_s: Seconds of idling to measure; 0 for none.
+        peer: The peer to compare with; None for none.
+        baseline: True if the bare loop takes part in `single`.
+        slot_tokens: Context of each slot; None for the daemon's default.
     """
 
     scenarios: tuple[Name, ...]
@@ -66,40 +62,40 @@ class Plan:
 
     @property
     def chosen(self) -> list[Scenario]:
-        """The scenarios."""
+        """The scenarios, ready to run."""
         return scenarios(self.scenarios, prompt_tokens=self.prompt_tokens, max_tokens=self.max_tokens)
 
     @property
     def context(self) -> int:
-        """Tokens that each slot of every side has room for: as asked for, or as many as it takes."""
+        """Context of each slot on every side: as asked for, raised to what the scenarios need."""
         most = max(self.prompt_tokens + self.max_tokens, LONG_TOKENS)
         return max(self.slot_tokens or ModelSettings().context, most + HEADROOM)
 
     @property
     def batch(self) -> int:
-        """The most prompt tokens of one forward pass of the bare loop: the daemon's default."""
+        """The most prompt tokens per forward pass of the bare loop: the daemon's default."""
         return EngineSettings().step_tokens
 
     @property
     def steps(self) -> int:
-        """The steps that `measure` counts its progress in."""
+        """The number of progress steps that `measure` reports."""
         repeated = sum(self.runs * self.sides(scenario) for scenario in self.scenarios)
         return len(self.scenarios) + repeated + (self.idle_s > 0)
 
     def sides(self, scenario: Name) -> int:
-        """Return how many take part in a scenario."""
+        """Return the number of sides in a scenario."""
         return 1 + (self.peer is not None) + self.compares_bare(scenario)
 
     def compares_bare(self, scenario: Name) -> bool:
-        """Whether the bare loop takes part in a scenario."""
+        """Return True if the bare loop takes part in a scenario."""
         return self.baseline and scenario is Name.SINGLE
 
 
 def parse_scenarios(text: str) -> tuple[Name, ...]:
-    """Return the scenarios of a list with commas, in the order that all are listed in; `all` means each.
+    """Parse a comma-separated list of scenarios; return them in `Name`'s order. `all` selects every one.
 
     Raises:
-        ConfigurationError: One is unknown.
+        ConfigurationError: A scenario is unknown.
     """
     names = [name.strip().lower() for name in text.split(",")]
     if names == [ALL]:
@@ -111,14 +107,14 @@ def parse_scenarios(text: str) -> tuple[Name, ...]:
 
 
 def parse_peer(text: str, *, is_program: Callable[[Path], bool]) -> Peer:
-    """Return a peer that is written as `llama-server=PATH`, `checkout=FOLDER` or `fixed-threads`.
+    """Parse a peer: `llama-server=PATH`, `checkout=FOLDER` or `fixed-threads`.
 
     Args:
-        text: As the person gave it.
-        is_program: Whether a path is a file that can be run.
+        text: The option's value.
+        is_program: Returns True if a path is an executable file.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The value is invalid, or its path is not what it should be.
     """
     kind, _, path = text.partition("=")
     place = Path(path).expanduser()

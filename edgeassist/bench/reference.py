@@ -1,4 +1,4 @@
-"""The parent's side of the bare loops (`bench/bare`, `bench/bare_onnx`)."""
+"""Runs the bare loops (`bench/bare`, `bench/bare_onnx`) as child processes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class BareProcess:
 
     Args:
         model: The GGUF file, or the folder of an ONNX model.
-        threads: To compute with.
-        context: Tokens that prompt and answer may have together.
-        batch: The most prompt tokens of one forward pass.
-        log: What the library has to say goes there.
+        threads: Compute threads.
+        context: The most tokens of prompt and answer together.
+        batch: The most prompt tokens per forward pass.
+        log: The file for the library's log.
     """
 
     def __init__(self, model: Path, *, threads: int, context: int, batch: int, log: Path) -> None:
@@ -33,7 +33,7 @@ class BareProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id; raises where it does not run."""
+        """The process id; raises ProcessLookupError if it is not running."""
         if self._process is None:
             raise ProcessLookupError("not started")
         return self._process.pid
@@ -54,7 +54,7 @@ class BareProcess:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, whatever it computes."""
+        """Kill the process."""
         process, self._process = self._process, None
         if process is not None:
             if process.returncode is None:
@@ -62,10 +62,10 @@ class BareProcess:
             await process.wait()
 
     async def run(self, prompt_tokens: int, steps: int, seed: int) -> Sample:
-        """Prefill so many arbitrary tokens and generate `steps` more after the first.
+        """Prefill `prompt_tokens` random tokens and generate `steps` more after the first.
 
         Raises:
-            ModelError: It has ended.
+            ModelError: The process has ended.
         """
         if self._process is None or self._process.stdin is None:
             raise ProcessLookupError("not started")
@@ -79,6 +79,6 @@ class BareProcess:
             raise ProcessLookupError("not started")
         line = await self._process.stdout.readline()
         if not line:
-            words = self._log.read_text(errors="replace").strip().splitlines()
-            raise ModelError("the bare loop has ended; its last words:\n" + "\n".join(words[-5:]))
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+            raise ModelError("the bare loop has ended; the end of its log:\n" + "\n".join(lines[-5:]))
         return dict(json.loads(line))

@@ -1,6 +1,6 @@
-"""An answer as its client saw it arrive, and what can be said of one or of several. Pure.
+"""Answers as the client saw them arrive, and figures derived from them. Pure functions.
 
-All times are seconds of one clock, the client's.
+All times are seconds on the client's clock.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from itertools import pairwise
 
 from edgeassist.bench.figures import Answered, Sample
 
-# What a text begins with whose first token was a part of a character.
+# A text starts with this if its first token was an incomplete UTF-8 sequence.
 NO_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of an answer, and when it arrived."""
+    """A piece of an answer and its arrival time."""
 
     at: float
     text: str
@@ -25,15 +25,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an answer: when it arrived, and what the other side counted.
+    """The end of an answer, with the server's counts.
 
     Attributes:
-        at: When.
-        prompt_tokens: Those of the chat template included.
-        cached_tokens: Of them, those that cost no work; None where that is not told.
-        completion_tokens: Without one that ended the turn.
-        by_itself: Whether the model ended its turn, and computed a token more to say so.
-        overhead: What part of the time was not spent in the model, 0 to 1; None where that is not told.
+        at: Arrival time.
+        prompt_tokens: Including those of the chat template.
+        cached_tokens: Prompt tokens served from the prefix cache; None if not reported.
+        completion_tokens: Without the end-of-turn token.
+        by_itself: True if the model generated an end-of-turn token.
+        overhead: Share of the engine's time spent outside the model, 0 to 1; None if not reported.
     """
 
     at: float
@@ -46,7 +46,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer; `begun` is when it was asked for."""
+    """A whole answer; `begun` is the time of the question."""
 
     begun: float
     texts: tuple[Text, ...]
@@ -54,7 +54,7 @@ class Reply:
 
     @property
     def first_at(self) -> float:
-        """When the first text arrived; the end, where there was none."""
+        """Arrival of the first text, or of the end if there was no text."""
         return self.texts[0].at if self.texts else self.end.at
 
     @property
@@ -64,23 +64,23 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return "".join(text.text for text in self.texts)
 
     @property
     def sample(self) -> Sample:
-        """The tokens after the first one, and how long they took."""
+        """The answer's timing."""
         steps = decode_steps(self.end.completion_tokens, by_itself=self.end.by_itself)
         return Sample(self.ttft_s, self.end.at - self.first_at, steps)
 
     @property
     def clean(self) -> bool:
-        """Whether the first text came with the first token."""
+        """True if the first token yielded text at once."""
         return not self.text.startswith(NO_CHARACTER)
 
     @property
     def answered(self) -> Answered:
-        """What is kept of it."""
+        """The answer's summary."""
         return Answered(
             self.end.prompt_tokens,
             self.end.cached_tokens,
@@ -92,18 +92,15 @@ class Reply:
 
 
 def decode_steps(completion_tokens: int, *, by_itself: bool) -> int:
-    """Return how many tokens were computed after the first one.
-
-    An answer that ends by itself took one more than it counts: the token that says so.
-    """
+    """Return how many tokens were generated after the first one, including an end-of-turn token."""
     return max(0, completion_tokens - 1) + by_itself
 
 
 def rate_in_all(rounds: Sequence[Sequence[Reply]]) -> float:
-    """Return tokens a second of all answers together.
+    """Return the combined tokens per second of all answers.
 
     Args:
-        rounds: Answers that were asked for at the same time; the time between rounds does not count.
+        rounds: Groups of concurrent answers; the time between rounds does not count.
     """
     tokens = sum(reply.end.completion_tokens for replies in rounds for reply in replies)
     seconds = sum(
@@ -113,7 +110,7 @@ def rate_in_all(rounds: Sequence[Sequence[Reply]]) -> float:
 
 
 def gaps(texts: Sequence[Text], since: float, until: float) -> Iterator[float]:
-    """Yield the seconds between texts that follow each other, of all pairs that touch a stretch of time."""
+    """Yield the seconds between consecutive texts, for pairs that overlap the interval `since` to `until`."""
     for before, after in pairwise(texts):
         if after.at > since and before.at < until:
             yield after.at - before.at

@@ -1,4 +1,4 @@
-"""The measurement: the same work on every side, in turns, in one run."""
+"""The measurement: every side does the same work, in turns."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ from edgeassist.bench.texts import Ruler, Texts
 from edgeassist.errors import ModelError
 
 BARE = "bare loop"
-# The process of that name, of a side that has one.
+# Key of `Contender.processes`.
 DAEMON = "daemon"
-# What other programs may take of the machine's processor time; a repetition with more is measured again, as
-# long as there are no more than so many for each that was asked for.
+# A repetition in which other programs took a larger share of the CPU time is measured again, up to
+# TRIES_A_RUN times the runs asked for.
 OTHERS_LIMIT = 0.03
 TRIES_A_RUN = 3
-# Two lengths of prompt, in words, that tell how many tokens a word has and how many the template adds.
+# Prompt lengths in words. Two suffice to find tokens per word and the template's overhead.
 CALIBRATION = (16, 80)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one scenario yielded.
+    """The results of one scenario.
 
     Attributes:
-        scenario: Which.
+        scenario: The scenario.
         comparisons: Its figures.
-        cpu: Percent of one core that each process took while its side answered, by side; only in `single`.
-        repetitions: All that the figures come from.
-        others: Of the machine's processor time, what programs not measured took during each, 0 to 1.
-        disturbed: How many more were measured and left out, because other programs took more meanwhile.
+        cpu: Percent of one core each process used while answering, by side; only where no process restarts.
+        repetitions: The repetitions that count.
+        others: Share of the machine's CPU time that other programs took during these, 0 to 1.
+        disturbed: Number of repetitions left out because other programs took more.
     """
 
     scenario: Name
@@ -78,15 +78,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured with one model.
+    """The results for one model.
 
     Attributes:
         model: The file's name without its suffix.
-        size_bytes: Of the file.
-        scenarios: In the order they were measured in.
-        cpu_idle: Percent of one core, by process, while nobody asked; empty where that was not measured.
-        builds: What each side says of its own version.
-        machine: Where it was.
+        size_bytes: Size of the file or folder.
+        scenarios: In the order they were measured.
+        cpu_idle: Percent of one core while idle, by process; empty if not measured.
+        builds: The version each side reports.
+        machine: The machine it ran on.
     """
 
     model: str
@@ -102,11 +102,11 @@ async def measure(model: Path, plan: Plan, on_step: Callable[[str, int], None]) 
 
     Args:
         model: The GGUF file, or the folder of an ONNX model.
-        plan: What.
-        on_step: Told what begins, in words, and how many of `plan.steps` are done.
+        plan: What to measure.
+        on_step: Called at the start of each step with a description and the number of `plan.steps` done.
 
     Raises:
-        EdgeAssistError: It can't be measured; the message says why.
+        EdgeAssistError: The model can't be measured; the message says why.
     """
     with tempfile.TemporaryDirectory(prefix="edgeassist-bench-") as name:
         async with AsyncExitStack() as stack:
@@ -117,7 +117,7 @@ async def measure(model: Path, plan: Plan, on_step: Callable[[str, int], None]) 
 
 
 class _Bench:
-    """One model's measurement; whoever makes it stops the contenders."""
+    """One model's measurement; the caller stops the contenders."""
 
     def __init__(self, model: Path, plan: Plan, folder: Path, on_step: Callable[[str, int], None]) -> None:
         self._model = model
@@ -165,7 +165,7 @@ class _Bench:
         )
 
     async def _measure(self, scenario: Scenario, done: int) -> Measured:
-        """Measure a scenario, with all sides started afresh; so many steps were done before."""
+        """Restart all sides and measure a scenario; `done` steps came before it."""
         self._on_step(f"{scenario.name}: loading the model", done)
         for contender in self.contenders:
             await contender.start()
@@ -187,7 +187,7 @@ class _Bench:
                     self._on_step(what, next(turns))
 
                 watch = Watch()
-                # The processor is a little faster once it has worked: every other time, who came last begins.
+                # A warm processor is a little faster, so the order of sides alternates.
                 backwards = bool(number % 2)
                 outcomes: dict[str, Outcome] = {}
                 if bare is not None and backwards:
@@ -210,7 +210,7 @@ class _Bench:
         )
 
     async def _warm_up(self, scenario: Scenario) -> Ruler:
-        """Let every side answer once, and find out how many tokens a word has."""
+        """Have every side answer once; return the tokens per word."""
         ruler = await measure_words(self._device, f"{scenario.name}/warm-up")
         texts = Texts(f"{scenario.name}/warm", ruler)
         question = Question(texts.question(self._plan.prompt_tokens), LEAST_STEPS)
@@ -236,7 +236,7 @@ class _Bench:
         *,
         backwards: bool,
     ) -> dict[str, Outcome]:
-        """Return what each side makes of the same texts; of others, where they did not suit the model."""
+        """Return each side's outcome for the same texts; retry with new texts on `UnsuitedError`."""
         unsuited = UnsuitedError("")
         for attempt in range(ATTEMPTS):
             outcomes: dict[str, Outcome] = {}
@@ -253,7 +253,7 @@ class _Bench:
         raise unsuited
 
     async def _idle(self, done: int) -> dict[str, float]:
-        """Return what doing nothing costs, if that is wanted."""
+        """Return the CPU use while idle; empty if the plan doesn't ask for it."""
         if self._plan.idle_s <= 0:
             return {}
         await pause()
@@ -266,7 +266,7 @@ class _Bench:
 
 
 async def measure_words(device: Device, seed: str) -> Ruler:
-    """Return how many tokens words have for a model: its own tokenizer is asked."""
+    """Measure tokens per word with the model's own tokenizer."""
     texts = Texts(seed, Ruler(1.0, 0.0))
     measured = []
     for words in CALIBRATION:
@@ -276,25 +276,25 @@ async def measure_words(device: Device, seed: str) -> Ruler:
 
 
 def library_of(model: Path, build: str) -> str:
-    """Return what computes a model, with its version; `build` is what it says of itself."""
+    """Return the library that runs a model, with its version; `build` is what the daemon reports."""
     return build if model.is_dir() else f"llama-cpp-python {version('llama-cpp-python')}: {build}"
 
 
 def size_of(model: Path) -> int:
-    """Return the bytes of a model's file, or of all files in its folder."""
+    """Return the size in bytes of a model's file, or of all files in its folder."""
     files = [model] if model.is_file() else [file for file in model.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
 
 
 def _folder(parent: Path, name: str) -> Path:
-    """Return a folder of that name, which is made."""
+    """Make a subfolder and return it."""
     folder = parent / name
     folder.mkdir()
     return folder
 
 
 async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:
-    """Return what one side made of it; the meter takes part where no process is replaced on the way."""
+    """Run a scenario on one side; CPU time is metered only where no process restarts on the way."""
     used = meter.used_s.get(DAEMON, 0.0)
     if scenario.name in {Name.SINGLE, Name.CONTENTION}:
         meter.start()
@@ -313,7 +313,7 @@ async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: Cp
 
 
 async def _ask_bare(bare: BareProcess, device: Outcome, seed: int) -> Outcome:
-    """Return, after a pause, what the bare loop makes of as many tokens as the device had."""
+    """Pause, then run the bare loop with the device's token counts."""
     await pause()
     answer = device.answers[0]
     steps = max(1, answer.completion_tokens - 1)

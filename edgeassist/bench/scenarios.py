@@ -1,7 +1,7 @@
-"""What is measured: one function a scenario, from what a client sees to figures with names.
+"""The scenarios, one function each: what a client does, and the figures that come of it.
 
-A function does the work once, on one side. It may ask as often as it likes, but only for texts of the
-repetition's own, which no side has seen.
+A function runs the scenario once, on one side. It may ask any number of questions, but only with the
+repetition's own texts, which no side has seen.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from edgeassist.bench.replies import Reply, gaps, rate_in_all
 from edgeassist.bench.texts import Texts
 from edgeassist.errors import ModelError
 
-# The last words about a request, and the spinning of OpenMP's threads, end well within this.
+# Longer than a request's final messages take, and than OpenMP threads spin.
 PAUSE_S = 1.2
-# A prompt whose answer ended early, or began with half a character, is replaced so many times.
+# Attempts to get an answer that neither ends early nor begins with an incomplete character.
 ATTEMPTS = 5
 LEAST_STEPS = 8
 
@@ -41,17 +41,17 @@ SHORT_TOKENS = 40
 LONG_TOKENS = 1500
 TURN_TOKENS = 512
 ANSWER_TOKENS = 64
-# Enough to show that the streams go on after the long prompt's first token.
+# Enough to see the streams go on after the long prompt's first token.
 LONG_ANSWER_TOKENS = 8
 LATER_ROUNDS = 2
-# Streams outlast the long prompt, and run when it comes.
+# Streams must outlast the long prompt, and have this many texts before it arrives.
 STREAM_TOKENS = 3000
 STREAM_LEAD = 2
 CANCEL_AFTER_S = 1.0
 
 
 class Name(StrEnum):
-    """What a scenario is called."""
+    """The scenarios' names."""
 
     SINGLE = "single"
     FAN_IN = "fan-in"
@@ -64,7 +64,7 @@ class Name(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What it is called, what it yields, and what does the work."""
+    """A scenario's name, its figures, and the function that runs it."""
 
     name: Name
     figures: tuple[Figure, ...]
@@ -90,23 +90,23 @@ SECOND_TTFT = Figure("second turn's first token", "ms", Better.LOWER)
 RESTART_TTFT = Figure("first prompt's first token", "ms", Better.LOWER)
 READY = Figure("start until ready", "ms", Better.LOWER)
 FREED = Figure("next prompt's first token", "ms", Better.LOWER)
-# Only a daemon of ours tells it.
+# Reported by our daemon only.
 OVERHEAD = Figure("engine beside the model", "%", Better.LOWER)
-# Afterwards; only contenders have it.
+# Measured after the scenario, on contenders only.
 MEMORY = Figure("memory", "MB", Better.LOWER)
-# Only sides with a daemon have these.
+# Measured on sides with a daemon only.
 DAEMON_MEMORY = Figure("memory of the daemon", "MB", Better.LOWER)
 CHUNK_CPU = Figure("daemon's processor time a chunk", "µs", Better.LOWER)
 AFTERWARDS = (CHUNK_CPU, DAEMON_MEMORY, MEMORY)
 
 
 def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> list[Scenario]:
-    """Return the scenarios of these names, in the order that all are listed in.
+    """Return the named scenarios in `Name`'s order.
 
     Args:
-        names: Which.
-        prompt_tokens: In, of `single` and `contention`.
-        max_tokens: Out at most, likewise.
+        names: The scenarios wanted.
+        prompt_tokens: Prompt tokens of `single` and `contention`.
+        max_tokens: The most answer tokens of `single` and `contention`.
     """
     alone = partial(single, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
     first_round = (FIRST_WORST, FIRST_MEDIAN, FIRST_RATE)
@@ -125,14 +125,14 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
 
 
 async def pause() -> None:
-    """Let everybody come to rest."""
+    """Wait until all sides are at rest."""
     await asyncio.sleep(PAUSE_S)
 
 
 async def single(contender: Contender, texts: Texts, *, prompt_tokens: int, max_tokens: int) -> Outcome:
-    """One client asks, and nobody else: the time to the first token, and the rate after it.
+    """One client alone: time to the first token, and the rate after it.
 
-    It asks until an answer can be measured; what is chosen by is what it says, never how long it took.
+    Asks until an answer can be measured; the choice depends on its text and length, never on its speed.
     """
     best: Reply | None = None
     for _ in range(ATTEMPTS):
@@ -150,7 +150,7 @@ async def single(contender: Contender, texts: Texts, *, prompt_tokens: int, max_
 
 
 async def fan_in(contender: Contender, texts: Texts) -> Outcome:
-    """New clients ask at once, with one new system prompt; then they ask again, with new questions."""
+    """New clients ask at once with one new system prompt, then again with new questions."""
     system = texts.system(SYSTEM_TOKENS)
     rounds: list[list[Reply]] = []
     for _ in range(1 + LATER_ROUNDS):
@@ -173,10 +173,9 @@ async def fan_in(contender: Contender, texts: Texts) -> Outcome:
 
 
 async def interference(contender: Contender, texts: Texts) -> Outcome:
-    """A long prompt arrives while streams run: how long these stand still, and how long it waits.
+    """A long prompt arrives while streams run: the streams' gaps, and the long prompt's first token.
 
-    A gap is the time between two texts of a stream; those count that touch the time from the long prompt's
-    question to its first token.
+    A gap is the time between two texts of a stream. Gaps that overlap the long prompt's prefill count.
     """
     async with AsyncExitStack() as stack:
         streams = [
@@ -189,7 +188,7 @@ async def interference(contender: Contender, texts: Texts) -> Outcome:
             await stream.reach(STREAM_LEAD)
         question = Question(texts.question(LONG_TOKENS), LONG_ANSWER_TOKENS)
         reply = await collect(contender, question, CLIENTS - 1)
-        # What a stream said meanwhile may still be on its way.
+        # Texts sent meanwhile may still be in transit.
         for stream in streams:
             await stream.reach(len(stream.texts) + 1)
         ended = any(stream.texts[-1].at < reply.first_at for stream in streams)
@@ -205,7 +204,7 @@ async def interference(contender: Contender, texts: Texts) -> Outcome:
 
 
 async def session(contender: Contender, texts: Texts) -> Outcome:
-    """A client goes on with a conversation: the time to the first token of the second answer."""
+    """A second turn in a conversation: time to its first token."""
     name = texts.name()
     opening = Question(texts.question(TURN_TOKENS), ANSWER_TOKENS, session=name)
     first = await collect(contender, opening)
@@ -217,9 +216,9 @@ async def session(contender: Contender, texts: Texts) -> Outcome:
 
 
 async def restart(contender: Contender, texts: Texts) -> Outcome:
-    """The side starts anew with a system prompt that it has answered with before its end.
+    """The side restarts with a system prompt that it has used before.
 
-    The first prompt is asked at once when it calls itself ready, and is another one than before.
+    A new prompt is asked as soon as it reports ready.
     """
     system = texts.system(SYSTEM_TOKENS)
     await contender.start(system)
@@ -232,7 +231,7 @@ async def restart(contender: Contender, texts: Texts) -> Outcome:
 
 
 async def cancel(contender: Contender, texts: Texts) -> Outcome:
-    """A client gives up a long prompt while it is read: how soon somebody else's short one is answered."""
+    """A client cancels a long prompt during prefill: time until another client's short one is answered."""
     wait_s = CANCEL_AFTER_S
     for _ in range(ATTEMPTS):
         question = Question(texts.question(LONG_TOKENS), LONG_ANSWER_TOKENS)
@@ -244,7 +243,7 @@ async def cancel(contender: Contender, texts: Texts) -> Outcome:
             question = Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS)
             reply = await collect(contender, question, client=1)
             return _outcome({FREED: 1000 * (reply.first_at - given_up)}, [reply])
-        # A fast machine had read it.
+        # Prefill was over already: cancel sooner.
         wait_s /= 4
         await pause()
     raise UnsuitedError("long prompts are read too fast to be cancelled: try a larger model")
@@ -253,7 +252,7 @@ async def cancel(contender: Contender, texts: Texts) -> Outcome:
 async def contention(
     contender: Contender, texts: Texts, *, alone: Callable[[Contender, Texts], Awaitable[Outcome]]
 ) -> Outcome:
-    """One client asks while another program wants a processor for itself, and has for a moment."""
+    """One client alone, while another program keeps a processor busy."""
     with busy_program():
         await pause()
         outcome = await alone(contender, texts)

@@ -1,6 +1,6 @@
-"""llama-server as its clients see it: a private process, driven over HTTP; the only importer of httpx.
+"""llama-server as its clients see it: a private process, driven over HTTP. Only this module imports httpx.
 
-Its own defaults stay, but for what both sides are given alike: threads, slots, and the context of each.
+It runs with its own defaults except for threads, slots and context, which are the same on both sides.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ServerProcess(PrivateProcess):
 
     Args:
         binary: The program.
-        arguments: Of its command line, but for host and port.
+        arguments: Command-line arguments except host and port.
         folder: For its log.
     """
 
@@ -47,7 +47,7 @@ class ServerProcess(PrivateProcess):
         """Start, and return at once.
 
         Raises:
-            ConfigurationError: It is no program.
+            ConfigurationError: The program can't be run.
         """
         port = free_port()
         self.url = f"http://{HOST}:{port}"
@@ -59,9 +59,9 @@ class ServerProcess(PrivateProcess):
             raise ConfigurationError(f"--peer: can't run {self._binary}: {error.strerror}") from error
 
     def version(self) -> str:
-        """Return what the program says of itself; empty where it says nothing."""
+        """Return the output of `--version`; empty if it fails."""
         with suppress(OSError, subprocess.SubprocessError):
-            told = subprocess.run(  # noqa: S603 - the program that was named
+            output = subprocess.run(  # noqa: S603 - the program that was named
                 [str(self._binary), "--version"],
                 check=True,
                 stdin=subprocess.DEVNULL,
@@ -69,7 +69,7 @@ class ServerProcess(PrivateProcess):
                 stderr=subprocess.STDOUT,
                 timeout=VERSION_S,
             )
-            return ", ".join(told.stdout.decode(errors="replace").split("\n")).strip(", ")
+            return ", ".join(output.stdout.decode(errors="replace").split("\n")).strip(", ")
         return ""
 
 
@@ -80,9 +80,9 @@ class LlamaServer:
         binary: The program.
         model: The GGUF file.
         folder: For its log.
-        threads: To compute with.
-        context: Tokens that prompt and answer may have together.
-        slots: Answers at once.
+        threads: Compute threads.
+        context: The most tokens of prompt and answer together.
+        slots: Concurrent answers.
     """
 
     name = "llama-server"
@@ -109,17 +109,17 @@ class LlamaServer:
 
     @property
     def resident_bytes(self) -> int:
-        """What the server has in memory, mapped weights included."""
+        """Resident memory of the server, including mapped weights."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
     async def start(self, system: str = "") -> float:
-        """Start, and wait until it calls itself healthy (`Contender.start`)."""
+        """Restart, and wait until it reports healthy (`Contender.start`)."""
         await self.stop()
         self._system = system
         begun = time.perf_counter()
         self.process.start()
         limits = httpx.Limits(max_connections=2 * CLIENTS)
-        # A proxy of the environment has no business with loopback.
+        # trust_env: no proxy for loopback.
         self._http = httpx.AsyncClient(
             base_url=self.process.url, timeout=TIMEOUT_S, limits=limits, trust_env=False
         )
@@ -128,10 +128,10 @@ class LlamaServer:
                 return time.perf_counter() - begun
             await asyncio.sleep(POLL_S)
         await self.stop()
-        raise ModelError(f"llama-server did not get ready; the end of its log:\n{self._last_words}")
+        raise ModelError(f"llama-server did not get ready; the end of its log:\n{self._log_tail}")
 
     async def settle(self) -> None:
-        """Return: it does nothing after it is healthy (`Contender.settle`)."""
+        """Return at once: it has no background work (`Contender.settle`)."""
 
     async def stop(self) -> None:
         """End connections and server (`Contender.stop`)."""
@@ -147,22 +147,20 @@ class LlamaServer:
         return await asyncio.to_thread(self.process.version)
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
-        """Post a chat completion, and yield what it streams (`Contender.ask`)."""
-        del client  # connections are pooled: each request has one of its own
+        """Post a chat completion and yield its stream (`Contender.ask`)."""
+        del client  # the pool gives each request its own connection
         try:
             async with self._client.stream(
                 "POST", "/v1/chat/completions", json=_body(question, self._system)
             ) as response:
                 if response.is_error:
-                    words = (await response.aread()).decode(errors="replace")
-                    raise ModelError(
-                        f"llama-server refused with status {response.status_code}: {words[:500]}"
-                    )
+                    said = (await response.aread()).decode(errors="replace")
+                    raise ModelError(f"llama-server refused with status {response.status_code}: {said[:500]}")
                 async for event in _events(response.aiter_lines()):
                     yield event
         except httpx.HTTPError as error:
             raise ModelError(
-                f"llama-server broke off: {error!r}; the end of its log:\n{self._last_words}"
+                f"llama-server broke off: {error!r}; the end of its log:\n{self._log_tail}"
             ) from error
 
     @property
@@ -179,13 +177,13 @@ class LlamaServer:
         return response.is_success
 
     @property
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         log = self.process.log.read_text(errors="replace").strip().splitlines()
         return "\n".join(log[-LOG_LINES:])
 
 
 def _body(question: Question, configured: str) -> dict[str, Any]:
-    """Return the request; `configured` is the system prompt where the question has none."""
+    """Return the request body; `configured` is the system prompt for questions without one."""
     system = question.system or configured
     messages = [{"role": "system", "content": system}] if system else []
     for exchange in question.history:
@@ -203,7 +201,7 @@ def _body(question: Question, configured: str) -> dict[str, Any]:
 
 
 async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Text | End]:
-    """Yield texts and the end; the end is when the text was complete, its counts come a moment later."""
+    """Yield texts, then the end, timed when the text was complete; its counts arrive a moment later."""
     complete: tuple[float, Stopped] | None = None
     async for line in lines:
         now = time.perf_counter()

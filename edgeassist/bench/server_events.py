@@ -1,4 +1,4 @@
-"""What llama-server streams: server-sent events with JSON, in OpenAI's terms. Pure."""
+"""Parses llama-server's stream: server-sent events in OpenAI's JSON format. Pure functions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The text is complete; whether the model ended it by itself."""
+    """The text is complete; `by_itself` is True if the model ended it."""
 
     by_itself: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tokens in, those of them that cost no work (None where that is not told), and out."""
+    """Token counts; `cached` of the prompt came from the prompt cache (None if not reported)."""
 
     prompt: int
     cached: int | None
@@ -37,10 +37,10 @@ class Counts:
 
 
 def read_line(line: str) -> Delta | Stopped | Counts | None:
-    """Return what a line of the stream says; None for one that says nothing new.
+    """Parse a line of the stream; None if it carries nothing new.
 
     Raises:
-        ModelError: The server reports an error, in its words, or the line can't be read.
+        ModelError: The server reports an error, or the line can't be parsed.
     """
     field = line.strip()
     if field.startswith(_ERROR):

@@ -1,4 +1,4 @@
-"""The figures as a table for a terminal."""
+"""The figures as tables, for a terminal or Markdown."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import Result
 
 ARROWS = {Better.HIGHER: "↑", Better.LOWER: "↓"}
-# Below this, a digit after the point says something.
+# Smaller values are shown with a decimal.
 _FINE = 100
 
 
 def make_table(result: Result, plan: Plan) -> Table:
-    """Return a table: a section a scenario, a row a figure, a column a side, then the ratios."""
+    """Return a table: a section per scenario, a row per figure, a column per side, then the ratios."""
     sides = sides_of(result)
     title = (
         f"{result.model}, {number(result.size_bytes / 1e6)} MB, {plan.threads} threads, runs: {plan.runs}\n"
@@ -35,7 +35,7 @@ def make_table(result: Result, plan: Plan) -> Table:
 
 
 def comparison_rows(compared: Compared) -> list[list[str]]:
-    """Return the comparison of models as rows of cells, the first of them with the models' names."""
+    """Return the comparison of models as rows of cells; the first row is the header."""
     names = list(compared.libraries)
     rows = [["", *names]]
     for row in compared.comparisons:
@@ -56,14 +56,14 @@ def comparison_table(compared: Compared, title: str) -> Table:
 
 
 def markdown(rows: list[list[str]]) -> str:
-    """Return rows as a table in Markdown, the first of them as its head."""
+    """Return rows as a Markdown table; the first row is the header."""
     head, *rest = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rest]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def notes(result: Result) -> list[str]:
-    """Return what else there is to say, as lines with markup."""
+    """Return notes on CPU use and disturbed runs, as lines with rich markup."""
     lines = []
     for measured in result.scenarios:
         for side, used in measured.cpu.items():
@@ -86,7 +86,7 @@ def sides_of(result: Result) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Return a figure as a person reads it."""
+    """Format a value for people."""
     return f"{value:,.0f}" if abs(value) >= _FINE else f"{value:,.1f}"
 
 

@@ -1,4 +1,4 @@
-"""An action of the built-in model, in words."""
+"""Describes the built-in model's actions for people."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ _ROOMS = {"all": "everywhere"}
 
 
 def describe_action(answer: str) -> str | None:
-    """Return an action as a person would say it, such as `kitchen light: brightness to 30 %`.
+    """Return a readable form of an action, such as `kitchen light: brightness to 30 %`.
 
     Args:
-        answer: The whole of an answer; None comes back for one that is no action.
+        answer: A complete answer of the model.
+
+    Returns:
+        The description; None if the answer is not an action.
     """
     try:
         action = json.loads(answer)
@@ -22,11 +25,11 @@ def describe_action(answer: str) -> str | None:
         return None
     room = str(action.get("room", ""))
     thing = " ".join(filter(None, (_ROOMS.get(room, room), _plain(action["device"]))))
-    return f"{thing}: {_what(action)}"
+    return f"{thing}: {_change(action)}"
 
 
-def _what(action: dict[str, Any]) -> str:
-    """Return what happens: `turn on`, `brightness to 30 %`, `volume up by 10 %`."""
+def _change(action: dict[str, Any]) -> str:
+    """Return the change: `turn on`, `brightness to 30 %`, `volume up by 10 %`."""
     quality, value = _plain(action.get("property", "")), action.get("value")
     if action["action"] not in {"set", "increase", "decrease"}:
         return _plain(action["action"])

@@ -1,4 +1,4 @@
-"""`edgeassist bench`: how fast clients get their answers, against others on the same machine."""
+"""`edgeassist bench`: how fast clients get answers, compared with others on the same machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgeassist.bench.run import Result
 
 SHAPE = "qwen2.5-0.5b"
-# Where the output is no terminal, nothing is wrapped.
+# Output width when not a terminal, so that tables don't wrap.
 FILE_WIDTH = 200
 
 
@@ -57,18 +57,18 @@ def bench(
     scenario: Annotated[
         str,
         typer.Option(
-            help="What happens, separated by commas: **single** (one client), **fan-in** (four new clients "
+            help="Scenarios, separated by commas: **single** (one client), **fan-in** (four new clients "
             "share a system prompt), **interference** (a long prompt arrives while three streams run), "
-            "**session** (second turn), **restart** (first prompt after it), **cancel** (how soon the next "
-            "prompt gets going), **contention** (one client, beside a busy program); or **all**."
+            "**session** (second turn), **restart** (first prompt after a restart), **cancel** (how soon the "
+            "next prompt starts), **contention** (one client, beside a busy program); or **all**."
         ),
     ] = "single",
     peer: Annotated[
         str | None,
         typer.Option(
             metavar="llama-server=PATH|checkout=FOLDER|fixed-threads",
-            help="Let this program, the daemon of another checkout, or a second daemon whose threads never "
-            "adapt, do the same work in turns with the device, and print ratios.",
+            help="Compare with this program, with the daemon of another checkout, or with a daemon whose "
+            "threads never adapt: they take turns with the device, and ratios are printed.",
             show_default=False,
         ),
     ] = None,
@@ -76,23 +76,23 @@ def bench(
         bool | None,
         typer.Option(
             "--baseline/--no-baseline",
-            help="A bare loop over llama.cpp takes part in single.  [default: unless there is a peer]",
+            help="Compare with a bare loop over llama.cpp in single.  [default: unless there is a peer]",
             show_default=False,
         ),
     ] = None,
     prompt_tokens: Annotated[
-        int, typer.Option(min=32, max=100_000, help="About so many tokens in, in single.")
+        int, typer.Option(min=32, max=100_000, help="Prompt tokens in single, approximately.")
     ] = 512,
     max_tokens: Annotated[
-        int, typer.Option(min=2, max=100_000, help="At most so many tokens out, in single.")
+        int, typer.Option(min=2, max=100_000, help="The most answer tokens in single.")
     ] = 256,
     runs: Annotated[int, typer.Option(min=1, max=1000, help="Runs of each scenario on each side.")] = 5,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Of every side. Without it, as many as the device gives; the daemon may then use fewer, as "
-            "it ships.",
+            help="Threads of each side. By default as many as the daemon would choose; the daemon may then "
+            "use fewer, as it ships.",
             show_default=False,
         ),
     ] = None,
@@ -100,13 +100,12 @@ def bench(
         int | None,
         typer.Option(
             min=64,
-            help="Tokens that each of the four slots has room for, on every side; without it, as the daemon "
-            "ships.",
+            help="Context of each of the four slots, on every side, in tokens; by default the daemon's.",
             show_default=False,
         ),
     ] = None,
     idle_s: Annotated[
-        float, typer.Option(min=0, help="Measure for so many seconds what doing nothing costs.")
+        float, typer.Option(min=0, help="Also measure CPU use while idle, for this many seconds.")
     ] = 0,
     picture: Annotated[
         Path | None,
@@ -116,20 +115,20 @@ def bench(
         bool, typer.Option("--markdown", help="With --compare: print the table as Markdown.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print all figures, and all that they come from, as JSON.")
+        bool, typer.Option("--json", help="Print all figures and their raw values as JSON.")
     ] = False,
 ) -> None:
-    """Measure what clients see: tokens a second, time to the first token, gaps in running streams.
+    """Measure what clients see: tokens per second, time to the first token, gaps in running streams.
 
-    A private broker and the daemon answer prompts over MQTT. In turns with them, others do the same work with
-    the same file and threads: a bare loop over llama.cpp, which tells what the way over MQTT leaves of the
-    speed; or a llama-server, which tells what to use instead. Ratios are taken run by run, and runs that
-    other programs disturbed are measured again. What the scenarios are: docs/performance.md.
+    The daemon answers prompts over MQTT, with a private broker. Another program takes turns with it, doing
+    the same work with the same file and threads: a bare loop over llama.cpp, which shows the cost of
+    everything around the model, or a llama-server, which shows the alternative. Ratios are taken run by
+    run, and runs that other programs disturbed are repeated. Scenarios: docs/performance.md.
 
     `edgeassist bench --compare qwen2.5-0.5b:q4_k_m phi-3-mini:int4` starts, asks and stops each model in
-    turns, whatever backend serves it.
+    turns, on either backend.
 
-    Needs the program mosquitto and memory for the model on each side; close other programs.
+    Needs mosquitto, and memory for the model on each side; close other programs.
     """
     if models and not compare:
         raise ConfigurationError(f"{models[0]}: models are named with --compare, or one with --model")
@@ -139,8 +138,8 @@ def bench(
     from edgeassist.bench.plan import PeerKind, Plan, parse_peer, parse_scenarios  # noqa: PLC0415
     from edgeassist.bench.run import measure  # noqa: PLC0415
 
-    rival = None if peer is None else parse_peer(peer, is_program=_is_program)
-    if rival is not None and rival.kind is PeerKind.LLAMA_SERVER:
+    chosen_peer = None if peer is None else parse_peer(peer, is_program=_is_program)
+    if chosen_peer is not None and chosen_peer.kind is PeerKind.LLAMA_SERVER:
         need("httpx", "httpx, which this peer needs,", "bench")
     choice = choose_threads(read_cpu_snapshot(), threads)
     plan = Plan(
@@ -151,7 +150,7 @@ def bench(
         threads=choice.threads,
         governed=threads is None,
         idle_s=idle_s,
-        peer=rival,
+        peer=chosen_peer,
         baseline=peer is None if baseline is None else baseline,
         slot_tokens=context,
     )
@@ -160,7 +159,7 @@ def bench(
             models or DEFAULT, plan, picture=picture, as_json=as_json, as_markdown=as_markdown
         )
         return
-    # All that is started has a session of its own: nobody else ends it.
+    # Child processes have their own sessions; unwind on SIGTERM so that they are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = []
     with progress() as (begin, count):
@@ -193,7 +192,7 @@ def _models(model: Path | None, shape: str, quant: str, threads: int, begin: Beg
 
 
 def to_json(results: list[Result], plan: Plan) -> str:
-    """Return the plan, the figures and all that they come from; paths are left out."""
+    """Return the plan, the figures and their raw values as JSON, without paths."""
     document = {
         "plan": {
             **dataclasses.asdict(plan),

@@ -1,4 +1,4 @@
-"""`edgeassist bench --compare`: models side by side, whatever backend serves them."""
+"""`edgeassist bench --compare`: models side by side, on either backend."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DEFAULT = ("qwen2.5-0.5b:q4_k_m", "qwen2.5-0.5b:q4_0", "phi-3-mini:int4")
 def compare_side_by_side(
     names: Sequence[str], plan: Plan, *, picture: Path | None, as_json: bool, as_markdown: bool
 ) -> None:
-    """Measure the models, and print what was measured.
+    """Measure the models and print the results.
 
     Args:
         names: Files, folders, `builtin:tiny`, or `SHAPE:QUANT` for random weights.
         plan: Tokens in and out, runs, threads, context.
-        picture: A PNG file to draw into.
-        as_json: Print all values.
-        as_markdown: Print the table for a document.
+        picture: A PNG file to write; None for none.
+        as_json: Print all values as JSON.
+        as_markdown: Print the table as Markdown.
 
     Raises:
         EdgeAssistError: A model can't be measured; the message says why.

@@ -1,4 +1,4 @@
-"""How a command for a person reaches the daemon: through the broker of the settings."""
+"""Connects a command to the daemon through the configured broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeassist.wiring import broker_options, topics_of
 
 
 def connect(settings: Settings, *, connect_s: float = 5.0) -> Client:
-    """Return a client with this user's name, so that sessions go on; `async with` connects it."""
+    """Return a client named after the user, so that sessions continue; `async with` connects it."""
     name = topic_safe(f"cli-{getpass.getuser()}")
     options = broker_options(settings, client_id=f"edgeassist-{name}-{secrets.token_hex(4)}")
     return Client(options, topics_of(settings), name=name, connect_s=connect_s)

@@ -1,4 +1,4 @@
-"""`edgeassist demo`: the whole of it on this machine, without touching anything else."""
+"""`edgeassist demo`: a private broker, the daemon and a conversation, apart from the machine's own setup."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ console = Console(highlight=False)
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """What is shown.
+    """What the demo shows.
 
     Attributes:
         model: The setting `model.path`.
-        system: What it is told first.
-        questions: What it is asked before the person has a turn.
-        session: Of the conversation; None where each question stands for itself.
+        system: The system prompt.
+        questions: Questions asked before the user's own.
+        session: The conversation's name; None if each question stands alone.
     """
 
     model: Path
@@ -78,9 +78,9 @@ def demo(
 ) -> None:
     """See it work: a private broker, the daemon, questions answered token by token, then yours.
 
-    The built-in model is told of a few sensors, and knows what is said to a home.
+    The built-in model gets a list of a few sensors; it understands commands to a home and questions about it.
 
-    Needs the program mosquitto, and nothing of this machine's settings; leaves nothing running.
+    Needs mosquitto. Ignores this machine's settings and leaves nothing running.
     """
     show = OWN
     if model not in {None, TINY}:
@@ -93,7 +93,7 @@ def demo(
             console.print(f"[dim]private broker on {HOST}:{broker.port}[/]")
             console.print(f"[dim]model {show.model}[/]")
             if show.system:
-                console.print(f"[dim]it is told:\n{escape(indent(show.system, '  '))}[/]")
+                console.print(f"[dim]system prompt:\n{escape(indent(show.system, '  '))}[/]")
             environ = {
                 "EDGEASSIST_DEVICE__NAME": DEVICE,
                 "EDGEASSIST_MQTT__HOST": HOST,
@@ -107,9 +107,9 @@ def demo(
 
 
 def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
-    """Ask the first questions, and then what the person types.
+    """Ask the prepared questions, then those the user types.
 
-    Typing happens in the main thread and outside of the event loop, where Ctrl-C ends it at once.
+    Input is read in the main thread, outside the event loop, so that Ctrl-C interrupts it at once.
     """
     topics = Topics("edgeassist", DEVICE)
     options = BrokerOptions(HOST, broker.port, client_id="edgeassist-demo-person")

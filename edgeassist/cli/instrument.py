@@ -1,4 +1,4 @@
-"""What the two ways of `bench` share: the models, the progress bar, what has to be installed."""
+"""Shared by `bench` and `bench --compare`: models, the progress bar, checks for optional packages."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edgeassist.errors import ConfigurationError, ModelError
 from edgeassist.models.builtin import builtin_forms
 
-# Told what begins, in words, and how many steps are done; None: as many as before.
+# Called with a description of the next step and the number of steps done; None leaves the number unchanged.
 Begin = Callable[[str, int | None], None]
 
 
 def need(module: str, what: str, extra: str) -> None:
-    """Raise a ModelError that says which extra to install, where a module is missing."""
+    """Raise a ModelError that names the extra to install if a module is missing."""
     if find_spec(module) is None:
         raise ModelError(f"{what} is not installed: pip install 'edgeassist[{extra}]'")
 
 
 def need_backend(path: Path) -> None:
-    """Raise a ModelError where what serves a model is not installed."""
+    """Raise a ModelError if the library for a model is not installed."""
     if path.is_dir():
         need("onnxruntime_genai", "onnxruntime-genai", "onnx")
     else:
@@ -33,7 +33,12 @@ def need_backend(path: Path) -> None:
 
 
 def named_model(path: Path) -> Path:
-    """Return the path of a model that exists, or raise a ConfigurationError; a built-in one's GGUF file."""
+    """Return the path of a model; for a built-in one, its GGUF file.
+
+    Raises:
+        ConfigurationError: It does not exist.
+        ModelError: The library for it is not installed.
+    """
     path = builtin_forms(path).get("llama", path)
     if not path.exists():
         raise ConfigurationError(f"there is no {path}: name a GGUF file or a folder of ONNX Runtime GenAI")
@@ -42,7 +47,7 @@ def named_model(path: Path) -> Path:
 
 
 def random_models(shape: str, quants: Sequence[str], threads: int, begin: Begin) -> list[Path]:
-    """Return models of random weights from the user's cache; those that are missing are made."""
+    """Return random-weight models from the user's cache, making missing ones."""
     if "int4" in quants:
         need("onnx", "onnx, which writes models of random weights,", "bench")
         need("onnxruntime_genai", "onnxruntime-genai", "onnx")
@@ -57,10 +62,10 @@ def random_models(shape: str, quants: Sequence[str], threads: int, begin: Begin)
 
 @contextmanager
 def progress() -> Iterator[tuple[Begin, Callable[[int], None]]]:
-    """Draw a bar between runs only: a refreshing one would take time from what it shows.
+    """Show a progress bar, redrawn only between runs so that drawing does not disturb the measurement.
 
     Yields:
-        What is told of each beginning; and what is told how many steps there are.
+        A function to call at the start of each step, and one to set the total number of steps.
     """
     console = Console(stderr=True)
     bar = Progress(

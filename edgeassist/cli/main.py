@@ -86,7 +86,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is told in words, with its exit status."""
+    """Run the command line; print an `EdgeAssistError`'s message and exit with its status."""
     try:
         app()
     except EdgeAssistError as error:

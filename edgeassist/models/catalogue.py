@@ -1,11 +1,7 @@
-"""The models that we know. Pure data.
+"""The models that `recommend` knows.
 
-Parameters, languages and licences are their publishers'; sizes are what the shapes come to in those formats,
-vocabulary included. Q4_0, Q4_K_M and int4 were made of random weights and measured, but for Phi-3-mini's
-Q4_0.
-
-The document that this project started from calls Phi-3-mini a model of 380 M parameters and 0.75 GB. It has
-3,821,079,552, of which int4 makes more than 2 GB: another class of board.
+Parameters, languages and licences are the publishers'. Sizes follow from the shapes, vocabulary included;
+Q4_0, Q4_K_M and int4 were measured with random weights, except Phi-3-mini's Q4_0.
 """
 
 from __future__ import annotations
@@ -18,10 +14,10 @@ class Variant:
     """One form of a model.
 
     Attributes:
-        name: The quantisation.
-        backend: Which serves it.
-        size_bytes: Of its file or files, embeddings included.
-        kv_bytes_per_token: What KV memory takes for one token.
+        name: The quantization.
+        backend: The backend that serves it.
+        size_bytes: Size of its file or files, including embeddings.
+        kv_bytes_per_token: KV cache bytes per token.
     """
 
     name: str
@@ -35,14 +31,14 @@ class Entry:
     """A model.
 
     Attributes:
-        name: As its publisher calls it.
-        shape: As the bench calls its shape.
-        parameters: All of them.
-        context: Tokens that it was trained for.
-        languages: That it was trained to answer in, as ISO 639-1 codes.
-        licence: As an SPDX identifier.
-        source: Where its publisher offers it.
-        variants: The smallest first.
+        name: The publisher's name for it.
+        shape: The bench's name for its shape.
+        parameters: Total number of weights.
+        context: Trained context length in tokens.
+        languages: Languages it was trained on, as ISO 639-1 codes.
+        licence: SPDX identifier.
+        source: The publisher's page.
+        variants: From smallest to largest.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What a requester gets: the events of an answer.
+"""The events of an answer, as the requester receives them.
 
-A field that is None stays out of the message: the clients are small.
+Fields that are None are left out of the payload, to keep messages small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgeassist.errors import Code
 
 
 class _Event(BaseModel):
-    """What all events carry: the request's id, and a number that counts from 0 without gaps."""
+    """Base of all events: the request's id, and a sequence number from 0 without gaps."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class Accepted(_Event):
 
     Attributes:
         position: Its place in the queue, 0 for the next to start.
-        cancel: Where to cancel it, in the terms of the transport that it came by.
+        cancel: Where to cancel it, in the request's transport; over MQTT a topic.
     """
 
     type: Literal["accepted"] = "accepted"
@@ -43,7 +43,7 @@ class Accepted(_Event):
 
 
 class Progress(_Event):
-    """So many tokens of the prompt are read: `processed` of `total`, `cached` of them without work."""
+    """Prefill progress in tokens: `processed` of `total`, of which `cached` came from the prefix cache."""
 
     type: Literal["progress"] = "progress"
     processed: int
@@ -59,7 +59,7 @@ class Chunk(_Event):
 
 
 class Usage(BaseModel):
-    """Tokens: of the prompt, those of them that cost no work, and of the answer."""
+    """Token counts; `cached_tokens` of the prompt came from the prefix cache."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,15 +69,15 @@ class Usage(BaseModel):
 
 
 class Timings(BaseModel):
-    """Milliseconds from arrival unless said otherwise, and rates in tokens a second.
+    """Milliseconds, and rates in tokens per second.
 
     Attributes:
-        queue_ms: Until the engine began.
-        prefill_ms: In the engine, from its begin to the first token.
-        ttft_ms: Until the first text went out.
+        queue_ms: From arrival until the engine started on it.
+        prefill_ms: In the engine, from its start to the first token.
+        ttft_ms: From arrival until the first text was sent.
         decode_ms: In the engine, from the first token to the last.
-        total_ms: Until the answer was complete.
-        overhead_ms: What of `prefill_ms` and `decode_ms` was not spent in the model.
+        total_ms: From arrival until the answer was complete.
+        overhead_ms: The part of `prefill_ms` + `decode_ms` spent outside the model.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,7 +93,7 @@ class Timings(BaseModel):
 
 
 class Done(_Event):
-    """The answer is complete; `text` is all of it."""
+    """The answer is complete; `text` is the whole answer."""
 
     type: Literal["done"] = "done"
     text: str
@@ -110,7 +110,7 @@ class Done(_Event):
 
 
 class Failed(_Event):
-    """The request ended without an answer; `text` is what had been produced."""
+    """The request failed; `text` is what was generated before."""
 
     type: Literal["error"] = "error"
     code: Code
@@ -128,5 +128,9 @@ _events: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discrimin
 
 
 def parse_event(payload: bytes) -> AnyEvent:
-    """Return the event that a payload holds; a ValueError (pydantic's) where it holds none."""
+    """Parse an event's payload.
+
+    Raises:
+        ValueError: The payload is not a valid event (pydantic's ValidationError).
+    """
     return _events.validate_json(payload)

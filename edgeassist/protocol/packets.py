@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message that arrived.
+    """A received message.
 
     Attributes:
         redelivered: The broker may have sent it before, with the same `packet_id` (QoS 1).

@@ -1,4 +1,4 @@
-"""What a requester sends: the schema of a prompt, and how its payload is read."""
+"""Prompt requests: their schema, and how a payload is parsed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MAX_MESSAGES = 256
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 
-# Fields that are checked, and that this version can't do yet.
+# Fields that are validated but not supported in this version.
 UNSUPPORTED = ("json_schema", "grammar", "tools")
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class Priority(StrEnum):
-    """How urgent a request is against others that wait."""
+    """A request's priority in the queue."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -41,14 +41,14 @@ class Priority(StrEnum):
 
 
 class ReplyFormat(StrEnum):
-    """How an answer is written: JSON events, or the bare text."""
+    """The format of an answer: JSON events, or bare text."""
 
     EVENTS = "events"
     TEXT = "text"
 
 
 class Turn(BaseModel):
-    """One message of a conversation, in OpenAI's terms."""
+    """A message of a conversation, in OpenAI's format."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -57,7 +57,7 @@ class Turn(BaseModel):
 
 
 class ToolFunction(BaseModel):
-    """What a tool is called and takes, in OpenAI's terms."""
+    """A tool's name and parameters, in OpenAI's format."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -67,7 +67,7 @@ class ToolFunction(BaseModel):
 
 
 class Tool(BaseModel):
-    """A tool that the model may call, in OpenAI's terms."""
+    """A tool that the model may call, in OpenAI's format."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -142,15 +142,15 @@ class PromptRequest(BaseModel):
 
 
 def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
-    """Read a prompt topic's payload: a JSON object is a request, any other text is the prompt itself.
+    """Parse a prompt topic's payload: a JSON object is a request, any other text is the prompt itself.
 
     Args:
-        payload: As it came.
-        limit: The most bytes.
+        payload: The raw payload.
+        limit: The most bytes allowed.
 
     Raises:
-        TooLargeError: It is over the limit.
-        InvalidRequestError: It is neither a valid request nor text.
+        TooLargeError: The payload exceeds the limit.
+        InvalidRequestError: The payload is not UTF-8, or not a valid request.
     """
     if len(payload) > limit:
         raise TooLargeError(
@@ -170,9 +170,9 @@ def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
 
 
 def salvage(payload: bytes) -> tuple[str | None, str | None]:
-    """Return `id` and `reply_to` of a payload that is no valid request, where they can be made out.
+    """Return `id` and `reply_to` of an invalid request, each None if it can't be read.
 
-    A refusal should reach the one who waits for it, even when another field was wrong.
+    They let the refusal reach the requester.
     """
     try:
         values = json.loads(payload)
@@ -188,7 +188,7 @@ def salvage(payload: bytes) -> tuple[str | None, str | None]:
 
 
 def explain(error: ValidationError) -> str:
-    """Return what is wrong, field by field, in words for a person, without the values."""
+    """Describe up to five validation errors for a person, by field and without the values."""
     problems = []
     for problem in error.errors(include_url=False, include_input=False)[:5]:
         field = ".".join(str(part) for part in problem["loc"])

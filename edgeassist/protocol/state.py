@@ -1,4 +1,4 @@
-"""What the device says of itself: health, telemetry, info, and the answers to commands."""
+"""The device's state messages (health, telemetry, info) and its responses to commands."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PROTOCOL_VERSION = 1
 
 
 class Availability(StrEnum):
-    """What stands on `<root>/status`, as bare text."""
+    """The payload of `<root>/status`, as bare text."""
 
     ONLINE = "online"
     OFFLINE = "offline"
 
 
 class State(StrEnum):
-    """What the device is doing.
+    """The device's state.
 
-    `degraded` means that prompts can't be answered until somebody acts, or the engine comes back.
+    `degraded`: prompts can't be answered until the engine recovers or somebody fixes the problem.
     """
 
     STARTING = "starting"
@@ -41,10 +41,10 @@ class Health(_Document):
     """Device health; sizes in bytes, temperature in °C. Fields without a sensor are null.
 
     Attributes:
-        throttled_since_start: Seen since the daemon started; the firmware's own history is not kept.
-        cpu_pressure: The percentage of the last 10 s that some task of the machine waited for a processor.
-        disk_free_bytes: Where the state folder is.
-        mqtt_last_problem: Why the last connection was lost, or could not be made.
+        throttled_since_start: Since the daemon's start; the firmware's history since boot is ignored.
+        cpu_pressure: Percent of the last 10 s in which some task waited for a processor (Linux PSI).
+        disk_free_bytes: On the file system of the state folder.
+        mqtt_last_problem: Why the last connection was lost or failed.
     """
 
     state: State
@@ -80,14 +80,14 @@ class Health(_Document):
 
 
 class Percentiles(_Document):
-    """Of the last requests that were answered; null before the first."""
+    """Percentiles over the most recent answers; null before the first."""
 
     p50: float | None
     p95: float | None
 
 
 class Telemetry(_Document):
-    """Counters since the daemon started, and rolling figures; times in ms, rates in tokens a second."""
+    """Counters since the daemon's start, and rolling percentiles; times in ms, rates in tokens per second."""
 
     requests: int
     done: int
@@ -104,7 +104,7 @@ class Telemetry(_Document):
 
 
 class ModelInfo(_Document):
-    """The loaded model; `sha256` is null until it is known."""
+    """The loaded model; `sha256` is null until computed."""
 
     name: str
     backend: str
@@ -121,15 +121,15 @@ class ModelInfo(_Document):
 
 
 class Capabilities(_Document):
-    """What this version can do.
+    """What this version supports.
 
     Attributes:
-        fields: Of a prompt request; one that is missing here is answered with `unsupported`.
-        roles: Of a message.
-        formats: In which an answer can come.
-        priorities: The least urgent first.
-        events: Of an answer.
-        commands: Their names.
+        fields: Fields of a prompt request; valid ones not listed are answered with `unsupported`.
+        roles: Roles of a message.
+        formats: Formats of an answer.
+        priorities: From least to most urgent.
+        events: Types of an answer's events.
+        commands: Names of the commands.
     """
 
     fields: list[str]
@@ -141,7 +141,7 @@ class Capabilities(_Document):
 
 
 class Info(_Document):
-    """What this device is, what it can do and how it is set; secrets are left out."""
+    """The device's version, capabilities, model and settings; secrets are left out."""
 
     version: str
     protocol: int
@@ -152,14 +152,14 @@ class Info(_Document):
 
 
 class CommandError(_Document):
-    """Why a command was not carried out."""
+    """Why a command failed."""
 
     code: Code
     message: str
 
 
 class CommandResponse(_Document):
-    """The answer to a command; `id` is the one that came with it."""
+    """The response to a command; `id` is echoed from it."""
 
     status: Literal["ok", "error"]
     data: dict[str, JsonValue] | None = None

@@ -1,1 +1,1 @@
-"""How EdgeAssist Tiny is made: dialogues, tokenizer, training, evaluation, export."""
+"""Makes EdgeAssist Tiny: dialogues, tokenizer, training, evaluation, export."""

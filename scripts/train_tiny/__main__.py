@@ -1,4 +1,4 @@
-"""The steps that make the model: `python -m scripts.train_tiny --help`."""
+"""Makes and measures the model: `python -m scripts.train_tiny --help`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from scripts.train_tiny.dialogues.split import Split
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
-# Dialogues that the tokenizer learns from.
+# Dialogues that the tokenizer is trained on.
 _TOKENIZER_DIALOGUES = 20_000
 
 Run = Annotated[Path, typer.Option(help="The folder of the run: merges, checkpoint, log.")]
-Threads = Annotated[int, typer.Option(help="Cores to use.")]
+Threads = Annotated[int, typer.Option(help="Compute threads.")]
 _RUN = Path("build/tiny")
 
 
@@ -37,14 +37,14 @@ def show(
 @app.command()
 def train(
     run: Run = _RUN,
-    minutes: Annotated[float, typer.Option(help="The most time; an interrupted run's counts.")] = 85,
-    tokens: Annotated[int | None, typer.Option(help="The most tokens; makes a run repeatable.")] = None,
+    minutes: Annotated[float, typer.Option(help="Time budget; includes the time before a resume.")] = 85,
+    tokens: Annotated[int | None, typer.Option(help="Token budget; makes a run repeatable.")] = None,
     threads: Threads = 2,
-    batch: Annotated[int, typer.Option(help="Tokens of a step.")] = 2048,
+    batch: Annotated[int, typer.Option(help="Tokens per step.")] = 2048,
     rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 2e-3,
-    seed: Annotated[int, typer.Option(help="Of weights and dialogues.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights and dialogues.")] = 0,
 ) -> None:
-    """Learn the tokenizer, unless the run has one, and train; goes on where the run was interrupted."""
+    """Train the tokenizer, unless the run has one, then the model; resumes an interrupted run."""
     from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import
     from scripts.train_tiny.shape import VOCABULARY, tiny_shape  # noqa: PLC0415 - as above
     from scripts.train_tiny.tokenizer import Encoder, learn_merges, load_merges, save_merges  # noqa: PLC0415
@@ -63,9 +63,9 @@ def train(
 def export(
     run: Run = _RUN,
     to: Annotated[Path, typer.Option(help="The folder for both models.")] = Path("build/tiny/export"),
-    storage: Annotated[str, typer.Option(help="`eight-bits`, or `single` precision.")] = "eight-bits",
+    storage: Annotated[str, typer.Option(help="`eight-bits` or `single` precision.")] = "eight-bits",
 ) -> None:
-    """Write the trained model as a GGUF file and as a folder of ONNX Runtime GenAI."""
+    """Write the trained model as a GGUF file and as an ONNX Runtime GenAI folder."""
     from scripts.train_tiny.export import Storage, export_gguf, export_onnx  # noqa: PLC0415 - as above
     from scripts.train_tiny.shape import NAME  # noqa: PLC0415 - as above
     from scripts.train_tiny.training import load_trained  # noqa: PLC0415 - as above
@@ -85,14 +85,14 @@ def evaluate(
     run: Run = _RUN,
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="Exported models, asked through the daemon; without one, the weights in torch."),
+        typer.Option(help="Exported models to ask through the daemon; without one, the weights in torch."),
     ] = None,
     count: Annotated[int, typer.Option(help="Questions of each kind, language and split.")] = 100,
     split: Annotated[list[Split] | None, typer.Option(help="Only these splits.")] = None,
     failures: Annotated[int, typer.Option(help="How many of each kind to print.")] = 3,
     threads: Threads = 2,
 ) -> None:
-    """Measure: questions of each kind, in both languages, with new phrasings, rooms and values."""
+    """Measure accuracy on questions of each kind, in both languages, with new phrasings, rooms and values."""
     import torch  # noqa: PLC0415 - as above
 
     from scripts.train_tiny import answering, questions  # noqa: PLC0415 - as above

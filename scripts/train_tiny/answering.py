@@ -1,4 +1,4 @@
-"""Who answers the questions: the weights in torch, or an exported model through the daemon."""
+"""Answers the questions, with the weights in torch or with an exported model through the daemon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOPICS = Topics("edgeassist", "tiny")
 
 
 def answer_in_torch(decoder: Decoder, encoder: Encoder, questions: Sequence[Question]) -> list[str]:
-    """Return the greedy answers; prompts of the same length are computed together."""
+    """Return the greedy answers; prompts of equal length are batched."""
     prompts = [encoder.prompt(each.dialogue.system, each.dialogue.turns[0].user) for each in questions]
     same_length: dict[int, list[int]] = defaultdict(list)
     for number, prompt in enumerate(prompts):
@@ -61,15 +61,15 @@ def _generate(decoder: Decoder, prompts: torch.Tensor, end: int) -> list[list[in
 
 
 def answer_over_mqtt(model: Path, questions: Sequence[Question], *, threads: int) -> list[str]:
-    """Return the greedy answers of an exported model, from a daemon of its own.
+    """Return an exported model's greedy answers, asked through a private daemon.
 
     Args:
         model: A GGUF file or a model folder.
-        questions: What to ask.
-        threads: Of the engine.
+        questions: The questions.
+        threads: Compute threads.
 
     Raises:
-        ModelError: It can't be loaded.
+        ModelError: The model can't be loaded.
     """
     with tempfile.TemporaryDirectory(prefix="train-tiny-") as name:
         folder = Path(name)

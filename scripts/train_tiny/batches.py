@@ -1,4 +1,4 @@
-"""Dialogues as batches of tokens: the short first, and those of like length together, to pad but little."""
+"""Batches of tokenized dialogues: short ones first, similar lengths together to limit padding."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 from scripts.train_tiny.dialogues.generator import Dialogue, make_dialogue
 from scripts.train_tiny.tokenizer import Encoded, Encoder
 
-# `<|endoftext|>`, which stands in no dialogue.
+# `<|endoftext|>`, which occurs in no dialogue.
 PADDING = 256
-# Dialogues that are sorted by length together.
+# Dialogues per chunk; batches are grouped by length within a chunk.
 _CHUNK = 2048
-# Short dialogues come first, which teach the most with each token: the longest of the first chunk, and how
-# many tokens more each chunk brings.
+# Curriculum: short dialogues teach the most per token. The length limit in tokens of the first chunk, and its
+# growth per chunk.
 _LONGEST_AT_FIRST = 120
 _LONGER = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in the endless row of batches training is."""
+    """Position in the endless series of batches."""
 
     chunk: int = 0
     batch: int = 0
@@ -32,13 +32,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Dialogues side by side.
+    """A batch of dialogues.
 
     Attributes:
-        tokens: Ids, shape (dialogues, length); a short dialogue ends with padding.
-        spoken: Whether the assistant says that token, same shape.
-        size: Tokens without padding.
-        after: Where the next batch is.
+        tokens: Ids, shape (dialogues, length), padded at the end.
+        spoken: True for the assistant's tokens, same shape.
+        size: Number of tokens without padding.
+        after: Position of the next batch.
     """
 
     tokens: Tensor
@@ -48,7 +48,7 @@ class Batch:
 
 
 def training_batches(encoder: Encoder, size: int, seed: int, start: Position) -> Iterator[Batch]:
-    """Yield batches of about so many tokens for ever; the same arguments give the same ones."""
+    """Yield batches of about `size` tokens forever; the same arguments give the same batches."""
     chunk, skip = start.chunk, start.batch
     while True:
         dialogues = [make_dialogue(chunk * _CHUNK + number, seed=seed) for number in range(_CHUNK)]

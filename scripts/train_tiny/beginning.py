@@ -1,16 +1,15 @@
-"""The weights before training: random ones, and in them a circuit that already copies.
+"""Initial weights: random, plus a hand-made circuit that copies (induction heads).
 
-A small model learns the words around a name long before it learns to copy the name: no gradient points at
-the second half of a circuit whose first half is missing. So the circuit (induction heads: Olsson et al.,
-2022) is there from the first step, the way that mimetic initialization (Trockman and Kolter, 2023) sets up
-attention:
+A small model learns the words around a name long before it learns to copy the name: half a circuit gets no
+gradient towards its other half. So the circuit (induction heads: Olsson et al., 2022) is set up at
+initialization, in the manner of mimetic initialization (Trockman and Kolter, 2023):
 
-- Layer 0: heads 0, 1 and 2 see the tokens one, two and three back, by their biases alone: rotary positions
-  turn these into a score that is highest so many tokens back. Each notes, in directions of its own, what it
-  saw.
-- Layer 1: head 0 sees the places whose notes say what the present token and the one before it are, head 3
-  the present one and the last but one, for two words with a space between: what followed the last time. They
-  copy the token that stands there.
+- Layer 0: heads 0, 1 and 2 attend one, two and three tokens back. Their query and key biases alone do this:
+  rotary embedding turns them into a score that peaks at that distance. Each head writes the token it sees
+  (a note) to its own directions of the residual stream.
+- Layer 1: heads 0 and 3 attend to positions that followed the current context before. Head 0 matches the
+  current token and the previous one; head 3 the current one and the one before the previous, for two words
+  with a space between. Both copy the token at that position.
 """
 
 from __future__ import annotations
@@ -25,27 +24,27 @@ from scripts.train_tiny.model import Decoder
 
 _EMBEDDED = 0.2
 _SPREAD = 0.02
-# What a token's logits begin with is this, times `_EMBEDDED`, times what 256 dimensions add up to.
+# Initial scale of the final norm; with `_EMBEDDED` and the width it sets the scale of the first logits.
 _LAST_NORM = 0.3
-# Of the heads that look back: rotary pairs that turn fast enough to tell a token from its neighbours, and
-# what they are worth.
+# Previous-token heads: the number of rotary pairs that rotate fast enough to tell neighbours apart, and the
+# size of their biases.
 _SHARP_PAIRS = 8
 _BACK_BIAS = 5.7
-# Of the heads that look for the same tokens: within so many tokens their pairs turn by less than a radian;
-# the score of a match; how loud note and copy are against an embedding.
+# Matching heads use pairs that rotate by less than a radian over this many tokens; then the attention score
+# of a match, and the scale of notes and copies relative to an embedding.
 _REACH = 300
 _MATCH = 40.0
 _NOTE = 2.0
 _COPY = 14.0
-# The queries and keys that begin otherwise than at random begin with so little of it.
+# The share of random weights kept in heads that are set up by hand.
 _LEFT = 0.1
 
 
 def begin(decoder: Decoder) -> None:
-    """Set a new decoder's weights, from torch's random numbers.
+    """Initialize a decoder in place, using torch's random state.
 
     Args:
-        decoder: With two layers or more, two heads for keys, and twice as many for queries.
+        decoder: At least two layers, two KV heads and four query heads.
     """
     with torch.no_grad():
         _draw(decoder)
@@ -55,7 +54,7 @@ def begin(decoder: Decoder) -> None:
 def _draw(decoder: Decoder) -> None:
     nn.init.normal_(decoder.embedding.weight, std=_EMBEDDED)
     nn.init.constant_(decoder.norm.weight, _LAST_NORM)
-    # Every layer adds twice to the residual stream: the more there are, the less each at the beginning.
+    # Each layer adds to the residual stream twice: scale down with depth.
     adding = _EMBEDDED / (2 * decoder.shape.layers) ** 0.5
     for name, matrix in decoder.layers.named_parameters():
         if matrix.dim() > 1:
@@ -66,14 +65,14 @@ def _induce(decoder: Decoder) -> None:
     shape = decoder.shape
     head = shape.width // shape.heads
     turns = shape.rope_base ** -(torch.arange(0, head, 2) / head)
-    # Directions of the residual stream: what a token is, the notes of those before it, the copy.
+    # Orthogonal directions of the residual stream: the token, notes of the tokens before it, the copy.
     directions = torch.linalg.qr(torch.randn(shape.width, shape.width)).Q.T
     token, one, two, three, copy = directions.split((head, head, head // 2, head // 2, head))
     first, second = (_Heads(layer, shape, turns) for layer in decoder.layers[:2])
     for query, note in enumerate((one, two, three)):
         first.look_back(query, query + 1)
         first.pass_on(query, token, note, _NOTE)
-    # A note is as much louder than an embedding as it takes less of the score.
+    # Divide by `_NOTE`: notes are larger than embeddings by that factor.
     second.show(0, (one, two))
     second.look_for(0, ((token, _MATCH / 2), (one, _MATCH / 2 / _NOTE)))
     second.show(1, (one, three))
@@ -83,7 +82,7 @@ def _induce(decoder: Decoder) -> None:
 
 
 class _Heads:
-    """The heads of a layer, to be set up; two for queries share one for keys."""
+    """Sets up the attention heads of a layer; two query heads share a KV head."""
 
     def __init__(self, layer: nn.Module, shape: Shape, turns: Tensor) -> None:
         self._weight, self._bias, self._out = layer.qkv.weight, layer.qkv.bias, layer.out.weight
@@ -93,7 +92,7 @@ class _Heads:
         self._turns = turns
 
     def look_back(self, query: int, tokens: int) -> None:
-        """Have a head see what is so many tokens back."""
+        """Make a query head attend `tokens` tokens back."""
         sharp = torch.arange(_SHARP_PAIRS)
         at, key = self._quiet_query(query) + sharp, self._quiet_key(query // 2) + sharp
         self._bias[key] = _BACK_BIAS
@@ -101,18 +100,18 @@ class _Heads:
         self._bias[at + self._head // 2] = -_BACK_BIAS * torch.sin(tokens * self._turns[sharp])
 
     def show(self, key: int, notes: Sequence[Tensor]) -> None:
-        """Have two heads' keys show what each place says along some directions."""
+        """Make a KV head's keys expose each position's components along the given directions."""
         start = self._quiet_key(key)
         for number, there in enumerate(notes):
             dimensions = self._slow(number)
             self._weight[start + dimensions] = there[: len(dimensions)] * self._loudness(dimensions)
 
     def look_for(self, query: int, matches: Sequence[tuple[Tensor, float]]) -> None:
-        """Have a head see where what its keys show is what is here along other directions.
+        """Make a query head attend where the keys match this position's components.
 
         Args:
-            query: Which head.
-            matches: For each note: directions here, and what it scores where they agree.
+            query: Index of the query head.
+            matches: For each direction given to `show`: directions to read here, and the score of a match.
         """
         start = self._quiet_query(query)
         for number, (here, score) in enumerate(matches):
@@ -121,7 +120,7 @@ class _Heads:
             self._weight[start + dimensions] = here[: len(dimensions)] * loudness
 
     def pass_on(self, query: int, read: Tensor, written: Tensor, loudness: float) -> None:
-        """Have a head read what it sees along some directions and write it along others."""
+        """Make a head read along some directions of the attended position and write along others."""
         value = self._values + query // 2 * self._head
         self._weight[value : value + self._head] = read
         start = query * self._head
@@ -129,20 +128,20 @@ class _Heads:
         self._out[:, start : start + len(written)] = written.T * _EMBEDDED * loudness
 
     def _slow(self, number: int) -> Tensor:
-        """Return the dimensions of one of two notes, of those that hardly turn within a list's length."""
+        """Return the dimensions for match 0 or 1: half of those that hardly rotate within `_REACH` tokens."""
         slow = (self._turns * _REACH < 1).nonzero().flatten()[number::2]
         return torch.cat((slow, slow + self._head // 2))
 
     def _loudness(self, dimensions: Tensor) -> float:
-        """Return how loud both sides are, for a match of so many dimensions to score `_MATCH`."""
+        """Return the scale of query and key at which a match in these dimensions scores `_MATCH`."""
         return float((_MATCH * self._head**0.5 / len(dimensions)) ** 0.5)
 
     def _quiet_query(self, query: int) -> int:
-        """Take most of what is random from a head's queries, and return where they are."""
+        """Damp a query head's random weights; return their offset."""
         return self._quiet(query * self._head)
 
     def _quiet_key(self, key: int) -> int:
-        """Take most of what is random from two heads' keys, and return where they are."""
+        """Damp a KV head's random key weights; return their offset."""
         return self._quiet(self._keys + key * self._head)
 
     def _quiet(self, start: int) -> int:

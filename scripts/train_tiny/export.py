@@ -1,4 +1,4 @@
-"""The weights as a GGUF file and as a folder of ONNX Runtime GenAI, with the same tokenizer in both."""
+"""Exports the weights as a GGUF file and as an ONNX Runtime GenAI folder, with the same tokenizer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DESCRIPTION = (
 
 
 class Storage(StrEnum):
-    """How the matrices are stored; norms and biases are always single precision."""
+    """The format of matrices; norms and biases are always in single precision."""
 
     EIGHT_BITS = "eight-bits"
     SINGLE = "single"
@@ -35,24 +35,20 @@ _GGUF_TYPES = {
     Storage.EIGHT_BITS: (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
     Storage.SINGLE: (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
 }
-# ONNX gets the values that GGUF's blocks hold. Both formats have blocks of 32 with a scale, so it stores
-# those very values again. What differs is how sums are rounded, and llama.cpp's KV memory in half
-# precision.
+# ONNX gets the dequantized GGUF values. Both formats use blocks of 32 with a scale, so it stores the same
+# values exactly. The engines still differ in rounding, and llama.cpp's KV cache is in half precision.
 _ONNX_TYPES = {Storage.EIGHT_BITS: OnnxPrecision.INT8, Storage.SINGLE: OnnxPrecision.F32}
 
 
 def export_gguf(path: Path, shape: Shape, weights: Weights, vocabulary: Vocabulary, storage: Storage) -> None:
-    """Write a GGUF file, which appears under its name only when it is whole.
+    """Write a GGUF file atomically.
 
     Args:
-        path: Where to; its folder is made where missing.
+        path: The file; its folder is created if missing.
         shape: The model's dimensions.
-        weights: By their names in the file.
-        vocabulary: Its tokenizer.
-        storage: How matrices are stored.
-
-    Raises:
-        OSError: It can't be written.
+        weights: By GGUF tensor name.
+        vocabulary: The tokenizer.
+        storage: The format of matrices.
     """
     kind, file_type = _GGUF_TYPES[storage]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,17 +77,14 @@ def export_gguf(path: Path, shape: Shape, weights: Weights, vocabulary: Vocabula
 def export_onnx(
     folder: Path, shape: Shape, weights: Weights, vocabulary: Vocabulary, storage: Storage
 ) -> None:
-    """Write a folder of ONNX Runtime GenAI, which appears under its name only when it is whole.
+    """Write an ONNX Runtime GenAI folder atomically.
 
     Args:
-        folder: Where to.
+        folder: The folder to write.
         shape: The model's dimensions.
-        weights: By their names in a GGUF file.
-        vocabulary: Its tokenizer.
-        storage: How matrices are stored.
-
-    Raises:
-        OSError: It can't be written.
+        weights: By GGUF tensor name.
+        vocabulary: The tokenizer.
+        storage: The format of matrices.
     """
     kind, _ = _GGUF_TYPES[storage]
 

@@ -1,4 +1,4 @@
-"""The decoder in plain torch: Qwen2's, as both engines compute it from the export."""
+"""The decoder in plain torch: Qwen2's architecture, as both engines compute it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Decoder(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """Return what the head takes, shape (batch, tokens, width).
+        """Return the final hidden states, shape (batch, tokens, width).
 
         Args:
             tokens: Ids, shape (batch, tokens).
-            cache: Keys and values of the tokens before, which grows by these.
+            cache: The KV cache of the tokens before; extended by these.
         """
         start = cache.length if cache else 0
         cos, sin = (table[start : start + tokens.shape[1]] for table in (self.cos, self.sin))
@@ -43,11 +43,11 @@ class Decoder(nn.Module):
         return self.norm(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits of what `forward` gave, or of some of it."""
+        """Return logits, shape (..., vocabulary), of hidden states from `forward`, shape (..., width)."""
         return functional.linear(hidden, self.embedding.weight)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Return the tensors as a GGUF file names and shapes them."""
+        """Return the weights with GGUF's tensor names and shapes."""
         shape, named = self.shape, {}
         head = shape.width // shape.heads
         cuts = [shape.width, head * shape.kv_heads, head * shape.kv_heads]
@@ -71,18 +71,18 @@ class Decoder(nn.Module):
 
 
 class Cache:
-    """Keys and values of what a batch has read."""
+    """The KV cache of a batch."""
 
     def __init__(self) -> None:
         self._past: dict[int, tuple[Tensor, Tensor]] = {}
 
     @property
     def length(self) -> int:
-        """How many tokens it holds."""
+        """Number of cached tokens."""
         return int(self._past[0][0].shape[2]) if self._past else 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append a layer's keys and values, each of shape (batch, heads, tokens, head); return all."""
+        """Append a layer's keys and values, each of shape (batch, heads, tokens, head size); return all."""
         if layer in self._past:
             past = self._past[layer]
             keys, values = torch.cat((past[0], keys), 2), torch.cat((past[1], values), 2)
@@ -91,7 +91,7 @@ class Cache:
 
 
 class _Layer(nn.Module):
-    """Attention and feed-forward network; matrices with the same input are one, which is faster."""
+    """Attention and feed-forward network; matrices with the same input are fused for speed."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _Layer(nn.Module):
             keys, values = cache.extend(number, keys, values)
         group = self.heads // self.kv_heads
         keys, values = keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1)
-        # A cache is read one token at a time after the prompt: such a token sees all of it.
+        # After the prompt, tokens come one at a time and attend to the whole cache.
         attended = functional.scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
         mixed: Tensor = self.out(attended.transpose(1, 2).reshape(batch, length, -1))
         return mixed

@@ -1,4 +1,4 @@
-"""What the model is measured with: questions of each kind, and how an answer is judged."""
+"""Evaluation: questions of each kind, and how answers are judged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURED = (Split.SEEN, Split.PHRASINGS, Split.ROOMS, Split.VALUES, Split.ALL)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One to ask, and what it measures."""
+    """An evaluation question, with its split and task."""
 
     split: Split
     task: Task
@@ -35,12 +35,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an answer is.
+    """The judgement of an answer.
 
     Attributes:
-        exact: Character by character the right one.
-        valid: JSON as the schema has it; None where the right answer is no action.
-        honest: Says that it does not know; None where it could know.
+        exact: Equal to the right answer.
+        valid: A valid action by the schema; None if the right answer is not an action.
+        honest: Admits not knowing; None if the answer is known.
     """
 
     exact: bool
@@ -65,7 +65,7 @@ Key = tuple[Split, Language, Task]
 def questions(
     count: int, splits: Sequence[Split] = MEASURED, tasks: Sequence[Task] = tuple(Task)
 ) -> Iterator[Question]:
-    """Yield so many questions of each task, language and split."""
+    """Yield `count` questions of each task, language and split."""
     for split in splits:
         for task in (each for each in tasks_of(split) if each in tasks):
             for language in Language:
@@ -74,7 +74,7 @@ def questions(
 
 
 def judge(question: Question, answer: str) -> Verdict:
-    """Return how an answer is."""
+    """Judge an answer."""
     is_action = question.task is Task.ACTION
     unknown = words_of(question.dialogue.language).replies["unknown"].partition("}")[2]
     return Verdict(
@@ -85,7 +85,7 @@ def judge(question: Question, answer: str) -> Verdict:
 
 
 def is_valid_action(answer: str) -> bool:
-    """Whether a text is an action of the schema."""
+    """Return True if a text is a valid action by the schema."""
     try:
         document = json.loads(answer)
     except ValueError:
@@ -94,7 +94,7 @@ def is_valid_action(answer: str) -> bool:
 
 
 def tally(judged: Iterable[tuple[Question, str]], *, failures: int) -> dict[Key, Score]:
-    """Return the counts of each kind, with the first failures as they were: asked, right, answered."""
+    """Return the score of each kind, with up to `failures` failures each: question, right answer, answer."""
     scores: dict[Key, Score] = defaultdict(Score)
     for question, answer in judged:
         verdict = judge(question, answer)
@@ -109,7 +109,7 @@ def tally(judged: Iterable[tuple[Question, str]], *, failures: int) -> dict[Key,
 
 
 def table(scores: Mapping[Key, Score]) -> str:
-    """Return the counts as a Markdown table, in percent."""
+    """Return the scores as a Markdown table, in percent."""
     lines = [
         "| split | language | task | asked | exact | valid JSON | says it does not know |",
         "| --- | --- | --- | --: | --: | --: | --: |",
@@ -127,7 +127,7 @@ def table(scores: Mapping[Key, Score]) -> str:
 
 
 def wrong_fields(scores: Mapping[Key, Score]) -> Counter[str]:
-    """Return which fields of the actions were wrong, of the failures that were kept."""
+    """Count the wrong fields of actions, over the failures kept in the scores."""
     counted: Counter[str] = Counter()
     for (_, _, task), score in scores.items():
         for _, right, answer in score.failures if task is Task.ACTION else ():

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from edgeassist.trial_models.synthetic import Shape
 
-# A token for each merge, and 259 more.
+# One token per merge, and 259 more.
 VOCABULARY = 2304
 NAME = "edgeassist-tiny"
 
 
 def tiny_shape(vocabulary: int = VOCABULARY) -> Shape:
-    """Return the dimensions; all are multiples of 256, which every quantization takes.
+    """Return the dimensions; matrix dimensions are multiples of 256, as every quantization needs.
 
-    Six narrow layers rather than three wide ones: to find a line of a list by its name and to copy it takes
-    several steps, and hardly any knowledge.
+    Six narrow layers rather than three wide ones: finding a line of a list by name and copying it takes
+    several steps but hardly any knowledge.
     """
     return Shape(
         name=NAME,

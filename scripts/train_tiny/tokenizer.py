@@ -1,9 +1,9 @@
-"""The tokenizer: byte-level BPE, learned from the dialogues, in a form that both engines read alike.
+"""The tokenizer: byte-level BPE trained on the dialogues, in a form that both engines read alike.
 
-Its merges stay inside of a word, a Chinese character or a run of punctuation, and never take in a space or a
-capital. So a name has the same tokens wherever it stands, after a space in a list of sensors or after a quote
-in an action, and the model copies them one by one. Qwen2's own rules for cutting up a text are coarser, so
-the engines, which know only those, come to the same tokens.
+Merges stay within a word, a Chinese character or a run of punctuation, and never include a space or a
+capital. So a name has the same tokens after a space in a sensor list as after a quote in an action, and the
+model can copy them one by one. The engines split text by Qwen2's rules; these are coarser, so the tokens are
+the same.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tokenizers.trainers import BpeTrainer
 from edgeassist.trial_models.tokenizer_files import write_tokenizer
 from edgeassist.trial_models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
 
-# A character of Chinese, a capital, other letters, a digit, a space, punctuation.
+# A Chinese character, a capital, other letters, a digit, a space, punctuation.
 _PIECES = r"\p{Han}|\p{Lu}|[^\P{L}\p{Han}\p{Lu}]+|\p{N}|\s|[^\s\p{L}\p{N}]+"
 _ROLES = ("system", "user", "assistant")
-# ChatML; what somebody says is read in lower case, so that a name has the same tokens at the beginning of a
-# sentence too. A list of sensors is not: its units are upper and lower case.
+# ChatML, with user messages in lower case, so that a name has the same tokens at the start of a sentence.
+# System prompts keep their case: units need it.
 _TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' }}"
@@ -36,7 +36,7 @@ _TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-# The roles stand in every dialogue, and in no text that is learned from.
+# Roles occur in every dialogue but not in the training texts, so they are added this many times.
 _ROLE_REPEATS = 1000
 _CONTEXT = 1024
 
@@ -44,7 +44,7 @@ Merges = list[tuple[str, str]]
 
 
 def learn_merges(texts: Iterable[str], size: int) -> Merges:
-    """Return the merges of a vocabulary of so many tokens, or fewer where the texts have no more."""
+    """Learn the merges for a vocabulary of `size` tokens, fewer if the texts don't yield as many."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = Steps(
         [Split(Regex(_PIECES), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -60,7 +60,7 @@ def learn_merges(texts: Iterable[str], size: int) -> Merges:
 
 
 def save_merges(path: Path, merges: Merges) -> None:
-    """Write merges, one a line."""
+    """Write merges, one per line."""
     path.write_text("".join(f"{left} {right}\n" for left, right in merges))
 
 
@@ -72,17 +72,17 @@ def load_merges(path: Path) -> Merges:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A dialogue's tokens, and of each whether it is the assistant's to say."""
+    """A dialogue's tokens; `spoken` is True for the assistant's."""
 
     tokens: list[int]
     spoken: list[bool]
 
 
 class Encoder:
-    """Turns texts into the tokens that the engines would make of them.
+    """Tokenizes texts as the engines do.
 
     Args:
-        merges: The vocabulary's.
+        merges: The merges of the vocabulary.
     """
 
     def __init__(self, merges: Merges) -> None:
@@ -97,7 +97,7 @@ class Encoder:
         self._tail = [self.end, newline]
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text that holds no control tokens."""
+        """Return the tokens of a text without control tokens."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -105,12 +105,12 @@ class Encoder:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def prompt(self, system: str, user: str) -> list[int]:
-        """Return the tokens of a prompt, ready for an answer, as the chat template makes them."""
+        """Return the tokens of a prompt by the chat template, up to the start of the answer."""
         tokens = self._message("system", system) if system else []
         return [*tokens, *self._message("user", user), *self._heads["assistant"]]
 
     def dialogue(self, system: str, turns: Iterable[tuple[str, str]]) -> Encoded:
-        """Return the tokens of a whole dialogue, of what is asked and answered in each turn."""
+        """Return the tokens of a whole dialogue; `turns` are pairs of user message and reply."""
         tokens = self._message("system", system) if system else []
         spoken = [False] * len(tokens)
         for user, reply in turns:

@@ -1,4 +1,4 @@
-"""Training: from random weights, within a budget of time or tokens, and on from where it was interrupted."""
+"""Training within a budget of time or tokens, with checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MERGES = "merges.txt"
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 
-_SAY_EVERY = 50
-# Questions of each task and language that a checkpoint is probed with.
+_LOG_EVERY = 50
+# Questions per task and language when probing a checkpoint.
 _PROBED = 25
 _WARM_UP = 0.02
 _LAST_RATE = 0.02
 _DECAY = 0.1
-# How much faster than the matrices of the layers everything else learns: embeddings begin ten times as large.
+# Learning rate of everything but the layers' matrices, relative to theirs: embeddings start ten times larger.
 _EMBEDDING_RATE = 5
 _BETAS = (0.9, 0.98)
 _CLIP = 1.0
@@ -44,14 +44,14 @@ class Plan:
     """How to train.
 
     Attributes:
-        minutes: The most time to take; what an interrupted run took counts.
-        tokens: The most tokens to read; None for as many as time allows. With it, the same plan gives the
-            same model on the same machine; without it, the learning rate follows the clock.
-        batch: Tokens of a step.
-        rate: The highest learning rate, of the layers' matrices.
-        prompt_weight: What a token that is not the assistant's counts in the loss.
-        threads: Of torch.
-        seed: Of the weights and the dialogues.
+        minutes: Time budget, including the time before a resume.
+        tokens: Token budget; None for no limit but time. With it, the same plan gives the same model on the
+            same machine; without it, the learning rate follows the clock.
+        batch: Tokens per step.
+        rate: Peak learning rate of the layers' matrices.
+        prompt_weight: Loss weight of tokens that are not the assistant's.
+        threads: Torch's threads.
+        seed: Seed of weights and dialogues.
         save_every_s: Seconds between checkpoints.
     """
 
@@ -67,7 +67,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Progress:
-    """How far training is."""
+    """Training progress."""
 
     step: int = 0
     tokens: int = 0
@@ -76,14 +76,14 @@ class Progress:
     batch: int = 0
 
     def share(self, plan: Plan) -> float:
-        """Return how much of the budget is used, 0 to 1."""
+        """Return the used share of the budget, 0 to 1."""
         read = self.tokens / plan.tokens if plan.tokens else 0.0
         return min(1.0, max(self.seconds / (60 * plan.minutes), read))
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the log has of a step; losses (of the assistant's tokens, of others) are means since the last."""
+    """A log entry; losses (assistant's tokens, other tokens) are means since the last entry."""
 
     step: int
     tokens: int
@@ -97,7 +97,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Shares of new phrasings that are answered exactly, as often as there are checkpoints."""
+    """A log entry per checkpoint: share of new phrasings answered exactly, by task."""
 
     step: int
     tokens: int
@@ -107,10 +107,7 @@ class Probed:
 
 
 def rate_at(share: float, plan: Plan) -> float:
-    """Return the learning rate: a short rise, then half a cosine down to almost nothing.
-
-    With a token budget, the rise and fall follow the tokens; otherwise time.
-    """
+    """Return the learning rate: linear warm-up, then cosine decay."""
     if share < _WARM_UP:
         return plan.rate * max(share / _WARM_UP, 0.01)
     fall = (share - _WARM_UP) / (1 - _WARM_UP)
@@ -120,14 +117,14 @@ def rate_at(share: float, plan: Plan) -> float:
 def train(
     folder: Path, encoder: Encoder, shape: Shape, plan: Plan, on_step: Callable[[Said | Probed], None]
 ) -> Decoder:
-    """Train until the budget is used; goes on with the checkpoint that the folder has.
+    """Train until the budget is used, resuming from the folder's checkpoint if there is one.
 
     Args:
-        folder: Gets checkpoint and log.
-        encoder: Makes tokens of the dialogues.
-        shape: Of a new model.
-        plan: How.
-        on_step: Told now and then.
+        folder: For checkpoint and log.
+        encoder: Tokenizes the dialogues.
+        shape: The model's dimensions.
+        plan: How to train.
+        on_step: Called with each log entry.
     """
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
@@ -140,7 +137,7 @@ def train(
         if run.progress.share(plan) >= 1:
             break
         run.learn(batch)
-        if run.progress.step % _SAY_EVERY == 0:
+        if run.progress.step % _LOG_EVERY == 0:
             on_step(run.say())
         if run.progress.seconds - run.saved_s >= plan.save_every_s:
             run.save()
@@ -151,7 +148,7 @@ def train(
 
 
 class _Run:
-    """A run: what learns, how far it is, and its folder."""
+    """A training run: model, optimizer, progress and folder."""
 
     def __init__(
         self,
@@ -170,7 +167,7 @@ class _Run:
         self._said = (0, 0.0)
 
     def resume(self) -> None:
-        """Go on with the folder's checkpoint, if it has one."""
+        """Load the folder's checkpoint, if it has one."""
         path = self._folder / CHECKPOINT
         if not path.exists():
             return
@@ -183,7 +180,7 @@ class _Run:
         self._begin -= self.progress.seconds
 
     def learn(self, batch: Batch) -> None:
-        """Learn from one batch."""
+        """Train on one batch."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate_at(self.progress.share(self._plan), self._plan) * group["faster"]
         self._losses.append(_step(self._decoder, self._optimizer, batch, self._plan))
@@ -194,7 +191,7 @@ class _Run:
         progress.chunk, progress.batch = batch.after.chunk, batch.after.batch
 
     def say(self) -> Said:
-        """Log how it goes."""
+        """Log losses and speed since the last entry."""
         progress, (tokens, seconds) = self.progress, self._said
         answer, prompt = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
         share = progress.share(self._plan)
@@ -213,7 +210,7 @@ class _Run:
         return said
 
     def probe(self) -> Probed:
-        """Log how well it does with new phrasings."""
+        """Log the accuracy on new phrasings."""
         tasks = (Task.ACTION, Task.READING, Task.UNKNOWN)
         shares = {task: _exact_share(self._decoder, self._encoder, task) for task in tasks}
         probed = Probed(self.progress.step, self.progress.tokens, *(round(shares[task], 3) for task in tasks))
@@ -221,7 +218,7 @@ class _Run:
         return probed
 
     def save(self) -> None:
-        """Write a checkpoint, which replaces the last one only when it is whole."""
+        """Write a checkpoint atomically."""
         state = {
             "shape": asdict(self._decoder.shape),
             "weights": self._decoder.state_dict(),
@@ -240,7 +237,7 @@ class _Run:
 
 
 def _exact_share(decoder: Decoder, encoder: Encoder, task: Task) -> float:
-    """Return how many answers come out exactly: where each token is the likeliest after the right ones."""
+    """Return the share of exact answers: every right token is the likeliest one, given those before it."""
     asked = list(questions(_PROBED, [Split.PHRASINGS], [task]))
     exact = 0
     for question in asked:
@@ -253,10 +250,10 @@ def _exact_share(decoder: Decoder, encoder: Encoder, task: Task) -> float:
 
 
 def load_trained(folder: Path) -> tuple[Decoder, Encoder]:
-    """Return a trained model and what makes its tokens.
+    """Return a trained model and its encoder.
 
     Raises:
-        FileNotFoundError: Nothing was trained there.
+        FileNotFoundError: The folder has no checkpoint.
     """
     state = torch.load(folder / CHECKPOINT, weights_only=True)
     decoder = Decoder(Shape(**state["shape"]))
@@ -279,12 +276,12 @@ def _optimizer(decoder: Decoder, plan: Plan) -> torch.optim.Optimizer:
 def _step(
     decoder: Decoder, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan
 ) -> tuple[float, float]:
-    """Learn from one batch; return the losses of the assistant's tokens and of the others."""
+    """Train on one batch; return the losses of the assistant's tokens and of the others."""
     targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
-    told = (targets != PADDING) & ~spoken
+    others = (targets != PADDING) & ~spoken
     hidden = decoder(batch.tokens[:, :-1])
     answer = _loss(decoder, hidden[spoken], targets[spoken])
-    prompt = _loss(decoder, hidden[told], targets[told])
+    prompt = _loss(decoder, hidden[others], targets[others])
     optimizer.zero_grad()
     (answer + plan.prompt_weight * prompt).backward()
     torch.nn.utils.clip_grad_norm_(decoder.parameters(), _CLIP)

@@ -1,4 +1,4 @@
-"""Commands and the actions that they become."""
+"""Commands, and the actions they mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.train_tiny.dialogues.split import Part, Split
 
 _SWITCH = ("turn_on", "turn_off")
 _MOVE = ("open", "close")
-# What each kind of device can be told.
+# The commands of each kind of device.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "light": (*_SWITCH, "set_brightness", "set_color", "increase_brightness", "decrease_brightness"),
     "fan": (*_SWITCH, "set_speed", "increase_speed", "decrease_speed"),
@@ -44,7 +44,7 @@ EVERYWHERE = "all"
 
 
 class Place(StrEnum):
-    """Where in a command the room stands."""
+    """Where the room occurs in a command."""
 
     INSIDE = "inside"
     FRONT = "front"
@@ -61,7 +61,7 @@ _ROOM_SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a command means; `action.schema.json` in the package describes its JSON."""
+    """The meaning of a command; its JSON follows the package's `action.schema.json`."""
 
     action: str
     device: str
@@ -70,14 +70,14 @@ class Action:
     value: Number | str | None = None
 
     def to_json(self) -> str:
-        """Return the JSON that the model answers: keys in this order, those without a value left out."""
+        """Return the model's answer: compact JSON, keys in the order of the fields, None left out."""
         fields = {key: getattr(self, key) for key in ("action", "device", "room", "property", "value")}
         said = {key: value for key, value in fields.items() if value is not None}
         return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
 def draw_command(language: Language, split: Split, room: str, random: Random) -> tuple[str, Action]:
-    """Return what somebody says, and the action that is meant; the room may stay unsaid."""
+    """Return an utterance and the action it means; the utterance may leave out the room."""
     words = words_of(language)
     device, command, line = _draw_line(words.commands, split, random)
     action, _, quality = (command, "", "") if command in _SWITCH else command.partition("_")
@@ -104,7 +104,7 @@ def draw_command(language: Language, split: Split, room: str, random: Random) ->
 
 
 def _draw_line(commands: Mapping[str, Phrasings], split: Split, random: Random) -> tuple[str, str, str]:
-    """Return a kind of device, one of its commands, and a line that says it."""
+    """Return a kind of device, one of its commands, and a phrasing of it."""
     while True:
         device = random.choice(tuple(COMMANDS))
         command = random.choice(COMMANDS[device])
@@ -112,7 +112,7 @@ def _draw_line(commands: Mapping[str, Phrasings], split: Split, random: Random) 
         groups = [commands[command], *([commands["set"]] if sets_number else [])]
         held_out = split.holds_out(Part.PHRASING)
         lines = [line for group in groups for line in (group.held_out if held_out else group.train)]
-        # Where values are held out, every command must have one.
+        # If values are held out, every command needs one.
         if lines and (sets_number or not split.holds_out(Part.VALUE)):
             return device, command, choose_alternatives(random.choice(lines), random)
 
@@ -120,7 +120,7 @@ def _draw_line(commands: Mapping[str, Phrasings], split: Split, random: Random) 
 def _value(
     line: str, quality: str, language: Language, split: Split, random: Random
 ) -> tuple[Number | None, str, str]:
-    """Return a number, how it is said, and how it is said with "by"."""
+    """Return a number, its wording, and its wording with "by"; None and empty texts for an unsaid step."""
     step, degrees = "by" in slots_of(line), quality == "temperature"
     if step and random.random() < 1 / 2:
         return None, "", ""
@@ -134,7 +134,7 @@ def _value(
 def _placed(
     line: str, name: str, room: str, place: Place, language: Language, random: Random
 ) -> tuple[str, str]:
-    """Return the line, with a slot for the place where that is no part of the device, and the device."""
+    """Return the line and the device's wording; the line gets a `{place}` slot if the room stands apart."""
     if language is Language.CHINESE:
         inside = random.choice((f"{room}的{name}", f"{room}的{name}", f"{room}{name}", f"{room}里的{name}"))
         everywhere = random.choice(("所有的", "所有", "全部", "家里所有的", "每个房间的")) + name

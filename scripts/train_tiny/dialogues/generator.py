@@ -1,4 +1,4 @@
-"""Dialogues by their number: the same number gives the same dialogue."""
+"""Generates dialogues; the same number gives the same dialogue."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from scripts.train_tiny.dialogues.readings import (
 from scripts.train_tiny.dialogues.split import Part, Split
 
 _MOST_TURNS = 8
-# How often a system prompt lists sensors, has words before them, and has only words.
+# How often a system prompt lists sensors, and how often it has a preamble.
 _LIST_SHARE = 0.8
 _PREAMBLE_SHARE = 0.6
-# How often a command names a room that has sensors.
+# How often a command names a room from the sensor list.
 _OWN_ROOM_SHARE = 0.4
 _LARGEST_SUM = 99
 
@@ -47,7 +47,7 @@ class Task(StrEnum):
     UNCLEAR = "unclear"
 
 
-# How often turns are about each.
+# Relative frequencies.
 _WEIGHTS = {
     Task.ACTION: 40,
     Task.READING: 32,
@@ -60,14 +60,14 @@ _WEIGHTS = {
     Task.REFUSAL: 6,
     Task.UNCLEAR: 2,
 }
-# The tasks that rooms and values stand in.
+# The tasks that rooms and values occur in.
 _ABOUT_ROOMS = (Task.ACTION, Task.READING, Task.UNKNOWN)
 _ABOUT_VALUES = (Task.ACTION, Task.READING)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What somebody says, and the right answer."""
+    """An utterance and its right answer."""
 
     task: Task
     user: str
@@ -76,7 +76,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """A system prompt, which may be empty, and turns that know nothing of each other."""
+    """A system prompt, which may be empty, and turns that are independent of each other."""
 
     language: Language
     system: str
@@ -84,7 +84,7 @@ class Dialogue:
 
 
 def make_dialogue(number: int, *, seed: int = 0) -> Dialogue:
-    """Return a dialogue to train with, of one to eight turns."""
+    """Return a training dialogue of one to eight turns."""
     random = Random(f"{seed} {number}")
     language = random.choice(tuple(Language))
     home, system = _system(language, Split.TRAIN, random)
@@ -94,10 +94,10 @@ def make_dialogue(number: int, *, seed: int = 0) -> Dialogue:
 
 
 def make_question(task: Task, language: Language, split: Split, number: int) -> Dialogue:
-    """Return a dialogue of one turn to measure with.
+    """Return an evaluation dialogue of one turn.
 
     Raises:
-        ValueError: The split holds out what this task has not.
+        ValueError: The split holds out a part that this task lacks.
     """
     if task not in tasks_of(split):
         raise ValueError(f"{task} has no {split} to hold out")
@@ -110,14 +110,14 @@ def make_question(task: Task, language: Language, split: Split, number: int) -> 
 
 
 def tasks_of(split: Split) -> tuple[Task, ...]:
-    """Return the tasks that have what the split holds out."""
+    """Return the tasks that have the parts the split holds out."""
     if split.holds_out(Part.VALUE):
         return _ABOUT_VALUES
     return _ABOUT_ROOMS if split.holds_out(Part.ROOM) else tuple(Task)
 
 
 def training_texts(count: int, *, seed: int = 0) -> Iterator[str]:
-    """Yield what is said in so many training dialogues, for a tokenizer to learn from."""
+    """Yield the texts of `count` training dialogues, to train a tokenizer on."""
     for number in range(count):
         dialogue = make_dialogue(number, seed=seed)
         yield dialogue.system
@@ -135,7 +135,7 @@ def _system(language: Language, split: Split, random: Random) -> tuple[Home, str
 
 
 def _turn(task: Task, home: Home, language: Language, split: Split, random: Random) -> Turn:
-    """Return a turn; one about a reading becomes one about an unknown sensor where there is none to read."""
+    """Return a turn; a reading becomes an unknown sensor if the home has no sensor to read."""
     if task is Task.ACTION:
         room = (
             random.choice(home.rooms)

@@ -11,14 +11,14 @@ _SLOT = re.compile(r"(\{\w+\})")
 
 
 def choose_alternatives(line: str, random: Random) -> str:
-    """Return the line with one of each alternatives."""
+    """Return the line with each group of alternatives replaced by one of them."""
     while match := _CHOICE.search(line):
         line = line[: match.start()] + random.choice(match.group(1).split("|")) + line[match.end() :]
     return re.sub(" +", " ", line).strip()
 
 
 def change_words(line: str, change: Callable[[str], str], random: Random) -> str:
-    """Return the line with one of the stretches between its slots changed; the slots stay."""
+    """Apply `change` to one of the texts between the line's slots; the slots stay."""
     parts = _SLOT.split(line)
     between = [at for at, part in enumerate(parts) if part.strip() and not _SLOT.fullmatch(part)]
     if between:
@@ -31,7 +31,7 @@ def fill(line: str, slots: Mapping[str, str]) -> str:
     """Return the line with its slots filled.
 
     Raises:
-        KeyError: One has no filling.
+        KeyError: A slot has no value.
     """
     return _SLOT.sub(lambda match: slots[match.group()[1:-1]], line)
 

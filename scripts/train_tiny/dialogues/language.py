@@ -16,7 +16,7 @@ Lines = tuple[str, ...]
 
 
 class Language(StrEnum):
-    """The languages that it speaks."""
+    """The model's languages."""
 
     ENGLISH = "en"
     CHINESE = "zh"
@@ -24,7 +24,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Names of rooms, and what others are made up of."""
+    """Known names of rooms, and parts to make up others from."""
 
     known: Lines
     first: Lines
@@ -34,7 +34,7 @@ class Rooms:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What a sensor reads: its name, and either a kind of number or the words for its states."""
+    """A sensor's quantity: its name, and either a kind of number or its states."""
 
     name: str
     values: str
@@ -43,7 +43,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Phrasings:
-    """Lines that mean the same: those that train, and those that are held out."""
+    """Lines with the same meaning, split into training and held-out ones."""
 
     train: Lines
     held_out: Lines
@@ -51,7 +51,7 @@ class Phrasings:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What goes before and after what somebody says, and means nothing."""
+    """Filler phrases before and after an utterance."""
 
     before: Lines
     after: Lines
@@ -62,18 +62,18 @@ class Words:
     """All words of one language.
 
     Attributes:
-        preambles: How a system prompt may begin.
-        heading: The line before the sensors.
+        preambles: First lines of a system prompt.
+        heading: The line above the sensors.
         rooms: Names of rooms.
-        devices: The names that people have for each kind of device.
-        colors: Likewise.
-        around_command: What is said around a command.
-        around_question: Likewise.
-        commands: What people say for each kind of command.
-        quantities: What sensors read.
-        questions: How people ask for each quantity; `any` fits all.
-        chat: What else people say, by kind.
-        replies: What is answered.
+        devices: Names for each kind of device.
+        colors: Names for each color.
+        around_command: Fillers around a command.
+        around_question: Fillers around a question.
+        commands: Phrasings of each command.
+        quantities: Quantities that sensors read.
+        questions: Phrasings of a question for each quantity; `any` fits all.
+        chat: Phrasings of everything else, by task.
+        replies: The model's replies.
     """
 
     preambles: Lines
@@ -97,7 +97,7 @@ def words_of(language: Language) -> Words:
     groups = [
         document[table][name] for table in ("commands", "questions", "chat") for name in document[table]
     ]
-    # The plainest way to say a thing is the first of its lines, and it trains: else nothing would.
+    # The first line of a group always trains: otherwise a group might have no training line.
     firsts = frozenset(lines[0] for lines in groups)
     return Words(
         preambles=tuple(document["preambles"]),

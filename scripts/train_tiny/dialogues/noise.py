@@ -1,4 +1,4 @@
-"""How people really say it: politely, with filler words, with typing mistakes, in any case."""
+"""Makes utterances natural: polite and filler words, typing mistakes, any capitalization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BEFORE_SHARE = 0.35
 _AFTER_SHARE = 0.2
 _TYPO_SHARE = 0.12
 _CAPITAL_SHARE = 0.5
-# Shorter words are left alone: "on" and "off" are one letter apart.
+# Typos in shorter words could change the meaning: "on" and "off" are one letter apart.
 _SHORTEST_TYPO = 4
 _FILLERS = ("嗯", "呃", "啊", "那个", "就是")
 _MARKS = {Language.ENGLISH: ("", "", "", ".", "!"), Language.CHINESE: ("", "", "", "。", "！")}
@@ -19,14 +19,14 @@ _QUESTION_MARKS = {Language.ENGLISH: ("?", "?", "?", ""), Language.CHINESE: ("�
 
 
 def polite(line: str, around: Around, random: Random) -> str:
-    """Return a line with words before and after it that mean nothing, now and then."""
+    """Sometimes add filler phrases before and after a line."""
     before = random.choice(around.before) if random.random() < _BEFORE_SHARE else ""
     after = random.choice(around.after) if random.random() < _AFTER_SHARE else ""
     return f"{before}{line}{after}"
 
 
 def mistyped(line: str, language: Language, random: Random) -> str:
-    """Return a line with a typing mistake in one of its words, now and then; slots stay as they are."""
+    """Sometimes make a typing mistake in one word of a line; slots stay as they are."""
     if random.random() >= _TYPO_SHARE:
         return line
     change = _english_typo if language is Language.ENGLISH else _chinese_typo
@@ -34,7 +34,7 @@ def mistyped(line: str, language: Language, random: Random) -> str:
 
 
 def written(text: str, language: Language, random: Random, *, question: bool = False) -> str:
-    """Return a text with or without capital and mark, as people write it."""
+    """Return the text with or without a capital and a final mark."""
     if random.random() < _CAPITAL_SHARE:
         text = text[:1].upper() + text[1:]
     return text + random.choice((_QUESTION_MARKS if question else _MARKS)[language])
@@ -60,7 +60,7 @@ def _english_typo(text: str, random: Random) -> str:
 
 
 def _chinese_typo(text: str, random: Random) -> str:
-    """A filler word around it or a doubled character: any other mistake makes another word of it."""
+    """Add a filler word or double a character: any other mistake would make a different word."""
     if random.random() < 1 / 2:
         at = random.randrange(len(text))
         return text[:at] + text[at] + text[at:]

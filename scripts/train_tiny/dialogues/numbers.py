@@ -1,4 +1,4 @@
-"""Numbers: which there are, how people say them, and how a sensor's reading shows them."""
+"""Numbers: their ranges, how people say them, and how a sensor list shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Number = int | float
 
 
 class Kind(StrEnum):
-    """What a number in a command is of."""
+    """Kinds of numbers in commands."""
 
     PERCENT = "percent"
     DEGREES = "degrees"
@@ -27,7 +27,7 @@ _COMMANDED: dict[Kind, tuple[Number, ...]] = {
     Kind.PERCENT_STEP: tuple(range(1, 61)),
     Kind.DEGREE_STEP: (*range(1, 11), 0.5, 1.5, 2.5),
 }
-# Of a sensor's numbers: the least, the largest, decimals, and the unit.
+# Sensor readings: minimum, maximum, decimals, unit.
 _READINGS = {
     "temperature": (-20, 45, 1, "°C"),
     "percent": (0, 100, 0, "%"),
@@ -54,7 +54,7 @@ _IN_WORDS_SHARE = 0.25
 
 
 def draw_number(kind: Kind, random: Random, *, held_out: bool) -> Number:
-    """Return a number for a command; of percents, round ones come as often as all others."""
+    """Return a number for a command; at least half of the percentages are multiples of five."""
     numbers = _numbers(kind, held_out)
     if kind is Kind.PERCENT and random.random() < 1 / 2:
         return random.choice([number for number in numbers if number % 5 == 0])
@@ -67,7 +67,7 @@ def _numbers(kind: Kind, held_out: bool) -> tuple[Number, ...]:  # noqa: FBT001 
 
 
 def say(number: Number, kind: Kind, language: Language, random: Random) -> str:
-    """Return how a person says a number: in digits or words, with or without its unit."""
+    """Return a number's wording: in digits or words, with or without its unit."""
     if kind is Kind.PERCENT and number in _BY_NAME[language] and random.random() < _NAMED_SHARE:
         return _BY_NAME[language][number]
     say_it = _say_in_english if language is Language.ENGLISH else _say_in_chinese
@@ -101,7 +101,7 @@ def _say_in_chinese(number: Number, random: Random, *, percent: bool, in_words: 
 
 
 def draw_reading(kind: str, random: Random, *, held_out: bool) -> str:
-    """Return a sensor's number with its unit, such as `21.5 °C`."""
+    """Return a sensor reading with its unit, such as `21.5 °C`."""
     least, largest, decimals, unit = _READINGS[kind]
     while True:
         shown = random.choice((decimals, decimals, 0))

@@ -1,4 +1,4 @@
-"""Names of rooms: those that everybody has, and made-up ones, so that names are copied, not remembered."""
+"""Names of rooms: common ones and made-up ones, so that the model learns to copy names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeassist.trial_models.vocabulary import WORDS
 from scripts.train_tiny.dialogues.language import Language, words_of
 from scripts.train_tiny.dialogues.split import Part, is_held_out
 
-# How often a name is one of the known ones, and of the others.
+# How often a name is a known one.
 _KNOWN_SHARE = 0.5
 _CAPITAL_SHARE = 0.4
 _STARTS = (
@@ -27,7 +27,7 @@ _LARGEST_NUMBER = 399
 
 
 def draw_room(language: Language, random: Random, *, held_out: bool) -> str:
-    """Return a room's name, of those that train or of those that are held out."""
+    """Return a room's name, either from training or held out."""
     while True:
         name = _draw(language, random)
         if is_held_out(Part.ROOM, name) == held_out:
@@ -35,12 +35,12 @@ def draw_room(language: Language, random: Random, *, held_out: bool) -> str:
 
 
 def as_said(name: str, random: Random) -> str:
-    """Return a room's name as somebody writes it: a person's name in it with a capital, now and then."""
+    """Return a room's name as typed: sometimes with a capital if it contains a person's name."""
     return name.capitalize() if "'s " in name and random.random() < _CAPITAL_SHARE else name
 
 
 def with_article(name: str) -> str:
-    """Return an English room's name as it stands in a sentence: `the kitchen`, `anna's room`."""
+    """Return an English room's name for use in a sentence: `the kitchen`, `anna's room`."""
     return name if "'s " in name or name[-1].isdigit() else f"the {name}"
 
 

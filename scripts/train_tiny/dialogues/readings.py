@@ -1,4 +1,4 @@
-"""Lists of sensors, and questions about what they read."""
+"""Lists of sensors, and questions about their readings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from scripts.train_tiny.dialogues.split import Part, Split
 _MOST_ROOMS = 4
 _MOST_QUANTITIES = 4
 _MOST_READINGS = 10
-# Now and then a home is large.
+# Some homes are large.
 _LARGE_SHARE = 0.06
 _LARGE_ROOMS = 8
 _LARGE_READINGS = 24
-# How often a list is written with a capital at each line's beginning.
+# How often the lines of a list begin with a capital.
 _CAPITAL_SHARE = 0.15
-# Somebody asks for what is not listed: how often in a room of the list, and for a quantity of the list. Both
-# may be, of different sensors.
+# Weights of questions about unlisted sensors: (the room is listed, the quantity is listed). Both can be
+# listed, for different sensors.
 _MISSING = {(True, True): 30, (False, True): 35, (True, False): 25, (False, False): 10}
-# Share of the questions that would suit any quantity.
+# Share of questions whose phrasing fits any quantity.
 _ANY_SHARE = 0.4
 
 Sensor = tuple[str, str]
@@ -32,7 +32,7 @@ Sensor = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What a system prompt tells: rooms that are spoken of, and what each sensor (room, quantity) reads."""
+    """The home in a system prompt: its rooms, and the reading of each sensor (room, quantity)."""
 
     rooms: tuple[str, ...]
     readings: dict[Sensor, str]
@@ -65,7 +65,7 @@ def draw_home(language: Language, split: Split, random: Random) -> Home:
 
 
 def listed(home: Home, language: Language) -> str:
-    """Return the list of sensors as it stands in a system prompt."""
+    """Return the sensor list for a system prompt."""
     lines = [f"{sensor_name(each, language)}: {value}" for each, value in home.readings.items()]
     if home.capitals:
         lines = [line[0].upper() + line[1:] for line in lines]
@@ -73,7 +73,7 @@ def listed(home: Home, language: Language) -> str:
 
 
 def sensor_name(sensor: Sensor, language: Language) -> str:
-    """Return what a sensor is called: `kitchen temperature`, `厨房温度`."""
+    """Return a sensor's name: `kitchen temperature`, `厨房温度`."""
     room, quantity = sensor
     return (
         f"{room}{' ' if language is Language.ENGLISH else ''}{words_of(language).quantities[quantity].name}"
@@ -81,7 +81,7 @@ def sensor_name(sensor: Sensor, language: Language) -> str:
 
 
 def draw_listed(home: Home, language: Language, split: Split, random: Random) -> Sensor | None:
-    """Return one of the home's sensors; None where the split wants a number and there is none."""
+    """Return one of the home's sensors; None if the split needs a numeric one and there is none."""
     quantities = words_of(language).quantities
     fitting = [
         each for each in home.readings if quantities[each[1]].values or not split.holds_out(Part.VALUE)
@@ -90,7 +90,7 @@ def draw_listed(home: Home, language: Language, split: Split, random: Random) ->
 
 
 def draw_missing(home: Home, language: Language, split: Split, random: Random) -> Sensor:
-    """Return a sensor that the home does not have, mostly one that is easily taken for one that it has."""
+    """Return a sensor that the home lacks, mostly one that resembles a listed one."""
     quantities = tuple(words_of(language).quantities)
     listed_quantities = tuple(quantity for _, quantity in home.readings)
     while True:
@@ -106,7 +106,7 @@ def draw_missing(home: Home, language: Language, split: Split, random: Random) -
 
 
 def draw_question(sensor: Sensor, language: Language, split: Split, random: Random) -> str:
-    """Return how somebody asks for a sensor's reading."""
+    """Return a question for a sensor's reading."""
     words, held_out = words_of(language), split.holds_out(Part.PHRASING)
     room, quantity = sensor
     groups = [words.questions["any"], words.questions[quantity]]
@@ -121,7 +121,7 @@ def draw_question(sensor: Sensor, language: Language, split: Split, random: Rand
 
 
 def reply_to(home: Home, sensor: Sensor, language: Language) -> str:
-    """Return the right answer: what the list says, or that it does not say."""
+    """Return the right answer: the listed reading, or that there is none."""
     words = words_of(language)
     reading = home.readings.get(sensor)
     known = "reading" if words.quantities[sensor[1]].values else "state"

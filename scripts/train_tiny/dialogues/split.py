@@ -1,4 +1,4 @@
-"""What trains, and what is kept to measure with."""
+"""Splits phrasings, rooms and numbers into training and held-out ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Part(StrEnum):
-    """What can be held out of a dialogue."""
+    """The parts of a dialogue that can be held out."""
 
     PHRASING = "phrasing"
     ROOM = "room"
@@ -15,7 +15,7 @@ class Part(StrEnum):
 
 
 class Split(StrEnum):
-    """A set of dialogues, named after what in it no training dialogue has."""
+    """A set of dialogues, named after its held-out parts."""
 
     TRAIN = "train"
     SEEN = "seen"
@@ -25,11 +25,11 @@ class Split(StrEnum):
     ALL = "all"
 
     def holds_out(self, part: Part) -> bool:
-        """Whether this part of its dialogues is of those that are held out."""
+        """Return True if this part of the split's dialogues is held out from training."""
         return part in _NEW[self]
 
 
-# Of a hundred; of phrasings more, so that the few that a group has are measured at all.
+# Percent. More of the phrasings, because each group has only a few.
 _HELD_OUT = {Part.PHRASING: 20, Part.ROOM: 15, Part.VALUE: 15}
 _NEW: dict[Split, frozenset[Part]] = {
     Split.TRAIN: frozenset(),
@@ -42,6 +42,6 @@ _NEW: dict[Split, frozenset[Part]] = {
 
 
 def is_held_out(part: Part, text: str) -> bool:
-    """Whether a phrasing, a room's name or a number is kept from training."""
+    """Return True if a phrasing, room name or number is held out from training."""
     digest = hashlib.sha256(f"{part}:{text}".encode()).digest()
     return int.from_bytes(digest[:4]) % 100 < _HELD_OUT[part]
