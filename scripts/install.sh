@@ -9,8 +9,8 @@ usage() {
 Usage: sudo scripts/install.sh [OPTIONS]
 
 Installs EdgeAssist as a service on Debian 12 or 13 (Raspberry Pi OS): Debian packages, the system user
-edgeassist, a release under /opt/edgeassist with llama.cpp compiled for this very CPU, settings in
-/etc/edgeassist, state and models in /var/lib/edgeassist, the unit edgeassist.service, and the command
+edgeassist, a release under /opt/edgeassist with the Python packages of locks/ and llama.cpp compiled for this very
+CPU, settings in /etc/edgeassist, state and models in /var/lib/edgeassist, the unit edgeassist.service, and the command
 /usr/local/bin/edgeassist. Run again it changes what differs, and nothing else.
 
 What is installed
@@ -23,7 +23,7 @@ What is installed
                        compiler, and no network
 
 What is done instead, or how
-  --upgrade            make a new release even if nothing has changed here, with the newest Python packages
+  --upgrade            make a new release even if nothing has changed here: for other CMAKE_ARGS, or a repair
   --add-client NAME    only add an account to the broker of --with-broker, and print its password
   --uninstall          remove the service, and say what stays
   --purge              remove settings, state, models, accounts and the user too
@@ -88,6 +88,8 @@ lib=$root/scripts/lib
 source "$lib/progress.sh"
 # shellcheck source=scripts/lib/packages.sh
 source "$lib/packages.sh"
+# shellcheck source=scripts/lib/lock.sh
+source "$lib/lock.sh"
 # shellcheck source=scripts/lib/llama.sh
 source "$lib/llama.sh"
 # shellcheck source=scripts/lib/machine.sh

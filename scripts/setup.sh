@@ -7,7 +7,8 @@ usage() {
 Usage: scripts/setup.sh [--dev]
 
 Installs the Debian packages that are missing, makes .venv, and installs EdgeAssist
-into it (editable) with the llama.cpp backend. The first time compiles llama.cpp:
+into it (editable) with the llama.cpp backend, and Python packages in just the
+versions of locks/ (see scripts/lock.sh --help). The first time compiles llama.cpp:
 4 to 7 minutes on a PC, longer on a Raspberry Pi. Later runs end at once.
 
   --dev     also what the tests and linters need
@@ -39,13 +40,15 @@ source "$root/scripts/lib/progress.sh"
 source "$root/scripts/lib/packages.sh"
 # shellcheck source=scripts/lib/python.sh
 source "$root/scripts/lib/python.sh"
+# shellcheck source=scripts/lib/lock.sh
+source "$root/scripts/lib/lock.sh"
 # shellcheck source=scripts/lib/llama.sh
 source "$root/scripts/lib/llama.sh"
 
 # --- Is there anything to do? ---------------------------------------------------------------
 
 fingerprint() {
-  { "$venv/bin/python" -VV && echo "$root" && cat "$root/pyproject.toml"; } 2>/dev/null | sha256sum
+  { "$venv/bin/python" -VV && echo "$root" && cat "$root/pyproject.toml" "$locks"/*.txt; } 2>/dev/null | sha256sum
 }
 
 ready() {
@@ -82,25 +85,25 @@ missing_packages() {
 # --- Python packages ------------------------------------------------------------------------
 
 install_python_packages() {
-  local packages=(-e "${root}[llama]") stamp part
+  local lock stamp part
   if ! sound_venv; then
     say "making .venv with $("$python" -V)"
     "$python" -m venv --clear "$venv" >>"$log" 2>&1 || explain_and_fail "could not make .venv"
   fi
   rm -f "$venv"/.ready-*
   touch "$unfinished"
-  # Now, not at the end: pyproject.toml may change under the build.
+  # Now, not at the end: these files may change under the build.
   stamp=$(fingerprint)
 
   prepare_build "$work/tmp"
 
-  if [[ ${parts[*]} == *dev* ]]; then
-    packages+=(--group "$root/pyproject.toml:dev")
-    # The first pip that knows --group.
-    pip_install "updating pip" 'pip>=25.1'
-  fi
+  lock=$(lock_of llama)
+  [[ ${parts[*]} != *dev* ]] || lock=$(lock_of dev)
+  pip_install "updating pip" --require-hashes -r "$locks/pip.txt"
   say "installing EdgeAssist and its Python packages (compiles llama.cpp unless pip has it in its cache)"
-  pip_install "pip install" "${packages[@]}"
+  pip_install "pip install" --require-hashes --build-constraint "$locks/build.txt" -r "$lock"
+  # No file of this checkout has a hash, so it goes by itself.
+  pip_install "EdgeAssist" --no-deps --build-constraint "$locks/build.txt" -e "$root"
 
   for part in "${parts[@]}"; do echo "$stamp" >"$venv/.ready-$part"; done
   rm -f "$unfinished"
@@ -113,7 +116,7 @@ pip_install() {
   ((status != 0)) || return 0
   # pip tidies up after its own failures, not after a signal: then .venv is made anew the next time.
   ((status > 128)) || rm -f "$unfinished"
-  explain_and_fail "pip could not install $*"
+  explain_and_fail "pip could not install ${*: -1}"
 }
 
 # --------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ usage() {
   cat <<'END'
 Usage: scripts/wheelhouse.sh [OPTIONS] DIR
 
-Fills DIR with EdgeAssist, llama.cpp compiled for a kind of machine, and all that they depend on, so that
-scripts/install.sh --wheelhouse DIR needs neither network nor compiler. What is there already stays: run it
+Fills DIR with EdgeAssist, llama.cpp compiled for a kind of machine, and all that they depend on, in the versions of
+locks/, so that scripts/install.sh --wheelhouse DIR needs neither network nor compiler. What is there already stays: run it
 again after an interruption, or after an update of this checkout.
 
   --for TARGET     native      this very CPU (the default)
@@ -72,6 +72,8 @@ source "$root/scripts/lib/packages.sh"
 source "$root/scripts/lib/python.sh"
 # shellcheck source=scripts/lib/debian.sh
 source "$root/scripts/lib/debian.sh"
+# shellcheck source=scripts/lib/lock.sh
+source "$root/scripts/lib/lock.sh"
 # shellcheck source=scripts/lib/llama.sh
 source "$root/scripts/lib/llama.sh"
 # shellcheck source=scripts/lib/target.sh
@@ -109,11 +111,14 @@ find_python_quietly() { (find_python && "$python" -c 'import ensurepip') 2>/dev/
 
 # A venv with what this script itself needs.
 make_tools() {
+  local lock=$work/tools.txt
   find_python
-  if ! "$tools/bin/python" -c 'import packaging, pip, wheel' 2>/dev/null; then
+  { cat "$locks/pip.txt" && locked "$locks/build.txt" packaging wheel; } >"$lock"
+  if ! "$tools/bin/python" -c 'import packaging, pip, wheel' 2>/dev/null || ! cmp -s "$lock" "$tools/lock.txt"; then
     "$python" -m venv --clear "$tools" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
-    logged "pip and wheel" "$tools/bin/python" -m pip install 'pip>=25.1' 'packaging>=24' 'wheel>=0.45' ||
+    logged "pip and wheel" "$tools/bin/python" -m pip install --require-hashes -r "$lock" ||
       explain_and_fail "pip could not install pip and wheel"
+    mv "$lock" "$tools/lock.txt"
   fi
 }
 
@@ -121,6 +126,7 @@ make_tools() {
 
 # No function: `logged` would take a trap's words into the log with its output.
 pip=("$tools/bin/python" -m pip --disable-pip-version-check)
+hashed=(--require-hashes --no-deps --build-constraint "$locks/build.txt")
 wheels() { "$tools/bin/python" "$root/scripts/lib/wheels.py" "$@"; }
 
 # put_away: what lies in the part folder is whole, and moves to its place.
@@ -144,24 +150,26 @@ add_edgeassist() {
 }
 
 build_edgeassist() {
-  logged "EdgeAssist" "${pip[@]}" wheel --no-deps -w "$part" "$root" || explain_and_fail "could not build EdgeAssist"
+  logged "EdgeAssist" "${pip[@]}" wheel --no-deps --build-constraint "$locks/build.txt" -w "$part" "$root" ||
+    explain_and_fail "could not build EdgeAssist"
   # install.sh takes the newest, also after a step back.
   rm -f "$folder"/edgeassist-*.whl
   put_away
 }
 
-# missing PYTHON: what the folder lacks, one requirement a line.
-missing() { wheels missing "$1" "$machine" "$folder" "edgeassist[$extras]" pip; }
+# missing PYTHON: what the folder lacks of the lock, one package a line, with its hashes.
+missing() { wheels missing "$1" "$machine" "$folder" "$(lock_of "$extras")" "$locks/pip.txt"; }
 
-# need NAME PYTHON [TAG]: prints the folder's unfulfilled requirement of that package, if there is one.
-need() {
-  local lacking
+# lacks NAME PYTHON [TAG]: whether the folder has no wheel of that package in its locked version. What it lacks is
+# then in $work/needed.txt.
+lacks() {
+  local lacking name=${1//-/_} version
   if $dry_run; then
-    compgen -G "$folder/${1//-/_}-*-${3-*}-*.whl" >/dev/null || echo "$1"
-    return
+    version=$(constraints "$(lock_of "$extras")" | sed -n "s/^$1==\([^ ;]*\).*/\1/p")
+    if compgen -G "$folder/$name-$version-${3-*}-*.whl" >/dev/null; then return 1; else return 0; fi
   fi
   lacking=$(missing "$2") || fail "$folder can't be read"
-  grep -E "^$1([^A-Za-z0-9_-]|\$)" <<<"$lacking" || true
+  grep "^$1==" <<<"$lacking" >"$work/needed.txt"
 }
 
 # Another build of the same version has the same name.
@@ -171,25 +179,23 @@ holds_other_llama() {
 }
 
 add_llama() {
-  local other=false requirement=llama-cpp-python
+  local other=false
   if holds_other_llama; then
     other=true
     step "remove the llama.cpp that was compiled with other flags" rm -f "$folder"/llama_cpp_python-*.whl
   fi
   # From here on the folder is known to be for this target, also when the next step fails.
   $dry_run || write_manifest
-  $dry_run && $other || requirement=$(need llama-cpp-python "${wanted[0]}")
-  if [[ -n $requirement ]]; then
-    step "compile llama.cpp for $target ($flags)" build_llama "$requirement"
+  if { $dry_run && $other; } || lacks llama-cpp-python "${wanted[0]}"; then
+    step "compile llama.cpp for $target ($flags)" build_llama
   fi
 }
 
 add_systemd() {
-  local python requirement
+  local python
   for python in "${wanted[@]}"; do
-    requirement=$(need systemd-python "$python" "cp${python/./}")
-    if [[ -n $requirement ]]; then
-      step "compile systemd-python for Python $python" build_systemd "$python" "$requirement"
+    if lacks systemd-python "$python" "cp${python/./}"; then
+      step "compile systemd-python for Python $python" build_systemd "$python"
     fi
   done
 }
@@ -201,29 +207,17 @@ add_dependencies() {
       # Without the tools nobody can tell.
       [[ -x $tools/bin/python && -z $(missing "$python") ]] || step "download what is missing for Python $python"
     else
-      complete "$python"
+      missing "$python" >"$work/needed.txt" || fail "$folder can't be read"
+      [[ ! -s $work/needed.txt ]] || step "download wheels for Python $python" download "$python"
     fi
   done
-}
-
-# The first time pip resolves all of it; what its markers hid is asked for by name.
-complete() {
-  local python=$1 lacking asked=("$folder/edgeassist-$version-py3-none-any.whl[$extras]" pip)
-  for _ in 1 2 3 4; do
-    lacking=$(missing "$python") || fail "$folder can't be read"
-    [[ -n $lacking ]] || return 0
-    step "download wheels for Python $python" download "$python" "${asked[@]}"
-    mapfile -t asked <<<"$lacking"
-  done
-  lacking=$(missing "$python")
-  [[ -z $lacking ]] || fail "pip found no wheels of these for $target and Python $python: ${lacking//$'\n'/, }"
 }
 
 download() {
   local python=$1 tags
   mapfile -t tags < <(wheels platforms "$python" "$machine" | sed 's/^/--platform=/')
-  logged "downloading" "${pip[@]}" download --only-binary :all: --find-links "$folder" -d "$part" --python-version "$python" \
-    --implementation cp --abi "cp${python/./}" --abi abi3 --abi none "${tags[@]}" "${@:2}" ||
+  logged "downloading" "${pip[@]}" download "${hashed[@]}" --only-binary :all: -d "$part" --python-version "$python" \
+    --implementation cp --abi "cp${python/./}" --abi abi3 --abi none "${tags[@]}" -r "$work/needed.txt" ||
     explain_and_fail "pip could not download all wheels"
   put_away
 }
@@ -239,7 +233,15 @@ fill() {
   add_llama
   add_systemd
   add_dependencies
-  $dry_run || write_manifest --complete
+  $dry_run || finish
+}
+
+# The versions for install.sh, by which it finds its wheels among older ones. Without hashes: what was compiled here
+# has its own.
+finish() {
+  constraints "$(lock_of "$extras")" "$locks/pip.txt" >"$part/constraints.txt"
+  mv "$part/constraints.txt" "$folder"
+  write_manifest --complete
 }
 
 farewell() {

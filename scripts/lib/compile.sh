@@ -4,10 +4,10 @@
 # The cache of pip knows a wheel by its source package, not by the flags it was compiled with: other builds
 # must neither come from there nor go there.
 build_llama() {
-  local requirement=$1 cache=()
+  local cache=()
   [[ $target == native && $flags == "$(llama_flags "$(this_board)")" ]] || cache=(--no-cache-dir)
-  CMAKE_ARGS=$flags logged "compiling llama.cpp" "${pip[@]}" wheel -v "${cache[@]}" --no-deps \
-    --no-binary llama-cpp-python -w "$part" "$requirement" || explain_and_fail "could not compile llama.cpp"
+  CMAKE_ARGS=$flags logged "compiling llama.cpp" "${pip[@]}" wheel -v "${cache[@]}" "${hashed[@]}" \
+    --no-binary llama-cpp-python -w "$part" -r "$work/needed.txt" || explain_and_fail "could not compile llama.cpp"
   tag "$part"/llama_cpp_python-*.whl
   put_away
 }
@@ -22,7 +22,7 @@ tag() {
 # Debian that has this Python hold the headers: so every Python and machine goes the same way, and the one that
 # runs this script lends its build tools only.
 build_systemd() {
-  local python=$1 requirement=$2 release headers abi=cp${1/./}
+  local python=$1 release headers abi=cp${1/./}
   release=$(debian_release "$python")
   headers=$work/headers/$release-$architecture
   unpack_packages "$headers" "$release" "$architecture" libsystemd-dev libsystemd0 "libpython$python-dev"
@@ -30,7 +30,7 @@ build_systemd() {
     CFLAGS="-I$headers/usr/include -I$headers/usr/include/python$python" \
     PKG_CONFIG=pkgconf PKG_CONFIG_SYSROOT_DIR="$headers" PKG_CONFIG_LIBDIR="$headers/usr/lib/$triplet/pkgconfig" \
     SETUPTOOLS_EXT_SUFFIX=".cpython-${python/./}-$triplet.so" \
-    "${pip[@]}" wheel -v --no-cache-dir --no-deps --no-binary systemd-python -w "$part" "$requirement" ||
+    "${pip[@]}" wheel -v --no-cache-dir "${hashed[@]}" --no-binary systemd-python -w "$part" -r "$work/needed.txt" ||
     explain_and_fail "could not compile systemd-python"
   tag "$part"/systemd_python-*.whl --python-tag "$abi" --abi-tag "$abi"
   put_away

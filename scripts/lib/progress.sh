@@ -54,6 +54,8 @@ explain_and_fail() {
     hint="the machine ran out of memory. Try again with CMAKE_BUILD_PARALLEL_LEVEL=1, or with more swap"
   elif grep -q 'No space left on device' <<<"$end"; then
     hint="the disk is full. The build needs about 500 MB in ${TMPDIR:-/tmp}, which TMPDIR can put elsewhere"
+  elif grep -q 'DO NOT MATCH THE HASHES' <<<"$end"; then
+    hint="the index serves another file than the one in locks/: tell who runs it before you trust it (the log: $log)"
   elif grep -qE 'Could not (find a version|fetch URL|resolve)|Failed to fetch|Connection|Timeout' <<<"$end"; then
     hint="if the network failed, run the same command again once it is back (the log: $log)"
   fi

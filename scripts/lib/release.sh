@@ -73,10 +73,11 @@ identity_here() {
     extras
     (cd "$root" && find config systemd -type f -print0 | sort -z | xargs -0 sha256sum)
     if [[ -n $wheelhouse ]]; then
-      (cd "$wheelhouse" && sha256sum ./*.whl)
+      (cd "$wheelhouse" && find . -maxdepth 1 \( -name '*.whl' -o -name constraints.txt \) -print0 | sort -z |
+        xargs -0 sha256sum)
     else
       echo "${CMAKE_ARGS-$(llama_flags "$(this_board)")}"
-      (cd "$root" && find edgeassist pyproject.toml -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum)
+      (cd "$root" && find edgeassist locks pyproject.toml -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum)
     fi
   } 2>&1 | sha256sum | cut -d' ' -f1
 }
@@ -109,7 +110,7 @@ next_number() {
 }
 
 build_release() {
-  local made=$releases/$release pip cache=()
+  local made=$releases/$release wheel pip=(-m pip) cache=()
   remove_unfinished
   unfinished=$made
   mkdir -p "$releases"
@@ -117,16 +118,22 @@ build_release() {
   [[ -z ${CMAKE_ARGS+set} ]] || cache=(--no-cache-dir)
   build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
   prepare_build "$build"
-  if [[ -n $wheelhouse ]] && pip=$(newest_wheel pip) && [[ -n $pip ]]; then
+  if [[ -n $wheelhouse ]] && wheel=$(newest_wheel pip) && [[ -n $wheel ]]; then
     /usr/bin/python3 -m venv --without-pip "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
-    pip_install "pip" "$pip/pip" pip
+    pip=("$wheel/pip")
+    pip_install "pip" pip
+    pip=(-m pip)
   else
     /usr/bin/python3 -m venv "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
   fi
   if [[ -n $wheelhouse ]]; then
-    pip_install "installing the wheels" -m "pip" "edgeassist[$(extras)]==$(version_here)"
+    pip_install "installing the wheels" "edgeassist[$(extras)]==$(version_here)"
   else
-    pip_install "pip install" -m "pip" "${cache[@]}" "${root}[$(extras)]"
+    pip_install "updating pip" --require-hashes -r "$locks/pip.txt"
+    pip_install "pip install" "${cache[@]}" --require-hashes --build-constraint "$locks/build.txt" \
+      -r "$(lock_of "$(extras)")"
+    # No file of this checkout has a hash, so it goes by itself.
+    pip_install "EdgeAssist" --no-deps --build-constraint "$locks/build.txt" "$root"
   fi
   prove_release "$made"
   mkdir -p "$made/share"
@@ -138,13 +145,15 @@ build_release() {
   unfinished=
 }
 
-# pip_install WHAT PYTHON'S-ARGUMENTS-UP-TO-PIP... REQUIREMENT
+# pip_install WHAT ARGUMENT...: with the pip that `pip` names in Python's words.
 pip_install() {
-  local what=$1 requirement=${*: -1} offline=()
-  local pip=("${@:2:$#-2}")
-  [[ -z $wheelhouse ]] || offline=(--no-index --only-binary :all: --find-links "$wheelhouse")
+  local what=$1 offline=()
+  if [[ -n $wheelhouse ]]; then
+    offline=(--no-index --only-binary :all: --find-links "$wheelhouse")
+    [[ ! -e $wheelhouse/constraints.txt ]] || offline+=(--constraint "$wheelhouse/constraints.txt")
+  fi
   logged "$what" "$releases/$release/bin/python" "${pip[@]}" install -v --disable-pip-version-check \
-    "${offline[@]}" "$requirement" || explain_and_fail "pip could not install $requirement"
+    "${offline[@]}" "${@:2}" || explain_and_fail "pip could not install ${*: -1}"
 }
 
 # A native library for another CPU shows here, not in the service.

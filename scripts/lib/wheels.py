@@ -1,7 +1,7 @@
-"""What a folder of wheels lacks for a target, and the folder's manifest. Run by wheelhouse.sh.
+"""What a folder of wheels lacks of a lock file for a target, and the folder's manifest. Run by wheelhouse.sh.
 
-pip resolves for another platform and Python, but evaluates the markers of requirements (such as
-`python_version < "3.13"`) for the Python that runs it. So this looks again, with the target's markers.
+pip downloads for another platform and Python, but evaluates markers (such as `python_version < "3.13"`) for
+the Python that runs it. So this evaluates the markers of the lock file, for the target.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import zipfile
-from collections.abc import Iterator
-from email.message import Message
-from email.parser import BytesParser
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
@@ -55,18 +54,24 @@ class BrokenWheelError(Exception):
     """A wheel is not whole; the text says which."""
 
 
-def metadata(wheel: Path) -> Message:
-    """Return what a wheel says of itself.
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A package of a lock file: `name==version` with its marker, and its files' hashes as options of pip."""
 
-    Raises:
-        BrokenWheelError: It is not whole.
-    """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            name = next(each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
-            return BytesParser().parsebytes(archive.read(name))
-    except (zipfile.BadZipFile, StopIteration) as error:
-        raise BrokenWheelError(f"{wheel} is no whole wheel: delete it, and run the same again") from error
+    requirement: Requirement
+    hashes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as a line for pip, without the marker, which pip would evaluate for its own Python."""
+        return " ".join([f"{self.requirement.name}{self.requirement.specifier}", *self.hashes])
+
+
+def read_lock(path: Path) -> Iterator[Locked]:
+    """Yield the packages of a file that scripts/lock.sh made."""
+    for line in path.read_text().replace("\\\n", " ").splitlines():
+        if line.strip() and not line.startswith("#"):
+            requirement, *hashes = line.split(" --hash=")
+            yield Locked(Requirement(requirement.strip()), tuple(f"--hash={each.strip()}" for each in hashes))
 
 
 class Shelf:
@@ -86,46 +91,33 @@ class Shelf:
             if own & usable:
                 self.wheels.setdefault(name, []).append((number, path))
 
-    def best(self, requirement: Requirement) -> Path | None:
-        """Return the newest wheel that fulfils a requirement."""
-        fitting = [
-            (number, path)
-            for number, path in self.wheels.get(canonicalize_name(requirement.name), [])
-            if requirement.specifier.contains(number, prereleases=True)
-        ]
-        return max(fitting)[1] if fitting else None
+    def holds(self, requirement: Requirement) -> bool:
+        """Return whether a wheel fulfils a requirement.
 
-    def needed(self, wheel: Path, extras: set[str]) -> Iterator[Requirement]:
-        """Yield what a wheel requires on the target."""
-        for text in metadata(wheel).get_all("Requires-Dist") or []:
-            requirement = Requirement(text)
-            marker = requirement.marker
-            if marker is None or any(
-                marker.evaluate({**self.environment, "extra": extra}) for extra in extras or {""}
-            ):
-                requirement.marker = None
-                yield requirement
+        Raises:
+            BrokenWheelError: One does, and it is not whole.
+        """
+        for number, path in self.wheels.get(canonicalize_name(requirement.name), []):
+            if requirement.specifier.contains(number, prereleases=True):
+                if not is_zipfile(path):
+                    raise BrokenWheelError(f"{path} is no whole wheel: delete it, and run the same again")
+                return True
+        return False
 
-    def missing(self, roots: list[Requirement]) -> Iterator[Requirement]:
-        """Yield the requirements, also of requirements, that no wheel here fulfils."""
-        waiting, seen = list(roots), set()
-        while waiting:
-            requirement = waiting.pop()
-            if str(requirement) in seen:
-                continue
-            seen.add(str(requirement))
-            wheel = self.best(requirement)
-            if wheel is None:
-                yield requirement
-            else:
-                waiting += self.needed(wheel, requirement.extras)
+    def missing(self, lock: Iterable[Locked]) -> Iterator[Locked]:
+        """Yield the packages that the target needs and no wheel here is."""
+        for locked in lock:
+            marker = locked.requirement.marker
+            if (marker is None or marker.evaluate(self.environment)) and not self.holds(locked.requirement):
+                yield locked
 
 
 def print_missing(options: argparse.Namespace) -> None:
-    """Print one requirement a line; nothing where the folder is whole."""
+    """Print one package a line, as pip reads it; nothing where the folder is whole."""
     shelf = Shelf(options.folder, options.python, options.machine)
-    roots = [Requirement(text) for text in options.requirement]
-    print("\n".join(sorted({str(each) for each in shelf.missing(roots)})))
+    for path in options.lock:
+        for locked in shelf.missing(read_lock(path)):
+            print(locked)
 
 
 def print_platforms(options: argparse.Namespace) -> None:
@@ -154,7 +146,7 @@ def main() -> None:
         command.add_argument("machine", choices=OLDEST_GLIBC)
         if run is print_missing:
             command.add_argument("folder", type=Path)
-            command.add_argument("requirement", nargs="+")
+            command.add_argument("lock", type=Path, nargs="+")
     command = commands.add_parser("manifest")
     command.set_defaults(run=write_manifest)
     command.add_argument("folder", type=Path)
