@@ -14,7 +14,8 @@ from edgeassist.engine.kv.prefixes import Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.states import StateKey, StateStore
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
-from edgeassist.errors import EdgeAssistError, StepAbortedError
+from edgeassist.engine.signals import StepAbortedError
+from edgeassist.errors import EdgeAssistError
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from queue import Empty, SimpleQueue
 
 from edgeassist.engine.backends.base import Backend
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
-from edgeassist.engine.lookup import Bet
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -31,8 +30,11 @@ from edgeassist.engine.messages import (
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prompting.text import TextStream
 from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import LEAST_SHARED, Ending, Outcome, Running, Scheduler
-from edgeassist.errors import Code, EdgeAssistError, KvFullError, StepAbortedError
+from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
+from edgeassist.engine.sequence import Ending, Outcome, Sequence
+from edgeassist.engine.signals import KvFullError, StepAbortedError
+from edgeassist.engine.speculation import Speculation
+from edgeassist.errors import Code, EdgeAssistError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class _Answer:
     no event has carried yet.
     """
 
-    sequence: Running
+    sequence: Sequence
     prompt: str
     text: TextStream
     dropped: int
@@ -85,7 +87,7 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
         slots=facts.slots,
         context=facts.context,
         pacer=Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
-        bet=Bet() if options.speculate and facts.guesses else None,
+        speculation=Speculation() if options.speculate and facts.guesses else None,
         rewinds=facts.rewinds,
     )
 
@@ -152,7 +154,7 @@ class Worker:
         except StepAbortedError:
             return
         except KvFullError as error:
-            if not self._scheduler.make_room(plan):
+            if not self._scheduler.preempt(plan):
                 self._fail_all(error)
             return
         except EdgeAssistError as error:
@@ -227,12 +229,11 @@ class Worker:
             self._backend.computed_s,
         )
 
-    def _take_over(self, sequence: Running) -> None:
+    def _take_over(self, sequence: Sequence) -> None:
         """Begin with what an ended sequence computed, unless one that runs will have as much to share."""
         # The last token is computed in any case: it yields the first of the answer.
-        wanted = sequence.tokens[:-1]
-        prefix, length = self._prefixes.best(wanted)
-        if prefix is None or length < self._scheduler.shares(wanted, but=sequence) + LEAST_SHARED:
+        prefix, length = self._prefixes.best(sequence.tokens[:-1])
+        if prefix is None or length < self._scheduler.shareable(sequence) + LEAST_SHARED:
             return
         taken = self._backend.restore(sequence.slot, prefix.state, length)
         if taken:

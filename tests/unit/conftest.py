@@ -31,7 +31,7 @@ from edgeassist.engine.messages import (
     Stop,
 )
 from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import Plan, Token
+from edgeassist.engine.step import Plan, Token
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.intake import ReplyRules

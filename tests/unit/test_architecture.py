@@ -21,9 +21,10 @@ SANS_IO = [
     "errors",
     *(f"protocol.{name}" for name in ("events", "packets", "requests", "state", "topics")),
     "engine.messages",
-    *(f"engine.{name}" for name in ("scheduler", "pacing", "lookup", "sizing")),
+    *(f"engine.{name}" for name in ("scheduler", "sequence", "step", "signals")),
+    *(f"engine.{name}" for name in ("pacing", "speculation", "sizing")),
     *(f"engine.prompting.{name}" for name in ("text", "transcripts")),
-    "engine.kv.prefixes",
+    *(f"engine.kv.{name}" for name in ("prefixes",)),
     *(f"serving.{name}" for name in ("admission", "conversation", "job", "policy", "relay", "replay")),
     "serving.telemetry",
     "gateways.mqtt.intake",
@@ -122,8 +123,8 @@ def test_a_daemon_loads_no_numpy() -> None:
 
 
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
-    names = ("scheduler", "pacing", "lookup", "kv.prefixes", "prompting.text")
-    cores = {f"edgeassist.engine.{name}" for name in names}
+    names = ("scheduler", "sequence", "step", "pacing", "speculation", "prompting.text")
+    cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes")}
     for module in cores | {"edgeassist.errors"}:
         others = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
         assert others <= {"edgeassist"}

@@ -5,21 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edgeassist.engine.lookup import Bet
 from edgeassist.engine.pacing import BLOCK, Pacer
-from edgeassist.engine.scheduler import (
-    LEAST_SHARED,
-    Ending,
-    Outcome,
-    Plan,
-    Running,
-    Scheduler,
-    Share,
-    State,
-    Token,
-    Trim,
-    Work,
-)
+from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
+from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
+from edgeassist.engine.speculation import Speculation
+from edgeassist.engine.step import Plan, Share, Token, Trim, Work
 from edgeassist.errors import ContextOverflowError, InternalError
 
 END = Token(0, b"", ends=True)
@@ -33,9 +23,13 @@ def tokens(count: int, *, first: int = 1) -> list[int]:
     return list(range(first, first + count))
 
 
-def make(*, slots: int, context: int = 64, step_tokens: int = 8, bet: Bet | None = None) -> Scheduler:
+def make(
+    *, slots: int, context: int = 64, step_tokens: int = 8, speculation: Speculation | None = None
+) -> Scheduler:
     """Return a scheduler whose steps are bounded by tokens only."""
-    return Scheduler(slots=slots, context=context, pacer=Pacer(target_s=3600, most=step_tokens), bet=bet)
+    return Scheduler(
+        slots=slots, context=context, pacer=Pacer(target_s=3600, most=step_tokens), speculation=speculation
+    )
 
 
 def commit(scheduler: Scheduler, plan: Plan, token: Token) -> list[Outcome]:
@@ -162,7 +156,7 @@ def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
     assert again.cached == 0
 
 
-def test_one_that_shares_nothing_shares_nothing_after_a_pause_either() -> None:
+def test_one_that_shares_nothing_shares_nothing_after_preemption_either() -> None:
     scheduler = make(slots=3)
     other = scheduler.admit("other", tokens(30), 20)
     while other.rest > 1:
@@ -170,17 +164,15 @@ def test_one_that_shares_nothing_shares_nothing_after_a_pause_either() -> None:
     seeded = scheduler.admit("seeded", tokens(30), 9, shares=False)
     while seeded.rest > 1:
         step(scheduler, word(41))
-    assert scheduler.make_room(
-        Plan(tuple(Work(each.slot, 30, [1], samples=True) for each in (other, seeded)))
-    )
-    assert seeded.state is State.PAUSED
+    assert scheduler.preempt(Plan(tuple(Work(each.slot, 30, [1], samples=True) for each in (other, seeded))))
+    assert seeded.state is State.PREEMPTED
     third = scheduler.admit("third", tokens(5, first=60), 1)
     scheduler.remove(third)
-    assert seeded.state is State.GOING
+    assert seeded.state is State.RUNNING
     assert not [change for change in scheduler.plan().memory if isinstance(change, Share)]
 
 
-def test_memory_that_can_not_be_cut_is_not_shared() -> None:
+def test_a_kv_cache_that_can_not_be_cut_is_not_shared() -> None:
     scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), rewinds=False)
     for name in ("first", "second"):
         scheduler.admit(name, tokens(30), 9)
@@ -201,34 +193,34 @@ def test_what_a_prompt_will_share_is_known_before_it_is_computed() -> None:
     scheduler = make(slots=2, step_tokens=8)
     first = scheduler.admit("first", tokens(30), 1)
     second = scheduler.admit("second", [*tokens(25), 99], 1)
-    assert scheduler.shares(second.tokens, but=second) == 25
-    assert scheduler.shares(first.tokens, but=first) == 25
+    assert scheduler.shareable(second) == 25
+    assert scheduler.shareable(first) == 25
     scheduler.remove(first)
-    assert scheduler.shares(second.tokens, but=second) == 0
+    assert scheduler.shareable(second) == 0
 
 
-# --- no room in KV memory ----------------------------------------------------------------------------------
+# --- a full KV cache ---------------------------------------------------------------------------------------
 
 
-def test_without_room_the_step_gets_smaller_until_it_fits() -> None:
+def test_a_step_that_finds_no_room_gets_smaller_until_it_fits() -> None:
     scheduler = make(slots=1, step_tokens=64)
     scheduler.admit("a", tokens(60), 1)
     sizes = []
-    while scheduler.make_room(plan := scheduler.plan()):
+    while scheduler.preempt(plan := scheduler.plan()):
         sizes.append(plan.tokens)
     assert sizes == [60, 32, 16, 8, 4, 2]
     commit(scheduler, plan, word(1))
     assert scheduler.plan().tokens == 59
 
 
-def test_then_the_youngest_waits_and_begins_again_when_another_has_ended() -> None:
+def test_then_the_youngest_is_preempted_and_starts_over_when_another_has_ended() -> None:
     scheduler = make(slots=2, step_tokens=8)
     old = scheduler.admit("old", [1], 50)
     young = scheduler.admit("young", [2], 50)
     step(scheduler, word(7))
     step(scheduler, word(8))
-    assert scheduler.make_room(scheduler.plan())
-    assert young.state is State.PAUSED
+    assert scheduler.preempt(scheduler.plan())
+    assert young.state is State.PREEMPTED
     plan = step(scheduler, word(9))
     assert plan == Plan((Work(old.slot, 2, (8,), samples=True),), (Trim(young.slot),))
     scheduler.remove(old)
@@ -236,28 +228,28 @@ def test_then_the_youngest_waits_and_begins_again_when_another_has_ended() -> No
     assert young.tokens == [2, 7, 8, 9]
 
 
-def test_one_that_runs_alone_and_does_not_fit_can_not_be_helped() -> None:
+def test_a_sequence_that_runs_alone_is_not_preempted() -> None:
     scheduler = make(slots=2)
     scheduler.admit("a", [1], 50)
-    assert not scheduler.make_room(scheduler.plan())
+    assert not scheduler.preempt(scheduler.plan())
 
 
-# --- guesses -----------------------------------------------------------------------------------------------
+# --- drafts ------------------------------------------------------------------------------------------------
 
 
-class Sure(Bet):
-    """Bets the same on everything."""
+class Sure(Speculation):
+    """Always drafts four tokens."""
 
     def length(self) -> int:
         return 4
 
 
-def test_one_that_runs_alone_guesses_what_it_said_before_and_keeps_what_held() -> None:
-    scheduler = make(slots=1, context=200, step_tokens=64, bet=Sure())
+def test_a_sequence_that_runs_alone_drafts_what_it_said_before_and_keeps_what_held() -> None:
+    scheduler = make(slots=1, context=200, step_tokens=64, speculation=Sure())
     sequence = scheduler.admit("a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
     step(scheduler, word(3))
     plan = scheduler.plan()
-    assert plan.work == (Work(0, 10, (3, 4, 5, 6, 7), samples=True, guessed=4),)
+    assert plan.work == (Work(0, 10, (3, 4, 5, 6, 7), samples=True, drafted=4),)
     (outcome,) = scheduler.commit(plan, {0: [word(4), word(5), word(66)]}, 0.001)
     assert [token.id for token in outcome.tokens] == [4, 5, 66]
     assert sequence.tokens[10:] == [3, 4, 5, 66]
@@ -265,19 +257,19 @@ def test_one_that_runs_alone_guesses_what_it_said_before_and_keeps_what_held() -
     assert scheduler.plan().work[0].tokens == (66,)
 
 
-def test_nothing_is_guessed_beyond_the_limit() -> None:
-    scheduler = make(slots=1, context=200, step_tokens=64, bet=Sure())
+def test_nothing_is_drafted_beyond_the_limit() -> None:
+    scheduler = make(slots=1, context=200, step_tokens=64, speculation=Sure())
     scheduler.admit("a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 3)
     step(scheduler, word(3))
     assert scheduler.plan().work[0].tokens == (3, 4)
 
 
-def test_two_that_run_together_guess_nothing() -> None:
-    scheduler = make(slots=2, context=200, step_tokens=64, bet=Sure())
+def test_two_that_run_together_draft_nothing() -> None:
+    scheduler = make(slots=2, context=200, step_tokens=64, speculation=Sure())
     scheduler.admit("a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
     scheduler.admit("b", [9], 50)
     step(scheduler, word(3))
-    assert [work.guessed for work in scheduler.plan().work] == [0, 0]
+    assert [work.drafted for work in scheduler.plan().work] == [0, 0]
 
 
 def test_a_step_tells_the_progress_of_a_prompt_without_a_token() -> None:
@@ -356,7 +348,7 @@ def test_more_sequences_than_slots_are_refused() -> None:
 class Expected:
     """What a sequence must have computed, and what it may still do."""
 
-    sequence: Running
+    sequence: Sequence
     prompt: list[int]
     limit: int
     sampled: list[int] = field(default_factory=list)
@@ -367,16 +359,16 @@ class Expected:
 
 
 class AnySequenceOfSteps(RuleBasedStateMachine):
-    """Drives a scheduler at random, and keeps beside it what is in KV memory: cells that slots share."""
+    """Drives a scheduler at random, and keeps beside it what is in the KV cache: cells that slots share."""
 
     @initialize(
         slots=st.integers(1, 4),
         context=st.integers(2, 60),
         step_tokens=st.integers(1, 24),
         room=st.integers(0, 60),
-        bets=st.booleans(),
+        speculates=st.booleans(),
     )
-    def make(self, *, slots: int, context: int, step_tokens: int, room: int, bets: bool) -> None:
+    def make(self, *, slots: int, context: int, step_tokens: int, room: int, speculates: bool) -> None:
         self.slots, self.context = slots, context
         # The last step of a sequence that fills the context still needs its cell.
         self.room = context + room
@@ -385,7 +377,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             slots=slots,
             context=context,
             step_tokens=step_tokens,
-            bet=Sure() if bets else None,
+            speculation=Sure() if speculates else None,
         )
         self.expected: dict[int, Expected] = {}
         # Slot to cells; a cell is its token and an identity of its own.
@@ -423,7 +415,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             assert plan.work
         used = len({cell for cells in self.kv.values() for _, cell in cells})
         if used + plan.tokens > self.room:
-            assert self.scheduler.make_room(plan)
+            assert self.scheduler.preempt(plan)
             return
         streams = {slot for slot, each in self.expected.items() if self.streams(each)}
         assert streams <= set(slots)
@@ -432,7 +424,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             self.note(outcome)
 
     def streams(self, each: Expected) -> bool:
-        return bool(each.sampled) and each.sequence.state is State.GOING and each.sequence.rest == 1
+        return bool(each.sampled) and each.sequence.state is State.RUNNING and each.sequence.rest == 1
 
     def change(self, change: Share | Trim) -> None:
         if isinstance(change, Trim):
@@ -446,19 +438,19 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         each = self.expected[work.slot]
         cells = self.kv.setdefault(work.slot, [])
         assert work.position == len(cells)
-        computed = list(work.tokens[: len(work.tokens) - work.guessed])
+        computed = list(work.tokens[: len(work.tokens) - work.drafted])
         cells += [(token, object()) for token in work.tokens]
-        assert [token for token, _ in cells[: len(cells) - work.guessed]] == each.tokens[
+        assert [token for token, _ in cells[: len(cells) - work.drafted]] == each.tokens[
             : work.position + len(computed)
         ]
         assert work.samples == (work.position + len(computed) == len(each.tokens))
         if not work.samples:
             return []
         tokens: list[Token] = []
-        for guess in [*work.tokens[len(computed) :], None]:
+        for drafted in [*work.tokens[len(computed) :], None]:
             ends = data.draw(st.integers(0, 9)) == 0
             tokens.append(END if ends else word(data.draw(st.integers(1, 3))))
-            if tokens[-1].id != guess or ends:
+            if tokens[-1].id != drafted or ends:
                 break
         del cells[work.position + len(computed) + len(tokens) - 1 :]
         return tokens
@@ -480,7 +472,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         if outcome.ending is not None:
             self.end(sequence)
 
-    def end(self, sequence: Running) -> None:
+    def end(self, sequence: Sequence) -> None:
         self.kv[sequence.slot] = []
         self.scheduler.remove(sequence)
         del self.expected[sequence.slot]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import Plan, Token
+from edgeassist.engine.step import Plan, Token
 from edgeassist.errors import ModelError
 
 
@@ -46,12 +46,12 @@ class Backend(Protocol):
         ...
 
     def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
-        """Do what the plan says to KV memory, compute its work, return the tokens of each that samples.
+        """Change the KV cache as planned, compute the work, return the tokens of each that samples.
 
-        Those are one, and one more for each guess that held; KV memory does not keep those that did not.
+        Those are one, and one more for each drafted token that held. The KV cache keeps no others.
 
         Raises:
-            KvFullError: There was no room; KV memory is as it was before the work.
+            KvFullError: There was no room; the KV cache is as it was before the work.
             StepAbortedError: `abort` was called; likewise.
             InternalError: The step failed; every sequence in it is lost.
         """
@@ -67,7 +67,7 @@ class Backend(Protocol):
         ...
 
     def close(self, slot: int) -> None:
-        """End the sampling for a slot, if it has begun, and clear its KV memory."""
+        """End the sampling for a slot, if it has begun, and drop its KV entries."""
         ...
 
     def abort(self) -> None:

@@ -15,8 +15,8 @@ says how to answer, in words `key=value`:
 | `hang_after=N` | the step with the N-th token never ends |
 | `fail_after=N` | the step with the N-th token fails |
 
-KV memory is kept as llama.cpp keeps it: cells that slots share, as many as it was given. What a slot echoes
-is what its cells hold, so a prefix taken over wrongly shows in the answer.
+The KV cache works as llama.cpp's does: a fixed number of cells, which slots share. A slot echoes what its
+cells hold, so a prefix that is shared wrongly shows in the answer.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from dataclasses import dataclass, field
 
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
+from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import Demand, size_kv
-from edgeassist.errors import InternalError, KvFullError, StepAbortedError
+from edgeassist.engine.step import Plan, Share, Token, Trim, Work
+from edgeassist.errors import InternalError
 
 _TRAINED_CONTEXT = 32768
 # Not a divisor of a Chinese character's three bytes in UTF-8, so that tokens end inside of characters.
@@ -41,7 +42,7 @@ _END = Token(0, b"", ends=True)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cell:
-    """One token's place in KV memory; slots that share a prefix share its cells."""
+    """One token's entry in the KV cache; slots that share a prefix share its cells."""
 
     token: int
 
@@ -178,19 +179,19 @@ class ScriptedBackend:
             echo = (text * script.words.get("repeat", 1)).encode()
             script.answer = [*(Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)), _END]
         cells = self._cells.setdefault(work.slot, [])
-        assert len(cells) == work.position, "the plan skips a part of KV memory"  # noqa: S101 - a defect
+        assert len(cells) == work.position, "the plan leaves a gap in the KV cache"  # noqa: S101 - a bug
         cells += map(_Cell, work.tokens)
         if not work.samples:
             return []
-        guesses = work.tokens[len(work.tokens) - work.guessed :]
+        draft = work.tokens[len(work.tokens) - work.drafted :]
         tokens = []
-        for index in range(work.guessed + 1):
+        for index in range(work.drafted + 1):
             tokens.append(script.answer[script.at])
             script.at += 1
             _misbehave(script)
-            if index == work.guessed or tokens[-1].id != guesses[index] or tokens[-1].ends:
+            if index == work.drafted or tokens[-1].id != draft[index] or tokens[-1].ends:
                 break
-        del cells[work.position + len(work.tokens) - work.guessed + len(tokens) - 1 :]
+        del cells[work.position + len(work.tokens) - work.drafted + len(tokens) - 1 :]
         return tokens
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from edgeassist.engine.backends.llama.batch import Batch
 from edgeassist.engine.backends.llama.model import Complaints, Model, check_weights
 from edgeassist.engine.backends.llama.sampling import make_sampler
-from edgeassist.engine.lookup import LENGTHS
 from edgeassist.engine.messages import ChatMessage, FlashAttention, KvType, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.transcripts import Encoded, Transcripts
-from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
+from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import Demand, size_kv
-from edgeassist.errors import InternalError, KvFullError, ModelError, StepAbortedError
+from edgeassist.engine.speculation import LENGTHS
+from edgeassist.engine.step import Plan, Share, Token, Trim, Work
+from edgeassist.errors import InternalError, ModelError
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class LlamaBackend:
         self._threads = decode, prefill
 
     def close(self, slot: int) -> None:
-        """Free the slot's sampler and its KV memory (`Backend.close`)."""
+        """Free the slot's sampler and drop its KV entries (`Backend.close`)."""
         sampler = self._samplers.pop(slot, None)
         if sampler is not None:
             llama_cpp.llama_sampler_free(sampler)
@@ -204,7 +205,7 @@ class LlamaBackend:
     def _set_threads(self, plan: Plan) -> None:
         """Tell llama.cpp what the step is for; it has one number for a single row, and another for more."""
         decode, prefill = self._threads
-        batch = prefill if any(len(work.tokens) > 1 + work.guessed for work in plan.work) else decode
+        batch = prefill if any(len(work.tokens) > 1 + work.drafted for work in plan.work) else decode
         if self._threads_set != (decode, batch):
             llama_cpp.llama_set_n_threads(self._context, decode, batch)
             self._threads_set = decode, batch
@@ -220,9 +221,9 @@ class LlamaBackend:
         llama_cpp.llama_memory_seq_rm(self._memory, slot, position, -1)
 
     def _undo(self, plan: Plan, status: int) -> None:
-        """Raise what a status of `llama_decode` means; after an abort, KV memory holds a part of the step."""
+        """Raise what a status of `llama_decode` means; an abort leaves a part of the step in the KV cache."""
         if status == _NO_ROOM:
-            raise KvFullError(f"no room in KV memory for a step of {plan.tokens} tokens")
+            raise KvFullError(f"no room in the KV cache for a step of {plan.tokens} tokens")
         if status == _ABORTED:
             for work in plan.work:
                 self._forget(work.slot, work.position)
@@ -237,16 +238,16 @@ class LlamaBackend:
         return int(np.argmax(np.ctypeslib.as_array(logits, (self._model.vocabulary_size,))))
 
     def _sample(self, work: Work, row: int) -> list[Token]:
-        """Sample row by row for as long as the guess that the next row follows from holds."""
-        guesses = work.tokens[len(work.tokens) - work.guessed :]
+        """Sample row by row, for as long as the drafted token that the next row follows from holds."""
+        draft = work.tokens[len(work.tokens) - work.drafted :]
         sampler = self._samplers[work.slot]
         tokens = []
-        for index in range(work.guessed + 1):
+        for index in range(work.drafted + 1):
             id_ = self._pick(sampler, row + index)
             tokens.append(self._model.token(id_))
-            if index == work.guessed or id_ != guesses[index] or tokens[-1].ends:
+            if index == work.drafted or id_ != draft[index] or tokens[-1].ends:
                 break
-        wrong = work.guessed + 1 - len(tokens)
+        wrong = work.drafted + 1 - len(tokens)
         if wrong:
             self._forget(work.slot, work.position + len(work.tokens) - wrong)
         return tokens

@@ -14,21 +14,21 @@ import llama_cpp
 
 from edgeassist.engine.messages import KvType, LoadMode
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
-from edgeassist.engine.scheduler import Token
 from edgeassist.engine.sizing import check_fits
+from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
 
 log = logging.getLogger(__name__)
 
 _LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
-# KV memory is one pool of several contexts: larger than what the model was trained for, which no sequence is.
+# The KV cache holds several contexts: it may be larger than what the model was trained for, a sequence not.
 _MISTAKEN = "possible training context overflow"
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
     LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
     LoadMode.LOCK: llama_cpp.LLAMA_LOAD_MODE_MLOCK,
 }
-# Bytes of KV memory for a value: a block of 32 has a scale of two bytes in the quantized types.
+# Bytes of the KV cache for a value: a block of 32 has a scale of two bytes in the quantized types.
 _KV_BYTES = {KvType.F16: 2.0, KvType.Q8_0: 34 / 32, KvType.Q4_0: 18 / 32}
 
 
@@ -98,7 +98,7 @@ class Model:
 
     @property
     def rewinds(self) -> bool:
-        """Whether KV memory can be cut and shared at any token; a recurrent state knows only its end."""
+        """Whether the KV cache can be cut and shared at any token; a recurrent state knows only its end."""
         recurrent = llama_cpp.llama_model_is_recurrent(self.handle)
         return not recurrent and not llama_cpp.llama_model_is_hybrid(self.handle)
 
@@ -110,7 +110,7 @@ class Model:
         return buffer.value.decode(errors="replace").split(" ", 2)[-1]
 
     def kv_bytes_per_token(self, kind: KvType) -> int:
-        """Return what KV memory takes for one token."""
+        """Return how many bytes of the KV cache one token takes."""
         head = int(
             self.meta(f"{self.architecture}.attention.key_length")
             or llama_cpp.llama_model_n_embd(self.handle) // max(1, llama_cpp.llama_model_n_head(self.handle)),

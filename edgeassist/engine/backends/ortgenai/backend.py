@@ -22,9 +22,10 @@ from edgeassist.engine.kv.prefixes import shared_length
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
 from edgeassist.engine.prompting.transcripts import Encoded, Transcripts
-from edgeassist.engine.scheduler import Plan, Token, Work
+from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import Demand, check_fits, size_kv
-from edgeassist.errors import InternalError, ModelError, StepAbortedError
+from edgeassist.engine.step import Plan, Token, Work
+from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.onnx import read_onnx_folder
 
 # Compiled in, and on unless this is set before the library is loaded.
