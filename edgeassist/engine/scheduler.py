@@ -13,7 +13,7 @@ from edgeassist.engine.kv.prefixes import shared_length
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Share, Token, Trim, Work
+from edgeassist.engine.step import Plan, Sampled, Share, Trim, Work
 from edgeassist.errors import ContextOverflowError, InternalError
 
 # A shorter prefix is worth neither waiting for nor keeping.
@@ -153,17 +153,14 @@ class Scheduler:
 
     # --- commit --------------------------------------------------------------------------------------------
 
-    def commit(
-        self, plan: Plan, sampled: abc.Mapping[int, abc.Sequence[Token]], seconds: float
-    ) -> list[Outcome]:
+    def commit(self, plan: Plan, sampled: Sampled, seconds: float) -> list[Outcome]:
         """Take what the step yielded, and return what it did for each sequence.
 
         A sequence that ended keeps its slot until `remove`.
 
         Args:
             plan: What `plan` returned.
-            sampled: Slot to tokens, for every work that samples: one, and one more for each
-                drafted token that held.
+            sampled: Of every work that samples.
             seconds: How long the step took.
         """
         self._squeeze = 0
@@ -196,7 +193,7 @@ class Scheduler:
         if self._speculation is not None and plan.tokens == 1 + drafted:
             self._speculation.timed(drafted, seconds)
 
-    def _advance(self, seq: Sequence, work: Work, sampled: abc.Mapping[int, abc.Sequence[Token]]) -> Outcome:
+    def _advance(self, seq: Sequence, work: Work, sampled: Sampled) -> Outcome:
         tokens = tuple(sampled[seq.slot]) if work.samples else ()
         held = max(0, len(tokens) - 1)
         seq.computed = work.position + len(work.tokens) - work.drafted + held

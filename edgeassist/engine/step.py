@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -13,6 +13,10 @@ class Token:
     id: int
     piece: bytes
     ends: bool
+
+
+# Slot to what a step sampled for it: one token, and one more for each drafted token that held.
+Sampled = Mapping[int, Sequence[Token]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ SANS_IO = [
     *(f"engine.{name}" for name in ("scheduler", "sequence", "step", "signals")),
     *(f"engine.{name}" for name in ("pacing", "speculation", "sizing")),
     *(f"engine.prompting.{name}" for name in ("text", "transcripts")),
-    *(f"engine.kv.{name}" for name in ("prefixes",)),
+    *(f"engine.kv.{name}" for name in ("prefixes", "world")),
     *(f"serving.{name}" for name in ("admission", "conversation", "job", "policy", "relay", "replay")),
     "serving.telemetry",
     "gateways.mqtt.intake",
@@ -99,7 +99,7 @@ def own_imports(module: str) -> set[str]:
 def test_all_modules_are_looked_at() -> None:
     assert {f"edgeassist.{name}" for name in SANS_IO} <= set(MODULES)
     assert set(ALLOWED) <= set(MODULES)
-    assert own_imports("edgeassist.engine.backends.base") >= {
+    assert own_imports("edgeassist.engine.backends.loading") >= {
         "edgeassist.errors",
         "edgeassist.engine.messages",
         "edgeassist.engine.backends.llama.backend",
@@ -124,7 +124,7 @@ def test_a_daemon_loads_no_numpy() -> None:
 
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
     names = ("scheduler", "sequence", "step", "pacing", "speculation", "prompting.text")
-    cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes")}
+    cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes", "kv.world")}
     for module in cores | {"edgeassist.errors"}:
         others = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
         assert others <= {"edgeassist"}

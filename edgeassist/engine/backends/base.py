@@ -1,15 +1,13 @@
-"""The small Protocol that every backend fulfils, and the choice among them."""
+"""What a backend is: the Protocol that each one fulfils, and a model that one has loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
+from dataclasses import dataclass
 from typing import Protocol
 
-from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.step import Plan, Token
-from edgeassist.errors import ModelError
+from edgeassist.engine.messages import ModelFacts, Sampling
+from edgeassist.engine.prompting.codec import Codec
+from edgeassist.engine.step import Plan, Sampled
 
 
 class Backend(Protocol):
@@ -21,31 +19,11 @@ class Backend(Protocol):
 
     computed_s: float
 
-    def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
-        """Read the model; calls `progress` with the fraction done, often enough to show that it moves.
-
-        Raises:
-            ModelError: It can't be loaded, and trying again can't help.
-        """
-        ...
-
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
-        """Return the conversation as text and token ids, ready for an answer.
-
-        Raises:
-            InvalidRequestError: The model's chat template does not take such a conversation.
-        """
-        ...
-
-    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
-        """Take note of the tokens of a prompt's text and its answer, for when that conversation goes on."""
-        ...
-
     def open(self, slot: int, sampling: Sampling) -> None:
         """Begin to sample for a slot."""
         ...
 
-    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+    def step(self, plan: Plan) -> Sampled:
         """Change the KV cache as planned, compute the work, return the tokens of each that samples.
 
         Those are one, and one more for each drafted token that held. The KV cache keeps no others.
@@ -91,26 +69,10 @@ class Backend(Protocol):
         ...
 
 
-def make_backend(name: str) -> Backend:
-    """Return the backend of that name; its library is imported only now.
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model, ready to serve."""
 
-    Raises:
-        ModelError: The name is unknown, or its library is not installed.
-    """
-    if name == "scripted":
-        from edgeassist.engine.backends.scripted import ScriptedBackend  # noqa: PLC0415 - one backend a process
-
-        return ScriptedBackend()
-    if name == "llama":
-        if find_spec("llama_cpp") is None:
-            raise ModelError("llama-cpp-python is not installed: pip install 'edgeassist[llama]'")
-        from edgeassist.engine.backends.llama.backend import LlamaBackend  # noqa: PLC0415 - as above
-
-        return LlamaBackend()
-    if name == "onnx":
-        if find_spec("onnxruntime_genai") is None:
-            raise ModelError("onnxruntime-genai is not installed: pip install 'edgeassist[onnx]'")
-        from edgeassist.engine.backends.ortgenai.backend import OrtBackend  # noqa: PLC0415 - as above
-
-        return OrtBackend()
-    raise ModelError(f"model.backend {name!r} is none of: llama, onnx, scripted")
+    backend: Backend
+    codec: Codec
+    facts: ModelFacts

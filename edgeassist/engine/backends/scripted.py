@@ -24,14 +24,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.prompting.transcripts import Encoded
+from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.prompting.parser import AnswerParser, TextParser
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import Demand, size_kv
-from edgeassist.engine.step import Plan, Share, Token, Trim, Work
+from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
 from edgeassist.errors import InternalError
 
 _TRAINED_CONTEXT = 32768
@@ -59,58 +61,71 @@ class _Script:
         return self.words.get(name, 0)
 
 
-class ScriptedBackend:
-    """Fulfils `Backend`; a token is up to four bytes of UTF-8, and its id holds them."""
-
-    def __init__(self) -> None:
-        self._scripts: dict[int, _Script] = {}
-        self._cells: dict[int, list[_Cell]] = {}
-        self._room = 0
-        self._aborted = threading.Event()
-        self.computed_s = 0.0
-
-    def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
-        """Load nothing."""
-        progress(1.0)
-        context = min(options.context, _TRAINED_CONTEXT)
-        sizes = size_kv(
-            Demand(
-                context=context,
-                bytes_per_token=_TOKEN_BYTES * 4,
-                threads=options.threads,
-                slots=options.slots,
-                kv_tokens=options.kv_tokens,
-                prefix_bytes=options.prefix_bytes,
-            )
-        )
-        self._room = sizes.kv_tokens
-        return ModelFacts(
-            name="scripted",
-            backend="scripted",
-            architecture="echo",
+def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
+    """Return a backend with a KV cache of the size that is asked for (`load_backend`)."""
+    progress(1.0)
+    context = min(options.context, _TRAINED_CONTEXT)
+    sizes = size_kv(
+        Demand(
             context=context,
-            trained_context=_TRAINED_CONTEXT,
-            slots=sizes.slots,
-            kv_tokens=sizes.kv_tokens,
-            prefix_bytes=sizes.prefix_bytes,
+            bytes_per_token=_TOKEN_BYTES * 4,
             threads=options.threads,
-            state_format="scripted 1",
+            slots=options.slots,
+            kv_tokens=options.kv_tokens,
+            prefix_bytes=options.prefix_bytes,
         )
+    )
+    facts = ModelFacts(
+        name="scripted",
+        backend="scripted",
+        architecture="echo",
+        context=context,
+        trained_context=_TRAINED_CONTEXT,
+        slots=sizes.slots,
+        kv_tokens=sizes.kv_tokens,
+        prefix_bytes=sizes.prefix_bytes,
+        threads=options.threads,
+        state_format="scripted 1",
+    )
+    return LoadedModel(ScriptedBackend(sizes.kv_tokens), ScriptedCodec(), facts)
+
+
+class ScriptedCodec:
+    """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
     def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         texts = ["\0" + message.content for message in messages]
         return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
 
-    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
-        """Remember nothing: a text has one reading here."""
+    def parser(self, stop: Sequence[str]) -> AnswerParser:
+        """Return a parser for plain text."""
+        return TextParser(stop)
+
+    def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
+        """Remember nothing: a text has only one reading here."""
+
+
+class ScriptedBackend:
+    """Fulfils `Backend`.
+
+    Args:
+        kv_tokens: How many tokens the KV cache holds.
+    """
+
+    def __init__(self, kv_tokens: int) -> None:
+        self.computed_s = 0.0
+        self._room = kv_tokens
+        self._scripts: dict[int, _Script] = {}
+        self._cells: dict[int, list[_Cell]] = {}
+        self._aborted = threading.Event()
 
     def open(self, slot: int, sampling: Sampling) -> None:
         """Begin; sampling changes nothing here."""
         del sampling
         self._scripts[slot] = _Script()
 
-    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+    def step(self, plan: Plan) -> Sampled:
         """Take prompts in, and give the next tokens of their echoes."""
         for change in plan.memory:
             self._apply(change)
