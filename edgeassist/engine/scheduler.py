@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import abc
 
 from edgeassist.engine.kv.prefixes import shared_length
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
 from edgeassist.engine.speculation import Speculation
@@ -55,7 +56,13 @@ class Scheduler:
         return len(self._running)
 
     def admit(
-        self, request: str, prompt: abc.Sequence[int], max_tokens: int, *, shares: bool = True
+        self,
+        request: str,
+        prompt: abc.Sequence[int],
+        max_tokens: int,
+        *,
+        world: World,
+        shares: bool = True,
     ) -> Sequence:
         """Give the prompt a slot.
 
@@ -63,6 +70,7 @@ class Scheduler:
             request: An id.
             prompt: Token ids.
             max_tokens: The most tokens to generate.
+            world: What else decides the KV values of the prompt.
             shares: Whether it may reuse KV entries of others. Sums in another order differ in their last
                 bits, so an answer that must be reproducible computes its own.
 
@@ -83,6 +91,7 @@ class Scheduler:
             id=request,
             slot=self._free.pop(),
             tokens=list(prompt),
+            world=world,
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._context - len(prompt)),
             shares=shares and self._rewinds,
@@ -94,7 +103,9 @@ class Scheduler:
     def shareable(self, sequence: Sequence) -> int:
         """Return how many tokens of a new sequence's prompt a running one has, computed or not yet."""
         wanted = _reusable(sequence)
-        others = (each for each in self._running.values() if each is not sequence)
+        others = (
+            each for each in self._running.values() if each is not sequence and each.world == sequence.world
+        )
         return max((shared_length(wanted, each.tokens) for each in others), default=0)
 
     def begin_at(self, sequence: Sequence, computed: int) -> None:
@@ -128,6 +139,8 @@ class Scheduler:
         for other in active:
             if other is seq:
                 break
+            if other.world != seq.world:
+                continue
             shared = shared_length(wanted, other.tokens)
             if shared > max(length, other.computed) + LEAST_SHARED:
                 return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.speculation import NgramIndex
 from edgeassist.engine.step import Token
 
@@ -33,6 +34,7 @@ class Sequence:
 
     Attributes:
         tokens: Ids: the prompt, then what was sampled, without the token that ends the turn.
+        world: What else decides their KV values; only sequences of equal worlds share.
         prompt_tokens: How many of them are the prompt.
         limit: The most tokens that it may generate.
         shares: Whether it may reuse KV entries that other sequences computed.
@@ -46,6 +48,7 @@ class Sequence:
     id: str
     slot: int
     tokens: list[int]
+    world: World
     prompt_tokens: int
     limit: int
     shares: bool = True

@@ -12,6 +12,7 @@ from pathlib import Path
 from edgeassist.engine.backends.base import Backend, LoadedModel
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # Two questions that begin differently: their prompts share only what belongs to the system prompt.
 _QUESTIONS = ("a", "1")
+_GREEDY = Sampling(temperature=0)
+
+KeyMaker = Callable[[list[int], World], StateKey]
 
 
 def warm_up(
@@ -30,7 +34,7 @@ def warm_up(
     prefixes: Prefixes,
     *,
     system: str,
-    saved: tuple[StateStore, Callable[[list[int]], StateKey]] | None,
+    saved: tuple[StateStore, KeyMaker] | None,
     on_step: Callable[[float], None],
 ) -> None:
     """Compute the KV entries of a system prompt, or load them, and keep them.
@@ -47,19 +51,19 @@ def warm_up(
     """
     backend = model.backend
     try:
-        tokens = _prefix(model.codec, system)
+        tokens, world = _prefix(model.codec, system)
         if len(tokens) < LEAST_SHARED:
             return
         if saved is None:
-            state: bytes | bytearray = _compute(backend, scheduler, tokens, on_step)
+            state: bytes | bytearray = _compute(backend, scheduler, tokens, world, on_step)
         else:
             store, key_of = saved
-            key = key_of(tokens)
+            key = key_of(tokens, world)
             found = _load(backend, store, key)
-            state = _compute(backend, scheduler, tokens, on_step) if found is None else found
+            state = _compute(backend, scheduler, tokens, world, on_step) if found is None else found
             if found is None:
                 store.save(key, state)
-        prefixes.keep(Prefix(tokens, state, pinned=True))
+        prefixes.keep(Prefix(tokens, world, state, pinned=True))
         log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
         log.info("the engine is told to stop while it reads the system prompt")
@@ -85,9 +89,9 @@ def digest_of(path: str) -> Future[str]:
         executor.shutdown(wait=False)
 
 
-def key_maker(sha256: Future[str], form: str) -> Callable[[list[int]], StateKey]:
+def key_maker(sha256: Future[str], form: str) -> KeyMaker:
     """Return a function that makes the key of a state; it waits for the model's digest."""
-    return lambda tokens: StateKey(sha256.result(), form, tokens)
+    return lambda tokens, world: StateKey(sha256.result(), form, world, tokens)
 
 
 def _sha256(path: Path) -> str:
@@ -95,13 +99,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _prefix(codec: Codec, system: str) -> list[int]:
-    """Return the tokens that every prompt with that system prompt begins with, whatever the template."""
+def _prefix(codec: Codec, system: str) -> tuple[list[int], World]:
+    """Return the tokens that every prompt with that system prompt begins with, and their world."""
     one, other = (
-        codec.encode([ChatMessage("system", system), ChatMessage("user", question)]).tokens
+        codec.encode([ChatMessage("system", system), ChatMessage("user", question)])
         for question in _QUESTIONS
     )
-    return list(one[: shared_length(one, other)])
+    return list(one.tokens[: shared_length(one.tokens, other.tokens)]), one.world
 
 
 def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
@@ -109,6 +113,7 @@ def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
     state = store.load(key)
     if state is None:
         return None
+    backend.open(0, _GREEDY, key.world)
     taken = backend.restore(0, state, len(key.tokens))
     backend.close(0)
     if taken == len(key.tokens):
@@ -119,11 +124,15 @@ def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
 
 
 def _compute(
-    backend: Backend, scheduler: Scheduler, tokens: list[int], on_step: Callable[[float], None]
+    backend: Backend,
+    scheduler: Scheduler,
+    tokens: list[int],
+    world: World,
+    on_step: Callable[[float], None],
 ) -> bytes | bytearray:
     """Prefill the tokens as a request would, and return the state."""
-    sequence = scheduler.admit("system", tokens, max_tokens=1)
-    backend.open(sequence.slot, Sampling(temperature=0))
+    sequence = scheduler.admit("system", tokens, max_tokens=1, world=world)
+    backend.open(sequence.slot, _GREEDY, world)
     while sequence.rest and not sequence.generated:
         begun = time.monotonic()
         plan = scheduler.plan()

@@ -189,12 +189,14 @@ class Worker:
         room = self._context - min(request.max_tokens, self._context // 4)
         try:
             prompt, dropped = encode_within(room, self._codec, request.messages, droppable=request.droppable)
-            sequence = self._scheduler.admit(request.id, prompt.tokens, request.max_tokens, shares=shares)
+            sequence = self._scheduler.admit(
+                request.id, prompt.tokens, request.max_tokens, world=prompt.world, shares=shares
+            )
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
         try:
-            self._backend.open(sequence.slot, request.sampling)
+            self._backend.open(sequence.slot, request.sampling, prompt.world)
         except EdgeAssistError as error:
             self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
@@ -214,7 +216,7 @@ class Worker:
     def _reuse(self, sequence: Sequence) -> None:
         """Start from the state of an ended sequence, unless a running one will have as much to share."""
         # The last token is computed in any case: it yields the first of the answer.
-        prefix, length = self._prefixes.best(sequence.tokens[:-1])
+        prefix, length = self._prefixes.best(sequence.tokens[:-1], sequence.world)
         if prefix is None or length < self._scheduler.shareable(sequence) + LEAST_SHARED:
             return
         taken = self._backend.restore(sequence.slot, prefix.state, length)
@@ -234,8 +236,9 @@ class Worker:
         """Free the slot; its state is kept for prompts that begin alike."""
         sequence = answer.sequence
         computed = sequence.tokens[: sequence.computed]
-        if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed):
-            self._prefixes.keep(Prefix(computed, self._backend.snapshot(sequence.slot)))
+        if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed, sequence.world):
+            state = self._backend.snapshot(sequence.slot)
+            self._prefixes.keep(Prefix(computed, sequence.world, state))
         self._drop(answer)
 
     def _drop(self, answer: Answer) -> None:

@@ -15,6 +15,7 @@ from hypothesis import settings
 from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.scripted import ScriptedBackend, ScriptedCodec, load
 from edgeassist.engine.kv.prefixes import Prefixes
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -89,13 +90,15 @@ class Heard:
         self.relay.done(finished, model="m", session="s", now=now)
 
 
-class RefusingCodec(ScriptedCodec):
-    """The scripted codec, which refuses one prompt."""
+class StrangeCodec(ScriptedCodec):
+    """The scripted codec, which refuses one prompt, and puts a question after `adapted:` in another world."""
 
     def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         if messages[-1].content == "refuse me":
             raise InvalidRequestError("the template does not take this")
-        return super().encode(messages)
+        prompt = super().encode(messages)
+        adapted = messages[-1].content.startswith("adapted:")
+        return replace(prompt, world=("adapter",)) if adapted else prompt
 
 
 class Watched(ScriptedBackend):
@@ -113,10 +116,10 @@ class Watched(ScriptedBackend):
         """Return the first tokens that were computed, over all steps."""
         return [token for plan in self.plans for work in plan.work for token in work.tokens][:count]
 
-    def open(self, slot: int, sampling: Sampling) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
         assert slot not in self.open_slots
         self.open_slots.add(slot)
-        super().open(slot, sampling)
+        super().open(slot, sampling, world)
 
     def step(self, plan: Plan) -> Sampled:
         self.plans.append(plan)
@@ -147,7 +150,7 @@ class WorkerRoom:
         self.load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)
         facts = load(self.load, lambda _fraction: None).facts
         self.backend = Watched(facts.kv_tokens)
-        self.codec = RefusingCodec()
+        self.codec = StrangeCodec()
         self.model = LoadedModel(self.backend, self.codec, facts)
         self.scheduler = scheduler_for(self.load, facts)
         self.prefixes = Prefixes(facts.prefix_bytes)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -58,6 +59,17 @@ def test_a_second_prompt_with_the_same_system_prompt_reports_what_was_cached(mak
     assert texts(events) == {"a": "one", "b": "two"}
     progress = [event for event in events if isinstance(event, Prefilled) and event.id == "b"]
     assert {event.cached for event in progress} == {second.cached_tokens}
+
+
+def test_prompts_of_different_worlds_share_nothing_running_or_ended(make_engine: MakeEngine) -> None:
+    engine = make_engine(slots=2, step_tokens=64)
+    together = endings(engine.serve(start("a", "one"), start("b", "adapted: one")))
+    assert [each.cached_tokens for each in together.values()] == [0, 0]
+    after = endings(engine.serve(start("c", "two"), start("d", "adapted: two")))
+    assert all(each.cached_tokens >= 50 for each in after.values())
+    other = make_engine(step_tokens=64)
+    other.serve(start("a", "one"))
+    assert endings(other.serve(start("b", "adapted: one")))["b"].cached_tokens == 0
 
 
 def test_four_that_come_together_compute_the_system_prompt_once(make_engine: MakeEngine) -> None:
@@ -142,8 +154,8 @@ def test_drafts_change_nothing_but_the_number_of_steps(make_engine: MakeEngine) 
 # --- the system prompt, read ahead -------------------------------------------------------------------------
 
 
-def key_of(tokens: list[int]) -> StateKey:
-    return StateKey("model", "form", tokens)
+def key_of(tokens: list[int], world: World) -> StateKey:
+    return StateKey("model", "form", world, tokens)
 
 
 def read_ahead(
@@ -183,7 +195,9 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     (path,) = tmp_path.iterdir()
     good = path.read_bytes()
     tokens = list(first.codec.encode([ChatMessage("system", SYSTEM)]).tokens)
-    key = next(key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end])).name == path.name)
+    key = next(
+        key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end], PLAIN)).name == path.name
+    )
     store.save(key, b"what no library takes")
     engine = make_engine(step_tokens=16)
     read_ahead(engine, SYSTEM, (store, key_of))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.step import Plan, Sampled
@@ -19,8 +20,14 @@ class Backend(Protocol):
 
     computed_s: float
 
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Begin to sample for a slot."""
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+        """Begin a sequence in a slot.
+
+        Args:
+            slot: Empty.
+            sampling: How its tokens are picked.
+            world: What decides its KV values beside its tokens. Plans share only between equal worlds.
+        """
         ...
 
     def step(self, plan: Plan) -> Sampled:
@@ -61,10 +68,15 @@ class Backend(Protocol):
         ...
 
     def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
-        """Fill an empty slot with the first `length` tokens of a state, or with as many as it can.
+        """Fill an opened, empty slot with the first `length` tokens of a state, or as many as it can.
+
+        Args:
+            slot: To fill.
+            state: A snapshot of the slot's own world.
+            length: In tokens.
 
         Returns:
-            How many of them it holds now; 0 where there was no room.
+            How many of them it holds now; 0 if there was no room.
         """
         ...
 

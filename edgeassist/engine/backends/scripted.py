@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser
@@ -120,9 +121,9 @@ class ScriptedBackend:
         self._cells: dict[int, list[_Cell]] = {}
         self._aborted = threading.Event()
 
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Begin; sampling changes nothing here."""
-        del sampling
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+        """Begin; neither sampling nor world changes anything here."""
+        del sampling, world
         self._scripts[slot] = _Script()
 
     def step(self, plan: Plan) -> Sampled:

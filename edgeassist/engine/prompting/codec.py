@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser
@@ -17,10 +18,17 @@ from edgeassist.engine.prompting.transcripts import Transcripts
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A prompt: its text, as `Transcripts` knows it, and its token ids."""
+    """A prompt.
+
+    Attributes:
+        text: As `Transcripts` knows it.
+        tokens: Ids.
+        world: What else decides the KV values of these tokens.
+    """
 
     text: str
     tokens: Sequence[int]
+    world: World = PLAIN
 
 
 class Tokenizer(Protocol):

@@ -17,6 +17,7 @@ from edgeassist.engine.backends.llama.context import Context, make_context
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import Model, check_weights, load_model
 from edgeassist.engine.backends.llama.sampling import make_sampler
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.signals import KvFullError, StepAbortedError
@@ -95,8 +96,9 @@ class LlamaBackend:
         strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
         llama_cpp.llama_set_abort_callback(self._context, strlen, self._flag)
 
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Give the slot a fresh sampler chain (`Backend.open`)."""
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+        """Give the slot a new sampler chain (`Backend.open`)."""
+        del world  # there are no adapters or pictures to apply
         self._samplers[slot] = make_sampler(sampling, self._model.vocabulary_size)
 
     def step(self, plan: Plan) -> Sampled:

@@ -22,6 +22,7 @@ from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer
 from edgeassist.engine.backends.sampling import Sampler
 from edgeassist.engine.kv.prefixes import shared_length
+from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
@@ -107,11 +108,13 @@ class _Answer:
 
     Attributes:
         stream: The library's decoder from tokens to text.
+        world: Of the sequence.
         said: The tokens so far.
     """
 
     sampler: Sampler
     stream: Any
+    world: World
     said: list[int] = field(default_factory=list)
 
 
@@ -128,26 +131,29 @@ class OrtBackend:
         self._generator = generator
         self._tokenizer = tokenizer
         self._ends = frozenset(int(token) for token in tokenizer.eos_token_ids)
-        # What the generator has computed, for the sequence that runs or for the last one.
+        # What the generator has computed, for the sequence that runs or for the last one, and its world.
         self._tokens: list[int] = []
+        self._world = PLAIN
         self._answers: dict[int, _Answer] = {}
         self._aborted = threading.Event()
 
-    def open(self, slot: int, sampling: Sampling) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
         """Begin to sample, and to decode tokens to text (`Backend.open`)."""
-        self._answers[slot] = _Answer(Sampler(sampling), self._tokenizer.create_stream())
+        self._answers[slot] = _Answer(Sampler(sampling), self._tokenizer.create_stream(), world)
 
     def step(self, plan: Plan) -> Sampled:
         """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
         (work,) = plan.work
         begun = time.perf_counter()
         try:
-            self._wind_back(work.position)
+            self._rewind(work.position)
             self._generator.append_tokens(np.asarray(work.tokens, np.int32))
         except _ERRORS as error:
             self._undo(work, error)
+        answer = self._answers[work.slot]
         self._tokens += work.tokens
-        sampled = {work.slot: [self._sample(self._answers[work.slot])]} if work.samples else {}
+        self._world = answer.world
+        sampled = {work.slot: [self._sample(answer)]} if work.samples else {}
         self.computed_s += time.perf_counter() - begun
         return sampled
 
@@ -175,13 +181,14 @@ class OrtBackend:
         return np.asarray(self._tokens, _ID).tobytes()
 
     def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
-        """Wind back to what the last sequence and a snapshot share (`Backend.restore`)."""
-        del slot
+        """Return what a snapshot shares with the generator; the next step rewinds it (`Backend.restore`)."""
+        if self._answers[slot].world != self._world:
+            return 0
         return shared_length(np.frombuffer(state, _ID)[:length].tolist(), self._tokens)
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _wind_back(self, position: int) -> None:
+    def _rewind(self, position: int) -> None:
         if len(self._tokens) > position:
             self._generator.rewind_to(position)
             del self._tokens[position:]
