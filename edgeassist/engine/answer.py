@@ -11,8 +11,6 @@ from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, Part
 from edgeassist.engine.sequence import Ending, Outcome, Sequence
 
-_kind = attrgetter("kind")
-
 
 @dataclass(slots=True)
 class Answer:
@@ -55,28 +53,31 @@ class Answer:
         """Add what a step sampled; return whether the answer has ended with it."""
         if self.first_token is None:
             self.first_token = now
-        parser = self.parser
+        parser, parts = self.parser, self.parts
         for token in outcome.tokens:
             if not token.ends and not parser.stopped:
-                self.parts += parser.push(token.piece)
+                parts += parser.push(token.piece)
                 self.completion_tokens += 1
         ended = outcome.ending is not None or parser.stopped
         if ended:
-            self.parts += parser.finish()
+            parts += parser.finish()
         return ended
 
     def due(self, now: float) -> bool:
         """Whether there are parts to send, gathered for long enough; the first are sent at once."""
-        waits = self.last_sent is not None and now - self.last_sent < self.gather_s
-        return not waits and self.sent < len(self.parts)
+        if self.sent == len(self.parts):
+            return False
+        return self.last_sent is None or now - self.last_sent >= self.gather_s
 
     def send(self, now: float) -> list[Delta]:
         """Return the parts that were not sent yet; adjacent ones of one kind are one delta."""
         waiting = self.parts[self.sent :]
         self.sent, self.last_sent = len(self.parts), now
+        if len(waiting) == 1:
+            return [Delta(self.sequence.id, waiting[0].text, waiting[0].kind)]
         return [
             Delta(self.sequence.id, "".join(part.text for part in parts), kind)
-            for kind, parts in groupby(waiting, _kind)
+            for kind, parts in groupby(waiting, attrgetter("kind"))
         ]
 
     def finished(self, ending: Ending | None, now: float, computed_s: float) -> Finished:

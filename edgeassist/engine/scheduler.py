@@ -127,8 +127,9 @@ class Scheduler:
         ready = [seq for seq in active if seq.state is State.RUNNING or self._look_up(seq, active)]
         streams = [seq for seq in ready if seq.rest == 1]
         work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
-        budget = max(1, self._pacer.budget(len(streams)) >> self._squeeze)
-        work += _prefill([seq for seq in ready if seq.rest > 1], budget)
+        if len(streams) < len(ready):
+            budget = max(1, self._pacer.budget(len(streams)) >> self._squeeze)
+            work += _prefill([seq for seq in ready if seq.rest > 1], budget)
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)
 
@@ -198,12 +199,17 @@ class Scheduler:
         return True
 
     def _learn(self, plan: Plan, seconds: float) -> None:
-        prefilled = sum(len(work.tokens) - work.drafted for work in plan.work if len(work.tokens) > 1)
-        streams = sum(len(work.tokens) == 1 for work in plan.work)
-        drafted = sum(work.drafted for work in plan.work)
+        streams = prefilled = drafted = 0
+        for work in plan.work:
+            count = len(work.tokens)
+            if count == 1:
+                streams += 1
+            else:
+                drafted += work.drafted
+                prefilled += count - work.drafted
         if not drafted:
             self._pacer.learn(prefilled=prefilled, streams=streams, seconds=seconds)
-        if self._speculation is not None and plan.tokens == 1 + drafted:
+        if self._speculation is not None and streams + prefilled == 1:
             self._speculation.timed(drafted, seconds)
 
     def _advance(self, seq: Sequence, work: Work, sampled: Sampled) -> Outcome:

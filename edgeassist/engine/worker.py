@@ -161,9 +161,9 @@ class Worker:
     # --- commands ------------------------------------------------------------------------------------------
 
     def _take_commands(self) -> bool:
-        """Carry out what the daemon sent; waits only while nothing runs. False at a `Stop`."""
+        """Carry out what the daemon sent; wait only while nothing runs. False after a `Stop`."""
         wait = not self._scheduler.running
-        # What is queued from here on may abort again; what was queued before is taken now.
+        # Commands queued from here on may abort again; those queued before are taken now.
         self._backend.proceed()
         while True:
             try:

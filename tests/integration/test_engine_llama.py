@@ -204,7 +204,7 @@ def test_a_pool_of_several_contexts_is_no_reason_to_warn(fresh, trial_model):
     assert not [event for event in fresh.events if isinstance(event, Log) and "overflow" in event.message]
 
 
-def test_what_llama_cpp_complains_of_is_logged(fresh, tmp_path):
+def test_errors_that_llama_cpp_logs_are_logged(fresh, tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     unusable(fresh, path)

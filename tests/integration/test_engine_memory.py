@@ -1,4 +1,4 @@
-"""KV memory with the real llama.cpp: shared, full, saved, and cut short in the middle of a step."""
+"""The KV cache with the real llama.cpp: shared, full, saved, and a step cut short in the middle."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_next_turn_of_a_session_computes_only_what_is_new(fresh, trial_model
         turns += [answer.text, question]
 
 
-def test_guesses_change_no_greedy_answer(stories, trial_model):
+def test_drafts_change_no_greedy_answer(stories, trial_model):
     for model, prompt in ((stories, "Once upon a time"), (trial_model, "the sea and the wind. " * 12)):
         told = []
         for speculate in (False, True):
@@ -83,7 +83,7 @@ def test_guesses_change_no_greedy_answer(stories, trial_model):
 
 
 @pytest.mark.parametrize("kv_tokens", [512, 600, 900])
-def test_when_kv_memory_is_short_all_are_answered_as_if_it_were_not(stories, kv_tokens):
+def test_a_small_kv_cache_changes_no_answer(stories, kv_tokens):
     with Engine() as roomy, Engine() as short:
         roomy.load("llama", stories, context=512, kv_tokens=4096)
         short.load("llama", stories, context=512, slots=4, kv_tokens=kv_tokens)
@@ -135,7 +135,7 @@ def test_every_way_to_load_and_to_compute_tells_the_story(fresh, stories, option
 
 
 @pytest.mark.parametrize("kind", [KvType.Q8_0, KvType.Q4_0])
-def test_kv_memory_can_be_smaller_where_the_model_allows(fresh, tmp_path, kind):
+def test_kv_entries_can_be_smaller_where_the_model_allows(fresh, tmp_path, kind):
     path = tmp_path / "wide-heads.gguf"
     write_gguf(path, replace(SHAPES["trial"], heads=2, kv_heads=2))
     fresh.load("llama", path, kv_type=kind, flash_attention=FlashAttention.AUTO)

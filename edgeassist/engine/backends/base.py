@@ -12,10 +12,10 @@ from edgeassist.engine.step import Plan, Sampled
 
 
 class Backend(Protocol):
-    """A model in memory. Called by one thread only, except for `abort`.
+    """Computes with a model. Called by one thread only, except for `abort`.
 
     Attributes:
-        computed_s: Seconds spent in all steps so far on computing, and on picking tokens from the result.
+        computed_s: Seconds that all steps so far spent on computing and on sampling.
     """
 
     computed_s: float
@@ -43,7 +43,7 @@ class Backend(Protocol):
         ...
 
     def use_threads(self, decode: int, prefill: int) -> None:
-        """Compute with so many threads from now on; nothing happens where `adjusts_threads` is false.
+        """Set the number of threads from now on; without effect if `adjusts_threads` is false.
 
         Args:
             decode: In steps that only decode.

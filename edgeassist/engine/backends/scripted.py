@@ -1,7 +1,7 @@
 """A deterministic backend without a model, for tests, load trials and a first look at the wire contract.
 
-It answers with the text of the last message. A first line that begins with `!script` is not echoed; it
-says how to answer, in words `key=value`:
+It echoes the last message. A first line that begins with `!script` is not echoed; it says how to answer, in
+words `key=value`:
 
     !script repeat=3 delay_ms=20
     Hello

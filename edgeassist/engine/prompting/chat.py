@@ -1,7 +1,7 @@
 """Messages in, prompt text out: the model's own chat template in a sandbox.
 
-What a requester wrote never becomes a control token: text such as `<|im_end|>` inside a message is carried
-past the template and given to the tokenizer as plain text, so that nobody can forge a turn.
+A requester's text never becomes a control token: text such as `<|im_end|>` inside a message bypasses the
+template and reaches the tokenizer as plain text, so that a requester can't forge a turn.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.errors import InvalidRequestError, ModelError
 
-# Stands in a rendered prompt where a text was taken out of it; a text that has one is taken out itself.
+# Marks a place in a rendered prompt where a text was taken out. Messages that contain it are shielded, too.
 MARK = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a prompt; only in a trusted one may control tokens be read."""
+    """A stretch of a prompt. Control tokens are read in trusted ones only."""
 
     text: str
     trusted: bool
@@ -81,7 +81,7 @@ class ChatTemplate:
         ]
         parts = re.split(f"{MARK}(\\d+){MARK}", self._render(self._template, shielded))
         segments = [
-            # A template that cuts a message in two may leave one mark of a pair, and then no text is held.
+            # A template that cuts a message in two may leave one mark of a pair, whose index is not held.
             Segment("".join(held[int(part) :][:1]), trusted=False)
             if index % 2
             else Segment(part, trusted=True)
@@ -93,7 +93,7 @@ class ChatTemplate:
         try:
             return template.render(messages=messages, add_generation_prompt=True, **self._variables)
         except Exception as error:
-            # Some templates know no system role; their users put the instruction before the first question.
+            # Some templates have no system role; their models expect it before the first question.
             if messages[0]["role"] == "system" and len(messages) > 1:
                 first, second, *rest = messages
                 merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
@@ -118,12 +118,12 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    # Jinja's own filter escapes for HTML; what models were trained on is plain JSON.
+    # Jinja's own filter escapes for HTML; models were trained on plain JSON.
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
 class _GenerationBlock(Extension):
-    """`{% generation %}` marks the assistant's words for training; here it is its content."""
+    """`{% generation %}` marks the assistant's words for training; here it yields its content."""
 
     tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
 

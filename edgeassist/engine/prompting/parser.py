@@ -6,13 +6,17 @@ A model family that marks thoughts or tool calls in its text has a parser of its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from edgeassist.engine.messages import DeltaKind
 from edgeassist.engine.prompting.text import TextStream
 
+_TEXT = DeltaKind.TEXT
 
-class Part(NamedTuple):
+
+class Part(msgspec.Struct, frozen=True):
     """A stretch of an answer that is certain."""
 
     kind: DeltaKind
@@ -50,12 +54,12 @@ class TextParser:
 
     def push(self, piece: bytes) -> list[Part]:
         """Return the text that became certain (`AnswerParser.push`)."""
-        return self._parts(self._stream.push(piece))
+        text = self._stream.push(piece)
+        self.stopped = self._stream.stopped
+        return [Part(_TEXT, text)] if text else []
 
     def finish(self) -> list[Part]:
         """Return the text that was held back (`AnswerParser.finish`)."""
-        return self._parts(self._stream.finish())
-
-    def _parts(self, text: str) -> list[Part]:
+        text = self._stream.finish()
         self.stopped = self._stream.stopped
-        return [Part(DeltaKind.TEXT, text)] if text else []
+        return [Part(_TEXT, text)] if text else []

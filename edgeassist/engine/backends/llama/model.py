@@ -168,16 +168,16 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
 
 
 def check_weights(path: Path, *, free: int, total: int) -> None:
-    """Refuse what is no readable file, or larger than memory, before llama.cpp spends minutes on it.
+    """Check that a file is readable and fits into memory, before llama.cpp spends minutes on it.
 
     Args:
         path: The file.
-        free: Bytes of memory; 0 where nobody knows.
-        total: Likewise, if nobody else had any.
+        free: Free memory in bytes; 0: unknown.
+        total: The same if no other program used memory.
 
     Raises:
-        ModelError: It is.
-        MemoryShortError: It is too large at the moment.
+        ModelError: It is not, or never will.
+        MemoryShortError: It does not fit at the moment.
     """
     try:
         with path.open("rb") as file:
