@@ -43,7 +43,8 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
     return Scheduler(
         slots=facts.slots,
         context=facts.context,
-        pacer=Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
+        # llama.cpp ends the process if a step has more tokens than the KV cache.
+        pacer=Pacer(target_s=options.step_ms / 1000, most=min(options.step_tokens, facts.kv_tokens)),
         speculation=Speculation() if options.speculate and facts.guesses else None,
         rewinds=facts.rewinds,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     ChatMessage,
+    Finished,
     FlashAttention,
     KvType,
     LoadMode,
@@ -92,6 +94,13 @@ def test_a_small_kv_cache_changes_no_answer(stories, kv_tokens):
         for _ in range(2):
             answers = short.ask(*prompts, max_tokens=300)
             assert [answer.text for answer in answers] == expected
+
+
+def test_a_step_never_holds_more_tokens_than_the_kv_cache(fresh: Engine, trial_model: Path) -> None:
+    fresh.load("llama", trial_model, context=512, kv_tokens=512, slots=4, step_tokens=4096, step_ms=100_000)
+    prompts = [f"{number} says: " + f"the sea and the wind {number} " * 30 for number in range(8)]
+    endings = [answer.ending for answer in fresh.ask(*prompts, max_tokens=4)]
+    assert all(isinstance(ending, Finished) for ending in endings)
 
 
 def test_the_state_of_the_system_prompt_survives_a_restart(trial_model, tmp_path):
