@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,40 @@ def test_an_answer_after_a_prefix_is_the_answer_without(onnx, fresh, trial_onnx)
     shared = onnx.answer("", messages=messages, max_tokens=40)
     assert shared.ending.cached_tokens > 100
     assert shared.text == alone.text
+
+
+WORLDS = """
+import sys
+from edgeassist.engine.backends.loading import load_backend
+from edgeassist.engine.messages import Load, Sampling
+from edgeassist.engine.step import Plan, Work
+
+options = Load("onnx", sys.argv[1], context=128, threads=1, step_tokens=64)
+backend = load_backend(options, lambda _: None).backend
+
+def compute(world):
+    backend.open(0, Sampling(temperature=0), world)
+    backend.step(Plan((Work(0, 0, list(range(20, 60)), samples=True),)))
+    state = backend.snapshot(0)
+    backend.close(0)
+    return state
+
+def shared(state, world):
+    backend.open(0, Sampling(temperature=0), world)
+    taken = backend.restore(0, state, 40)
+    backend.close(0)
+    return taken
+
+plain = compute(())
+print(shared(plain, ()), shared(compute(("adapter",)), ("adapter",)), shared(plain, ()))
+"""
+
+
+def test_what_the_generator_computed_in_another_world_is_not_reused(trial_onnx: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WORLDS, trial_onnx], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["40", "40", "0"]
 
 
 def test_a_seed_shares_nothing(onnx):

@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_without_a_state_there_is_none(store: StateStore) -> None:
         {"world": ("adapter",)},
     ],
 )
-def test_a_state_of_something_else_is_not_found(store: StateStore, change: dict[str, object]) -> None:
+def test_a_state_of_something_else_is_not_found(store: StateStore, change: dict[str, Any]) -> None:
     store.save(KEY, STATE)
     assert store.load(replace(KEY, **change)) is None
     assert store.load(KEY) == STATE
