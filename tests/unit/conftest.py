@@ -140,9 +140,7 @@ class Watched(ScriptedBackend):
 class WorkerRoom:
     """A worker whose commands come from a reaction to its events, all in one thread."""
 
-    def __init__(
-        self, *, slots: int = 1, context: int = 256, step_tokens: int = 8, **options: Any
-    ) -> None:
+    def __init__(self, *, slots: int = 1, context: int = 256, step_tokens: int = 8, **options: Any) -> None:
         self.events: list[Event] = []
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._react: Callable[[Event], Iterable[Command]] = lambda _event: ()

@@ -32,8 +32,8 @@ MakeEngine = Callable[..., Any]
 ENDINGS = (Finished, Cancelled, Failed)
 
 
-def start(request: str, prompt: str, **fields: object) -> Start:
-    settings = {"messages": (ChatMessage("user", prompt),), "max_tokens": 50, **fields}
+def start(request: str, prompt: str, **fields: Any) -> Start:
+    settings: dict[str, Any] = {"messages": (ChatMessage("user", prompt),), "max_tokens": 50, **fields}
     return Start(id=request, sampling=Sampling(), **settings)
 
 
@@ -272,6 +272,11 @@ def test_an_idle_engine_beats_and_takes_a_request_from_another_thread(
     monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.005)
     commands: SimpleQueue[Command] = SimpleQueue()
     said: SimpleQueue[Event] = SimpleQueue()
+
+    def emit(events: Iterable[Event]) -> None:
+        for event in events:
+            said.put(event)
+
     options = Load("scripted", "", 64, 1, 8)
     model = load(options, lambda _fraction: None)
     worker = Worker(
@@ -279,7 +284,7 @@ def test_an_idle_engine_beats_and_takes_a_request_from_another_thread(
         scheduler_for(options, model.facts),
         Prefixes(0),
         commands=commands,
-        emit=lambda events: [said.put(event) for event in events],
+        emit=emit,
     )
     thread = threading.Thread(target=worker.run, name="worker")
     thread.start()

@@ -27,7 +27,7 @@ MakeEngine = Callable[..., Any]
 SYSTEM = "You are the voice of a house, and you say little. " * 4
 
 
-def start(request: str, prompt: str, *, system: str = SYSTEM, **fields: object) -> Start:
+def start(request: str, prompt: str, *, system: str = SYSTEM, **fields: Any) -> Start:
     messages = (ChatMessage("system", system), ChatMessage("user", prompt))
     return Start(id=request, messages=messages, sampling=Sampling(), **{"max_tokens": 90, **fields})
 
@@ -140,15 +140,16 @@ def test_stop_cuts_any_step_short(make_engine: MakeEngine) -> None:
 
 def test_drafts_change_nothing_but_the_number_of_steps(make_engine: MakeEngine) -> None:
     prompt = "!script repeat=20\nround and round it goes, "
-    fields = {"max_tokens": 200}
+    fields: dict[str, Any] = {"max_tokens": 200}
     told = {}
+    steps = {}
     for speculate in (False, True):
         engine = make_engine(context=2000, step_tokens=64, speculate=speculate)
         events = engine.serve(start("a", prompt, **fields))
         told[speculate] = texts(events), endings(events)["a"].completion_tokens
-        told[speculate, "steps"] = len(engine.backend.plans)
+        steps[speculate] = len(engine.backend.plans)
     assert told[True] == told[False]
-    assert told[True, "steps"] < told[False, "steps"]
+    assert steps[True] < steps[False]
 
 
 # --- the system prompt, read ahead -------------------------------------------------------------------------
@@ -159,7 +160,7 @@ def key_of(tokens: list[int], world: World) -> StateKey:
 
 
 def read_ahead(
-    engine: Any, system: str, saved: Any = None, on_step: Callable[[float], object] = lambda _done: None
+    engine: Any, system: str, saved: Any = None, on_step: Callable[[float], None] = lambda _done: None
 ) -> None:
     warm_up(engine.model, engine.scheduler, engine.prefixes, system=system, saved=saved, on_step=on_step)
 
