@@ -62,14 +62,6 @@ class InternalError(EdgeAssistError):
     """A bug in EdgeAssist, or a failure with no more specific class."""
 
 
-class KvFullError(InternalError):
-    """A step did not fit in the KV cache, and nothing was computed. The engine preempts and continues."""
-
-
-class StepAbortedError(InternalError):
-    """A step was aborted on request; its results are discarded."""
-
-
 class InvalidRequestError(EdgeAssistError):
     """The request violates the wire contract."""
 

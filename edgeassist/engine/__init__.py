@@ -1,1 +1,1 @@
-"""Mechanism: slots, tokens and KV memory, in a process of its own."""
+"""Mechanism: slots, tokens and the KV cache, in a process of its own."""

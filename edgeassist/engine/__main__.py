@@ -1,7 +1,7 @@
-"""The engine process: reads commands from a socket that nothing else can write into, and writes events.
+"""The engine process: reads commands from a socket that only the daemon has, and writes events.
 
-Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`. Standard output and error stay free
-for what native libraries print; the daemon logs that.
+Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`. Standard output and error are left to
+what native libraries print; the daemon logs it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgeassist.engine.backends.base import make_backend
+from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.states import StateStore
 from edgeassist.engine.messages import (
@@ -34,16 +34,16 @@ from edgeassist.engine.messages import (
     decode_command,
     encode,
 )
-from edgeassist.engine.warmup import digest_of, key_maker, prime, state_form
+from edgeassist.engine.warmup import digest_of, key_maker, state_form, warm_up
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOADING_EVERY_S = 0.25
-# As if half of the memory were this process's own, on top of what it has (proc(5), oom_score_adj).
+# Counts as half of all memory on top of what the process uses (proc(5), oom_score_adj).
 _OOM_SCORE_ADJ = 500
-# How long the reader waits for the GIL, in seconds, before it asks the worker for it: a cancel is urgent. It
-# must be shorter than a step: who gives the GIL up and takes it again sooner starts the wait anew.
+# How long the reader waits for the GIL before it asks the worker for it, in seconds: a cancel is urgent. It
+# must be shorter than a step, since the wait restarts whenever the worker releases and takes the GIL.
 _SWITCH_S = 0.0001
 
 
@@ -54,11 +54,11 @@ class Pipe:
         self._connection = connection
         self._lines = connection.makefile("rb")
         self._lock = threading.Lock()
-        # Told of a command once it is queued, in the reader's thread: a running step can't look there.
+        # Called in the reader's thread after each queued command: the worker only looks between steps.
         self.on_command: Callable[[Command], None] = lambda _command: None
 
     def emit(self, events: Iterable[Event]) -> None:
-        """Send the events in one write; ends the process where the daemon is gone."""
+        """Send the events in one write; ends the process if the daemon is gone."""
         data = b"".join(map(encode, events))
         try:
             with self._lock:
@@ -71,10 +71,9 @@ class Pipe:
         return self._decode(self._lines.readline())
 
     def read_into(self, commands: SimpleQueue[Command]) -> None:
-        """Queue commands until the daemon is gone, and then end the process, whatever it computes.
+        """Queue commands until the daemon is gone, then end the process, whatever it computes.
 
-        A line that is no command ends it too: better none than an engine that listens to half of what it is
-        told.
+        A line that is no command ends it too: an engine that misses commands is worse than none.
         """
         status = ExitStatus.UNAVAILABLE
         try:
@@ -85,7 +84,7 @@ class Pipe:
         except ValueError as error:
             status = ExitStatus.SOFTWARE
             self.emit([Log(Level.ERROR, __name__, f"the daemon sent what is no command: {error}")])
-        finally:  # an OSError is the daemon's end as well
+        finally:  # an OSError means that the daemon is gone, too
             os._exit(status)
 
     @staticmethod
@@ -96,14 +95,14 @@ class Pipe:
 
 
 class PipeHandler(logging.Handler):
-    """Sends log records to the daemon, who owns the log."""
+    """Sends log records to the daemon, which owns the log."""
 
     def __init__(self, pipe: Pipe) -> None:
         super().__init__()
         self._pipe = pipe
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; levels that Python's logging does not name count as the next lower one."""
+        """Send one record; a level without a name counts as the next lower one."""
         level = max(
             (known for known in Level if logging.getLevelName(known) <= record.levelno), key=_severity
         )
@@ -115,10 +114,10 @@ def _severity(level: Level) -> int:
 
 
 def main() -> int:
-    """Serve until the daemon says stop or is gone; returns the exit status."""
+    """Serve until the daemon sends stop or is gone; returns the exit status."""
     _die_with(int(sys.argv[2]))
-    _be_taken_first()
-    # Both come from a terminal or from systemd for the daemon's sake; the daemon decides when we end.
+    _prefer_for_oom_kill()
+    # A terminal or systemd sends these to the whole group; the daemon decides when the engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
@@ -137,7 +136,7 @@ def main() -> int:
         return error.exit_status
     pipe.on_command = worker.interrupt
     worker.run()
-    # Native destructors have nothing left to do that the kernel does not, and some have crashed at exit.
+    # The kernel frees all that native destructors would, and some of them have crashed at exit.
     os._exit(ExitStatus.OK)
 
 
@@ -152,11 +151,11 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
             said = now
             pipe.emit([Loading(fraction)])
 
-    backend = make_backend(options.backend)
     pipe.emit([Loading(0.0)])
     saves = bool(options.system and options.state_folder and options.state_bytes)
     digest = digest_of(options.path) if saves else None
-    facts = backend.load(options, progress)
+    model = load_backend(options, progress)
+    facts = model.facts
     scheduler = scheduler_for(options, facts)
     prefixes = Prefixes(facts.prefix_bytes)
     if options.system and facts.prefix_bytes:
@@ -164,25 +163,25 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
         if digest is not None and facts.state_format:
             store = StateStore(Path(options.state_folder), options.state_bytes)
             saved = store, key_maker(digest, state_form(options, facts))
-        prime(backend, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)
+        warm_up(model, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)
     pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(backend, scheduler, prefixes, context=facts.context, commands=commands, emit=pipe.emit)
+    return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit)
 
 
 def _die_with(daemon: int) -> None:
-    """Ask the kernel for SIGKILL when the daemon ends; the reader's end of file is too late in a long step.
+    """Ask the kernel for SIGKILL when the daemon ends; the reader notices too late in a long step.
 
-    The daemon may have died before the call, and then no signal comes: a look at the parent closes that gap.
+    If the daemon died before the call, no signal comes, so the parent is checked after it.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != daemon:
         os._exit(ExitStatus.UNAVAILABLE)
 
 
-def _be_taken_first() -> None:
-    """Let the kernel take this process when memory runs out, not the daemon, who can say so and go on.
+def _prefer_for_oom_kill() -> None:
+    """Make the OOM killer choose this process before the daemon, which can report it and start another.
 
-    Raising needs no privilege. Where something else has raised it further, that stays.
+    Raising the score needs no privilege. A score that is already higher stays.
     """
     path = Path("/proc/self/oom_score_adj")
     with contextlib.suppress(OSError, ValueError):

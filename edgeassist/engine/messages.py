@@ -1,7 +1,7 @@
-"""What crosses the pipe between daemon and engine: JSON lines, one message a line.
+"""The messages between daemon and engine: one line of JSON each.
 
-The only module that both processes share. A message is a frozen struct that knows its own schema; a line
-that does not fit it is a `ValueError` (msgspec.ValidationError) at the reader's side.
+The only module that both processes share. A message is a frozen struct with a schema; reading a line that
+does not match raises `ValueError` (msgspec.ValidationError).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Finish(StrEnum):
 
 
 class KvType(StrEnum):
-    """How the values in KV memory are stored; the smaller ones need flash attention."""
+    """How values in the KV cache are stored; the smaller types need flash attention."""
 
     F16 = "f16"
     Q8_0 = "q8_0"
@@ -28,7 +28,7 @@ class KvType(StrEnum):
 
 
 class FlashAttention(StrEnum):
-    """Whether attention is computed in one pass over KV memory, without a table of all scores."""
+    """Whether attention is computed in one pass over the KV cache, without a table of all scores."""
 
     AUTO = "auto"
     ON = "on"
@@ -36,7 +36,7 @@ class FlashAttention(StrEnum):
 
 
 class LoadMode(StrEnum):
-    """How weights get into memory: read, mapped from the file, or read and locked there."""
+    """How weights get into memory: read, mapped from the file, or read and locked."""
 
     READ = "read"
     MMAP = "mmap"
@@ -44,7 +44,7 @@ class LoadMode(StrEnum):
 
 
 class Level(StrEnum):
-    """How bad what a log line reports is; the names of Python's logging."""
+    """Log severity; values are Python's level names."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -57,14 +57,14 @@ class _Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """One turn of a conversation, in OpenAI's terms."""
+    """One message of a conversation, in OpenAI's terms."""
 
     role: str
     content: str
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a token is picked. A temperature of 0 is greedy; a seed of None is a fresh one."""
+    """How tokens are picked. A temperature of 0 is greedy; a seed of None is a random one."""
 
     temperature: float = 0.7
     top_k: int = 40
@@ -83,17 +83,17 @@ class Load(_Message, frozen=True, tag="load"):
     Attributes:
         backend: `llama`, `onnx` or `scripted`.
         path: The model file; empty for a backend that needs none.
-        context: Tokens that one slot can hold, prompt and answer together; the model's own limit caps it.
+        context: Tokens of one sequence, prompt and answer together; the model's own limit caps it.
         threads: Threads of a step.
         step_tokens: The most tokens of one step.
-        step_ms: How long a step should take while answers stream.
+        step_ms: Target for the duration of a step while answers stream.
         slots: Sequences served at once; None: the engine chooses.
-        kv_tokens: Tokens in KV memory, shared by all slots; None: the engine chooses.
-        prefix_bytes: What the states of ended sequences may take; None: the engine chooses, 0: none.
-        speculate: Whether a sequence that runs alone may guess its next tokens.
-        memory_bytes: What weights and KV memory may take together; 0 where nobody knows.
-        total_memory_bytes: What they might if nobody else took any; likewise.
-        system: The system prompt that most requests will bring.
+        kv_tokens: Tokens in the KV cache, shared by all slots; None: the engine chooses.
+        prefix_bytes: The most that states of ended sequences may take; None: the engine chooses, 0: none.
+        speculate: Whether a sequence that runs alone may draft its next tokens.
+        memory_bytes: The most that weights and KV cache may take together; 0: unknown.
+        total_memory_bytes: The same if no other program used memory; 0: unknown.
+        system: The system prompt of most requests.
         state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
         state_bytes: The most that such states may take there.
     """
@@ -124,12 +124,12 @@ class Start(_Message, frozen=True, tag="start"):
     Attributes:
         id: The request's id, unique among those running.
         messages: The whole conversation, oldest first.
-        droppable: How many messages, after a leading system message, are history that may be left out,
-            oldest first, when the conversation outgrows the context.
+        droppable: How many messages, after a leading system message, are history. If the conversation
+            outgrows the context, their oldest turns are left out.
         max_tokens: The most tokens to generate.
         stop: Texts that end the answer; they are not part of it.
-        gather_ms: Text that comes so soon after the last waits for the next step: each message wakes a
-            process that competes with the step for the cores.
+        gather_ms: How soon after the last delta text waits for a later step. Each message wakes a process
+            that competes with the steps for the cores.
     """
 
     id: str
@@ -148,7 +148,7 @@ class Cancel(_Message, frozen=True, tag="cancel"):
 
 
 class Threads(_Message, frozen=True, tag="threads"):
-    """Compute with so many threads from the next step on: steps that only decode, and those that prefill."""
+    """Set the threads of the next steps: of those that only decode, and of those that prefill."""
 
     decode: int
     prefill: int
@@ -174,22 +174,21 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         context: Tokens that one sequence may have.
         trained_context: What the model was trained for.
         slots: Sequences served at once.
-        kv_tokens: Tokens in KV memory, shared by all slots.
-        prefix_bytes: What the states of ended sequences may take.
-        rewinds: Whether KV memory can be cut and shared at any token.
-        guesses: Whether a step can compute several tokens of a stream and sample after each.
-        threads: What it was loaded with.
-        adjusts_threads: Whether it can compute with fewer, and with that many again.
+        kv_tokens: Tokens in the KV cache, shared by all slots.
+        prefix_bytes: The most that states of ended sequences may take.
+        rewinds: Whether the KV cache can be cut and shared at any token.
+        guesses: Whether a step can verify a draft: compute several tokens of a stream, sample after each.
+        threads: The number that it was loaded with.
+        adjusts_threads: Whether that number can be lowered, and raised again.
         build: What the library was built with, in its own words.
-        state_format: Names the form of `Backend.snapshot`; another version may not read it. Empty where it
-            means nothing to another process.
+        state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
     name: str
     backend: str
     architecture: str = ""
     parameters: int = 0
-    quantisation: str = ""
+    quantization: str = ""
     context: int = 0
     trained_context: int = 0
     size_bytes: int = 0
@@ -213,14 +212,14 @@ class Ready(_Message, frozen=True, tag="ready"):
 
 
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
-    """The worker's loop went round: sent between steps, at most once a second, and while idle."""
+    """The worker's loop is alive: sent between steps and while idle, at most once a second."""
 
     steps: int
     running: int
 
 
 class Prefilled(_Message, frozen=True, tag="prefilled"):
-    """So much of a prompt is in KV memory: tokens processed of total, `cached` of them without work."""
+    """Progress of a prompt: `processed` of `total` tokens have KV entries, `cached` of them were there."""
 
     id: str
     processed: int
@@ -250,7 +249,7 @@ class Delta(_Message, frozen=True, tag="delta"):
 class Finished(_Message, frozen=True, tag="finished"):
     """The answer is complete. Durations in ms: start to first token, first token to last.
 
-    `overhead_ms` is what of both was not spent in the library that computes.
+    `overhead_ms` is the part of both that was not spent in the library that computes.
     """
 
     id: str
@@ -265,13 +264,13 @@ class Finished(_Message, frozen=True, tag="finished"):
 
 
 class Cancelled(_Message, frozen=True, tag="cancelled"):
-    """The request ended because the daemon asked for it; its slot is free."""
+    """The request ended at the daemon's command; its slot is free."""
 
     id: str
 
 
 class Failed(_Message, frozen=True, tag="failed"):
-    """The request ended in an error of that wire code; its slot is free."""
+    """The request ended with an error of that wire code; its slot is free."""
 
     id: str
     code: str
@@ -283,7 +282,7 @@ class Unusable(_Message, frozen=True, tag="unusable"):
 
     Attributes:
         message: Why, and what to do.
-        for_now: Whether trying again may help: the memory that is missing may be free then.
+        for_now: Whether trying again may help, as memory may be free then.
     """
 
     message: str
@@ -312,13 +311,21 @@ def encode(message: Command | Event) -> bytes:
 
 
 def decode_command(line: bytes) -> Command:
-    """Return the command that a line holds; a ValueError where it holds none."""
+    """Return the command in a line.
+
+    Raises:
+        ValueError: It holds none.
+    """
     command: Command = _decode(_commands, line)
     return command
 
 
 def decode_event(line: bytes) -> Event:
-    """Return the event that a line holds; a ValueError where it holds none."""
+    """Return the event in a line.
+
+    Raises:
+        ValueError: It holds none.
+    """
     event: Event = _decode(_events, line)
     return event
 

@@ -1,23 +1,24 @@
-"""How many tokens the next step may prefill, so that it takes about as long as it should. Pure.
+"""How many tokens the next step may prefill, so that it takes about as long as it should. Sans-I/O.
 
-While answers stream, a step is the gap between two of their tokens: it has a target. While none does, only
-progress and the next arrival wait for it, and a larger step reads a prompt a little faster.
+While answers stream, a step is the gap between two of their tokens, so its duration has a target. Otherwise
+only progress reports and new requests wait for it, and a larger step reads a prompt a little faster.
 """
 
 from __future__ import annotations
 
-# Without streams a step may take so many times the target.
+# Without streams, a step may take this many times the target.
 ALONE = 8
-# Rows that a step computes best in: llama.cpp's attention goes by tiles of 64 queries. Measured with three
-# streams on two cores: 61 tokens of prefill beside them take 8.7 ms each, 29 take 13.2 ms, 125 take 9.3 ms.
+# The number of rows that are computed best together: llama.cpp's attention works on tiles of 64 queries.
+# Measured with three streams on two cores: 61 tokens of prefill beside them take 8.7 ms each, 29 take
+# 13.2 ms, 125 take 9.3 ms.
 BLOCK = 64
-# A step of one block may take so many times the target: smaller ones read a prompt much more slowly (with
+# A step of one block may take this many times the target: smaller ones read a prompt much more slowly (with
 # Q4_K_M, 64 rows took 740 ms and 15 rows 340 ms).
 STRETCH = 5
-# What a token costs in a smaller step, in tokens of a block, and how few are worth a step at all.
+# The cost of a token in a smaller step, relative to one of a block, and the fewest worth a step.
 _SMALL_COST = 1.5
 LEAST_TOKENS = 12
-# How much one step counts in the average.
+# The weight of the newest step in the average.
 _WEIGHT = 0.3
 
 
@@ -35,11 +36,11 @@ class Pacer:
         self._cost_s: float | None = None
 
     def budget(self, streams: int) -> int:
-        """Return how many tokens to prefill beside so many streams, each of which is a row as well."""
+        """Return how many tokens to prefill beside that many streams, each of which is a row as well."""
         return max(1, min(self._most, self._rows(streams)) - streams)
 
     def learn(self, *, prefilled: int, streams: int, seconds: float) -> None:
-        """Take into account how long a step took."""
+        """Learn from how long a step took."""
         rows = prefilled + streams
         if not prefilled or rows < min(BLOCK, self._most):
             return

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from edgeassist.engine.messages import (
     Cancelled,
@@ -33,6 +34,7 @@ from edgeassist.engine.messages import (
 )
 
 GREEDY = Sampling(temperature=0)
+Kind = TypeVar("Kind")
 _numbers = count(1)
 
 
@@ -46,6 +48,16 @@ class Answer:
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+    @property
+    def finished(self) -> Finished:
+        assert isinstance(self.ending, Finished), self.ending
+        return self.ending
+
+    @property
+    def failed(self) -> Failed:
+        assert isinstance(self.ending, Failed), self.ending
+        return self.ending
 
 
 class Engine:
@@ -77,17 +89,16 @@ class Engine:
         self.process.kill()
         self.process.communicate()
 
-    def load(self, backend: str = "scripted", path: Path | str = "", **options: object) -> Ready:
+    def load(self, backend: str = "scripted", path: Path | str = "", **options: Any) -> Ready:
         """Load a model and return what the engine says of it.
 
         Without flash attention, which rounds one row otherwise than many: with weights that nobody trained,
         two tokens are often so close that this decides.
         """
-        values = {"context": 1024, "slots": 4, "threads": 1, "step_tokens": 64, **options}
+        values: dict[str, Any] = {"context": 1024, "slots": 4, "threads": 1, "step_tokens": 64, **options}
         values.setdefault("flash_attention", FlashAttention.OFF)
         self.send(Load(backend, str(path), **values))
-        ready = self.until(lambda event: isinstance(event, Ready))
-        assert isinstance(ready, Ready)
+        ready = self.hear(Ready)
         self.slots = ready.model.slots
         return ready
 
@@ -122,6 +133,12 @@ class Engine:
                 return event
         raise AssertionError(f"not heard within {timeout_s} s; the last was {self.events[-5:]}")
 
+    def hear(self, kind: type[Kind], timeout_s: float = 10.0) -> Kind:
+        """Read until an event of that class comes, and return it."""
+        event = self.until(lambda each: isinstance(each, kind), timeout_s)
+        assert isinstance(event, kind)
+        return event
+
     def drain(self) -> None:
         """Read all that was said, so that the pipe is empty."""
         self.socket.settimeout(0)
@@ -129,7 +146,7 @@ class Engine:
             while True:
                 self._buffer += self.socket.recv(1 << 16)
 
-    def ask(self, *prompts: str, **fields: object) -> list[Answer]:
+    def ask(self, *prompts: str, **fields: Any) -> list[Answer]:
         """Ask as many at once as there are slots, and return the answers when all are complete."""
         requests = [start(prompt, **fields) for prompt in prompts]
         answers = []
@@ -139,7 +156,7 @@ class Engine:
             answers += [self.wait(request.id) for request in together]
         return answers
 
-    def answer(self, prompt: str, **fields: object) -> Answer:
+    def answer(self, prompt: str, **fields: Any) -> Answer:
         return self.ask(prompt, **fields)[0]
 
     def about(self, request: str) -> list[Event]:
@@ -165,7 +182,12 @@ class Engine:
         return self.process.returncode, output.decode(errors="replace")
 
 
-def start(prompt: str, *, request: str = "", **fields: object) -> Start:
+def start(prompt: str, *, request: str = "", **fields: Any) -> Start:
     """Return a command that asks greedily."""
-    values = {"messages": (ChatMessage("user", prompt),), "sampling": GREEDY, "max_tokens": 32, **fields}
+    values: dict[str, Any] = {
+        "messages": (ChatMessage("user", prompt),),
+        "sampling": GREEDY,
+        "max_tokens": 32,
+        **fields,
+    }
     return Start(request or f"r{next(_numbers)}", **values)

@@ -43,39 +43,39 @@ time.sleep(60)
 """
 
 
-def test_signs_of_life_come_before_ready(fresh):
+def test_signs_of_life_come_before_ready(fresh: Engine) -> None:
     fresh.load()
     assert isinstance(fresh.events[0], Loading | Log)
     assert any(isinstance(event, Loading) for event in fresh.events)
 
 
-def test_stop_ends_it_with_status_0(fresh):
+def test_stop_ends_it_with_status_0(fresh: Engine) -> None:
     fresh.load()
     fresh.send(Stop())
     assert fresh.ends() == (ExitStatus.OK, "")
 
 
-def test_stop_while_it_answers_ends_it(fresh):
+def test_stop_while_it_answers_ends_it(fresh: Engine) -> None:
     fresh.load()
     fresh.send(start("!script repeat=99 delay_ms=5\nhello ", max_tokens=900))
-    fresh.until(lambda event: isinstance(event, Delta))
+    fresh.hear(Delta)
     fresh.send(Stop())
     assert fresh.ends()[0] == ExitStatus.OK
 
 
-def test_a_closed_pipe_ends_it_while_it_is_idle(fresh):
+def test_a_closed_pipe_ends_it_while_it_is_idle(fresh: Engine) -> None:
     fresh.load()
     fresh.socket.close()
     assert fresh.ends()[0] == ExitStatus.UNAVAILABLE
 
 
-def test_a_closed_pipe_ends_it_before_it_was_told_what_to_load(fresh):
+def test_a_closed_pipe_ends_it_before_it_was_told_what_to_load(fresh: Engine) -> None:
     fresh.socket.close()
     assert fresh.ends() == (ExitStatus.UNAVAILABLE, "")
 
 
 @pytest.mark.parametrize("prompt", [HANG, SLOW_PREFILL])
-def test_a_closed_pipe_ends_it_in_the_middle_of_a_step(fresh, prompt):
+def test_a_closed_pipe_ends_it_in_the_middle_of_a_step(fresh: Engine, prompt: str) -> None:
     fresh.load(step_tokens=512)
     fresh.send(start(prompt, max_tokens=100))
     time.sleep(0.3)
@@ -87,7 +87,9 @@ def test_a_closed_pipe_ends_it_in_the_middle_of_a_step(fresh, prompt):
 
 
 @pytest.mark.parametrize("rest", ["unread events", "half a line"])
-def test_a_pipe_that_closes_with_something_left_in_it_ends_a_hung_engine_too(fresh, rest):
+def test_a_pipe_that_closes_with_something_left_in_it_ends_a_hung_engine_too(
+    fresh: Engine, rest: str
+) -> None:
     fresh.load()
     fresh.send(start(HANG))
     time.sleep(0.3)
@@ -98,7 +100,7 @@ def test_a_pipe_that_closes_with_something_left_in_it_ends_a_hung_engine_too(fre
     fresh.ends(1)
 
 
-def test_a_closed_pipe_ends_an_engine_whose_words_nobody_reads(fresh):
+def test_a_closed_pipe_ends_an_engine_whose_words_nobody_reads(fresh: Engine) -> None:
     fresh.load()
     fresh.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     fresh.send(*(start("!script repeat=99\n" + "words " * 30, max_tokens=900) for _ in range(4)))
@@ -108,23 +110,24 @@ def test_a_closed_pipe_ends_an_engine_whose_words_nobody_reads(fresh):
     assert fresh.ends()[0] == ExitStatus.UNAVAILABLE
 
 
-def test_the_parents_death_ends_it_in_the_middle_of_a_step_although_the_pipe_is_open(fresh):
+def test_the_parents_death_ends_it_in_the_middle_of_a_step_although_the_pipe_is_open(fresh: Engine) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-c", FOSTER_PARENT, str(theirs.fileno())]
         with subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=subprocess.PIPE) as parent:
+            assert parent.stdout is not None
             child = psutil.Process(int(parent.stdout.readline()))
             fresh.socket.close()
             fresh.socket = ours
             fresh.load()
             fresh.send(start(HANG))
-            fresh.until(lambda event: isinstance(event, Prefilled))
+            fresh.hear(Prefilled)
             parent.kill()
         _, alive = psutil.wait_procs([child], timeout=3)
         assert not alive or alive[0].status() == psutil.STATUS_ZOMBIE
 
 
-def test_it_ends_at_once_where_the_parent_is_not_the_one_it_was_told(fresh):
+def test_it_ends_at_once_where_the_parent_is_not_the_one_it_was_told(fresh: Engine) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-P", "-m", "edgeassist.engine", str(theirs.fileno()), "1"]
@@ -132,7 +135,7 @@ def test_it_ends_at_once_where_the_parent_is_not_the_one_it_was_told(fresh):
     assert done.returncode == ExitStatus.UNAVAILABLE
 
 
-def test_signals_for_the_daemon_do_not_end_it(fresh):
+def test_signals_for_the_daemon_do_not_end_it(fresh: Engine) -> None:
     fresh.load()
     fresh.send(start("!script delay_ms=5\n" + "words " * 40, request="a", max_tokens=50))
     for number in (signal.SIGINT, signal.SIGTERM) * 3:
@@ -141,7 +144,7 @@ def test_signals_for_the_daemon_do_not_end_it(fresh):
     assert fresh.process.poll() is None
 
 
-def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path: Path):
+def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(NOISE)
     with Engine(environ={"PYTHONPATH": str(tmp_path)}) as engine:
         engine.load()
@@ -153,23 +156,24 @@ def test_what_native_code_prints_does_not_reach_the_pipe(tmp_path: Path):
         assert "noise" in printed
 
 
-def test_the_first_command_must_be_load(fresh):
+def test_the_first_command_must_be_load(fresh: Engine) -> None:
     fresh.send(start("too early"))
-    event = fresh.until(lambda event: isinstance(event, Unusable))
+    event = fresh.hear(Unusable)
     assert "load" in event.message
     assert fresh.ends()[0] == ExitStatus.SOFTWARE
 
 
-def test_a_second_load_is_reported_and_changes_nothing(fresh):
+def test_a_second_load_is_reported_and_changes_nothing(fresh: Engine) -> None:
     fresh.load()
     fresh.send(Load("scripted", "", 16, 1, 1, 8))
-    event = fresh.until(lambda event: isinstance(event, Log) and event.level is Level.ERROR)
+    event = fresh.until(lambda each: isinstance(each, Log) and each.level is Level.ERROR)
+    assert isinstance(event, Log)
     assert "Load" in event.message
     assert [answer.text for answer in fresh.ask(*["x" * 80] * 4)] == ["x" * 80] * 4
 
 
 @pytest.mark.parametrize("name", ["vllm", "", "scripted "])
-def test_an_unknown_backend_is_unusable(fresh, name):
+def test_an_unknown_backend_is_unusable(fresh: Engine, name: str) -> None:
     with pytest.raises(AssertionError, match="ended"):
         fresh.load(name)
     assert isinstance(fresh.events[-1], Unusable)
@@ -180,7 +184,7 @@ def test_an_unknown_backend_is_unusable(fresh, name):
 @pytest.mark.parametrize(
     "line", [b"garbage\n", b"\n", b'{"type":"dance"}\n', b'{"type":"load"}\n', b"\xff\n"]
 )
-def test_a_first_line_that_is_no_command_ends_it(fresh, line):
+def test_a_first_line_that_is_no_command_ends_it(fresh: Engine, line: bytes) -> None:
     fresh.socket.sendall(line)
     status, printed = fresh.ends()
     assert status not in {ExitStatus.OK, ExitStatus.CONFIGURATION}
@@ -188,15 +192,16 @@ def test_a_first_line_that_is_no_command_ends_it(fresh, line):
 
 
 @pytest.mark.parametrize("line", [b"garbage\n", b'{"type":"dance"}\n', b'{"type":"start","id":1}\n'])
-def test_a_later_line_that_is_no_command_is_logged_and_ends_it(fresh, line):
+def test_a_later_line_that_is_no_command_is_logged_and_ends_it(fresh: Engine, line: bytes) -> None:
     fresh.load()
     fresh.socket.sendall(line)
-    event = fresh.until(lambda event: isinstance(event, Log) and event.level is Level.ERROR)
+    event = fresh.until(lambda each: isinstance(each, Log) and each.level is Level.ERROR)
+    assert isinstance(event, Log)
     assert "no command" in event.message
     assert fresh.ends()[0] == ExitStatus.SOFTWARE
 
 
-def test_a_crash_in_native_code_ends_it_with_its_signal(fresh):
+def test_a_crash_in_native_code_ends_it_with_its_signal(fresh: Engine) -> None:
     fresh.load()
     fresh.send(start("!script crash_after=2\nhello hello", request="a"))
     while fresh.read() is not None:
@@ -205,16 +210,16 @@ def test_a_crash_in_native_code_ends_it_with_its_signal(fresh):
     assert not [event for event in fresh.about("a") if isinstance(event, Finished)]
 
 
-def test_a_step_that_fails_fails_all_that_were_in_it_and_the_engine_serves_on(fresh):
+def test_a_step_that_fails_fails_all_that_were_in_it_and_the_engine_serves_on(fresh: Engine) -> None:
     fresh.load()
     failing, other = fresh.ask("!script fail_after=3\n" + "x" * 80, "y" * 80)
-    assert (failing.ending.code, other.ending.code) == ("internal", "internal")
-    assert "failing step" in failing.ending.message
+    assert (failing.failed.code, other.failed.code) == ("internal", "internal")
+    assert "failing step" in failing.failed.message
     assert [answer.text for answer in fresh.ask(*["again"] * 4)] == ["again"] * 4
 
 
-def test_a_message_of_a_megabyte_passes_the_pipe(fresh):
+def test_a_message_of_a_megabyte_passes_the_pipe(fresh: Engine) -> None:
     fresh.load(context=32768, step_tokens=32768)
     assert fresh.answer("x" * 60_000, max_tokens=32768).text == "x" * 60_000
-    assert fresh.answer("x" * 1_000_000).ending.code == "context_overflow"
+    assert fresh.answer("x" * 1_000_000).failed.code == "context_overflow"
     assert fresh.answer("still there").text == "still there"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,22 +32,22 @@ def test_of_equals_the_first_is_taken() -> None:
     assert picks(Sampling(temperature=0), 1, np.zeros(4, np.float32)) == {0}
 
 
-def test_top_k_leaves_so_many() -> None:
-    wild = {"temperature": 50.0, "top_p": 1.0, "min_p": 0.0, "seed": 1}
+def test_top_k_leaves_that_many() -> None:
+    wild: dict[str, Any] = {"temperature": 50.0, "top_p": 1.0, "min_p": 0.0, "seed": 1}
     assert picks(Sampling(top_k=2, **wild)) == {1, 2}
     assert picks(Sampling(top_k=0, **wild)) == {0, 1, 2, 3, 4}
 
 
-def test_top_p_leaves_the_likeliest_that_make_so_much() -> None:
+def test_top_p_leaves_the_likeliest_that_reach_it_together() -> None:
     # Of 3, 2, 1 and 0 the likelihoods are 0.64, 0.24, 0.09 and 0.03.
-    wild = {"temperature": 50.0, "top_k": 0, "min_p": 0.0, "seed": 1}
+    wild: dict[str, Any] = {"temperature": 50.0, "top_k": 0, "min_p": 0.0, "seed": 1}
     assert picks(Sampling(top_p=0.6, **wild)) == {1}
     assert picks(Sampling(top_p=0.7, **wild)) == {1, 2}
     assert picks(Sampling(top_p=0.9, **wild)) == {1, 2, 3}
 
 
-def test_min_p_leaves_what_is_so_likely_compared_with_the_likeliest() -> None:
-    wild = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+def test_min_p_leaves_what_is_likely_enough_compared_with_the_likeliest() -> None:
+    wild: dict[str, Any] = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 1}
     assert picks(Sampling(min_p=0.3, **wild)) == {1, 2}
     assert picks(Sampling(min_p=1.0, **wild)) == {1}
 

@@ -93,10 +93,12 @@ def test_text_that_could_begin_a_stop_text_waits_and_comes_out_when_it_does_not(
 
 def test_a_stop_text_spread_over_tokens_never_comes_out_nor_does_what_follows() -> None:
     stream = TextStream(("<|end|>",))
+    stopped = [stream.stopped]
     assert stream.push(b"one <|e") == "one "
-    assert not stream.stopped
+    stopped.append(stream.stopped)
     assert stream.push(b"nd|> two") == ""
-    assert stream.stopped
+    stopped.append(stream.stopped)
+    assert stopped == [False, False, True]
     assert stream.push(b"three") == ""
     assert stream.finish() == ""
 

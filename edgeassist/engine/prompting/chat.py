@@ -1,7 +1,7 @@
 """Messages in, prompt text out: the model's own chat template in a sandbox.
 
-What a requester wrote never becomes a control token: text such as `<|im_end|>` inside a message is carried
-past the template and given to the tokenizer as plain text, so that nobody can forge a turn.
+A requester's text never becomes a control token: text such as `<|im_end|>` inside a message bypasses the
+template and reaches the tokenizer as plain text, so that a requester can't forge a turn.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.errors import InvalidRequestError, ModelError
 
-# Stands in a rendered prompt where a text was taken out of it; a text that has one is taken out itself.
+# Marks a place in a rendered prompt where a text was taken out. Messages that contain it are shielded, too.
 MARK = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a prompt; only in a trusted one may control tokens be read."""
+    """A stretch of a prompt. Control tokens are read in trusted ones only."""
 
     text: str
     trusted: bool
@@ -44,6 +44,9 @@ class ChatTemplate:
         eos: The text of the token that ends one.
         control: The texts of the vocabulary's control tokens.
 
+    Attributes:
+        control: Matches what would be read as a control token where it is trusted.
+
     Raises:
         ModelError: The source is no Jinja2 template.
     """
@@ -52,7 +55,7 @@ class ChatTemplate:
         self, source: str | None, *, bos: str = "", eos: str = "", control: Iterable[str] = ()
     ) -> None:
         forgeries = sorted({MARK, *control} - {""}, key=len, reverse=True)
-        self._forgery = re.compile("|".join(map(re.escape, forgeries)))
+        self.control = re.compile("|".join(map(re.escape, forgeries)))
         self._variables = {"bos_token": bos, "eos_token": eos}
         try:
             self._template = None if source is None else _environment().from_string(source)
@@ -74,12 +77,11 @@ class ChatTemplate:
             return f"{MARK}{len(held) - 1}{MARK}"
 
         shielded = [
-            {"role": message.role, "content": self._forgery.sub(hold, message.content)}
-            for message in messages
+            {"role": message.role, "content": self.control.sub(hold, message.content)} for message in messages
         ]
         parts = re.split(f"{MARK}(\\d+){MARK}", self._render(self._template, shielded))
         segments = [
-            # A template that cuts a message in two may leave one mark of a pair, and then no text is held.
+            # A template that cuts a message in two may leave one mark of a pair, whose index is not held.
             Segment("".join(held[int(part) :][:1]), trusted=False)
             if index % 2
             else Segment(part, trusted=True)
@@ -87,29 +89,11 @@ class ChatTemplate:
         ]
         return [segment for segment in segments if segment.text]
 
-    def reads_as_control(self, text: str) -> bool:
-        """Whether a text holds what would be a control token where it is trusted."""
-        return self._forgery.search(text) is not None
-
-    def defuse(self, text: str) -> list[str]:
-        """Return the parts of a text, none of which holds what would be a control token.
-
-        For a tokenizer that reads control tokens wherever they stand.
-        """
-        parts = []
-        start = at = 0
-        while match := self._forgery.search(text, at):
-            at = match.start() + 1
-            if len(match.group()) > 1:
-                parts.append(text[start:at])
-                start = at
-        return [*parts, *([text[start:]] if start < len(text) else [])]
-
     def _render(self, template: jinja2.Template, messages: list[dict[str, str]]) -> str:
         try:
             return template.render(messages=messages, add_generation_prompt=True, **self._variables)
         except Exception as error:
-            # Some templates know no system role; their users put the instruction before the first question.
+            # Some templates have no system role; their models expect it before the first question.
             if messages[0]["role"] == "system" and len(messages) > 1:
                 first, second, *rest = messages
                 merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
@@ -134,12 +118,12 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    # Jinja's own filter escapes for HTML; what models were trained on is plain JSON.
+    # Jinja's own filter escapes for HTML; models were trained on plain JSON.
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
 class _GenerationBlock(Extension):
-    """`{% generation %}` marks the assistant's words for training; here it is its content."""
+    """`{% generation %}` marks the assistant's words for training; here it yields its content."""
 
     tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
 
