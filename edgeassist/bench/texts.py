@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeassist.trial_models.vocabulary import WORDS
+from edgeassist.trial_models.words import WORDS
 
 # A word is not always as many tokens as the words before; one token over a multiple of the batch size takes
 # a forward pass more.

@@ -36,7 +36,7 @@ from edgeassist.doctor.probes.model import Wanted, survey_model
 from edgeassist.doctor.probes.permissions import User, find_user, this_user
 from edgeassist.doctor.probes.unit import Unit, last_load_s, survey_unit
 from edgeassist.settings import Settings
-from edgeassist.wiring import broker_options, number_or_none, state_folder_of, topics_of
+from edgeassist.wiring import broker_options, demand_of, number_or_none, state_folder_of, topics_of
 
 # As monitoring plugins end (Nagios, Icinga, Zabbix), so that one can call this as it is.
 _EXIT = {Severity.OK: 0, Severity.SKIPPED: 0, Severity.WARNING: 1, Severity.PROBLEM: 2}
@@ -92,7 +92,7 @@ async def _examine(context: typer.Context) -> list[Finding]:
         user = _service_user(service)
         findings += check_model(
             survey_model(
-                Wanted(settings.model.path, settings.model.backend, settings.model.context),
+                Wanted(settings.model.path, settings.model.backend, demand_of(settings)),
                 user,
                 memory_max_bytes=None if service is None else service.memory_max_bytes,
                 engine_bytes=None if health is None else health.get("engine_memory_bytes"),

@@ -47,7 +47,7 @@ def recommend_model(
 ) -> None:
     """Say which model suits this device, with the numbers that speak for it.
 
-    Memory: weights, 2,048 tokens of context, daemon and engine, within three quarters of the device's.
+    Memory: weights, 2,048 tokens of context, daemon and engine must fit into three quarters of the device's.
     Speed: what memory moves in a second, over what a token reads.
     """
     choice = choose_threads(read_cpu_snapshot(), None)

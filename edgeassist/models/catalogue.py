@@ -1,33 +1,37 @@
-"""The models that we know. Pure data.
+"""The models that `recommend` knows. Data only.
 
-Parameters, languages and licences are their publishers'; sizes are what the shapes come to in those formats,
-vocabulary included. Q4_0, Q4_K_M and int4 were made of random weights and measured, but for Phi-3-mini's
-Q4_0.
+Parameters, languages and licences are their publishers'. File sizes follow from the shapes, vocabulary
+included; all but Phi-3-mini's Q4_0 were checked with files of random weights.
 
 The document that this project started from calls Phi-3-mini a model of 380 M parameters and 0.75 GB. It has
-3,821,079,552, of which int4 makes more than 2 GB: another class of board.
+3,821,079,552, more than 2 GB in int4: that takes another class of board.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeassist.models.fit import Format, Weights
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One form of a model.
+    """A model in one file format and quantization.
 
     Attributes:
-        name: The quantisation.
-        backend: Which serves it.
+        name: The quantization.
+        format: The file format.
         size_bytes: Of its file or files, embeddings included.
-        kv_bytes_per_token: What KV memory takes for one token.
     """
 
     name: str
-    backend: str
+    format: Format
     size_bytes: int
-    kv_bytes_per_token: int
+
+    @property
+    def backend(self) -> str:
+        """The backend that serves it."""
+        return "onnx" if self.format is Format.ONNX else "llama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Entry:
         shape: As the bench calls its shape.
         parameters: All of them.
         context: Tokens that it was trained for.
+        kv_heads: Key/value heads of all layers together.
+        head_size: Values in a head's key, and in its value.
         languages: That it was trained to answer in, as ISO 639-1 codes.
         licence: As an SPDX identifier.
         source: Where its publisher offers it.
@@ -49,10 +55,23 @@ class Entry:
     shape: str
     parameters: int
     context: int
+    kv_heads: int
+    head_size: int
     languages: tuple[str, ...]
     licence: str
     source: str
     variants: tuple[Variant, ...]
+
+    def weights(self, variant: Variant) -> Weights:
+        """Return what the memory of one of its variants follows from."""
+        return Weights(
+            format=variant.format,
+            size_bytes=variant.size_bytes,
+            trained_context=self.context,
+            kv_heads=self.kv_heads,
+            key_size=self.head_size,
+            value_size=self.head_size,
+        )
 
 
 CATALOGUE = (
@@ -61,13 +80,15 @@ CATALOGUE = (
         shape="qwen2.5-0.5b",
         parameters=494_032_768,
         context=32_768,
+        kv_heads=24 * 2,
+        head_size=64,
         languages=("en", "zh", "fr", "es", "pt", "de", "it", "ru", "ja", "ko", "vi", "th", "ar"),
         licence="Apache-2.0",
         source="https://huggingface.co/Qwen/Qwen2.5-0.5B-Instruct",
         variants=(
-            Variant("Q4_0", "llama", 352_000_000, 12_288),
-            Variant("Q4_K_M", "llama", 398_000_000, 12_288),
-            Variant("Q8_0", "llama", 531_000_000, 12_288),
+            Variant("Q4_0", Format.GGUF, 352_000_000),
+            Variant("Q4_K_M", Format.GGUF, 398_000_000),
+            Variant("Q8_0", Format.GGUF, 531_000_000),
         ),
     ),
     Entry(
@@ -75,12 +96,14 @@ CATALOGUE = (
         shape="phi-3-mini",
         parameters=3_821_079_552,
         context=4096,
+        kv_heads=32 * 32,
+        head_size=96,
         languages=("en",),
         licence="MIT",
         source="https://huggingface.co/microsoft/Phi-3-mini-4k-instruct",
         variants=(
-            Variant("Q4_0", "llama", 2_176_000_000, 393_216),
-            Variant("int4", "onnx", 2_720_000_000, 786_432),
+            Variant("Q4_0", Format.GGUF, 2_176_000_000),
+            Variant("int4", Format.ONNX, 2_720_000_000),
         ),
     ),
 )

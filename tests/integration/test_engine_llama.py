@@ -8,6 +8,7 @@ import pytest
 
 from edgeassist.engine.messages import ChatMessage, Finish, Finished, Log, Sampling, Unusable
 from edgeassist.errors import ExitStatus
+from edgeassist.models.fit import OVERHEAD_BYTES
 from tests.integration.driver import Engine
 
 VOCABULARY = Path(__file__).parents[3] / "shared" / "models" / "ggml-vocab-qwen2.gguf"
@@ -178,7 +179,7 @@ def test_memory_that_is_short_for_now_is_a_reason_to_try_again(fresh, trial_mode
 
 
 def test_a_context_larger_than_memory_is_refused_with_one_that_fits(fresh, trial_model):
-    room = trial_model.stat().st_size + 1_000_000
+    room = trial_model.stat().st_size + OVERHEAD_BYTES + 1_000_000
     message = unusable(fresh, trial_model, memory_bytes=room, context=8192)
     assert "model.context" in message
     fits = max(

@@ -29,6 +29,8 @@ SANS_IO = [
     "gateways.mqtt.intake",
     "gateways.homeassistant.entities",
     "device.cores",
+    "models.fit",
+    "models.recommend",
     "doctor.finding",
     *(f"doctor.checks.{name}" for name in ("broker", "clock", "configuration", "daemon", "model")),
     *(f"doctor.checks.{name}" for name in ("power", "processor", "room", "service")),
@@ -117,6 +119,21 @@ def test_a_sans_io_module_loads_no_heavy_library(module: str) -> None:
 
 def test_a_daemon_loads_no_numpy() -> None:
     program = "import sys, edgeassist.cli.main; sys.exit('numpy' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_only_the_bench_makes_trial_models() -> None:
+    users = importers("edgeassist.trial_models")
+    assert users
+    assert all(below(module, "edgeassist.bench", "edgeassist.trial_models") for module in users)
+
+
+def test_no_command_loads_the_packages_of_trial_models_at_its_start() -> None:
+    program = (
+        "import sys, edgeassist.cli.main, edgeassist.bench.run, edgeassist.bench.comparison\n"
+        "sys.exit(', '.join(name for name in ('gguf', 'onnx') if name in sys.modules) or None)"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 

@@ -42,7 +42,7 @@ def test_the_graph_is_sound_and_the_folder_can_be_read(tmp_path: Path, precision
         assert set(node.input) - {""} <= names, node.name
         names |= set(node.output)
     assert {value.name for value in graph.output} <= names
-    assert read_onnx_folder(tmp_path / "model").quantisation == (
+    assert read_onnx_folder(tmp_path / "model").quantization == (
         "" if precision is OnnxPrecision.F32 else precision
     )
 

@@ -13,15 +13,17 @@ import llama_cpp
 import numpy as np
 
 from edgeassist.engine.backends.llama.batch import Batch
-from edgeassist.engine.backends.llama.model import Complaints, Model, check_weights
+from edgeassist.engine.backends.llama.model import Complaints, Model
 from edgeassist.engine.backends.llama.sampling import make_sampler
 from edgeassist.engine.lookup import LENGTHS
 from edgeassist.engine.messages import ChatMessage, FlashAttention, KvType, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.transcripts import Encoded, Transcripts
 from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
-from edgeassist.engine.sizing import Demand, size_kv
+from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.errors import InternalError, KvFullError, ModelError, StepAbortedError
+from edgeassist.models.files.reading import read_model
+from edgeassist.models.fit import fit
 
 log = logging.getLogger(__name__)
 
@@ -62,21 +64,9 @@ class LlamaBackend:
         self._complaints.listen()
         llama_cpp.llama_backend_init()
         path = Path(options.path)
-        check_weights(path, free=options.memory_bytes, total=options.total_memory_bytes)
+        # Before llama.cpp, which would spend minutes on what can't fit.
+        sizes = fit(read_model(path, "llama"), demand_of(options), memory_of(options))
         model = self._model = Model(path, options.load_mode, self._complaints, progress)
-        context = min(options.context, model.trained_context)
-        sizes = size_kv(
-            Demand(
-                context=context,
-                bytes_per_token=model.kv_bytes_per_token(options.kv_type),
-                room_bytes=options.memory_bytes and max(1, options.memory_bytes - path.stat().st_size),
-                total_room_bytes=max(0, options.total_memory_bytes - path.stat().st_size),
-                threads=options.threads,
-                slots=options.slots,
-                kv_tokens=options.kv_tokens,
-                prefix_bytes=options.prefix_bytes if model.rewinds else 0,
-            )
-        )
         most = llama_cpp.llama_max_parallel_sequences()
         if sizes.slots > most:
             raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
@@ -88,11 +78,11 @@ class LlamaBackend:
             architecture=model.architecture,
             parameters=model.parameters,
             quantisation=model.quantisation,
-            context=context,
+            context=sizes.context,
             trained_context=model.trained_context,
             size_bytes=path.stat().st_size,
             slots=sizes.slots,
-            prefix_bytes=sizes.prefix_bytes,
+            prefix_bytes=sizes.prefix_bytes if model.rewinds else 0,
             kv_tokens=sizes.kv_tokens,
             rewinds=model.rewinds,
             guesses=model.rewinds,

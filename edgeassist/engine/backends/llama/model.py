@@ -12,10 +12,9 @@ from typing import Any
 
 import llama_cpp
 
-from edgeassist.engine.messages import KvType, LoadMode
+from edgeassist.engine.messages import LoadMode
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
 from edgeassist.engine.scheduler import Token
-from edgeassist.engine.sizing import check_fits
 from edgeassist.errors import InternalError, ModelError
 
 log = logging.getLogger(__name__)
@@ -28,8 +27,6 @@ _LOAD_MODES = {
     LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
     LoadMode.LOCK: llama_cpp.LLAMA_LOAD_MODE_MLOCK,
 }
-# Bytes of KV memory for a value: a block of 32 has a scale of two bytes in the quantized types.
-_KV_BYTES = {KvType.F16: 2.0, KvType.Q8_0: 34 / 32, KvType.Q4_0: 18 / 32}
 
 
 class Complaints:
@@ -109,15 +106,6 @@ class Model:
         llama_cpp.llama_model_desc(self.handle, buffer, 256)
         return buffer.value.decode(errors="replace").split(" ", 2)[-1]
 
-    def kv_bytes_per_token(self, kind: KvType) -> int:
-        """Return what KV memory takes for one token."""
-        head = int(
-            self.meta(f"{self.architecture}.attention.key_length")
-            or llama_cpp.llama_model_n_embd(self.handle) // max(1, llama_cpp.llama_model_n_head(self.handle)),
-        )
-        layers = llama_cpp.llama_model_n_layer(self.handle)
-        return int(2 * layers * llama_cpp.llama_model_n_head_kv(self.handle) * head * _KV_BYTES[kind])
-
     def meta(self, key: str) -> str | None:
         """Return a value of the file's metadata, as text."""
         size = llama_cpp.llama_model_meta_val_str(
@@ -189,26 +177,3 @@ class Model:
 
     def _text(self, token: int) -> str:
         return (llama_cpp.llama_vocab_get_text(self.vocab, token) or b"").decode(errors="replace")
-
-
-def check_weights(path: Path, *, free: int, total: int) -> None:
-    """Refuse what is no readable file, or larger than memory, before llama.cpp spends minutes on it.
-
-    Args:
-        path: The file.
-        free: Bytes of memory; 0 where nobody knows.
-        total: Likewise, if nobody else had any.
-
-    Raises:
-        ModelError: It is.
-        MemoryShortError: It is too large at the moment.
-    """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise ModelError(f"model.path: can't read {path}: {error.strerror}") from error
-    if magic != b"GGUF":
-        raise ModelError(f"model.path: {path} is not a GGUF file (it begins with {magic!r})")
-    what, way_out = f"model.path: the weights in {path} take", "choose a smaller model or quantisation"
-    check_fits(what, way_out, needed=path.stat().st_size, free=free, total=total)

@@ -23,9 +23,10 @@ from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
 from edgeassist.engine.prompting.transcripts import Encoded, Transcripts
 from edgeassist.engine.scheduler import Plan, Token, Work
-from edgeassist.engine.sizing import Demand, check_fits, size_kv
+from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.errors import InternalError, ModelError, StepAbortedError
 from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.fit import fit
 
 # Compiled in, and on unless this is set before the library is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -65,28 +66,12 @@ class OrtBackend:
             folder = read_onnx_folder(path)
         except ModelError as error:
             raise ModelError(f"model.path: {error.message}") from None
-        check_fits(
-            f"model.path: the weights in {path} take",
-            "choose a smaller model",
-            needed=folder.size_bytes,
-            free=options.memory_bytes,
-            total=options.total_memory_bytes,
-        )
+        sizes = fit(folder, demand_of(options), memory_of(options))
         if options.slots is not None and options.slots > 1:
             log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
-        context = min(options.context, folder.context)
-        size_kv(
-            Demand(
-                context=context,
-                bytes_per_token=folder.kv_bytes_per_token,
-                room_bytes=options.memory_bytes and max(1, options.memory_bytes - folder.size_bytes),
-                total_room_bytes=max(0, options.total_memory_bytes - folder.size_bytes),
-                slots=1,
-            )
-        )
         progress(0.0)
         try:
-            model = self._load(path, options.threads, context)
+            model = self._load(path, options.threads, sizes.context)
         except _ERRORS as error:
             raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
         progress(1.0)
@@ -95,12 +80,12 @@ class OrtBackend:
             name=path.name,
             backend="onnx",
             architecture=str(model.type),
-            quantisation=folder.quantisation,
-            context=context,
-            trained_context=folder.context,
+            quantisation=folder.quantization,
+            context=sizes.context,
+            trained_context=folder.trained_context,
             size_bytes=folder.size_bytes,
-            slots=1,
-            kv_tokens=context,
+            slots=sizes.slots,
+            kv_tokens=sizes.kv_tokens,
             prefix_bytes=0 if options.prefix_bytes == 0 else _PREFIX_BYTES,
             guesses=False,
             threads=options.threads,
