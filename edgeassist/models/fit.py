@@ -226,10 +226,11 @@ def _misfit_of_settings(weights: Weights, kv_type: str, context: int, kv_tokens:
             "raise the one or lower the other",
         )
     if weights.format is Format.GGUF and kv_type not in weights.kv_types:
-        block = _KV_TYPES[weights.format][kv_type]
+        values = _KV_TYPES[weights.format][kv_type].values
+        size = weights.key_size if weights.key_size % values else weights.value_size
         return Misfit(
-            f"engine.kv_type: {kv_type} stores values in blocks of {block.values}, which does not divide "
-            f"this model's head size of {weights.key_size}",
+            f"engine.kv_type: {kv_type} stores values in blocks of {values}, which does not divide "
+            f"this model's head size of {size}",
             f"set engine.kv_type to {weights.kv_types[-1]}",
         )
     return None

@@ -93,11 +93,12 @@ def test_check_config_counts_the_kv_cache_in_the_type_that_is_set(tmp_path: Path
     path = tmp_path / "deep.gguf"
     shape = dataclasses.replace(SHAPES["trial"], heads=2, kv_heads=2, context=context, layers=layers)
     write_gguf(path, shape)
-    settings = {"model__path": path, "model__context": context}
-    refused = edgeassist("check-config", "--offline", **settings)
+    refused = edgeassist("check-config", "--offline", model__path=path, model__context=context)
     assert refused.returncode == CONFIGURATION
     assert "engine.kv_type to q8_0" in refused.stdout
-    accepted = edgeassist("check-config", "--offline", **settings, engine__kv_type="q4_0")
+    accepted = edgeassist(
+        "check-config", "--offline", model__path=path, model__context=context, engine__kv_type="q4_0"
+    )
     assert (accepted.returncode, "all is well" in accepted.stdout) == (0, True)
 
 

@@ -76,8 +76,11 @@ def verdict_of_doctor(settings: Settings, memory: Memory) -> Verdict:
     wanted = Wanted(settings.model.path, settings.model.backend, demand_of(settings))
     snapshot = survey_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=None)
     found = check_model(replace(snapshot, memory=memory))
-    problems = [f"{each.text}: {each.remedy}" for each in found if each.severity is Severity.PROBLEM]
-    return Verdict(*problems, passing="at the moment" in "".join(problems))
+    problems = [each for each in found if each.severity is Severity.PROBLEM]
+    if not problems:
+        return Verdict()
+    (problem,) = problems
+    return Verdict(f"{problem.text}: {problem.remedy}", "at the moment" in problem.text)
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def log() -> Iterator[list[str]]:
     callback = llama_cpp.llama_log_callback(take)
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
     yield lines
-    llama_cpp.llama_log_set(ctypes.cast(None, llama_cpp.llama_log_callback), ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), ctypes.c_void_p(0))
 
 
 @pytest.mark.parametrize("tokens", [64, 300, 8192])

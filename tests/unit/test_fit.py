@@ -185,12 +185,12 @@ def test_a_kv_cache_below_one_context_is_refused() -> None:
         fit(WEIGHTS, Demand(4096, kv_tokens=100), Memory())
 
 
-@pytest.mark.parametrize("sizes", [{"key_size": 48}, {"value_size": 80}])
-def test_a_kv_type_that_does_not_go_with_the_head_size_is_refused(sizes: dict[str, int]) -> None:
-    narrow = replace(WEIGHTS, **sizes)
+@pytest.mark.parametrize("narrow", [replace(WEIGHTS, key_size=48), replace(WEIGHTS, value_size=80)])
+def test_a_kv_type_that_does_not_go_with_the_head_size_is_refused(narrow: Weights) -> None:
     assert narrow.kv_types == ("f16",)
     found = misfit(Demand(4096, "q8_0"), Memory(), narrow)
     assert found.text.startswith("engine.kv_type: q8_0 stores values in blocks of 32, which does not divide")
+    assert found.text.endswith(("head size of 48", "head size of 80"))
     assert found.remedy == "set engine.kv_type to f16"
 
 
