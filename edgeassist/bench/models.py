@@ -1,6 +1,6 @@
-"""The models of random weights that `bench` measures: made once, in the user's cache.
+"""The models of random weights that `bench` measures: made once, kept in the user's cache.
 
-They don't end their answers by themselves, so that streams last as long as a scenario needs them.
+They don't end their answers by themselves, so that streams last as long as a scenario needs.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from edgeassist.trial_models.vocabulary import Turns
 
 _NUMBERS = {name.lower(): number for number, name in FILE_TYPES.items()}
 _F16 = "f16"
-# What the folder of an ONNX model is asked for with.
+# The name that stands for a folder of ONNX Runtime GenAI.
 INT4 = "int4"
 
 
 def synthetic_models(
     folder: Path, shape: str, quantizations: Sequence[str], *, threads: int, on_step: Callable[[str], None]
 ) -> list[Path]:
-    """Return a file or folder for each quantization; those that are missing are made, which takes minutes.
+    """Return a file or folder for each quantization; missing ones are made, which takes minutes.
 
     Args:
         folder: The cache; made where missing.
         shape: A name of `SHAPES`.
         quantizations: llama.cpp's names, such as `q4_k_m`; or `int4` for a folder of ONNX Runtime GenAI.
         threads: To quantize with.
-        on_step: Told what takes long, before it begins.
+        on_step: Called with a description before each long step.
 
     Raises:
         ConfigurationError: A name is unknown.
@@ -64,7 +64,7 @@ def synthetic_models(
 def _make(
     folder: Path, shape: Shape, missing: dict[str, Path], threads: int, on_step: Callable[[str], None]
 ) -> None:
-    """Write what is missing; of GGUF files the f16 one first, which stays only where it was asked for."""
+    """Write the missing models: the f16 GGUF file first, which is kept only if asked for."""
     if INT4 in missing:
         from edgeassist.trial_models.synthetic_onnx import write_onnx  # noqa: PLC0415 - needs onnx, of an extra
 

@@ -25,13 +25,13 @@ def recommend_model(
     need: Annotated[Need, typer.Argument(help="What the device is for.")] = Need.ENGLISH,
     memory_gb: Annotated[
         float | None,
-        typer.Option(min=0.25, help="As if the device had so much memory.", show_default=False),
+        typer.Option(min=0.25, help="As if the device had this much memory.", show_default=False),
     ] = None,
     bandwidth_gb: Annotated[
         float | None,
         typer.Option(
             min=0.1,
-            help="As if its memory moved so many GB a second; a Raspberry Pi 4 moves about 4, a Pi 5 10.",
+            help="As if its memory moved this many GB a second; a Raspberry Pi 4 moves about 4, a Pi 5 10.",
             show_default=False,
         ),
     ] = None,

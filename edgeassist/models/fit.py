@@ -12,7 +12,8 @@ from enum import StrEnum
 from edgeassist.errors import MemoryShortError, ModelError
 
 # What daemon and engine take beside weights and KV cache, measured with Qwen2.5-0.5B: 49 MB for the daemon,
-# 70 for the engine's compute buffers, vocabulary and Python (docs/performance.md, Memory).
+# 70 for the engine's compute buffers, vocabulary and Python (docs/performance.md, Memory). Free memory is
+# measured by the daemon or by a command of its size, so that 49 MB of this are a margin.
 OVERHEAD_BYTES = 120_000_000
 # Batched decode gains most up to here: 4 sequences give 1.35 to 1.5 times the tokens of one, 8 give 1.7 times
 # (measured on two cores), and each waits longer for its own.
@@ -267,7 +268,7 @@ def _misfit_of_memory(
 
 
 def _smaller(weights: Weights, kv_type: str, context: int, kv_tokens: int | None, room: int) -> list[str]:
-    """Return the changes of settings with which the KV cache fits into so many bytes."""
+    """Return the changes of settings with which the KV cache fits into `room` bytes."""
     changes = []
     cells = _CELLS[weights.format]
     most = room // max(1, weights.kv_bytes_per_token(kv_type)) // cells * cells

@@ -93,7 +93,7 @@ class Vocabulary:
 
 
 def make_up_vocabulary(size: int) -> Vocabulary:
-    """Return so many tokens (more than `SPECIAL_TOKENS`): bytes, English words, then invented ones."""
+    """Return `size` tokens (more than `SPECIAL_TOKENS`): bytes, English words, then invented ones."""
     # A word is put together letter by letter from the left. All these merges start with the space, so they
     # never meet another word's. Each beginning of a word is a token too: llama.cpp drops the bytes of a merge
     # whose result it can't find.

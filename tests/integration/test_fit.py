@@ -26,7 +26,7 @@ from edgeassist.models.fit import OVERHEAD_BYTES, Memory
 from edgeassist.models.recommend import CONTEXT_TOKENS, MEMORY_SHARE, Board, Need, recommend
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import EngineSettings, ModelSettings
-from edgeassist.trial_models.onnx_writer import OnnxPrecision
+from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
 from edgeassist.wiring import demand_of, load_of

@@ -152,7 +152,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
     [
         ("llama_cpp", {"edgeassist.engine.backends.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.backends.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
-        ("onnx", {"edgeassist.trial_models.onnx_writer"}),
+        ("onnx", {"edgeassist.trial_models.onnx_graph"}),
         ("paho", {f"edgeassist.broker.{name}" for name in ("connection", "probe", "wire")}),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.prompting.chat"}),

@@ -11,7 +11,7 @@ import pytest
 
 from edgeassist.models.files.onnx import read_onnx_folder
 from edgeassist.trial_models import onnx_writer
-from edgeassist.trial_models.onnx_writer import OnnxPrecision, quantize
+from edgeassist.trial_models.onnx_graph import OnnxPrecision, quantize
 from edgeassist.trial_models.synthetic import SHAPES
 from edgeassist.trial_models.synthetic_onnx import write_onnx
 from edgeassist.trial_models.vocabulary import Turns
