@@ -62,14 +62,6 @@ class InternalError(EdgeAssistError):
     """A defect of ours, or a failure without a name of its own."""
 
 
-class KvFullError(InternalError):
-    """A step found no room in KV memory; nothing of it was computed. The engine makes room and goes on."""
-
-
-class StepAbortedError(InternalError):
-    """A step was cut short because somebody asked for it; nothing of it counts."""
-
-
 class InvalidRequestError(EdgeAssistError):
     """The request breaks the wire contract."""
 

@@ -228,7 +228,7 @@ class App:
                 model = supervisor.model
                 log.info(
                     "loaded %s in %.0f ms: %s, context of %d tokens, slots: %d",
-                    *(model.name, supervisor.load_ms, model.quantisation, model.context, model.slots),
+                    *(model.name, supervisor.load_ms, model.quantization, model.context, model.slots),
                 )
                 self._threads.apply()
                 self._dispatcher.engine_ready(model.name, model.slots)

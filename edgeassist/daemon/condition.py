@@ -104,7 +104,7 @@ class Condition:
                 backend=facts.backend,
                 architecture=facts.architecture,
                 parameters=facts.parameters,
-                quantisation=facts.quantisation,
+                quantisation=facts.quantization,
                 context=facts.context,
                 trained_context=facts.trained_context,
                 size_bytes=facts.size_bytes,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgeassist.engine.backends.base import make_backend
+from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.states import StateStore
 from edgeassist.engine.messages import (
@@ -34,7 +34,7 @@ from edgeassist.engine.messages import (
     decode_command,
     encode,
 )
-from edgeassist.engine.warmup import digest_of, key_maker, prime, state_form
+from edgeassist.engine.warmup import digest_of, key_maker, state_form, warm_up
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
 
@@ -152,11 +152,11 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
             said = now
             pipe.emit([Loading(fraction)])
 
-    backend = make_backend(options.backend)
     pipe.emit([Loading(0.0)])
     saves = bool(options.system and options.state_folder and options.state_bytes)
     digest = digest_of(options.path) if saves else None
-    facts = backend.load(options, progress)
+    model = load_backend(options, progress)
+    facts = model.facts
     scheduler = scheduler_for(options, facts)
     prefixes = Prefixes(facts.prefix_bytes)
     if options.system and facts.prefix_bytes:
@@ -164,9 +164,9 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
         if digest is not None and facts.state_format:
             store = StateStore(Path(options.state_folder), options.state_bytes)
             saved = store, key_maker(digest, state_form(options, facts))
-        prime(backend, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)
+        warm_up(model, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)
     pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(backend, scheduler, prefixes, context=facts.context, commands=commands, emit=pipe.emit)
+    return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit)
 
 
 def _die_with(daemon: int) -> None:

@@ -189,7 +189,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     backend: str
     architecture: str = ""
     parameters: int = 0
-    quantisation: str = ""
+    quantization: str = ""
     context: int = 0
     trained_context: int = 0
     size_bytes: int = 0

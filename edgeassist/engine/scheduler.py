@@ -1,172 +1,52 @@
-"""What the next step holds: admit, plan, commit. Pure: no I/O, no clock, no third-party import.
+"""What the next step holds: admit, plan, commit. Sans-I/O: no clock, standard library only.
 
 A step is one forward pass over a plan. Decode goes first: every sequence that streams gets its token in
 every step, and prefill fills what is left of the step's budget, so that a long prompt never stalls a running
-stream. A prompt that begins like one that runs shares what is in KV memory already.
+stream. A prompt that begins like one that runs shares its entries in the KV cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections import abc
 
 from edgeassist.engine.kv.prefixes import shared_length
-from edgeassist.engine.lookup import Bet, Lookup
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.pacing import Pacer
+from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
+from edgeassist.engine.speculation import Speculation
+from edgeassist.engine.step import Plan, Sampled, Share, Trim, Work
 from edgeassist.errors import ContextOverflowError, InternalError
 
-# Sharing less is not worth waiting for, nor keeping.
+# A shorter prefix is worth neither waiting for nor keeping.
 LEAST_SHARED = 16
-
-
-class Ending(Enum):
-    """How a sequence ended by itself."""
-
-    END_OF_TURN = auto()
-    LIMIT = auto()
-
-
-class State(Enum):
-    """Where a sequence stands."""
-
-    NEW = auto()
-    """Nobody has looked yet what of it is in KV memory."""
-    GOING = auto()
-    """Every step computes some of it."""
-    PAUSED = auto()
-    """It gave its KV memory to others, and begins again when one of them has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A sampled token: its id, its bytes (maybe only part of a character), whether it ends the turn."""
-
-    id: int
-    piece: bytes
-    ends: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Let `target` have the first `length` KV entries of `source` as well."""
-
-    source: int
-    target: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trim:
-    """Forget a slot's KV entries."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one slot does in a step.
-
-    Attributes:
-        slot: Whose KV memory.
-        position: Of the first token.
-        tokens: To compute.
-        samples: Whether the last of them yields a new token.
-        guessed: How many of the last tokens are guesses: each is right if the token before it yields it.
-    """
-
-    slot: int
-    position: int
-    tokens: Sequence[int]
-    samples: bool
-    guessed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One step: what happens to KV memory first, in that order, and then what is computed, decode first."""
-
-    work: tuple[Work, ...]
-    memory: tuple[Share | Trim, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens the step computes."""
-        return sum(len(work.tokens) for work in self.work)
-
-
-@dataclass(slots=True)
-class Running:
-    """A sequence in its slot.
-
-    Attributes:
-        tokens: Ids: the prompt, then what was sampled, the token that ends the turn not included.
-        prompt_tokens: How many of them are the prompt.
-        limit: The most tokens that it may generate.
-        shares: Whether it may take over what others have computed.
-        computed: How many tokens are in KV memory.
-        cached: How many tokens of the prompt were there already when it began.
-        state: Where it stands.
-        guess: What may come next, whether the step tries it or not.
-    """
-
-    id: str
-    slot: int
-    tokens: list[int]
-    prompt_tokens: int
-    limit: int
-    shares: bool = True
-    computed: int = 0
-    cached: int = 0
-    state: State = State.NEW
-    lookup: Lookup = field(default_factory=Lookup)
-    guess: list[int] = field(default_factory=list)
-
-    @property
-    def generated(self) -> int:
-        """How many tokens were sampled, the one that ends the turn not counted."""
-        return len(self.tokens) - self.prompt_tokens
-
-    @property
-    def prefilled(self) -> int:
-        """How many tokens of the prompt are in KV memory."""
-        return min(self.computed, self.prompt_tokens)
-
-    @property
-    def rest(self) -> int:
-        """How many tokens are still to compute before the next one can be sampled."""
-        return len(self.tokens) - self.computed
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a step did for one sequence: a prompt's progress (no tokens), or tokens, and maybe the end."""
-
-    sequence: Running
-    tokens: tuple[Token, ...] = ()
-    ending: Ending | None = None
 
 
 class Scheduler:
     """Keeps the slots and decides what each step computes.
 
     Args:
-        slots: Sequences that run at once.
+        slots: How many sequences run at once.
         context: Tokens that one sequence may have.
         pacer: Says how much a step may prefill.
-        bet: Says how many tokens a sequence that runs alone may guess; None: none ever.
-        rewinds: Whether KV memory can be cut at any token; without, nothing is shared.
+        speculation: Says how many tokens a sequence that runs alone may draft; None: never any.
+        rewinds: Whether the KV cache can be cut at any token; if not, nothing is shared.
     """
 
     def __init__(
-        self, *, slots: int, context: int, pacer: Pacer, bet: Bet | None = None, rewinds: bool = True
+        self,
+        *,
+        slots: int,
+        context: int,
+        pacer: Pacer,
+        speculation: Speculation | None = None,
+        rewinds: bool = True,
     ) -> None:
         self._context = context
         self._rewinds = rewinds
         self._pacer = pacer
-        self._bet = bet
+        self._speculation = speculation
         self._free = list(range(slots - 1, -1, -1))
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Sequence] = {}
         self._memory: list[Share | Trim] = []
         self._squeeze = 0
 
@@ -175,19 +55,28 @@ class Scheduler:
         """How many sequences run."""
         return len(self._running)
 
-    def admit(self, request: str, prompt: Sequence[int], max_tokens: int, *, shares: bool = True) -> Running:
+    def admit(
+        self,
+        request: str,
+        prompt: abc.Sequence[int],
+        max_tokens: int,
+        *,
+        world: World,
+        shares: bool = True,
+    ) -> Sequence:
         """Give the prompt a slot.
 
         Args:
             request: An id.
             prompt: Token ids.
             max_tokens: The most tokens to generate.
-            shares: Whether it may take over what others compute. The same numbers added up in another order
-                are not quite the same sum, so one that must come out as the last time computes its own.
+            world: What else decides the KV values of the prompt.
+            shares: Whether it may reuse KV entries of others. Sums in another order differ in their last
+                bits, so an answer that must be reproducible computes its own.
 
         Raises:
             ContextOverflowError: The prompt leaves no room for even one token of an answer.
-            InternalError: No slot is free, the id runs already or the prompt is empty: the caller's defect.
+            InternalError: No slot is free, the id runs already or the prompt is empty: a bug of the caller.
         """
         if len(prompt) >= self._context:
             raise ContextOverflowError(
@@ -198,10 +87,11 @@ class Scheduler:
             raise InternalError(
                 f"request {request!r} can't be admitted: no free slot, a known id or no tokens"
             )
-        sequence = Running(
+        sequence = Sequence(
             id=request,
             slot=self._free.pop(),
             tokens=list(prompt),
+            world=world,
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._context - len(prompt)),
             shares=shares and self._rewinds,
@@ -210,18 +100,21 @@ class Scheduler:
         self._running[request] = sequence
         return sequence
 
-    def shares(self, prompt: Sequence[int], *, but: Running) -> int:
-        """Return how many tokens a prompt will share with one that runs; `but` is the prompt's own."""
-        others = (each for each in self._running.values() if each is not but)
-        return max((shared_length(prompt, each.tokens) for each in others), default=0)
+    def shareable(self, sequence: Sequence) -> int:
+        """Return how many tokens of a new sequence's prompt a running one has, computed or not yet."""
+        wanted = _reusable(sequence)
+        others = (
+            each for each in self._running.values() if each is not sequence and each.world == sequence.world
+        )
+        return max((shared_length(wanted, each.tokens) for each in others), default=0)
 
-    def begin_at(self, sequence: Running, computed: int) -> None:
-        """Note that a sequence's slot holds so many tokens of its prompt already."""
-        sequence.state = State.GOING
+    def begin_at(self, sequence: Sequence, computed: int) -> None:
+        """Note that a new sequence's slot holds KV entries of that many tokens of its prompt."""
+        sequence.state = State.RUNNING
         sequence.computed = sequence.cached = computed
 
-    def remove(self, sequence: Running) -> None:
-        """End a sequence and free its slot, whose KV memory the caller has cleared."""
+    def remove(self, sequence: Sequence) -> None:
+        """End a sequence and free its slot, whose KV entries the caller has dropped."""
         del self._running[sequence.id]
         self._free.append(sequence.slot)
         self._resume()
@@ -229,9 +122,9 @@ class Scheduler:
     # --- plan ----------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        """Return the next step: a token for each stream, and prefill within what is left of the budget."""
+        """Return the next step: a token for each stream, then prefill within what is left of the budget."""
         active = self._active
-        ready = [seq for seq in active if seq.state is State.GOING or self._look_up(seq, active)]
+        ready = [seq for seq in active if seq.state is State.RUNNING or self._look_up(seq, active)]
         streams = [seq for seq in ready if seq.rest == 1]
         work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
         budget = max(1, self._pacer.budget(len(streams)) >> self._squeeze)
@@ -239,20 +132,21 @@ class Scheduler:
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)
 
-    def _look_up(self, seq: Running, active: Sequence[Running]) -> bool:
-        """Share what others have of the prompt; False while an older one still computes more of it."""
-        # The last token is computed in any case: it yields the first of the answer.
-        wanted = seq.tokens[:-1]
+    def _look_up(self, seq: Sequence, active: list[Sequence]) -> bool:
+        """Share what older sequences have of the prompt; False while one of them will have more of it."""
+        wanted = _reusable(seq)
         source, length = None, 0
         for other in active:
             if other is seq:
                 break
+            if other.world != seq.world:
+                continue
             shared = shared_length(wanted, other.tokens)
             if shared > max(length, other.computed) + LEAST_SHARED:
                 return False
             if min(shared, other.computed) > length:
                 source, length = other.slot, min(shared, other.computed)
-        seq.state = State.GOING
+        seq.state = State.RUNNING
         if source is not None:
             self._memory.append(Share(source, seq.slot, length))
             seq.computed = length
@@ -260,26 +154,26 @@ class Scheduler:
                 seq.cached = length
         return True
 
-    def _decode(self, seq: Running, *, alone: bool) -> Work:
-        seq.guess = []
+    def _decode(self, seq: Sequence, *, alone: bool) -> Work:
+        seq.draft = []
         length = 0
-        if self._bet is not None and alone and seq.generated and not self._squeeze:
+        if self._speculation is not None and alone and seq.generated and not self._squeeze:
             room = seq.limit - seq.generated - 1
-            seq.guess = seq.lookup.guess(seq.tokens, min(room, self._bet.most))
-            length = min(self._bet.length(), len(seq.guess))
-        tokens = (*seq.tokens[seq.computed :], *seq.guess[:length])
-        return Work(seq.slot, seq.computed, tokens, samples=True, guessed=length)
+            seq.draft = seq.ngrams.draft(seq.tokens, min(room, self._speculation.most))
+            length = min(self._speculation.length(), len(seq.draft))
+        tokens = (*seq.tokens[seq.computed :], *seq.draft[:length])
+        return Work(seq.slot, seq.computed, tokens, samples=True, drafted=length)
 
     # --- commit --------------------------------------------------------------------------------------------
 
-    def commit(self, plan: Plan, sampled: Mapping[int, Sequence[Token]], seconds: float) -> list[Outcome]:
-        """Take what the step yielded, and say what it did for each sequence.
+    def commit(self, plan: Plan, sampled: Sampled, seconds: float) -> list[Outcome]:
+        """Take what the step yielded, and return what it did for each sequence.
 
         A sequence that ended keeps its slot until `remove`.
 
         Args:
             plan: What `plan` returned.
-            sampled: Slot to tokens, for every work that samples: one, and one more for each guess that held.
+            sampled: Of every work that samples.
             seconds: How long the step took.
         """
         self._squeeze = 0
@@ -287,10 +181,10 @@ class Scheduler:
         by_slot = {seq.slot: seq for seq in self._running.values()}
         return [self._advance(by_slot[work.slot], work, sampled) for work in plan.work]
 
-    def make_room(self, plan: Plan) -> bool:
-        """Answer to a plan that found no KV memory: the next one needs less. False where none can.
+    def preempt(self, plan: Plan) -> bool:
+        """Make the next plan need less of the KV cache than this one, which did not fit; False if none can.
 
-        First the step gets smaller, then the youngest sequence waits.
+        The step gets smaller first; at its smallest, the youngest sequence drops its entries and waits.
         """
         if plan.tokens > len(plan.work):
             self._squeeze += 1
@@ -298,28 +192,28 @@ class Scheduler:
         *others, youngest = self._active
         if not others:
             return False
-        youngest.state = State.PAUSED
+        youngest.state = State.PREEMPTED
         youngest.computed = 0
         self._memory.append(Trim(youngest.slot))
         return True
 
     def _learn(self, plan: Plan, seconds: float) -> None:
-        prefilled = sum(len(work.tokens) - work.guessed for work in plan.work if len(work.tokens) > 1)
+        prefilled = sum(len(work.tokens) - work.drafted for work in plan.work if len(work.tokens) > 1)
         streams = sum(len(work.tokens) == 1 for work in plan.work)
-        guessed = sum(work.guessed for work in plan.work)
-        if not guessed:
+        drafted = sum(work.drafted for work in plan.work)
+        if not drafted:
             self._pacer.learn(prefilled=prefilled, streams=streams, seconds=seconds)
-        if self._bet is not None and plan.tokens == 1 + guessed:
-            self._bet.timed(guessed, seconds)
+        if self._speculation is not None and plan.tokens == 1 + drafted:
+            self._speculation.timed(drafted, seconds)
 
-    def _advance(self, seq: Running, work: Work, sampled: Mapping[int, Sequence[Token]]) -> Outcome:
+    def _advance(self, seq: Sequence, work: Work, sampled: Sampled) -> Outcome:
         tokens = tuple(sampled[seq.slot]) if work.samples else ()
         held = max(0, len(tokens) - 1)
-        seq.computed = work.position + len(work.tokens) - work.guessed + held
+        seq.computed = work.position + len(work.tokens) - work.drafted + held
         if not tokens:
             return Outcome(seq)
-        if self._bet is not None and seq.guess:
-            self._bet.learn(seq.guess, [token.id for token in tokens])
+        if self._speculation is not None and seq.draft:
+            self._speculation.learn(seq.draft, [token.id for token in tokens])
         ends = tokens[-1].ends
         seq.tokens += [token.id for token in tokens if not token.ends]
         if ends:
@@ -327,38 +221,43 @@ class Scheduler:
         return Outcome(seq, tokens, Ending.LIMIT if seq.generated >= seq.limit else None)
 
     @property
-    def _active(self) -> list[Running]:
-        return [seq for seq in self._running.values() if seq.state is not State.PAUSED]
+    def _active(self) -> list[Sequence]:
+        return [seq for seq in self._running.values() if seq.state is not State.PREEMPTED]
 
     def _resume(self) -> None:
-        """Let the oldest sequence that waits for KV memory have a try."""
+        """Let the oldest preempted sequence start over."""
         for seq in self._running.values():
-            if seq.state is State.PAUSED:
+            if seq.state is State.PREEMPTED:
                 self._begin(seq)
                 return
 
     @staticmethod
-    def _begin(seq: Running) -> None:
-        seq.state = State.NEW if seq.shares else State.GOING
+    def _begin(seq: Sequence) -> None:
+        seq.state = State.NEW if seq.shares else State.RUNNING
 
 
-def _prefill(sequences: Sequence[Running], budget: int) -> list[Work]:
-    """Share the budget, the oldest first; but half of it is for those with at most half of the oldest's rest.
+def _reusable(seq: Sequence) -> list[int]:
+    # The last token is computed in any case: it yields the first of the answer.
+    return seq.tokens[:-1]
 
-    So a short question passes a long document, which takes at most twice as long for it.
+
+def _prefill(sequences: list[Sequence], budget: int) -> list[Work]:
+    """Share out the budget, oldest first; half of it is for those with at most half of the oldest's rest.
+
+    So a short question overtakes a long document, which takes at most twice as long for it.
     """
     counts = dict.fromkeys((seq.slot for seq in sequences), 0)
 
-    def give(seq: Running, most: int) -> int:
+    def give(seq: Sequence, most: int) -> int:
         count = min(seq.rest - counts[seq.slot], most)
         counts[seq.slot] += count
         return count
 
-    passing = budget // 2
+    overtaking = budget // 2
     for seq in sorted(sequences, key=lambda each: each.rest):
         if 2 * seq.rest <= sequences[0].rest:
-            given = give(seq, passing)
-            passing -= given
+            given = give(seq, overtaking)
+            overtaking -= given
             budget -= given
     for seq in sequences:
         budget -= give(seq, budget)

@@ -1,4 +1,4 @@
-"""The system prompt is computed before the first request asks for it, or comes from disk."""
+"""Warm-up: the system prompt is computed, or read from disk, before the first request needs it."""
 
 from __future__ import annotations
 
@@ -9,54 +9,61 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from edgeassist.engine.backends.base import Backend
+from edgeassist.engine.backends.base import Backend, LoadedModel
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
+from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
-from edgeassist.errors import EdgeAssistError, StepAbortedError
+from edgeassist.engine.signals import StepAbortedError
+from edgeassist.errors import EdgeAssistError
 
 log = logging.getLogger(__name__)
 
-# Two questions that begin differently: what their prompts share is the system prompt, whatever the template.
+# Two questions that begin differently: their prompts share only what belongs to the system prompt.
 _QUESTIONS = ("a", "1")
+_GREEDY = Sampling(temperature=0)
+
+KeyMaker = Callable[[list[int], World], StateKey]
 
 
-def prime(
-    backend: Backend,
+def warm_up(
+    model: LoadedModel,
     scheduler: Scheduler,
     prefixes: Prefixes,
     *,
     system: str,
-    saved: tuple[StateStore, Callable[[list[int]], StateKey]] | None,
+    saved: tuple[StateStore, KeyMaker] | None,
     on_step: Callable[[float], None],
 ) -> None:
-    """Compute the KV entries of a system prompt, or find them on disk, and keep them.
+    """Compute the KV entries of a system prompt, or load them, and keep them.
 
-    Nothing depends on it but the time to the first token: what goes wrong is logged.
+    Only the time to the first token depends on it, so what fails is logged.
 
     Args:
-        backend: Loaded.
+        model: What serves.
         scheduler: Nothing runs yet.
-        prefixes: Where they are kept.
+        prefixes: Where the state is kept.
         system: The prompt's text.
-        saved: Where its state is kept between runs, and under what key; None: nowhere.
-        on_step: Told the fraction done, after each step.
+        saved: Where its state is kept between runs, and what makes its key; None: nowhere.
+        on_step: Called with the fraction done, after each step.
     """
+    backend = model.backend
     try:
-        tokens = _prefix(backend, system)
+        tokens, world = _prefix(model.codec, system)
         if len(tokens) < LEAST_SHARED:
             return
         if saved is None:
-            state: bytes | bytearray = _compute(backend, scheduler, tokens, on_step)
+            state: bytes | bytearray = _compute(backend, scheduler, tokens, world, on_step)
         else:
             store, key_of = saved
-            key = key_of(tokens)
+            key = key_of(tokens, world)
             found = _load(backend, store, key)
-            state = _compute(backend, scheduler, tokens, on_step) if found is None else found
+            state = _compute(backend, scheduler, tokens, world, on_step) if found is None else found
             if found is None:
                 store.save(key, state)
-        prefixes.keep(Prefix(tokens, state, pinned=True))
+        prefixes.keep(Prefix(tokens, world, state, pinned=True))
         log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
         log.info("the engine is told to stop while it reads the system prompt")
@@ -65,12 +72,12 @@ def prime(
 
 
 def state_form(options: Load, facts: ModelFacts) -> str:
-    """Return all that decides what the bytes of a state mean, beside the model itself."""
+    """Return what decides the meaning of a state's bytes, beside the model itself."""
     return f"{facts.state_format}; kv {options.kv_type}; flash attention {options.flash_attention}"
 
 
 def digest_of(path: str) -> Future[str]:
-    """Return a file's SHA-256 in time: a thread computes it while the model is loaded from the same pages.
+    """Compute a file's SHA-256 in a thread, while the model is loaded from the same pages.
 
     Args:
         path: Empty for a backend without a file.
@@ -82,9 +89,9 @@ def digest_of(path: str) -> Future[str]:
         executor.shutdown(wait=False)
 
 
-def key_maker(sha256: Future[str], form: str) -> Callable[[list[int]], StateKey]:
-    """Return what makes the key of a state; it waits until the model's digest is known."""
-    return lambda tokens: StateKey(sha256.result(), form, tokens)
+def key_maker(sha256: Future[str], form: str) -> KeyMaker:
+    """Return a function that makes the key of a state; it waits for the model's digest."""
+    return lambda tokens, world: StateKey(sha256.result(), form, world, tokens)
 
 
 def _sha256(path: Path) -> str:
@@ -92,20 +99,21 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _prefix(backend: Backend, system: str) -> list[int]:
-    """Return the tokens that every prompt with that system prompt begins with."""
+def _prefix(codec: Codec, system: str) -> tuple[list[int], World]:
+    """Return the tokens that every prompt with that system prompt begins with, and their world."""
     one, other = (
-        backend.encode([ChatMessage("system", system), ChatMessage("user", question)]).tokens
+        codec.encode([ChatMessage("system", system), ChatMessage("user", question)])
         for question in _QUESTIONS
     )
-    return list(one[: shared_length(one, other)])
+    return list(one.tokens[: shared_length(one.tokens, other.tokens)]), one.world
 
 
 def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
-    """Return a saved state that the backend takes."""
+    """Return a saved state; None if there is none that the backend accepts."""
     state = store.load(key)
     if state is None:
         return None
+    backend.open(0, _GREEDY, key.world)
     taken = backend.restore(0, state, len(key.tokens))
     backend.close(0)
     if taken == len(key.tokens):
@@ -116,11 +124,15 @@ def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:
 
 
 def _compute(
-    backend: Backend, scheduler: Scheduler, tokens: list[int], on_step: Callable[[float], None]
+    backend: Backend,
+    scheduler: Scheduler,
+    tokens: list[int],
+    world: World,
+    on_step: Callable[[float], None],
 ) -> bytes | bytearray:
     """Prefill the tokens as a request would, and return the state."""
-    sequence = scheduler.admit("system", tokens, max_tokens=1)
-    backend.open(sequence.slot, Sampling(temperature=0))
+    sequence = scheduler.admit("system", tokens, max_tokens=1, world=world)
+    backend.open(sequence.slot, _GREEDY, world)
     while sequence.rest and not sequence.generated:
         begun = time.monotonic()
         plan = scheduler.plan()

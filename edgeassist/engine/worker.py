@@ -1,25 +1,21 @@
-"""The engine's loop: plan → backend.step → commit → emit, with commands taken between steps."""
+"""The engine's loop: plan, run, commit, with commands taken between steps."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from edgeassist.engine.backends.base import Backend
+from edgeassist.engine.answer import Answer
+from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
-from edgeassist.engine.lookup import Bet
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     Command,
-    Delta,
     Event,
     Failed,
-    Finish,
-    Finished,
     Heartbeat,
     Load,
     ModelFacts,
@@ -29,54 +25,17 @@ from edgeassist.engine.messages import (
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.prompting.text import TextStream
-from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import LEAST_SHARED, Ending, Outcome, Running, Scheduler
-from edgeassist.errors import Code, EdgeAssistError, KvFullError, StepAbortedError
+from edgeassist.engine.prompting.history import encode_within
+from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
+from edgeassist.engine.sequence import Outcome, Sequence
+from edgeassist.engine.signals import KvFullError, StepAbortedError
+from edgeassist.engine.speculation import Speculation
+from edgeassist.engine.step import Plan, Sampled
+from edgeassist.errors import Code, EdgeAssistError
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
-
-
-@dataclass(slots=True)
-class _Answer:
-    """One request while it runs: its text, and when it passed which mark (seconds, monotonic).
-
-    `computed` is the backend's clock at its start. `said` is all text so far, and `held` the end of it that
-    no event has carried yet.
-    """
-
-    sequence: Running
-    prompt: str
-    text: TextStream
-    dropped: int
-    gather_s: float
-    started: float
-    computed: float
-    first_token: float | None = None
-    completion_tokens: int = 0
-    said: list[str] = field(default_factory=list)
-    held: str = ""
-    last_piece: float | None = None
-
-    def take(self, outcome: Outcome) -> bool:
-        """Add the text of some tokens; return whether the answer has ended with them."""
-        text = ""
-        for token in outcome.tokens:
-            if not token.ends and not self.text.stopped:
-                text += self.text.push(token.piece)
-                self.completion_tokens += 1
-        ended = outcome.ending is not None or self.text.stopped
-        if ended:
-            text += self.text.finish()
-        self.said.append(text)
-        self.held += text
-        return ended
-
-    def due(self, now: float) -> bool:
-        """Whether what is held has been gathered for long enough; the first text always has."""
-        return self.last_piece is None or now - self.last_piece >= self.gather_s
 
 
 def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
@@ -85,7 +44,7 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
         slots=facts.slots,
         context=facts.context,
         pacer=Pacer(target_s=options.step_ms / 1000, most=options.step_tokens),
-        bet=Bet() if options.speculate and facts.guesses else None,
+        speculation=Speculation() if options.speculate and facts.guesses else None,
         rewinds=facts.rewinds,
     )
 
@@ -94,31 +53,30 @@ class Worker:
     """Serves requests with a loaded model, in the thread that calls `run`.
 
     Args:
-        backend: Loaded.
-        scheduler: Of the same slots.
+        model: What serves.
+        scheduler: Of the model's slots.
         prefixes: Where the states of ended sequences are kept.
-        context: Tokens that one sequence may have.
         commands: Where the reader puts what the daemon sends.
-        emit: Sends events, in one write per call.
+        emit: Sends events, in one write for each call.
     """
 
     def __init__(
         self,
-        backend: Backend,
+        model: LoadedModel,
         scheduler: Scheduler,
         prefixes: Prefixes,
         *,
-        context: int,
         commands: SimpleQueue[Command],
         emit: Callable[[Iterable[Event]], None],
     ) -> None:
-        self._backend = backend
-        self._context = context
+        self._backend = model.backend
+        self._codec = model.codec
+        self._context = model.facts.context
         self._scheduler = scheduler
         self._prefixes = prefixes
         self._commands = commands
         self._emit = emit
-        self._answers: dict[str, _Answer] = {}
+        self._answers: dict[str, Answer] = {}
         self._alone: str | None = None
         self._steps = 0
         self._last_beat = 0.0
@@ -133,7 +91,7 @@ class Worker:
     def interrupt(self, command: Command) -> None:
         """Cut the running step short if a command that was just queued makes it pointless. Any thread.
 
-        An abort ends the step for everybody in it, so one request among several waits for the step's end.
+        An abort ends the step for every sequence in it, so a cancel of one among several waits for its end.
         """
         match command:
             case Stop():
@@ -143,23 +101,33 @@ class Worker:
             case _:
                 pass
 
+    # --- a step --------------------------------------------------------------------------------------------
+
     def _step(self) -> None:
         plan = self._scheduler.plan()
-        self._alone = self._only()
         begun = time.monotonic()
+        sampled = self._run(plan)
+        if sampled is not None:
+            self._commit(plan, sampled, begun)
+
+    def _run(self, plan: Plan) -> Sampled | None:
+        """Return the tokens that a plan yields; None if it was not computed, which is dealt with then."""
+        self._alone = next(iter(self._answers)) if len(self._answers) == 1 else None
         try:
-            sampled = self._backend.step(plan)
+            return self._backend.step(plan)
         except StepAbortedError:
-            return
+            pass
         except KvFullError as error:
-            if not self._scheduler.make_room(plan):
+            if not self._scheduler.preempt(plan):
                 self._fail_all(error)
-            return
         except EdgeAssistError as error:
             self._fail_all(error)
-            return
         finally:
             self._alone = None
+        return None
+
+    def _commit(self, plan: Plan, sampled: Sampled, begun: float) -> None:
+        """Tell scheduler and daemon what a plan yielded, and release the sequences that ended."""
         self._steps += 1
         now = time.monotonic()
         events: list[Event] = []
@@ -172,9 +140,25 @@ class Worker:
         for answer in ended:
             self._release(answer)
 
-    def _only(self) -> str | None:
-        """Return the one request that runs; None where there are more."""
-        return next(iter(self._answers)) if len(self._answers) == 1 else None
+    def _report(self, outcome: Outcome, now: float, events: list[Event]) -> Answer | None:
+        """Add the events of an outcome; return the answer if it ended."""
+        sequence = outcome.sequence
+        answer = self._answers[sequence.id]
+        if answer.first_token is None:
+            events.append(Prefilled(sequence.id, sequence.prefilled, sequence.cached, sequence.prompt_tokens))
+        if not outcome.tokens:
+            return None
+        ended = answer.take(outcome, now)
+        if ended or answer.due(now):
+            events += answer.send(now)
+        if not ended:
+            return None
+        if not answer.parser.stopped:
+            self._codec.remember(answer.prompt, answer.text, sequence.tokens)
+        events.append(answer.finished(outcome.ending, now, self._backend.computed_s))
+        return answer
+
+    # --- commands ------------------------------------------------------------------------------------------
 
     def _take_commands(self) -> bool:
         """Carry out what the daemon sent; waits only while nothing runs. False at a `Stop`."""
@@ -201,58 +185,46 @@ class Worker:
 
     def _start(self, request: Start) -> None:
         started = time.monotonic()
+        shares = request.sampling.seed is None
+        room = self._context - min(request.max_tokens, self._context // 4)
         try:
-            prompt, dropped = self._fit(request)
+            prompt, dropped = encode_within(room, self._codec, request.messages, droppable=request.droppable)
             sequence = self._scheduler.admit(
-                request.id, prompt.tokens, request.max_tokens, shares=request.sampling.seed is None
+                request.id, prompt.tokens, request.max_tokens, world=prompt.world, shares=shares
             )
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
         try:
-            self._backend.open(sequence.slot, request.sampling)
+            self._backend.open(sequence.slot, request.sampling, prompt.world)
         except EdgeAssistError as error:
             self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
             return
-        if request.sampling.seed is None:
-            self._take_over(sequence)
-        self._answers[request.id] = _Answer(
+        if shares:
+            self._reuse(sequence)
+        self._answers[request.id] = Answer(
             sequence,
-            prompt.text,
-            TextStream(request.stop),
+            prompt,
             dropped,
-            request.gather_ms / 1000,
-            started,
-            self._backend.computed_s,
+            self._codec.parser(request.stop),
+            gather_s=request.gather_ms / 1000,
+            started=started,
+            computed_s=self._backend.computed_s,
         )
 
-    def _take_over(self, sequence: Running) -> None:
-        """Begin with what an ended sequence computed, unless one that runs will have as much to share."""
+    def _reuse(self, sequence: Sequence) -> None:
+        """Start from the state of an ended sequence, unless a running one will have as much to share."""
         # The last token is computed in any case: it yields the first of the answer.
-        wanted = sequence.tokens[:-1]
-        prefix, length = self._prefixes.best(wanted)
-        if prefix is None or length < self._scheduler.shares(wanted, but=sequence) + LEAST_SHARED:
+        prefix, length = self._prefixes.best(sequence.tokens[:-1], sequence.world)
+        if prefix is None or length < self._scheduler.shareable(sequence) + LEAST_SHARED:
             return
         taken = self._backend.restore(sequence.slot, prefix.state, length)
         if taken:
             self._scheduler.begin_at(sequence, taken)
             self._prefixes.touch(prefix)
         else:
-            log.info("a prefix of %d tokens could not be taken over: it is computed again", length)
-
-    def _fit(self, request: Start) -> tuple[Encoded, int]:
-        """Return the prompt, and how many messages of history were left out to make room."""
-        messages = list(request.messages)
-        room = self._context - min(request.max_tokens, self._context // 4)
-        first = 1 if messages[0].role == "system" else 0
-        prompt = self._backend.encode(messages)
-        dropped = 0
-        while len(prompt.tokens) > room and dropped < request.droppable:
-            del messages[first : first + 2]
-            dropped += 2
-            prompt = self._backend.encode(messages)
-        return prompt, dropped
+            log.info("a prefix of %d tokens could not be restored: it is computed again", length)
 
     def _cancel(self, request: str) -> None:
         answer = self._answers.get(request)
@@ -260,49 +232,16 @@ class Worker:
             self._emit([Cancelled(request)])
             self._release(answer)
 
-    def _report(self, outcome: Outcome, now: float, events: list[Event]) -> _Answer | None:
-        """Add what there is to say; return the answer if it ended."""
-        sequence = outcome.sequence
-        answer = self._answers[sequence.id]
-        if answer.first_token is None:
-            events.append(Prefilled(sequence.id, sequence.prefilled, sequence.cached, sequence.prompt_tokens))
-        if not outcome.tokens:
-            return None
-        if answer.first_token is None:
-            answer.first_token = now
-        ended = answer.take(outcome)
-        if answer.held and (ended or answer.due(now)):
-            events.append(Delta(sequence.id, answer.held))
-            answer.held, answer.last_piece = "", now
-        if not ended:
-            return None
-        if not answer.text.stopped:
-            self._backend.remember(answer.prompt, "".join(answer.said), sequence.tokens)
-        by_length = outcome.ending is Ending.LIMIT and not answer.text.stopped
-        events.append(
-            Finished(
-                sequence.id,
-                Finish.LENGTH if by_length else Finish.STOP,
-                prompt_tokens=sequence.prompt_tokens,
-                cached_tokens=sequence.cached,
-                completion_tokens=answer.completion_tokens,
-                prefill_ms=(answer.first_token - answer.started) * 1000,
-                decode_ms=(now - answer.first_token) * 1000,
-                dropped_messages=answer.dropped,
-                overhead_ms=(now - answer.started - (self._backend.computed_s - answer.computed)) * 1000,
-            ),
-        )
-        return answer
-
-    def _release(self, answer: _Answer) -> None:
-        """Free the slot; what it has computed is kept for prompts that begin alike."""
+    def _release(self, answer: Answer) -> None:
+        """Free the slot; its state is kept for prompts that begin alike."""
         sequence = answer.sequence
         computed = sequence.tokens[: sequence.computed]
-        if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed):
-            self._prefixes.keep(Prefix(computed, self._backend.snapshot(sequence.slot)))
+        if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed, sequence.world):
+            state = self._backend.snapshot(sequence.slot)
+            self._prefixes.keep(Prefix(computed, sequence.world, state))
         self._drop(answer)
 
-    def _drop(self, answer: _Answer) -> None:
+    def _drop(self, answer: Answer) -> None:
         self._backend.close(answer.sequence.slot)
         self._scheduler.remove(answer.sequence)
         del self._answers[answer.sequence.id]
@@ -311,10 +250,10 @@ class Worker:
         log.error("a step failed: %s", error.message)
         answers = list(self._answers.values())
         events: list[Event] = []
+        now = time.monotonic()
         for answer in answers:
             self._drop(answer)
-            if answer.held:
-                events.append(Delta(answer.sequence.id, answer.held))
+            events += answer.send(now)
             events.append(Failed(answer.sequence.id, Code.INTERNAL, error.message))
         self._emit(events)
 

@@ -44,7 +44,7 @@ def test_ready_tells_what_the_file_holds(fresh, trial_model):
     assert (model.context, model.trained_context) == (8192, 8192)
     assert model.size_bytes == trial_model.stat().st_size
     assert model.parameters > 100_000
-    assert model.quantisation == "all F32"
+    assert model.quantization == "all F32"
     assert model.chat_template
     assert "CPU" in model.build
 

@@ -32,13 +32,13 @@ STRANGE = [
 ]
 PROGRAM = """
 import json, sys
-from edgeassist.engine.backends.base import make_backend
+from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.messages import ChatMessage, Load
-backend = make_backend(sys.argv[1])
-backend.load(Load(sys.argv[1], sys.argv[2], context=1024, threads=1, step_tokens=64), lambda _: None)
+options = Load(sys.argv[1], sys.argv[2], context=1024, threads=1, step_tokens=64)
+codec = load_backend(options, lambda _: None).codec
 for system, user in json.load(sys.stdin):
     messages = [ChatMessage("system", system)] * bool(system) + [ChatMessage("user", user)]
-    print(json.dumps([int(token) for token in backend.encode(messages).tokens]))
+    print(json.dumps([int(token) for token in codec.encode(messages).tokens]))
 """
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from queue import SimpleQueue
@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from edgeassist.engine.backends.scripted import ScriptedBackend
+from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.scripted import ScriptedBackend, ScriptedCodec, load
 from edgeassist.engine.kv.prefixes import Prefixes
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -30,8 +32,8 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import Plan, Token
+from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.step import Plan, Sampled
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.intake import ReplyRules
@@ -88,32 +90,38 @@ class Heard:
         self.relay.done(finished, model="m", session="s", now=now)
 
 
+class StrangeCodec(ScriptedCodec):
+    """The scripted codec, which refuses one prompt, and puts a question after `adapted:` in another world."""
+
+    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+        if messages[-1].content == "refuse me":
+            raise InvalidRequestError("the template does not take this")
+        prompt = super().encode(messages)
+        adapted = messages[-1].content.startswith("adapted:")
+        return replace(prompt, world=("adapter",)) if adapted else prompt
+
+
 class Watched(ScriptedBackend):
     """The scripted backend, which also notes every plan and which slots are open."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, kv_tokens: int) -> None:
+        super().__init__(kv_tokens)
         self.plans: list[Plan] = []
         self.aborted = 0
         # Called once, in a thread of its own, when the first step has begun.
         self.abort_soon: Callable[[], object] | None = None
         self.open_slots: set[int] = set()
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
-        if messages[-1].content == "refuse me":
-            raise InvalidRequestError("the template does not take this")
-        return super().encode(messages)
-
     def first_tokens(self, count: int) -> list[int]:
         """Return the first tokens that were computed, over all steps."""
         return [token for plan in self.plans for work in plan.work for token in work.tokens][:count]
 
-    def open(self, slot: int, sampling: Sampling) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
         assert slot not in self.open_slots
         self.open_slots.add(slot)
-        super().open(slot, sampling)
+        super().open(slot, sampling, world)
 
-    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+    def step(self, plan: Plan) -> Sampled:
         self.plans.append(plan)
         soon, self.abort_soon = self.abort_soon, None
         if soon is not None:
@@ -135,22 +143,19 @@ class WorkerRoom:
     def __init__(
         self, *, slots: int = 1, context: int = 256, step_tokens: int = 8, **options: int | None
     ) -> None:
-        self.backend = Watched()
         self.events: list[Event] = []
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._react: Callable[[Event], Iterable[Command]] = lambda _event: ()
         # A step may take an hour, so that only `step_tokens` bounds it.
-        load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)
-        facts = self.backend.load(load, lambda _fraction: None)
-        self.scheduler = scheduler_for(load, facts)
+        self.load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)
+        facts = load(self.load, lambda _fraction: None).facts
+        self.backend = Watched(facts.kv_tokens)
+        self.codec = StrangeCodec()
+        self.model = LoadedModel(self.backend, self.codec, facts)
+        self.scheduler = scheduler_for(self.load, facts)
         self.prefixes = Prefixes(facts.prefix_bytes)
         self.worker = Worker(
-            self.backend,
-            self.scheduler,
-            self.prefixes,
-            context=facts.context,
-            commands=self._commands,
-            emit=self._emit,
+            self.model, self.scheduler, self.prefixes, commands=self._commands, emit=self._emit
         )
 
     def serve(

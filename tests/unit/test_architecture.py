@@ -21,9 +21,10 @@ SANS_IO = [
     "errors",
     *(f"protocol.{name}" for name in ("events", "packets", "requests", "state", "topics")),
     "engine.messages",
-    *(f"engine.{name}" for name in ("scheduler", "pacing", "lookup", "sizing")),
+    *(f"engine.{name}" for name in ("scheduler", "sequence", "step", "signals")),
+    *(f"engine.{name}" for name in ("pacing", "speculation", "sizing")),
     *(f"engine.prompting.{name}" for name in ("text", "transcripts")),
-    "engine.kv.prefixes",
+    *(f"engine.kv.{name}" for name in ("prefixes", "world")),
     *(f"serving.{name}" for name in ("admission", "conversation", "job", "policy", "relay", "replay")),
     "serving.telemetry",
     "gateways.mqtt.intake",
@@ -100,7 +101,7 @@ def own_imports(module: str) -> set[str]:
 def test_all_modules_are_looked_at() -> None:
     assert {f"edgeassist.{name}" for name in SANS_IO} <= set(MODULES)
     assert set(ALLOWED) <= set(MODULES)
-    assert own_imports("edgeassist.engine.backends.base") >= {
+    assert own_imports("edgeassist.engine.backends.loading") >= {
         "edgeassist.errors",
         "edgeassist.engine.messages",
         "edgeassist.engine.backends.llama.backend",
@@ -139,8 +140,8 @@ def test_no_command_loads_the_packages_of_trial_models_at_its_start() -> None:
 
 
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
-    names = ("scheduler", "pacing", "lookup", "kv.prefixes", "prompting.text")
-    cores = {f"edgeassist.engine.{name}" for name in names}
+    names = ("scheduler", "sequence", "step", "pacing", "speculation", "prompting.text")
+    cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes", "kv.world")}
     for module in cores | {"edgeassist.errors"}:
         others = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
         assert others <= {"edgeassist"}

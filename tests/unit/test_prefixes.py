@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.kv.prefixes import MOST, Prefix, Prefixes, shared_length
+from edgeassist.engine.kv.world import PLAIN
 
 TOKENS = st.lists(st.integers(0, 2), max_size=20)
 STATE = b"ten bytes."
@@ -10,14 +11,14 @@ STATE = b"ten bytes."
 
 def holding(*many: list[int], most_bytes: int = 1000) -> tuple[Prefixes, list[Prefix]]:
     prefixes = Prefixes(most_bytes)
-    each = [Prefix(tokens, STATE) for tokens in many]
+    each = [Prefix(tokens, PLAIN, STATE) for tokens in many]
     for prefix in each:
         prefixes.keep(prefix)
     return prefixes, each
 
 
 def has(prefixes: Prefixes, prefix: Prefix) -> bool:
-    return prefixes.best(prefix.tokens)[0] is prefix
+    return prefixes.best(prefix.tokens, prefix.world)[0] is prefix
 
 
 @given(TOKENS, TOKENS, TOKENS)
@@ -36,8 +37,8 @@ def test_equal_tokens_share_all(length: int) -> None:
 
 def test_the_best_is_the_one_that_shares_most() -> None:
     prefixes, (_, second, _) = holding([1, 2, 3], [1, 2, 4, 5], [2, 2])
-    assert prefixes.best([1, 2, 4, 9]) == (second, 3)
-    assert prefixes.best([7]) == (None, 0)
+    assert prefixes.best([1, 2, 4, 9], PLAIN) == (second, 3)
+    assert prefixes.best([7], PLAIN) == (None, 0)
 
 
 def test_one_that_goes_on_with_another_replaces_it() -> None:
@@ -46,11 +47,21 @@ def test_one_that_goes_on_with_another_replaces_it() -> None:
     assert has(prefixes, longer)
 
 
+def test_equal_tokens_of_another_world_are_not_found_wanted_and_replace_nothing() -> None:
+    prefixes, (plain,) = holding([1, 2, 3])
+    adapted = Prefix([1, 2, 3, 4], ("adapter",), STATE)
+    assert prefixes.best([1, 2, 3], ("adapter",)) == (None, 0)
+    assert prefixes.wants([1, 2, 3], ("adapter",))
+    prefixes.keep(adapted)
+    assert prefixes.best([1, 2, 3], PLAIN) == (plain, 3)
+    assert prefixes.best([1, 2, 3], ("adapter",)) == (adapted, 3)
+
+
 def test_a_state_is_not_wanted_of_tokens_that_are_kept_but_counts_as_a_use() -> None:
     prefixes, (first, second) = holding([1, 2, 3], [5, 6], most_bytes=2 * len(STATE))
-    assert not prefixes.wants([1, 2])
-    assert prefixes.wants([1, 2, 4])
-    prefixes.keep(Prefix([9], STATE))
+    assert not prefixes.wants([1, 2], PLAIN)
+    assert prefixes.wants([1, 2, 4], PLAIN)
+    prefixes.keep(Prefix([9], PLAIN, STATE))
     assert has(prefixes, first)
     assert not has(prefixes, second)
 
@@ -58,17 +69,17 @@ def test_a_state_is_not_wanted_of_tokens_that_are_kept_but_counts_as_a_use() -> 
 def test_the_least_recently_used_goes_first() -> None:
     prefixes, (first, second) = holding([1], [2], most_bytes=2 * len(STATE))
     prefixes.touch(first)
-    prefixes.keep(Prefix([3], STATE))
+    prefixes.keep(Prefix([3], PLAIN, STATE))
     assert has(prefixes, first)
     assert not has(prefixes, second)
 
 
 def test_a_pinned_one_goes_last_and_is_not_replaced() -> None:
     prefixes = Prefixes(2 * len(STATE))
-    pinned = Prefix([1, 2], STATE, pinned=True)
+    pinned = Prefix([1, 2], PLAIN, STATE, pinned=True)
     prefixes.keep(pinned)
     for last in range(5):
-        prefixes.keep(Prefix([1, 2, last], STATE))
+        prefixes.keep(Prefix([1, 2, last], PLAIN, STATE))
     assert has(prefixes, pinned)
     assert len(prefixes) == 2
 
@@ -76,7 +87,7 @@ def test_a_pinned_one_goes_last_and_is_not_replaced() -> None:
 def test_without_room_nothing_is_kept_nor_wanted() -> None:
     prefixes, _ = holding([1, 2], most_bytes=0)
     assert len(prefixes) == 0
-    assert not prefixes.wants([1, 2])
+    assert not prefixes.wants([1, 2], PLAIN)
 
 
 def test_their_number_is_bounded_as_well() -> None:
@@ -88,6 +99,6 @@ def test_their_number_is_bounded_as_well() -> None:
 def test_their_bytes_are_bounded_whatever_comes(steps: list[tuple[bool, list[int], int]]) -> None:
     prefixes = Prefixes(50)
     for pinned, tokens, size in steps:
-        kept = Prefix(tokens, bytes(size), pinned=pinned)
+        kept = Prefix(tokens, PLAIN, bytes(size), pinned=pinned)
         prefixes.keep(kept)
         assert prefixes.bytes <= 50

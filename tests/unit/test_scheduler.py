@@ -5,21 +5,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edgeassist.engine.lookup import Bet
+from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.pacing import BLOCK, Pacer
-from edgeassist.engine.scheduler import (
-    LEAST_SHARED,
-    Ending,
-    Outcome,
-    Plan,
-    Running,
-    Scheduler,
-    Share,
-    State,
-    Token,
-    Trim,
-    Work,
-)
+from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
+from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
+from edgeassist.engine.speculation import Speculation
+from edgeassist.engine.step import Plan, Share, Token, Trim, Work
 from edgeassist.errors import ContextOverflowError, InternalError
 
 END = Token(0, b"", ends=True)
@@ -33,9 +24,26 @@ def tokens(count: int, *, first: int = 1) -> list[int]:
     return list(range(first, first + count))
 
 
-def make(*, slots: int, context: int = 64, step_tokens: int = 8, bet: Bet | None = None) -> Scheduler:
+def make(
+    *, slots: int, context: int = 64, step_tokens: int = 8, speculation: Speculation | None = None
+) -> Scheduler:
     """Return a scheduler whose steps are bounded by tokens only."""
-    return Scheduler(slots=slots, context=context, pacer=Pacer(target_s=3600, most=step_tokens), bet=bet)
+    return Scheduler(
+        slots=slots, context=context, pacer=Pacer(target_s=3600, most=step_tokens), speculation=speculation
+    )
+
+
+def admit(
+    scheduler: Scheduler,
+    request: str,
+    prompt: list[int],
+    max_tokens: int,
+    *,
+    world: World = PLAIN,
+    shares: bool = True,
+) -> Sequence:
+    """Admit a prompt of text alone, unless the test names a world."""
+    return scheduler.admit(request, prompt, max_tokens, world=world, shares=shares)
 
 
 def commit(scheduler: Scheduler, plan: Plan, token: Token) -> list[Outcome]:
@@ -57,7 +65,7 @@ def test_without_sequences_the_plan_is_empty() -> None:
 
 def test_a_long_prompt_is_prefilled_in_steps_of_the_budget_and_samples_with_the_last() -> None:
     scheduler = make(slots=1, context=64, step_tokens=4)
-    sequence = scheduler.admit("a", tokens(10), 5)
+    sequence = admit(scheduler, "a", tokens(10), 5)
     assert step(scheduler, word(99)).work == (Work(0, 0, [1, 2, 3, 4], samples=False),)
     assert step(scheduler, word(99)).work == (Work(0, 4, [5, 6, 7, 8], samples=False),)
     assert sequence.prefilled == 8
@@ -67,9 +75,9 @@ def test_a_long_prompt_is_prefilled_in_steps_of_the_budget_and_samples_with_the_
 
 def test_a_running_stream_gets_its_token_before_a_long_prompt_gets_the_rest() -> None:
     scheduler = make(slots=2, context=64, step_tokens=4)
-    scheduler.admit("stream", tokens(2), 50)
+    admit(scheduler, "stream", tokens(2), 50)
     step(scheduler, word(7))
-    scheduler.admit("long", tokens(40), 5)
+    admit(scheduler, "long", tokens(40), 5)
     for _ in range(5):
         decode, prefill = step(scheduler, word(7)).work
         assert (decode.slot, decode.tokens) == (0, (7,))
@@ -79,14 +87,14 @@ def test_a_running_stream_gets_its_token_before_a_long_prompt_gets_the_rest() ->
 def test_prefill_goes_to_the_oldest_prompt_first_and_what_is_left_to_the_next() -> None:
     scheduler = make(slots=3)
     for name in ("first", "second", "third"):
-        scheduler.admit(name, tokens(5, first=ord(name[0])), 5)
+        admit(scheduler, name, tokens(5, first=ord(name[0])), 5)
     assert [(work.slot, len(work.tokens)) for work in scheduler.plan().work] == [(0, 5), (1, 3)]
 
 
 def test_a_short_prompt_passes_a_long_one_that_keeps_half_of_the_budget() -> None:
     scheduler = make(slots=2)
-    scheduler.admit("long", tokens(60, first=1), 3)
-    scheduler.admit("short", tokens(7, first=100), 3)
+    admit(scheduler, "long", tokens(60, first=1), 3)
+    admit(scheduler, "short", tokens(7, first=100), 3)
     assert [(work.slot, len(work.tokens)) for work in step(scheduler, word(7)).work] == [(0, 4), (1, 4)]
     assert [(work.slot, len(work.tokens)) for work in step(scheduler, word(7)).work] == [(0, 5), (1, 3)]
 
@@ -94,14 +102,14 @@ def test_a_short_prompt_passes_a_long_one_that_keeps_half_of_the_budget() -> Non
 def test_every_stream_moves_in_every_step_however_small_its_budget() -> None:
     scheduler = make(slots=3, step_tokens=1)
     for name in "abc":
-        scheduler.admit(name, [ord(name)], 50)
+        admit(scheduler, name, [ord(name)], 50)
     for _ in range(4):
         assert [work.slot for work in step(scheduler, word(5)).work] == [0, 1, 2]
 
 
 def test_before_anything_was_measured_a_step_is_small() -> None:
     scheduler = make(slots=1, context=2000, step_tokens=1000)
-    scheduler.admit("a", tokens(900), 5)
+    admit(scheduler, "a", tokens(900), 5)
     assert step(scheduler, word(1)).tokens == BLOCK
     assert step(scheduler, word(1)).tokens == 900 - BLOCK
 
@@ -113,7 +121,7 @@ def test_prompts_that_come_together_prefill_what_they_share_once() -> None:
     scheduler = make(slots=4, context=200, step_tokens=32)
     shared = tokens(100)
     running = [
-        scheduler.admit(str(number), [*shared, *tokens(4, first=1000 * (number + 1))], 1)
+        admit(scheduler, str(number), [*shared, *tokens(4, first=1000 * (number + 1))], 1)
         for number in range(4)
     ]
     computed = 0
@@ -127,9 +135,9 @@ def test_prompts_that_come_together_prefill_what_they_share_once() -> None:
 
 def test_the_last_token_of_a_prompt_is_computed_even_if_all_of_it_is_there() -> None:
     scheduler = make(slots=2, step_tokens=64)
-    first = scheduler.admit("first", tokens(30), 9)
+    first = admit(scheduler, "first", tokens(30), 9)
     step(scheduler, word(1))
-    again = scheduler.admit("again", tokens(30), 9)
+    again = admit(scheduler, "again", tokens(30), 9)
     plan = step(scheduler, word(1))
     assert plan.memory == (Share(first.slot, again.slot, 29),)
     assert plan.work[1] == Work(again.slot, 29, (30,), samples=True)
@@ -138,8 +146,8 @@ def test_the_last_token_of_a_prompt_is_computed_even_if_all_of_it_is_there() -> 
 
 def test_one_that_waits_for_a_shared_prefix_goes_on_alone_when_the_other_is_cancelled() -> None:
     scheduler = make(slots=2, context=200, step_tokens=32)
-    first = scheduler.admit("first", tokens(100), 1)
-    second = scheduler.admit("second", [*tokens(99), 5], 1)
+    first = admit(scheduler, "first", tokens(100), 1)
+    second = admit(scheduler, "second", [*tokens(99), 5], 1)
     step(scheduler, word(1))
     assert second.computed == 0
     scheduler.remove(first)
@@ -148,50 +156,60 @@ def test_one_that_waits_for_a_shared_prefix_goes_on_alone_when_the_other_is_canc
 
 def test_a_few_shared_tokens_are_not_waited_for() -> None:
     scheduler = make(slots=2, step_tokens=32)
-    scheduler.admit("first", tokens(30), 1)
-    scheduler.admit("second", [*tokens(LEAST_SHARED), 99], 1)
+    admit(scheduler, "first", tokens(30), 1)
+    admit(scheduler, "second", [*tokens(LEAST_SHARED), 99], 1)
     assert len(scheduler.plan().work) == 2
 
 
 def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
     scheduler = make(slots=2, step_tokens=64)
-    scheduler.admit("first", tokens(30), 9)
+    admit(scheduler, "first", tokens(30), 9)
     step(scheduler, word(1))
-    again = scheduler.admit("again", tokens(30), 9, shares=False)
+    again = admit(scheduler, "again", tokens(30), 9, shares=False)
     assert step(scheduler, word(1)).tokens == 31
     assert again.cached == 0
 
 
-def test_one_that_shares_nothing_shares_nothing_after_a_pause_either() -> None:
+def test_one_that_shares_nothing_shares_nothing_after_preemption_either() -> None:
     scheduler = make(slots=3)
-    other = scheduler.admit("other", tokens(30), 20)
+    other = admit(scheduler, "other", tokens(30), 20)
     while other.rest > 1:
         step(scheduler, word(40))
-    seeded = scheduler.admit("seeded", tokens(30), 9, shares=False)
+    seeded = admit(scheduler, "seeded", tokens(30), 9, shares=False)
     while seeded.rest > 1:
         step(scheduler, word(41))
-    assert scheduler.make_room(
-        Plan(tuple(Work(each.slot, 30, [1], samples=True) for each in (other, seeded)))
-    )
-    assert seeded.state is State.PAUSED
-    third = scheduler.admit("third", tokens(5, first=60), 1)
+    assert scheduler.preempt(Plan(tuple(Work(each.slot, 30, [1], samples=True) for each in (other, seeded))))
+    assert seeded.state is State.PREEMPTED
+    third = admit(scheduler, "third", tokens(5, first=60), 1)
     scheduler.remove(third)
-    assert seeded.state is State.GOING
+    assert seeded.state is State.RUNNING
     assert not [change for change in scheduler.plan().memory if isinstance(change, Share)]
 
 
-def test_memory_that_can_not_be_cut_is_not_shared() -> None:
+def test_a_kv_cache_that_can_not_be_cut_is_not_shared() -> None:
     scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), rewinds=False)
     for name in ("first", "second"):
-        scheduler.admit(name, tokens(30), 9)
+        admit(scheduler, name, tokens(30), 9)
     plan = scheduler.plan()
     assert plan.memory == ()
     assert [len(work.tokens) for work in plan.work] == [30, 30]
 
 
+def test_equal_prompts_of_different_worlds_share_nothing_and_wait_for_nothing() -> None:
+    scheduler = make(slots=3, context=200, step_tokens=100)
+    first = admit(scheduler, "first", tokens(30), 9, world=("adapter a",))
+    other = admit(scheduler, "other", tokens(30), 9, world=("adapter b",))
+    assert scheduler.shareable(other) == 0
+    plan = step(scheduler, word(1))
+    assert [(work.slot, len(work.tokens)) for work in plan.work] == [(first.slot, 30), (other.slot, 30)]
+    again = admit(scheduler, "again", tokens(30), 9, world=("adapter b",))
+    assert scheduler.shareable(again) == 29
+    assert step(scheduler, word(1)).memory == (Share(other.slot, again.slot, 29),)
+
+
 def test_one_whose_slot_holds_a_part_already_goes_on_from_there() -> None:
     scheduler = make(slots=1, step_tokens=64)
-    sequence = scheduler.admit("a", tokens(30), 9)
+    sequence = admit(scheduler, "a", tokens(30), 9)
     scheduler.begin_at(sequence, 20)
     assert scheduler.plan() == Plan((Work(0, 20, tokens(10, first=21), samples=True),))
     assert sequence.cached == 20
@@ -199,36 +217,36 @@ def test_one_whose_slot_holds_a_part_already_goes_on_from_there() -> None:
 
 def test_what_a_prompt_will_share_is_known_before_it_is_computed() -> None:
     scheduler = make(slots=2, step_tokens=8)
-    first = scheduler.admit("first", tokens(30), 1)
-    second = scheduler.admit("second", [*tokens(25), 99], 1)
-    assert scheduler.shares(second.tokens, but=second) == 25
-    assert scheduler.shares(first.tokens, but=first) == 25
+    first = admit(scheduler, "first", tokens(30), 1)
+    second = admit(scheduler, "second", [*tokens(25), 99], 1)
+    assert scheduler.shareable(second) == 25
+    assert scheduler.shareable(first) == 25
     scheduler.remove(first)
-    assert scheduler.shares(second.tokens, but=second) == 0
+    assert scheduler.shareable(second) == 0
 
 
-# --- no room in KV memory ----------------------------------------------------------------------------------
+# --- a full KV cache ---------------------------------------------------------------------------------------
 
 
-def test_without_room_the_step_gets_smaller_until_it_fits() -> None:
+def test_a_step_that_finds_no_room_gets_smaller_until_it_fits() -> None:
     scheduler = make(slots=1, step_tokens=64)
-    scheduler.admit("a", tokens(60), 1)
+    admit(scheduler, "a", tokens(60), 1)
     sizes = []
-    while scheduler.make_room(plan := scheduler.plan()):
+    while scheduler.preempt(plan := scheduler.plan()):
         sizes.append(plan.tokens)
     assert sizes == [60, 32, 16, 8, 4, 2]
     commit(scheduler, plan, word(1))
     assert scheduler.plan().tokens == 59
 
 
-def test_then_the_youngest_waits_and_begins_again_when_another_has_ended() -> None:
+def test_then_the_youngest_is_preempted_and_starts_over_when_another_has_ended() -> None:
     scheduler = make(slots=2, step_tokens=8)
-    old = scheduler.admit("old", [1], 50)
-    young = scheduler.admit("young", [2], 50)
+    old = admit(scheduler, "old", [1], 50)
+    young = admit(scheduler, "young", [2], 50)
     step(scheduler, word(7))
     step(scheduler, word(8))
-    assert scheduler.make_room(scheduler.plan())
-    assert young.state is State.PAUSED
+    assert scheduler.preempt(scheduler.plan())
+    assert young.state is State.PREEMPTED
     plan = step(scheduler, word(9))
     assert plan == Plan((Work(old.slot, 2, (8,), samples=True),), (Trim(young.slot),))
     scheduler.remove(old)
@@ -236,28 +254,28 @@ def test_then_the_youngest_waits_and_begins_again_when_another_has_ended() -> No
     assert young.tokens == [2, 7, 8, 9]
 
 
-def test_one_that_runs_alone_and_does_not_fit_can_not_be_helped() -> None:
+def test_a_sequence_that_runs_alone_is_not_preempted() -> None:
     scheduler = make(slots=2)
-    scheduler.admit("a", [1], 50)
-    assert not scheduler.make_room(scheduler.plan())
+    admit(scheduler, "a", [1], 50)
+    assert not scheduler.preempt(scheduler.plan())
 
 
-# --- guesses -----------------------------------------------------------------------------------------------
+# --- drafts ------------------------------------------------------------------------------------------------
 
 
-class Sure(Bet):
-    """Bets the same on everything."""
+class Sure(Speculation):
+    """Always drafts four tokens."""
 
     def length(self) -> int:
         return 4
 
 
-def test_one_that_runs_alone_guesses_what_it_said_before_and_keeps_what_held() -> None:
-    scheduler = make(slots=1, context=200, step_tokens=64, bet=Sure())
-    sequence = scheduler.admit("a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
+def test_a_sequence_that_runs_alone_drafts_what_it_said_before_and_keeps_what_held() -> None:
+    scheduler = make(slots=1, context=200, step_tokens=64, speculation=Sure())
+    sequence = admit(scheduler, "a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
     step(scheduler, word(3))
     plan = scheduler.plan()
-    assert plan.work == (Work(0, 10, (3, 4, 5, 6, 7), samples=True, guessed=4),)
+    assert plan.work == (Work(0, 10, (3, 4, 5, 6, 7), samples=True, drafted=4),)
     (outcome,) = scheduler.commit(plan, {0: [word(4), word(5), word(66)]}, 0.001)
     assert [token.id for token in outcome.tokens] == [4, 5, 66]
     assert sequence.tokens[10:] == [3, 4, 5, 66]
@@ -265,24 +283,24 @@ def test_one_that_runs_alone_guesses_what_it_said_before_and_keeps_what_held() -
     assert scheduler.plan().work[0].tokens == (66,)
 
 
-def test_nothing_is_guessed_beyond_the_limit() -> None:
-    scheduler = make(slots=1, context=200, step_tokens=64, bet=Sure())
-    scheduler.admit("a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 3)
+def test_nothing_is_drafted_beyond_the_limit() -> None:
+    scheduler = make(slots=1, context=200, step_tokens=64, speculation=Sure())
+    admit(scheduler, "a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 3)
     step(scheduler, word(3))
     assert scheduler.plan().work[0].tokens == (3, 4)
 
 
-def test_two_that_run_together_guess_nothing() -> None:
-    scheduler = make(slots=2, context=200, step_tokens=64, bet=Sure())
-    scheduler.admit("a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
-    scheduler.admit("b", [9], 50)
+def test_two_that_run_together_draft_nothing() -> None:
+    scheduler = make(slots=2, context=200, step_tokens=64, speculation=Sure())
+    admit(scheduler, "a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
+    admit(scheduler, "b", [9], 50)
     step(scheduler, word(3))
-    assert [work.guessed for work in scheduler.plan().work] == [0, 0]
+    assert [work.drafted for work in scheduler.plan().work] == [0, 0]
 
 
 def test_a_step_tells_the_progress_of_a_prompt_without_a_token() -> None:
     scheduler = make(slots=1, context=64, step_tokens=4)
-    sequence = scheduler.admit("a", tokens(6), 5)
+    sequence = admit(scheduler, "a", tokens(6), 5)
     (outcome,) = scheduler.commit(scheduler.plan(), {}, 0.001)
     assert outcome.sequence is sequence
     assert outcome.tokens == ()
@@ -291,7 +309,7 @@ def test_a_step_tells_the_progress_of_a_prompt_without_a_token() -> None:
 
 def test_the_token_that_ends_the_turn_is_not_counted() -> None:
     scheduler = make(slots=1, context=64, step_tokens=8)
-    sequence = scheduler.admit("a", tokens(2), 5)
+    sequence = admit(scheduler, "a", tokens(2), 5)
     step(scheduler, word(3))
     plan = scheduler.plan()
     (outcome,) = commit(scheduler, plan, END)
@@ -301,32 +319,32 @@ def test_the_token_that_ends_the_turn_is_not_counted() -> None:
 
 def test_a_sequence_ends_with_its_last_allowed_token() -> None:
     scheduler = make(slots=1, context=64, step_tokens=8)
-    scheduler.admit("a", tokens(2), 2)
+    admit(scheduler, "a", tokens(2), 2)
     endings = [outcome.ending for _ in range(2) for outcome in commit(scheduler, scheduler.plan(), word(9))]
     assert endings == [None, Ending.LIMIT]
 
 
 def test_an_answer_is_limited_by_what_the_prompt_leaves_of_the_context() -> None:
     scheduler = make(slots=1, context=16, step_tokens=8)
-    assert scheduler.admit("a", tokens(13), 100).limit == 3
+    assert admit(scheduler, "a", tokens(13), 100).limit == 3
 
 
 def test_a_prompt_that_leaves_one_token_fits_and_one_more_token_does_not() -> None:
     scheduler = make(slots=2, context=16, step_tokens=8)
-    assert scheduler.admit("fits", tokens(15), 100).limit == 1
+    assert admit(scheduler, "fits", tokens(15), 100).limit == 1
     with pytest.raises(ContextOverflowError, match=r"16 tokens and the context holds 16.*model\.context"):
-        scheduler.admit("too long", tokens(16), 100)
+        admit(scheduler, "too long", tokens(16), 100)
     assert scheduler.running == 1
 
 
 def test_a_removed_sequence_frees_its_slot_even_in_the_middle_of_its_prompt() -> None:
     scheduler = make(slots=1, context=64, step_tokens=4)
-    first = scheduler.admit("first", tokens(10), 5)
+    first = admit(scheduler, "first", tokens(10), 5)
     step(scheduler, word(1))
     scheduler.remove(first)
     assert scheduler.running == 0
     assert scheduler.plan() == Plan(())
-    second = scheduler.admit("second", tokens(3), 5)
+    second = admit(scheduler, "second", tokens(3), 5)
     assert second.slot == first.slot
     assert scheduler.plan().work == (Work(0, 0, [1, 2, 3], samples=True),)
 
@@ -339,24 +357,24 @@ def test_what_the_caller_must_not_admit_is_refused_and_takes_no_slot(
     request_id: str, prompt: list[int]
 ) -> None:
     scheduler = make(slots=2, context=64, step_tokens=4)
-    scheduler.admit("a", [1], 5)
+    admit(scheduler, "a", [1], 5)
     with pytest.raises(InternalError, match="can't be admitted"):
-        scheduler.admit(request_id, prompt, 5)
-    scheduler.admit("c", [1], 5)
+        admit(scheduler, request_id, prompt, 5)
+    admit(scheduler, "c", [1], 5)
 
 
 def test_more_sequences_than_slots_are_refused() -> None:
     scheduler = make(slots=1, context=64, step_tokens=4)
-    scheduler.admit("a", [1], 5)
+    admit(scheduler, "a", [1], 5)
     with pytest.raises(InternalError, match="no free slot"):
-        scheduler.admit("b", [1], 5)
+        admit(scheduler, "b", [1], 5)
 
 
 @dataclass
 class Expected:
     """What a sequence must have computed, and what it may still do."""
 
-    sequence: Running
+    sequence: Sequence
     prompt: list[int]
     limit: int
     sampled: list[int] = field(default_factory=list)
@@ -367,16 +385,16 @@ class Expected:
 
 
 class AnySequenceOfSteps(RuleBasedStateMachine):
-    """Drives a scheduler at random, and keeps beside it what is in KV memory: cells that slots share."""
+    """Drives a scheduler at random, and keeps beside it what is in the KV cache: cells that slots share."""
 
     @initialize(
         slots=st.integers(1, 4),
         context=st.integers(2, 60),
         step_tokens=st.integers(1, 24),
         room=st.integers(0, 60),
-        bets=st.booleans(),
+        speculates=st.booleans(),
     )
-    def make(self, *, slots: int, context: int, step_tokens: int, room: int, bets: bool) -> None:
+    def make(self, *, slots: int, context: int, step_tokens: int, room: int, speculates: bool) -> None:
         self.slots, self.context = slots, context
         # The last step of a sequence that fills the context still needs its cell.
         self.room = context + room
@@ -385,11 +403,12 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             slots=slots,
             context=context,
             step_tokens=step_tokens,
-            bet=Sure() if bets else None,
+            speculation=Sure() if speculates else None,
         )
         self.expected: dict[int, Expected] = {}
         # Slot to cells; a cell is its token and an identity of its own.
         self.kv: dict[int, list[tuple[int, object]]] = {}
+        self.worlds: dict[int, World] = {}
         self.numbers = 0
 
     @precondition(lambda self: len(self.expected) < self.slots)
@@ -401,13 +420,15 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         cut = data.draw(st.integers(0, len(begins)))
         rest = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=length))
         prompt = [*begins[:cut], *rest]
+        world = data.draw(st.sampled_from([PLAIN, ("adapter",)]))
         self.numbers += 1
         if len(prompt) >= self.context:
             with pytest.raises(ContextOverflowError):
-                self.scheduler.admit(str(self.numbers), prompt, max_tokens)
+                admit(self.scheduler, str(self.numbers), prompt, max_tokens)
             return
-        sequence = self.scheduler.admit(str(self.numbers), prompt, max_tokens)
+        sequence = admit(self.scheduler, str(self.numbers), prompt, max_tokens, world=world)
         assert sequence.slot not in self.expected
+        self.worlds[sequence.slot] = world
         limit = min(max_tokens, self.context - len(prompt))
         self.expected[sequence.slot] = Expected(sequence, prompt, limit)
 
@@ -423,7 +444,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             assert plan.work
         used = len({cell for cells in self.kv.values() for _, cell in cells})
         if used + plan.tokens > self.room:
-            assert self.scheduler.make_room(plan)
+            assert self.scheduler.preempt(plan)
             return
         streams = {slot for slot, each in self.expected.items() if self.streams(each)}
         assert streams <= set(slots)
@@ -432,7 +453,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             self.note(outcome)
 
     def streams(self, each: Expected) -> bool:
-        return bool(each.sampled) and each.sequence.state is State.GOING and each.sequence.rest == 1
+        return bool(each.sampled) and each.sequence.state is State.RUNNING and each.sequence.rest == 1
 
     def change(self, change: Share | Trim) -> None:
         if isinstance(change, Trim):
@@ -440,25 +461,26 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         else:
             assert not self.kv.get(change.target)
             assert len(self.kv[change.source]) >= change.length
+            assert self.worlds[change.source] == self.worlds[change.target]
             self.kv[change.target] = self.kv[change.source][: change.length]
 
     def compute(self, work: Work, data: st.DataObject) -> list[Token]:
         each = self.expected[work.slot]
         cells = self.kv.setdefault(work.slot, [])
         assert work.position == len(cells)
-        computed = list(work.tokens[: len(work.tokens) - work.guessed])
+        computed = list(work.tokens[: len(work.tokens) - work.drafted])
         cells += [(token, object()) for token in work.tokens]
-        assert [token for token, _ in cells[: len(cells) - work.guessed]] == each.tokens[
+        assert [token for token, _ in cells[: len(cells) - work.drafted]] == each.tokens[
             : work.position + len(computed)
         ]
         assert work.samples == (work.position + len(computed) == len(each.tokens))
         if not work.samples:
             return []
         tokens: list[Token] = []
-        for guess in [*work.tokens[len(computed) :], None]:
+        for drafted in [*work.tokens[len(computed) :], None]:
             ends = data.draw(st.integers(0, 9)) == 0
             tokens.append(END if ends else word(data.draw(st.integers(1, 3))))
-            if tokens[-1].id != guess or ends:
+            if tokens[-1].id != drafted or ends:
                 break
         del cells[work.position + len(computed) + len(tokens) - 1 :]
         return tokens
@@ -480,7 +502,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         if outcome.ending is not None:
             self.end(sequence)
 
-    def end(self, sequence: Running) -> None:
+    def end(self, sequence: Sequence) -> None:
         self.kv[sequence.slot] = []
         self.scheduler.remove(sequence)
         del self.expected[sequence.slot]

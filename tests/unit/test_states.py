@@ -1,3 +1,5 @@
+import hashlib
+import json
 import logging
 import os
 from dataclasses import replace
@@ -6,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.world import PLAIN
 
-KEY = StateKey("ab" * 32, "library 1; kv f16", (1, 2, 3))
+KEY = StateKey("ab" * 32, "library 1; kv f16", PLAIN, (1, 2, 3))
 STATE = bytes(range(256)) * 40
 
 
@@ -35,12 +38,48 @@ def test_without_a_state_there_is_none(store: StateStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"model_sha256": "cd" * 32}, {"form": "library 2; kv f16"}, {"tokens": (1, 2, 4)}]
+    "change",
+    [
+        {"model_sha256": "cd" * 32},
+        {"form": "library 2; kv f16"},
+        {"tokens": (1, 2, 4)},
+        {"world": ("adapter",)},
+    ],
 )
 def test_a_state_of_something_else_is_not_found(store: StateStore, change: dict[str, object]) -> None:
     store.save(KEY, STATE)
     assert store.load(replace(KEY, **change)) is None
     assert store.load(KEY) == STATE
+
+
+def written_by_format_1(folder: Path, name: str) -> Path:
+    """Write a state as the first format did, whose key had no world."""
+    header = {"format": 1, "bytes": len(STATE), "blake2b": hashlib.blake2b(STATE, digest_size=16).hexdigest()}
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(json.dumps(header).encode() + b"\n" + STATE)
+    return folder / name
+
+
+def test_a_state_of_the_format_without_worlds_is_not_found_and_goes_when_there_is_no_room(
+    folder: Path,
+) -> None:
+    fields = {"model_sha256": KEY.model_sha256, "form": KEY.form, "tokens": KEY.tokens}
+    name = hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:32] + ".kv"
+    old = written_by_format_1(folder, name)
+    os.utime(old, (1000, 1000))
+    store = StateStore(folder, len(STATE) + 10)
+    assert store.load(KEY) is None
+    store.save(KEY, STATE)
+    assert store.load(KEY) == STATE
+    assert not old.exists()
+
+
+def test_a_file_of_an_older_format_under_a_name_of_today_is_discarded(
+    store: StateStore, folder: Path
+) -> None:
+    written_by_format_1(folder, KEY.name)
+    assert store.load(KEY) is None
+    assert files(folder) == []
 
 
 @pytest.mark.parametrize("position", [0, 5, 60, 500, -1])

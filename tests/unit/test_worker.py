@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgeassist.engine import worker as worker_module
-from edgeassist.engine.backends.scripted import ScriptedBackend
+from edgeassist.engine.backends.scripted import ScriptedCodec, load
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.messages import (
     Cancel,
@@ -213,7 +213,7 @@ def test_several_slots_stream_in_the_same_steps(make_engine: MakeEngine) -> None
     assert [len(plan.work) for plan in engine.backend.plans] == [3] * 10
 
 
-def test_history_is_dropped_oldest_first_by_whole_turns_until_the_question_fits(
+def test_a_conversation_that_outgrows_the_context_is_answered_without_its_oldest_turns(
     make_engine: MakeEngine,
 ) -> None:
     turns = [ChatMessage("system", "S" * 8)]
@@ -226,15 +226,7 @@ def test_history_is_dropped_oldest_first_by_whole_turns_until_the_question_fits(
     )
     assert isinstance(ending, Finished)
     assert ending.dropped_messages == 4
-    prompt = list(ScriptedBackend().encode([*messages[:1], *messages[5:]]).tokens)
-    assert engine.backend.first_tokens(len(prompt)) == prompt
-
-
-def test_without_a_system_message_the_first_turn_is_the_first_to_go(make_engine: MakeEngine) -> None:
-    messages = tuple(ChatMessage("user", letter * 60) for letter in "abcde")
-    engine = make_engine(context=64, step_tokens=64)
-    engine.serve(Start("a", messages, Sampling(), max_tokens=4, droppable=4))
-    prompt = list(ScriptedBackend().encode(messages[2:]).tokens)
+    prompt = list(ScriptedCodec().encode([*messages[:1], *messages[5:]]).tokens)
     assert engine.backend.first_tokens(len(prompt)) == prompt
 
 
@@ -280,13 +272,12 @@ def test_an_idle_engine_beats_and_takes_a_request_from_another_thread(
     monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.005)
     commands: SimpleQueue[Command] = SimpleQueue()
     said: SimpleQueue[Event] = SimpleQueue()
-    backend = ScriptedBackend()
-    load = Load("scripted", "", 64, 1, 8)
+    options = Load("scripted", "", 64, 1, 8)
+    model = load(options, lambda _fraction: None)
     worker = Worker(
-        backend,
-        scheduler_for(load, backend.load(load, lambda _fraction: None)),
+        model,
+        scheduler_for(options, model.facts),
         Prefixes(0),
-        context=64,
         commands=commands,
         emit=lambda events: [said.put(event) for event in events],
     )

@@ -1,4 +1,4 @@
-"""What a worker does with KV memory: shares it, runs out of it, and is told to stop in the middle."""
+"""What a worker does with the KV cache: shares it, runs out of it, and is told to stop in the middle."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -20,7 +21,7 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.warmup import digest_of, key_maker, prime
+from edgeassist.engine.warmup import digest_of, key_maker, warm_up
 
 MakeEngine = Callable[..., Any]
 SYSTEM = "You are the voice of a house, and you say little. " * 4
@@ -60,6 +61,17 @@ def test_a_second_prompt_with_the_same_system_prompt_reports_what_was_cached(mak
     assert {event.cached for event in progress} == {second.cached_tokens}
 
 
+def test_prompts_of_different_worlds_share_nothing_running_or_ended(make_engine: MakeEngine) -> None:
+    engine = make_engine(slots=2, step_tokens=64)
+    together = endings(engine.serve(start("a", "one"), start("b", "adapted: one")))
+    assert [each.cached_tokens for each in together.values()] == [0, 0]
+    after = endings(engine.serve(start("c", "two"), start("d", "adapted: two")))
+    assert all(each.cached_tokens >= 50 for each in after.values())
+    other = make_engine(step_tokens=64)
+    other.serve(start("a", "one"))
+    assert endings(other.serve(start("b", "adapted: one")))["b"].cached_tokens == 0
+
+
 def test_four_that_come_together_compute_the_system_prompt_once(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=4, step_tokens=32)
     events = engine.serve(*(start(name, f"this is {name}") for name in "abcd"))
@@ -84,9 +96,7 @@ def test_the_next_turn_of_a_session_computes_what_is_new(make_engine: MakeEngine
 
 
 @pytest.mark.parametrize("room", [100, 130, 200])
-def test_when_kv_memory_is_short_everybody_is_answered_all_the_same(
-    make_engine: MakeEngine, room: int
-) -> None:
+def test_a_full_kv_cache_changes_no_answer(make_engine: MakeEngine, room: int) -> None:
     engine = make_engine(slots=4, context=100, step_tokens=32, kv_tokens=room)
     prompts = {name: f"!script repeat=3\n{name} asks for a long answer of its own" for name in "abcdefgh"}
     waiting = list(prompts)[4:]
@@ -128,7 +138,7 @@ def test_stop_cuts_any_step_short(make_engine: MakeEngine) -> None:
     assert not serving.is_alive()
 
 
-def test_guesses_change_nothing_but_the_number_of_steps(make_engine: MakeEngine) -> None:
+def test_drafts_change_nothing_but_the_number_of_steps(make_engine: MakeEngine) -> None:
     prompt = "!script repeat=20\nround and round it goes, "
     fields = {"max_tokens": 200}
     told = {}
@@ -144,17 +154,17 @@ def test_guesses_change_nothing_but_the_number_of_steps(make_engine: MakeEngine)
 # --- the system prompt, read ahead -------------------------------------------------------------------------
 
 
-def key_of(tokens: list[int]) -> StateKey:
-    return StateKey("model", "form", tokens)
+def key_of(tokens: list[int], world: World) -> StateKey:
+    return StateKey("model", "form", world, tokens)
 
 
 def read_ahead(
     engine: Any, system: str, saved: Any = None, on_step: Callable[[float], object] = lambda _done: None
 ) -> None:
-    prime(engine.backend, engine.scheduler, engine.prefixes, system=system, saved=saved, on_step=on_step)
+    warm_up(engine.model, engine.scheduler, engine.prefixes, system=system, saved=saved, on_step=on_step)
 
 
-def test_a_primed_system_prompt_is_cached_for_the_first_request(make_engine: MakeEngine) -> None:
+def test_after_warm_up_the_system_prompt_is_cached_for_the_first_request(make_engine: MakeEngine) -> None:
     engine = make_engine(step_tokens=16)
     done: list[float] = []
     read_ahead(engine, SYSTEM, on_step=done.append)
@@ -184,8 +194,10 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     read_ahead(first, SYSTEM, (store, key_of))
     (path,) = tmp_path.iterdir()
     good = path.read_bytes()
-    tokens = list(first.backend.encode([ChatMessage("system", SYSTEM)]).tokens)
-    key = next(key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end])).name == path.name)
+    tokens = list(first.codec.encode([ChatMessage("system", SYSTEM)]).tokens)
+    key = next(
+        key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end], PLAIN)).name == path.name
+    )
     store.save(key, b"what no library takes")
     engine = make_engine(step_tokens=16)
     read_ahead(engine, SYSTEM, (store, key_of))
@@ -203,7 +215,9 @@ def test_a_model_file_that_can_not_be_read_again_harms_nothing(
 
 
 @pytest.mark.parametrize("system", ["short", "S" * 4000], ids=["too short to matter", "beyond the context"])
-def test_a_system_prompt_that_can_not_be_primed_harms_nothing(make_engine: MakeEngine, system: str) -> None:
+def test_a_system_prompt_that_can_not_be_read_ahead_does_no_harm(
+    make_engine: MakeEngine, system: str
+) -> None:
     engine = make_engine(step_tokens=16)
     read_ahead(engine, system)
     assert texts(engine.serve(start("a", "hello", system="short"))) == {"a": "hello"}

@@ -15,8 +15,8 @@ says how to answer, in words `key=value`:
 | `hang_after=N` | the step with the N-th token never ends |
 | `fail_after=N` | the step with the N-th token fails |
 
-KV memory is kept as llama.cpp keeps it: cells that slots share, as many as it was given. What a slot echoes
-is what its cells hold, so a prefix taken over wrongly shows in the answer.
+The KV cache works as llama.cpp's does: a fixed number of cells, which slots share. A slot echoes what its
+cells hold, so a prefix that is shared wrongly shows in the answer.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.prompting.transcripts import Encoded
-from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
-from edgeassist.errors import InternalError, KvFullError, StepAbortedError
+from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.prompting.parser import AnswerParser, TextParser
+from edgeassist.engine.signals import KvFullError, StepAbortedError
+from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
+from edgeassist.errors import InternalError
 from edgeassist.models.fit import Demand, Format, Memory, Weights, fit
 
 _TRAINED_CONTEXT = 32768
@@ -50,7 +54,7 @@ _END = Token(0, b"", ends=True)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cell:
-    """One token's place in KV memory; slots that share a prefix share its cells."""
+    """One token's entry in the KV cache; slots that share a prefix share its cells."""
 
     token: int
 
@@ -67,58 +71,71 @@ class _Script:
         return self.words.get(name, 0)
 
 
-class ScriptedBackend:
-    """Fulfils `Backend`; a token is up to four bytes of UTF-8, and its id holds them."""
-
-    def __init__(self) -> None:
-        self._scripts: dict[int, _Script] = {}
-        self._cells: dict[int, list[_Cell]] = {}
-        self._room = 0
-        self._aborted = threading.Event()
-        self.computed_s = 0.0
-
-    def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
-        """Load nothing."""
-        progress(1.0)
-        sizes = fit(
-            _WEIGHTS,
-            Demand(
-                context=options.context,
-                threads=options.threads,
-                slots=options.slots,
-                kv_tokens=options.kv_tokens,
-                prefix_bytes=options.prefix_bytes,
-            ),
-            Memory(),
-        )
-        self._room = sizes.kv_tokens
-        return ModelFacts(
-            name="scripted",
-            backend="scripted",
-            architecture="echo",
-            context=sizes.context,
-            trained_context=_TRAINED_CONTEXT,
-            slots=sizes.slots,
-            kv_tokens=sizes.kv_tokens,
-            prefix_bytes=sizes.prefix_bytes,
+def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
+    """Return a backend with a KV cache of the size that is asked for (`load_backend`)."""
+    progress(1.0)
+    sizes = fit(
+        _WEIGHTS,
+        Demand(
+            context=options.context,
             threads=options.threads,
-            state_format="scripted 1",
-        )
+            slots=options.slots,
+            kv_tokens=options.kv_tokens,
+            prefix_bytes=options.prefix_bytes,
+        ),
+        Memory(),
+    )
+    facts = ModelFacts(
+        name="scripted",
+        backend="scripted",
+        architecture="echo",
+        context=sizes.context,
+        trained_context=_TRAINED_CONTEXT,
+        slots=sizes.slots,
+        kv_tokens=sizes.kv_tokens,
+        prefix_bytes=sizes.prefix_bytes,
+        threads=options.threads,
+        state_format="scripted 1",
+    )
+    return LoadedModel(ScriptedBackend(sizes.kv_tokens), ScriptedCodec(), facts)
+
+
+class ScriptedCodec:
+    """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
     def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         texts = ["\0" + message.content for message in messages]
         return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
 
-    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
-        """Remember nothing: a text has one reading here."""
+    def parser(self, stop: Sequence[str]) -> AnswerParser:
+        """Return a parser for plain text."""
+        return TextParser(stop)
 
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Begin; sampling changes nothing here."""
-        del sampling
+    def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
+        """Remember nothing: a text has only one reading here."""
+
+
+class ScriptedBackend:
+    """Fulfils `Backend`.
+
+    Args:
+        kv_tokens: How many tokens the KV cache holds.
+    """
+
+    def __init__(self, kv_tokens: int) -> None:
+        self.computed_s = 0.0
+        self._room = kv_tokens
+        self._scripts: dict[int, _Script] = {}
+        self._cells: dict[int, list[_Cell]] = {}
+        self._aborted = threading.Event()
+
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+        """Begin; neither sampling nor world changes anything here."""
+        del sampling, world
         self._scripts[slot] = _Script()
 
-    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+    def step(self, plan: Plan) -> Sampled:
         """Take prompts in, and give the next tokens of their echoes."""
         for change in plan.memory:
             self._apply(change)
@@ -187,19 +204,19 @@ class ScriptedBackend:
             echo = (text * script.words.get("repeat", 1)).encode()
             script.answer = [*(Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)), _END]
         cells = self._cells.setdefault(work.slot, [])
-        assert len(cells) == work.position, "the plan skips a part of KV memory"  # noqa: S101 - a defect
+        assert len(cells) == work.position, "the plan leaves a gap in the KV cache"  # noqa: S101 - a bug
         cells += map(_Cell, work.tokens)
         if not work.samples:
             return []
-        guesses = work.tokens[len(work.tokens) - work.guessed :]
+        draft = work.tokens[len(work.tokens) - work.drafted :]
         tokens = []
-        for index in range(work.guessed + 1):
+        for index in range(work.drafted + 1):
             tokens.append(script.answer[script.at])
             script.at += 1
             _misbehave(script)
-            if index == work.guessed or tokens[-1].id != guesses[index] or tokens[-1].ends:
+            if index == work.drafted or tokens[-1].id != draft[index] or tokens[-1].ends:
                 break
-        del cells[work.position + len(work.tokens) - work.guessed + len(tokens) - 1 :]
+        del cells[work.position + len(work.tokens) - work.drafted + len(tokens) - 1 :]
         return tokens
 
 

@@ -1,7 +1,7 @@
 """KV states on disk: what the first prompt after a restart need not compute again.
 
-A state fits one model, one form of KV memory and one list of tokens, and nothing else; all of it is part of
-its key, and its own digest is checked before it is used. A file that does not fit is deleted.
+A state fits one model, one form of the KV cache, one world and one list of tokens. All of these are in its
+key, which is its file's name, and its digest is checked before it is used. A damaged file is deleted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edgeassist.engine.kv.world import World
+
 log = logging.getLogger(__name__)
 
 _SUFFIX = ".kv"
 _UNFINISHED = ".kv-part"
-_FORMAT = 1
+# Of the file and of its name's key. 2: the key has a world.
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +31,21 @@ class StateKey:
 
     Attributes:
         model_sha256: Of the file.
-        form: Everything else that decides what the bytes mean: library version, types of KV memory.
+        form: What decides the meaning of the bytes: library version, types of the KV cache.
+        world: What decides the KV values beside model and tokens.
         tokens: Whose KV entries they are.
     """
 
     model_sha256: str
     form: str
+    world: World
     tokens: Sequence[int]
 
     @property
     def name(self) -> str:
-        """A file name of its own."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:32] + _SUFFIX
+        """The name of its file."""
+        fields = json.dumps({"format": _FORMAT, **asdict(self)})
+        return hashlib.sha256(fields.encode()).hexdigest()[:32] + _SUFFIX
 
 
 class StateStore:
@@ -47,7 +53,7 @@ class StateStore:
 
     Args:
         folder: Made when the first state is saved.
-        most_bytes: The most that they may take together; the least recently used go first.
+        most_bytes: How many bytes they may take together; the least recently used are deleted first.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -55,7 +61,7 @@ class StateStore:
         self._most_bytes = most_bytes
 
     def load(self, key: StateKey) -> bytes | None:
-        """Return a state; None where there is none that is whole."""
+        """Return a state; None if there is none, or only a damaged one."""
         path = self._folder / key.name
         try:
             content = path.read_bytes()
@@ -75,7 +81,7 @@ class StateStore:
         return state
 
     def save(self, key: StateKey, state: bytes | bytearray) -> None:
-        """Keep a state; whoever reads it sees the whole of it or nothing. What fails is logged, no more."""
+        """Save a state atomically; a failure is only logged."""
         if len(state) > self._most_bytes:
             log.warning(
                 "the KV state of the system prompt takes %d bytes and engine.state_mb allows %d: "
@@ -85,7 +91,7 @@ class StateStore:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(self._most_bytes - len(state))
+            self._evict(self._most_bytes - len(state))
             with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_UNFINISHED, delete=False) as file:
                 try:
                     file.write(_header(state) + b"\n" + state)
@@ -106,8 +112,8 @@ class StateStore:
         except OSError as error:
             log.warning("can't delete it: %s", error.strerror)
 
-    def _make_room(self, most_bytes: int) -> None:
-        """Delete the least recently used until the rest fits, and what an interrupted save left behind."""
+    def _evict(self, most_bytes: int) -> None:
+        """Delete the least recently used until the rest fits, and what interrupted saves left behind."""
         for path in self._folder.glob(f"*{_UNFINISHED}"):
             path.unlink(missing_ok=True)
         kept = 0

@@ -44,6 +44,9 @@ class ChatTemplate:
         eos: The text of the token that ends one.
         control: The texts of the vocabulary's control tokens.
 
+    Attributes:
+        control: Matches what would be read as a control token where it is trusted.
+
     Raises:
         ModelError: The source is no Jinja2 template.
     """
@@ -52,7 +55,7 @@ class ChatTemplate:
         self, source: str | None, *, bos: str = "", eos: str = "", control: Iterable[str] = ()
     ) -> None:
         forgeries = sorted({MARK, *control} - {""}, key=len, reverse=True)
-        self._forgery = re.compile("|".join(map(re.escape, forgeries)))
+        self.control = re.compile("|".join(map(re.escape, forgeries)))
         self._variables = {"bos_token": bos, "eos_token": eos}
         try:
             self._template = None if source is None else _environment().from_string(source)
@@ -74,8 +77,7 @@ class ChatTemplate:
             return f"{MARK}{len(held) - 1}{MARK}"
 
         shielded = [
-            {"role": message.role, "content": self._forgery.sub(hold, message.content)}
-            for message in messages
+            {"role": message.role, "content": self.control.sub(hold, message.content)} for message in messages
         ]
         parts = re.split(f"{MARK}(\\d+){MARK}", self._render(self._template, shielded))
         segments = [
@@ -86,24 +88,6 @@ class ChatTemplate:
             for index, part in enumerate(parts)
         ]
         return [segment for segment in segments if segment.text]
-
-    def reads_as_control(self, text: str) -> bool:
-        """Whether a text holds what would be a control token where it is trusted."""
-        return self._forgery.search(text) is not None
-
-    def defuse(self, text: str) -> list[str]:
-        """Return the parts of a text, none of which holds what would be a control token.
-
-        For a tokenizer that reads control tokens wherever they stand.
-        """
-        parts = []
-        start = at = 0
-        while match := self._forgery.search(text, at):
-            at = match.start() + 1
-            if len(match.group()) > 1:
-                parts.append(text[start:at])
-                start = at
-        return [*parts, *([text[start:]] if start < len(text) else [])]
 
     def _render(self, template: jinja2.Template, messages: list[dict[str, str]]) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Bytes in, text out: whole characters only, and nothing that may turn out to begin a stop text. Pure."""
+"""Bytes in, text out: whole characters only, and nothing that may begin a stop text. Sans-I/O."""
 
 from __future__ import annotations
 

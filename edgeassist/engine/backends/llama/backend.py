@@ -1,112 +1,97 @@
-"""Fulfils `Backend`: a step is one `llama_decode` over a batch that numpy fills."""
+"""Loads a GGUF file and serves it: a step is one `llama_decode` over a batch that numpy fills."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
 
+from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.llama.batch import Batch
-from edgeassist.engine.backends.llama.model import Complaints, Model
+from edgeassist.engine.backends.llama.context import Context, make_context
+from edgeassist.engine.backends.llama.log import LlamaLog
+from edgeassist.engine.backends.llama.model import Model, load_model
 from edgeassist.engine.backends.llama.sampling import make_sampler
-from edgeassist.engine.lookup import LENGTHS
-from edgeassist.engine.messages import ChatMessage, FlashAttention, KvType, Load, ModelFacts, Sampling
-from edgeassist.engine.prompting.chat import ChatTemplate
-from edgeassist.engine.prompting.transcripts import Encoded, Transcripts
-from edgeassist.engine.scheduler import Plan, Share, Token, Trim, Work
+from edgeassist.engine.kv.world import World
+from edgeassist.engine.messages import Load, ModelFacts, Sampling
+from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
-from edgeassist.errors import InternalError, KvFullError, ModelError, StepAbortedError
+from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
+from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import fit
 
-log = logging.getLogger(__name__)
-
-_KV_TYPES = {
-    KvType.F16: llama_cpp.GGML_TYPE_F16,
-    KvType.Q8_0: llama_cpp.GGML_TYPE_Q8_0,
-    KvType.Q4_0: llama_cpp.GGML_TYPE_Q4_0,
-}
-_FLASH = {
-    FlashAttention.AUTO: llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    FlashAttention.ON: llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    FlashAttention.OFF: llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
 # What `llama_decode` returns beside 0.
 _NO_ROOM = 1
 _ABORTED = 2
 
 
+def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
+    """Load a GGUF file and allocate the KV cache of its slots (`load_backend`)."""
+    llama_log = LlamaLog()
+    llama_log.install()
+    llama_cpp.llama_backend_init()
+    path = Path(options.path)
+    # Before llama.cpp, which would spend minutes on what can't fit.
+    sizes = fit(read_model(path, "llama"), demand_of(options), memory_of(options))
+    model = load_model(path, options.load_mode, llama_log, progress)
+    most = llama_cpp.llama_max_parallel_sequences()
+    if sizes.slots > most:
+        raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
+    made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
+    facts = ModelFacts(
+        name=model.meta("general.name") or path.stem,
+        backend="llama",
+        architecture=model.architecture,
+        parameters=model.parameters,
+        quantization=model.quantization,
+        context=sizes.context,
+        trained_context=model.trained_context,
+        size_bytes=path.stat().st_size,
+        slots=sizes.slots,
+        prefix_bytes=sizes.prefix_bytes if model.rewinds else 0,
+        kv_tokens=sizes.kv_tokens,
+        rewinds=model.rewinds,
+        guesses=model.rewinds,
+        threads=options.threads,
+        chat_template=model.meta("tokenizer.chat_template") is not None,
+        build=llama_cpp.llama_print_system_info().decode(),
+        state_format=f"llama-cpp-python {llama_cpp.__version__}",
+    )
+    return LoadedModel(LlamaBackend(model, made, llama_log), PromptCodec(model.chat_template(), model), facts)
+
+
 class LlamaBackend:
-    """A GGUF model on the CPU."""
+    """Fulfils `Backend` with a GGUF model on the CPU."""
 
-    def __init__(self) -> None:
-        self._complaints = Complaints()
-        self._model: Model
-        self._context: Any = None
-        self._memory: Any = None
-        self._chat = ChatTemplate(None)
-        self._transcripts = Transcripts()
-        self._batch = Batch(1)
-        self._samplers: dict[int, Any] = {}
+    def __init__(self, model: Model, context: Context, llama_log: LlamaLog) -> None:
         self.computed_s = 0.0
-        # llama.cpp asks `strlen(flag)` between the nodes of its graph whether to abort: a function of C needs
-        # no GIL, which a Python one would take each time.
+        self._model = model
+        self._context = context.handle
+        self._memory = llama_cpp.llama_get_memory(context.handle)
+        # llama.cpp calls it for as long as the process lives.
+        self._llama_log = llama_log
+        self._batch = Batch(context.batch_size)
+        self._samplers: dict[int, Any] = {}
+        self._threads = self._threads_set = context.threads, context.threads
+        # llama.cpp asks `strlen(flag)` between the nodes of its graph whether to abort: a C function needs no
+        # GIL, which a Python one would take each time.
         self._flag = ctypes.create_string_buffer(2)
+        strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+        llama_cpp.llama_set_abort_callback(self._context, strlen, self._flag)
 
-    def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
-        """Load the model and make room for its slots (`Backend.load`)."""
-        self._complaints.listen()
-        llama_cpp.llama_backend_init()
-        path = Path(options.path)
-        # Before llama.cpp, which would spend minutes on what can't fit.
-        sizes = fit(read_model(path, "llama"), demand_of(options), memory_of(options))
-        model = self._model = Model(path, options.load_mode, self._complaints, progress)
-        most = llama_cpp.llama_max_parallel_sequences()
-        if sizes.slots > most:
-            raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
-        self._make_context(sizes.kv_tokens, sizes.slots, options)
-        self._chat = model.chat_template()
-        return ModelFacts(
-            name=model.meta("general.name") or path.stem,
-            backend="llama",
-            architecture=model.architecture,
-            parameters=model.parameters,
-            quantisation=model.quantisation,
-            context=sizes.context,
-            trained_context=model.trained_context,
-            size_bytes=path.stat().st_size,
-            slots=sizes.slots,
-            prefix_bytes=sizes.prefix_bytes if model.rewinds else 0,
-            kv_tokens=sizes.kv_tokens,
-            rewinds=model.rewinds,
-            guesses=model.rewinds,
-            threads=options.threads,
-            chat_template=model.meta("tokenizer.chat_template") is not None,
-            build=llama_cpp.llama_print_system_info().decode(),
-            state_format=f"llama-cpp-python {llama_cpp.__version__}",
-        )
-
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
-        """Render the model's chat template and tokenize it (`Backend.encode`)."""
-        text, tokens, rest = self._transcripts.find(self._chat.render(messages))
-        return Encoded(text, [*tokens, *self._model.tokenize(rest, begins=not tokens)])
-
-    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
-        """Know a conversation's tokens when it goes on (`Backend.remember`)."""
-        if not self._chat.reads_as_control(answer):
-            self._transcripts.add(prompt + answer, tokens)
-
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Give the slot a fresh sampler chain (`Backend.open`)."""
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+        """Give the slot a new sampler chain (`Backend.open`)."""
+        del world  # there are no adapters or pictures to apply
         self._samplers[slot] = make_sampler(sampling, self._model.vocabulary_size)
 
-    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+    def step(self, plan: Plan) -> Sampled:
         """Run one `llama_decode` over the plan and sample where it asks (`Backend.step`)."""
         for change in plan.memory:
             self._apply(change)
@@ -129,7 +114,7 @@ class LlamaBackend:
         self._threads = decode, prefill
 
     def close(self, slot: int) -> None:
-        """Free the slot's sampler and its KV memory (`Backend.close`)."""
+        """Free the slot's sampler and drop its KV entries (`Backend.close`)."""
         sampler = self._samplers.pop(slot, None)
         if sampler is not None:
             llama_cpp.llama_sampler_free(sampler)
@@ -162,39 +147,10 @@ class LlamaBackend:
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _make_context(self, kv_tokens: int, slots: int, options: Load) -> None:
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = kv_tokens
-        params.n_batch = params.n_ubatch = max(options.step_tokens, slots + 1, 1 + LENGTHS[-1])
-        params.n_seq_max = slots
-        # A row of logits for each output of a step, 600 kB over 151,936 tokens: by default, one a token.
-        params.n_outputs_max = max(slots, 1 + LENGTHS[-1])
-        params.n_outputs_max_per_seq = 1 + LENGTHS[-1]
-        params.n_threads = params.n_threads_batch = options.threads
-        self._threads = self._threads_set = options.threads, options.threads
-        params.type_k = params.type_v = _KV_TYPES[options.kv_type]
-        params.flash_attn_type = _FLASH[options.flash_attention]
-        # One memory for all: a prefix is shared by reference, and a long prompt uses what others don't.
-        params.kv_unified = True
-        # Without, a sliding window forgets what another sequence would share.
-        params.swa_full = True
-        params.no_perf = True
-        self._context = llama_cpp.llama_init_from_model(self._model.handle, params)
-        if not self._context:
-            why = self._complaints.why()
-            raise ModelError(
-                f"llama.cpp can't make a context of {kv_tokens} tokens (engine.kv_tokens) with "
-                f"engine.kv_type {options.kv_type}, engine.flash_attention {options.flash_attention}: {why}"
-            )
-        self._memory = llama_cpp.llama_get_memory(self._context)
-        strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
-        llama_cpp.llama_set_abort_callback(self._context, strlen, self._flag)
-        self._batch = Batch(params.n_batch)
-
     def _set_threads(self, plan: Plan) -> None:
         """Tell llama.cpp what the step is for; it has one number for a single row, and another for more."""
         decode, prefill = self._threads
-        batch = prefill if any(len(work.tokens) > 1 + work.guessed for work in plan.work) else decode
+        batch = prefill if any(len(work.tokens) > 1 + work.drafted for work in plan.work) else decode
         if self._threads_set != (decode, batch):
             llama_cpp.llama_set_n_threads(self._context, decode, batch)
             self._threads_set = decode, batch
@@ -210,9 +166,9 @@ class LlamaBackend:
         llama_cpp.llama_memory_seq_rm(self._memory, slot, position, -1)
 
     def _undo(self, plan: Plan, status: int) -> None:
-        """Raise what a status of `llama_decode` means; after an abort, KV memory holds a part of the step."""
+        """Raise what a status of `llama_decode` means; an abort leaves a part of the step in the KV cache."""
         if status == _NO_ROOM:
-            raise KvFullError(f"no room in KV memory for a step of {plan.tokens} tokens")
+            raise KvFullError(f"no room in the KV cache for a step of {plan.tokens} tokens")
         if status == _ABORTED:
             for work in plan.work:
                 self._forget(work.slot, work.position)
@@ -227,16 +183,16 @@ class LlamaBackend:
         return int(np.argmax(np.ctypeslib.as_array(logits, (self._model.vocabulary_size,))))
 
     def _sample(self, work: Work, row: int) -> list[Token]:
-        """Sample row by row for as long as the guess that the next row follows from holds."""
-        guesses = work.tokens[len(work.tokens) - work.guessed :]
+        """Sample row by row, for as long as the drafted token that the next row follows from holds."""
+        draft = work.tokens[len(work.tokens) - work.drafted :]
         sampler = self._samplers[work.slot]
         tokens = []
-        for index in range(work.guessed + 1):
+        for index in range(work.drafted + 1):
             id_ = self._pick(sampler, row + index)
             tokens.append(self._model.token(id_))
-            if index == work.guessed or id_ != guesses[index] or tokens[-1].ends:
+            if index == work.drafted or id_ != draft[index] or tokens[-1].ends:
                 break
-        wrong = work.guessed + 1 - len(tokens)
+        wrong = work.drafted + 1 - len(tokens)
         if wrong:
             self._forget(work.slot, work.position + len(work.tokens) - wrong)
         return tokens

@@ -9,7 +9,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from edgeassist.engine.scheduler import Work
+from edgeassist.engine.step import Work
 
 
 class Batch:
@@ -44,7 +44,7 @@ class Batch:
         self._wanted[:] = 0
         for work in works:
             end = start + len(work.tokens)
-            first = end - 1 - work.guessed
+            first = end - 1 - work.drafted
             self._token[start:end] = work.tokens
             self._position[start:end] = np.arange(work.position, work.position + len(work.tokens))
             self._slot[start:end] = work.slot

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 
+from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.messages import LoadMode
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
-from edgeassist.engine.scheduler import Token
+from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
 
-log = logging.getLogger(__name__)
-
-_LEVELS = {2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
-# KV memory is one pool of several contexts: larger than what the model was trained for, which no sequence is.
-_MISTAKEN = "possible training context overflow"
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
     LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
@@ -29,60 +23,15 @@ _LOAD_MODES = {
 }
 
 
-class Complaints:
-    """Takes llama.cpp's log: its last errors explain what failed."""
-
-    def __init__(self) -> None:
-        self._last: deque[str] = deque(maxlen=3)
-        # ctypes frees a callback that nobody holds, while llama.cpp still calls it.
-        self._callback = llama_cpp.llama_log_callback(self._take)
-
-    def listen(self) -> None:
-        """Take the log from now on."""
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
-
-    def why(self) -> str:
-        """Return the last errors, and forget them."""
-        words = "; ".join(self._last) or "no reason given"
-        self._last.clear()
-        return words
-
-    def _take(self, level: int, text: bytes, _data: object) -> None:
-        line = text.decode(errors="replace").strip()
-        if not line or level not in _LEVELS or _MISTAKEN in line:
-            return
-        if _LEVELS[level] >= logging.ERROR:
-            self._last.append(line)
-        log.log(_LEVELS[level], "%s", line)
-
-
 class Model:
-    """Loaded weights.
+    """Loaded weights, and the vocabulary: fulfils `Tokenizer`.
 
     Args:
-        path: A GGUF file.
-        mode: How it gets into memory.
-        complaints: Explain a failure.
-        progress: Called with the fraction that is read.
-
-    Raises:
-        ModelError: llama.cpp can't load it.
+        handle: A `llama_model`.
     """
 
-    def __init__(
-        self, path: Path, mode: LoadMode, complaints: Complaints, progress: Callable[[float], None]
-    ) -> None:
-        def on_progress(fraction: float, _data: object) -> bool:
-            progress(fraction)
-            return True
-
-        params = llama_cpp.llama_model_default_params()
-        params.load_mode = _LOAD_MODES[mode]
-        params.n_gpu_layers = 0
-        params.progress_callback = llama_cpp.llama_progress_callback(on_progress)
-        self.handle: Any = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
-        if not self.handle:
-            raise ModelError(f"model.path: llama.cpp can't load {path}: {complaints.why()}")
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
         self.architecture = self.meta("general.architecture") or ""
@@ -95,12 +44,12 @@ class Model:
 
     @property
     def rewinds(self) -> bool:
-        """Whether KV memory can be cut and shared at any token; a recurrent state knows only its end."""
+        """Whether the KV cache can be cut and shared at any token; a recurrent state knows only its end."""
         recurrent = llama_cpp.llama_model_is_recurrent(self.handle)
         return not recurrent and not llama_cpp.llama_model_is_hybrid(self.handle)
 
     @property
-    def quantisation(self) -> str:
+    def quantization(self) -> str:
         """The file type: the last part of a description such as "qwen2 1B Q4_K - Medium"."""
         buffer = ctypes.create_string_buffer(256)
         llama_cpp.llama_model_desc(self.handle, buffer, 256)
@@ -138,8 +87,8 @@ class Model:
 
     # --- tokens --------------------------------------------------------------------------------------------
 
-    def tokenize(self, segments: list[Segment], *, begins: bool) -> list[int]:
-        """Return the token ids of a prompt, or of what goes on with one (`begins` false)."""
+    def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
+        """Return token ids, the model's first token before them if it wants one (`Tokenizer.tokenize`)."""
         adds_bos = begins and not (self._bos and segments and segments[0].text.startswith(self._bos))
         tokens: list[int] = []
         empty = [Segment("", trusted=False)] if begins else []
@@ -177,3 +126,30 @@ class Model:
 
     def _text(self, token: int) -> str:
         return (llama_cpp.llama_vocab_get_text(self.vocab, token) or b"").decode(errors="replace")
+
+
+def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callable[[float], None]) -> Model:
+    """Load a GGUF file.
+
+    Args:
+        path: The file.
+        mode: How it gets into memory.
+        llama_log: Explains a failure.
+        progress: Called with the fraction that is read.
+
+    Raises:
+        ModelError: llama.cpp can't load it.
+    """
+
+    def on_progress(fraction: float, _data: object) -> bool:
+        progress(fraction)
+        return True
+
+    params = llama_cpp.llama_model_default_params()
+    params.load_mode = _LOAD_MODES[mode]
+    params.n_gpu_layers = 0
+    params.progress_callback = llama_cpp.llama_progress_callback(on_progress)
+    handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
+    if not handle:
+        raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}")
+    return Model(handle)

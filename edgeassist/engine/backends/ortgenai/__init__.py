@@ -1,1 +1,1 @@
-"""The ONNX Runtime GenAI backend; `backend` alone imports onnxruntime_genai."""
+"""ONNX Runtime GenAI; only `backend` imports onnxruntime_genai."""

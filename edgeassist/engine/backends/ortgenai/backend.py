@@ -1,4 +1,4 @@
-"""Fulfils `Backend` with one generator, which is wound back to where the next prompt parts from the last.
+"""Loads an ONNX folder and serves it with one generator, rewound to where the next prompt differs.
 
 On a CPU the library computes one sequence at a time. It keeps the GIL through a whole forward pass, which is
 why the engine is a process of its own.
@@ -11,20 +11,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer
 from edgeassist.engine.backends.sampling import Sampler
 from edgeassist.engine.kv.prefixes import shared_length
-from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
-from edgeassist.engine.prompting.chat import ChatTemplate, Segment
-from edgeassist.engine.prompting.transcripts import Encoded, Transcripts
-from edgeassist.engine.scheduler import Plan, Token, Work
+from edgeassist.engine.kv.world import PLAIN, World
+from edgeassist.engine.messages import Load, ModelFacts, Sampling
+from edgeassist.engine.prompting.chat import ChatTemplate
+from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
-from edgeassist.errors import InternalError, ModelError, StepAbortedError
+from edgeassist.engine.step import Plan, Sampled, Token, Work
+from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.onnx import read_onnx_folder
 from edgeassist.models.fit import fit
 
@@ -35,93 +40,105 @@ import onnxruntime_genai as genai
 log = logging.getLogger(__name__)
 
 _ID = np.dtype("<i4")
-# For the tokens of ended conversations; what was computed of them is in the generator, or nowhere.
+# For the tokens of ended sequences: only the generator has KV entries, those of the last sequence.
 _PREFIX_BYTES = 1 << 20
 _TERMINATE = "terminate_session"
 # What the library raises, through pybind11.
 _ERRORS = (RuntimeError, ValueError, MemoryError)
 
 
+def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
+    """Load a folder of ONNX Runtime GenAI, with room for one sequence (`load_backend`)."""
+    path = Path(options.path)
+    try:
+        folder = read_onnx_folder(path)
+    except ModelError as error:
+        raise ModelError(f"model.path: {error.message}") from None
+    sizes = fit(folder, demand_of(options), memory_of(options))
+    if options.slots is not None and options.slots > 1:
+        log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
+    progress(0.0)
+    try:
+        model = _load_model(path, options.threads)
+        tokenizer = genai.Tokenizer(model)
+        generator = _make_generator(model, sizes.context)
+    except _ERRORS as error:
+        raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
+    progress(1.0)
+    chat = ChatTemplate(folder.template, bos=folder.bos, eos=folder.eos, control=folder.control)
+    facts = ModelFacts(
+        name=path.name,
+        backend="onnx",
+        architecture=str(model.type),
+        quantization=folder.quantization,
+        context=sizes.context,
+        trained_context=folder.trained_context,
+        size_bytes=folder.size_bytes,
+        slots=sizes.slots,
+        kv_tokens=sizes.kv_tokens,
+        prefix_bytes=0 if options.prefix_bytes == 0 else _PREFIX_BYTES,
+        guesses=False,
+        threads=options.threads,
+        adjusts_threads=False,
+        chat_template=folder.template is not None,
+        build=f"onnxruntime-genai {genai.__version__}",
+    )
+    codec = PromptCodec(chat, OrtTokenizer(tokenizer, chat.control))
+    return LoadedModel(OrtBackend(generator, tokenizer), codec, facts)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What a slot samples with.
+
+    Attributes:
+        stream: The library's decoder from tokens to text.
+        world: Of the sequence.
+        said: The tokens so far.
+    """
+
+    sampler: Sampler
+    stream: Any
+    world: World
+    said: list[int] = field(default_factory=list)
+
+
 class OrtBackend:
-    """A folder of ONNX Runtime GenAI on the CPU."""
+    """Fulfils `Backend`.
 
-    def __init__(self) -> None:
-        self._chat = ChatTemplate(None)
-        self._transcripts = Transcripts()
-        self._tokenizer: Any = None
-        self._generator: Any = None
-        self._stream: Any = None
-        self._sampler = Sampler(Sampling())
-        self._ends: frozenset[int] = frozenset()
-        # What the generator has computed, whoever asked for it.
-        self._tokens: list[int] = []
-        self._said: list[int] = []
-        self._aborted = threading.Event()
+    Args:
+        generator: An `onnxruntime_genai.Generator` that has computed nothing.
+        tokenizer: An `onnxruntime_genai.Tokenizer`.
+    """
+
+    def __init__(self, generator: Any, tokenizer: Any) -> None:
         self.computed_s = 0.0
+        self._generator = generator
+        self._tokenizer = tokenizer
+        self._ends = frozenset(int(token) for token in tokenizer.eos_token_ids)
+        # What the generator has computed, for the sequence that runs or for the last one, and its world.
+        self._tokens: list[int] = []
+        self._world = PLAIN
+        self._answers: dict[int, _Answer] = {}
+        self._aborted = threading.Event()
 
-    def load(self, options: Load, progress: Callable[[float], None]) -> ModelFacts:
-        """Load the model and make room for one sequence (`Backend.load`)."""
-        path = Path(options.path)
-        try:
-            folder = read_onnx_folder(path)
-        except ModelError as error:
-            raise ModelError(f"model.path: {error.message}") from None
-        sizes = fit(folder, demand_of(options), memory_of(options))
-        if options.slots is not None and options.slots > 1:
-            log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
-        progress(0.0)
-        try:
-            model = self._load(path, options.threads, sizes.context)
-        except _ERRORS as error:
-            raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
-        progress(1.0)
-        self._chat = ChatTemplate(folder.template, bos=folder.bos, eos=folder.eos, control=folder.control)
-        return ModelFacts(
-            name=path.name,
-            backend="onnx",
-            architecture=str(model.type),
-            quantisation=folder.quantization,
-            context=sizes.context,
-            trained_context=folder.trained_context,
-            size_bytes=folder.size_bytes,
-            slots=sizes.slots,
-            kv_tokens=sizes.kv_tokens,
-            prefix_bytes=0 if options.prefix_bytes == 0 else _PREFIX_BYTES,
-            guesses=False,
-            threads=options.threads,
-            adjusts_threads=False,
-            chat_template=folder.template is not None,
-            build=f"onnxruntime-genai {genai.__version__}",
-        )
+    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+        """Begin to sample, and to decode tokens to text (`Backend.open`)."""
+        self._answers[slot] = _Answer(Sampler(sampling), self._tokenizer.create_stream(), world)
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
-        """Render the model's chat template and tokenize it (`Backend.encode`)."""
-        text, tokens, rest = self._transcripts.find(self._chat.render(messages))
-        return Encoded(text, [*tokens, *self._tokenize(rest)])
-
-    def remember(self, prompt: str, answer: str, tokens: Sequence[int]) -> None:
-        """Know a conversation's tokens when it goes on (`Backend.remember`)."""
-        if not self._chat.reads_as_control(answer):
-            self._transcripts.add(prompt + answer, tokens)
-
-    def open(self, slot: int, sampling: Sampling) -> None:
-        """Begin to sample, and to put bytes together to text (`Backend.open`)."""
-        del slot
-        self._sampler = Sampler(sampling)
-        self._stream = self._tokenizer.create_stream()
-        self._said = []
-
-    def step(self, plan: Plan) -> Mapping[int, Sequence[Token]]:
+    def step(self, plan: Plan) -> Sampled:
         """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
         (work,) = plan.work
         begun = time.perf_counter()
         try:
-            self._wind_back(work.position)
+            self._rewind(work.position)
             self._generator.append_tokens(np.asarray(work.tokens, np.int32))
         except _ERRORS as error:
             self._undo(work, error)
+        answer = self._answers[work.slot]
         self._tokens += work.tokens
-        sampled = {work.slot: [self._sample()]} if work.samples else {}
+        self._world = answer.world
+        sampled = {work.slot: [self._sample(answer)]} if work.samples else {}
         self.computed_s += time.perf_counter() - begun
         return sampled
 
@@ -129,9 +146,8 @@ class OrtBackend:
         """Change nothing: a session of ONNX Runtime keeps the threads that it was made with."""
 
     def close(self, slot: int) -> None:
-        """End the sampling; what was computed stays until another prompt parts from it (`Backend.close`)."""
-        del slot
-        self._stream = None
+        """End the sampling; KV entries stay until a prompt begins otherwise (`Backend.close`)."""
+        self._answers.pop(slot, None)
 
     def abort(self) -> None:
         """Make the running step raise (`Backend.abort`)."""
@@ -150,56 +166,25 @@ class OrtBackend:
         return np.asarray(self._tokens, _ID).tobytes()
 
     def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
-        """Wind back to what the last sequence and a snapshot share (`Backend.restore`)."""
-        del slot
+        """Return what a snapshot shares with the generator; the next step rewinds it (`Backend.restore`)."""
+        if self._answers[slot].world != self._world:
+            return 0
         return shared_length(np.frombuffer(state, _ID)[:length].tolist(), self._tokens)
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _load(self, path: Path, threads: int, context: int) -> Any:
-        config = genai.Config(str(path))
-        config.clear_providers()
-        session = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
-        config.overlay(json.dumps({"model": {"decoder": {"session_options": session}}}))
-        model = genai.Model(config)
-        self._tokenizer = genai.Tokenizer(model)
-        self._ends = frozenset(int(token) for token in self._tokenizer.eos_token_ids)
-        params = genai.GeneratorParams(model)
-        # Greedy for the library: what is picked from the logits is our own business.
-        params.set_search_options(max_length=context, do_sample=False, batch_size=1)
-        self._generator = genai.Generator(model, params)
-        return model
-
-    def _tokenize(self, segments: Sequence[Segment]) -> list[int]:
-        """Return token ids; where a requester wrote what would be a control token, it is cut in two.
-
-        All of it goes to the tokenizer at once where that is safe: a piece of text that stands alone may be
-        tokenized as the beginning of one.
-        """
-        untrusted = [each for each in segments if not each.trusted]
-        if not any(self._chat.reads_as_control(each.text) for each in untrusted):
-            return self._ids("".join(each.text for each in segments))
-        tokens: list[int] = []
-        for segment in segments:
-            parts = [segment.text] if segment.trusted else self._chat.defuse(segment.text)
-            tokens += [token for part in parts for token in self._ids(part)]
-        return tokens
-
-    def _ids(self, text: str) -> list[int]:
-        return [int(token) for token in self._tokenizer.encode(text)] if text else []
-
-    def _wind_back(self, position: int) -> None:
+    def _rewind(self, position: int) -> None:
         if len(self._tokens) > position:
             self._generator.rewind_to(position)
             del self._tokens[position:]
 
-    def _sample(self) -> Token:
+    def _sample(self, answer: _Answer) -> Token:
         logits = self._generator.get_logits()
-        id_ = self._sampler.pick(logits.reshape(-1, logits.shape[-1])[-1], self._said)
-        self._said.append(id_)
+        id_ = answer.sampler.pick(logits.reshape(-1, logits.shape[-1])[-1], answer.said)
+        answer.said.append(id_)
         if id_ in self._ends:
             return Token(id_, b"", ends=True)
-        return Token(id_, self._stream.decode(id_).encode(), ends=False)
+        return Token(id_, answer.stream.decode(id_).encode(), ends=False)
 
     def _undo(self, work: Work, error: Exception) -> None:
         """Raise what a failed step means; the generator is where it was before."""
@@ -211,6 +196,21 @@ class OrtBackend:
             self._generator.set_runtime_option(_TERMINATE, "1")
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"ONNX Runtime GenAI failed on {len(work.tokens)} tokens: {error}") from error
+
+
+def _load_model(path: Path, threads: int) -> Any:
+    config = genai.Config(str(path))
+    config.clear_providers()
+    session = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
+    config.overlay(json.dumps({"model": {"decoder": {"session_options": session}}}))
+    return genai.Model(config)
+
+
+def _make_generator(model: Any, context: int) -> Any:
+    params = genai.GeneratorParams(model)
+    # Greedy for the library: tokens are picked from the logits by our own sampler.
+    params.set_search_options(max_length=context, do_sample=False, batch_size=1)
+    return genai.Generator(model, params)
 
 
 def _explain(error: Exception) -> str:

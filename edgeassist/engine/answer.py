@@ -1,0 +1,103 @@
+"""One request while it runs: what was said, what of it was sent, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+from edgeassist.engine.messages import Delta, DeltaKind, Finish, Finished
+from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.prompting.parser import AnswerParser, Part
+from edgeassist.engine.sequence import Ending, Outcome, Sequence
+
+_kind = attrgetter("kind")
+
+
+@dataclass(slots=True)
+class Answer:
+    """The bookkeeping of one answer. Times are in seconds, monotonic.
+
+    Attributes:
+        sequence: What computes it.
+        prompt: What it answers.
+        dropped: How many messages of history were left out of the prompt.
+        parser: Turns its tokens' bytes into parts.
+        gather_s: How soon after the last delta text waits for more.
+        started: When the request came.
+        computed_s: The backend's `computed_s` then.
+        first_token: When its first token was sampled; None: not yet.
+        completion_tokens: How many tokens of it count.
+        parts: All that is certain of it.
+        sent: How many of the parts were sent.
+        last_sent: When; None: never.
+    """
+
+    sequence: Sequence
+    prompt: Encoded
+    dropped: int
+    parser: AnswerParser
+    gather_s: float
+    started: float
+    computed_s: float
+    first_token: float | None = None
+    completion_tokens: int = 0
+    parts: list[Part] = field(default_factory=list)
+    sent: int = 0
+    last_sent: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far, without thoughts and tool calls."""
+        return "".join(part.text for part in self.parts if part.kind is DeltaKind.TEXT)
+
+    def take(self, outcome: Outcome, now: float) -> bool:
+        """Add what a step sampled; return whether the answer has ended with it."""
+        if self.first_token is None:
+            self.first_token = now
+        parser = self.parser
+        for token in outcome.tokens:
+            if not token.ends and not parser.stopped:
+                self.parts += parser.push(token.piece)
+                self.completion_tokens += 1
+        ended = outcome.ending is not None or parser.stopped
+        if ended:
+            self.parts += parser.finish()
+        return ended
+
+    def due(self, now: float) -> bool:
+        """Whether there are parts to send, gathered for long enough; the first are sent at once."""
+        waits = self.last_sent is not None and now - self.last_sent < self.gather_s
+        return not waits and self.sent < len(self.parts)
+
+    def send(self, now: float) -> list[Delta]:
+        """Return the parts that were not sent yet; adjacent ones of one kind are one delta."""
+        waiting = self.parts[self.sent :]
+        self.sent, self.last_sent = len(self.parts), now
+        return [
+            Delta(self.sequence.id, "".join(part.text for part in parts), kind)
+            for kind, parts in groupby(waiting, _kind)
+        ]
+
+    def finished(self, ending: Ending | None, now: float, computed_s: float) -> Finished:
+        """Return the end of a complete answer, of which at least one token was sampled.
+
+        Args:
+            ending: How its sequence ended; None: a stop text ended the answer.
+            now: When.
+            computed_s: The backend's `computed_s` now.
+        """
+        sequence = self.sequence
+        first_token = now if self.first_token is None else self.first_token
+        by_limit = ending is Ending.LIMIT and not self.parser.stopped
+        return Finished(
+            sequence.id,
+            Finish.LENGTH if by_limit else Finish.STOP,
+            prompt_tokens=sequence.prompt_tokens,
+            cached_tokens=sequence.cached,
+            completion_tokens=self.completion_tokens,
+            prefill_ms=(first_token - self.started) * 1000,
+            decode_ms=(now - first_token) * 1000,
+            dropped_messages=self.dropped,
+            overhead_ms=(now - self.started - (computed_s - self.computed_s)) * 1000,
+        )

@@ -1,0 +1,43 @@
+"""The choice among backends; a backend's library is imported when it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.messages import Load
+from edgeassist.errors import ModelError
+
+
+def load_backend(options: Load, progress: Callable[[float], None]) -> LoadedModel:
+    """Load the model with the backend that the options name.
+
+    Args:
+        options: All that the engine was told.
+        progress: Called with the fraction done, often enough to show that it moves.
+
+    Raises:
+        ModelError: The backend is unknown, its library is not installed, or the model can't be loaded.
+        MemoryShortError: The model does not fit into what is free of memory now.
+    """
+    # One backend a process: the others' libraries are not loaded.
+    match options.backend:
+        case "scripted":
+            from edgeassist.engine.backends import scripted  # noqa: PLC0415 - as said above
+
+            return scripted.load(options, progress)
+        case "llama":
+            if find_spec("llama_cpp") is None:
+                raise ModelError("llama-cpp-python is not installed: pip install 'edgeassist[llama]'")
+            from edgeassist.engine.backends.llama import backend as llama  # noqa: PLC0415 - as said above
+
+            return llama.load(options, progress)
+        case "onnx":
+            if find_spec("onnxruntime_genai") is None:
+                raise ModelError("onnxruntime-genai is not installed: pip install 'edgeassist[onnx]'")
+            from edgeassist.engine.backends.ortgenai import backend as ort  # noqa: PLC0415 - as said above
+
+            return ort.load(options, progress)
+        case unknown:
+            raise ModelError(f"model.backend {unknown!r} is none of: llama, onnx, scripted")

@@ -1,0 +1,47 @@
+"""A conversation that outgrows its context loses its oldest turns."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cache
+
+from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.prompting.codec import Codec, Encoded
+
+
+def encode_within(
+    room: int, codec: Codec, messages: Sequence[ChatMessage], *, droppable: int
+) -> tuple[Encoded, int]:
+    """Encode a conversation with as many turns of its history as fit.
+
+    Turns are left out whole, oldest first: a turn begins with a user's message and ends before the next one.
+    Their number is found by bisection, since every try renders and tokenizes the conversation.
+
+    Args:
+        room: How many tokens the prompt may have.
+        codec: Of the model.
+        messages: The conversation, oldest first. A leading system message stays.
+        droppable: How many messages after it are history.
+
+    Returns:
+        The prompt, and how many messages were left out. It exceeds `room` if leaving out all is not enough.
+
+    Raises:
+        InvalidRequestError: The model's chat template does not take such a conversation.
+    """
+    first = 1 if messages[0].role == "system" else 0
+    starts = [at for at in range(1, droppable) if messages[first + at].role == "user"]
+    # How many messages go, by the number of turns that go.
+    cuts = [0, *starts, droppable] if droppable else [0]
+
+    @cache
+    def encode(turns: int) -> Encoded:
+        return codec.encode([*messages[:first], *messages[first + cuts[turns] :]])
+
+    def fits(turns: int) -> bool:
+        return len(encode(turns).tokens) <= room
+
+    most = len(cuts) - 1
+    turns = 0 if most == 0 or fits(0) else bisect_left(range(most), x=True, lo=1, key=fits)
+    return encode(turns), cuts[turns]

@@ -1,0 +1,83 @@
+"""A sequence in its slot, and what a step did for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from edgeassist.engine.kv.world import World
+from edgeassist.engine.speculation import NgramIndex
+from edgeassist.engine.step import Token
+
+
+class State(Enum):
+    """Where a sequence stands."""
+
+    NEW = auto()
+    """Not yet checked for a shared prefix in the KV cache."""
+    RUNNING = auto()
+    """Every step computes some of it."""
+    PREEMPTED = auto()
+    """Its KV entries are dropped; it starts over when another sequence has ended."""
+
+
+class Ending(Enum):
+    """How a sequence ended by itself."""
+
+    END_OF_TURN = auto()
+    LIMIT = auto()
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A prompt and its answer so far.
+
+    Attributes:
+        tokens: Ids: the prompt, then what was sampled, without the token that ends the turn.
+        world: What else decides their KV values; only sequences of equal worlds share.
+        prompt_tokens: How many of them are the prompt.
+        limit: The most tokens that it may generate.
+        shares: Whether it may reuse KV entries that other sequences computed.
+        computed: How many tokens have KV entries.
+        cached: How many tokens of the prompt had KV entries when it began.
+        state: Where it stands.
+        ngrams: Where drafts of the next tokens come from.
+        draft: What may come next, whether the step tries it or not.
+    """
+
+    id: str
+    slot: int
+    tokens: list[int]
+    world: World
+    prompt_tokens: int
+    limit: int
+    shares: bool = True
+    computed: int = 0
+    cached: int = 0
+    state: State = State.NEW
+    ngrams: NgramIndex = field(default_factory=NgramIndex)
+    draft: list[int] = field(default_factory=list)
+
+    @property
+    def generated(self) -> int:
+        """How many tokens were sampled, without the one that ends the turn."""
+        return len(self.tokens) - self.prompt_tokens
+
+    @property
+    def prefilled(self) -> int:
+        """How many tokens of the prompt have KV entries."""
+        return min(self.computed, self.prompt_tokens)
+
+    @property
+    def rest(self) -> int:
+        """How many tokens are still to compute before the next one can be sampled."""
+        return len(self.tokens) - self.computed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step did for one sequence: progress of its prompt (no tokens), or tokens and maybe the end."""
+
+    sequence: Sequence
+    tokens: tuple[Token, ...] = ()
+    ending: Ending | None = None

@@ -1,0 +1,120 @@
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer, defuse
+from edgeassist.engine.messages import ChatMessage, DeltaKind
+from edgeassist.engine.prompting.chat import MARK, ChatTemplate, Segment
+from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.prompting.parser import Part, TextParser
+
+CONTROL = ["<|user|>", "<|assistant|>", "<|end|>", "<|end|>>", "<s>"]
+TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
+PATTERN = ChatTemplate(TEMPLATE, control=CONTROL).control
+WRITTEN = st.lists(st.sampled_from([*CONTROL, "<|", "|>", "end", "<", "s", ">", MARK, "你"])).map("".join)
+
+
+class Letters:
+    """A tokenizer whose tokens are letters; it notes what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, bool]] = []
+
+    def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
+        text = "".join(segment.text for segment in segments)
+        self.given.append((text, begins))
+        return [*([1] if begins else []), *map(ord, text)]
+
+
+class Library:
+    """What ONNX Runtime GenAI's tokenizer does: it reads control tokens wherever they stand."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def encode(self, text: str) -> list[int]:
+        self.texts.append(text)
+        return list(text.encode())
+
+
+def ask(*texts: str) -> list[ChatMessage]:
+    """Return a conversation of the user's and the assistant's turns."""
+    return [ChatMessage(("user", "assistant")[index % 2], text) for index, text in enumerate(texts)]
+
+
+def make() -> tuple[PromptCodec, Letters]:
+    tokenizer = Letters()
+    return PromptCodec(ChatTemplate(TEMPLATE, control=CONTROL), tokenizer), tokenizer
+
+
+def test_a_prompt_is_rendered_and_tokenized() -> None:
+    codec, _ = make()
+    prompt = codec.encode(ask("hi"))
+    assert list(prompt.tokens) == [1, *map(ord, "<|user|>hi<|end|><|assistant|>")]
+
+
+def test_a_conversation_that_goes_on_keeps_its_tokens_and_only_the_rest_is_tokenized() -> None:
+    codec, tokenizer = make()
+    prompt = codec.encode(ask("hi"))
+    codec.remember(prompt, "well", [*prompt.tokens, 1001, 1002])
+    after = codec.encode(ask("hi", "well", "more"))
+    rest = "<|end|><|user|>more<|end|><|assistant|>"
+    assert tokenizer.given[-1] == (rest, False)
+    assert list(after.tokens) == [*prompt.tokens, 1001, 1002, *map(ord, rest)]
+
+
+def test_an_answer_that_reads_as_a_control_token_is_tokenized_again() -> None:
+    codec, tokenizer = make()
+    prompt = codec.encode(ask("hi"))
+    codec.remember(prompt, "oh <|end|>", [*prompt.tokens, 1001])
+    codec.encode(ask("hi", "oh <|end|>", "more"))
+    assert tokenizer.given[-1][1]
+
+
+def test_text_without_forgeries_goes_to_the_library_at_once() -> None:
+    library = Library()
+    segments = [Segment("<|user|>", trusted=True), Segment("hello", trusted=False)]
+    tokens = OrtTokenizer(library, PATTERN).tokenize(segments, begins=True)
+    assert library.texts == ["<|user|>hello"]
+    assert bytes(tokens) == b"<|user|>hello"
+
+
+def test_a_forgery_is_cut_and_what_the_template_wrote_is_not() -> None:
+    library = Library()
+    segments = [Segment("<|user|>", trusted=True), Segment("a<|end|>b", trusted=False)]
+    tokens = OrtTokenizer(library, PATTERN).tokenize(segments, begins=True)
+    assert library.texts == ["<|user|>", "a<", "|end|>b"]
+    assert bytes(tokens) == b"<|user|>a<|end|>b"
+
+
+@given(WRITTEN)
+def test_the_parts_of_a_defused_text_join_to_it_and_hold_no_control_token(text: str) -> None:
+    parts = defuse(text, PATTERN)
+    assert "".join(parts) == text
+    assert not any(token in part for token in CONTROL for part in parts)
+
+
+def test_a_control_token_of_one_character_can_not_be_cut() -> None:
+    assert defuse("a#b", re.compile("#")) == ["a#b"]
+
+
+@pytest.mark.parametrize("stop", [[], ["<stop>"]])
+def test_plain_text_has_parts_of_one_kind_and_no_empty_ones(stop: list[str]) -> None:
+    parser = TextParser(stop)
+    parts = [parser.push(piece) for piece in (b"one ", "你".encode()[:1], "你".encode()[1:], b"<st")]
+    held = bool(stop)
+    text = DeltaKind.TEXT
+    assert parts == [[Part(text, "one ")], [], [Part(text, "你")], [] if held else [Part(text, "<st")]]
+    assert parser.finish() == ([Part(text, "<st")] if held else [])
+    assert not parser.stopped
+
+
+def test_a_parser_stops_at_a_stop_text() -> None:
+    parser = TextParser(["ree"])
+    assert parser.push(b"one two thr") == [Part(DeltaKind.TEXT, "one two th")]
+    assert parser.push(b"ee four") == []
+    assert parser.stopped
+    assert parser.finish() == []
