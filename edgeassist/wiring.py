@@ -16,6 +16,7 @@ from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.prompts import PromptOptions
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.models.choice import Choice
+from edgeassist.models.fit import Demand
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
@@ -128,6 +129,18 @@ def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
         system=settings.model.system,
         state_folder=str(state_folder_of(settings)),
         state_bytes=engine.state_mb << 20,
+    )
+
+
+def demand_of(settings: Settings) -> Demand:
+    """Return what decides whether a model fits, as the engine is told it in `Load`."""
+    engine = settings.engine
+    return Demand(
+        context=settings.model.context,
+        kv_type=engine.kv_type,
+        slots=number_or_none(engine.slots),
+        kv_tokens=number_or_none(engine.kv_tokens),
+        prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
     )
 
 

@@ -17,7 +17,7 @@ from edgeassist.client import Client
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
-from edgeassist.trial_models.onnx_writer import OnnxPrecision
+from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeassist.trial_models.vocabulary import WORDS
+from edgeassist.trial_models.words import WORDS
 
 # Aim a little low: words differ in tokens, and one token over a multiple of the batch size costs another
 # forward pass.

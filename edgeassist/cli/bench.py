@@ -134,7 +134,7 @@ def bench(
         raise ConfigurationError(f"{models[0]}: models are named with --compare, or one with --model")
     if picture is not None:
         need("matplotlib", "matplotlib, which --picture needs,", "bench")
-    # numpy and gguf come with the extra `llama`; no other command should need them.
+    # numpy comes with the extras `llama` and `onnx`; no other command should need it.
     from edgeassist.bench.plan import PeerKind, Plan, parse_peer, parse_scenarios  # noqa: PLC0415
     from edgeassist.bench.run import measure  # noqa: PLC0415
 

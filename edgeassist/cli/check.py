@@ -13,14 +13,13 @@ from rich.table import Table
 from edgeassist.cli.connect import connect
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
-from edgeassist.device.memory import available_memory_bytes
-from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus, ModelError
+from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
+from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus
 from edgeassist.models.choice import choose_model
-from edgeassist.models.files.gguf import kv_bytes_per_token, read_header
-from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.files.reading import read_model
+from edgeassist.models.fit import Memory, fit
 from edgeassist.settings import Loaded, Settings, load_settings
-
-_MIB = 1 << 20
+from edgeassist.wiring import demand_of
 
 
 def check_config(
@@ -29,8 +28,8 @@ def check_config(
 ) -> None:
     """Print every setting and where it comes from, and check model, memory and broker.
 
-    Exit status 0: the daemon can run like this; 78: a setting has to be mended; 69: only the broker can't be
-    reached, which the daemon would wait for.
+    Exit status 0: the daemon can run like this; 78: a setting has to be changed; 69: the broker can't be
+    reached, or memory is short at the moment, which the daemon would wait for.
     """
     loaded = load_settings(context.obj)
     console = Console()
@@ -46,7 +45,7 @@ def check_config(
 
 def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]:
     try:
-        _check_model(settings)
+        check_model(settings, Memory(available_memory_bytes(), total_memory_bytes()))
     except EdgeAssistError as error:
         yield error
     threads = settings.engine.threads
@@ -60,32 +59,15 @@ def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]
         yield error
 
 
-def _check_model(settings: Settings) -> None:
+def check_model(settings: Settings, memory: Memory) -> None:
+    """Check that the configured model can be loaded with these settings and this memory.
+
+    Raises:
+        ModelError: It can't; MemoryShortError where it could if other programs ended.
+    """
     choice = choose_model(settings.model.path, settings.model.backend)
-    if (path := choice.path) is None:
-        return
-    wanted = settings.model.context
-    try:
-        if choice.backend == "onnx":
-            folder = read_onnx_folder(path)
-            size, per_token = folder.size_bytes, folder.kv_bytes_per_token
-            tokens = min(wanted, folder.context)
-        else:
-            header = read_header(path)
-            size, per_token = header.file_size, kv_bytes_per_token(header)
-            tokens = min(wanted, header.context_length or wanted)
-            if settings.engine.kv_tokens != "auto":
-                tokens = settings.engine.kv_tokens
-    except ModelError as error:
-        raise ModelError(f"model.path: {error.message}") from None
-    needed = size + per_token * tokens
-    free = available_memory_bytes()
-    if free is not None and needed > free:
-        raise ModelError(
-            f"model.context: weights and {tokens} tokens of context need {needed // _MIB} MiB and "
-            f"{free // _MIB} MiB are free: lower model.context or engine.kv_tokens, or choose a smaller "
-            "model",
-        )
+    if choice.path is not None:
+        fit(read_model(choice.path, choice.backend), demand_of(settings), memory)
 
 
 async def _check_broker(settings: Settings) -> None:

@@ -48,12 +48,13 @@ def named_model(path: Path) -> Path:
 
 def random_models(shape: str, quants: Sequence[str], threads: int, begin: Begin) -> list[Path]:
     """Return random-weight models from the user's cache, making missing ones."""
+    need("gguf", "gguf, which writes models of random weights,", "bench")
     if "int4" in quants:
         need("onnx", "onnx, which writes models of random weights,", "bench")
         need("onnxruntime_genai", "onnxruntime-genai", "onnx")
     if set(quants) - {"int4"}:
         need("llama_cpp", "llama-cpp-python", "llama")
-    # numpy and gguf come with the extra `llama`; no other command should need them.
+    # numpy and gguf come with extras; no other command should need them.
     from edgeassist.bench.models import synthetic_models  # noqa: PLC0415
 
     folder = platformdirs.user_cache_path("edgeassist") / "models"

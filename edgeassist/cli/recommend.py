@@ -25,13 +25,13 @@ def recommend_model(
     need: Annotated[Need, typer.Argument(help="What the device is for.")] = Need.ENGLISH,
     memory_gb: Annotated[
         float | None,
-        typer.Option(min=0.25, help="As if the device had so much memory.", show_default=False),
+        typer.Option(min=0.25, help="As if the device had this much memory.", show_default=False),
     ] = None,
     bandwidth_gb: Annotated[
         float | None,
         typer.Option(
             min=0.1,
-            help="As if its memory moved so many GB a second; a Raspberry Pi 4 moves about 4, a Pi 5 10.",
+            help="As if its memory moved this many GB a second; a Raspberry Pi 4 moves about 4, a Pi 5 10.",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +47,7 @@ def recommend_model(
 ) -> None:
     """Say which model suits this device, with the numbers that speak for it.
 
-    Memory: weights, 2,048 tokens of context, daemon and engine, within three quarters of the device's.
+    Memory: weights, 2,048 tokens of context, daemon and engine must fit into three quarters of the device's.
     Speed: what memory moves in a second, over what a token reads.
     """
     choice = choose_threads(read_cpu_snapshot(), None)

@@ -24,14 +24,14 @@ from edgeassist.doctor.finding import Finding, skipped
 from edgeassist.doctor.probes.broker import probe_broker
 from edgeassist.doctor.probes.clock import probe_clock
 from edgeassist.doctor.probes.configuration import probe_configuration
-from edgeassist.doctor.probes.model import Wanted, survey_model
+from edgeassist.doctor.probes.model import Wanted, probe_model
 from edgeassist.doctor.probes.permissions import User, find_user, this_user
 from edgeassist.doctor.probes.power import probe_power
 from edgeassist.doctor.probes.processor import probe_build
 from edgeassist.doctor.probes.service import Unit, last_load_s, probe_service
 from edgeassist.doctor.probes.space import probe_space
 from edgeassist.settings import Settings
-from edgeassist.wiring import broker_options, number_or_none, state_folder_of, topics_of
+from edgeassist.wiring import broker_options, demand_of, number_or_none, state_folder_of, topics_of
 
 
 async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding]:
@@ -86,8 +86,8 @@ async def _probe_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSn
 
 
 def _examine_model(settings: Settings, unit: Unit | None, health: Mapping[str, Any] | None) -> list[Finding]:
-    snapshot = survey_model(
-        Wanted(settings.model.path, settings.model.backend, settings.model.context),
+    snapshot = probe_model(
+        Wanted(settings.model.path, settings.model.backend, demand_of(settings)),
         _service_user(unit),
         memory_max_bytes=None if unit is None else unit.memory_max_bytes,
         engine_bytes=None if health is None else health.get("engine_memory_bytes"),

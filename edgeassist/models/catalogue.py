@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeassist.models.fit import Format, Weights
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One form of a model.
+    """A model in one file format and quantization.
 
     Attributes:
         name: The quantization.
-        backend: The backend that serves it.
+        format: The file format.
         size_bytes: Size of its file or files, including embeddings.
-        kv_bytes_per_token: KV cache bytes per token.
     """
 
     name: str
-    backend: str
+    format: Format
     size_bytes: int
-    kv_bytes_per_token: int
+
+    @property
+    def backend(self) -> str:
+        """The backend that serves it."""
+        return "onnx" if self.format is Format.ONNX else "llama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Entry:
         shape: The bench's name for its shape.
         parameters: Total number of weights.
         context: Trained context length in tokens.
+        kv_heads: Key/value heads of all layers together.
+        head_size: Values in a head's key, and in its value.
         languages: Languages it was trained on, as ISO 639-1 codes.
         licence: SPDX identifier.
         source: The publisher's page.
@@ -45,10 +52,23 @@ class Entry:
     shape: str
     parameters: int
     context: int
+    kv_heads: int
+    head_size: int
     languages: tuple[str, ...]
     licence: str
     source: str
     variants: tuple[Variant, ...]
+
+    def weights(self, variant: Variant) -> Weights:
+        """Return what the memory of one of its variants follows from."""
+        return Weights(
+            format=variant.format,
+            size_bytes=variant.size_bytes,
+            trained_context=self.context,
+            kv_heads=self.kv_heads,
+            key_size=self.head_size,
+            value_size=self.head_size,
+        )
 
 
 CATALOGUE = (
@@ -57,13 +77,15 @@ CATALOGUE = (
         shape="qwen2.5-0.5b",
         parameters=494_032_768,
         context=32_768,
+        kv_heads=24 * 2,
+        head_size=64,
         languages=("en", "zh", "fr", "es", "pt", "de", "it", "ru", "ja", "ko", "vi", "th", "ar"),
         licence="Apache-2.0",
         source="https://huggingface.co/Qwen/Qwen2.5-0.5B-Instruct",
         variants=(
-            Variant("Q4_0", "llama", 352_000_000, 12_288),
-            Variant("Q4_K_M", "llama", 398_000_000, 12_288),
-            Variant("Q8_0", "llama", 531_000_000, 12_288),
+            Variant("Q4_0", Format.GGUF, 352_000_000),
+            Variant("Q4_K_M", Format.GGUF, 398_000_000),
+            Variant("Q8_0", Format.GGUF, 531_000_000),
         ),
     ),
     Entry(
@@ -71,12 +93,14 @@ CATALOGUE = (
         shape="phi-3-mini",
         parameters=3_821_079_552,
         context=4096,
+        kv_heads=32 * 32,
+        head_size=96,
         languages=("en",),
         licence="MIT",
         source="https://huggingface.co/microsoft/Phi-3-mini-4k-instruct",
         variants=(
-            Variant("Q4_0", "llama", 2_176_000_000, 393_216),
-            Variant("int4", "onnx", 2_720_000_000, 786_432),
+            Variant("Q4_0", Format.GGUF, 2_176_000_000),
+            Variant("int4", Format.ONNX, 2_720_000_000),
         ),
     ),
 )

@@ -10,16 +10,16 @@ from edgeassist.errors import ModelError
 from edgeassist.models.builtin import TINY, builtin_forms, is_builtin
 
 _GENAI_CONFIG = "genai_config.json"
-# The package that each backend needs beyond ours.
+# The import name of the package that each backend needs.
 _PACKAGES = {"llama": "llama_cpp", "onnx": "onnxruntime_genai"}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is served.
+    """The model to serve.
 
     Attributes:
-        path: The file or folder; None where the backend needs none.
+        path: Its file or folder; None where the backend needs none.
         backend: `llama`, `onnx` or `scripted`.
     """
 
@@ -28,14 +28,14 @@ class Choice:
 
 
 def choose_model(path: Path, wanted: str) -> Choice:
-    """Return what serves a model, and from where.
+    """Return the file or folder that `model.path` means, and the backend that serves it.
 
     Args:
         path: The setting `model.path`: a GGUF file, a folder of ONNX Runtime GenAI, or `builtin:tiny`.
         wanted: The setting `model.backend`: `auto`, or a backend to insist on.
 
     Raises:
-        ModelError: Nothing can serve that.
+        ModelError: No backend can serve it.
     """
     if wanted == "scripted":
         return Choice(None, wanted)
@@ -51,12 +51,12 @@ def choose_model(path: Path, wanted: str) -> Choice:
 
 
 def is_installed(backend: str) -> bool:
-    """Whether the package is there that a backend needs."""
+    """Whether the package that a backend needs is installed."""
     return backend not in _PACKAGES or importlib.util.find_spec(_PACKAGES[backend]) is not None
 
 
 def _choose_form(path: Path, wanted: str) -> Choice:
-    """Return a built-in model in the form that this installation can serve."""
+    """Return a built-in model in a format whose backend is installed, if one is."""
     forms = builtin_forms(path)
     if not forms:
         raise ModelError(f"model.path: there is no {path} in this package: it has {TINY}")

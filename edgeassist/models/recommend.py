@@ -1,4 +1,4 @@
-"""Which model suits a device and a need, with the numbers it goes by. Pure."""
+"""Which model suits a device and a need, with the figures behind it. Sans-I/O."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgeassist.models.catalogue import CATALOGUE, Entry, Variant
+from edgeassist.models.fit import Demand, Format, Memory, Misfit, judge, needed_bytes
 
-# Tokens of context that a conversation with a device takes.
+# Tokens of context for a conversation with a device.
 CONTEXT_TOKENS = 2048
-# What daemon, engine and the buffers of a step take beside weights and KV memory (measured).
-OVERHEAD_BYTES = 180_000_000
-# Of a device's memory, what may go to us: the system and the box's real work want the rest.
+# The share of a device's memory that we may take: the system and the device's own work need the rest.
 MEMORY_SHARE = 0.75
-# Slower than this, an answer appears slower than a person reads it.
+# Tokens a second; below, an answer appears slower than a person reads.
 LEAST_RATE = 5.0
 # Answers at once that a server is asked for.
 SERVER_SLOTS = 4
+_KV_TYPE = "f16"
 
 
 class Need(StrEnum):
@@ -70,7 +70,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Model and quantisation."""
+        """Model and quantization."""
         return f"{self.entry.name} {self.variant.name}"
 
 
@@ -99,23 +99,26 @@ def _rank(option: Option, need: Need) -> tuple[float, ...]:
 
 
 def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: Mapping[str, float]) -> Option:
+    weights = entry.weights(variant)
     contexts = SERVER_SLOTS if need is Need.SERVER else 1
-    memory = variant.size_bytes + contexts * CONTEXT_TOKENS * variant.kv_bytes_per_token + OVERHEAD_BYTES
-    # Each token reads all weights once, and the KV memory of what was said before: half a context of it.
-    read = variant.size_bytes + CONTEXT_TOKENS // 2 * variant.kv_bytes_per_token
+    demand = Demand(CONTEXT_TOKENS, _KV_TYPE, contexts, kv_tokens=contexts * CONTEXT_TOKENS)
+    ours = int(MEMORY_SHARE * board.memory_bytes)
+    memory = needed_bytes(weights, demand)
+    # Each token reads all weights once, and the KV cache of what was said before: half a context of it.
+    read = variant.size_bytes + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
     known = measured.get(f"{entry.shape}:{variant.name.lower()}")
     rate = board.bandwidth / read if known is None else known
     objections = []
-    if memory > MEMORY_SHARE * board.memory_bytes:
+    if isinstance(judge(weights, demand, Memory(ours, ours)), Misfit):
         objections.append(
-            f"needs {memory / 1e9:.1f} GB, and {MEMORY_SHARE * board.memory_bytes / 1e9:.1f} GB of "
-            f"{board.memory_bytes / 1e9:.1f} may go to it"
+            f"needs {memory / 1e9:.1f} GB, and {ours / 1e9:.1f} GB of {board.memory_bytes / 1e9:.1f} may go "
+            "to it"
         )
     if rate < LEAST_RATE:
         objections.append(f"{rate:.1f} tokens/s are slower than a person reads")
     if need is Need.CHINESE and "zh" not in entry.languages:
         objections.append("was not trained to answer in Chinese")
-    if need is Need.SERVER and variant.backend == "onnx":
+    if need is Need.SERVER and variant.format is Format.ONNX:
         objections.append("ONNX Runtime GenAI serves one client at a time on a CPU")
     return Option(entry, variant, memory, rate, known is not None, tuple(objections))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeassist.trial_models.onnx_writer import OnnxPrecision, write_onnx_folder
+from edgeassist.trial_models.onnx_graph import OnnxPrecision
+from edgeassist.trial_models.onnx_writer import write_onnx_folder
 from edgeassist.trial_models.synthetic import Shape, draw
 from edgeassist.trial_models.vocabulary import Turns, make_up_vocabulary
 

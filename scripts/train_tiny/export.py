@@ -11,7 +11,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeassist.trial_models.onnx_writer import OnnxPrecision, write_onnx_folder
+from edgeassist.trial_models.onnx_graph import OnnxPrecision
+from edgeassist.trial_models.onnx_writer import write_onnx_folder
 from edgeassist.trial_models.synthetic import Shape, Tensor, add_shape, tensors
 from edgeassist.trial_models.vocabulary import Vocabulary
 

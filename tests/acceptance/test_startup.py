@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeassist.device.memory import available_memory_bytes
 from edgeassist.sandbox import HOST, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 
@@ -71,7 +72,7 @@ def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path):
         command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *command]
     environ = {**os.environ, "EDGEASSIST_MODEL__PATH": str(path)}
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=False)
-    assert (ended.returncode, "Permission denied" in ended.stderr) == (CONFIGURATION, True)
+    assert (ended.returncode, "no permission to read it" in ended.stderr) == (CONFIGURATION, True)
 
 
 def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits(tmp_path):
@@ -81,6 +82,24 @@ def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits
     ended = edgeassist("run", model__path=path, model__context=1 << 20)
     assert ended.returncode == CONFIGURATION
     assert "set model.context to" in ended.stderr
+
+
+def test_check_config_counts_the_kv_cache_in_the_type_that_is_set(tmp_path: Path) -> None:
+    context, kv_bytes_per_layer = 1 << 20, 256
+    free = available_memory_bytes()
+    assert free is not None
+    # 1.5 times the free memory in f16, 0.42 times in q4_0.
+    layers = int(1.5 * free / context / kv_bytes_per_layer) + 1
+    path = tmp_path / "deep.gguf"
+    shape = dataclasses.replace(SHAPES["trial"], heads=2, kv_heads=2, context=context, layers=layers)
+    write_gguf(path, shape)
+    refused = edgeassist("check-config", "--offline", model__path=path, model__context=context)
+    assert refused.returncode == CONFIGURATION
+    assert "engine.kv_type to q8_0" in refused.stdout
+    accepted = edgeassist(
+        "check-config", "--offline", model__path=path, model__context=context, engine__kv_type="q4_0"
+    )
+    assert (accepted.returncode, "all is well" in accepted.stdout) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_kv_entries_can_be_smaller_where_the_model_allows(
 def test_a_kv_type_that_the_model_can_not_have_is_refused_with_its_setting(
     fresh: Engine, trial_model: Path
 ) -> None:
-    with pytest.raises(AssertionError, match=r"engine\.kv_type q4_0.*does not divide"):
+    with pytest.raises(AssertionError, match=r"engine\.kv_type: q4_0 .*does not divide"):
         fresh.load("llama", trial_model, kv_type=KvType.Q4_0, flash_attention=FlashAttention.AUTO)
 
 

@@ -23,6 +23,7 @@ from edgeassist.engine.messages import (
     Unusable,
 )
 from edgeassist.errors import ExitStatus
+from edgeassist.models.fit import OVERHEAD_BYTES
 from tests.integration.driver import Engine, start
 
 LONG = "The quick brown fox jumps over the lazy dog and runs away. " * 8
@@ -259,5 +260,6 @@ def test_too_little_memory_for_the_weights_or_the_context_is_told(fresh: Engine,
 
 
 def test_too_little_memory_for_the_context_names_the_setting(fresh: Engine, trial_onnx: Path) -> None:
-    message = unusable(fresh, trial_onnx, memory_bytes=2_000_000, context=8192)
+    size = sum((trial_onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data"))
+    message = unusable(fresh, trial_onnx, memory_bytes=size + OVERHEAD_BYTES + 1_000_000, context=8192)
     assert "model.context" in message

@@ -29,6 +29,7 @@ SANS_IO = [
         "engine.kv.": "prefixes world",
         "engine.prompting.": "text transcripts",
         "device.": "cores",
+        "models.": "fit recommend",
         "doctor.": "finding",
         "doctor.checks.": "broker clock configuration daemon model power processor service space",
         "settings.": "reload",
@@ -118,6 +119,21 @@ def test_a_daemon_loads_no_numpy() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_only_the_bench_makes_trial_models() -> None:
+    users = importers("edgeassist.trial_models")
+    assert users
+    assert all(below(module, "edgeassist.bench", "edgeassist.trial_models") for module in users)
+
+
+def test_no_command_loads_the_packages_of_trial_models_at_its_start() -> None:
+    program = (
+        "import sys, edgeassist.cli.main, edgeassist.bench.run, edgeassist.bench.comparison\n"
+        "sys.exit(', '.join(name for name in ('gguf', 'onnx') if name in sys.modules) or None)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
     names = ("scheduler", "sequence", "step", "pacing", "speculation", "prompting.text")
     cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes", "kv.world")}
@@ -132,7 +148,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
     [
         ("llama_cpp", {"edgeassist.engine.backends.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.backends.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
-        ("onnx", {"edgeassist.trial_models.onnx_writer"}),
+        ("onnx", {"edgeassist.trial_models.onnx_graph"}),
         ("paho", {f"edgeassist.broker.{name}" for name in ("connection", "probe", "wire")}),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.prompting.chat"}),

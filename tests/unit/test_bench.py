@@ -13,6 +13,7 @@ import pytest
 from edgeassist.bench.machine import read_machine
 from edgeassist.bench.meter import CpuMeter, Watch, family_s
 from edgeassist.bench.models import synthetic_models
+from edgeassist.cli.instrument import random_models
 from edgeassist.errors import ConfigurationError, ModelError
 
 
@@ -65,6 +66,12 @@ def test_an_unknown_name_is_told_with_the_known_ones(
     with pytest.raises(ConfigurationError, match=told):
         synthetic_models(tmp_path, shape, [quantization], threads=1, on_step=lambda _: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_that_writes_them_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(ModelError, match=r"gguf.* is not installed: pip install 'edgeassist\[bench\]'"):
+        random_models("trial", ["q4_0"], 1, lambda *_: None)
 
 
 def test_a_cached_model_is_not_made_again(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeassist.bench.texts import Ruler, Texts
-from edgeassist.trial_models.vocabulary import WORDS
+from edgeassist.trial_models.words import WORDS
 
 RULER = Ruler.of([(16, 36), (80, 100)])
 

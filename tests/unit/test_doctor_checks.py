@@ -21,6 +21,7 @@ from edgeassist.doctor.checks.power import PowerSnapshot, check_power
 from edgeassist.doctor.checks.processor import BuildSnapshot, check_build, check_threads
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
 from edgeassist.doctor.finding import Severity, ok, problem, skipped, warning, worst
+from edgeassist.models.fit import Demand, Format, Memory, Weights
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20
@@ -70,19 +71,26 @@ def test_secrets_in_the_unit_and_those_that_are_hidden_are_told() -> None:
 
 # --- model ----------------------------------------------------------------------------------------------
 
+# Qwen2.5-0.5B's shape: 12,288 bytes of KV cache per token in f16.
+WEIGHTS = Weights(
+    format=Format.GGUF,
+    size_bytes=352 * MIB,
+    trained_context=32_768,
+    kv_heads=48,
+    key_size=64,
+    value_size=64,
+)
 MODEL = ModelSnapshot(
     Path("/models/box.gguf"),
     "llama",
     "aarch64",
+    Demand(4096),
     user="edge",
     readable=True,
-    size_bytes=352 * MIB,
-    kv_bytes_per_token=12_288,
-    context=4096,
-    trained_context=32_768,
+    weights=WEIGHTS,
     quantization="Q4_0",
-    weights="Q4_0",
-    available_bytes=3 * GIB,
+    main_type="Q4_0",
+    memory=Memory(3 * GIB, 4 * GIB),
     swap_bytes=0,
 )
 
@@ -100,20 +108,23 @@ def test_a_model_that_fits_is_well() -> None:
         ({"readable": False}, PROBLEM, ("edge may not read /models/box.gguf", "chmod a+r")),
         ({"readable": None}, OK, ("Q4_0",)),
         ({"hidden": True}, SKIPPED, ("sudo edgeassist doctor",)),
-        ({"available_bytes": 400 * MIB}, PROBLEM, ("400 MiB", "edgeassist recommend")),
-        ({"available_bytes": 600 * MIB}, WARNING, ("without any swap",)),
-        ({"available_bytes": 600 * MIB, "swap_bytes": GIB}, OK, ()),
-        ({"available_bytes": None}, OK, ()),
-        ({"context": 65_536, "available_bytes": 8 * GIB}, WARNING, ("trained for 32768",)),
+        ({"memory": Memory(400 * MIB)}, PROBLEM, ("400 MiB", "edgeassist recommend")),
+        ({"memory": Memory(500 * MIB)}, PROBLEM, ("500 MiB", "engine.kv_type to q8_0")),
+        ({"memory": Memory(500 * MIB, GIB)}, PROBLEM, ("at the moment", "end other programs")),
+        ({"memory": Memory(500 * MIB), "demand": Demand(4096, "q4_0"), "swap_bytes": GIB}, OK, ()),
+        ({"memory": Memory(600 * MIB)}, WARNING, ("without any swap",)),
+        ({"memory": Memory(600 * MIB), "swap_bytes": GIB}, OK, ()),
+        ({"memory": Memory()}, OK, ()),
+        ({"demand": Demand(65_536), "memory": Memory(8 * GIB)}, WARNING, ("trained for 32768",)),
         (
-            {"context": 65_536, "available_bytes": 8 * GIB, "builtin": True},
+            {"demand": Demand(65_536), "memory": Memory(8 * GIB), "builtin": True},
             OK,
             ("commands and sensors only",),
         ),
-        ({"quantization": "Q4_K_M", "weights": "Q5_0"}, WARNING, ("Q4_K_M", "Q5_0", "Q4_0")),
-        ({"quantization": "Q5_0", "weights": "Q5_0"}, WARNING, ("most weights are Q5_0",)),
-        ({"quantization": "Q4_K_M", "weights": "Q4_K"}, OK, ()),
-        ({"quantization": "Q4_K_M", "weights": "Q5_0", "machine": "x86_64"}, OK, ()),
+        ({"quantization": "Q4_K_M", "main_type": "Q5_0"}, WARNING, ("Q4_K_M", "Q5_0", "Q4_0")),
+        ({"quantization": "Q5_0", "main_type": "Q5_0"}, WARNING, ("most weights are Q5_0",)),
+        ({"quantization": "Q4_K_M", "main_type": "Q4_K"}, OK, ()),
+        ({"quantization": "Q4_K_M", "main_type": "Q5_0", "machine": "x86_64"}, OK, ()),
     ],
 )
 def test_what_is_wrong_with_a_model_is_told(

@@ -13,7 +13,7 @@ import pytest
 
 from edgeassist.doctor.probes.clock import probe_clock
 from edgeassist.doctor.probes.configuration import probe_configuration
-from edgeassist.doctor.probes.model import Wanted, survey_model
+from edgeassist.doctor.probes.model import Wanted, probe_model
 from edgeassist.doctor.probes.permissions import User, find_user, may_read, may_write, this_user
 from edgeassist.doctor.probes.power import probe_power
 from edgeassist.doctor.probes.processor import probe_build
@@ -22,6 +22,7 @@ from edgeassist.doctor.probes.service import Unit, parse_credentials, parse_seco
 from edgeassist.doctor.probes.space import probe_space
 from edgeassist.errors import UnsupportedError
 from edgeassist.models.builtin import TINY
+from edgeassist.models.fit import Demand, Memory
 from edgeassist.settings.sources import DEFAULT_FILE
 from tests.unit.trees import plant
 
@@ -254,13 +255,14 @@ def test_this_machine_is_looked_at_without_an_error(tmp_path: Path) -> None:
 
 
 def test_a_model_is_read_from_its_header(trial_model: Path) -> None:
-    snapshot = survey_model(
-        Wanted(trial_model, "auto", 512), this_user(), memory_max_bytes=12_345, engine_bytes=None
+    snapshot = probe_model(
+        Wanted(trial_model, "auto", Demand(512)), this_user(), memory_max_bytes=12_345, engine_bytes=None
     )
     assert (snapshot.backend, snapshot.refusal, snapshot.backend_installed) == ("llama", None, True)
-    assert (snapshot.quantization, snapshot.weights) == ("F32", "F32")
-    assert snapshot.size_bytes == trial_model.stat().st_size
-    assert snapshot.available_bytes == 12_345
+    assert (snapshot.quantization, snapshot.main_type) == ("F32", "F32")
+    assert snapshot.weights is not None
+    assert snapshot.weights.size_bytes == trial_model.stat().st_size
+    assert snapshot.memory == Memory(12_345, 12_345)
     assert snapshot.readable is True
 
 
@@ -274,20 +276,24 @@ def test_what_is_no_model_is_refused_with_its_reason(
     path = tmp_path / "box.gguf"
     if content is not None:
         path.write_bytes(content)
-    snapshot = survey_model(Wanted(path, "auto", 512), this_user(), memory_max_bytes=None, engine_bytes=None)
+    snapshot = probe_model(
+        Wanted(path, "auto", Demand(512)), this_user(), memory_max_bytes=None, engine_bytes=None
+    )
     assert words in str(snapshot.refusal)
 
 
 def test_the_built_in_model_is_known_as_such() -> None:
-    snapshot = survey_model(Wanted(TINY, "auto", 4096), this_user(), memory_max_bytes=None, engine_bytes=None)
+    snapshot = probe_model(
+        Wanted(TINY, "auto", Demand(4096)), this_user(), memory_max_bytes=None, engine_bytes=None
+    )
     assert (snapshot.builtin, snapshot.path, snapshot.readable) == (True, TINY, True)
     assert (snapshot.backend, snapshot.quantization, snapshot.refusal) == ("llama", "Q8_0", None)
 
 
 def test_what_the_running_engine_has_can_be_had_again() -> None:
-    wanted = Wanted(TINY, "scripted", 512)
-    without = survey_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=None).available_bytes
-    beside = survey_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=1 << 50).available_bytes
+    wanted = Wanted(TINY, "scripted", Demand(512))
+    without = probe_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=None).memory.free
+    beside = probe_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=1 << 50).memory.free
     assert without is not None
     assert beside is not None
     assert beside > 1 << 50

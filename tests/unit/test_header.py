@@ -14,13 +14,8 @@ import gguf
 import pytest
 
 from edgeassist.errors import ModelError
-from edgeassist.models.files.gguf import (
-    FILE_TYPES,
-    TENSOR_TYPES,
-    kv_bytes_per_token,
-    read_fields,
-    read_header,
-)
+from edgeassist.models.files.gguf import FILE_TYPES, read_gguf
+from edgeassist.models.files.gguf_container import TENSOR_TYPES, read_fields
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 
 SHARED_MODELS = Path(__file__).parents[3] / "shared" / "models"
@@ -64,30 +59,25 @@ LLAMA = {
 
 def test_a_header_tells_the_dimensions_the_model_was_written_with(trial: Path) -> None:
     shape = SHAPES["trial"]
-    header = read_header(trial)
+    header = read_gguf(trial)
     assert header.architecture == "qwen2"
     assert header.name == "trial (random weights)"
     assert header.parameters == shape.parameters
     assert header.quantization == "F16"
-    assert (header.context_length, header.layers, header.kv_heads) == (
-        shape.context,
-        shape.layers,
-        shape.kv_heads,
-    )
-    assert header.head_size == shape.width // shape.heads
-    assert header.vocabulary_size == shape.vocabulary
-    assert header.has_chat_template
-    assert header.file_size == trial.stat().st_size
+    assert (header.trained_context, header.layers) == (shape.context, shape.layers)
+    assert header.kv_heads == shape.layers * shape.kv_heads
+    assert header.key_size == header.value_size == shape.width // shape.heads
+    assert header.size_bytes == trial.stat().st_size
 
 
 def test_the_precision_of_the_weights_is_named(tmp_path: Path) -> None:
     path = tmp_path / "trial.gguf"
     write_gguf(path, SHAPES["trial"], precision=Precision.F32)
-    assert read_header(path).quantization == "F32"
+    assert read_gguf(path).quantization == "F32"
 
 
-def test_kv_memory_of_a_token_counts_keys_and_values_of_every_layer(trial: Path) -> None:
-    assert kv_bytes_per_token(read_header(trial)) == 2 * 2 * 2 * 2 * 16
+def test_the_kv_cache_of_a_token_counts_keys_and_values_of_every_layer(trial: Path) -> None:
+    assert read_gguf(trial).kv_bytes_per_token("f16") == 2 * 2 * 2 * 2 * 16
 
 
 def test_the_reader_finds_what_the_gguf_package_finds(trial: Path) -> None:
@@ -116,10 +106,9 @@ def test_a_trained_model_of_another_architecture_is_read() -> None:
     path = SHARED_MODELS / "stories260K.gguf"
     if not path.exists():
         pytest.skip("the trial models are not beside the project")
-    header = read_header(path)
+    header = read_gguf(path)
     assert (header.architecture, header.parameters, header.quantization) == ("llama", 260_032, "F32")
-    assert (header.context_length, header.kv_heads, header.vocabulary_size) == (512, 4, 512)
-    assert not header.has_chat_template
+    assert (header.trained_context, header.layers, header.kv_heads) == (512, 5, 20)
 
 
 def test_a_large_vocabulary_is_read_within_a_second_or_two() -> None:
@@ -133,67 +122,68 @@ def test_a_large_vocabulary_is_read_within_a_second_or_two() -> None:
 
 
 def test_without_a_file_type_the_type_of_most_weights_is_named(tmp_path: Path) -> None:
-    assert read_header(write_metadata(tmp_path / "model.gguf", LLAMA)).quantization == "Q4_0"
+    assert read_gguf(write_metadata(tmp_path / "model.gguf", LLAMA)).quantization == "Q4_0"
 
 
 def test_a_guessed_file_type_is_named_like_a_stated_one(tmp_path: Path) -> None:
     path = write_metadata(tmp_path / "model.gguf", LLAMA | {"general.file_type": 1024 + 15})
-    assert read_header(path).quantization == "Q4_K_M"
+    assert read_gguf(path).quantization == "Q4_K_M"
 
 
 def test_without_kv_heads_every_head_has_its_own(tmp_path: Path) -> None:
-    header = read_header(write_metadata(tmp_path / "model.gguf", LLAMA))
-    assert (header.kv_heads, header.head_size, header.name) == (4, 16, "model")
+    header = read_gguf(write_metadata(tmp_path / "model.gguf", LLAMA))
+    assert (header.kv_heads, header.key_size, header.name) == (3 * 4, 16, "model")
 
 
-def test_where_layers_or_values_differ_the_larger_count_is_taken(tmp_path: Path) -> None:
+def test_layers_of_their_own_kv_heads_are_added_up_and_values_may_differ_from_keys(tmp_path: Path) -> None:
     fields = LLAMA | {"llama.attention.head_count_kv": [0, 2, 1], "llama.attention.value_length": 24}
-    header = read_header(write_metadata(tmp_path / "model.gguf", fields))
-    assert (header.kv_heads, header.head_size) == (2, 24)
+    header = read_gguf(write_metadata(tmp_path / "model.gguf", fields))
+    assert (header.kv_heads, header.key_size, header.value_size) == (3, 16, 24)
+    assert header.kv_bytes_per_token("f16") == 3 * (16 + 24) * 2
 
 
 def test_a_stated_alignment_moves_the_weights(tmp_path: Path) -> None:
     path = write_metadata(tmp_path / "model.gguf", LLAMA | {"general.alignment": 4096})
     with pytest.raises(ModelError, match="cut short or damaged"):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     path = tmp_path / "absent.gguf"
     with pytest.raises(ModelError, match="does not exist; correct the path or download") as raised:
-        read_header(path)
+        read_gguf(path)
     assert str(path) in raised.value.message
 
 
 def test_a_file_used_as_a_folder_is_said_to_be_missing(trial: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
-        read_header(trial / "model.gguf")
+        read_gguf(trial / "model.gguf")
 
 
 def test_a_folder_is_answered_with_the_models_in_it(tmp_path: Path, trial: Path) -> None:
     shutil.copy(trial, tmp_path / "b.gguf")
     shutil.copy(trial, tmp_path / "a.gguf")
     with pytest.raises(ModelError, match=r"is a folder; name a .gguf file in it: a.gguf, b.gguf"):
-        read_header(tmp_path)
+        read_gguf(tmp_path)
 
 
 def test_an_empty_folder_is_answered_without_a_list(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is a folder; name a .gguf file$"):
-        read_header(tmp_path)
+        read_gguf(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["genai_config.json", "model.onnx"])
 def test_an_onnx_folder_is_answered_with_the_backend_it_is_for(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(ModelError, match="choose the ONNX backend"):
-        read_header(tmp_path)
+        read_gguf(tmp_path)
 
 
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     with pytest.raises(ModelError, match="is a device or a pipe"):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_a_file_that_may_not_be_read_is_answered_with_the_remedy(tmp_path: Path, trial: Path) -> None:
@@ -205,7 +195,7 @@ def test_a_file_that_may_not_be_read_is_answered_with_the_remedy(tmp_path: Path,
         os.seteuid(NOBODY)
     try:
         with pytest.raises(ModelError, match="no permission to read it; let this user"):
-            read_header(path)
+            read_gguf(path)
     finally:
         os.seteuid(user)
 
@@ -216,14 +206,14 @@ def test_a_disk_error_is_told_as_one(trial: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(ModelError, match=r"can't be read \(Input/output error\); check its disk"):
-        read_header(trial)
+        read_gguf(trial)
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
     path = tmp_path / "empty.gguf"
     path.touch()
     with pytest.raises(ModelError, match="is empty; download the model again"):
-        read_header(path)
+        read_gguf(path)
 
 
 @pytest.mark.parametrize("kept", [4, 10, 40, 5000, -1000, -100])
@@ -231,7 +221,7 @@ def test_a_file_cut_short_anywhere_is_found_out(tmp_path: Path, trial: Path, kep
     path = tmp_path / "cut.gguf"
     path.write_bytes(trial.read_bytes()[:kept])
     with pytest.raises(ModelError, match=r"is cut short or damaged: it has .* bytes.*; download it again"):
-        read_header(path)
+        read_gguf(path)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +242,7 @@ def test_a_file_that_is_no_gguf_is_called_what_it_is(tmp_path: Path, start: byte
     path = tmp_path / "model.gguf"
     path.write_bytes(start)
     with pytest.raises(ModelError) as raised:
-        read_header(path)
+        read_gguf(path)
     assert told in raised.value.message
     assert str(path) in raised.value.message
 
@@ -261,7 +251,7 @@ def test_an_onnx_file_is_answered_with_the_backend_it_is_for(tmp_path: Path) -> 
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\x08\x07\x12\x07pytorch")
     with pytest.raises(ModelError, match="choose the ONNX backend"):
-        read_header(path)
+        read_gguf(path)
 
 
 @pytest.mark.parametrize(
@@ -278,26 +268,26 @@ def test_a_version_that_can_not_be_read_is_named(
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + version + trial.read_bytes()[8:])
     with pytest.raises(ModelError, match=told):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_a_vocabulary_alone_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
     with pytest.raises(ModelError, match="holds no weights"):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_a_part_of_a_split_model_is_to_be_joined_first(tmp_path: Path) -> None:
     path = write_metadata(tmp_path / "model.gguf", LLAMA | {"split.count": 3})
     with pytest.raises(ModelError, match="is one part of several; join them"):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_a_gguf_without_a_context_length_is_no_language_model(tmp_path: Path) -> None:
     path = write_metadata(tmp_path / "model.gguf", {"llama.embedding_length": 64})
     with pytest.raises(ModelError, match=r"has no 'llama.context_length', so it is no language model"):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_a_field_length_beyond_reason_is_no_reason_to_read_gigabytes(tmp_path: Path) -> None:
@@ -306,7 +296,7 @@ def test_a_field_length_beyond_reason_is_no_reason_to_read_gigabytes(tmp_path: P
         file.write(b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1 << 33))
         file.truncate(1 << 34)
     with pytest.raises(ModelError, match="cut short or damaged"):
-        read_header(path)
+        read_gguf(path)
 
 
 def test_flipped_bytes_never_raise_anything_but_a_model_error(tmp_path: Path, trial: Path) -> None:
@@ -319,4 +309,4 @@ def test_flipped_bytes_never_raise_anything_but_a_model_error(tmp_path: Path, tr
             damaged[chance.choice((chance.randrange(600), chance.randrange(60_000)))] = chance.randrange(256)
         path.write_bytes(damaged)
         with contextlib.suppress(ModelError):
-            read_header(path)
+            read_gguf(path)

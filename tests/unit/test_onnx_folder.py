@@ -34,15 +34,15 @@ def refused(path: Path) -> str:
 
 def test_a_folder_tells_its_model(trial_onnx: Path) -> None:
     model = read_onnx_folder(trial_onnx)
-    assert (model.architecture, model.context, model.layers) == ("qwen2", 8192, 2)
-    assert model.kv_bytes_per_token == 2 * 2 * 2 * 16 * 4
+    assert (model.architecture, model.trained_context, model.layers) == ("qwen2", 8192, 2)
+    assert model.kv_bytes_per_token("f16") == 2 * 2 * 2 * 16 * 4
     assert model.size_bytes == sum(
         (trial_onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data")
     )
     assert model.template is not None
     assert (model.bos, model.eos) == ("", "<|im_end|>")
     assert model.control == ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-    assert model.quantisation == ""
+    assert model.quantization == ""
 
 
 def test_a_template_in_a_file_of_its_own_goes_first(folder: Path) -> None:

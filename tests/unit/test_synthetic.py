@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from edgeassist.errors import ModelError
-from edgeassist.models.files.gguf import read_fields, read_header
+from edgeassist.models.files.gguf import read_gguf
+from edgeassist.models.files.gguf_container import read_fields
 from edgeassist.trial_models import synthetic
 from edgeassist.trial_models.synthetic import SHAPES, Precision, Shape, write_gguf
-from edgeassist.trial_models.vocabulary import CHAT_TEMPLATE, SPECIAL_TOKENS, WORDS
+from edgeassist.trial_models.vocabulary import CHAT_TEMPLATE, SPECIAL_TOKENS
+from edgeassist.trial_models.words import WORDS
 
 SHARED_VOCABULARY = Path(__file__).parents[3] / "shared" / "models" / "ggml-vocab-qwen2.gguf"
 TRIAL = SHAPES["trial"]
@@ -90,8 +92,8 @@ def test_a_shape_has_the_tensors_its_options_ask_for(tmp_path: Path, *, tied: bo
     names = {tensor.name for tensor in gguf.GGUFReader(path).tensors}
     assert ("output.weight" in names) is not tied
     assert ("blk.1.attn_k.bias" in names) is biases
-    assert read_header(path).architecture == ("qwen2" if biases else "llama")
-    assert read_header(path).parameters == shape.parameters
+    assert read_gguf(path).architecture == ("qwen2" if biases else "llama")
+    assert read_gguf(path).parameters == shape.parameters
 
 
 def test_every_byte_is_a_token_of_its_own(trial: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_vocabulary_can_be_borrowed_from_another_model(tmp_path: Path, trial: 
     lent = {key: field for key, field in read_fields(trial).items() if key.startswith("tokenizer.")}
     got = {key: field for key, field in read_fields(path).items() if key.startswith("tokenizer.")}
     assert got == lent
-    assert read_header(path).vocabulary_size == TRIAL.vocabulary
+    assert got["tokenizer.ggml.tokens"].count == TRIAL.vocabulary
 
 
 def test_a_real_vocabulary_is_borrowed_whole(tmp_path: Path) -> None:
@@ -166,10 +168,9 @@ def test_a_real_vocabulary_is_borrowed_whole(tmp_path: Path) -> None:
         pytest.skip("the real vocabulary is not beside the project")
     path = tmp_path / "model.gguf"
     write_gguf(path, TRIAL, vocabulary=SHARED_VOCABULARY)
-    header = read_header(path)
-    assert header.vocabulary_size == 151_936
-    assert header.has_chat_template
     lent, got = read_fields(SHARED_VOCABULARY), read_fields(path)
+    assert got["tokenizer.ggml.tokens"].count == 151_936
+    assert "tokenizer.chat_template" in got
     for key in ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges"):
         assert got[key] == lent[key]
 

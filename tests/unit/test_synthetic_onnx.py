@@ -11,7 +11,7 @@ import pytest
 
 from edgeassist.models.files.onnx import read_onnx_folder
 from edgeassist.trial_models import onnx_writer
-from edgeassist.trial_models.onnx_writer import OnnxPrecision, quantize
+from edgeassist.trial_models.onnx_graph import OnnxPrecision, quantize
 from edgeassist.trial_models.synthetic import SHAPES
 from edgeassist.trial_models.synthetic_onnx import write_onnx
 from edgeassist.trial_models.vocabulary import Turns
@@ -42,7 +42,7 @@ def test_the_graph_is_sound_and_the_folder_can_be_read(tmp_path: Path, precision
         assert set(node.input) - {""} <= names, node.name
         names |= set(node.output)
     assert {value.name for value in graph.output} <= names
-    assert read_onnx_folder(tmp_path / "model").quantisation == (
+    assert read_onnx_folder(tmp_path / "model").quantization == (
         "" if precision is OnnxPrecision.F32 else precision
     )
 

@@ -1,4 +1,4 @@
-"""The model: what its file says, who may read it, and whether it can be had in memory."""
+"""The model: what its file says, who may read it, and how much memory there is for it."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from pathlib import Path
 
 import psutil
 
-from edgeassist.device.memory import available_memory_bytes
+from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.doctor.checks.model import ModelSnapshot
 from edgeassist.doctor.probes.permissions import User, may_read, this_user
 from edgeassist.errors import ModelError
 from edgeassist.models.builtin import is_builtin
 from edgeassist.models.choice import choose_model, is_installed
-from edgeassist.models.files.gguf import kv_bytes_per_token, read_header
-from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.files.reading import read_model
+from edgeassist.models.fit import Demand, Memory
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The settings that a model is judged by: `model.path`, `model.backend`, `model.context`."""
+    """The settings that a model is judged by: `model.path`, `model.backend`, and those about memory."""
 
     path: Path
     backend: str
-    context: int
+    demand: Demand
 
 
-def survey_model(
+def probe_model(
     wanted: Wanted, user: User, *, memory_max_bytes: int | None, engine_bytes: int | None
 ) -> ModelSnapshot:
-    """Look at the model.
+    """Read the model's file and find out who may read it and what memory there is.
 
     Args:
         wanted: The settings.
-        user: As whom the service runs.
-        memory_max_bytes: What the unit allows; None for no limit.
-        engine_bytes: What the running engine has, which it would give back; None where none runs.
+        user: The user that the service runs as.
+        memory_max_bytes: The unit's limit; None without one.
+        engine_bytes: The running engine's memory, which a restart frees; None where none runs.
     """
     snapshot = ModelSnapshot(
         wanted.path,
         wanted.backend,
         platform.machine(),
+        wanted.demand,
         builtin=is_builtin(wanted.path),
         python=sys.executable,
         user=user.name,
-        context=wanted.context,
-        available_bytes=_available(memory_max_bytes, engine_bytes or 0),
+        memory=_memory(memory_max_bytes, engine_bytes or 0),
         swap_bytes=_swap(),
     )
     if user != this_user() and not snapshot.builtin and _is_hidden(wanted.path):
@@ -65,23 +65,8 @@ def survey_model(
 
 
 def _read(snapshot: ModelSnapshot, path: Path) -> ModelSnapshot:
-    if snapshot.backend == "onnx":
-        folder = read_onnx_folder(path)
-        return replace(
-            snapshot,
-            size_bytes=folder.size_bytes,
-            kv_bytes_per_token=folder.kv_bytes_per_token,
-            trained_context=folder.context,
-        )
-    header = read_header(path)
-    return replace(
-        snapshot,
-        size_bytes=header.file_size,
-        kv_bytes_per_token=kv_bytes_per_token(header),
-        trained_context=header.context_length,
-        quantization=header.quantization,
-        weights=header.weights,
-    )
+    model = read_model(path, snapshot.backend)
+    return replace(snapshot, weights=model, quantization=model.quantization, main_type=model.main_type)
 
 
 def _is_hidden(path: Path) -> bool:
@@ -95,12 +80,16 @@ def _is_hidden(path: Path) -> bool:
     return not os.access(path, os.R_OK)
 
 
-def _available(memory_max_bytes: int | None, engine_bytes: int) -> int | None:
-    available = available_memory_bytes()
-    if available is None:
-        return memory_max_bytes
-    available += engine_bytes
-    return available if memory_max_bytes is None else min(available, memory_max_bytes)
+def _memory(memory_max_bytes: int | None, engine_bytes: int) -> Memory:
+    free, total = available_memory_bytes(), total_memory_bytes()
+    return Memory(
+        _least(None if free is None else free + engine_bytes, memory_max_bytes),
+        _least(total, memory_max_bytes),
+    )
+
+
+def _least(*sizes: int | None) -> int | None:
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def _swap() -> int | None:

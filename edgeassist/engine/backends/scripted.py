@@ -33,13 +33,22 @@ from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser
 from edgeassist.engine.signals import KvFullError, StepAbortedError
-from edgeassist.engine.sizing import Demand, size_kv
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
 from edgeassist.errors import InternalError
+from edgeassist.models.fit import Demand, Format, Memory, Weights, fit
 
 _TRAINED_CONTEXT = 32768
 # Not a divisor of a Chinese character's three bytes in UTF-8, so that tokens end inside of characters.
 _TOKEN_BYTES = 4
+# A KV cache of 16 bytes per token.
+_WEIGHTS = Weights(
+    format=Format.GGUF,
+    size_bytes=0,
+    trained_context=_TRAINED_CONTEXT,
+    kv_heads=1,
+    key_size=_TOKEN_BYTES,
+    value_size=_TOKEN_BYTES,
+)
 _END = Token(0, b"", ends=True)
 
 
@@ -65,22 +74,22 @@ class _Script:
 def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     """Return a backend with a KV cache of the size that is asked for (`load_backend`)."""
     progress(1.0)
-    context = min(options.context, _TRAINED_CONTEXT)
-    sizes = size_kv(
+    sizes = fit(
+        _WEIGHTS,
         Demand(
-            context=context,
-            bytes_per_token=_TOKEN_BYTES * 4,
+            context=options.context,
             threads=options.threads,
             slots=options.slots,
             kv_tokens=options.kv_tokens,
             prefix_bytes=options.prefix_bytes,
-        )
+        ),
+        Memory(),
     )
     facts = ModelFacts(
         name="scripted",
         backend="scripted",
         architecture="echo",
-        context=context,
+        context=sizes.context,
         trained_context=_TRAINED_CONTEXT,
         slots=sizes.slots,
         kv_tokens=sizes.kv_tokens,

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from edgeassist.errors import ModelError
+from edgeassist.models.files.description import ModelFile
+from edgeassist.models.fit import Format
 
 CONFIG = "genai_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
-# KV memory of models for a CPU is single precision, half where the graph computes in it: an upper bound.
-_KV_BYTES = 4
 # A graph with its weights inside is as large as they are, and names no other file.
 _GRAPH_BYTES = 256 << 20
 # In the graph's protobuf: an `external_data` entry, whose key is "location" and whose value follows.
@@ -31,42 +31,21 @@ _LFS = b"version https://git-lfs"
 BUILDER = "python -m onnxruntime_genai.models.builder"
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxFolder:
-    """A model that can be loaded, as far as its files tell.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxFolder(ModelFile):
+    """A model folder, with what its conversations are rendered with.
 
     Attributes:
-        path: The folder.
-        architecture: The library's name for the kind of model, such as `phi3`.
-        context: Tokens that it was trained for.
-        layers: Of the decoder.
-        kv_heads: Heads that have keys and values.
-        head_size: Values of one head.
-        size_bytes: Of graph and weights.
-        quantisation: `int4` or `int8` where weights are in blocks of so many bits; empty where nobody says.
         template: Its chat template, a Jinja2 text; None without one.
         bos: The text of the token that begins a prompt.
         eos: The text of the token that ends an answer.
         control: The texts of the control tokens.
     """
 
-    path: Path
-    architecture: str
-    context: int
-    layers: int
-    kv_heads: int
-    head_size: int
-    size_bytes: int
-    quantisation: str
     template: str | None
     bos: str
     eos: str
     control: tuple[str, ...]
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """What KV memory takes for one token, at most."""
-        return 2 * self.layers * self.kv_heads * self.head_size * _KV_BYTES
 
 
 def is_onnx_folder(path: Path) -> bool:
@@ -99,18 +78,21 @@ def _read(path: Path) -> OnnxFolder:
         model = document["model"]
         decoder = model["decoder"]
         graph = path / str(decoder.get("filename", "model.onnx"))
-        size_bytes, quantisation = _check_weights(graph)
+        size_bytes, quantization = _check_weights(graph)
         tokenizer = _tokenizer(path)
         added = _added(path, tokenizer)
+        layers, head_size = int(decoder["num_hidden_layers"]), int(decoder["head_size"])
         return OnnxFolder(
-            path=path,
-            architecture=str(model["type"]),
-            context=int(model["context_length"]),
-            layers=int(decoder["num_hidden_layers"]),
-            kv_heads=int(decoder["num_key_value_heads"]),
-            head_size=int(decoder["head_size"]),
+            format=Format.ONNX,
             size_bytes=size_bytes,
-            quantisation=quantisation,
+            trained_context=int(model["context_length"]),
+            kv_heads=layers * int(decoder["num_key_value_heads"]),
+            key_size=head_size,
+            value_size=head_size,
+            name=path.name,
+            architecture=str(model["type"]),
+            layers=layers,
+            quantization=quantization,
             template=_template(path, tokenizer),
             bos=_token_text(tokenizer.get("bos_token")),
             eos=_token_text(tokenizer.get("eos_token")),
@@ -169,17 +151,17 @@ def _check_weights(graph: Path) -> tuple[int, str]:
             content[match.end() : match.end() + match.group(1)[0]].decode(errors="replace")
             for match in _LOCATION.finditer(content)
         }
-        quantisation = ""
+        quantization = ""
         if content.find(b"MatMulNBits") >= 0:
             bits = _BITS.search(content)
-            quantisation = f"int{bits.group(1)[0] if bits else _DEFAULT_BITS}"
+            quantization = f"int{bits.group(1)[0] if bits else _DEFAULT_BITS}"
     for name in sorted(names):
         weights = graph.parent / name
         if not weights.is_file():
             raise ModelError(f"{weights} is missing, and {graph.name} keeps its weights there: get it again")
         _refuse_pointer(weights)
         size += weights.stat().st_size
-    return size, quantisation
+    return size, quantization
 
 
 def _refuse_pointer(path: Path) -> None:

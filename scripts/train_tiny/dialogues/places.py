@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from random import Random
 
-from edgeassist.trial_models.vocabulary import WORDS
+from edgeassist.trial_models.words import WORDS
 from scripts.train_tiny.dialogues.language import Language, words_of
 from scripts.train_tiny.dialogues.split import Part, is_held_out
 

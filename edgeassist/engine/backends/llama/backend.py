@@ -15,15 +15,17 @@ from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.llama.batch import Batch
 from edgeassist.engine.backends.llama.context import Context, make_context
 from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.backends.llama.model import Model, check_weights, load_model
+from edgeassist.engine.backends.llama.model import Model, load_model
 from edgeassist.engine.backends.llama.sampling import make_sampler
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.signals import KvFullError, StepAbortedError
-from edgeassist.engine.sizing import Demand, size_kv
+from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
 from edgeassist.errors import InternalError, ModelError
+from edgeassist.models.files.reading import read_model
+from edgeassist.models.fit import fit
 
 # What `llama_decode` returns beside 0.
 _NO_ROOM = 1
@@ -36,21 +38,9 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     llama_log.install()
     llama_cpp.llama_backend_init()
     path = Path(options.path)
-    check_weights(path, free=options.memory_bytes, total=options.total_memory_bytes)
+    # Before llama.cpp, which would spend minutes on what can't fit.
+    sizes = fit(read_model(path, "llama"), demand_of(options), memory_of(options))
     model = load_model(path, options.load_mode, llama_log, progress)
-    context = min(options.context, model.trained_context)
-    sizes = size_kv(
-        Demand(
-            context=context,
-            bytes_per_token=model.kv_bytes_per_token(options.kv_type),
-            room_bytes=options.memory_bytes and max(1, options.memory_bytes - path.stat().st_size),
-            total_room_bytes=max(0, options.total_memory_bytes - path.stat().st_size),
-            threads=options.threads,
-            slots=options.slots,
-            kv_tokens=options.kv_tokens,
-            prefix_bytes=options.prefix_bytes if model.rewinds else 0,
-        )
-    )
     most = llama_cpp.llama_max_parallel_sequences()
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
@@ -61,11 +51,11 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         architecture=model.architecture,
         parameters=model.parameters,
         quantization=model.quantization,
-        context=context,
+        context=sizes.context,
         trained_context=model.trained_context,
         size_bytes=path.stat().st_size,
         slots=sizes.slots,
-        prefix_bytes=sizes.prefix_bytes,
+        prefix_bytes=sizes.prefix_bytes if model.rewinds else 0,
         kv_tokens=sizes.kv_tokens,
         rewinds=model.rewinds,
         guesses=model.rewinds,

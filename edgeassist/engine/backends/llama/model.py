@@ -11,9 +11,8 @@ from typing import Any
 import llama_cpp
 
 from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.messages import KvType, LoadMode
+from edgeassist.engine.messages import LoadMode
 from edgeassist.engine.prompting.chat import ChatTemplate, Segment
-from edgeassist.engine.sizing import check_fits
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
 
@@ -22,8 +21,6 @@ _LOAD_MODES = {
     LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
     LoadMode.LOCK: llama_cpp.LLAMA_LOAD_MODE_MLOCK,
 }
-# Bytes of the KV cache for a value: a block of 32 has a scale of two bytes in the quantized types.
-_KV_BYTES = {KvType.F16: 2.0, KvType.Q8_0: 34 / 32, KvType.Q4_0: 18 / 32}
 
 
 class Model:
@@ -57,15 +54,6 @@ class Model:
         buffer = ctypes.create_string_buffer(256)
         llama_cpp.llama_model_desc(self.handle, buffer, 256)
         return buffer.value.decode(errors="replace").split(" ", 2)[-1]
-
-    def kv_bytes_per_token(self, kind: KvType) -> int:
-        """Return how many bytes of the KV cache one token takes."""
-        head = int(
-            self.meta(f"{self.architecture}.attention.key_length")
-            or llama_cpp.llama_model_n_embd(self.handle) // max(1, llama_cpp.llama_model_n_head(self.handle)),
-        )
-        layers = llama_cpp.llama_model_n_layer(self.handle)
-        return int(2 * layers * llama_cpp.llama_model_n_head_kv(self.handle) * head * _KV_BYTES[kind])
 
     def meta(self, key: str) -> str | None:
         """Return a value of the file's metadata, as text."""
@@ -165,26 +153,3 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
     if not handle:
         raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}")
     return Model(handle)
-
-
-def check_weights(path: Path, *, free: int, total: int) -> None:
-    """Check that a file is readable and fits into memory, before llama.cpp spends minutes on it.
-
-    Args:
-        path: The file.
-        free: Free memory in bytes; 0: unknown.
-        total: The same if no other program used memory.
-
-    Raises:
-        ModelError: It is not, or never will.
-        MemoryShortError: It does not fit at the moment.
-    """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise ModelError(f"model.path: can't read {path}: {error.strerror}") from error
-    if magic != b"GGUF":
-        raise ModelError(f"model.path: {path} is not a GGUF file (it begins with {magic!r})")
-    what, way_out = f"model.path: the weights in {path} take", "choose a smaller model or quantization"
-    check_fits(what, way_out, needed=path.stat().st_size, free=free, total=total)

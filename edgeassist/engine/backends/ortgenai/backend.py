@@ -27,10 +27,11 @@ from edgeassist.engine.messages import Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.signals import StepAbortedError
-from edgeassist.engine.sizing import Demand, check_fits, size_kv
+from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Token, Work
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.fit import fit
 
 # Compiled in, and on unless this is set before the library is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -53,30 +54,14 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         folder = read_onnx_folder(path)
     except ModelError as error:
         raise ModelError(f"model.path: {error.message}") from None
-    check_fits(
-        f"model.path: the weights in {path} take",
-        "choose a smaller model",
-        needed=folder.size_bytes,
-        free=options.memory_bytes,
-        total=options.total_memory_bytes,
-    )
+    sizes = fit(folder, demand_of(options), memory_of(options))
     if options.slots is not None and options.slots > 1:
         log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
-    context = min(options.context, folder.context)
-    size_kv(
-        Demand(
-            context=context,
-            bytes_per_token=folder.kv_bytes_per_token,
-            room_bytes=options.memory_bytes and max(1, options.memory_bytes - folder.size_bytes),
-            total_room_bytes=max(0, options.total_memory_bytes - folder.size_bytes),
-            slots=1,
-        )
-    )
     progress(0.0)
     try:
         model = _load_model(path, options.threads)
         tokenizer = genai.Tokenizer(model)
-        generator = _make_generator(model, context)
+        generator = _make_generator(model, sizes.context)
     except _ERRORS as error:
         raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
     progress(1.0)
@@ -85,12 +70,12 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         name=path.name,
         backend="onnx",
         architecture=str(model.type),
-        quantization=folder.quantisation,
-        context=context,
-        trained_context=folder.context,
+        quantization=folder.quantization,
+        context=sizes.context,
+        trained_context=folder.trained_context,
         size_bytes=folder.size_bytes,
-        slots=1,
-        kv_tokens=context,
+        slots=sizes.slots,
+        kv_tokens=sizes.kv_tokens,
         prefix_bytes=0 if options.prefix_bytes == 0 else _PREFIX_BYTES,
         guesses=False,
         threads=options.threads,
