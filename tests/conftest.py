@@ -100,11 +100,11 @@ class AsyncConnect:
         self._stack = stack
         self._port = port
 
-    async def __call__(self, name: str = "", **options: object) -> Client:
+    async def __call__(self, name: str = "", **options: Any) -> Client:
         client = Client(options_for(self._port, **options), TOPICS, name=name or f"test{next(_numbers)}")
         return await self._stack.enter_async_context(client)
 
-    async def wire(self, *filters: str, **options: object) -> Wire:
+    async def wire(self, *filters: str, **options: Any) -> Wire:
         return await self._stack.enter_async_context(Wire(self._port, filters, **options))
 
 
@@ -121,7 +121,7 @@ def daemon(broker: PrivateBroker, tmp_path: Path) -> Iterator[StartDaemon]:
     with ExitStack() as stack:
 
         def start(
-            config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: object
+            config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
         ) -> PrivateDaemon:
             values = {
                 "device__name": "box",
@@ -149,7 +149,7 @@ async def connect(broker: PrivateBroker) -> AsyncIterator[AsyncConnect]:
 def ready(daemon: StartDaemon, connect: AsyncConnect) -> Callable[..., object]:
     """Start a daemon, wait until it can answer, and return it with a client."""
 
-    async def start(**settings: object) -> tuple[PrivateDaemon, Client]:
+    async def start(**settings: Any) -> tuple[PrivateDaemon, Client]:
         process = daemon(**settings)
         client = await connect()
         health = await client.wait_health(frozenset({"ready"}), READY_S)

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ async def cable(broker: PrivateBroker) -> AsyncIterator[Cable]:
 def restart(daemon: StartDaemon, connect: AsyncConnect) -> Restart:
     """End a daemon, start another, and wait until it is ready; keywords are settings."""
 
-    async def stop_and_start(running: PrivateDaemon, **settings: object) -> None:
+    async def stop_and_start(running: PrivateDaemon, **settings: Any) -> None:
         await asyncio.to_thread(running.stop)
         started = daemon(**settings)
         client = await connect()

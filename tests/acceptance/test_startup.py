@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ CONFIGURATION, UNAVAILABLE = 78, 69
 
 
 def edgeassist(
-    *arguments: str, stdin: str | None = None, **settings: object
+    *arguments: str, stdin: str | None = None, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
     environ |= {f"EDGEASSIST_{key.upper()}": str(value) for key, value in settings.items()} | {

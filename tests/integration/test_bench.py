@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
 
 
-def plan(*names: Name, **changes: object) -> Plan:
+def plan(*names: Name, **changes: Any) -> Plan:
     values = {"prompt_tokens": 64, "max_tokens": 16, "runs": 1, "threads": 1}
     return Plan(scenarios=names, **{**values, **changes})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -34,7 +35,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: Any) -> Plan:
     values = {"prompt_tokens": 64, "max_tokens": 16, "runs": 2, "threads": 1}
     return Plan(scenarios=(Name.SINGLE,), **{**values, **changes})
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def start(tmp_path: Path) -> Iterator[object]:
         yield run
 
 
-async def refused(port: int, **options: object) -> Link:
+async def refused(port: int, **options: Any) -> Link:
     async with Link(port, wait=False, **options) as link:
         await link.fails()
     assert link.ups == 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -80,7 +81,7 @@ def lock(key: Path, locked: Path) -> None:
     )
 
 
-async def refusal(port: int, tls: Tls | None, **options: object) -> str:
+async def refusal(port: int, tls: Tls | None, **options: Any) -> str:
     async with Link(port, wait=False, tls=tls, **options) as link:
         await link.fails()
     assert link.ups == 0

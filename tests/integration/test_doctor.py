@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 Report = dict[str, list[dict[str, str]]]
 
 
-def examine(*options: str, config: Path | None = None, **settings: object) -> tuple[int, str]:
+def examine(*options: str, config: Path | None = None, **settings: Any) -> tuple[int, str]:
     """Run the command; return its exit status and what it prints."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
     ours = {"device__name": "box", "mqtt__host": HOST, "model__backend": "scripted", **settings}
@@ -42,7 +43,7 @@ def examine(*options: str, config: Path | None = None, **settings: object) -> tu
     return ended.returncode, ended.stdout
 
 
-def findings(area: str, **settings: object) -> list[tuple[str, str]]:
+def findings(area: str, **settings: Any) -> list[tuple[str, str]]:
     """Return the severities and texts of an area."""
     status, printed = examine("--json", **settings)
     report = json.loads(printed)

@@ -228,7 +228,7 @@ def test_truncated_weights_are_told(fresh: Engine, folder: Path) -> None:
     assert "can't load" in unusable(fresh, folder)
 
 
-def change(folder: Path, name: str, **values: object) -> None:
+def change(folder: Path, name: str, **values: Any) -> None:
     document = json.loads((folder / name).read_text())
     document.get("model", document).update(values)
     (folder / name).write_text(json.dumps(document))

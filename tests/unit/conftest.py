@@ -296,7 +296,7 @@ class House:
         ReplyOptions(chunk_bytes=64, chunk_qos=0, final_qos=1),
     )
 
-    def __init__(self, clock: Clock, **policy: object) -> None:
+    def __init__(self, clock: Clock, **policy: Any) -> None:
         self.clock = clock
         self.engine = Recorder()
         self.link = ListLink()
@@ -321,14 +321,14 @@ class House:
         self.changes += 1
 
     def ask(
-        self, prompt: object = "x", *, client: str | None = None, properties: object = None, **fields: object
+        self, prompt: object = "x", *, client: str | None = None, properties: object = None, **fields: Any
     ) -> str:
         """Send a prompt, under an id of its own unless the fields have one; return its id."""
         request = {"id": f"r{next(self._ids)}", "prompt": prompt, **fields}
         self.receive(json.dumps(request).encode(), client=client, **(properties or {}))
         return str(request["id"])
 
-    def receive(self, payload: bytes, *, client: str | None = None, **properties: object) -> None:
+    def receive(self, payload: bytes, *, client: str | None = None, **properties: Any) -> None:
         """Deliver what came on a prompt topic, a moment after what came before."""
         self.clock.now += 0.001
         self.link.bring(Inbound(TOPICS.prompt(client), payload, **properties))
@@ -385,7 +385,7 @@ def make_house() -> Iterator[Callable[..., House]]:
     """Make requests whose clock stands still unless the test lets it go on."""
     with pytest.MonkeyPatch.context() as patch:
 
-        def make(**policy: object) -> House:
+        def make(**policy: Any) -> House:
             clock = Clock()
             patch.setattr(requests_module, "time", clock)
             patch.setattr(dispatcher_module, "time", clock)

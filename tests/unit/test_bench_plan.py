@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from edgeassist.cli.bench import need
 from edgeassist.errors import ConfigurationError, ModelError
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: Any) -> Plan:
     values = {"scenarios": (Name.SINGLE,), "prompt_tokens": 512, "max_tokens": 128, "runs": 5, "threads": 2}
     return Plan(**{**values, **changes})
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ EVERY_S = 0.5
 LIMIT_C = 80.0
 
 
-def reading(at: float = 0.0, *, most: int = 4, cores: int = 4, **said: object) -> Reading:
+def reading(at: float = 0.0, *, most: int = 4, cores: int = 4, **said: Any) -> Reading:
     return Reading(at, most, cores, **said)
 
 
@@ -31,7 +32,7 @@ def judge_all(readings: Iterable[Reading]) -> list[Allowance]:
 
 
 def through(
-    governor: Governor, begin: float, seconds: float, *, every_s: float = EVERY_S, **said: object
+    governor: Governor, begin: float, seconds: float, *, every_s: float = EVERY_S, **said: Any
 ) -> list[Allowance]:
     """Judge the same reading again and again."""
     count = round(seconds / every_s)

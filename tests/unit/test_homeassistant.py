@@ -45,7 +45,7 @@ REQUIRED = {
 UNITS = {"duration": "ms", "temperature": "°C", "data_size": "MiB", "enum": None}
 
 
-def health(**changes: object) -> Health:
+def health(**changes: Any) -> Health:
     values = {
         "state": State.READY,
         "reason": None,
@@ -137,7 +137,7 @@ COMPONENTS = components()
 KEYS = pytest.mark.parametrize("key", COMPONENTS)
 
 
-def render(template: str, payload: str, **variables: object) -> str:
+def render(template: str, payload: str, **variables: Any) -> str:
     """Render as Home Assistant does, but stumble over a field that is not there."""
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
     try:
@@ -296,7 +296,7 @@ def test_an_entity_id_is_one_that_home_assistant_takes(root: tuple[str, str]) ->
         assert re.fullmatch(r"(?!.+__)(?!_)[\da-z_]+(?<!_)\.(?!_)[\da-z_]+(?<!_)", component["def_ent_id"])
 
 
-def done(**changes: object) -> Done:
+def done(**changes: Any) -> Done:
     values = {
         "id": "7",
         "seq": 0,

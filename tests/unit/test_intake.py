@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -13,18 +14,18 @@ TOPICS = Topics("edgeassist", "box")
 RULES = ReplyRules(("{root}/reply/", "reply/"), 1000)
 
 
-def take(payload: object, client: str | None = None, **properties: object) -> Asked | Refused:
+def take(payload: object, client: str | None = None, **properties: Any) -> Asked | Refused:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return take_in(Inbound("edgeassist/box/prompt", data, **properties), client, TOPICS, RULES)
 
 
-def asked(payload: object, client: str | None = None, **properties: object) -> Asked:
+def asked(payload: object, client: str | None = None, **properties: Any) -> Asked:
     taken = take(payload, client, **properties)
     assert isinstance(taken, Asked), taken
     return taken
 
 
-def refused(payload: object, client: str | None = None, **properties: object) -> Refused:
+def refused(payload: object, client: str | None = None, **properties: Any) -> Refused:
     taken = take(payload, client, **properties)
     assert isinstance(taken, Refused), taken
     return taken

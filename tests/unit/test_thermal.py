@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -6,7 +7,7 @@ from edgeassist.device.thermal import cpu_temperature_c
 from tests.unit.trees import plant
 
 
-def zones(root: Path, **types: object) -> Path:
+def zones(root: Path, **types: Any) -> Path:
     for number, (kind, value) in enumerate(types.items()):
         zone = f"sys/class/thermal/thermal_zone{number}"
         plant(root, {f"{zone}/type": kind.replace("_", "-"), f"{zone}/temp": value})
