@@ -11,10 +11,10 @@ from enum import StrEnum
 
 from edgeassist.errors import MemoryShortError, ModelError
 
-# What daemon and engine take beside weights and KV cache, measured with Qwen2.5-0.5B: 49 MB for the daemon,
-# 70 for the engine's compute buffers, vocabulary and Python (docs/performance.md, Memory). Free memory is
-# measured by the daemon or by a command of its size, so that 49 MB of this are a margin.
-OVERHEAD_BYTES = 120_000_000
+# What the engine takes beside weights and KV cache: compute buffers, vocabulary and Python, measured with
+# Qwen2.5-0.5B (docs/performance.md, Memory). The daemon, or a command of its size, is in memory already when
+# it measures what is free.
+OVERHEAD_BYTES = 70_000_000
 # Batched decode gains most up to here: 4 sequences give 1.35 to 1.5 times the tokens of one, 8 give 1.7 times
 # (measured on two cores), and each waits longer for its own.
 MOST_SLOTS = 4
@@ -136,7 +136,7 @@ class Sizes:
         slots: Sequences at once.
         kv_tokens: Tokens in the KV cache, shared by all slots.
         prefix_bytes: The prefix cache's budget.
-        needed_bytes: The least that weights, KV cache, daemon and engine take.
+        needed_bytes: The least that weights, KV cache and engine take.
     """
 
     context: int
@@ -212,7 +212,7 @@ def judge(weights: Weights, demand: Demand, memory: Memory) -> Sizes | Misfit:
 
 
 def needed_bytes(weights: Weights, demand: Demand) -> int:
-    """Return the least that weights, daemon, engine and KV cache (one context, or as set) take."""
+    """Return the least that weights, engine and KV cache (one context, or as set) take."""
     tokens = min(demand.context, weights.trained_context or demand.context)
     if weights.format is not Format.ONNX:
         tokens = demand.kv_tokens or tokens
@@ -246,7 +246,7 @@ def _misfit_of_memory(
     kv_bytes = weights.kv_bytes(tokens, kv_type)
     if free is None or fixed + kv_bytes <= free:
         return None
-    parts = f"weights ({_mib(weights.size_bytes)}), daemon and engine ({_mib(OVERHEAD_BYTES)})"
+    parts = f"weights ({_mib(weights.size_bytes)}) and the engine itself ({_mib(OVERHEAD_BYTES)})"
     if fixed > free:
         text = f"model.path: {parts} need {_mib(fixed)}, and {_mib(free)} of memory are free"
         ways = ["choose a smaller model or quantization (edgeassist recommend)"]

@@ -50,10 +50,12 @@ lay_unit() {
 
 enable_unit() { systemctl enable "$1" >>"$log" 2>&1 || fail "systemctl could not enable $1; see $log"; }
 
-# Whether the settings can work at all; without a model there is nothing to wait for.
+# Whether the settings can work at all; without a model there is nothing to wait for. 69: what is missing, such as
+# memory, may be there later, and the daemon tries again.
 startable() {
-  local said
-  said=$(runuser -u "$user" -- "$prefix/current/bin/edgeassist" check-config --offline 2>&1) && return
+  local said status=0
+  said=$(runuser -u "$user" -- "$prefix/current/bin/edgeassist" check-config --offline 2>&1) || status=$?
+  ((status != 0 && status != 69)) || return 0
   problem=$(sed -n 's/^\(wrong\|edgeassist\): //p' <<<"$said")
   outcome=unconfigured
   prune_releases "$release" "$previous"

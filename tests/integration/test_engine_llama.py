@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from edgeassist.engine.messages import ChatMessage, Finish, Finished, Log, Sampling, Unusable
@@ -181,6 +182,36 @@ def test_memory_that_is_short_for_now_is_a_reason_to_try_again(fresh: Engine, tr
     assert said.for_now
     assert "at the moment: end other programs, or choose a smaller model" in said.message
     assert fresh.ends()[0] == ExitStatus.UNAVAILABLE
+
+
+def split(path: Path, folder: Path) -> Path:
+    """Write a model once more, in several files, and return the first."""
+    reader = gguf.GGUFReader(path)
+    writer = gguf.GGUFWriter(
+        folder / "split.gguf",
+        reader.get_field("general.architecture").contents(),
+        split_max_tensors=8,
+    )
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+            kind, item = field.types[0], field.types[-1]
+            item = item if kind is gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(field.name, field.contents(), kind, sub_type=item)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return min(folder.glob("split-*.gguf"))
+
+
+def test_a_model_in_several_files_answers_as_in_one(
+    llama: Engine, fresh: Engine, trial_model: Path, tmp_path: Path
+) -> None:
+    first = split(trial_model, tmp_path)
+    fresh.load("llama", first)
+    assert fresh.answer("tell me more").text == llama.answer("tell me more").text
 
 
 def test_a_context_larger_than_memory_is_refused_with_one_that_fits(fresh: Engine, trial_model: Path) -> None:

@@ -278,9 +278,36 @@ def test_a_vocabulary_alone_is_no_model(tmp_path: Path) -> None:
         read_gguf(path)
 
 
-def test_a_part_of_a_split_model_is_to_be_joined_first(tmp_path: Path) -> None:
+def write_parts(folder: Path, *numbers: int) -> list[Path]:
+    """Write some of the three parts of a model."""
+    return [
+        write_metadata(folder / f"model-{number:05}-of-00003.gguf", LLAMA | {"split.count": 3})
+        for number in numbers
+    ]
+
+
+def test_a_model_in_several_files_is_as_large_as_all_of_them(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, 1, 2, 3)
+    model = read_gguf(parts[0])
+    assert model.size_bytes == sum(part.stat().st_size for part in parts)
+    assert model.parameters == 3 * 4 * 32
+
+
+def test_of_a_model_in_several_files_the_first_is_to_be_named(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, 1, 2, 3)
+    with pytest.raises(ModelError, match=r"name the first of them, model-00001-of-00003\.gguf"):
+        read_gguf(parts[1])
+
+
+def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, 1, 3)
+    with pytest.raises(ModelError, match=r"model-00002-of-00003\.gguf is not beside it; download it"):
+        read_gguf(parts[0])
+
+
+def test_a_part_under_a_name_of_its_own_is_told_what_llama_cpp_expects(tmp_path: Path) -> None:
     path = write_metadata(tmp_path / "model.gguf", LLAMA | {"split.count": 3})
-    with pytest.raises(ModelError, match="is one part of several; join them"):
+    with pytest.raises(ModelError, match=r"expects the name NAME-00001-of-00003.gguf; .*join them"):
         read_gguf(path)
 
 

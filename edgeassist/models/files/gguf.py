@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from edgeassist.errors import ModelError
@@ -24,6 +25,7 @@ FILE_TYPES = {
     for number, name in enumerate(names.split(), start=first)
 }
 
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 _GUESSED = 1024  # a flag that llama.cpp sets beside the file type
 
 
@@ -52,8 +54,7 @@ def read_gguf(path: Path) -> ModelFile:
 
     if not scan.elements:
         raise ModelError(f"{path} holds no weights; choose the model's own .gguf file")
-    if max(numbers("split.count", 1)) > 1:
-        raise ModelError(f"{path} is one part of several; join them first (llama-gguf-split --merge)")
+    parts = [scan, *map(scan_gguf, _other_parts(path, max(numbers("split.count", 1))))]
     architecture = text("general.architecture", "unknown")
     trained_context = max(numbers(f"{architecture}.context_length"))
     layers = max(numbers(f"{architecture}.block_count"))
@@ -62,7 +63,7 @@ def read_gguf(path: Path) -> ModelFile:
     kv_heads = numbers(f"{architecture}.attention.head_count_kv", heads)
     return ModelFile(
         format=Format.GGUF,
-        size_bytes=scan.file_size,
+        size_bytes=sum(part.file_size for part in parts),
         trained_context=trained_context,
         kv_heads=layers * kv_heads[0] if len(kv_heads) == 1 else sum(kv_heads),
         key_size=max(numbers(f"{architecture}.attention.key_length", head_size)),
@@ -72,8 +73,27 @@ def read_gguf(path: Path) -> ModelFile:
         layers=layers,
         quantization=_quantization(scan),
         main_type=_main_type(scan),
-        parameters=sum(scan.elements.values()),
+        parameters=sum(sum(part.elements.values()) for part in parts),
     )
+
+
+def _other_parts(path: Path, count: int) -> list[Path]:
+    """Return the further files of a model that is split into several, as llama.cpp names and finds them."""
+    if count <= 1:
+        return []
+    found = _PART.search(path.name)
+    if found is None:
+        raise ModelError(
+            f"{path} is one of {count} parts, and llama.cpp expects the name NAME-00001-of-{count:05}.gguf; "
+            "give the parts their names back, or join them (llama-gguf-split --merge)"
+        )
+    names = [f"{path.name[: found.start()]}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
+    if path.name != names[0]:
+        raise ModelError(f"{path} is one of {count} parts; name the first of them, {names[0]}")
+    missing = [name for name in names if not path.with_name(name).exists()]
+    if missing:
+        raise ModelError(f"{path} is one of {count} parts, and {missing[0]} is not beside it; download it")
+    return [path.with_name(name) for name in names[1:]]
 
 
 def _quantization(scan: Scan) -> str:
