@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 SILENCE_S = 900.0
 # How long a broken link may take to come back before unanswered requests are given up.
 RECONNECT_S = 60.0
+# How long a device may be offline before they are: systemd starts a daemon that died within seconds, and a
+# broker that is restarted publishes the device's will before it goes.
+RETURN_S = 15.0
 
 
 @dataclass
@@ -42,6 +45,28 @@ class _Request:
     events: asyncio.Queue[AnyEvent | BrokerError] = field(default_factory=asyncio.Queue)
 
 
+class _Timer:
+    """Calls once after a time, unless it is cancelled before; starting it again does not prolong it."""
+
+    def __init__(self, seconds: float, expire: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._expire = expire
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(self._seconds, self._ring)
+
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self) -> None:
+        self._handle = None
+        self._expire()
+
+
 class Client:
     """A connection to the broker that asks one device. An async context manager.
 
@@ -51,6 +76,7 @@ class Client:
         name: This client's name: its prompt topic is `<root>/prompt/<name>`.
         connect_s: How long to try to connect at first.
         reconnect_s: How long a link that broke may take to come back.
+        return_s: How long the device may be offline.
     """
 
     def __init__(
@@ -61,12 +87,15 @@ class Client:
         name: str,
         connect_s: float = 10.0,
         reconnect_s: float = RECONNECT_S,
+        return_s: float = RETURN_S,
     ) -> None:
         self.topics = topics
         self.name = name
         self._connect_s = connect_s
         self._reconnect_s = reconnect_s
-        self._give_up: asyncio.TimerHandle | None = None
+        self._return_s = return_s
+        self._link_timer = _Timer(reconnect_s, self._give_up_link)
+        self._device_timer = _Timer(return_s, self._give_up_device)
         self._settled = asyncio.Event()
         self._problem = ""
         self._requests: dict[str, _Request] = {}
@@ -102,7 +131,8 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect."""
-        self._keep_waiting()
+        self._link_timer.cancel()
+        self._device_timer.cancel()
         await self._broker.stop()
 
     @property
@@ -156,8 +186,8 @@ class Client:
             **fields: More of `PromptRequest`.
 
         Raises:
-            BrokerError: The device went offline, the link did not come back within `reconnect_s`, or nothing
-                was heard for `SILENCE_S`.
+            BrokerError: The device was offline for `return_s`, the link did not come back within
+                `reconnect_s`, or nothing was heard for `SILENCE_S`.
         """
         fields = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
         key = str(fields["id"])
@@ -166,6 +196,8 @@ class Client:
         ended = False
         try:
             self._broker.publish(request.message)
+            if self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode():
+                self._device_timer.start()
             while True:
                 async with asyncio.timeout(SILENCE_S):
                     event = await request.events.get()
@@ -210,27 +242,25 @@ class Client:
         await self._changed.wait()
 
     def _up(self) -> None:
-        self._keep_waiting()
+        self._link_timer.cancel()
         self._settled.set()
         self._ask_again()
 
     def _down(self, reason: str) -> None:
         self._problem = reason
         self._settled.set()
-        if self._give_up is None and self._broker.connects:
-            self._give_up = asyncio.get_running_loop().call_later(self._reconnect_s, self._abandon)
+        self._device_timer.cancel()
+        if self._broker.connects:
+            self._link_timer.start()
 
-    def _keep_waiting(self) -> None:
-        if self._give_up is not None:
-            self._give_up.cancel()
-            self._give_up = None
-
-    def _abandon(self) -> None:
-        self._give_up = None
+    def _give_up_link(self) -> None:
         self._fail(
             f"the connection to the broker was lost and did not come back within {self._reconnect_s:g} s: "
             f"{self._problem}"
         )
+
+    def _give_up_device(self) -> None:
+        self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
 
     def _ask_again(self) -> None:
         for request in self._requests.values():
@@ -248,8 +278,10 @@ class Client:
     def _take_status(self, message: Inbound) -> None:
         self._take_state(message)
         if message.payload == Availability.OFFLINE.value.encode():
-            self._fail("the device went offline before it had answered")
-        elif not message.retained:
+            self._device_timer.start()
+            return
+        self._device_timer.cancel()
+        if not message.retained:
             # After the broker itself was away, we may have been back, and asked again, before the device.
             self._ask_again()
 

@@ -139,13 +139,28 @@ async def test_a_link_that_stays_away_is_an_error_that_says_so(ready: Ready, cab
             await asyncio.wait_for(task, 10)
 
 
-async def test_a_broker_that_restarts_without_a_will_costs_no_answer(
-    ready: Ready, broker: PrivateBroker
+async def test_a_device_that_stays_offline_is_an_error_that_says_so(ready: Ready, cable: Cable) -> None:
+    daemon, _ = await ready()
+    async with client_at(cable, return_s=0.3) as far:
+        events, task = asking(far, SLOW)
+        await until_text(events)
+        daemon.stop(signal.SIGKILL)
+        with pytest.raises(BrokerError, match=r"went offline, and did not come back within 0\.3 s"):
+            await asyncio.wait_for(task, 10)
+        # Asked of a device that is known to be away.
+        with pytest.raises(BrokerError, match="went offline"):
+            await asyncio.wait_for(far.answer("hello"), 10)
+
+
+# Mosquitto publishes the daemon's will when it is told to stop, and not when it is killed.
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_broker_that_restarts_costs_no_answer(
+    ready: Ready, broker: PrivateBroker, number: signal.Signals
 ) -> None:
     _, near = await ready()
     events, task = asking(near, SLOW)
     await until_text(events)
-    broker.stop(signal.SIGKILL)
+    broker.stop(number)
     broker.start()
     await asyncio.wait_for(task, 30)
     assert isinstance(events[-1], Done)

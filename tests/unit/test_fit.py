@@ -112,7 +112,8 @@ def test_what_just_fits_is_accepted_and_a_byte_less_is_refused() -> None:
 def test_weights_that_are_too_large_are_refused_with_figures() -> None:
     found = misfit(Demand(64), Memory(400 * MIB))
     assert found.text == (
-        "model.path: weights (352 MiB) and the engine itself (66 MiB) need 418 MiB, and 400 MiB of memory are free"
+        "model.path: weights (352 MiB) and the engine itself (66 MiB) need 418 MiB, "
+        "and 400 MiB of memory are free"
     )
     assert found.remedy == "choose a smaller model or quantization (edgeassist recommend)"
     with pytest.raises(ModelError, match=r"^model\.path: .*: choose a smaller model"):
