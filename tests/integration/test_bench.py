@@ -14,7 +14,7 @@ from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
 from edgeassist.bench.plan import Peer, PeerKind, Plan
 from edgeassist.bench.run import BARE, Result, measure
-from edgeassist.bench.scenarios import MEMORY, OVERHEAD, Name
+from edgeassist.bench.scenarios import AFTERWARDS, CHUNK_CPU, DAEMON_MEMORY, OVERHEAD, Name
 from edgeassist.bench.table import make_table, notes
 from edgeassist.cli.bench import to_json
 
@@ -50,8 +50,9 @@ def check(result: Result, what: Plan) -> None:
         compared = {comparison.figure: comparison for comparison in measured.comparisons}
         assert set(compared) == set(scenario.figures)
         for figure, comparison in compared.items():
-            bare = {BARE} if what.compares_bare(scenario.name) and figure != MEMORY else set()
-            sides = contenders - {"llama-server"} if figure == OVERHEAD else contenders | bare
+            bare = {BARE} if what.compares_bare(scenario.name) and figure not in AFTERWARDS else set()
+            ours = figure in {OVERHEAD, CHUNK_CPU, DAEMON_MEMORY}
+            sides = contenders - {"llama-server"} if ours else contenders | bare
             assert set(comparison.sides) == sides, figure
             assert set(comparison.ratios) == sides - {DEVICE}, figure
             for spread in (*comparison.sides.values(), *comparison.ratios.values()):
