@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from edgeassist.answers import AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
 from edgeassist.client import Client
+from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
@@ -25,8 +27,27 @@ STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K.gguf"
 TOPICS = Topics("edgeassist", "box")
 READY_S = 30.0
 
-StartDaemon = Callable[..., PrivateDaemon]
 _numbers = count(1)
+
+
+class StartDaemon(Protocol):
+    """The fixture `daemon`: starts a daemon that the fixture stops in the end."""
+
+    def __call__(
+        self, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
+    ) -> PrivateDaemon:
+        """Return it at once; `environ` wins over the settings."""
+        ...
+
+
+class StartReady(Protocol):
+    """The fixture `ready`: starts a daemon, and waits until it can answer."""
+
+    async def __call__(
+        self, *, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
+    ) -> tuple[PrivateDaemon, Client]:
+        """Return the daemon and a connected client; the arguments are those of `StartDaemon`."""
+        ...
 
 
 def options_for(port: int, **options: Any) -> BrokerOptions:
@@ -82,6 +103,18 @@ class Wire:
         """Wait for a terminal event and return it."""
         message = await self.until(lambda m: kind(m) in {"done", "error"}, timeout_s)
         return dict(json.loads(message.payload))
+
+
+def expect_done(event: AnyEvent) -> Done:
+    """Return the event, which has to be the end of a complete answer."""
+    assert isinstance(event, Done), event
+    return event
+
+
+def expect_failed(event: AnyEvent) -> Failed:
+    """Return the event, which has to be an error."""
+    assert isinstance(event, Failed), event
+    return event
 
 
 def kind(message: Inbound) -> str | None:
@@ -146,11 +179,13 @@ async def connect(broker: PrivateBroker) -> AsyncIterator[AsyncConnect]:
 
 
 @pytest.fixture
-def ready(daemon: StartDaemon, connect: AsyncConnect) -> Callable[..., object]:
+def ready(daemon: StartDaemon, connect: AsyncConnect) -> StartReady:
     """Start a daemon, wait until it can answer, and return it with a client."""
 
-    async def start(**settings: Any) -> tuple[PrivateDaemon, Client]:
-        process = daemon(**settings)
+    async def start(
+        *, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
+    ) -> tuple[PrivateDaemon, Client]:
+        process = daemon(config, environ, **settings)
         client = await connect()
         health = await client.wait_health(frozenset({"ready"}), READY_S)
         assert health is not None, process.log.read_text()

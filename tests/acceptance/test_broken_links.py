@@ -7,9 +7,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -18,11 +18,13 @@ from edgeassist.client import Client
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.events import Chunk, Done
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
-from tests.conftest import READY_S, TOPICS, AsyncConnect, StartDaemon, options_for
+from tests.conftest import READY_S, TOPICS, AsyncConnect, StartDaemon, StartReady, options_for
 from tests.integration.link import Cable, until
 
-Ready = Callable[..., Awaitable[tuple[PrivateDaemon, Client]]]
-Restart = Callable[..., Awaitable[None]]
+
+class Restart(Protocol):
+    async def __call__(self, running: PrivateDaemon, **settings: Any) -> None: ...
+
 
 # Without repetitions, which would be drafted, and so come faster.
 TEXT = " ".join(str(number * 7919 % 100_003) for number in range(1, 60))
@@ -83,7 +85,7 @@ async def answered(client: Client, count: int = 1) -> None:
     assert (health["running"], health["queued"]) == (0, 0)
 
 
-async def test_a_link_that_blinks_costs_no_text_and_no_second_run(ready: Ready, cable: Cable) -> None:
+async def test_a_link_that_blinks_costs_no_text_and_no_second_run(ready: StartReady, cable: Cable) -> None:
     _, near = await ready(daemon__telemetry_s=1)
     async with client_at(cable) as far:
         events, task = asking(far, SLOW)
@@ -98,7 +100,7 @@ async def test_a_link_that_blinks_costs_no_text_and_no_second_run(ready: Ready, 
 
 
 async def test_an_answer_that_ended_meanwhile_is_told_when_the_link_is_back(
-    ready: Ready, cable: Cable
+    ready: StartReady, cable: Cable
 ) -> None:
     _, near = await ready(daemon__telemetry_s=1)
     async with client_at(cable) as far:
@@ -115,7 +117,7 @@ async def test_an_answer_that_ended_meanwhile_is_told_when_the_link_is_back(
 
 
 async def test_a_question_asked_while_the_link_is_down_is_answered_when_it_is_back(
-    ready: Ready, cable: Cable
+    ready: StartReady, cable: Cable
 ) -> None:
     _, near = await ready(daemon__telemetry_s=1)
     async with client_at(cable) as far:
@@ -129,7 +131,7 @@ async def test_a_question_asked_while_the_link_is_down_is_answered_when_it_is_ba
     await answered(near)
 
 
-async def test_a_link_that_stays_away_is_an_error_that_says_so(ready: Ready, cable: Cable) -> None:
+async def test_a_link_that_stays_away_is_an_error_that_says_so(ready: StartReady, cable: Cable) -> None:
     await ready()
     async with client_at(cable, reconnect_s=0.3) as far:
         events, task = asking(far, SLOW)
@@ -139,7 +141,7 @@ async def test_a_link_that_stays_away_is_an_error_that_says_so(ready: Ready, cab
             await asyncio.wait_for(task, 10)
 
 
-async def test_a_device_that_stays_offline_is_an_error_that_says_so(ready: Ready, cable: Cable) -> None:
+async def test_a_device_that_stays_offline_is_an_error_that_says_so(ready: StartReady, cable: Cable) -> None:
     daemon, _ = await ready()
     async with client_at(cable, return_s=0.3) as far:
         events, task = asking(far, SLOW)
@@ -155,7 +157,7 @@ async def test_a_device_that_stays_offline_is_an_error_that_says_so(ready: Ready
 # Mosquitto publishes the daemon's will when it is told to stop, and not when it is killed.
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_a_broker_that_restarts_costs_no_answer(
-    ready: Ready, broker: PrivateBroker, number: signal.Signals
+    ready: StartReady, broker: PrivateBroker, number: signal.Signals
 ) -> None:
     _, near = await ready()
     events, task = asking(near, SLOW)
@@ -168,7 +170,7 @@ async def test_a_broker_that_restarts_costs_no_answer(
 
 
 async def test_a_daemon_that_restarted_meanwhile_runs_the_request_again(
-    ready: Ready, restart: Restart, cable: Cable
+    ready: StartReady, restart: Restart, cable: Cable
 ) -> None:
     first, _ = await ready()
     async with client_at(cable) as far:
@@ -230,7 +232,7 @@ class Command:
 
 
 async def test_the_command_prints_an_answer_once_although_its_link_broke(
-    ready: Ready, cable: Cable, tmp_path: Path
+    ready: StartReady, cable: Cable, tmp_path: Path
 ) -> None:
     _, near = await ready(daemon__telemetry_s=1)
     async with Command(cable, tmp_path, SLOW) as command:
@@ -243,7 +245,7 @@ async def test_the_command_prints_an_answer_once_although_its_link_broke(
 
 
 async def test_the_command_says_where_a_new_answer_begins(
-    ready: Ready, restart: Restart, cable: Cable, trial_model: Path, tmp_path: Path
+    ready: StartReady, restart: Restart, cable: Cable, trial_model: Path, tmp_path: Path
 ) -> None:
     first, near = await ready()
     async with Command(cable, tmp_path, SLOW, "--max-tokens", "100", "--temperature", "0") as command:

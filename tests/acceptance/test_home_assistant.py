@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tests.conftest import Wire
+from edgeassist.sandbox import PrivateBroker
+from tests.conftest import AsyncConnect, StartDaemon, StartReady, Wire
 
 CONFIG = "homeassistant/device/edgeassist__box/config"
 MARKER = "edgeassist/box/discovery"
@@ -38,7 +40,7 @@ class Home:
 
     async def components(self) -> dict[str, Any]:
         await self.hears(CONFIG)
-        return json.loads(self.heard(CONFIG)[-1])["cmps"]
+        return dict(json.loads(self.heard(CONFIG)[-1])["cmps"])
 
     def born(self) -> None:
         self.wire.heard.clear()
@@ -51,16 +53,16 @@ class Home:
     async def event(self, component: dict[str, Any]) -> dict[str, Any]:
         message = await self.wire.until(lambda message: message.topic == component["stat_t"])
         assert not message.retained
-        return json.loads(message.payload)
+        return dict(json.loads(message.payload))
 
 
 @pytest.fixture
-async def home(connect) -> Home:
+async def home(connect: AsyncConnect) -> Home:
     """Listens to all that is said."""
     return Home(await connect.wire("#"))
 
 
-async def kept(connect, *topics: str) -> dict[str, bytes]:
+async def kept(connect: AsyncConnect, *topics: str) -> dict[str, bytes]:
     """Return what the broker keeps on these topics."""
     wire = await connect.wire(*topics, "end")
     wire.say("end", "end")
@@ -68,7 +70,9 @@ async def kept(connect, *topics: str) -> dict[str, bytes]:
     return {message.topic: message.payload for message in wire.heard if message.retained}
 
 
-async def test_a_device_writes_nothing_outside_of_its_root_unless_it_is_told_to(ready, home):
+async def test_a_device_writes_nothing_outside_of_its_root_unless_it_is_told_to(
+    ready: StartReady, home: Home
+) -> None:
     _, client = await ready()
     home.wire.say(BIRTH, "online")
     await client.command("ping")
@@ -79,11 +83,12 @@ async def test_a_device_writes_nothing_outside_of_its_root_unless_it_is_told_to(
 
 
 async def test_a_connect_and_a_birth_bring_discovery_then_availability_then_states_and_all_again(
-    daemon, home
-):
+    daemon: StartDaemon, home: Home
+) -> None:
     daemon(homeassistant__discovery=True)
-    for begin in (lambda: None, home.born):
-        begin()
+    for again in (False, True):
+        if again:
+            home.born()
         await home.hears(CONFIG, times=2)
         await home.hears(TELEMETRY, times=2)
         order = [message.topic for message in home.wire.heard]
@@ -93,7 +98,9 @@ async def test_a_connect_and_a_birth_bring_discovery_then_availability_then_stat
             assert said.index(STATUS) < said.index(HEALTH) < said.index(TELEMETRY)
 
 
-async def test_a_broker_that_lost_all_is_told_anew(daemon, home, broker):
+async def test_a_broker_that_lost_all_is_told_anew(
+    daemon: StartDaemon, home: Home, broker: PrivateBroker
+) -> None:
     daemon(homeassistant__discovery=True)
     await home.hears(CONFIG, times=2)
     broker.stop()
@@ -106,8 +113,8 @@ async def test_a_broker_that_lost_all_is_told_anew(daemon, home, broker):
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_a_question_is_answered_with_an_event_and_a_button_cancels_on_both_protocols(
-    daemon, connect, protocol
-):
+    daemon: StartDaemon, connect: AsyncConnect, protocol: str
+) -> None:
     found = "homeassistant/device/home__ai__box/config"
     home = Home(await connect.wire("#", protocol=protocol))
     daemon(homeassistant__discovery=True, mqtt__protocol=protocol, mqtt__base="home/ai")
@@ -128,7 +135,7 @@ async def test_a_question_is_answered_with_an_event_and_a_button_cancels_on_both
     assert event["question"].endswith("slowly ")
 
 
-async def test_a_prompt_that_is_refused_is_an_event_too(ready, home):
+async def test_a_prompt_that_is_refused_is_an_event_too(ready: StartReady, home: Home) -> None:
     await ready(homeassistant__discovery=True)
     entities = await home.components()
     home.wire.say(entities["ask"]["cmd_t"], '{"prompt": 5}')
@@ -136,7 +143,9 @@ async def test_a_prompt_that_is_refused_is_an_event_too(ready, home):
     assert (event["event_type"], event["code"]) == ("failed", "invalid_request")
 
 
-async def test_a_daemon_that_starts_with_the_setting_off_withdraws_what_stood_there(daemon, home, connect):
+async def test_a_daemon_that_starts_with_the_setting_off_withdraws_what_stood_there(
+    daemon: StartDaemon, home: Home, connect: AsyncConnect
+) -> None:
     process = daemon(homeassistant__discovery=True)
     await home.hears(CONFIG, times=2)
     process.stop()
@@ -147,7 +156,9 @@ async def test_a_daemon_that_starts_with_the_setting_off_withdraws_what_stood_th
     assert await kept(connect, CONFIG, MARKER) == {}
 
 
-async def test_another_prefix_withdraws_what_stood_below_the_old_one(daemon, home, connect):
+async def test_another_prefix_withdraws_what_stood_below_the_old_one(
+    daemon: StartDaemon, home: Home, connect: AsyncConnect
+) -> None:
     process = daemon(homeassistant__discovery=True)
     await home.hears(CONFIG)
     process.stop()
@@ -160,7 +171,7 @@ async def test_another_prefix_withdraws_what_stood_below_the_old_one(daemon, hom
     assert held[MARKER] == there.encode()
 
 
-async def test_a_reload_switches_it_on_and_off(ready, home, tmp_path):
+async def test_a_reload_switches_it_on_and_off(ready: StartReady, home: Home, tmp_path: Path) -> None:
     file = tmp_path / "edgeassist.toml"
     file.write_text("")
     _, client = await ready(config=file)
@@ -179,7 +190,7 @@ async def test_a_reload_switches_it_on_and_off(ready, home, tmp_path):
     assert home.heard(CONFIG) == []
 
 
-async def test_a_stop_right_after_the_start_has_the_last_word(daemon, home):
+async def test_a_stop_right_after_the_start_has_the_last_word(daemon: StartDaemon, home: Home) -> None:
     process = daemon(homeassistant__discovery=True)
     await home.hears(CONFIG)
     await asyncio.to_thread(process.stop)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from edgeassist.device.memory import available_memory_bytes
-from edgeassist.sandbox import HOST, free_port
+from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
+from tests.conftest import StartReady
 
 CONFIGURATION, UNAVAILABLE = 78, 69
 
@@ -39,14 +40,14 @@ def corrupt(path: Path) -> Path:
     return path
 
 
-def test_a_missing_model_ends_the_daemon_with_78_and_names_the_setting(tmp_path):
+def test_a_missing_model_ends_the_daemon_with_78_and_names_the_setting(tmp_path: Path) -> None:
     ended = edgeassist("run", model__path=tmp_path / "none.gguf")
     assert (ended.returncode, "model.path" in ended.stderr) == (CONFIGURATION, True)
     ended = edgeassist("run", model__path="builtin:large")
     assert (ended.returncode, "it has builtin:tiny" in ended.stderr) == (CONFIGURATION, True)
 
 
-def test_a_corrupt_model_ends_the_daemon_with_78_and_says_why(broker, tmp_path):
+def test_a_corrupt_model_ends_the_daemon_with_78_and_says_why(broker: PrivateBroker, tmp_path: Path) -> None:
     ended = edgeassist(
         "run", model__path=corrupt(tmp_path / "half.gguf"), mqtt__host=HOST, mqtt__port=broker.port
     )
@@ -56,7 +57,7 @@ def test_a_corrupt_model_ends_the_daemon_with_78_and_says_why(broker, tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_file_that_is_no_model_ends_the_daemon_with_78(tmp_path):
+def test_a_file_that_is_no_model_ends_the_daemon_with_78(tmp_path: Path) -> None:
     page = tmp_path / "page.gguf"
     page.write_text("<html>not found</html>")
     ended = edgeassist("run", model__path=page)
@@ -64,7 +65,7 @@ def test_a_file_that_is_no_model_ends_the_daemon_with_78(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything")
-def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path):
+def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path: Path) -> None:
     path = tmp_path / "secret.gguf"
     write_gguf(path, SHAPES["trial"])
     path.chmod(0)
@@ -76,7 +77,7 @@ def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path):
     assert (ended.returncode, "no permission to read it" in ended.stderr) == (CONFIGURATION, True)
 
 
-def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits(tmp_path):
+def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits(tmp_path: Path) -> None:
     path = tmp_path / "wide.gguf"
     shape = SHAPES["trial"]
     write_gguf(path, dataclasses.replace(shape, context=1 << 20, layers=256 * shape.layers))
@@ -114,13 +115,13 @@ def test_check_config_counts_the_kv_cache_in_the_type_that_is_set(tmp_path: Path
         ),
     ],
 )
-def test_a_setting_that_cannot_work_ends_the_daemon_with_78(settings, words):
+def test_a_setting_that_cannot_work_ends_the_daemon_with_78(settings: dict[str, str], words: str) -> None:
     ended = edgeassist("run", **settings)
     assert (ended.returncode, words in ended.stderr) == (CONFIGURATION, True)
     assert "Traceback" not in ended.stderr
 
 
-def test_check_config_names_file_and_key_of_what_is_unknown(tmp_path):
+def test_check_config_names_file_and_key_of_what_is_unknown(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[model]\ncolour = "red"\n')
     ended = edgeassist("--config", str(file), "check-config")
@@ -129,8 +130,15 @@ def test_check_config_names_file_and_key_of_what_is_unknown(tmp_path):
     assert str(file) in ended.stderr
 
 
-def test_check_config_prints_origins_hides_secrets_and_finds_the_broker(broker, trial_model):
-    here = {"mqtt__host": HOST, "mqtt__port": broker.port, "mqtt__username": "me", "mqtt__password": "s3cret"}
+def test_check_config_prints_origins_hides_secrets_and_finds_the_broker(
+    broker: PrivateBroker, trial_model: Path
+) -> None:
+    here: dict[str, Any] = {
+        "mqtt__host": HOST,
+        "mqtt__port": broker.port,
+        "mqtt__username": "me",
+        "mqtt__password": "s3cret",
+    }
     ended = edgeassist("check-config", model__path=trial_model, **here)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "EDGEASSIST_MQTT__PORT" in ended.stdout
@@ -138,16 +146,18 @@ def test_check_config_prints_origins_hides_secrets_and_finds_the_broker(broker, 
     assert "s3cret" not in ended.stdout + ended.stderr
 
 
-def test_check_config_tells_a_missing_model_and_an_absent_broker_apart(tmp_path):
+def test_check_config_tells_a_missing_model_and_an_absent_broker_apart(tmp_path: Path) -> None:
     ended = edgeassist("check-config", mqtt__host=HOST, mqtt__port=free_port(), model__backend="scripted")
     assert (ended.returncode, "nothing listens" in ended.stdout) == (UNAVAILABLE, True)
     ended = edgeassist("check-config", "--offline", model__path=tmp_path / "none.gguf")
     assert (ended.returncode, "model.path" in ended.stdout) == (CONFIGURATION, True)
 
 
-async def test_ask_streams_the_answer_and_its_status_tells_how_it_ended(ready, broker):
+async def test_ask_streams_the_answer_and_its_status_tells_how_it_ended(
+    ready: StartReady, broker: PrivateBroker
+) -> None:
     await ready()
-    here = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "box"}
+    here: dict[str, Any] = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "box"}
     good = edgeassist("ask", "hello there", **here)
     assert (good.returncode, good.stdout) == (0, "hello there\n")
     piped = edgeassist("ask", "-", stdin="from a pipe", **here)
@@ -163,17 +173,17 @@ async def test_ask_streams_the_answer_and_its_status_tells_how_it_ended(ready, b
     assert (status.returncode, "online" in status.stdout, "scripted" in status.stdout) == (0, True, True)
 
 
-async def test_ask_and_status_say_what_is_missing(broker):
-    nobody = {"mqtt__host": HOST, "mqtt__port": free_port()}
+async def test_ask_and_status_say_what_is_missing(broker: PrivateBroker) -> None:
+    nobody: dict[str, Any] = {"mqtt__host": HOST, "mqtt__port": free_port()}
     ended = edgeassist("ask", "hello", **nobody)
     assert (ended.returncode, "nothing listens" in ended.stderr) == (UNAVAILABLE, True)
-    lonely = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "elsewhere"}
+    lonely: dict[str, Any] = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "elsewhere"}
     ended = edgeassist("ask", "hello", **lonely)
     assert (ended.returncode, "'elsewhere' is not online" in ended.stderr) == (UNAVAILABLE, True)
     assert edgeassist("status", **lonely).returncode == UNAVAILABLE
 
 
-def test_demo_shows_what_the_built_in_model_understands_and_leaves_nothing_running():
+def test_demo_shows_what_the_built_in_model_understands_and_leaves_nothing_running() -> None:
     ended = edgeassist("demo")
     assert ended.returncode == 0, ended.stderr
     assert "you> How warm is the nursery?\ndevice> The nursery temperature is 19.5 °C." in ended.stdout
@@ -182,7 +192,7 @@ def test_demo_shows_what_the_built_in_model_understands_and_leaves_nothing_runni
     assert "mosquitto_pub" in ended.stdout
 
 
-def test_demo_takes_another_model_and_another_question(trial_model):
+def test_demo_takes_another_model_and_another_question(trial_model: Path) -> None:
     ended = edgeassist("demo", "--model", str(trial_model), "--max-tokens", "12", "--question", "and you?")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("you>") == 1
@@ -190,7 +200,7 @@ def test_demo_takes_another_model_and_another_question(trial_model):
     assert " out" in ended.stdout
 
 
-def test_version_and_help_teach():
+def test_version_and_help_teach() -> None:
     assert edgeassist("--version").stdout.startswith("edgeassist ")
     for command in ("run", "ask", "status", "check-config", "demo", "bench"):
         shown = edgeassist(command, "--help")

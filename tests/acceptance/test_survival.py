@@ -7,38 +7,44 @@ import json
 import os
 import signal
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
 
+from edgeassist.answers import AnyEvent
 from edgeassist.protocol.events import Chunk, Done, Failed
+from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed
 
 SLOW = "!script repeat=400 delay_ms=20\nslowly "
 
 
-def engine_of(daemon) -> psutil.Process:
+def engine_of(daemon: PrivateDaemon) -> psutil.Process:
     children = psutil.Process(daemon.pid).children()
     return next(child for child in children if "edgeassist.engine" in child.cmdline())
 
 
-async def first_chunk(events) -> Chunk:
+async def first_chunk(events: AsyncIterator[AnyEvent]) -> Chunk:
     async for event in events:
         if isinstance(event, Chunk):
             return event
     raise AssertionError("the answer ended without a chunk")
 
 
-async def last(events):
+async def last(events: AsyncIterator[AnyEvent]) -> AnyEvent:
     return [event async for event in events][-1]
 
 
-async def until(condition, timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.02)
 
 
-async def test_a_killed_engine_ends_its_stream_and_what_was_queued_is_answered(ready, connect):
+async def test_a_killed_engine_ends_its_stream_and_what_was_queued_is_answered(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
     daemon, client = await ready()
     wire = await connect.wire("edgeassist/box/health")
     running = client.ask(SLOW)
@@ -46,7 +52,7 @@ async def test_a_killed_engine_ends_its_stream_and_what_was_queued_is_answered(r
     queued = asyncio.create_task(client.answer("next"), name="queued")
     await asyncio.sleep(0.2)
     os.kill(engine_of(daemon).pid, signal.SIGKILL)
-    failed = await last(running)
+    failed = expect_failed(await last(running))
     assert (failed.code, failed.retryable) == ("engine_crashed", True)
     assert "SIGKILL" in failed.message
     assert failed.text.startswith("slowly")
@@ -56,7 +62,7 @@ async def test_a_killed_engine_ends_its_stream_and_what_was_queued_is_answered(r
     assert json.loads(news.payload)["mqtt_reconnects"] == 0
 
 
-async def test_a_request_that_had_not_begun_to_stream_survives_the_engine(ready):
+async def test_a_request_that_had_not_begun_to_stream_survives_the_engine(ready: StartReady) -> None:
     daemon, client = await ready()
     answer = asyncio.create_task(client.answer("!script prefill_ms=100\nhello again"), name="answer")
     await asyncio.sleep(0.4)
@@ -64,40 +70,42 @@ async def test_a_request_that_had_not_begun_to_stream_survives_the_engine(ready)
     assert (await answer).text == "hello again"
 
 
-async def test_a_prompt_that_kills_every_engine_is_given_up(ready):
+async def test_a_prompt_that_kills_every_engine_is_given_up(ready: StartReady) -> None:
     _, client = await ready()
-    failed = await client.answer("!script crash_after=1\npoison")
+    failed = expect_failed(await client.answer("!script crash_after=1\npoison"))
     assert failed.code == "engine_crashed"
     assert isinstance(await client.answer("fine"), Done)
 
 
-async def test_a_hung_engine_is_replaced(ready):
+async def test_a_hung_engine_is_replaced(ready: StartReady) -> None:
     daemon, client = await ready(engine__stall_timeout_s=2)
     events = client.ask(SLOW)
     await first_chunk(events)
     os.kill(engine_of(daemon).pid, signal.SIGSTOP)
-    failed = await last(events)
+    failed = expect_failed(await last(events))
     assert failed.code == "engine_crashed"
     assert "no progress" in failed.message
     assert isinstance(await client.answer("again"), Done)
 
 
-async def test_a_step_that_fails_ends_its_request_and_nothing_else(ready):
+async def test_a_step_that_fails_ends_its_request_and_nothing_else(ready: StartReady) -> None:
     daemon, client = await ready()
     engine = engine_of(daemon).pid
-    failed = await client.answer("!script fail_after=2\nbreak here")
+    failed = expect_failed(await client.answer("!script fail_after=2\nbreak here"))
     assert failed.code == "internal"
     assert isinstance(await client.answer("fine"), Done)
     assert engine_of(daemon).pid == engine
 
 
-async def test_without_memory_the_kernel_takes_the_engine_and_not_the_daemon(ready):
+async def test_without_memory_the_kernel_takes_the_engine_and_not_the_daemon(ready: StartReady) -> None:
     daemon, _ = await ready()
     badness = [int(Path(f"/proc/{pid}/oom_score").read_text()) for pid in (engine_of(daemon).pid, daemon.pid)]
     assert badness[0] > badness[1] + 200
 
 
-async def test_a_killed_daemon_is_reported_offline_and_leaves_no_engine(ready, connect):
+async def test_a_killed_daemon_is_reported_offline_and_leaves_no_engine(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
     daemon, client = await ready()
     wire = await connect.wire("edgeassist/box/status")
     events = client.ask(SLOW)
@@ -108,7 +116,9 @@ async def test_a_killed_daemon_is_reported_offline_and_leaves_no_engine(ready, c
     await until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
 
 
-async def test_prompts_are_answered_again_after_the_broker_was_away(ready, broker, connect):
+async def test_prompts_are_answered_again_after_the_broker_was_away(
+    ready: StartReady, broker: PrivateBroker, connect: AsyncConnect
+) -> None:
     daemon, client = await ready()
     assert isinstance(await client.answer("before"), Done)
     broker.stop()
@@ -126,11 +136,13 @@ async def test_prompts_are_answered_again_after_the_broker_was_away(ready, broke
     assert answer.text == "after"
     assert time.monotonic() - begun < 10
     assert daemon.poll() is None
-    health = json.loads(await (await connect()).state("edgeassist/box/health"))
+    health = json.loads(await (await connect()).state("edgeassist/box/health") or b"{}")
     assert health["mqtt_reconnects"] >= 1
 
 
-async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(broker, daemon, connect):
+async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(
+    broker: PrivateBroker, daemon: StartDaemon, connect: AsyncConnect
+) -> None:
     broker.stop()
     process = daemon()
     await until(lambda: "loaded scripted" in process.log.read_text())
@@ -141,7 +153,9 @@ async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(broker, da
     assert isinstance(await client.answer("hello"), Done)
 
 
-async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(ready, connect):
+async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
     daemon, client = await ready(daemon__drain_s=10, engine__slots=1)
     wire = await connect.wire("edgeassist/box/status")
     running = client.ask("!script repeat=40 delay_ms=20\nrun ")
@@ -149,21 +163,21 @@ async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(ready, conn
     queued = asyncio.create_task(client.answer("queued"), name="queued")
     await asyncio.sleep(0.2)
     os.kill(daemon.pid, signal.SIGTERM)
-    assert (await queued).code == "shutting_down"
-    assert (await client.answer("too late")).code == "shutting_down"
+    assert expect_failed(await queued).code == "shutting_down"
+    assert expect_failed(await client.answer("too late")).code == "shutting_down"
     assert isinstance(await last(running), Done)
     await wire.until(lambda message: message.payload == b"offline")
     await until(lambda: daemon.poll() is not None)
     assert daemon.poll() == 0
 
 
-async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready):
+async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready: StartReady) -> None:
     daemon, client = await ready(daemon__drain_s=0.3, engine__slots=1)
     running = client.ask(SLOW)
     await first_chunk(running)
     engine = engine_of(daemon)
     os.kill(daemon.pid, signal.SIGTERM)
-    failed = await last(running)
+    failed = expect_failed(await last(running))
     assert (failed.code, failed.retryable) == ("shutting_down", True)
     assert failed.text.startswith("slowly")
     await until(lambda: daemon.poll() is not None)
@@ -171,7 +185,7 @@ async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready):
     assert not engine.is_running()
 
 
-async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready):
+async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready: StartReady) -> None:
     _, client = await ready(engine__step_tokens=8, engine__slots=1)
     streaming = client.ask(SLOW, id="stream")
     await first_chunk(streaming)
@@ -180,8 +194,8 @@ async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready):
     for request in ("wait", "stream"):
         response = await client.command("cancel", request=request)
         assert response.data == {"cancelled": 1}
-    assert (await queued).code == "cancelled"
-    assert (await last(streaming)).code == "cancelled"
+    assert expect_failed(await queued).code == "cancelled"
+    assert expect_failed(await last(streaming)).code == "cancelled"
 
     prefilling = asyncio.create_task(
         client.answer("!script prefill_ms=10\n" + "long " * 400, id="prefill"), name="prefilling"
@@ -189,43 +203,46 @@ async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready):
     await asyncio.sleep(0.5)
     begun = time.monotonic()
     await client.command("cancel", all=True)
-    assert (await prefilling).code == "cancelled"
+    assert expect_failed(await prefilling).code == "cancelled"
     assert isinstance(await client.answer("free again"), Done)
     assert time.monotonic() - begun < 2
     unknown = await client.command("cancel", request="nobody")
+    assert unknown.error is not None
     assert (unknown.status, unknown.error.code) == ("error", "invalid_request")
 
 
-async def test_a_deadline_ends_a_running_and_a_queued_request(ready):
+async def test_a_deadline_ends_a_running_and_a_queued_request(ready: StartReady) -> None:
     _, client = await ready(engine__slots=1)
     running = asyncio.create_task(client.answer(SLOW, timeout_s=0.5), name="running")
     await asyncio.sleep(0.2)
     queued = asyncio.create_task(client.answer("wait", timeout_s=0.2), name="queued")
-    assert (await queued).code == "deadline_exceeded"
-    failed = await running
+    assert expect_failed(await queued).code == "deadline_exceeded"
+    failed = expect_failed(await running)
     assert failed.code == "deadline_exceeded"
     assert failed.text
     assert isinstance(await client.answer("next"), Done)
 
 
-async def test_a_full_queue_and_a_quota_are_told_with_when_to_try_again(ready, connect):
+async def test_a_full_queue_and_a_quota_are_told_with_when_to_try_again(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
     _, client = await ready(engine__slots=1, admission__queue=3, admission__per_client=3)
     assert isinstance(await client.answer("measure"), Done)
     running = client.ask(SLOW)
     await first_chunk(running)
     mine = [asyncio.create_task(client.answer(f"mine {n}"), name="mine") for n in range(3)]
-    over_quota = await asyncio.wait_for(asyncio.shield(mine[2]), 5)
+    over_quota = expect_failed(await asyncio.wait_for(asyncio.shield(mine[2]), 5))
     assert over_quota.code == "quota_exceeded"
     other = await connect("other")
     theirs = [asyncio.create_task(other.answer(f"theirs {n}"), name="theirs") for n in range(2)]
-    busy = await asyncio.wait_for(asyncio.shield(theirs[1]), 5)
+    busy = expect_failed(await asyncio.wait_for(asyncio.shield(theirs[1]), 5))
     assert busy.code == "busy"
-    assert busy.retry_after_ms >= 100
+    assert (busy.retry_after_ms or 0) >= 100
     await client.command("cancel", all=True)
-    assert {(await each).code for each in (*mine[:2], theirs[0])} == {"cancelled"}
+    assert {expect_failed(await each).code for each in (*mine[:2], theirs[0])} == {"cancelled"}
 
 
-async def test_a_request_sent_twice_is_not_run_twice(ready, connect):
+async def test_a_request_sent_twice_is_not_run_twice(ready: StartReady, connect: AsyncConnect) -> None:
     _, client = await ready()
     wire = await connect.wire("edgeassist/box/reply/+")
     request = json.dumps({"id": "once", "prompt": "!script delay_ms=20\nonly once, please"})
@@ -241,7 +258,9 @@ async def test_a_request_sent_twice_is_not_run_twice(ready, connect):
     assert (await client.command("ping")).status == "ok"
 
 
-async def test_an_id_belongs_to_its_client_and_is_refused_to_another_request_of_it(ready, connect):
+async def test_an_id_belongs_to_its_client_and_is_refused_to_another_request_of_it(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
     _, client = await ready(engine__slots=2)
     running = client.ask(SLOW, id="mine")
     await first_chunk(running)
@@ -256,18 +275,20 @@ async def test_an_id_belongs_to_its_client_and_is_refused_to_another_request_of_
     assert isinstance(await last(running), Failed)
 
 
-async def test_ping_answers_while_the_engine_prefills(ready):
+async def test_ping_answers_while_the_engine_prefills(ready: StartReady) -> None:
     _, client = await ready()
     answer = asyncio.create_task(client.answer("!script prefill_ms=20\n" + "x" * 800), name="answer")
     await asyncio.sleep(0.2)
     begun = time.monotonic()
-    assert (await client.command("ping")).data["state"] == "busy"
+    assert ((await client.command("ping")).data or {})["state"] == "busy"
     assert time.monotonic() - begun < 0.5
     await client.command("cancel", all=True)
-    assert (await answer).code == "cancelled"
+    assert expect_failed(await answer).code == "cancelled"
 
 
-async def test_reload_applies_what_can_change_and_names_what_cannot(daemon, connect, tmp_path):
+async def test_reload_applies_what_can_change_and_names_what_cannot(
+    daemon: StartDaemon, connect: AsyncConnect, tmp_path: Path
+) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[admission]\nqueue = 5\n")
     process = daemon(config=file)
@@ -278,6 +299,7 @@ async def test_reload_applies_what_can_change_and_names_what_cannot(daemon, conn
     assert response.data == {"applied": ["admission.queue"], "restart_needed": ["model.context"]}
     file.write_text("[model]\ncolour = 1\n")
     response = await client.command("reload")
+    assert response.error is not None
     assert (response.status, "colour" in response.error.message) == ("error", True)
     os.kill(process.pid, signal.SIGHUP)
     await until(lambda: "the settings stay as they were" in process.log.read_text())

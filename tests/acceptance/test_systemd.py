@@ -8,16 +8,20 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from edgeassist.daemon.systemd import JournalHandler
+from edgeassist.sandbox import PrivateBroker
+from tests.conftest import StartDaemon
 
 
 class Manager:
     """Stands where systemd stands: it only listens."""
 
-    def __init__(self, path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.socket.bind(str(path))
@@ -37,15 +41,15 @@ class Manager:
 
 
 @pytest.fixture
-def manager(tmp_path):
+def manager(tmp_path: Path) -> Iterator[Manager]:
     manager = Manager(tmp_path / "notify")
     yield manager
     manager.socket.close()
 
 
 async def test_ready_comes_when_model_and_subscriptions_stand_and_stopping_at_the_end(
-    manager, broker, daemon
-):
+    manager: Manager, broker: PrivateBroker, daemon: StartDaemon
+) -> None:
     broker.stop()
     process = daemon(environ={"NOTIFY_SOCKET": str(manager.path)})
     heard = await manager.listens(2.5)
@@ -60,13 +64,17 @@ async def test_ready_comes_when_model_and_subscriptions_stand_and_stopping_at_th
     await manager.hears("STOPPING=1")
 
 
-async def test_a_setting_lets_ready_come_before_the_broker(manager, broker, daemon):
+async def test_a_setting_lets_ready_come_before_the_broker(
+    manager: Manager, broker: PrivateBroker, daemon: StartDaemon
+) -> None:
     broker.stop()
     daemon(environ={"NOTIFY_SOCKET": str(manager.path)}, daemon__ready_without_broker=True)
     await manager.hears("READY=1")
 
 
-async def test_the_watchdog_is_fed_and_not_by_a_daemon_that_hangs(manager, daemon):
+async def test_the_watchdog_is_fed_and_not_by_a_daemon_that_hangs(
+    manager: Manager, daemon: StartDaemon
+) -> None:
     process = daemon(environ={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "600000"})
     await manager.hears("READY=1")
     fed = (await manager.listens(1.5)).count("WATCHDOG=1")
@@ -79,7 +87,7 @@ async def test_the_watchdog_is_fed_and_not_by_a_daemon_that_hangs(manager, daemo
     await manager.hears("WATCHDOG=1")
 
 
-def test_the_journal_takes_a_record_with_all_of_its_fields(capfd):
+def test_the_journal_takes_a_record_with_all_of_its_fields(capfd: pytest.CaptureFixture[str]) -> None:
     handler = JournalHandler()
     record = logging.LogRecord("test", logging.ERROR, __file__, 1, "said %d", (1,), (None, None, None), "f")
     record.request_id = "1"

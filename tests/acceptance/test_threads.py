@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +18,7 @@ from edgeassist.client import Client
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.sandbox import PrivateDaemon
+from tests.conftest import AsyncConnect, StartReady, Wire, expect_done
 
 # Of all processors: less than what the governor takes for a busy core.
 QUIET_PERCENT = 7
@@ -28,14 +31,16 @@ def engine_of(daemon: PrivateDaemon) -> psutil.Process:
     return next(child for child in children if "edgeassist.engine" in child.cmdline())
 
 
-async def health_where(wire, says, timeout_s: float = 40.0) -> dict[str, object]:
+async def health_where(
+    wire: Wire, says: Callable[[dict[str, Any]], bool], timeout_s: float = 40.0
+) -> dict[str, object]:
     """Wait until a new `health` is as it should be."""
     wire.heard.clear()
     message = await wire.until(lambda message: says(json.loads(message.payload)), timeout_s)
-    return json.loads(message.payload)
+    return dict(json.loads(message.payload))
 
 
-async def test_an_affinity_that_changes_is_followed(ready, connect):
+async def test_an_affinity_that_changes_is_followed(ready: StartReady, connect: AsyncConnect) -> None:
     daemon, client = await ready()
     wire = await connect.wire("edgeassist/box/health")
     engine = engine_of(daemon)
@@ -45,7 +50,7 @@ async def test_an_affinity_that_changes_is_followed(ready, connect):
     health = await health_where(wire, lambda health: health["threads"] == 1)
     assert health["prefill_threads"] == 1
     assert "1 physical core allowed" in str(health["threads_reason"])
-    assert (await client.answer("and still it answers")).held_back is None
+    assert expect_done(await client.answer("and still it answers")).held_back is None
     for thread in engine.threads():
         os.sched_setaffinity(thread.id, set(CPUS))
     if before > 1:
@@ -79,7 +84,7 @@ class CpuGroup:
 
 
 @pytest.fixture
-def cpu_group():
+def cpu_group() -> Iterator[CpuGroup]:
     """A group for processes, where root may make one and the kernel has its CPU controller there."""
     for top in (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")):
         group = CpuGroup(top)
@@ -97,7 +102,9 @@ def cpu_group():
     group.folder.rmdir()
 
 
-async def test_a_quota_that_is_set_while_it_runs_is_followed(ready, connect, cpu_group):
+async def test_a_quota_that_is_set_while_it_runs_is_followed(
+    ready: StartReady, connect: AsyncConnect, cpu_group: CpuGroup
+) -> None:
     daemon, _ = await ready()
     wire = await connect.wire("edgeassist/box/health")
     cpu_group.take(daemon.pid, engine_of(daemon).pid)
@@ -110,8 +117,8 @@ async def test_a_quota_that_is_set_while_it_runs_is_followed(ready, connect, cpu
 
 
 async def test_another_program_gets_its_core_while_an_answer_runs_and_done_says_so(
-    ready, connect, trial_model
-):
+    ready: StartReady, connect: AsyncConnect, trial_model: Path
+) -> None:
     _, client = await ready(model__path=trial_model)
     wire = await connect.wire("edgeassist/box/health")
     most = choose_threads(read_cpu_snapshot()).threads
@@ -121,7 +128,7 @@ async def test_another_program_gets_its_core_while_an_answer_runs_and_done_says_
         asking = asyncio.create_task(keep_asking(client), name="asking")
         health = await health_where(wire, lambda health: health["threads"] < most)
         assert "other programs use" in str(health["threads_reason"])
-        done = await client.answer("tell me more", max_tokens=8)
+        done = expect_done(await client.answer("tell me more", max_tokens=8))
         assert "other programs use" in str(done.held_back)
     asking.cancel()
     if psutil.cpu_percent(1.0) > QUIET_PERCENT:
@@ -135,7 +142,7 @@ async def keep_asking(client: Client) -> None:
         await client.answer("go on", max_tokens=200, temperature=0)
 
 
-async def test_a_configured_number_is_kept_whatever_happens(ready, connect):
+async def test_a_configured_number_is_kept_whatever_happens(ready: StartReady, connect: AsyncConnect) -> None:
     daemon, client = await ready(engine__threads=2, engine__prefill_threads=1)
     health = await client.wait_health(frozenset({"ready"}), 5)
     assert health is not None

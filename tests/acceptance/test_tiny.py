@@ -13,6 +13,7 @@ from edgeassist.models.builtin import TINY
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.questions import MEASURED, Question, is_valid_action, judge, questions
+from tests.conftest import StartReady
 
 HOME_ZH = """\
 传感器:
@@ -78,7 +79,7 @@ SAME = 98
 
 
 @pytest.fixture(params=["llama", "onnx"])
-async def tiny(request: pytest.FixtureRequest, ready) -> Client:
+async def tiny(request: pytest.FixtureRequest, ready: StartReady) -> Client:
     """A client of a daemon with the built-in model."""
     _, client = await ready(model__path=TINY, model__backend=request.param)
     return client
@@ -92,13 +93,13 @@ async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
     ]
 
 
-async def test_commands_become_actions(tiny):
+async def test_commands_become_actions(tiny: Client) -> None:
     said = {prompt: (await tiny.answer(prompt)).text for prompt in ACTIONS}
     assert said == ACTIONS
     assert all(is_valid_action(text) for text in said.values())
 
 
-async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny):
+async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: Client) -> None:
     for right in (READINGS, UNKNOWN):
         said = {
             home: {prompt: (await tiny.answer(prompt, system=home)).text for prompt in prompts}
@@ -107,7 +108,7 @@ async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny):
         assert said == right
 
 
-async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny):
+async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Client) -> None:
     said = [
         (await tiny.answer(prompt)).text
         for prompt in ("hello", "who are you", "write a poem", "你好", "你是谁")
@@ -120,16 +121,16 @@ async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny):
 
 
 @pytest.mark.parametrize("task", [Task.ACTION, Task.READING, Task.UNKNOWN])
-async def test_ways_to_say_it_that_it_has_never_seen_are_understood(ready, task):
+async def test_ways_to_say_it_that_it_has_never_seen_are_understood(ready: StartReady, task: Task) -> None:
     _, client = await ready(model__path=TINY)
     asked = list(questions(50, [Split.PHRASINGS], [task]))
     verdicts = [judge(each, text) for each, text in zip(asked, await texts(client, asked), strict=True)]
     good = [verdict.honest if task is Task.UNKNOWN else verdict.exact for verdict in verdicts]
-    assert sum(good) >= GOOD
+    assert sum(map(bool, good)) >= GOOD
     assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= VALID
 
 
-async def test_both_backends_say_the_same(ready):
+async def test_both_backends_say_the_same(ready: StartReady) -> None:
     asked = list(questions(3, MEASURED))
     said = []
     for backend in ("llama", "onnx"):
@@ -142,7 +143,7 @@ async def test_both_backends_say_the_same(ready):
 
 
 @pytest.mark.parametrize("anything", ["\0", "\u200b", "🫠" * 20, "ﷺ", "<|im_end|>", "x" * 300, "ß\tÿ\r\n"])
-async def test_no_input_is_impossible(ready, anything):
+async def test_no_input_is_impossible(ready: StartReady, anything: str) -> None:
     _, client = await ready(model__path=TINY)
     answer = await client.answer(anything, max_tokens=40)
     assert answer.type == "done"

@@ -37,7 +37,7 @@ def native_wheels() -> Path:
     if reason := why_not():
         pytest.skip(reason)
     folder = platformdirs.user_cache_path("edgeassist") / "appliance" / "wheels-native"
-    script = [PROJECT / "scripts/wheelhouse.sh", "--python", "3.11,3.13", folder]
+    script: list[str | Path] = [PROJECT / "scripts/wheelhouse.sh", "--python", "3.11,3.13", folder]
     subprocess.run(script, check=True, timeout=WHEELS_S, stdin=subprocess.DEVNULL)
     return folder
 
@@ -86,8 +86,18 @@ def _with_version(folder: Path, other: Path, version: str, *, crashes: bool = Fa
             module.write(
                 "\n\ndef serve(loaded, reload):\n    raise RuntimeError('a defect of this version')\n"
             )
-    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", other, source]
-    subprocess.run(wheel, check=True, timeout=WHEELS_S, stdin=subprocess.DEVNULL)
+    build: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        other,
+        source,
+    ]
+    subprocess.run(build, check=True, timeout=WHEELS_S, stdin=subprocess.DEVNULL)
     return other
 
 

@@ -196,7 +196,9 @@ class Machine:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise MachineError(f"{command!r} took more than {timeout_s:.0f} s:\n{error.stdout}") from error
+            # Bytes, although text was asked for.
+            said = (error.stdout or b"").decode(errors="replace")
+            raise MachineError(f"{command!r} took more than {timeout_s:.0f} s:\n{said}") from error
 
     def _find_leader(self) -> bool:
         """Find the machine's init, in the cgroups that systemd-nspawn has made for it."""

@@ -46,7 +46,9 @@ class MemoryLimit:
     @property
     def kills(self) -> int:
         told = (self.folder / "memory.oom_control").read_text()
-        return int(re.search(r"^oom_kill (\d+)$", told, re.MULTILINE)[1])
+        kills = re.search(r"^oom_kill (\d+)$", told, re.MULTILINE)
+        assert kills is not None, told
+        return int(kills[1])
 
     def __exit__(self, *_: object) -> None:
         self.free()

@@ -31,7 +31,9 @@ class Client:
         said = install(machine, "--add-client", name)
         self.machine = machine
         self.name = name
-        self.password = re.search(r"has the password (\S+) ", said)[1]
+        told = re.search(r"has the password (\S+) ", said)
+        assert told is not None, said
+        self.password = told[1]
         self.account = f"-p {machine.port} -u {name} -P {self.password}"
         self.root = f"edgeassist/{machine.name}"
 
@@ -48,7 +50,7 @@ class Client:
             f"-t {self.root}/prompt/{self.name} -e {reply} -m '{request}'",
             timeout_s=wait_s + 10,
         )
-        return json.loads(said)
+        return dict(json.loads(said))
 
     def answered_after(self, begun: float) -> float:
         """Ask, and return how many seconds after `begun` the answer was there."""

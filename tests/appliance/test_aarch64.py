@@ -35,7 +35,7 @@ def pi5_wheels() -> Path:
     if reason := why_not(Arch.ARM64):
         pytest.skip(reason)
     folder = CACHE / "wheels-pi5"
-    script = [PROJECT / "scripts/wheelhouse.sh", "--for", "pi5", "--python", "3.11", folder]
+    script: list[str | Path] = [PROJECT / "scripts/wheelhouse.sh", "--for", "pi5", "--python", "3.11", folder]
     subprocess.run(script, check=True, timeout=WHEELS_S, stdin=subprocess.DEVNULL)
     return folder
 
@@ -104,14 +104,14 @@ def running(root: Path, port: int, log: Path) -> Iterator[None]:
             container.wait(60)
 
 
-def test_llama_cpp_has_what_a_raspberry_pi_5_can(board):
+def test_llama_cpp_has_what_a_raspberry_pi_5_can(board: Path) -> None:
     program = "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"
     told = inside(board, "--", f"{CURRENT}/python", "-c", program, timeout_s=300)
     for feature in ("NEON = 1", "DOTPROD = 1", "REPACK = 1"):
         assert feature in told
 
 
-def test_the_cross_compiled_extension_of_systemd_notifies(board):
+def test_the_cross_compiled_extension_of_systemd_notifies(board: Path) -> None:
     program = (
         "import os, socket, systemd.daemon, systemd.journal\n"
         "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
@@ -138,7 +138,7 @@ def is_ready(message: Inbound) -> bool:
     return message.topic.endswith("/health") and json.loads(message.payload)["state"] == "ready"
 
 
-async def test_a_prompt_of_mosquitto_pub_is_answered(board, tmp_path):
+async def test_a_prompt_of_mosquitto_pub_is_answered(board: Path, tmp_path: Path) -> None:
     port = free_port()
     log = tmp_path / "log"
     # Random weights end some answers before they begin; not the most likely one to this.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ DAEMON = "bin/edgeassist run"
 ENGINE = "edgeassist.engine"
 WATCHDOG_S = 5
 STALL_S = 3
+RecordProperty = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,9 @@ def impatient(machine: Machine) -> Iterator[None]:
 # --- Installation ---------------------------------------------------------------------------
 
 
-def test_a_dry_run_tells_of_every_step_and_changes_nothing(machine, wheelhouses, little_model, fresh):
+def test_a_dry_run_tells_of_every_step_and_changes_nothing(
+    machine: Machine, wheelhouses: Wheelhouses, little_model: Path, fresh: list[str]
+) -> None:
     options = ("--wheelhouse", wheelhouses.own, "--with-broker", "--model", little_model)
     said = install(machine, "--dry-run", *options)
     for step in ("the system user edgeassist", "copy the model", "make release", "switch to release"):
@@ -83,14 +86,16 @@ def test_a_dry_run_tells_of_every_step_and_changes_nothing(machine, wheelhouses,
     assert files(machine) == fresh
 
 
-def test_the_installer_ends_with_a_service_that_is_ready(machine, installed, client):
+def test_the_installer_ends_with_a_service_that_is_ready(
+    machine: Machine, installed: str, client: Client
+) -> None:
     assert "runs, and starts at boot" in installed
     assert machine.show("edgeassist", "ActiveState") == "active"
     assert machine.show("edgeassist", "UnitFileState") == "enabled"
     assert machine.run("systemctl is-system-running").strip() == "running"
 
 
-def test_the_first_prompt_of_a_client_is_answered(machine, client):
+def test_the_first_prompt_of_a_client_is_answered(machine: Machine, client: Client) -> None:
     listen = f"mosquitto_sub {client.account} -i listener -c -q 1 -t '{client.root}/reply/{CLIENT}/#'"
     machine.run(f"{listen} -E")
     machine.run(f"mosquitto_pub {client.account} -t {client.root}/prompt/{CLIENT} -m Hello")
@@ -98,7 +103,7 @@ def test_the_first_prompt_of_a_client_is_answered(machine, client):
     assert done["device"] == machine.name
 
 
-def test_a_client_hears_and_says_nothing_on_the_topics_of_another(machine, client):
+def test_a_client_hears_and_says_nothing_on_the_topics_of_another(machine: Machine, client: Client) -> None:
     other = Client(machine, "garage")
     topics = " ".join(
         f"-t '{topic}'" for topic in ("#", f"{client.root}/reply/#", f"{client.root}/reply/+/+")
@@ -118,9 +123,10 @@ def test_a_client_hears_and_says_nothing_on_the_topics_of_another(machine, clien
     assert "not authorised" in machine.run(nobody, status=5).lower()
 
 
-def test_the_service_gives_up_what_it_does_not_need(machine, client):
+def test_the_service_gives_up_what_it_does_not_need(machine: Machine, client: Client) -> None:
     said = machine.run("systemd-analyze security --no-pager --threshold=20 edgeassist")
     figure = re.search(r"Overall exposure level for edgeassist.service: ([\d.]+)", said)
+    assert figure is not None
     assert float(figure[1]) <= 2.0
     assert machine.run("systemd-analyze verify /etc/systemd/system/edgeassist.service") == ""
     daemon = Path(f"/proc/{machine.host_pid(machine.pid(DAEMON))}/status").read_text()
@@ -128,7 +134,7 @@ def test_the_service_gives_up_what_it_does_not_need(machine, client):
     assert re.search(r"^NoNewPrivs:\t1$", daemon, re.MULTILINE)
 
 
-def test_secrets_are_for_root_only(machine, client):
+def test_secrets_are_for_root_only(machine: Machine, client: Client) -> None:
     password = machine.run("cat /etc/credstore/edgeassist.mqtt.password").strip()
     readable = f"grep -rlF -e {password} -e {client.password} /etc /opt /var/lib /var/log /run 2>/dev/null"
     as_other = machine.run(f"runuser -u nobody -- {readable}", status=None)
@@ -138,7 +144,7 @@ def test_secrets_are_for_root_only(machine, client):
     )
 
 
-def test_the_journal_has_the_fields_of_every_record(machine, client):
+def test_the_journal_has_the_fields_of_every_record(machine: Machine, client: Client) -> None:
     lines = machine.run("journalctl -u edgeassist -o json LOGGER=edgeassist.daemon.app").splitlines()
     ready = next(record for record in map(json.loads, lines) if record["MESSAGE"].startswith("ready:"))
     assert ready["CODE_LINE"].isdigit()
@@ -146,7 +152,9 @@ def test_the_journal_has_the_fields_of_every_record(machine, client):
     assert ready["PRIORITY"] == "6"
 
 
-def test_running_the_installer_again_changes_nothing(machine, client, wheelhouses, little_model):
+def test_running_the_installer_again_changes_nothing(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses, little_model: Path
+) -> None:
     daemon = machine.pid(DAEMON)
     before = machine.run(f"md5sum {SETTINGS} /etc/mosquitto/edgeassist.* /etc/credstore/*")
     options = ("--wheelhouse", wheelhouses.own, "--with-broker", "--broker-port", machine.port)
@@ -158,7 +166,7 @@ def test_running_the_installer_again_changes_nothing(machine, client, wheelhouse
 # --- Life -----------------------------------------------------------------------------------
 
 
-def test_it_is_ready_only_when_model_and_broker_are(machine, client):
+def test_it_is_ready_only_when_model_and_broker_are(machine: Machine, client: Client) -> None:
     machine.run("systemctl stop edgeassist mosquitto && systemctl start --no-block edgeassist", timeout_s=90)
     try:
         started = "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID --value edgeassist)"
@@ -171,7 +179,7 @@ def test_it_is_ready_only_when_model_and_broker_are(machine, client):
     machine.until(lambda: machine.show("edgeassist", "ActiveState") == "active", "get ready", 60)
 
 
-def test_it_starts_at_boot(machine, client, record_property):
+def test_it_starts_at_boot(machine: Machine, client: Client, record_property: RecordProperty) -> None:
     machine.reboot()
     record_property("boot_to_answer_s", client.answered_after(machine.booted_at))
     # Host and machine have one monotonic clock.
@@ -180,7 +188,9 @@ def test_it_starts_at_boot(machine, client, record_property):
     assert ready > 0
 
 
-def test_a_killed_engine_is_replaced(machine, client, record_property):
+def test_a_killed_engine_is_replaced(
+    machine: Machine, client: Client, record_property: RecordProperty
+) -> None:
     daemon, engine = machine.pid(DAEMON), machine.pid(ENGINE)
     begun = time.monotonic()
     machine.run(f"kill -9 {engine}")
@@ -189,7 +199,9 @@ def test_a_killed_engine_is_replaced(machine, client, record_property):
     assert machine.pid(ENGINE) != engine
 
 
-def test_a_hung_engine_is_replaced(machine, client, impatient, record_property):
+def test_a_hung_engine_is_replaced(
+    machine: Machine, client: Client, impatient: None, record_property: RecordProperty
+) -> None:
     daemon, engine = machine.pid(DAEMON), machine.pid(ENGINE)
     begun = time.monotonic()
     machine.run(f"kill -STOP {engine}")
@@ -198,7 +210,9 @@ def test_a_hung_engine_is_replaced(machine, client, impatient, record_property):
     assert machine.pid(ENGINE) != engine
 
 
-def test_a_killed_daemon_is_started_again_and_takes_its_engine_with_it(machine, client, record_property):
+def test_a_killed_daemon_is_started_again_and_takes_its_engine_with_it(
+    machine: Machine, client: Client, record_property: RecordProperty
+) -> None:
     daemon, engine = machine.pid(DAEMON), machine.pid(ENGINE)
     begun = time.monotonic()
     machine.run(f"kill -9 {daemon}")
@@ -207,7 +221,9 @@ def test_a_killed_daemon_is_started_again_and_takes_its_engine_with_it(machine, 
     assert machine.pid(ENGINE) != engine
 
 
-def test_the_watchdog_replaces_a_hung_daemon(machine, client, impatient, record_property):
+def test_the_watchdog_replaces_a_hung_daemon(
+    machine: Machine, client: Client, impatient: None, record_property: RecordProperty
+) -> None:
     daemon = machine.pid(DAEMON)
     begun = time.monotonic()
     machine.run(f"kill -STOP {daemon}")
@@ -217,8 +233,8 @@ def test_the_watchdog_replaces_a_hung_daemon(machine, client, impatient, record_
 
 
 def test_without_memory_the_engine_dies_and_the_daemon_reports_and_recovers(
-    machine, client, impatient, record_property
-):
+    machine: Machine, client: Client, impatient: None, record_property: RecordProperty
+) -> None:
     daemon = machine.pid(DAEMON)
     with MemoryLimit(machine.name) as limit:
         limit.take(machine.host_pid(daemon))
@@ -238,7 +254,9 @@ def test_without_memory_the_engine_dies_and_the_daemon_reports_and_recovers(
 # --- Upgrades -------------------------------------------------------------------------------
 
 
-def test_an_upgrade_keeps_settings_and_removes_the_old_release(machine, client, wheelhouses):
+def test_an_upgrade_keeps_settings_and_removes_the_old_release(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses
+) -> None:
     old = current(machine)
     machine.run(f"sed -i 's/^#max_tokens = .*/max_tokens = 7 # mine/' {SETTINGS}")
     before = machine.run(f"cat {SETTINGS}")
@@ -251,7 +269,9 @@ def test_an_upgrade_keeps_settings_and_removes_the_old_release(machine, client, 
     assert "edgeassist 99.1" in machine.run("edgeassist --version")
 
 
-def test_an_upgrade_whose_service_does_not_get_ready_is_taken_back(machine, client, wheelhouses):
+def test_an_upgrade_whose_service_does_not_get_ready_is_taken_back(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses
+) -> None:
     said = install(machine, "--wheelhouse", wheelhouses.crashing, "--ready-timeout", 60, status=1)
     assert "did not get ready" in said
     assert "a defect of this version" in said
@@ -261,7 +281,9 @@ def test_an_upgrade_whose_service_does_not_get_ready_is_taken_back(machine, clie
     assert client.answer()["type"] == "done"
 
 
-def test_an_upgrade_that_can_not_be_installed_disturbs_nothing(machine, client, wheelhouses):
+def test_an_upgrade_that_can_not_be_installed_disturbs_nothing(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses
+) -> None:
     daemon = machine.pid(DAEMON)
     said = install(machine, "--wheelhouse", wheelhouses.incomplete, status=1)
     assert "jinja2" in said
@@ -272,7 +294,7 @@ def test_an_upgrade_that_can_not_be_installed_disturbs_nothing(machine, client, 
 # --- The end --------------------------------------------------------------------------------
 
 
-def test_uninstalling_leaves_what_it_says(machine, client):
+def test_uninstalling_leaves_what_it_says(machine: Machine, client: Client) -> None:
     said = install(machine, "--uninstall")
     assert not machine.tries("systemctl cat edgeassist")
     assert machine.run("pgrep -f edgeassist", status=None) == ""
@@ -283,13 +305,15 @@ def test_uninstalling_leaves_what_it_says(machine, client):
     assert "/var/lib/edgeassist" in named
 
 
-def test_installed_again_it_finds_its_settings_and_its_model(machine, client, wheelhouses):
+def test_installed_again_it_finds_its_settings_and_its_model(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses
+) -> None:
     install(machine, "--wheelhouse", wheelhouses.own)
     assert "max_tokens = 7 # mine" in machine.run(f"cat {SETTINGS}")
     assert client.answer()["type"] == "done"
 
 
-def test_purging_removes_the_rest(machine, client, fresh):
+def test_purging_removes_the_rest(machine: Machine, client: Client, fresh: list[str]) -> None:
     install(machine, "--purge")
     left = set(files(machine)) - set(fresh)
     broker = "/etc/systemd/system/multi-user.target.wants/mosquitto.service"
@@ -297,7 +321,9 @@ def test_purging_removes_the_rest(machine, client, fresh):
     assert not machine.tries("id edgeassist")
 
 
-def test_settings_that_can_not_work_are_told_and_nothing_is_started(machine, wheelhouses):
+def test_settings_that_can_not_work_are_told_and_nothing_is_started(
+    machine: Machine, wheelhouses: Wheelhouses
+) -> None:
     machine.run(f"mkdir -p /etc/edgeassist && printf '[model]\\npath = \"/none.gguf\"\\n' > {SETTINGS}")
     said = install(machine, "--wheelhouse", wheelhouses.own)
     assert "can't answer yet" in said
@@ -306,10 +332,10 @@ def test_settings_that_can_not_work_are_told_and_nothing_is_started(machine, whe
     assert machine.show("edgeassist", "ActiveState") == "inactive"
 
 
-def test_without_a_model_it_answers_with_its_own(machine, wheelhouses):
+def test_without_a_model_it_answers_with_its_own(machine: Machine, wheelhouses: Wheelhouses) -> None:
     machine.run(f"rm {SETTINGS}")
     options = ("--wheelhouse", wheelhouses.own, "--with-broker", "--broker-port", machine.port)
     assert "runs, and starts at boot" in install(machine, *options)
     answer = Client(machine, CLIENT).answer("Turn on the kitchen light", max_tokens=60)
-    assert json.loads(answer["text"]) == {"action": "turn_on", "device": "light", "room": "kitchen"}
+    assert json.loads(str(answer["text"])) == {"action": "turn_on", "device": "light", "room": "kitchen"}
     assert "to move to Qwen2.5-0.5B" in machine.run("journalctl -u edgeassist --no-pager")

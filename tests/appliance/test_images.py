@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.appliance.images import Arch, Release, debian_root, fresh_root, nspaw
 pytestmark = pytest.mark.timeout(1800)
 
 
-def inside(root, *command: str) -> str:
+def inside(root: Path, *command: str) -> str:
     ended = subprocess.run(
         nspawn(root, "--pipe", "--", *command), capture_output=True, text=True, timeout=120, check=False
     )
@@ -27,7 +28,9 @@ def inside(root, *command: str) -> str:
         (Release.BOOKWORM, Arch.ARM64, "Python 3.11"),
     ],
 )
-def test_a_copy_runs_its_own_python_and_leaves_the_template_alone(release, arch, python, tmp_path) -> None:
+def test_a_copy_runs_its_own_python_and_leaves_the_template_alone(
+    release: Release, arch: Arch, python: str, tmp_path: Path
+) -> None:
     reason = why_not(arch)
     if reason:
         pytest.skip(reason)

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import pytest
 
-from edgeassist.sandbox import HOST, free_port
+from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.integration.link import Link, until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -40,17 +40,20 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def mortal(broker, request) -> Iterator[subprocess.Popen[bytes]]:
+def mortal(broker: PrivateBroker, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is connected, and disconnects at a line on its standard input."""
     command = [sys.executable, "-c", MORTAL, str(broker.port), request.param]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         yield process
         process.kill()
 
 
 @PROTOCOLS
-async def test_messages_go_both_ways_with_topic_payload_and_retain(broker, protocol):
+async def test_messages_go_both_ways_with_topic_payload_and_retain(
+    broker: PrivateBroker, protocol: str
+) -> None:
     async with Link(broker.port, protocol=protocol) as here, Link(broker.port, protocol=protocol) as there:
         here.say("t/ünï/话题", "你好".encode(), qos=1)
         here.say("t/empty")
@@ -66,7 +69,7 @@ async def test_messages_go_both_ways_with_topic_payload_and_retain(broker, proto
         assert (late.heard[0].topic, late.heard[0].retained) == ("t/kept", True)
 
 
-async def test_version_5_carries_correlation_data_back_byte_for_byte(broker):
+async def test_version_5_carries_correlation_data_back_byte_for_byte(broker: PrivateBroker) -> None:
     async with Link(broker.port) as link:
         link.say("t/1", b"x", correlation=bytes(range(256)))
         link.say("t/2", b"x", qos=1, correlation=b"")
@@ -75,7 +78,7 @@ async def test_version_5_carries_correlation_data_back_byte_for_byte(broker):
         assert [message.correlation for message in link.heard] == [bytes(range(256)), b"", None]
 
 
-async def test_version_5_tells_response_topic_and_expiry_of_a_message(broker):
+async def test_version_5_tells_response_topic_and_expiry_of_a_message(broker: PrivateBroker) -> None:
     async with Link(broker.port) as link:
         command = (
             *("mosquitto_pub", "-V", "5", "-h", HOST, "-p", str(broker.port), "-t", "t/x", "-m", "hi"),
@@ -84,10 +87,10 @@ async def test_version_5_tells_response_topic_and_expiry_of_a_message(broker):
         await asyncio.to_thread(subprocess.run, command, check=True, timeout=10)
         await link.hears(1)
         assert link.heard[0].response_topic == "a/b"
-        assert 55 <= link.heard[0].expiry_s <= 60
+        assert 55 <= (link.heard[0].expiry_s or 0) <= 60
 
 
-async def test_version_3_1_1_leaves_correlation_data_out(broker):
+async def test_version_3_1_1_leaves_correlation_data_out(broker: PrivateBroker) -> None:
     async with Link(broker.port, protocol="3.1.1") as old, Link(broker.port) as new:
         assert old.say("t/1", b"x", qos=1, correlation=b"secret")
         await new.hears(1)
@@ -98,7 +101,9 @@ async def test_version_3_1_1_leaves_correlation_data_out(broker):
 
 
 @PROTOCOLS
-async def test_subscriptions_are_made_anew_when_the_broker_comes_back(broker, protocol):
+async def test_subscriptions_are_made_anew_when_the_broker_comes_back(
+    broker: PrivateBroker, protocol: str
+) -> None:
     async with Link(broker.port, ["t/a", "t/b/+"], protocol=protocol) as link:
         broker.stop()
         await link.fails()
@@ -114,8 +119,8 @@ async def test_subscriptions_are_made_anew_when_the_broker_comes_back(broker, pr
 
 @PROTOCOLS
 async def test_what_was_published_at_qos_1_meanwhile_arrives_in_order_as_far_as_the_queue_holds_it(
-    broker, protocol
-):
+    broker: PrivateBroker, protocol: str
+) -> None:
     async with Link(broker.port, protocol=protocol, queue=50) as link:
         broker.stop()
         await link.fails()
@@ -130,7 +135,9 @@ async def test_what_was_published_at_qos_1_meanwhile_arrives_in_order_as_far_as_
 
 
 @PROTOCOLS
-async def test_what_was_published_at_qos_0_meanwhile_is_dropped_and_counted(broker, protocol):
+async def test_what_was_published_at_qos_0_meanwhile_is_dropped_and_counted(
+    broker: PrivateBroker, protocol: str
+) -> None:
     async with Link(broker.port, protocol=protocol) as link:
         broker.stop()
         await link.fails()
@@ -144,7 +151,7 @@ async def test_what_was_published_at_qos_0_meanwhile_is_dropped_and_counted(brok
         assert link.broker.dropped == 7
 
 
-async def test_attempts_are_jittered_and_become_rarer():
+async def test_attempts_are_jittered_and_become_rarer() -> None:
     at: list[float] = []
     async with Link(free_port(), wait=False, reconnect_max_s=60.0) as link:
         link.broker._on_down = lambda _reason: at.append(time.monotonic())
@@ -154,7 +161,7 @@ async def test_attempts_are_jittered_and_become_rarer():
     assert all(0.5 * 2**n <= pause <= 2**n + 0.4 for n, pause in enumerate(pauses))
 
 
-async def test_a_stop_between_two_attempts_does_not_wait_for_the_next():
+async def test_a_stop_between_two_attempts_does_not_wait_for_the_next() -> None:
     async with Link(free_port(), wait=False, reconnect_max_s=60.0) as link:
         await until(lambda: len(link.reasons) >= 2)
         begun = time.monotonic()
@@ -164,7 +171,9 @@ async def test_a_stop_between_two_attempts_does_not_wait_for_the_next():
 
 
 @pytest.mark.parametrize("mortal", ["5", "3.1.1"], indirect=True)
-async def test_the_will_is_published_when_the_process_is_killed(broker, mortal):
+async def test_the_will_is_published_when_the_process_is_killed(
+    broker: PrivateBroker, mortal: subprocess.Popen[bytes]
+) -> None:
     async with Link(broker.port) as link:
         os.kill(mortal.pid, signal.SIGKILL)
         await link.hears(1)
@@ -175,7 +184,9 @@ async def test_the_will_is_published_when_the_process_is_killed(broker, mortal):
 
 
 @pytest.mark.parametrize("mortal", ["5", "3.1.1"], indirect=True)
-async def test_the_will_is_not_published_when_the_connection_is_stopped(broker, mortal):
+async def test_the_will_is_not_published_when_the_connection_is_stopped(
+    broker: PrivateBroker, mortal: subprocess.Popen[bytes]
+) -> None:
     async with Link(broker.port) as link:
         mortal.communicate(b"\n", timeout=10)
         assert mortal.returncode == 0
@@ -185,16 +196,18 @@ async def test_the_will_is_not_published_when_the_connection_is_stopped(broker, 
         assert link.payloads == [b"after"]
 
 
-async def test_a_connection_that_breaks_without_a_word_is_made_again(broker):
+async def test_a_connection_that_breaks_without_a_word_is_made_again(broker: PrivateBroker) -> None:
     async with Link(broker.port) as link:
-        link.broker._client.socket().shutdown(socket.SHUT_RDWR)
+        connection = link.broker._client.socket()
+        assert isinstance(connection, socket.socket)
+        connection.shutdown(socket.SHUT_RDWR)
         await until(lambda: link.ups == 2)
         assert "lost" in link.reason
         link.say("t/1", b"back", qos=1)
         await link.hears(1)
 
 
-async def test_stopping_twice_is_harmless(broker):
+async def test_stopping_twice_is_harmless(broker: PrivateBroker) -> None:
     async with Link(broker.port) as link:
         await link.broker.stop()
         await link.broker.stop()

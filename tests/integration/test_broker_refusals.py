@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -17,7 +17,7 @@ from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.integration.link import Link, until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-ALICE = {"username": "alice", "password": "right"}
+ALICE: dict[str, Any] = {"username": "alice", "password": "right"}
 ACL = """
 user alice
 topic read t/#
@@ -26,8 +26,12 @@ topic deny t/closed
 """
 
 
+class StartBroker(Protocol):
+    def __call__(self, *lines: str) -> PrivateBroker: ...
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[object]:
+def start(tmp_path: Path) -> Iterator[StartBroker]:
     """Start a Mosquitto that knows Alice, with these lines in its configuration."""
     with ExitStack() as stack:
 
@@ -48,18 +52,18 @@ async def refused(port: int, **options: Any) -> Link:
     return link
 
 
-async def test_an_unknown_host_is_named_with_its_setting():
+async def test_an_unknown_host_is_named_with_its_setting() -> None:
     link = await refused(1883, host="no-such-host.invalid")
     assert "no-such-host.invalid" in link.reason
     assert "mqtt.host" in link.reason
 
 
-async def test_a_host_that_can_be_no_name_is_named_with_its_setting():
+async def test_a_host_that_can_be_no_name_is_named_with_its_setting() -> None:
     link = await refused(1883, host="broker..local")
     assert "mqtt.host" in link.reason
 
 
-async def test_a_port_that_nothing_listens_on_is_named_with_its_setting():
+async def test_a_port_that_nothing_listens_on_is_named_with_its_setting() -> None:
     port = free_port()
     link = await refused(port)
     assert f"{HOST}:{port}" in link.reason
@@ -67,7 +71,7 @@ async def test_a_port_that_nothing_listens_on_is_named_with_its_setting():
 
 
 @PROTOCOLS
-async def test_a_wrong_password_is_told_with_the_settings_to_check(start, protocol):
+async def test_a_wrong_password_is_told_with_the_settings_to_check(start: StartBroker, protocol: str) -> None:
     broker = start()
     for options in ({"username": "alice", "password": "wrong"}, {"username": "bob", "password": "right"}, {}):
         link = await refused(broker.port, protocol=protocol, **options)
@@ -102,7 +106,9 @@ def strict_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
 
 
 @PROTOCOLS
-async def test_a_later_subscription_that_is_needed_and_refused_ends_the_connection(strict_broker, protocol):
+async def test_a_later_subscription_that_is_needed_and_refused_ends_the_connection(
+    strict_broker: PrivateBroker, protocol: str
+) -> None:
     async with Link(strict_broker.port, ["t/mine"], protocol=protocol) as link:
         route = link.broker.subscribe(Subscription("t/theirs", 0), link.heard.append)
         assert "t/theirs" in await link.fails()
@@ -111,7 +117,9 @@ async def test_a_later_subscription_that_is_needed_and_refused_ends_the_connecti
 
 
 @PROTOCOLS
-async def test_a_subscription_that_was_closed_before_its_refusal_does_no_harm(strict_broker, protocol):
+async def test_a_subscription_that_was_closed_before_its_refusal_does_no_harm(
+    strict_broker: PrivateBroker, protocol: str
+) -> None:
     async with Link(strict_broker.port, ["t/mine"], protocol=protocol) as link:
         link.broker.subscribe(Subscription("t/theirs", 0), link.heard.append).close()
         link.say("t/mine", b"heard", qos=1)
@@ -120,7 +128,9 @@ async def test_a_subscription_that_was_closed_before_its_refusal_does_no_harm(st
 
 
 @PROTOCOLS
-async def test_a_subscription_that_the_broker_refuses_is_named(strict_broker, protocol):
+async def test_a_subscription_that_the_broker_refuses_is_named(
+    strict_broker: PrivateBroker, protocol: str
+) -> None:
     link = await refused(strict_broker.port, filters=["t/mine", "t/theirs"], protocol=protocol)
     why = {"5": "not authorized", "3.1.1": "refused, without a reason given"}
     assert f"t/theirs ({why[protocol]})" in link.reason
@@ -130,8 +140,8 @@ async def test_a_subscription_that_the_broker_refuses_is_named(strict_broker, pr
 
 @PROTOCOLS
 async def test_an_optional_subscription_that_is_refused_is_named_and_does_without(
-    strict_broker, protocol, caplog
-):
+    strict_broker: PrivateBroker, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with Link(strict_broker.port, ["t/mine"], wait=False, protocol=protocol) as link:
         link.broker.subscribe(Subscription("t/theirs", 0, optional=True), link.heard.append)
         await until(lambda: link.ups)
@@ -147,7 +157,9 @@ async def test_an_optional_subscription_that_is_refused_is_named_and_does_withou
 
 
 @PROTOCOLS
-async def test_an_acl_file_lets_a_subscription_pass_and_withholds_its_messages(start, tmp_path, protocol):
+async def test_an_acl_file_lets_a_subscription_pass_and_withholds_its_messages(
+    start: StartBroker, tmp_path: Path, protocol: str
+) -> None:
     (tmp_path / "acl").write_text(ACL)
     broker = start(f"acl_file {tmp_path / 'acl'}")
     async with Link(broker.port, ["t/#", "other/#"], protocol=protocol, **ALICE) as link:
@@ -160,7 +172,7 @@ async def test_an_acl_file_lets_a_subscription_pass_and_withholds_its_messages(s
         assert link.reasons == []
 
 
-async def test_a_broker_that_only_knows_3_1_1_is_told_with_the_setting_to_change():
+async def test_a_broker_that_only_knows_3_1_1_is_told_with_the_setting_to_change() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"\x20\x02\x00\x01")  # CONNACK of MQTT 3.1.1: unacceptable protocol version
@@ -183,7 +195,7 @@ async def test_a_broker_that_only_knows_3_1_1_is_told_with_the_setting_to_change
         (6, "without a reason"),
     ],
 )
-async def test_every_return_code_of_3_1_1_is_told_in_words(code, hint):
+async def test_every_return_code_of_3_1_1_is_told_in_words(code: int, hint: str) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"\x20\x02\x00" + bytes([code]))  # CONNACK
@@ -195,7 +207,7 @@ async def test_every_return_code_of_3_1_1_is_told_in_words(code, hint):
     assert hint in link.reason
 
 
-async def test_a_message_beyond_the_limit_that_ends_the_connection_is_told_in_words(tmp_path):
+async def test_a_message_beyond_the_limit_that_ends_the_connection_is_told_in_words(tmp_path: Path) -> None:
     with PrivateBroker(tmp_path, ("allow_anonymous true", "max_packet_size 1000")) as broker:
         async with Link(broker.port) as link:
             link.broker._outbox.packet_limit = None
@@ -203,7 +215,7 @@ async def test_a_message_beyond_the_limit_that_ends_the_connection_is_told_in_wo
             assert "says: packet too large" in await link.fails()
 
 
-async def test_a_server_that_is_no_broker_is_a_lost_connection():
+async def test_a_server_that_is_no_broker_is_a_lost_connection() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -216,7 +228,7 @@ async def test_a_server_that_is_no_broker_is_a_lost_connection():
     assert f"{HOST}:{port}" in link.reason
 
 
-async def test_a_session_that_another_client_took_over_is_told_with_the_setting_to_change():
+async def test_a_session_that_another_client_took_over_is_told_with_the_setting_to_change() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"\x20\x03\x00\x00\x00")  # CONNACK: success
@@ -232,24 +244,24 @@ async def test_a_session_that_another_client_took_over_is_told_with_the_setting_
         assert "mqtt.client_id" in link.reason
 
 
-async def test_a_client_whose_id_a_second_one_takes_over_comes_back(broker):
+async def test_a_client_whose_id_a_second_one_takes_over_comes_back(broker: PrivateBroker) -> None:
     async with Link(broker.port, client_id="twin") as first, Link(broker.port, client_id="twin"):
         assert str(broker.port) in await first.fails()
         await until(lambda: first.ups == 2)
 
 
-async def test_two_clients_of_the_same_id_do_not_fight_at_full_speed(broker):
+async def test_two_clients_of_the_same_id_do_not_fight_at_full_speed(broker: PrivateBroker) -> None:
     async with Link(broker.port, client_id="twin") as first, Link(broker.port, client_id="twin") as second:
         await asyncio.sleep(2)
         assert first.ups + second.ups <= 5
 
 
-async def test_a_client_id_of_many_letters_connects(broker):
+async def test_a_client_id_of_many_letters_connects(broker: PrivateBroker) -> None:
     async with Link(broker.port, client_id="x" * 200, protocol="3.1.1") as link:
         assert link.broker.connected
 
 
-async def test_reasons_keep_coming_while_it_is_tried_again(broker):
+async def test_reasons_keep_coming_while_it_is_tried_again(broker: PrivateBroker) -> None:
     broker.stop()
     async with Link(broker.port, wait=False, reconnect_max_s=0.5) as link:
         await until(lambda: len(link.reasons) >= 3)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import trustme
@@ -56,8 +56,14 @@ def papers(tmp_path: Path) -> Papers:
     return Papers(tmp_path, trustme.CA())
 
 
+class Serve(Protocol):
+    def __call__(
+        self, name: str = HOST, *lines: str, not_after: datetime.datetime | None = None
+    ) -> PrivateBroker: ...
+
+
 @pytest.fixture
-def serve(papers: Papers, tmp_path: Path) -> Iterator[object]:
+def serve(papers: Papers, tmp_path: Path) -> Iterator[Serve]:
     """Start a Mosquitto whose certificate is for that name."""
     with ExitStack() as stack:
 
@@ -89,7 +95,9 @@ async def refusal(port: int, tls: Tls | None, **options: Any) -> str:
 
 
 @PROTOCOLS
-async def test_messages_go_both_ways_under_a_ca_that_we_trust(serve, papers, protocol):
+async def test_messages_go_both_ways_under_a_ca_that_we_trust(
+    serve: Serve, papers: Papers, protocol: str
+) -> None:
     large = os.urandom(200_000)
     async with Link(serve().port, protocol=protocol, tls=Tls(ca=papers.ca)) as link:
         for number in range(300):
@@ -100,13 +108,15 @@ async def test_messages_go_both_ways_under_a_ca_that_we_trust(serve, papers, pro
         assert await link.broker.flush(5)
 
 
-async def test_a_ca_that_we_do_not_know_is_refused_with_the_settings_to_check(serve):
+async def test_a_ca_that_we_do_not_know_is_refused_with_the_settings_to_check(serve: Serve) -> None:
     reason = await refusal(serve().port, Tls())
     assert "mqtt.tls_ca" in reason
     assert "certificate" in reason
 
 
-async def test_a_certificate_for_another_name_is_refused_unless_told_otherwise(serve, papers):
+async def test_a_certificate_for_another_name_is_refused_unless_told_otherwise(
+    serve: Serve, papers: Papers
+) -> None:
     broker = serve("mosquitto.example")
     reason = await refusal(broker.port, Tls(ca=papers.ca))
     assert "mqtt.host" in reason
@@ -115,11 +125,11 @@ async def test_a_certificate_for_another_name_is_refused_unless_told_otherwise(s
         assert link.reasons == []
 
 
-async def test_even_without_a_look_at_the_name_the_ca_must_be_known(serve):
+async def test_even_without_a_look_at_the_name_the_ca_must_be_known(serve: Serve) -> None:
     assert "mqtt.tls_ca" in await refusal(serve().port, Tls(insecure=True))
 
 
-async def test_an_expired_certificate_is_refused_and_the_clock_is_named(serve, papers):
+async def test_an_expired_certificate_is_refused_and_the_clock_is_named(serve: Serve, papers: Papers) -> None:
     yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     reason = await refusal(serve(not_after=yesterday).port, Tls(ca=papers.ca))
     assert "expired" in reason
@@ -127,7 +137,9 @@ async def test_an_expired_certificate_is_refused_and_the_clock_is_named(serve, p
 
 
 @PROTOCOLS
-async def test_a_broker_that_asks_for_a_certificate_takes_ours(serve, papers, protocol):
+async def test_a_broker_that_asks_for_a_certificate_takes_ours(
+    serve: Serve, papers: Papers, protocol: str
+) -> None:
     broker = serve(HOST, f"cafile {papers.ca}", "require_certificate true")
     certificate, key = papers.issue("device.example")
     tls = Tls(ca=papers.ca, certificate=certificate, key=key)
@@ -136,16 +148,20 @@ async def test_a_broker_that_asks_for_a_certificate_takes_ours(serve, papers, pr
         await link.hears(1)
 
 
-async def test_a_broker_that_asks_for_a_certificate_and_gets_none_makes_us_name_the_setting(serve, papers):
+async def test_a_broker_that_asks_for_a_certificate_and_gets_none_makes_us_name_the_setting(
+    serve: Serve, papers: Papers
+) -> None:
     broker = serve(HOST, f"cafile {papers.ca}", "require_certificate true")
     assert "mqtt.tls_cert" in await refusal(broker.port, Tls(ca=papers.ca))
 
 
-async def test_a_plain_client_at_a_tls_port_learns_that_tls_may_be_asked_for(serve):
+async def test_a_plain_client_at_a_tls_port_learns_that_tls_may_be_asked_for(serve: Serve) -> None:
     assert "mqtt.tls" in await refusal(serve().port, None)
 
 
-async def test_a_tls_client_at_a_plain_port_learns_that_tls_may_not_be_spoken(broker, papers):
+async def test_a_tls_client_at_a_plain_port_learns_that_tls_may_not_be_spoken(
+    broker: PrivateBroker, papers: Papers
+) -> None:
     reason = await refusal(broker.port, Tls(ca=papers.ca))
     assert "mqtt.port" in reason
     assert "mqtt.tls" in reason
@@ -167,22 +183,24 @@ async def test_a_tls_client_at_a_plain_port_learns_that_tls_may_not_be_spoken(br
     ],
 )
 async def test_a_file_that_can_not_be_used_is_an_error_that_names_its_setting(
-    papers, ca, certificate, key, setting
-):
+    papers: Papers, ca: str, certificate: str | None, key: str | None, setting: str
+) -> None:
     good = papers.issue("good")
     papers.issue("other")
     (papers.folder / "corrupt").write_text("-----BEGIN CERTIFICATE-----\nrubbish\n")
     (papers.folder / "empty").touch()
     lock(good[1], papers.folder / "locked.key")
     paths = [None if name is None else papers.folder / name for name in (ca, certificate, key)]
-    link = Link(1, wait=False, tls=Tls(*paths))
+    link = Link(1, wait=False, tls=Tls(ca=paths[0], certificate=paths[1], key=paths[2]))
     with pytest.raises(ConfigurationError) as caught:
         link.broker.start()
     assert setting in caught.value.message
     assert not link.broker.alive
 
 
-async def test_a_broker_that_hesitates_to_shake_hands_does_not_keep_the_event_loop(serve, papers):
+async def test_a_broker_that_hesitates_to_shake_hands_does_not_keep_the_event_loop(
+    serve: Serve, papers: Papers
+) -> None:
     broker = serve()
     os.kill(broker.pid, signal.SIGSTOP)
     async with Link(broker.port, wait=False, tls=Tls(ca=papers.ca)) as link:
@@ -193,7 +211,7 @@ async def test_a_broker_that_hesitates_to_shake_hands_does_not_keep_the_event_lo
         await until(lambda: link.ups == 1)
 
 
-async def test_a_stop_while_hands_are_shaken_ends_the_connection(serve, papers):
+async def test_a_stop_while_hands_are_shaken_ends_the_connection(serve: Serve, papers: Papers) -> None:
     broker = serve()
     os.kill(broker.pid, signal.SIGSTOP)
     async with Link(broker.port, wait=False, tls=Tls(ca=papers.ca)) as link:

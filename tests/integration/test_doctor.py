@@ -9,15 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
-from tests.conftest import TOPICS, Wire
+from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire
 
 PASSWORD = {"mqtt__username": "box", "mqtt__password": "right"}
 RIGHTS = """
@@ -57,8 +57,12 @@ def bad(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(severity, text) for severity, text in found if severity != "ok"]
 
 
+class StartBroker(Protocol):
+    def __call__(self, *lines: str, rights: str = "") -> PrivateBroker: ...
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., PrivateBroker]]:
+def start(tmp_path: Path) -> Iterator[StartBroker]:
     """Start a Mosquitto that knows the box, with these lines in its configuration and these rights."""
     with ExitStack() as stack:
 
@@ -73,13 +77,15 @@ def start(tmp_path: Path) -> Iterator[Callable[..., PrivateBroker]]:
         yield run
 
 
-async def test_a_box_that_is_well_has_nothing_to_be_mended_at_broker_and_daemon(broker, ready):
+async def test_a_box_that_is_well_has_nothing_to_be_mended_at_broker_and_daemon(
+    broker: PrivateBroker, ready: StartReady
+) -> None:
     await ready()
     assert bad(findings("broker", mqtt__port=broker.port)) == []
     assert findings("daemon", mqtt__port=broker.port) == [("ok", "edgeassist/box is online and answers")]
 
 
-def test_without_a_daemon_there_is_the_command_that_starts_one(broker):
+def test_without_a_daemon_there_is_the_command_that_starts_one(broker: PrivateBroker) -> None:
     status, printed = examine("--json", mqtt__port=broker.port)
     found = [each for each in json.loads(printed)["findings"] if each["area"] == "daemon"]
     assert status == 2
@@ -88,7 +94,7 @@ def test_without_a_daemon_there_is_the_command_that_starts_one(broker):
     assert found[0]["remedy"] == "edgeassist run"
 
 
-def test_a_dead_port_is_named_with_its_setting_and_the_rest_is_still_looked_at():
+def test_a_dead_port_is_named_with_its_setting_and_the_rest_is_still_looked_at() -> None:
     port = free_port()
     status, printed = examine("--json", mqtt__port=port)
     report = json.loads(printed)["findings"]
@@ -100,7 +106,7 @@ def test_a_dead_port_is_named_with_its_setting_and_the_rest_is_still_looked_at()
     assert {"settings", "model", "threads", "llama.cpp", "service", "clock"} <= set(areas)
 
 
-def test_a_port_that_takes_connections_and_never_answers_is_told():
+def test_a_port_that_takes_connections_and_never_answers_is_told() -> None:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         listener.listen(8)
@@ -109,7 +115,7 @@ def test_a_port_that_takes_connections_and_never_answers_is_told():
     assert "never answers" in found[0][1]
 
 
-async def test_a_broker_that_greets_and_then_swallows_everything_is_told():
+async def test_a_broker_that_greets_and_then_swallows_everything_is_told() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"\x20\x03\x00\x00\x00")  # CONNACK: success
@@ -123,14 +129,14 @@ async def test_a_broker_that_greets_and_then_swallows_everything_is_told():
     assert "answers nothing" in found[0][1]
 
 
-def test_a_broker_that_speaks_no_tls_is_told_with_the_settings_to_check(broker):
+def test_a_broker_that_speaks_no_tls_is_told_with_the_settings_to_check(broker: PrivateBroker) -> None:
     found = findings("broker", mqtt__port=broker.port, mqtt__tls="true")
     assert [severity for severity, _ in found] == ["problem"]
     assert "mqtt.tls" in found[0][1]
 
 
 @PROTOCOLS
-def test_a_wrong_password_is_named_with_its_settings(start, protocol):
+def test_a_wrong_password_is_named_with_its_settings(start: StartBroker, protocol: str) -> None:
     broker = start()
     settings = {"mqtt__port": broker.port, "mqtt__protocol": protocol, **PASSWORD, "mqtt__password": "wrong"}
     severity, text = findings("broker", **settings)[0]
@@ -139,16 +145,18 @@ def test_a_wrong_password_is_named_with_its_settings(start, protocol):
 
 
 @PROTOCOLS
-async def test_a_daemon_with_just_its_rights_is_well(start, daemon, protocol):
+async def test_a_daemon_with_just_its_rights_is_well(
+    start: StartBroker, daemon: StartDaemon, protocol: str
+) -> None:
     broker = start(rights=RIGHTS)
-    settings = {"mqtt__port": broker.port, "mqtt__protocol": protocol, **PASSWORD}
+    settings: dict[str, Any] = {"mqtt__port": broker.port, "mqtt__protocol": protocol, **PASSWORD}
     daemon(**settings)
     found = findings("broker", **settings)
     # MQTT 3.1.1 does not tell a message that was refused from one that nobody may read.
     assert {severity for severity, _ in found} == ({"ok"} if protocol == "5" else {"ok", "warning"})
 
 
-def test_an_acl_that_forbids_answers_is_told_by_mqtt_5(start):
+def test_an_acl_that_forbids_answers_is_told_by_mqtt_5(start: StartBroker) -> None:
     rights = RIGHTS.replace("topic write edgeassist/box/#", "topic write edgeassist/box/status")
     broker = start(rights=rights)
     found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
@@ -158,21 +166,21 @@ def test_an_acl_that_forbids_answers_is_told_by_mqtt_5(start):
     assert any("edgeassist/box/response/" in text for text in refused)
 
 
-def test_an_acl_that_withholds_commands_is_told_by_mqtt_5(start):
+def test_an_acl_that_withholds_commands_is_told_by_mqtt_5(start: StartBroker) -> None:
     broker = start(rights=RIGHTS.replace("topic read edgeassist/box/command/#\n", ""))
     found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
     assert [severity for severity, _ in found] == ["problem"]
     assert "edgeassist/box/command/ping" in found[0][1]
 
 
-def test_answers_that_mqtt_3_1_1_lets_vanish_are_a_warning(start):
+def test_answers_that_mqtt_3_1_1_lets_vanish_are_a_warning(start: StartBroker) -> None:
     broker = start(rights="user box\ntopic read edgeassist/box/#\n")
     found = bad(findings("broker", mqtt__port=broker.port, mqtt__protocol="3.1.1", **PASSWORD))
     assert [severity for severity, _ in found] == ["warning", "warning"]
     assert all("does not come back" in text for _, text in found)
 
 
-def test_a_subscription_that_is_refused_is_named(tmp_path):
+def test_a_subscription_that_is_refused_is_named(tmp_path: Path) -> None:
     rules = {
         "defaultACLAccess": {"subscribe": False, "publishClientReceive": True, "publishClientSend": True},
         "roles": [{"rolename": "some", "acls": [
@@ -197,14 +205,16 @@ def test_a_subscription_that_is_refused_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("limit", ["max_packet_size 2000", "message_size_limit 2000"])
-def test_a_broker_that_takes_no_long_answer_is_told(start, limit):
+def test_a_broker_that_takes_no_long_answer_is_told(start: StartBroker, limit: str) -> None:
     broker = start(limit)
     found = bad(findings("broker", mqtt__port=broker.port, **PASSWORD))
     assert [severity for severity, _ in found] == ["problem"]
     assert "sampling.max_tokens" in found[0][1]
 
 
-async def test_a_prompt_that_is_retained_is_found_and_left_there(broker, connect):
+async def test_a_prompt_that_is_retained_is_found_and_left_there(
+    broker: PrivateBroker, connect: AsyncConnect
+) -> None:
     wire = await connect.wire("nothing")
     wire.say(TOPICS.prompt("kitchen"), b"old", qos=1, retain=True)
     assert await wire.broker.flush(5)
@@ -215,7 +225,9 @@ async def test_a_prompt_that_is_retained_is_found_and_left_there(broker, connect
     assert (await listener.until(lambda message: message.retained)).payload == b"old"
 
 
-async def test_nothing_is_published_where_a_client_or_the_daemon_would_act_on_it(broker, connect):
+async def test_nothing_is_published_where_a_client_or_the_daemon_would_act_on_it(
+    broker: PrivateBroker, connect: AsyncConnect
+) -> None:
     wire = await connect.wire("#")
     await asyncio.to_thread(findings, "broker", mqtt__port=broker.port)
     assert await wire.broker.flush(5)
@@ -228,7 +240,7 @@ async def test_nothing_is_published_where_a_client_or_the_daemon_would_act_on_it
     assert late.heard == []
 
 
-async def test_a_daemon_that_hangs_is_found_out(broker, ready):
+async def test_a_daemon_that_hangs_is_found_out(broker: PrivateBroker, ready: StartReady) -> None:
     process, _ = await ready()
     os.kill(process.pid, signal.SIGSTOP)
     try:
@@ -239,7 +251,9 @@ async def test_a_daemon_that_hangs_is_found_out(broker, ready):
     assert "does not answer" in found[0][1]
 
 
-async def test_two_daemons_of_one_name_are_found_out(broker, daemon, connect, tmp_path):
+async def test_two_daemons_of_one_name_are_found_out(
+    broker: PrivateBroker, daemon: StartDaemon, connect: AsyncConnect, tmp_path: Path
+) -> None:
     daemon()
     client = await connect()
     assert await client.wait_health(frozenset({"ready"}), 30) is not None
@@ -253,7 +267,9 @@ async def look_at_daemon(port: int) -> list[tuple[str, str]]:
     return await asyncio.to_thread(findings, "daemon", mqtt__port=port)
 
 
-async def test_a_daemon_that_lost_its_model_is_a_problem_and_says_why(broker, ready, trial_model, tmp_path):
+async def test_a_daemon_that_lost_its_model_is_a_problem_and_says_why(
+    broker: PrivateBroker, ready: StartReady, trial_model: Path, tmp_path: Path
+) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(trial_model.read_bytes())
     process, client = await ready(model__path=model)
@@ -270,7 +286,7 @@ async def test_a_daemon_that_lost_its_model_is_a_problem_and_says_why(broker, re
     assert any("its engine died" in text for _, text in found)
 
 
-async def test_another_version_that_still_runs_is_told(broker, connect):
+async def test_another_version_that_still_runs_is_told(broker: PrivateBroker, connect: AsyncConnect) -> None:
     wire = await connect.wire("nothing")
     wire.say(TOPICS.status, b"online", qos=1, retain=True)
     wire.say(TOPICS.health, json.dumps({"state": "ready", "version": "0.0.1"}), qos=1, retain=True)
@@ -279,7 +295,9 @@ async def test_another_version_that_still_runs_is_told(broker, connect):
     assert any("version 0.0.1 runs" in text for _, text in found)
 
 
-def test_a_broken_configuration_is_told_line_for_line_and_the_machine_is_still_looked_at(tmp_path):
+def test_a_broken_configuration_is_told_line_for_line_and_the_machine_is_still_looked_at(
+    tmp_path: Path,
+) -> None:
     config = tmp_path / "box.toml"
     config.write_text('[mqtt]\nhots = "broker"\nport = 0\n')
     status, printed = examine("--json", config=config)
@@ -292,7 +310,7 @@ def test_a_broken_configuration_is_told_line_for_line_and_the_machine_is_still_l
     assert any(each["area"] == "clock" for each in report)
 
 
-def test_a_password_that_everybody_can_read_is_a_warning(tmp_path, start):
+def test_a_password_that_everybody_can_read_is_a_warning(tmp_path: Path, start: StartBroker) -> None:
     config = tmp_path / "box.toml"
     broker = start()
     config.write_text(f'[mqtt]\nport = {broker.port}\nusername = "box"\npassword = "right"\n')
@@ -304,7 +322,7 @@ def test_a_password_that_everybody_can_read_is_a_warning(tmp_path, start):
     assert "everybody on this machine can read" not in examine("--json", config=config)[1]
 
 
-def test_in_a_pipe_a_finding_is_a_line_and_colours_are_left_out():
+def test_in_a_pipe_a_finding_is_a_line_and_colours_are_left_out() -> None:
     status, printed = examine(mqtt__port=free_port())
     assert status == 2
     assert "\x1b" not in printed

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import settings
@@ -321,7 +321,12 @@ class House:
         self.changes += 1
 
     def ask(
-        self, prompt: object = "x", *, client: str | None = None, properties: object = None, **fields: Any
+        self,
+        prompt: object = "x",
+        *,
+        client: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        **fields: Any,
     ) -> str:
         """Send a prompt, under an id of its own unless the fields have one; return its id."""
         request = {"id": f"r{next(self._ids)}", "prompt": prompt, **fields}
@@ -368,20 +373,32 @@ class House:
         await asyncio.gather(keeper, return_exceptions=True)
 
 
+Hear = type[Heard]
+MakeEngine = type[WorkerRoom]
+
+
+class MakeHouse(Protocol):
+    """The fixture `make_house`."""
+
+    def __call__(self, **policy: Any) -> House:
+        """Return requests with another value of these fields of the policy."""
+        ...
+
+
 @pytest.fixture(scope="session")
-def hear() -> type[Heard]:
+def hear() -> Hear:
     """Make a stream and listen to it."""
     return Heard
 
 
 @pytest.fixture(scope="session")
-def make_engine() -> type[WorkerRoom]:
+def make_engine() -> MakeEngine:
     """Make a worker with the scripted backend."""
     return WorkerRoom
 
 
 @pytest.fixture(scope="module")
-def make_house() -> Iterator[Callable[..., House]]:
+def make_house() -> Iterator[MakeHouse]:
     """Make requests whose clock stands still unless the test lets it go on."""
     with pytest.MonkeyPatch.context() as patch:
 

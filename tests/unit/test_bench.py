@@ -38,6 +38,7 @@ def test_a_child_counts_as_ours_while_it_runs_and_after_its_end() -> None:
     before = family_s()
     program = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\nsys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as child:
+        assert child.stdout is not None
         child.stdout.readline()
         running = family_s() - before
     assert running >= 0.25

@@ -9,7 +9,7 @@ import pytest
 
 from edgeassist.bench.plan import Peer, PeerKind, Plan, parse_peer, parse_scenarios
 from edgeassist.bench.scenarios import Name
-from edgeassist.cli.bench import need
+from edgeassist.cli.instrument import need
 from edgeassist.errors import ConfigurationError, ModelError
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from edgeassist.bench import scenarios
@@ -33,7 +34,7 @@ class Scripted:
         self._script = script
         self.asked: list[tuple[int, Question]] = []
         self.log: list[str] = []
-        self.processes: dict[str, object] = {}
+        self.processes: dict[str, psutil.Process] = {}
 
     async def start(self, system: str = "") -> float:
         self.log.append(f"start {system}")

@@ -20,6 +20,7 @@ from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 
 SHARED_MODELS = Path(__file__).parents[3] / "shared" / "models"
 NOBODY = 65534
+Fields = dict[str, int | str | list[int]]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def write_metadata(path: Path, fields: dict[str, int | str | list[int]]) -> Path:
+def write_metadata(path: Path, fields: Fields) -> Path:
     """Write a GGUF file with these fields and one small tensor."""
     writer = gguf.GGUFWriter(path, "llama")
     for key, value in fields.items():
@@ -49,7 +50,7 @@ def write_metadata(path: Path, fields: dict[str, int | str | list[int]]) -> Path
     return path
 
 
-LLAMA = {
+LLAMA: Fields = {
     "llama.context_length": 2048,
     "llama.block_count": 3,
     "llama.embedding_length": 64,

@@ -88,7 +88,7 @@ def test_a_request_says_all_that_the_contract_knows() -> None:
 
 def test_a_conversation_takes_the_roles_of_openai() -> None:
     turns = [{"role": role, "content": role} for role in ("system", "user", "assistant", "tool")]
-    assert parse({"messages": turns}).messages == tuple(Turn(**turn) for turn in turns)
+    assert parse({"messages": turns}).messages == tuple(map(Turn.model_validate, turns))
 
 
 def test_one_stop_text_needs_no_list() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from edgeassist.cli.main import app
 from edgeassist.device.bandwidth import measure_bandwidth
 from edgeassist.errors import ConfigurationError
-from edgeassist.models.catalogue import CATALOGUE
+from edgeassist.models.catalogue import CATALOGUE, Entry
 from edgeassist.models.recommend import LEAST_RATE, MEMORY_SHARE, Board, Need, Option, recommend
 from edgeassist.trial_models.synthetic import SHAPES
 
@@ -36,7 +36,7 @@ def test_the_catalogue_knows_how_many_parameters_there_are() -> None:
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
-def test_files_are_listed_smallest_first_and_hold_all_parameters(entry) -> None:
+def test_files_are_listed_smallest_first_and_hold_all_parameters(entry: Entry) -> None:
     sizes = [variant.size_bytes for variant in entry.variants]
     assert sizes == sorted(sizes)
     assert all(4.0 < 8 * size / entry.parameters < 9.5 for size in sizes)

@@ -1,17 +1,14 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from edgeassist.engine.messages import ChatMessage, Sampling
+from edgeassist.engine.messages import ChatMessage, Sampling, Start
 from edgeassist.protocol.requests import PromptRequest, Turn
 from edgeassist.serving.job import compose, sampling_of
-
-# Of conftest's fixture `make_house`.
-MakeHouse = Callable[..., Any]
+from tests.unit.conftest import MakeHouse
 
 
-def contents(start: Any) -> list[str]:
+def contents(start: Start) -> list[str]:
     return [message.content for message in start.messages]
 
 
@@ -117,7 +114,7 @@ def test_what_a_request_says_of_sampling_counts_and_the_rest_is_as_set() -> None
     assert sampling_of(PromptRequest(prompt="q", temperature=0, top_k=0, seed=0), defaults) == Sampling(
         temperature=0, top_k=0, top_p=0.8, min_p=0.1, repeat_penalty=1.2, seed=0
     )
-    everything = {
+    everything: dict[str, Any] = {
         "temperature": 1.0,
         "top_k": 2,
         "top_p": 0.3,

@@ -6,9 +6,7 @@ import pytest
 
 from edgeassist.engine.messages import Cancelled, Delta, Failed, Finish, Finished, Prefilled
 from edgeassist.serving.admission import Limits
-
-# Of conftest's fixture `make_house`.
-MakeHouse = Callable[..., Any]
+from tests.unit.conftest import MakeHouse
 
 
 def test_a_prompt_is_accepted_and_starts_at_once_where_a_slot_is_free(make_house: MakeHouse) -> None:
@@ -168,7 +166,7 @@ def test_a_refusal_goes_where_the_answer_would_have_gone(make_house: MakeHouse) 
     ],
 )
 def test_what_this_version_can_not_do_is_refused_by_name_in_the_wished_form(
-    make_house: MakeHouse, name: str, value: object
+    make_house: MakeHouse, name: str, value: Any
 ) -> None:
     house = make_house()
     house.ask(id="7", format="text", metadata={"n": 1}, **{name: value})

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,9 +10,7 @@ from hypothesis import strategies as st
 
 from edgeassist.engine.messages import Cancel, Cancelled, Delta, Failed, Finish, Finished, Prefilled, Start
 from edgeassist.serving.admission import Limits
-
-# Of conftest's fixture `make_house`.
-MakeHouse = Callable[..., Any]
+from tests.unit.conftest import House, MakeHouse
 
 TERMINAL = {"done", "error"}
 ACTIONS = [
@@ -32,7 +29,7 @@ ACTIONS = [
 class World:
     """A house, an engine that does what engines do, and what was asked; `pick` chooses among many."""
 
-    def __init__(self, house: Any) -> None:
+    def __init__(self, house: House) -> None:
         self.house = house
         self.slots = 0
         self.told = 0
@@ -179,7 +176,8 @@ def test_every_request_ends_exactly_once_whatever_happens(
         ends += check_stream(events)
     assert (house.requests.queued, house.requests.running) == (0, 0)
     report = house.requests.tally.report()
-    assert Counter({"done": report.done, **report.errors}) == Counter({"done": 0, **ends})
+    counted = {str(code): times for code, times in report.errors.items()}
+    assert Counter({"done": report.done, **counted}) == Counter({"done": 0, **ends})
 
 
 @given(steps=STEPS)

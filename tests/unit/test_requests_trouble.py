@@ -1,15 +1,11 @@
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from edgeassist.engine.messages import Cancelled, Delta, Prefilled
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.requests import MAX_ATTEMPTS
-
-# Of conftest's fixture `make_house`.
-MakeHouse = Callable[..., Any]
+from tests.unit.conftest import MakeHouse
 
 
 def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_for_the_next(

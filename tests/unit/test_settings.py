@@ -1,5 +1,6 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
@@ -9,7 +10,14 @@ from edgeassist.settings import sources as settings_sources
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - it is the test's own
 
-Load = Callable[..., Loaded]
+
+class Load(Protocol):
+    def __call__(
+        self,
+        toml: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        credentials: Mapping[str, str | bytes] | None = None,
+    ) -> Loaded: ...
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     return load
 
 
-def problem(load: Load, *sources: object) -> str:
+def problem(load: Load, *sources: Any) -> str:
     with pytest.raises(ConfigurationError) as refusal:
         load(*sources)
     return refusal.value.message

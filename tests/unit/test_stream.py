@@ -1,12 +1,7 @@
-from collections.abc import Callable
-from typing import Any
-
 from edgeassist.engine.messages import Finish, Finished
 from edgeassist.errors import BusyError
 from edgeassist.protocol.events import parse_event
-
-# Of conftest's fixture `hear`.
-Hear = Callable[..., Any]
+from tests.unit.conftest import Hear
 
 
 def test_an_answer_is_numbered_without_gaps(hear: Hear) -> None:

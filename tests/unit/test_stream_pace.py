@@ -1,15 +1,10 @@
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import CancelledRequestError, InternalError
 from edgeassist.serving.stream import Pace, split
-
-# Of conftest's fixture `hear`.
-Hear = Callable[..., Any]
+from tests.unit.conftest import Hear
 
 
 def test_the_first_text_goes_out_at_once_and_later_text_is_gathered(hear: Hear) -> None:

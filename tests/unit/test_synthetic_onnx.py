@@ -25,7 +25,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_the_same_arguments_give_the_same_files_and_others_do_not(tmp_path: Path) -> None:
-    for name, options in {"a": {}, "b": {}, "c": {"seed": 1}, "d": {"turns": Turns.ENDLESS}}.items():
+    models: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {"seed": 1}, "d": {"turns": Turns.ENDLESS}}
+    for name, options in models.items():
         write_onnx(tmp_path / name, TRIAL, **options)
     same, again, seed, turns = (digests(tmp_path / name) for name in "abcd")
     assert same == again

@@ -89,7 +89,8 @@ def test_a_batch_follows_where_another_ended() -> None:
 
 def longest_of(chunk: int) -> int:
     batches = training_batches(ENCODER, 2048, 0, Position(chunk))
-    return max(batch.tokens.shape[1] for batch in takewhile(lambda each: each.after.chunk == chunk, batches))
+    until_then = takewhile(lambda each: each.after.chunk == chunk, batches)
+    return max(int(batch.tokens.shape[1]) for batch in until_then)
 
 
 def test_short_dialogues_come_first() -> None:

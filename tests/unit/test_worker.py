@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from queue import SimpleQueue
 from typing import Any
 
@@ -26,9 +26,8 @@ from edgeassist.engine.messages import (
     Stop,
 )
 from edgeassist.engine.worker import Worker, scheduler_for
+from tests.unit.conftest import MakeEngine
 
-# Of conftest's fixture `make_engine`.
-MakeEngine = Callable[..., Any]
 ENDINGS = (Finished, Cancelled, Failed)
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +23,8 @@ from edgeassist.engine.messages import (
     Stop,
 )
 from edgeassist.engine.warmup import digest_of, key_maker, warm_up
+from tests.unit.conftest import MakeEngine, WorkerRoom
 
-MakeEngine = Callable[..., Any]
 SYSTEM = "You are the voice of a house, and you say little. " * 4
 
 
@@ -44,7 +45,7 @@ def endings(events: list[Event]) -> dict[str, Finished]:
     return {event.id: event for event in events if isinstance(event, Finished)}
 
 
-def computed(engine: Any) -> int:
+def computed(engine: WorkerRoom) -> int:
     """Return how many tokens all steps computed."""
     return sum(plan.tokens for plan in engine.backend.plans)
 
@@ -160,7 +161,7 @@ def key_of(tokens: list[int], world: World) -> StateKey:
 
 
 def read_ahead(
-    engine: Any, system: str, saved: Any = None, on_step: Callable[[float], None] = lambda _done: None
+    engine: WorkerRoom, system: str, saved: Any = None, on_step: Callable[[float], None] = lambda _done: None
 ) -> None:
     warm_up(engine.model, engine.scheduler, engine.prefixes, system=system, saved=saved, on_step=on_step)
 
@@ -175,7 +176,7 @@ def test_after_warm_up_the_system_prompt_is_cached_for_the_first_request(make_en
     assert ending.cached_tokens >= 50
 
 
-def test_a_saved_state_is_restored_instead_of_computed(make_engine: MakeEngine, tmp_path: Any) -> None:
+def test_a_saved_state_is_restored_instead_of_computed(make_engine: MakeEngine, tmp_path: Path) -> None:
     saved = StateStore(tmp_path, 1_000_000), key_of
     first = make_engine(step_tokens=16)
     read_ahead(first, SYSTEM, saved)
@@ -188,7 +189,7 @@ def test_a_saved_state_is_restored_instead_of_computed(make_engine: MakeEngine, 
 
 
 def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
-    make_engine: MakeEngine, tmp_path: Any
+    make_engine: MakeEngine, tmp_path: Path
 ) -> None:
     store = StateStore(tmp_path, 1_000_000)
     first = make_engine(step_tokens=16)
@@ -207,7 +208,7 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
 
 
 def test_a_model_file_that_can_not_be_read_again_harms_nothing(
-    make_engine: MakeEngine, tmp_path: Any
+    make_engine: MakeEngine, tmp_path: Path
 ) -> None:
     engine = make_engine(step_tokens=16)
     key = key_maker(digest_of(str(tmp_path / "gone.gguf")), "form")

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -16,7 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeassist.sandbox import HOST
-from tests.wire.fixtures import Received, Sent, compact
+from tests.wire.fixtures import JsonObject, Received, Sent, compact
 from tests.wire.masks import mask, mask_ids
 
 PATIENCE_S = 20.0
@@ -41,7 +41,7 @@ class Heard:
         correlation = self.properties.get("CorrelationData")
         return Received(
             topic=mask_ids(self.topic),
-            payload=mask(document) if exact else text,  # type: ignore[arg-type]
+            payload=cast("JsonObject", mask(document)) if exact else text,
             qos=self.qos,
             retain=self.retain,
             correlation=None if correlation is None else correlation.hex(),
