@@ -156,9 +156,9 @@ async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(
 async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(
     ready: StartReady, connect: AsyncConnect
 ) -> None:
-    daemon, client = await ready(daemon__drain_s=10, engine__slots=1)
+    daemon, client = await ready(daemon__drain_s=10, engine__slots=1, engine__speculate=False)
     wire = await connect.wire("edgeassist/box/status")
-    running = client.ask("!script repeat=40 delay_ms=20\nrun ")
+    running = client.ask("!script repeat=200 delay_ms=20\nrun ")
     await first_chunk(running)
     queued = asyncio.create_task(client.answer("queued"), name="queued")
     await asyncio.sleep(0.2)
