@@ -273,7 +273,9 @@ class Broker:
             log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
             return False
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._outbox.sending(partial(is_sent, info), len(message.payload))
+            # At QoS 0 most are sent by now.
+            if not is_sent(info):
+                self._outbox.sending(partial(is_sent, info), len(message.payload))
             return True
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
             self._outbox.queued(info.mid)

@@ -115,14 +115,16 @@ class Dispatcher:
         """Take what the engine says of a job; what it says of an ended one only frees its slot."""
         now = time.monotonic()
         match event:
-            case Delta(id=job, kind=DeltaKind.TEXT, text=text):
-                if (request := self._find(job)) is not None:
-                    request.stream.add(text, now)
+            case Delta():
+                if (request := self._find(event.id)) is not None and event.kind is DeltaKind.TEXT:
+                    request.stream.add(event.text, now)
                     if (due := request.stream.next_flush()) is not None:
                         self._alarm.by(due)
-            case Prefilled(id=job, processed=processed, cached=cached, total=total):
-                if (request := self._find(job)) is not None:
-                    request.stream.progress(processed=processed, cached=cached, total=total, now=now)
+            case Prefilled():
+                if (request := self._find(event.id)) is not None:
+                    request.stream.progress(
+                        processed=event.processed, cached=event.cached, total=event.total, now=now
+                    )
             case Finished() | Failed() | Cancelled():
                 self._take_end(event, now)
 

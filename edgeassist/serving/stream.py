@@ -151,7 +151,8 @@ class Stream:
             return
         self._last_chunk = now
         for text in split(held, self._sink.chunk_bytes):
-            self._sink.send(Chunk(id=self._id, seq=self._next(), text=text))
+            self._sink.send(Chunk(id=self._id, seq=self._seq, text=text))
+            self._seq += 1
 
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
         """End the stream with the whole answer."""

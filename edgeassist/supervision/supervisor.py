@@ -15,6 +15,7 @@ from typing import Any
 
 from edgeassist.engine.messages import (
     Command,
+    Delta,
     Event,
     Load,
     Loading,
@@ -287,6 +288,8 @@ class Supervisor:
             return f"the engine sent what is no event: {error}"
         self._last_sign = time.monotonic()
         match event:
+            case Delta() if self.phase is Phase.READY:  # by far the most frequent
+                self._pass_on(event)
             case Log(level=level, logger=name, message=message):
                 logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)
             case _ if self.phase is Phase.DOWN:
@@ -300,11 +303,14 @@ class Supervisor:
             case Loading(fraction=fraction):
                 log.debug("loading: %.0f %%", fraction * 100)
             case _:
-                try:
-                    self._on_event(event)
-                except Exception:  # a defect over one request must not end all the others
-                    log.exception("an event of the engine could not be handled: %s", event)
+                self._pass_on(event)
         return None
+
+    def _pass_on(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # a bug in one request's handling must not end all the others
+            log.exception("an event of the engine could not be handled: %s", event)
 
     def _set_phase(self, phase: Phase) -> None:
         self.phase = phase
