@@ -59,6 +59,7 @@ class App:
     Attributes:
         requests: Where another transport would submit its own.
         control: What it can be told to do.
+        supervisor: Has the engine.
     """
 
     control: Control
@@ -71,7 +72,7 @@ class App:
         # A new `model.path` waits for the next start, and so does what follows from it.
         policy = partial(policy_of, builtin=is_builtin(settings.model.path))
         sensors = Sensors(state_folder_of(settings))
-        self._supervisor = Supervisor(
+        self.supervisor = Supervisor(
             lambda: load_of(self.control.settings, self._model, threads=self._threads.choice.threads),
             patience_of(settings),
             on_event=lambda event: self.requests.engine_event(event),
@@ -79,7 +80,7 @@ class App:
             on_lost=lambda loss: self.requests.engine_lost(loss.reason, planned=loss.planned),
         )
         self._threads = ThreadKeeper(
-            self._supervisor,
+            self.supervisor,
             decode=number_or_none(settings.engine.threads),
             prefill=number_or_none(settings.engine.prefill_threads),
             running=lambda: self.requests.running,
@@ -95,11 +96,11 @@ class App:
         self.requests = Requests(
             topics.device,
             policy(settings),
-            self._supervisor,
+            self.supervisor,
             on_change=self._load_changed,
             on_end=lambda caller, asked, end: discovery.ended(caller, asked, end),
         )
-        self._condition = Condition(topics, self._supervisor, self.requests, broker, self._threads, sensors)
+        self._condition = Condition(topics, self.supervisor, self.requests, broker, self._threads, sensors)
         reporter = self._reporter = Reporter(
             topics,
             telemetry_interval_of(settings),
@@ -139,7 +140,7 @@ class App:
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
-            supervisor=self._supervisor,
+            supervisor=self.supervisor,
             requests=self.requests,
             condition=self._condition,
             gateways=gateways,
@@ -160,7 +161,7 @@ class App:
         self._threads.look()
         return await self._lifecycle.run(
             {
-                "supervisor": self._supervisor.run(),
+                "supervisor": self.supervisor.run(),
                 "time-keeper": self.requests.keep_time(),
                 "thread-keeper": self._threads.run(),
                 "fingerprint": self._fingerprint(),
@@ -174,7 +175,7 @@ class App:
     # --- one room's news are for several others ------------------------------------------------------------
 
     def _engine_changed(self, phase: Phase) -> None:
-        supervisor = self._supervisor
+        supervisor = self.supervisor
         match phase:
             case Phase.READY if supervisor.model is not None:
                 model = supervisor.model
