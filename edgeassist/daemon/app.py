@@ -114,7 +114,7 @@ class App:
             discovery_of(settings),
             broker,
             health=self._condition.health,
-            say_state=reporter.connected,
+            say_state=reporter.say_all,
         )
         prompts = Prompts(topics, prompt_options_of(settings), broker, self.requests)
         commands: Commands
@@ -164,7 +164,7 @@ class App:
                 "supervisor": self.supervisor.run(),
                 "time-keeper": self.requests.keep_time(),
                 "thread-keeper": self._threads.run(),
-                "fingerprint": self._fingerprint(),
+                "model-hash": self._hash_model(),
             }
         )
 
@@ -200,8 +200,8 @@ class App:
         self.requests.hold_back(self._threads.held_back)
         self._reporter.changed()
 
-    async def _fingerprint(self) -> None:
-        await self._condition.fingerprint(self._model.path)
+    async def _hash_model(self) -> None:
+        await self._condition.hash_model(self._model.path)
         self._reporter.say_info()
 
 

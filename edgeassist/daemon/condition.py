@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from edgeassist.protocol.topics import Topics
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -123,12 +126,16 @@ class Condition:
             settings=settings,
         )
 
-    async def fingerprint(self, path: Path | None) -> None:
-        """Find out the model's SHA-256 once it is loaded: seconds of work that nobody waits for."""
+    async def hash_model(self, path: Path | None) -> None:
+        """Compute the model's SHA-256 in the background once it is loaded; takes seconds."""
         while self.supervisor.phase is not Phase.READY:
             await asyncio.sleep(1)
-        if path is not None and path.is_file():
+        if path is None or not path.is_file():
+            return
+        try:
             self._sha256 = await asyncio.to_thread(_sha256, path)
+        except OSError as error:
+            log.warning("the model's SHA-256 can't be computed: %s: %s", path, error.strerror)
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ConfigurationError, InvalidRequestError
-from edgeassist.gateways.mqtt.commands import Handler
+from edgeassist.gateways.commands import Handler
 from edgeassist.protocol.commands import CancelArguments, LogLevelArguments, NoArguments
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
@@ -28,12 +28,11 @@ class Control:
         read: Reads them again.
         condition: Answers `ping` and `info`.
         requests: What `cancel` ends.
-        rooms: See there.
+        rooms: Parts of the daemon that take settings while it runs.
         on_reload: Called when settings have changed.
 
     Attributes:
         settings: Those in force.
-        rooms: Who takes settings while running.
     """
 
     def __init__(

@@ -107,11 +107,7 @@ class Lifecycle:
     def broker_up(self) -> None:
         """The broker is there, again: let every gateway say what it has to."""
         self._broker_problem = None
-        for gateway in self._gateways:
-            try:
-                gateway.connected()
-            except Exception:  # a bug in one must not keep the others, and so `online`, from being said
-                log.exception("%s failed to act on a new connection", type(gateway).__name__)
+        self._tell(lambda gateway: gateway.connected(), "to act on a new connection")
         self._check_ready()
         self.say_status()
 
@@ -137,6 +133,14 @@ class Lifecycle:
 
     # -------------------------------------------------------------------------------------------------------
 
+    def _tell(self, hook: Callable[[Gateway], None], what: str) -> None:
+        """Call a hook of every gateway; a bug in one must not keep `online` or `offline` from being said."""
+        for gateway in self._gateways:
+            try:
+                hook(gateway)
+            except Exception:
+                log.exception("%s failed %s", type(gateway).__name__, what)
+
     def _check_ready(self) -> None:
         """Tell systemd READY once the model is loaded and the broker is there (a setting waives that)."""
         broker = self._broker.connected or self._options.ready_without_broker
@@ -151,16 +155,14 @@ class Lifecycle:
         log.info("stopping: %d answers are running", self._requests.running)
         systemd.notify(STOPPING="1", STATUS="stopping")
         self._requests.close()
-        for gateway in self._gateways:
-            gateway.stopping()
+        self._tell(lambda gateway: gateway.stopping(), "to say that the daemon stops")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_s):
                 while self._requests.running:
                     await asyncio.sleep(DRAIN_POLL_S)
         self._requests.abandon()
         await self._supervisor.stop()
-        for gateway in self._gateways:
-            gateway.close()
+        self._tell(lambda gateway: gateway.close(), "to say the last word")
         await self._broker.flush(FLUSH_S)
         await self._broker.stop()
         log.info("stopped")

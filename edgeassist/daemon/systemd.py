@@ -49,7 +49,13 @@ class JournalHandler(logging.Handler):
     """Sends records with fields that `journalctl` can filter: `journalctl REQUEST_ID=...`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record."""
+        """Send one record; one that can't be sent is reported as Python's own handlers do."""
+        try:
+            self._send(record)
+        except Exception:  # noqa: BLE001 - a bad argument of a log call, or text that UTF-8 does not allow
+            self.handleError(record)
+
+    def _send(self, record: logging.LogRecord) -> None:
         # systemd-python wants CODE_LINE as a number, and everything else as text.
         fields: dict[str, str | int] = {
             "SYSLOG_IDENTIFIER": "edgeassist",
@@ -66,7 +72,4 @@ class JournalHandler(logging.Handler):
         if record.exc_info:
             message += "\n" + "".join(traceback.format_exception(*record.exc_info))
         level = max((known for known in _PRIORITIES if known <= record.levelno), default=logging.DEBUG)
-        try:
-            journal.send(message, PRIORITY=str(_PRIORITIES[level]), **fields)
-        except (OSError, ValueError):  # text that UTF-8 does not allow is a ValueError
-            self.handleError(record)
+        journal.send(message, PRIORITY=str(_PRIORITIES[level]), **fields)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
-from edgeassist.protocol.requests import Name, explain
+from edgeassist.protocol.requests import Name, explain, salvage
 
 MAX_PAYLOAD_BYTES = 65_536
 
@@ -68,6 +68,11 @@ COMMANDS: Mapping[str, _Form] = {
     "reload": _Form(NoArguments),
 }
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+
+
+def read_id(payload: bytes) -> str | None:
+    """Return the id of a command whose other arguments may be wrong; None where it can't be told."""
+    return salvage(payload)[0] if len(payload) <= MAX_PAYLOAD_BYTES else None
 
 
 def parse_arguments(name: str, payload: bytes) -> Arguments:

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import to_json
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 
@@ -119,7 +120,7 @@ class PromptRequest(BaseModel):
     @field_validator("metadata")
     @classmethod
     def _small_metadata(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if value is not None and len(json.dumps(value, allow_nan=False).encode()) > MAX_METADATA_BYTES:
+        if value is not None and len(to_json(value)) > MAX_METADATA_BYTES:
             raise ValueError(f"is limited to {MAX_METADATA_BYTES} bytes of JSON")
         return value
 

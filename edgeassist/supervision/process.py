@@ -17,9 +17,11 @@ import psutil
 from edgeassist.engine.messages import Command, Stop, encode
 from edgeassist.supervision.pipe import Pipe
 
+log = logging.getLogger(__name__)
 output_log = logging.getLogger("edgeassist.engine.output")
 
 EXIT_WAIT_S = 5.0
+OUTPUT_WAIT_S = 1.0
 # Lines of its output that are quoted if it died.
 QUOTED_LINES = 5
 
@@ -90,23 +92,30 @@ class EngineProcess:
         await self.exit_status()
 
     async def exit_status(self) -> int:
-        """Wait at most `EXIT_WAIT_S` for it to exit, then kill it; return the exit status."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EXIT_WAIT_S):
-                return await self._process.wait()
-        self.kill()
-        return await self._process.wait()
+        """Wait at most `EXIT_WAIT_S` for it to exit, then kill it; return the exit status.
+
+        One that hangs in the kernel outlives SIGKILL; it is left behind after another `EXIT_WAIT_S`.
+        """
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EXIT_WAIT_S):
+                    return await self._process.wait()
+            self.kill()
+        log.error("the engine, process %d, does not end after SIGKILL: it hangs in the kernel", self.pid)
+        return -signal.SIGKILL
 
     async def gone(self) -> None:
-        """Wait until it has exited, however long that takes."""
-        await self._process.wait()
+        """Wait until it has exited, or was left behind (`exit_status`)."""
+        await self.exit_status()
 
     async def close(self) -> None:
         """Kill it if it still runs, and release its pipe and its output."""
         self.kill()
         self._pipe.close()
-        await self._listener
-        await self._process.wait()
+        await self.exit_status()
+        # The last lines that it printed; a grandchild may hold its output open.
+        await asyncio.wait([self._listener], timeout=OUTPUT_WAIT_S)
+        self._listener.cancel()
 
     def explain(self, status: int) -> str:
         """Say how it ended, in one sentence for a person, with the last lines of its output."""

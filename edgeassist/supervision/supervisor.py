@@ -194,7 +194,10 @@ class Supervisor:
 
     async def _run_engine(self) -> _End:
         """Start an engine, watch it, and return once it has exited."""
-        engine = self._engine = await EngineProcess.spawn(self._take)
+        try:
+            engine = self._engine = await EngineProcess.spawn(self._take)
+        except OSError as error:  # such as no memory for another process
+            return _End(_Cause.NOT_NOW, f"the engine can't be started: {error.strerror or error}")
         try:
             if not self._stopping.is_set():
                 self._begin()

@@ -7,7 +7,8 @@ import pytest
 from pydantic import JsonValue
 
 from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
-from edgeassist.gateways.mqtt.commands import Commands, Handler, answer
+from edgeassist.gateways.commands import Handler, answer
+from edgeassist.gateways.mqtt.commands import Commands
 from edgeassist.protocol.commands import (
     COMMANDS,
     MAX_PAYLOAD_BYTES,
@@ -201,7 +202,10 @@ async def test_a_retained_command_is_ignored() -> None:
     assert link.published == []
 
 
-async def test_more_commands_at_once_than_may_be_are_ignored() -> None:
+async def test_more_commands_at_once_than_may_be_are_refused() -> None:
     link = ListLink()
-    await bring(link, *[Inbound("edgeassist/box/command/ping", b"")] * 20)
-    assert len(link.published) == 16
+    await bring(link, *[Inbound("edgeassist/box/command/ping", b'{"id": "7"}')] * 20)
+    answers = [json.loads(message.payload) for message in link.published]
+    assert [each["status"] for each in answers] == ["error"] * 4 + ["ok"] * 16
+    assert answers[0]["error"]["code"] == "busy"
+    assert {each["id"] for each in answers} == {"7"}

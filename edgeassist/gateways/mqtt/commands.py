@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from pydantic import JsonValue
-
-from edgeassist.errors import EdgeAssistError, InternalError, InvalidRequestError
+from edgeassist.errors import BusyError, InvalidRequestError
+from edgeassist.gateways.commands import Handler, answer, refusal
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.commands import parse_arguments
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
-from edgeassist.protocol.requests import salvage
-from edgeassist.protocol.state import CommandError, CommandResponse
+from edgeassist.protocol.state import CommandResponse
 from edgeassist.protocol.topics import CommandTopic, Topics
 
 log = logging.getLogger(__name__)
-
-# Carries out one command: its arguments in, the answer's data out.
-Handler = Callable[[Any], Awaitable[dict[str, JsonValue]]]
 
 AT_ONCE = 16
 
@@ -58,7 +51,8 @@ class Commands(Gateway):
         match self._topics.parse(message.topic):
             case CommandTopic(name=name) if not message.retained:
                 if len(self._tasks) >= AT_ONCE:
-                    log.warning("ignored the command %s: %d are being carried out", name, len(self._tasks))
+                    error = BusyError(f"{len(self._tasks)} commands are being carried out: send it again")
+                    self._respond(name, message, refusal(error, message.payload))
                     return
                 task = asyncio.create_task(self._carry_out(name, message), name=f"command-{name}")
                 self._tasks.add(task)
@@ -67,7 +61,9 @@ class Commands(Gateway):
                 log.debug("ignored a message on %s", message.topic)
 
     async def _carry_out(self, name: str, message: Inbound) -> None:
-        response = await answer(name, message.payload, self._handlers)
+        self._respond(name, message, await answer(name, message.payload, self._handlers))
+
+    def _respond(self, name: str, message: Inbound, response: CommandResponse) -> None:
         payload = response.model_dump_json(exclude_none=True).encode()
         self._broker.publish(
             Outbound(self._place(name, message), payload, qos=1, correlation=message.correlation)
@@ -84,23 +80,3 @@ class Commands(Gateway):
         except InvalidRequestError as error:
             log.warning("the command %s is answered on %s: %s", name, topic, error.message)
             return topic
-
-
-async def answer(name: str, payload: bytes, handlers: Mapping[str, Handler]) -> CommandResponse:
-    """Carry a command out and return the answer; every failure is one too."""
-    asker = salvage(payload)[0]
-    try:
-        arguments = parse_arguments(name, payload)
-        data = await handlers[name](arguments)
-    except EdgeAssistError as error:
-        return _refusal(error, asker)
-    except Exception:  # a bug in one command must not take the daemon down
-        log.exception("the command %s failed", name)
-        return _refusal(InternalError(f"the command {name!r} failed; the daemon's log says more"), asker)
-    return CommandResponse(status="ok", data=data, id=asker)
-
-
-def _refusal(error: EdgeAssistError, asker: str | None) -> CommandResponse:
-    return CommandResponse(
-        status="error", error=CommandError(code=error.code, message=error.message), id=asker
-    )

@@ -53,6 +53,10 @@ class Reporter(Gateway):
         self._closed = False
 
     def connected(self) -> None:
+        """Begin a connection with fresh reports."""
+        self.say_all()
+
+    def say_all(self) -> None:
         """Say all of it, status first."""
         self._broker.publish(status_message(self._topics, Availability.ONLINE))
         self.say_info()

@@ -1,0 +1,38 @@
+"""Carries commands out for a gateway, whatever transport they came by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
+from edgeassist.errors import EdgeAssistError, InternalError
+from edgeassist.protocol.commands import parse_arguments, read_id
+from edgeassist.protocol.state import CommandError, CommandResponse
+
+log = logging.getLogger(__name__)
+
+# Carries out one command: its arguments in, the answer's data out.
+Handler = Callable[[Any], Awaitable[dict[str, JsonValue]]]
+
+
+async def answer(name: str, payload: bytes, handlers: Mapping[str, Handler]) -> CommandResponse:
+    """Carry a command out and return the answer; every failure is one too."""
+    try:
+        arguments = parse_arguments(name, payload)
+        data = await handlers[name](arguments)
+    except EdgeAssistError as error:
+        return refusal(error, payload)
+    except Exception:  # a bug in one command must not take the daemon down
+        log.exception("the command %s failed", name)
+        return refusal(InternalError(f"the command {name!r} failed; the daemon's log says more"), payload)
+    return CommandResponse(status="ok", data=data, id=arguments.id)
+
+
+def refusal(error: EdgeAssistError, payload: bytes) -> CommandResponse:
+    """Return the answer to a command that is not carried out."""
+    return CommandResponse(
+        status="error", error=CommandError(code=error.code, message=error.message), id=read_id(payload)
+    )
