@@ -1,7 +1,6 @@
 """The composition root: makes the rooms and connects them, and does nothing else.
 
-To add a capability, write a `Gateway` and put it into the list of gateways below; to add a command, a handler
-in `daemon/control`; to add a health figure, a field in `protocol/state` and its source in `daemon/condition`.
+Where a capability goes: docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ class App:
             policy(settings),
             self.supervisor,
             on_change=self._load_changed,
-            on_end=lambda caller, asked, end: discovery.ended(caller, asked, end),
+            on_end=lambda caller, asked, end: self._lifecycle.request_ended(caller, asked, end),
         )
         self._condition = Condition(topics, self.supervisor, self.requests, broker, self._threads, sensors)
         reporter = self._reporter = Reporter(

@@ -16,6 +16,9 @@ from edgeassist.daemon import systemd
 from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ExitStatus
 from edgeassist.gateways.gateway import Gateway
+from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.request import Caller
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
 
@@ -125,8 +128,12 @@ class Lifecycle:
             self.stop(ExitStatus.CONFIGURATION)
         self.say_status()
 
+    def request_ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
+        """A request has ended: let every gateway note it."""
+        self._tell(lambda gateway: gateway.ended(caller, asked, end), "to note the end of a request")
+
     def say_status(self) -> None:
-        """Tell `systemctl status`: without a broker nobody hears of the rest."""
+        """Set the line of `systemctl status`; a problem with the broker goes first: it hides all others."""
         state, reason = self._condition.state()
         status = f"{state.value}: {reason or self._requests.model or 'no model'}"
         systemd.notify(STATUS=self._broker_problem or status)

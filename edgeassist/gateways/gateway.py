@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.request import Caller
+
 
 class Gateway:
-    """A way in, a way out, or both. To add one: one file here, one line in `daemon/app`."""
+    """A way in, a way out, or both. To add one: a module here, and a line in `daemon/app`."""
 
     def start(self) -> None:
-        """Begin, before the broker is connected: subscribe to topics, open doors."""
+        """Begin, before the broker is connected: subscribe. What has to be awaited belongs into `run`."""
 
     def connected(self) -> None:
         """Act on a new connection to the broker; gateways are told in the order of `daemon/app`."""
 
     async def run(self) -> None:
         """Do what takes time of its own; what it raises ends the daemon."""
+
+    def ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
+        """Note that a request has ended, of whichever gateway; `asked` is None if it could not be read."""
 
     def stopping(self) -> None:
         """Say that the daemon is about to stop: it refuses requests, and running answers may still end."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic_core import to_json
 
-from edgeassist.errors import Code
+from edgeassist.errors import Code, EdgeAssistError
 
 
 class _Event(BaseModel):
@@ -120,6 +120,19 @@ class Failed(_Event):
     text: str = ""
     device: str
     metadata: dict[str, JsonValue] | None = None
+
+    @classmethod
+    def in_place_of(cls, end: Done | Failed, error: EdgeAssistError) -> Failed:
+        """Return an end without text, for one that can't be delivered."""
+        return cls(
+            id=end.id,
+            seq=end.seq,
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            device=end.device,
+            metadata=end.metadata,
+        )
 
 
 AnyEvent = Accepted | Progress | Chunk | Done | Failed

@@ -118,7 +118,7 @@ class Dispatcher:
             case Delta():
                 if (request := self._find(event.id)) is not None and event.kind is DeltaKind.TEXT:
                     request.stream.add(event.text, now)
-                    if (due := request.stream.next_flush()) is not None:
+                    if (due := request.stream.next_flush(now)) is not None:
                         self._alarm.by(due)
             case Prefilled():
                 if (request := self._find(event.id)) is not None:

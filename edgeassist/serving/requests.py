@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 
 # A prompt that killed the engine twice before its first text is not tried a third time.
 MAX_ATTEMPTS = 2
-CONGESTED_RETRY_S = 0.05
 
 # Told of every end: who asked for what (None where it could not be read), and the terminal event.
 OnEnd = Callable[[Caller, PromptRequest | None, protocol.Done | protocol.Failed], None]
@@ -286,16 +285,18 @@ class Requests:
 
         Args:
             name: Its id.
-            caller: Whose; None: whosever.
+            caller: Whose; "" for callers without a name, None for any caller's.
 
         Raises:
             InvalidRequestError: Several callers have a request of that id, and `caller` does not say whose.
         """
         found = [
-            each for each in self._admission if each.asked.id == name and caller in {None, each.caller.name}
+            each for each in self._admission if each.asked.id == name and caller in {None, each.key.caller}
         ]
         if len(found) > 1:
-            raise InvalidRequestError(f"several clients have a request {name!r}: say whose with client")
+            raise InvalidRequestError(
+                f'several clients have a request {name!r}: say whose with client ("" is the shared topic)'
+            )
         for request in found:
             self.fail(request, _cancelled())
         return bool(found)
@@ -339,13 +340,9 @@ class Requests:
             await self._alarm.sleep(now, self._next_wake(now))
 
     def _next_wake(self, now: float) -> float | None:
-        """Return when there is something to do next; a congested sink is looked at again in a moment."""
+        """Return when there is something to do next."""
         wakes = [self._admission.next_deadline()]
-        for request in self._dispatcher:
-            due = request.stream.next_flush()
-            if due is not None and request.stream.congested:
-                due = max(due, now + CONGESTED_RETRY_S)
-            wakes.append(due)
+        wakes += [request.stream.next_flush(now) for request in self._dispatcher]
         return min((wake for wake in wakes if wake is not None), default=None)
 
 

@@ -17,7 +17,9 @@ from edgeassist.serving.sink import Sink
 
 # The share of the interval after which new text goes out at once. Less than 1: the engine gathers for an
 # interval too, and a timer for the last millisecond would be one more wake.
-ENOUGH = 0.8
+EARLY_SHARE = 0.8
+# How soon a congested sink is looked at again.
+CONGESTED_RETRY_S = 0.05
 
 
 # Of one character in UTF-8.
@@ -65,7 +67,7 @@ class Stream:
         self._metadata = metadata
         self._seq = 0
         self._text: list[str] = []
-        self._held: list[str] = []
+        self._unsent: list[str] = []
         self._last_chunk: float | None = None
         self._last_progress: float | None = None
         self._started: float | None = None
@@ -82,11 +84,6 @@ class Stream:
     def began(self) -> bool:
         """Whether text has gone out: such a request can't start again unnoticed."""
         return self._last_chunk is not None
-
-    @property
-    def congested(self) -> bool:
-        """Whether the sink wants text to wait."""
-        return self._sink.congested
 
     def accepted(self, *, model: str | None, position: int) -> None:
         """Say that the request will be answered."""
@@ -107,7 +104,7 @@ class Stream:
         self._started = now
         self._first_text = None
         self._text.clear()
-        self._held.clear()
+        self._unsent.clear()
 
     def progress(self, *, processed: int, cached: int, total: int, now: float) -> None:
         """Say how much of the prompt is read, unless that was said a moment ago."""
@@ -124,33 +121,32 @@ class Stream:
             self._first_text = now
         self._text.append(text)
         if self._chunks:
-            self._held.append(text)
+            self._unsent.append(text)
         last = self._last_chunk
-        soon = last is not None and now - last < ENOUGH * self._pace.interval_s
+        soon = last is not None and now - last < EARLY_SHARE * self._pace.interval_s
         if not soon and not self._sink.congested:
             self.flush(now)
 
-    def next_flush(self) -> float | None:
-        """Return when text that waits is due; None where none waits."""
-        if not self._held:
+    def next_flush(self, now: float) -> float | None:
+        """Return when to call `flush_due`; None where no text waits."""
+        if not self._unsent:
             return None
-        if self._last_chunk is None:
-            return 0.0
-        return self._last_chunk + self._pace.interval_s
+        due = now if self._last_chunk is None else self._last_chunk + self._pace.interval_s
+        return max(due, now + CONGESTED_RETRY_S) if self._sink.congested else due
 
     def flush_due(self, now: float) -> None:
         """Send the text that has waited long enough, if the sink has room."""
-        due = self.next_flush()
-        if due is not None and due <= now and not self._sink.congested:
+        due = self.next_flush(now)
+        if due is not None and due <= now:
             self.flush(now)
 
     def flush(self, now: float) -> None:
         """Send the text that waits."""
-        held, self._held = "".join(self._held), []
-        if not held:
+        unsent, self._unsent = "".join(self._unsent), []
+        if not unsent:
             return
         self._last_chunk = now
-        for text in split(held, self._sink.chunk_bytes):
+        for text in split(unsent, self._sink.chunk_bytes):
             self._sink.send(Chunk(id=self._id, seq=self._seq, text=text))
             self._seq += 1
 

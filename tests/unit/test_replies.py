@@ -120,4 +120,4 @@ def test_the_connections_congestion_is_the_sinks() -> None:
     link.congested = True
     stream.add("a", 100.0)
     assert link.published == []
-    assert stream.congested
+    assert stream.next_flush(100.0) == pytest.approx(100.05)

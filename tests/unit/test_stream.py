@@ -99,7 +99,7 @@ def test_without_streaming_only_the_end_is_said(hear: Hear) -> None:
     heard.stream.progress(processed=1, cached=0, total=9, now=100.0)
     heard.stream.add("all ", 100.1)
     heard.stream.add("of it", 100.9)
-    assert heard.stream.next_flush() is None
+    assert heard.stream.next_flush(101.0) is None
     heard.done()
     (only,) = heard.events
     assert (only["type"], only["seq"], only["text"]) == ("done", 0, "all of it")

@@ -101,25 +101,18 @@ class Discovery(Gateway):
             self._say_all()
             self._plan_again()
 
-    def ended(self, caller: Caller, request: PromptRequest | None, end: Done | Failed) -> None:
-        """Tell Home Assistant how a prompt of its own ended; `request` is None where it could not be read."""
+    def ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
+        """Tell Home Assistant how a prompt of its own ended (`Gateway.ended`)."""
         if not self._options.on or caller.name != CLIENT:
             return
-        question = None if request is None else question_of(request)
+        question = None if asked is None else question_of(asked)
         if self._tell(answer_message(question, end)) or not end.text:
             return
         size = len(end.text.encode())
         error = TooLargeError(
             f"the answer has {size} bytes, and the broker does not take as much: ask for less"
         )
-        short = Failed(
-            id=end.id,
-            seq=end.seq,
-            code=error.code,
-            message=error.message,
-            retryable=error.retryable,
-            device=end.device,
-        )
+        short = Failed.in_place_of(end, error).model_copy(update={"metadata": None})
         self._tell(answer_message(None, short))
 
     # -------------------------------------------------------------------------------------------------------

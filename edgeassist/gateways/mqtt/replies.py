@@ -79,7 +79,7 @@ class Replies:
         if self._to.format is ReplyFormat.TEXT:
             self._end_text(event)
         elif not self._say(event.payload(), self._options.final_qos) and event.text:
-            self._say(_too_large(event).payload(), self._options.final_qos)
+            self._say(self._too_large(event).payload(), self._options.final_qos)
 
     def _end_text(self, event: Done | Failed) -> None:
         """Say the text, where there were no chunks; then an empty payload, and the event beside it.
@@ -89,32 +89,25 @@ class Replies:
         qos = self._options.final_qos
         topic = f"{self._to.topic}/end"
         seq = event.seq + 1
-        if not self._to.stream and event.text:
-            self._say(event.text.encode(), qos)
+        if not self._to.stream and event.text and self._say(event.text.encode(), qos):
             seq += 1
         self._say(b"", qos)
         numbered = event.model_copy(update={"seq": seq})
         if not self._say(numbered.payload(), qos, topic) and event.text:
-            self._say(_too_large(numbered).payload(), qos, topic)
+            self._say(self._too_large(numbered).payload(), qos, topic)
 
     def _say(self, payload: bytes, qos: int, topic: str | None = None) -> bool:
         return self._link.publish(
             Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
         )
 
-
-def _too_large(end: Done | Failed) -> Failed:
-    """Return a short end in the place of one that the broker does not take."""
-    error = TooLargeError(
-        f"the answer has {len(end.text.encode())} bytes, and the broker does not take as much in one "
-        "message: its chunks were all of it; or ask for less (max_tokens)",
-    )
-    return Failed(
-        id=end.id,
-        seq=end.seq,
-        code=error.code,
-        message=error.message,
-        retryable=error.retryable,
-        device=end.device,
-        metadata=end.metadata,
-    )
+    def _too_large(self, end: Done | Failed) -> Failed:
+        """Return a short end in the place of one that the broker does not take."""
+        chunks = "its chunks were all of it; or " if self._to.stream else ""
+        return Failed.in_place_of(
+            end,
+            TooLargeError(
+                f"the answer has {len(end.text.encode())} bytes, and the broker does not take as much in one "
+                f"message: {chunks}ask for less (max_tokens)",
+            ),
+        )
