@@ -90,7 +90,7 @@ class Admission:
         self._requests[request.key] = request
         return self._queue().index(request)
 
-    def take(self) -> Request | None:
+    def start_next(self) -> Request | None:
         """Return the next request to run; it counts as running until `put_back` or `end`.
 
         One whose conversation has another running stays where it is.

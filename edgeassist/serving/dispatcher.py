@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Protocol
 
@@ -35,7 +34,7 @@ class Engine(Protocol):
 class Work(Protocol):
     """Where requests come from, and where they end."""
 
-    def take(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """Return the next request to run; None where none may."""
         ...
 
@@ -62,15 +61,17 @@ class Dispatcher:
         engine: Takes commands.
         work: What there is to do.
         alarm: Rung when text has to go out later.
+        clock: Seconds of one monotonic clock.
 
     Attributes:
         slots: How many jobs the engine takes; 0 while it is not ready.
     """
 
-    def __init__(self, engine: Engine, work: Work, alarm: Alarm) -> None:
+    def __init__(self, engine: Engine, work: Work, alarm: Alarm, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._work = work
         self._alarm = alarm
+        self._clock = clock
         self._jobs: dict[str, Request] = {}
         self._numbers = count(1)
         self._held_back: str | None = None
@@ -82,8 +83,8 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Start what waits while the engine has free slots."""
-        while len(self._jobs) < self.slots and (request := self._work.take()) is not None:
-            now = time.monotonic()
+        while len(self._jobs) < self.slots and (request := self._work.next_request()) is not None:
+            now = self._clock()
             job = request.job = str(next(self._numbers))
             request.attempts += 1
             self._jobs[job] = request
@@ -111,9 +112,9 @@ class Dispatcher:
         for request in self:
             request.stream.held_back = reason or request.stream.held_back
 
-    def take(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Take what the engine says of a job; what it says of an ended one only frees its slot."""
-        now = time.monotonic()
+        now = self._clock()
         match event:
             case Delta():
                 if (request := self._find(event.id)) is not None and event.kind is DeltaKind.TEXT:
@@ -126,9 +127,9 @@ class Dispatcher:
                         processed=event.processed, cached=event.cached, total=event.total, now=now
                     )
             case Finished() | Failed() | Cancelled():
-                self._take_end(event, now)
+                self._handle_end(event, now)
 
-    def _take_end(self, end: Finished | Failed | Cancelled, now: float) -> None:
+    def _handle_end(self, end: Finished | Failed | Cancelled, now: float) -> None:
         request = self._find(end.id)
         self._jobs.pop(end.id, None)
         if request is not None:

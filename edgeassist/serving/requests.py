@@ -25,7 +25,7 @@ from edgeassist.errors import (
     ShuttingDownError,
     UnsupportedError,
 )
-from edgeassist.protocol import events as protocol
+from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.requests import UNSUPPORTED, PromptRequest
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 2
 
 # Told of every end: who asked for what (None where it could not be read), and the terminal event.
-OnEnd = Callable[[Caller, PromptRequest | None, protocol.Done | protocol.Failed], None]
+OnEnd = Callable[[Caller, PromptRequest | None, Done | Failed], None]
 
 
 class Requests:
@@ -57,6 +57,7 @@ class Requests:
         engine: Takes commands.
         on_change: Called when the number of waiting or running requests changed.
         on_end: Called when a request has ended.
+        clock: Seconds of one monotonic clock.
 
     Attributes:
         model: The loaded model's name; None before the first.
@@ -71,16 +72,18 @@ class Requests:
         *,
         on_change: Callable[[], None],
         on_end: OnEnd,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device
         self._policy = policy
         self._on_change = on_change
         self._on_end = on_end
+        self._clock = clock
         self._admission = Admission(policy.limits)
         self._conversations = Conversations(policy.bounds)
         self._replays = Replays(policy.remember_s)
         self._alarm = Alarm()
-        self._dispatcher = Dispatcher(engine, self, self._alarm)
+        self._dispatcher = Dispatcher(engine, self, self._alarm, clock)
         self._closing = False
         self._unavailable: str | None = None
         self.model: str | None = None
@@ -116,7 +119,7 @@ class Requests:
             error = UnsupportedError(f"this version can't do {' or '.join(wrong)} yet: leave it out")
             self.refuse(asked.id, caller, sink, error, metadata=asked.metadata)
             return
-        now = time.monotonic()
+        now = self._clock()
         self.tally.requests += 1
         key, fingerprint = caller.key(asked.id), caller.fingerprint or _fingerprint(asked)
         answered = self._replays.find(key, fingerprint, now)
@@ -147,7 +150,7 @@ class Requests:
 
     def refuse(
         self,
-        name: str,
+        request_id: str,
         caller: Caller,
         sink: Sink,
         error: EdgeAssistError,
@@ -156,19 +159,24 @@ class Requests:
     ) -> None:
         """End what never became a request, such as one that its transport could not read."""
         self.tally.requests += 1
-        stream = self._stream(name, sink, time.monotonic(), metadata=metadata)
-        self._refuse(name, caller, stream, error, None)
+        stream = self._stream(request_id, sink, self._clock(), metadata=metadata)
+        self._refuse(request_id, caller, stream, error, None)
 
     def _refuse(
-        self, name: str, caller: Caller, stream: Stream, error: EdgeAssistError, asked: PromptRequest | None
+        self,
+        request_id: str,
+        caller: Caller,
+        stream: Stream,
+        error: EdgeAssistError,
+        asked: PromptRequest | None,
     ) -> None:
-        _log(name, f"was refused: {error.code}: {error.message}")
+        _log(request_id, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
-        self._on_end(caller, asked, stream.failed(error, time.monotonic()))
+        self._on_end(caller, asked, stream.failed(error, self._clock()))
 
     def _stream(
         self,
-        name: str,
+        request_id: str,
         sink: Sink,
         now: float,
         *,
@@ -176,7 +184,7 @@ class Requests:
         metadata: dict[str, JsonValue] | None = None,
     ) -> Stream:
         return Stream(
-            name,
+            request_id,
             sink,
             pace=self._policy.pace,
             device=self._device,
@@ -241,15 +249,15 @@ class Requests:
 
     def engine_event(self, event: Event) -> None:
         """Take what the engine says of a request."""
-        self._dispatcher.take(event)
+        self._dispatcher.handle(event)
 
     def hold_back(self, reason: str | None) -> None:
         """Note why the engine computes with fewer threads than it could; None when it no longer does."""
         self._dispatcher.hold_back(reason)
 
-    def take(self) -> Request | None:
+    def next_request(self) -> Request | None:
         """Return the next request to run (`dispatcher.Work`)."""
-        request = self._admission.take()
+        request = self._admission.start_next()
         if request is not None:
             self._on_change()
         return request
@@ -274,29 +282,29 @@ class Requests:
         """End a request with an error (`dispatcher.Work`)."""
         _log(request.asked.id, f"ended: {error.code}: {error.message}")
         self.tally.count_error(error.code)
-        failed = request.stream.failed(error, time.monotonic())
+        failed = request.stream.failed(error, self._clock())
         self._dispatcher.cancel(request)
         self._end(request, failed)
 
     # --- requests end before their time --------------------------------------------------------------------
 
-    def cancel(self, name: str, caller: str | None = None) -> bool:
+    def cancel(self, request_id: str, caller: str | None = None) -> bool:
         """End the request of that id, waiting or running; False where there is none.
 
         Args:
-            name: Its id.
+            request_id: Its id.
             caller: Whose; "" for callers without a name, None for any caller's.
 
         Raises:
             InvalidRequestError: Several callers have a request of that id, and `caller` does not say whose.
         """
         found = [
-            each for each in self._admission if each.asked.id == name and caller in {None, each.key.caller}
+            each
+            for each in self._admission
+            if each.asked.id == request_id and caller in {None, each.key.caller}
         ]
         if len(found) > 1:
-            raise InvalidRequestError(
-                f'several clients have a request {name!r}: say whose with client ("" is the shared topic)'
-            )
+            raise InvalidRequestError(f"several clients have a request {request_id!r}: say whose with client")
         for request in found:
             self.fail(request, _cancelled())
         return bool(found)
@@ -320,7 +328,7 @@ class Requests:
         for request in self._admission:
             self.fail(request, _shutting_down())
 
-    def _end(self, request: Request, event: protocol.Done | protocol.Failed) -> None:
+    def _end(self, request: Request, event: Done | Failed) -> None:
         self._admission.end(request)
         self._on_change()
         self._on_end(request.caller, request.asked, event)
@@ -330,7 +338,7 @@ class Requests:
     async def keep_time(self) -> None:
         """End what is overdue and send text that has waited long enough, for ever."""
         while True:
-            now = time.monotonic()
+            now = self._clock()
             for request in self._admission.overdue(now):
                 doing = request.state.name.lower()
                 message = f"not complete after {request.deadline - request.arrived:g} s: it was still {doing}"

@@ -38,7 +38,7 @@ class Stream:
     """The events of one request.
 
     Args:
-        request: Its id, on every event.
+        request_id: On every event.
         sink: Takes the events.
         pace: How often it gets them.
         device: Named in `accepted` and in the end.
@@ -49,7 +49,7 @@ class Stream:
 
     def __init__(
         self,
-        request: str,
+        request_id: str,
         sink: Sink,
         *,
         pace: Pace,
@@ -58,7 +58,7 @@ class Stream:
         chunks: bool = True,
         metadata: dict[str, JsonValue] | None = None,
     ) -> None:
-        self._id = request
+        self._id = request_id
         self._sink = sink
         self._pace = pace
         self._device = device

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from queue import SimpleQueue
@@ -45,8 +45,6 @@ from edgeassist.protocol.events import AnyEvent, Chunk, Done
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.topics import Topics
-from edgeassist.serving import dispatcher as dispatcher_module
-from edgeassist.serving import requests as requests_module
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
@@ -256,7 +254,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
@@ -296,8 +294,8 @@ class House:
         ReplyOptions(chunk_bytes=64, chunk_qos=0, final_qos=1),
     )
 
-    def __init__(self, clock: Clock, **policy: Any) -> None:
-        self.clock = clock
+    def __init__(self, **policy: Any) -> None:
+        self.clock = Clock()
         self.engine = Recorder()
         self.link = ListLink()
         self.changes = 0
@@ -309,6 +307,7 @@ class House:
             self.engine,
             on_change=self._changed,
             on_end=lambda *ended: self.ended.append(ended),
+            clock=self.clock,
         )
         self.prompts = Prompts(TOPICS, self.options, self.link, self.requests)
         self.prompts.start()
@@ -397,15 +396,7 @@ def make_engine() -> MakeEngine:
     return WorkerRoom
 
 
-@pytest.fixture(scope="module")
-def make_house() -> Iterator[MakeHouse]:
+@pytest.fixture(scope="session")
+def make_house() -> MakeHouse:
     """Make requests whose clock stands still unless the test lets it go on."""
-    with pytest.MonkeyPatch.context() as patch:
-
-        def make(**policy: Any) -> House:
-            clock = Clock()
-            patch.setattr(requests_module, "time", clock)
-            patch.setattr(dispatcher_module, "time", clock)
-            return House(clock, **policy)
-
-        yield make
+    return House

@@ -49,7 +49,7 @@ def end(room: Admission, name: str, client: str | None = None) -> None:
 
 def order(room: Admission) -> str:
     """Take all that may start, and say in which order."""
-    return "".join(each.asked.id for each in iter(room.take, None))
+    return "".join(each.asked.id for each in iter(room.start_next, None))
 
 
 def test_requests_start_in_the_order_of_their_arrival() -> None:
@@ -88,7 +88,7 @@ def test_a_request_that_waited_long_enough_goes_before_a_fresh_one_of_the_next_p
 ) -> None:
     room = admission(ageing_s=30)
     offer(room, request("old"), request("fresh", arrived=waited, priority=HIGH))
-    taken = room.take()
+    taken = room.start_next()
     assert taken is not None
     assert taken.asked.id == first
 
@@ -118,14 +118,14 @@ def test_a_queue_that_is_full_because_the_model_loads_says_so() -> None:
 def test_what_runs_takes_no_place_in_the_queue() -> None:
     room = admission(queue=1)
     offer(room, request("a"))
-    room.take()
+    room.start_next()
     assert offer(room, request("b")) == [0]
 
 
 def test_a_client_may_have_so_many_waiting_and_running_together() -> None:
     room = admission(per_client=2)
     offer(room, request("a", client="k"))
-    room.take()
+    room.start_next()
     offer(room, request("b", client="k"))
     with pytest.raises(QuotaExceededError, match=r"client 'k' has 2 requests.*admission\.per_client") as full:
         offer(room, request("c", client="k"))
@@ -171,7 +171,7 @@ def test_requests_of_one_conversation_run_one_after_the_other() -> None:
     )
     assert order(room) == "acd"
     end(room, "c")
-    assert room.take() is None
+    assert room.start_next() is None
     end(room, "a")
     assert order(room) == "b"
 
@@ -179,7 +179,7 @@ def test_requests_of_one_conversation_run_one_after_the_other() -> None:
 def test_a_request_that_could_not_begin_waits_again_where_it_was() -> None:
     room = admission(per_client=3)
     offer(room, *(request(name, arrived=at, client="k") for at, name in enumerate("abc")))
-    first = room.take()
+    first = room.start_next()
     assert first is not None
     room.put_back(first)
     assert (room.queued, room.running) == (3, 0)
@@ -199,7 +199,7 @@ def test_waiting_and_running_requests_run_out_of_time() -> None:
     room = admission()
     assert room.next_deadline() is None
     offer(room, request("a", deadline=5), request("b", deadline=3), request("c", deadline=9))
-    room.take()
+    room.start_next()
     assert room.next_deadline() == 3
     assert room.overdue(2.9) == []
     assert {each.asked.id for each in room.overdue(5)} == {"a", "b"}
@@ -220,10 +220,10 @@ def test_no_request_is_lost_or_started_twice_and_nobody_waits_for_one_that_came_
     room = admission(queue=20, per_client=20, ageing_s=30)
     for number, (arrived, priority, client) in enumerate(drawn):
         offer(room, request(str(number), arrived=arrived, priority=priority, client=client))
-    early = [each for each in (room.take() for _ in range(takes)) if each is not None]
+    early = [each for each in (room.start_next() for _ in range(takes)) if each is not None]
     for each in early:
         room.put_back(each)
-    taken = list(iter(room.take, None))
+    taken = list(iter(room.start_next, None))
     assert sorted(each.asked.id for each in taken) == sorted(str(number) for number in range(len(drawn)))
     for before, after in itertools.combinations(taken, 2):
         assert before.arrived <= after.arrived + 60

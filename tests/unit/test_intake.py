@@ -66,7 +66,7 @@ def test_a_place_that_is_not_allowed_is_refused_at_the_default_place(topic: str)
     taken = refused({"id": "7", "prompt": "x", "reply_to": topic, "metadata": {"a": 1}}, correlation=b"c")
     assert taken.error.code is Code.INVALID_REQUEST
     assert taken.reply_to == ReplyTo("edgeassist/box/reply/7", b"c")
-    assert taken.request == "7"
+    assert taken.request_id == "7"
     assert taken.metadata == {"a": 1}
 
 
@@ -78,7 +78,7 @@ def test_a_response_topic_that_is_not_allowed_is_refused_too() -> None:
 
 def test_a_broken_request_is_refused_where_its_answer_was_wanted() -> None:
     taken = refused({"id": "7", "reply_to": "reply/here", "promt": "x"}, correlation=b"c")
-    assert taken.request == "7"
+    assert taken.request_id == "7"
     assert taken.reply_to == ReplyTo("reply/here", b"c")
     assert "unknown field 'promt'" in taken.error.message
 
@@ -92,7 +92,7 @@ def test_a_broken_request_that_wants_a_forbidden_place_is_refused_at_the_default
 
 def test_a_place_with_half_a_character_is_refused_at_the_default_place() -> None:
     taken = refused({"id": "7", "reply_to": "reply/\ud800", "prompt": "x"})
-    assert taken.request == "7"
+    assert taken.request_id == "7"
     assert taken.reply_to.topic == "edgeassist/box/reply/7"
 
 
@@ -102,13 +102,13 @@ def test_a_place_with_half_a_character_is_refused_at_the_default_place() -> None
 def test_a_refusal_without_a_usable_id_gets_a_fresh_one(payload: bytes) -> None:
     first, second = refused(payload[:999]), refused(payload[:999])
     assert first.error.code is Code.INVALID_REQUEST
-    assert first.request != second.request
-    assert first.reply_to.topic == f"edgeassist/box/reply/{first.request}"
+    assert first.request_id != second.request_id
+    assert first.reply_to.topic == f"edgeassist/box/reply/{first.request_id}"
 
 
 def test_a_payload_that_is_too_large_is_refused_unread_with_a_word_of_the_limit() -> None:
     taken = refused({"id": "7", "prompt": "x" * 1000}, "kitchen")
     assert taken.error.code is Code.TOO_LARGE
     assert "1000" in taken.error.message
-    assert taken.request != "7"
-    assert taken.reply_to.topic == f"edgeassist/box/reply/kitchen/{taken.request}"
+    assert taken.request_id != "7"
+    assert taken.reply_to.topic == f"edgeassist/box/reply/kitchen/{taken.request_id}"

@@ -40,13 +40,13 @@ class Commands(Gateway):
 
     def start(self) -> None:
         """Listen at QoS 0: commands overtake prompts that wait for their acknowledgement."""
-        self._broker.subscribe(Subscription(self._topics.command_filter, qos=0), self.take)
+        self._broker.subscribe(Subscription(self._topics.command_filter, qos=0), self.handle)
 
     def apply(self, prefixes: Sequence[str]) -> None:
         """Allow other Response Topics from the next command on."""
         self._prefixes = prefixes
 
-    def take(self, message: Inbound) -> None:
+    def handle(self, message: Inbound) -> None:
         """Carry a command out, beside others; a retained one is ignored."""
         match self._topics.parse(message.topic):
             case CommandTopic(name=name) if not message.retained:

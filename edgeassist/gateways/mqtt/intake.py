@@ -36,7 +36,7 @@ class Refused:
     """A message that is no valid request; it is refused where it would have been answered, if allowed."""
 
     error: EdgeAssistError
-    request: str
+    request_id: str
     reply_to: ReplyTo
     metadata: dict[str, JsonValue] | None = None
 
@@ -61,12 +61,12 @@ def take_in(message: Inbound, client: str | None, topics: Topics, rules: ReplyRu
 
 
 def _topic(
-    request: str, wanted: str | None, client: str | None, topics: Topics, rules: ReplyRules
+    request_id: str, wanted: str | None, client: str | None, topics: Topics, rules: ReplyRules
 ) -> tuple[str, InvalidRequestError | None]:
     """Return where to answer: where it was wanted, or the default and why not there."""
     if wanted is None:
-        return topics.reply(request, client), None
+        return topics.reply(request_id, client), None
     try:
         return topics.check_reply(wanted, prefixes=rules.prefixes, client=client), None
     except InvalidRequestError as error:
-        return topics.reply(request, client), error
+        return topics.reply(request_id, client), error

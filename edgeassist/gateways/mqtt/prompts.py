@@ -49,13 +49,13 @@ class Prompts(Gateway):
     def start(self) -> None:
         """Listen."""
         for each in self._topics.prompt_filters:
-            self._broker.subscribe(Subscription(each, qos=1), self.take)
+            self._broker.subscribe(Subscription(each, qos=1), self.handle)
 
     def apply(self, options: PromptOptions) -> None:
         """Go by other options from the next message on."""
         self._options = options
 
-    def take(self, message: Inbound) -> None:
+    def handle(self, message: Inbound) -> None:
         """Take a prompt; what is no request is refused where its answer would have gone."""
         topic = self._topics.parse(message.topic)
         if not isinstance(topic, PromptTopic):
@@ -75,7 +75,7 @@ class Prompts(Gateway):
         match take_in(message, topic.client, self._topics, self._options.rules):
             case Refused(error=error) as refused:
                 sink = self._sink(refused.reply_to)
-                self._requests.refuse(refused.request, caller, sink, error, metadata=refused.metadata)
+                self._requests.refuse(refused.request_id, caller, sink, error, metadata=refused.metadata)
             case Asked() as asked:
                 self._requests.submit(asked.request, caller, self._sink(asked.reply_to))
 
