@@ -38,6 +38,11 @@ def topics_of(settings: Settings) -> Topics:
     return Topics(settings.mqtt.base, settings.device.name)
 
 
+def client_id_of(settings: Settings) -> str:
+    """Return the daemon's client id at the broker."""
+    return settings.mqtt.client_id or f"edgeassist-{settings.device.name}"
+
+
 def broker_options(settings: Settings, *, client_id: str, will: Outbound | None = None) -> BrokerOptions:
     """Return how to reach the broker, for a client of that id (the daemon's own has a will)."""
     mqtt = settings.mqtt

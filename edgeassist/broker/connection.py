@@ -44,8 +44,8 @@ class Broker:
 
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
-        connects: How many times that was so.
-        dropped: How many messages `publish` has dropped.
+        connects: Number of times `connected` became true.
+        dropped: Number of messages that `publish` dropped.
         last_problem: The reason that `on_down` got last.
     """
 
@@ -110,7 +110,7 @@ class Broker:
 
     def publish(self, message: Outbound) -> bool:
         """Send, or queue for the next connection at QoS 1; False if the message was dropped."""
-        sent = not self._stopping.is_set() and self._publish(message)
+        sent = self._task is not None and not self._stopping.is_set() and self._publish(message)
         if not sent:
             self.dropped += 1
         return sent

@@ -48,7 +48,7 @@ class Outbox:
         return size + HEADER_BYTES <= self.packet_limit
 
     def sending(self, is_sent: Callable[[], bool], size: int) -> None:
-        """Note a message of so many bytes that was handed to the connection; they are sent in order."""
+        """Note a message handed to the connection, and its bytes; messages are sent in order."""
         self._unsent.append((is_sent, size))
         self._unsent_bytes += size
 

@@ -108,7 +108,7 @@ class Routes:
                 log.exception("a handler of %s failed on a message", route.subscription.filter)
 
     def connected(self) -> None:
-        """Forget SUBSCRIBE packets of an earlier connection, which nobody will answer."""
+        """Forget unanswered SUBSCRIBE packets of an earlier connection."""
         self._pending.clear()
         self._first = None
 

@@ -35,7 +35,7 @@ def make_client(options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_t
         client_id=options.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
         clean_session=None if version5 else True,
-        # Or it would answer a refusal of 3.1.1 with a connection of its own in MQTT 3.1, which nobody serves.
+        # Without this, paho answers a refusal of 3.1.1 by reconnecting in MQTT 3.1, on a socket of its own.
         reconnect_on_failure=False,
     )
     client.connect_timeout = connect_timeout_s

@@ -33,6 +33,7 @@ from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
 from edgeassist.wiring import (
     broker_options,
+    client_id_of,
     discovery_of,
     load_of,
     number_or_none,
@@ -86,9 +87,9 @@ class App:
             on_change=self._threads_changed,
             flags=sensors.throttled,
         )
-        client_id = settings.mqtt.client_id or f"edgeassist-{settings.device.name}"
+        will = status_message(topics, Availability.OFFLINE)
         broker = Broker(
-            broker_options(settings, client_id=client_id, will=status_message(topics, Availability.OFFLINE)),
+            broker_options(settings, client_id=client_id_of(settings), will=will),
             on_up=lambda: self._lifecycle.broker_up(),
             on_down=lambda reason: self._lifecycle.broker_down(reason),
         )

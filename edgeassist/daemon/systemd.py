@@ -22,7 +22,7 @@ def notify(**assignments: str) -> None:
     lines = (f"{key}={' '.join(value.splitlines())}" for key, value in assignments.items())
     try:
         daemon.notify("\n".join(lines))
-    except OSError as error:  # that nobody listens is no reason to end (sd_notify(3))
+    except OSError as error:  # a missing listener must not end the daemon (sd_notify(3))
         log.warning("systemd can't be told: %s", error)
 
 

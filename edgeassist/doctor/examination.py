@@ -31,7 +31,14 @@ from edgeassist.doctor.probes.processor import probe_build
 from edgeassist.doctor.probes.service import Unit, last_load_s, probe_service
 from edgeassist.doctor.probes.space import probe_space
 from edgeassist.settings import Settings
-from edgeassist.wiring import broker_options, demand_of, number_or_none, state_folder_of, topics_of
+from edgeassist.wiring import (
+    broker_options,
+    client_id_of,
+    demand_of,
+    number_or_none,
+    state_folder_of,
+    topics_of,
+)
 
 
 async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding]:
@@ -78,7 +85,7 @@ async def _probe_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSn
     return await probe_broker(
         broker_options(settings, client_id=f"edgeassist-doctor-{secrets.token_hex(4)}"),
         topics_of(settings),
-        daemon_id=settings.mqtt.client_id or f"edgeassist-{settings.device.name}",
+        daemon_id=client_id_of(settings),
         installed=__version__,
         unit_active=None if unit is None else unit.snapshot.active_state == "active",
         max_tokens=settings.sampling.max_tokens,

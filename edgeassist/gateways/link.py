@@ -21,12 +21,12 @@ class Link(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether messages go out now; what is said without a connection would be said late."""
+        """Whether messages go out now; anything said without a connection goes out late."""
         ...
 
     @property
     def congested(self) -> bool:
-        """Whether so much is unsent that streams should pause."""
+        """Whether streams should pause because too much is unsent."""
         ...
 
     def publish(self, message: Outbound) -> bool:

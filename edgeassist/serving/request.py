@@ -34,7 +34,7 @@ class Caller:
             callers apart from another's by a prefix with a slash, which no name on MQTT has.
         fingerprint: The same for two copies of one message, and for nothing else; None where the request's
             own content tells that.
-        expiry_s: Seconds after which nobody waits for the answer; None for ever.
+        expiry_s: Seconds after which the caller no longer wants the answer; None: no limit of its own.
     """
 
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Counters and rolling percentiles. Pure."""
+"""Counters and rolling percentiles."""
 
 from __future__ import annotations
 

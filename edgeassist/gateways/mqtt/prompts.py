@@ -34,7 +34,7 @@ class Prompts(Gateway):
 
     Args:
         topics: This device's.
-        options: See there.
+        options: A reload replaces them.
         broker: Brings the messages and takes the answers.
         requests: Where they go.
     """
