@@ -47,7 +47,7 @@ class Backoff:
     _brief: int = 0
 
     def ended(self, attempt: Attempt, lasted_s: float) -> bool:
-        """Note how a connection ended; True after MAX_BRIEF brief ones: probably a resent message ends them."""
+        """Note how a connection ended; True after MAX_BRIEF brief ones: a message probably ends them."""
         settled = attempt.accepted and not attempt.brief(lasted_s)
         self._delay_s = FIRST_RETRY_S if settled else self._delay_s * 2
         self._delay_s = max(self._delay_s, TAKEN_OVER_RETRY_S if attempt.taken_over else 0)
