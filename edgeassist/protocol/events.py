@@ -74,7 +74,7 @@ class Timings(BaseModel):
     Attributes:
         queue_ms: From arrival until the engine started on it.
         prefill_ms: In the engine, from its start to the first token.
-        ttft_ms: From arrival until the first text was sent.
+        ttft_ms: From arrival until the first text came from the engine.
         decode_ms: In the engine, from the first token to the last.
         total_ms: From arrival until the answer was complete.
         overhead_ms: The part of `prefill_ms` + `decode_ms` spent outside the model.

@@ -104,13 +104,13 @@ class Telemetry(_Document):
 
 
 class ModelInfo(_Document):
-    """The loaded model; `sha256` is null until computed."""
+    """The loaded model; `sha256` is null until computed, and for a model that is no single file."""
 
     name: str
     backend: str
     architecture: str
     parameters: int
-    quantisation: str
+    quantisation: str  # British on the wire since version 1
     context: int
     trained_context: int
     size_bytes: int

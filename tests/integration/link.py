@@ -64,7 +64,7 @@ class Link:
         return self.broker.publish(Outbound(topic, payload, **options))
 
     async def hears(self, count: int, timeout_s: float = 10.0) -> None:
-        """Wait until so many messages came."""
+        """Wait until `count` messages came."""
         await until(lambda: len(self.heard) >= count, timeout_s)
 
     async def fails(self, timeout_s: float = 10.0) -> str:

@@ -77,7 +77,7 @@ async def test_messages_beyond_our_packet_size_are_not_sent_to_us(broker: Privat
 
 
 def flood(port: int, count: int) -> None:
-    """Publish so many messages from another process, while this one's event loop stands still."""
+    """Publish `count` messages from another process while this one's event loop stands still."""
     command = ("mosquitto_pub", "-h", HOST, "-p", str(port), "-q", "1", "-t", "t/1", "-l")
     lines = "".join(f"{number}\n" for number in range(count))
     subprocess.run(command, input=lines.encode(), check=True, timeout=10)

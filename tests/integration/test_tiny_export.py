@@ -54,9 +54,9 @@ def shape(encoder: Encoder) -> Shape:
 
 @pytest.fixture(scope="module")
 def weights(encoder: Encoder, shape: Shape) -> Weights:
-    """Random weights of the model's own shape, which never say a part of a character.
+    """Random weights of the model's own shape that never produce a part of a character.
 
-    A trained model says whole ones; of what is no UTF-8, the engines' libraries make different texts.
+    A trained model produces whole characters; invalid UTF-8 becomes different text in each backend's library.
     """
     random, loudness = np.random.default_rng(0), encoder.vocabulary.loudness(Turns.ENDING)
     loudness[[token for token in range(len(loudness)) if "\ufffd" in encoder.decode([token])]] = 0

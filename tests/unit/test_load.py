@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> None:
 
 
 def stat(root: Path, **cpus: float) -> None:
-    """Write /proc/stat, with so many seconds of user time for each processor."""
+    """Write /proc/stat with the given seconds of user time of each processor."""
     lines = [f"{name} {round(seconds * TICKS_S)} 0 0 7 7 0 0 900 0 0" for name, seconds in cpus.items()]
     write(root / "proc/stat", "\n".join(["cpu  1 2 3 4 5 6 7 8 0 0", *lines, "intr 5 0", "ctxt 9"]))
 

@@ -141,7 +141,7 @@ class Stage:
         return [] if message.topic in STATES or own else [message]
 
     def _next(self, got: int) -> Heard:
-        """Return the next message of a step that had so many."""
+        """Return the next message of a step that has had `got` of them."""
         deadline = time.monotonic() + PATIENCE_S
         client = self._client
         with client.news:

@@ -1,7 +1,7 @@
 """How one sequence picks its tokens, over an array of logits.
 
-The steps and their order are those of llama.cpp's chain (`engine/llama/sampling`), so that a setting means
-the same on every backend.
+The steps and their order are those of llama.cpp's chain (`engine/backends/llama/sampling`), so that a
+setting means the same on every backend.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ KV entries are shared only between sequences of equal worlds: in memory, in the 
 
 from __future__ import annotations
 
-# Names of what applies, in a fixed order.
+# Digests of what applies, in a fixed order. Not names: states on disk outlive a file that is replaced under
+# its name.
 World = tuple[str, ...]
 # The model and text alone.
 PLAIN: World = ()
