@@ -145,7 +145,7 @@ def test_secrets_are_for_root_only(machine: Machine, client: Client) -> None:
 
 
 def test_the_journal_has_the_fields_of_every_record(machine: Machine, client: Client) -> None:
-    lines = machine.run("journalctl -u edgeassist -o json LOGGER=edgeassist.daemon.app").splitlines()
+    lines = machine.run("journalctl -u edgeassist -o json LOGGER=edgeassist.daemon.lifecycle").splitlines()
     ready = next(record for record in map(json.loads, lines) if record["MESSAGE"].startswith("ready:"))
     assert ready["CODE_LINE"].isdigit()
     assert ready["SYSLOG_IDENTIFIER"] == "edgeassist"
