@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from edgeassist.answers import AnswerStream, AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
-from edgeassist.errors import BrokerError
+from edgeassist.errors import BrokerError, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed, parse_event
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, CommandResponse
@@ -97,6 +97,8 @@ class Client:
         self._link_timer = _Timer(reconnect_s, self._give_up_link)
         self._device_timer = _Timer(return_s, self._give_up_device)
         self._settled = asyncio.Event()
+        # Whether the device may have missed what was asked.
+        self._device_unsure = False
         self._problem = ""
         self._requests: dict[str, _Request] = {}
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
@@ -186,11 +188,14 @@ class Client:
             **fields: More of `PromptRequest`.
 
         Raises:
+            InvalidRequestError: A request of that id is under way.
             BrokerError: The device was offline for `return_s`, the link did not come back within
                 `reconnect_s`, or nothing was heard for `SILENCE_S`.
         """
         fields = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
         key = str(fields["id"])
+        if key in self._requests:
+            raise InvalidRequestError(f"the id {key!r} is being asked already: use another")
         request = _Request(Outbound(self.topics.prompt(self.name), json.dumps(fields).encode(), qos=1))
         self._requests[key] = request
         ended = False
@@ -213,7 +218,8 @@ class Client:
             del self._requests[key]
             if not ended:
                 cancel = json.dumps({"request": key, "client": self.name}).encode()
-                self._broker.publish(Outbound(self.topics.command("cancel"), cancel))
+                # At QoS 1, so that it outlives a link that is down.
+                self._broker.publish(Outbound(self.topics.command("cancel"), cancel, qos=1))
 
     async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
         """Publish a prompt and return its terminal event."""
@@ -244,6 +250,7 @@ class Client:
     def _up(self) -> None:
         self._link_timer.cancel()
         self._settled.set()
+        self._device_unsure = True
         self._ask_again()
 
     def _down(self, reason: str) -> None:
@@ -278,11 +285,14 @@ class Client:
     def _take_status(self, message: Inbound) -> None:
         self._take_state(message)
         if message.payload == Availability.OFFLINE.value.encode():
+            self._device_unsure = True
             self._device_timer.start()
             return
         self._device_timer.cancel()
-        if not message.retained:
-            # After the broker itself was away, we may have been back, and asked again, before the device.
+        # After the broker itself was away, we may have been back, and asked again, before the device. It says
+        # `online` at other times too.
+        if not message.retained and self._device_unsure:
+            self._device_unsure = False
             self._ask_again()
 
     def _take_response(self, message: Inbound) -> None:

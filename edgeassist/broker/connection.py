@@ -209,8 +209,16 @@ class Broker:
         self._routes.connected()
         if wanted := self._routes.wanted():
             self._ask(wanted, first=True)
+            self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_answer, attempt)
         else:
             self._up()
+
+    def _miss_answer(self, attempt: Attempt) -> None:
+        """End a connection whose subscriptions were not answered in time."""
+        if attempt is self._attempt and not self.connected and self._wire.serving:
+            attempt.refusal = reasons.explain_unanswered(CONNECT_TIMEOUT_S, self._options)
+            attempt.accepted = False
+            self._client.disconnect()
 
     def _handle_disconnect(
         self,

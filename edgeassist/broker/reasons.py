@@ -164,6 +164,14 @@ def explain_refusal(code: int, name: str, options: BrokerOptions) -> str:
     return f"the broker at {options.address} says: {words(code, name)}" + (f": {way_out}" if way_out else "")
 
 
+def explain_unanswered(seconds: float, options: BrokerOptions) -> str:
+    """Return that the broker does not answer subscriptions, and what to check."""
+    return (
+        f"the broker at {options.address} did not answer the subscriptions within {seconds:g} s: "
+        "check that a broker listens there, and its load"
+    )
+
+
 def explain_refused_filters(filters: Sequence[str], options: BrokerOptions) -> str:
     """Return that the broker refuses these subscriptions, and what to change."""
     return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import typer
 
 from edgeassist.daemon import logs
@@ -15,6 +17,8 @@ def run(context: typer.Context) -> None:
     systemd runs this. By hand, the log goes to the terminal. Exit status 78 means that a setting has to be
     mended first; anything else but 0 is worth another start.
     """
+    # Until the daemon takes SIGHUP for a reload, it asks for what is about to be done anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     loaded = load_settings(context.obj)
     logs.set_up(loaded.settings.daemon.log_level.value)
     raise typer.Exit(serve(loaded, lambda: load_settings(context.obj)))

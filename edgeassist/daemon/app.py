@@ -161,10 +161,10 @@ class App:
         self._threads.look()
         return await self._lifecycle.run(
             {
-                "supervisor": self.supervisor.run(),
-                "time-keeper": self.requests.keep_time(),
-                "thread-keeper": self._threads.run(),
-                "model-hash": self._hash_model(),
+                "supervisor": self.supervisor.run,
+                "time-keeper": self.requests.keep_time,
+                "thread-keeper": self._threads.run,
+                "model-hash": self._hash_model,
             }
         )
 

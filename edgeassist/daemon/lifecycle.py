@@ -69,6 +69,7 @@ class Lifecycle:
         self._on_hangup = on_hangup
         self._stop = asyncio.Event()
         self._said_ready = False
+        self._closed = False
         self._broker_problem: str | None = None
         self._status = ExitStatus.OK
 
@@ -76,7 +77,7 @@ class Lifecycle:
         """Go by other options from now on."""
         self._options = options
 
-    async def run(self, tasks: Mapping[str, Coroutine[Any, Any, None]]) -> ExitStatus:
+    async def run(self, tasks: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]) -> ExitStatus:
         """Serve until SIGTERM, SIGINT or a setting that can't work; return how it ended.
 
         Args:
@@ -91,7 +92,7 @@ class Lifecycle:
             gateway.start()
         self._broker.start()
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(each, name=name) for name, each in tasks.items()]
+            running = [group.create_task(each(), name=name) for name, each in tasks.items()]
             running += [group.create_task(each.run(), name=type(each).__name__) for each in self._gateways]
             running.append(group.create_task(self._feed_watchdog(), name="watchdog"))
             await self._stop.wait()
@@ -108,7 +109,9 @@ class Lifecycle:
     # --- what happens around us ----------------------------------------------------------------------------
 
     def broker_up(self) -> None:
-        """The broker is there, again: let every gateway say what it has to."""
+        """The broker is there, again: let every gateway say what it has to, unless the last word is said."""
+        if self._closed:
+            return
         self._broker_problem = None
         self._tell(lambda gateway: gateway.connected(), "to act on a new connection")
         self._check_ready()
@@ -169,6 +172,7 @@ class Lifecycle:
                     await asyncio.sleep(DRAIN_POLL_S)
         self._requests.abandon()
         await self._supervisor.stop()
+        self._closed = True
         self._tell(lambda gateway: gateway.close(), "to say the last word")
         await self._broker.flush(FLUSH_S)
         await self._broker.stop()

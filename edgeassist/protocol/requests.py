@@ -17,7 +17,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import to_json
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 
@@ -120,7 +119,10 @@ class PromptRequest(BaseModel):
     @field_validator("metadata")
     @classmethod
     def _small_metadata(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if value is not None and len(to_json(value)) > MAX_METADATA_BYTES:
+        if (
+            value is not None
+            and len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode()) > MAX_METADATA_BYTES
+        ):
             raise ValueError(f"is limited to {MAX_METADATA_BYTES} bytes of JSON")
         return value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from edgeassist.protocol.events import Done
+from edgeassist.protocol.events import AnyEvent, Done, parse_event
 from edgeassist.serving.request import Key
 
 MAX_ANSWERS = 256
@@ -18,10 +18,11 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    """An end, kept as it is sent: parsed, its metadata could take many times the room."""
+
     fingerprint: bytes
     at: float
-    done: Done
-    size: int
+    payload: bytes
 
 
 @dataclass(slots=True)
@@ -35,20 +36,22 @@ class Replays:
     def remember(self, key: Key, fingerprint: bytes, done: Done, now: float) -> None:
         """Keep how a request ended."""
         self._drop(key)
-        answer = _Answer(fingerprint, now, done, len(done.payload()))
+        answer = _Answer(fingerprint, now, done.payload())
         self._answers[key] = answer
-        self._bytes += answer.size
+        self._bytes += len(answer.payload)
         while len(self._answers) > MAX_ANSWERS or self._bytes > MAX_BYTES:
             self._drop(next(iter(self._answers)))
 
-    def find(self, key: Key, fingerprint: bytes, now: float) -> Done | None:
+    def find(self, key: Key, fingerprint: bytes, now: float) -> AnyEvent | None:
         """Return how that very request ended; None where it did not, or too long ago."""
         while self._answers and now - next(iter(self._answers.values())).at >= self.remember_s:
             self._drop(next(iter(self._answers)))
         answer = self._answers.get(key)
-        return answer.done if answer is not None and answer.fingerprint == fingerprint else None
+        if answer is None or answer.fingerprint != fingerprint:
+            return None
+        return parse_event(answer.payload)
 
     def _drop(self, key: Key) -> None:
         answer = self._answers.pop(key, None)
         if answer is not None:
-            self._bytes -= answer.size
+            self._bytes -= len(answer.payload)

@@ -6,14 +6,17 @@ coalesced, exactly one terminal event, and that one last.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from edgeassist.engine.messages import Finished
 from edgeassist.errors import EdgeAssistError
-from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Timings, Usage
+from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress, Timings, Usage
 from edgeassist.serving.sink import Sink
+
+log = logging.getLogger(__name__)
 
 # The share of the interval after which new text goes out at once. Less than 1: the engine gathers for an
 # interval too, and a timer for the last millisecond would be one more wake.
@@ -88,7 +91,7 @@ class Stream:
     def accepted(self, *, model: str | None, position: int) -> None:
         """Say that the request will be answered."""
         if self._chunks and self._sink.wants_progress:
-            self._sink.send(
+            self._send(
                 Accepted(
                     id=self._id,
                     seq=self._next(),
@@ -111,7 +114,7 @@ class Stream:
         recent = self._last_progress is not None and now - self._last_progress < self._pace.progress_s
         if self._chunks and self._sink.wants_progress and not recent and not self.began:
             self._last_progress = now
-            self._sink.send(
+            self._send(
                 Progress(id=self._id, seq=self._next(), processed=processed, cached=cached, total=total)
             )
 
@@ -147,7 +150,7 @@ class Stream:
             return
         self._last_chunk = now
         for text in split(unsent, self._sink.chunk_bytes):
-            self._sink.send(Chunk(id=self._id, seq=self._seq, text=text))
+            self._send(Chunk(id=self._id, seq=self._seq, text=text))
             self._seq += 1
 
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
@@ -183,7 +186,7 @@ class Stream:
             held_back=self.held_back,
             metadata=self._metadata,
         )
-        self._sink.send(done)
+        self._send(done)
         return done
 
     def failed(self, error: EdgeAssistError, now: float) -> Failed:
@@ -200,8 +203,14 @@ class Stream:
             device=self._device,
             metadata=self._metadata,
         )
-        self._sink.send(failed)
+        self._send(failed)
         return failed
+
+    def _send(self, event: AnyEvent) -> None:
+        try:
+            self._sink.send(event)
+        except Exception:  # a bug in one transport must not end the requests of the others
+            log.exception("an event of the request %s could not be sent", self._id)
 
     def _next(self) -> int:
         """Return the next event's number."""

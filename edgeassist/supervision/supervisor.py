@@ -197,6 +197,10 @@ class Supervisor:
         try:
             engine = self._engine = await EngineProcess.spawn(self._take)
         except OSError as error:  # such as no memory for another process
+            # The next attempt is the replacement, after a pause like any other.
+            self._replacing = None
+            if not self._stopping.is_set():
+                self._wake.clear()
             return _End(_Cause.NOT_NOW, f"the engine can't be started: {error.strerror or error}")
         try:
             if not self._stopping.is_set():

@@ -15,7 +15,7 @@ import pytest
 
 from edgeassist.answers import AnyEvent, Restarted
 from edgeassist.client import Client
-from edgeassist.errors import BrokerError
+from edgeassist.errors import BrokerError, InvalidRequestError
 from edgeassist.protocol.events import Chunk, Done
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from tests.conftest import READY_S, TOPICS, AsyncConnect, StartDaemon, StartReady, options_for
@@ -129,6 +129,31 @@ async def test_a_question_asked_while_the_link_is_down_is_answered_when_it_is_ba
         await asyncio.wait_for(task, 10)
     assert text_of(events) == "hello"
     await answered(near)
+
+
+async def test_an_id_that_is_being_asked_is_not_asked_again_beside_it(ready: StartReady) -> None:
+    _, client = await ready()
+    first = client.ask(SLOW, id="same")
+    await anext(first)
+    with pytest.raises(InvalidRequestError, match="being asked already"):
+        await client.answer("other", id="same")
+    assert isinstance([event async for event in first][-1], Done)
+
+
+async def test_a_device_that_says_online_again_is_not_asked_again(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
+    _, near = await ready(daemon__telemetry_s=1)
+    wire = await connect.wire("edgeassist/box/status")
+    events, task = asking(near, SLOW)
+    await until_text(events)
+    for _ in range(3):
+        wire.say(TOPICS.status, b"online")
+    await asyncio.wait_for(task, 30)
+    await answered(near)
+    telemetry = json.loads(await near.state(TOPICS.telemetry) or b"{}")
+    # The first `online` after our own connect may be news, the others are not.
+    assert telemetry["requests"] <= 2
 
 
 async def test_a_link_that_stays_away_is_an_error_that_says_so(ready: StartReady, cable: Cable) -> None:

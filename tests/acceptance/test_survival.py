@@ -171,6 +171,20 @@ async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(
     assert daemon.poll() == 0
 
 
+async def test_a_device_that_stops_while_its_broker_is_away_is_offline_when_the_broker_is_back(
+    ready: StartReady, connect: AsyncConnect, broker: PrivateBroker
+) -> None:
+    daemon, _ = await ready()
+    broker.stop()
+    os.kill(daemon.pid, signal.SIGTERM)
+    await asyncio.sleep(0.6)
+    broker.start()
+    await until(lambda: daemon.poll() is not None)
+    wire = await connect.wire("edgeassist/box/status")
+    last_word = await wire.until(lambda message: message.retained)
+    assert last_word.payload == b"offline"
+
+
 async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready: StartReady) -> None:
     daemon, client = await ready(daemon__drain_s=0.3, engine__slots=1)
     running = client.ask(SLOW)

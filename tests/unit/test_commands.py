@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
 from edgeassist.gateways.commands import Handler, answer
-from edgeassist.gateways.mqtt.commands import Commands
+from edgeassist.gateways.mqtt.commands import AT_ONCE, Commands
 from edgeassist.protocol.commands import (
     COMMANDS,
     MAX_PAYLOAD_BYTES,
@@ -204,8 +204,8 @@ async def test_a_retained_command_is_ignored() -> None:
 
 async def test_more_commands_at_once_than_may_be_are_refused() -> None:
     link = ListLink()
-    await bring(link, *[Inbound("edgeassist/box/command/ping", b'{"id": "7"}')] * 20)
+    await bring(link, *[Inbound("edgeassist/box/command/ping", b'{"id": "7"}')] * (AT_ONCE + 4))
     answers = [json.loads(message.payload) for message in link.published]
-    assert [each["status"] for each in answers] == ["error"] * 4 + ["ok"] * 16
+    assert [each["status"] for each in answers] == ["error"] * 4 + ["ok"] * AT_ONCE
     assert answers[0]["error"]["code"] == "busy"
     assert {each["id"] for each in answers} == {"7"}

@@ -279,3 +279,17 @@ def test_no_object_does_anything_but_become_a_request_or_a_refusal_that_names_a_
         )
     else:
         assert (taken.prompt is None) != (taken.messages is None)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_metadata_that_json_can_not_hold_are_refused(number: str) -> None:
+    payload = f'{{"prompt": "x", "metadata": {{"a": {number}}}}}'.encode()
+    with pytest.raises(InvalidRequestError, match="metadata"):
+        parse_prompt(payload, limit=1000)
+
+
+def test_metadata_are_measured_in_utf_8() -> None:
+    payload = json.dumps({"prompt": "x", "metadata": {"a": "厨" * 1300}}).encode()
+    assert parse_prompt(payload, limit=100_000).metadata == {"a": "厨" * 1300}
+    with pytest.raises(InvalidRequestError, match="metadata: is limited to 4096 bytes"):
+        parse_prompt(json.dumps({"prompt": "x", "metadata": {"a": "厨" * 1400}}).encode(), limit=100_000)

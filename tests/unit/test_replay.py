@@ -48,6 +48,14 @@ def test_an_answer_is_forgotten_after_its_time() -> None:
     assert replays.find(Key("", "b"), b"digest", 60) == answer()
 
 
+def test_what_is_kept_of_an_answer_is_its_bytes_whatever_its_metadata() -> None:
+    replays = Replays(60)
+    done = EMPTY.model_copy(update={"metadata": {"a": [{}] * 1000}})
+    replays.remember(Key("", "a"), b"d", done, 0)
+    assert replays.find(Key("", "a"), b"d", 1) == done
+    assert [type(answer.payload) for answer in replays._answers.values()] == [bytes]
+
+
 def test_with_no_time_to_remember_nothing_is_found() -> None:
     replays = Replays(0)
     replays.remember(Key("", "a"), b"digest", answer(), 5)

@@ -5,8 +5,12 @@ from typing import Any
 import pytest
 
 from edgeassist.engine.messages import Cancelled, Delta, Failed, Finish, Finished, Prefilled
+from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.events import AnyEvent
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Limits
-from tests.unit.conftest import MakeHouse
+from edgeassist.serving.request import Caller
+from tests.unit.conftest import ListSink, MakeHouse
 
 
 def test_a_prompt_is_accepted_and_starts_at_once_where_a_slot_is_free(make_house: MakeHouse) -> None:
@@ -176,6 +180,35 @@ def test_what_this_version_can_not_do_is_refused_by_name_in_the_wished_form(
     assert (event["code"], event["metadata"]) == ("unsupported", {"n": 1})
     assert name in event["message"]
     assert house.engine.starts == []
+
+
+def test_a_sink_that_raises_ends_no_other_request_and_stalls_no_slot(
+    make_house: MakeHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(ListSink):
+        def send(self, event: AnyEvent) -> None:
+            raise RuntimeError(f"the socket is gone before {event.type}")
+
+    house = make_house()
+    house.ready()
+    house.requests.submit(PromptRequest(prompt="a"), Caller("toy/1"), Broken())
+    after = house.ask("b")
+    house.finish(house.engine.starts[0].id, "unheard")
+    house.finish(house.engine.starts[1].id, "heard")
+    assert house.types(after) == ["accepted", "chunk", "done"]
+    assert "could not be sent" in caplog.text
+
+
+def test_a_request_of_the_shared_topic_can_be_cancelled_though_another_client_uses_its_id(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    house.ask(id="same")
+    house.ask(id="same", client="kitchen")
+    with pytest.raises(InvalidRequestError, match="say whose"):
+        house.requests.cancel("same")
+    assert house.requests.cancel("same", "")
+    assert [caller.name for caller, _, _ in house.ended] == [None]
 
 
 def test_a_cancelled_prompt_that_waited_ends_and_never_starts(make_house: MakeHouse) -> None:

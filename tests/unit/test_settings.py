@@ -246,3 +246,8 @@ def test_a_secret_shows_nowhere_but_where_it_is_asked_for(load: Load) -> None:
 def test_the_settings_can_not_be_changed(load: Load) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().settings.mqtt.host = "elsewhere"
+
+
+def test_a_qos_can_be_set_in_the_environment() -> None:
+    loaded = load_settings(environ={"EDGEASSIST_STREAM__CHUNK_QOS": "1", "EDGEASSIST_STREAM__FINAL_QOS": "0"})
+    assert (loaded.settings.stream.chunk_qos, loaded.settings.stream.final_qos) == (1, 0)

@@ -16,7 +16,8 @@ from edgeassist.protocol.topics import CommandTopic, Topics
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 16
+# Commands are short; a burst of cancels may come in one read of the socket.
+AT_ONCE = 1024
 
 
 class Commands(Gateway):

@@ -57,7 +57,9 @@ class Reporter(Gateway):
         self.say_all()
 
     def say_all(self) -> None:
-        """Say all of it, status first."""
+        """Say all of it, status first; nothing after `close`."""
+        if self._closed:
+            return
         self._broker.publish(status_message(self._topics, Availability.ONLINE))
         self.say_info()
         self._report()
