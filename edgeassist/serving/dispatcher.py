@@ -42,6 +42,10 @@ class Work(Protocol):
         """Return the command that begins it."""
         ...
 
+    def started(self) -> None:
+        """Note that the engine was given one: whatever follows from it must not delay it."""
+        ...
+
     def finish(self, request: Request, finished: Finished, now: float) -> None:
         """End a request with its answer."""
         ...
@@ -91,6 +95,7 @@ class Dispatcher:
             request.stream.started(now)
             request.stream.held_back = self._held_back
             self._engine.send(self._work.start_of(request, job, now))
+            self._work.started()
 
     def cancel(self, request: Request) -> None:
         """Tell the engine to end a request, if it has it."""

@@ -257,15 +257,16 @@ class Requests:
 
     def next_request(self) -> Request | None:
         """Return the next request to run (`dispatcher.Work`)."""
-        request = self._admission.start_next()
-        if request is not None:
-            self._on_change()
-        return request
+        return self._admission.start_next()
 
     def start_of(self, request: Request, job: str, now: float) -> Start:
         """Return the command that begins it (`dispatcher.Work`)."""
         history = [] if request.session is None else self._conversations.recall(request.session, now)
         return start_of(job, request.asked, history, self._policy)
+
+    def started(self) -> None:
+        """Note that the engine was given one (`dispatcher.Work`)."""
+        self._on_change()
 
     def finish(self, request: Request, finished: Finished, now: float) -> None:
         """End a request with its answer (`dispatcher.Work`)."""
