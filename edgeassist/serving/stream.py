@@ -150,8 +150,7 @@ class Stream:
             return
         self._last_chunk = now
         for text in split(unsent, self._sink.chunk_bytes):
-            self._send(Chunk(id=self._id, seq=self._seq, text=text))
-            self._seq += 1
+            self._send(Chunk(id=self._id, seq=self._next(), text=text))
 
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
         """End the stream with the whole answer."""
