@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.engine.prompting.chat import ChatTemplate, Segment
+from edgeassist.engine.prompting.chat import ChatTemplate
+from edgeassist.engine.prompting.shield import Segment
 from edgeassist.errors import InvalidRequestError
 
 MARK = "\ue000"

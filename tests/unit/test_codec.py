@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer, defuse
 from edgeassist.engine.messages import ChatMessage, DeltaKind
-from edgeassist.engine.prompting.chat import MARK, ChatTemplate, Segment
+from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.prompting.parser import Part, TextParser
+from edgeassist.engine.prompting.shield import MARK, Segment
 
 CONTROL = ["<|user|>", "<|assistant|>", "<|end|>", "<|end|>>", "<s>"]
 TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"

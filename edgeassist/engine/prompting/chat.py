@@ -1,37 +1,13 @@
-"""Messages in, prompt text out: the model's own chat template in a sandbox.
-
-A requester's text never becomes a control token: text such as `<|im_end|>` inside a message bypasses the
-template and reaches the tokenizer as plain text, so that a requester can't forge a turn.
-"""
+"""Messages in, segments of a prompt out: the model's own chat template, and a shield around each message."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NoReturn
-
-import jinja2
-from jinja2 import nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.errors import InvalidRequestError, ModelError
-
-# Marks a place in a rendered prompt where a text was taken out. Messages that contain it are shielded, too.
-MARK = "\ue000"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of a prompt. Control tokens are read in trusted ones only."""
-
-    text: str
-    trusted: bool
+from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern
+from edgeassist.engine.prompting.template import Template, TemplateRefusedError
+from edgeassist.errors import InvalidRequestError
 
 
 class ChatTemplate:
@@ -54,13 +30,8 @@ class ChatTemplate:
     def __init__(
         self, source: str | None, *, bos: str = "", eos: str = "", control: Iterable[str] = ()
     ) -> None:
-        forgeries = sorted({MARK, *control} - {""}, key=len, reverse=True)
-        self.control = re.compile("|".join(map(re.escape, forgeries)))
-        self._variables = {"bos_token": bos, "eos_token": eos}
-        try:
-            self._template = None if source is None else _environment().from_string(source)
-        except jinja2.TemplateError as error:
-            raise ModelError(f"model.path: the model's chat template can't be read: {error}") from None
+        self.control = control_pattern(control)
+        self._template = None if source is None else Template(source, bos=bos, eos=eos)
 
     def render(self, messages: Sequence[ChatMessage]) -> list[Segment]:
         """Return the prompt, ready for an answer by the assistant.
@@ -70,64 +41,20 @@ class ChatTemplate:
         """
         if self._template is None:
             return [Segment("\n".join(message.content for message in messages), trusted=False)]
-        held: list[str] = []
-
-        def hold(match: re.Match[str]) -> str:
-            held.append(match.group())
-            return f"{MARK}{len(held) - 1}{MARK}"
-
-        shielded = [
-            {"role": message.role, "content": self.control.sub(hold, message.content)} for message in messages
-        ]
-        parts = re.split(f"{MARK}(\\d+){MARK}", self._render(self._template, shielded))
-        segments = [
-            # A template that cuts a message in two may leave one mark of a pair, whose index is not held.
-            Segment("".join(held[int(part) :][:1]), trusted=False)
-            if index % 2
-            else Segment(part, trusted=True)
-            for index, part in enumerate(parts)
-        ]
-        return [segment for segment in segments if segment.text]
-
-    def _render(self, template: jinja2.Template, messages: list[dict[str, str]]) -> str:
-        try:
-            return template.render(messages=messages, add_generation_prompt=True, **self._variables)
-        except Exception as error:
-            # Some templates have no system role; their models expect it before the first question.
-            if messages[0]["role"] == "system" and len(messages) > 1:
-                first, second, *rest = messages
-                merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
-                return self._render(template, [merged, *rest])
-            raise InvalidRequestError(
-                f"the model's chat template does not take this conversation: {error}",
-            ) from error
+        shield = Shield(self.control)
+        held = [{"role": message.role, "content": shield.hold(message.content)} for message in messages]
+        return shield.release(_render(self._template, held))
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationBlock]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
-    return environment
-
-
-def _refuse(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:
-    # Jinja's own filter escapes for HTML; models were trained on plain JSON.
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-class _GenerationBlock(Extension):
-    """`{% generation %}` marks the assistant's words for training; here it yields its content."""
-
-    tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        """Return what stands between the tags."""
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+def _render(template: Template, messages: Sequence[Mapping[str, str]]) -> str:
+    try:
+        return template.render(messages)
+    except TemplateRefusedError as error:
+        # Some templates have no system role; their models expect it before the first question.
+        if messages[0]["role"] == "system" and len(messages) > 1:
+            first, second, *rest = messages
+            merged = {"role": second["role"], "content": f"{first['content']}\n\n{second['content']}"}
+            return _render(template, [merged, *rest])
+        raise InvalidRequestError(
+            f"the model's chat template does not take this conversation: {error}",
+        ) from error

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.engine.prompting.chat import ChatTemplate, Segment
+from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser
+from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.prompting.transcripts import Transcripts
 
 

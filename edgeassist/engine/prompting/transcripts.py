@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgeassist.engine.prompting.chat import MARK, Segment
+from edgeassist.engine.prompting.shield import MARK, Segment
 
 MOST = 32
 

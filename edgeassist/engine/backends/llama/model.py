@@ -12,7 +12,8 @@ import llama_cpp
 
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.messages import LoadMode
-from edgeassist.engine.prompting.chat import ChatTemplate, Segment
+from edgeassist.engine.prompting.chat import ChatTemplate
+from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from edgeassist.engine.prompting.chat import Segment
+from edgeassist.engine.prompting.shield import Segment
 
 
 class OrtTokenizer:
