@@ -35,6 +35,11 @@ class Pacer:
         self._most = most
         self._cost_s: float | None = None
 
+    @property
+    def block(self) -> int:
+        """How many tokens fit into any step without streams."""
+        return min(BLOCK, self._most)
+
     def budget(self, streams: int) -> int:
         """Return how many tokens to prefill beside that many streams, each of which is a row as well."""
         return max(1, min(self._most, self._rows(streams)) - streams)
@@ -42,7 +47,7 @@ class Pacer:
     def learn(self, *, prefilled: int, streams: int, seconds: float) -> None:
         """Learn from how long a step took."""
         rows = prefilled + streams
-        if not prefilled or rows < min(BLOCK, self._most):
+        if not prefilled or rows < self.block:
             return
         cost_s = seconds / rows
         known = self._cost_s

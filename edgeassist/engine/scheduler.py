@@ -62,7 +62,7 @@ class Scheduler:
         max_tokens: int,
         *,
         world: World,
-        shares: bool = True,
+        reproducible: bool = False,
     ) -> Sequence:
         """Give the prompt a slot.
 
@@ -71,8 +71,9 @@ class Scheduler:
             prompt: Token ids.
             max_tokens: The most tokens to generate.
             world: What else decides the KV values of the prompt.
-            shares: Whether it may reuse KV entries of others. Sums in another order differ in their last
-                bits, so an answer that must be reproducible computes its own.
+            reproducible: Whether the answer must be the same each time. Sums in another order differ in
+                their last bits, so it reuses no KV entries, drafts nothing, and its prompt is cut at fixed
+                places: the number of rows in a step decides which kernels compute them.
 
         Raises:
             ContextOverflowError: The prompt leaves no room for even one token of an answer.
@@ -94,7 +95,8 @@ class Scheduler:
             world=world,
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._context - len(prompt)),
-            shares=shares and self._rewinds,
+            shares=self._rewinds and not reproducible,
+            reproducible=reproducible,
         )
         self._begin(sequence)
         self._running[request] = sequence
@@ -129,7 +131,7 @@ class Scheduler:
         work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
         if len(streams) < len(ready):
             budget = max(1, self._pacer.budget(len(streams)) >> self._squeeze)
-            work += _prefill([seq for seq in ready if seq.rest > 1], budget)
+            work += _prefill([seq for seq in ready if seq.rest > 1], budget, self._pacer.block)
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)
 
@@ -158,7 +160,13 @@ class Scheduler:
     def _decode(self, seq: Sequence, *, alone: bool) -> Work:
         seq.draft = []
         length = 0
-        if self._speculation is not None and alone and seq.generated and not self._squeeze:
+        if (
+            self._speculation is not None
+            and alone
+            and not seq.reproducible
+            and seq.generated
+            and not self._squeeze
+        ):
             room = seq.limit - seq.generated - 1
             seq.draft = seq.ngrams.draft(seq.tokens, min(room, self._speculation.most))
             length = min(self._speculation.length(), len(seq.draft))
@@ -247,7 +255,7 @@ def _reusable(seq: Sequence) -> list[int]:
     return seq.tokens[:-1]
 
 
-def _prefill(sequences: list[Sequence], budget: int) -> list[Work]:
+def _prefill(sequences: list[Sequence], budget: int, block: int) -> list[Work]:
     """Share out the budget, oldest first; half of it is for those with at most half of the oldest's rest.
 
     So a short question overtakes a long document, which takes at most twice as long for it.
@@ -255,9 +263,9 @@ def _prefill(sequences: list[Sequence], budget: int) -> list[Work]:
     counts = dict.fromkeys((seq.slot for seq in sequences), 0)
 
     def give(seq: Sequence, most: int) -> int:
-        count = min(seq.rest - counts[seq.slot], most)
-        counts[seq.slot] += count
-        return count
+        before = counts[seq.slot]
+        counts[seq.slot] = _cut(seq, min(seq.rest, before + most), block)
+        return counts[seq.slot] - before
 
     overtaking = budget // 2
     for seq in sorted(sequences, key=lambda each: each.rest):
@@ -277,3 +285,18 @@ def _prefill(sequences: list[Sequence], budget: int) -> list[Work]:
         for seq in sequences
         if counts[seq.slot]
     ]
+
+
+def _cut(seq: Sequence, count: int, block: int) -> int:
+    """Return how many of the next `count` tokens a step may compute.
+
+    A reproducible prompt is cut between blocks, and its last block, whole or not, is a step's own. Steps of
+    several blocks give the same values as one for each (measured with llama.cpp, bit for bit).
+    """
+    if not seq.reproducible:
+        return count
+    last = (len(seq.tokens) - 1) // block * block
+    if seq.computed >= last:
+        return count
+    end = min(seq.computed + count, last) // block * block
+    return end - seq.computed if end > seq.computed else count

@@ -38,6 +38,7 @@ class Sequence:
         prompt_tokens: How many of them are the prompt.
         limit: The most tokens that it may generate.
         shares: Whether it may reuse KV entries that other sequences computed.
+        reproducible: Whether it is computed in the same pieces each time.
         computed: How many tokens have KV entries.
         cached: How many tokens of the prompt had KV entries when it began.
         state: Where it stands.
@@ -52,6 +53,7 @@ class Sequence:
     prompt_tokens: int
     limit: int
     shares: bool = True
+    reproducible: bool = False
     computed: int = 0
     cached: int = 0
     state: State = State.NEW

@@ -186,12 +186,16 @@ class Worker:
 
     def _start(self, request: Start) -> None:
         started = time.monotonic()
-        shares = request.sampling.seed is None
+        reproducible = request.sampling.seed is not None
         room = self._context - min(request.max_tokens, self._context // 4)
         try:
             prompt, dropped = encode_within(room, self._codec, request.messages, droppable=request.droppable)
             sequence = self._scheduler.admit(
-                request.id, prompt.tokens, request.max_tokens, world=prompt.world, shares=shares
+                request.id,
+                prompt.tokens,
+                request.max_tokens,
+                world=prompt.world,
+                reproducible=reproducible,
             )
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
@@ -202,7 +206,7 @@ class Worker:
             self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
             return
-        if shares:
+        if sequence.shares:
             self._reuse(sequence)
         self._answers[request.id] = Answer(
             sequence,

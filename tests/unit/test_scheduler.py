@@ -40,10 +40,10 @@ def admit(
     max_tokens: int,
     *,
     world: World = PLAIN,
-    shares: bool = True,
+    reproducible: bool = False,
 ) -> Sequence:
     """Admit a prompt of text alone, unless the test names a world."""
-    return scheduler.admit(request, prompt, max_tokens, world=world, shares=shares)
+    return scheduler.admit(request, prompt, max_tokens, world=world, reproducible=reproducible)
 
 
 def commit(scheduler: Scheduler, plan: Plan, token: Token) -> list[Outcome]:
@@ -161,21 +161,21 @@ def test_a_few_shared_tokens_are_not_waited_for() -> None:
     assert len(scheduler.plan().work) == 2
 
 
-def test_one_that_shares_nothing_computes_all_of_its_prompt() -> None:
+def test_a_reproducible_one_computes_all_of_its_prompt() -> None:
     scheduler = make(slots=2, step_tokens=64)
     admit(scheduler, "first", tokens(30), 9)
     step(scheduler, word(1))
-    again = admit(scheduler, "again", tokens(30), 9, shares=False)
+    again = admit(scheduler, "again", tokens(30), 9, reproducible=True)
     assert step(scheduler, word(1)).tokens == 31
     assert again.cached == 0
 
 
-def test_one_that_shares_nothing_shares_nothing_after_preemption_either() -> None:
+def test_a_reproducible_one_shares_nothing_after_preemption_either() -> None:
     scheduler = make(slots=3)
     other = admit(scheduler, "other", tokens(30), 20)
     while other.rest > 1:
         step(scheduler, word(40))
-    seeded = admit(scheduler, "seeded", tokens(30), 9, shares=False)
+    seeded = admit(scheduler, "seeded", tokens(30), 9, reproducible=True)
     while seeded.rest > 1:
         step(scheduler, word(41))
     assert scheduler.preempt(Plan(tuple(Work(each.slot, 30, [1], samples=True) for each in (other, seeded))))
@@ -184,6 +184,43 @@ def test_one_that_shares_nothing_shares_nothing_after_preemption_either() -> Non
     scheduler.remove(third)
     assert [*states, seeded.state] == [State.PREEMPTED, State.RUNNING]
     assert not [change for change in scheduler.plan().memory if isinstance(change, Share)]
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 130, 300])
+@pytest.mark.parametrize("step_tokens", [8, 64, 100, 512])
+def test_a_reproducible_prompt_is_cut_between_blocks_and_its_last_block_stands_alone(
+    length: int, step_tokens: int
+) -> None:
+    scheduler = make(slots=1, context=400, step_tokens=step_tokens)
+    sequence = admit(scheduler, "seeded", tokens(length), 9, reproducible=True)
+    block = min(BLOCK, step_tokens)
+    ends = []
+    while not sequence.generated:
+        step(scheduler, word(7))
+        ends.append(min(sequence.computed, length))
+    *before, last = [0, *ends]
+    assert last == length
+    assert all(end % block == 0 for end in before)
+    assert before[-1] == (length - 1) // block * block
+
+
+def test_a_reproducible_prompt_beside_a_stream_takes_what_the_step_can_give() -> None:
+    scheduler = make(slots=2, context=400, step_tokens=20)
+    admit(scheduler, "stream", tokens(5), 300)
+    step(scheduler, word(1))
+    seeded = admit(scheduler, "seeded", tokens(90, first=100), 9, reproducible=True)
+    step(scheduler, word(1))
+    assert seeded.computed == 19
+    step(scheduler, word(1))
+    assert seeded.computed == 20
+    while not seeded.generated:
+        step(scheduler, word(1))
+
+
+def test_a_reproducible_answer_is_not_drafted() -> None:
+    scheduler = make(slots=1, speculation=Speculation())
+    admit(scheduler, "seeded", tokens(4), 40, reproducible=True)
+    assert {sum(work.drafted for work in step(scheduler, word(1)).work) for _ in range(40)} == {0}
 
 
 def test_a_kv_cache_that_can_not_be_cut_is_not_shared() -> None:
