@@ -22,9 +22,10 @@ from edgeassist.bench.device import Device
 from edgeassist.bench.figures import Better, Comparison, Figure, spread
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.plan import HEADROOM, Plan
-from edgeassist.bench.run import library_of, measure_words, size_of
+from edgeassist.bench.run import INTERRUPTED, library_of, measure_words, size_of
 from edgeassist.bench.scenarios import DECODE, TTFT, pause, single
 from edgeassist.bench.texts import Ruler, Texts
+from edgeassist.errors import EdgeAssistError
 
 LOAD = Figure("load", "s", Better.LOWER)
 TOTAL = Figure("whole answer", "s", Better.LOWER)
@@ -52,6 +53,7 @@ class Compared:
         libraries: Inference library and version, by candidate.
         tokens: Tokens in and out of each run, by candidate.
         cold: True if the models' files were dropped from the page cache before each start.
+        missing: Why runs of the plan are missing, for a person; None: none are.
         machine: The machine it ran on.
     """
 
@@ -59,6 +61,7 @@ class Compared:
     libraries: Mapping[str, str]
     tokens: Mapping[str, Sequence[tuple[int, int]]]
     cold: bool
+    missing: str | None
     machine: Machine
 
 
@@ -66,6 +69,9 @@ async def compare_models(
     candidates: Sequence[Candidate], plan: Plan, on_step: Callable[[str, int], None]
 ) -> Compared:
     """Measure each model: start, one answer, stop, in turns.
+
+    A cancellation, or a model that fails after its first run, ends the measurement and not the call: the
+    result has the runs until then.
 
     Args:
         candidates: The models.
@@ -75,14 +81,21 @@ async def compare_models(
 
     Raises:
         EdgeAssistError: A model can't be measured; the message says why.
+        asyncio.CancelledError: It was cancelled before each model had run.
     """
     tries = {each.name: _Tries(each) for each in candidates}
     cold = True
-    for number in range(plan.runs):
-        for at, candidate in enumerate(candidates):
-            on_step(f"run {number + 1} of {plan.runs}: {candidate.name}", number * len(candidates) + at)
-            cold &= forget(candidate.path)
-            await _try(tries[candidate.name], plan, number)
+    missing = None
+    try:
+        for number in range(plan.runs):
+            for at, candidate in enumerate(candidates):
+                on_step(f"run {number + 1} of {plan.runs}: {candidate.name}", number * len(candidates) + at)
+                cold &= forget(candidate.path)
+                await _try(tries[candidate.name], plan, number)
+    except (EdgeAssistError, asyncio.CancelledError) as error:
+        if not all(each.tokens for each in tries.values()):
+            raise
+        missing = error.message if isinstance(error, EdgeAssistError) else INTERRUPTED
     return Compared(
         comparisons=tuple(
             Comparison(figure, {name: spread(each.values[figure.name]) for name, each in tries.items()})
@@ -91,6 +104,7 @@ async def compare_models(
         libraries={name: each.library for name, each in tries.items()},
         tokens={name: each.tokens for name, each in tries.items()},
         cold=cold,
+        missing=missing,
         machine=read_machine(library=", ".join(dict.fromkeys(each.library for each in tries.values()))),
     )
 

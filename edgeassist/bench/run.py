@@ -42,7 +42,7 @@ from edgeassist.bench.scenarios import (
     pause,
 )
 from edgeassist.bench.texts import Ruler, Texts
-from edgeassist.errors import ModelError
+from edgeassist.errors import EdgeAssistError, ModelError
 
 BARE = "bare loop"
 # Key of `Contender.processes`.
@@ -51,6 +51,7 @@ DAEMON = "daemon"
 # TRIES_A_RUN times the runs asked for.
 OTHERS_LIMIT = 0.03
 TRIES_A_RUN = 3
+INTERRUPTED = "the rest: the measurement was interrupted"
 # Prompt lengths in words. Two suffice to find tokens per word and the template's overhead.
 CALIBRATION = (16, 80)
 
@@ -84,6 +85,8 @@ class Result:
         model: The file's name without its suffix.
         size_bytes: Size of the file or folder.
         scenarios: In the order they were measured.
+        missing: What of the plan was not measured, and why, for a person.
+        interrupted: Whether the measurement was cancelled.
         cpu_idle: Percent of one core while idle, by process; empty if not measured.
         builds: The version each side reports.
         machine: The machine it ran on.
@@ -92,6 +95,8 @@ class Result:
     model: str
     size_bytes: int
     scenarios: tuple[Measured, ...]
+    missing: tuple[str, ...]
+    interrupted: bool
     cpu_idle: dict[str, float]
     builds: Mapping[str, str]
     machine: Machine
@@ -100,13 +105,17 @@ class Result:
 async def measure(model: Path, plan: Plan, on_step: Callable[[str, int], None]) -> Result:
     """Measure one model.
 
+    A cancellation ends the measurement and not the call: the result has what was measured until then. So
+    does a scenario that can't be measured.
+
     Args:
         model: The GGUF file, or the folder of an ONNX model.
         plan: What to measure.
         on_step: Called at the start of each step with a description and the number of `plan.steps` done.
 
     Raises:
-        EdgeAssistError: The model can't be measured; the message says why.
+        EdgeAssistError: Nothing of it could be measured; the message says why.
+        asyncio.CancelledError: It was cancelled before there was a figure.
     """
     with tempfile.TemporaryDirectory(prefix="edgeassist-bench-") as name:
         async with AsyncExitStack() as stack:
@@ -124,6 +133,8 @@ class _Bench:
         self._plan = plan
         self._folder = folder
         self._on_step = on_step
+        self._builds: dict[str, str] = {}
+        self._meters: dict[str, CpuMeter] = {}
         sizes: dict[str, Any] = {"context": plan.context, "slots": CLIENTS}
         threads = None if plan.governed else plan.threads
         self._device = Device(model, folder=folder, threads=threads, **sizes)
@@ -148,32 +159,54 @@ class _Bench:
                 pass
 
     async def run(self) -> Result:
-        measured = []
+        measured: list[Measured] = []
+        missing: list[str] = []
+        idle: dict[str, float] = {}
+        interrupted = False
         done = 0
-        for scenario in self._plan.chosen:
-            measured.append(await self._measure(scenario, done))
-            done += 1 + self._plan.runs * self._plan.sides(scenario.name)
-        idle = await self._idle(done)
-        builds = {contender.name: await contender.build() for contender in self.contenders}
+        try:
+            for scenario in self._plan.chosen:
+                repetitions: list[Repetition] = []
+                try:
+                    await self._measure(scenario, done, repetitions)
+                except EdgeAssistError as error:
+                    missing.append(f"{scenario.name}, after {len(repetitions)} runs: {error.message}")
+                finally:
+                    if repetitions:
+                        measured.append(self._judge(scenario, repetitions))
+                done += 1 + self._plan.runs * self._plan.sides(scenario.name)
+            idle = await self._idle(done)
+        except asyncio.CancelledError:
+            if not measured:
+                raise
+            interrupted = True
+            missing.append(INTERRUPTED)
+        if not measured:
+            raise ModelError("; ".join(missing))
         return Result(
             model=self._model.stem,
             size_bytes=size_of(self._model),
             scenarios=tuple(measured),
+            missing=tuple(missing),
+            interrupted=interrupted,
             cpu_idle=idle,
-            builds=builds,
-            machine=read_machine(library=library_of(self._model, builds[DEVICE])),
+            builds=self._builds,
+            machine=read_machine(library=library_of(self._model, self._builds[DEVICE])),
         )
 
-    async def _measure(self, scenario: Scenario, done: int) -> Measured:
-        """Restart all sides and measure a scenario; `done` steps came before it."""
+    async def _measure(self, scenario: Scenario, done: int, repetitions: list[Repetition]) -> None:
+        """Restart all sides and measure a scenario; `done` steps came before it.
+
+        Adds each repetition when it is complete.
+        """
         self._on_step(f"{scenario.name}: loading the model", done)
         for contender in self.contenders:
             await contender.start()
             await contender.settle()
+        self._builds = self._builds or {each.name: await each.build() for each in self.contenders}
         ruler = await self._warm_up(scenario)
-        meters = {contender.name: CpuMeter(contender.processes) for contender in self.contenders}
+        self._meters = meters = {each.name: CpuMeter(each.processes) for each in self.contenders}
         runs, sides = self._plan.runs, self._plan.sides(scenario.name)
-        repetitions: list[Repetition] = []
         async with AsyncExitStack() as stack:
             bare = await self._start_bare(stack) if self._plan.compares_bare(scenario.name) else None
             for number in range(runs * TRIES_A_RUN):
@@ -199,11 +232,14 @@ class _Bench:
                     step(BARE)
                     outcomes[BARE] = await _ask_bare(bare, outcomes[DEVICE], number)
                 repetitions.append(Repetition(outcomes, watch.others()))
-        kept = quietest(repetitions, runs)
+
+    def _judge(self, scenario: Scenario, repetitions: list[Repetition]) -> Measured:
+        """Return the figures of those repetitions that others disturbed least, at least one."""
+        kept = quietest(repetitions, self._plan.runs)
         return Measured(
             scenario=scenario.name,
             comparisons=tuple(compare(figure, kept) for figure in scenario.figures),
-            cpu={name: meter.percent for name, meter in meters.items() if meter.percent},
+            cpu={name: meter.percent for name, meter in self._meters.items() if meter.percent},
             repetitions=tuple(kept),
             others=spread(repetition.others for repetition in kept),
             disturbed=len(repetitions) - len(kept),

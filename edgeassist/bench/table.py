@@ -17,8 +17,10 @@ _FINE = 100
 def make_table(result: Result, plan: Plan) -> Table:
     """Return a table: a section per scenario, a row per figure, a column per side, then the ratios."""
     sides = sides_of(result)
+    counts = {len(measured.repetitions) for measured in result.scenarios}
+    runs = str(plan.runs) if counts == {plan.runs} else f"{min(counts)} to {max(counts)} of {plan.runs}"
     title = (
-        f"{result.model}, {number(result.size_bytes / 1e6)} MB, {plan.threads} threads, runs: {plan.runs}\n"
+        f"{result.model}, {number(result.size_bytes / 1e6)} MB, {plan.threads} threads, runs: {runs}\n"
         "medians; ratios run by run (lowest..highest); ↑ higher is better, ↓ lower is better"
     )
     table = Table("", title=title, title_justify="left")
@@ -63,7 +65,7 @@ def markdown(rows: list[list[str]]) -> str:
 
 
 def notes(result: Result) -> list[str]:
-    """Return notes on CPU use and disturbed runs, as lines with rich markup."""
+    """Return notes on CPU use, disturbed runs and what is missing, as lines with rich markup."""
     lines = []
     for measured in result.scenarios:
         for side, used in measured.cpu.items():
@@ -76,6 +78,7 @@ def notes(result: Result) -> list[str]:
             )
     if result.cpu_idle:
         lines.append(f"CPU while idle: {_percents(result.cpu_idle)}")
+    lines += [f"[yellow]not measured: {each}[/]" for each in result.missing]
     return lines
 
 

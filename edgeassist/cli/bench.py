@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +12,17 @@ import typer
 from rich.console import Console
 
 from edgeassist.cli.compare import DEFAULT, compare_side_by_side
-from edgeassist.cli.instrument import Begin, named_model, need, progress, random_models
+from edgeassist.cli.instrument import (
+    Begin,
+    named_model,
+    need,
+    progress,
+    random_models,
+    run_until_signalled,
+)
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
-from edgeassist.errors import ConfigurationError
+from edgeassist.errors import ConfigurationError, ExitStatus
 
 if TYPE_CHECKING:
     from edgeassist.bench.plan import Plan
@@ -136,7 +141,6 @@ def bench(
         need("matplotlib", "matplotlib, which --picture needs,", "bench")
     # numpy comes with the extras `llama` and `onnx`; no other command should need it.
     from edgeassist.bench.plan import PeerKind, Plan, parse_peer, parse_scenarios  # noqa: PLC0415
-    from edgeassist.bench.run import measure  # noqa: PLC0415
 
     chosen_peer = None if peer is None else parse_peer(peer, is_program=_is_program)
     if chosen_peer is not None and chosen_peer.kind is PeerKind.LLAMA_SERVER:
@@ -159,18 +163,10 @@ def bench(
             models or DEFAULT, plan, picture=picture, as_json=as_json, as_markdown=as_markdown
         )
         return
-    # Child processes have their own sessions; unwind on SIGTERM so that they are stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    results = []
     with progress() as (begin, count):
         paths = _models(model, synthetic, quant, choice.threads, begin)
         count(plan.steps * len(paths))
-        for number, path in enumerate(paths):
-
-            def step(what: str, done: int, path: Path = path, before: int = number * plan.steps) -> None:
-                begin(f"{path.stem}: {what}", before + done)
-
-            results.append(asyncio.run(measure(path, plan, step)))
+        results = _measure_all(paths, plan, begin)
     if as_json:
         print(to_json(results, plan))
     else:
@@ -179,6 +175,33 @@ def bench(
         from edgeassist.bench.picture import draw  # noqa: PLC0415 - needs matplotlib, of an extra
 
         draw(results, plan, picture)
+    if len(results) < len(paths) or any(result.missing for result in results):
+        raise typer.Exit(ExitStatus.FAILURE)
+
+
+def _measure_all(paths: list[Path], plan: Plan, begin: Begin) -> list[Result]:
+    """Measure one model after another, until all are or somebody interrupts.
+
+    Raises:
+        KeyboardInterrupt: There is no figure yet.
+    """
+    from edgeassist.bench.run import measure  # noqa: PLC0415 - as above
+
+    results: list[Result] = []
+    for number, path in enumerate(paths):
+
+        def step(what: str, done: int, path: Path = path, before: int = number * plan.steps) -> None:
+            begin(f"{path.stem}: {what}", before + done)
+
+        try:
+            results.append(run_until_signalled(measure(path, plan, step)))
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            break
+        if results[-1].interrupted:
+            break
+    return results
 
 
 def _is_program(path: Path) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 
-from edgeassist.cli.instrument import Begin, named_model, need, progress, random_models
-from edgeassist.errors import ConfigurationError
+from edgeassist.cli.instrument import (
+    Begin,
+    named_model,
+    need,
+    progress,
+    random_models,
+    run_until_signalled,
+)
+from edgeassist.errors import ConfigurationError, ExitStatus
 from edgeassist.models.builtin import is_builtin
 
 if TYPE_CHECKING:
@@ -49,7 +56,7 @@ def compare_side_by_side(
         if repeated:
             raise ConfigurationError(f"--compare: {sorted(repeated)[0]} is named twice")
         count(plan.runs * len(candidates))
-        compared = asyncio.run(compare_models(candidates, plan, begin))
+        compared = run_until_signalled(compare_models(candidates, plan, begin))
     if as_json:
         print(json.dumps(dataclasses.asdict(compared), indent=2))
     else:
@@ -60,6 +67,8 @@ def compare_side_by_side(
         rows = [(label(row), row) for row in compared.comparisons]
         title = f"{plan.prompt_tokens} tokens in, {plan.max_tokens} out"
         draw_panels([Panel(title, rows)], compared.machine, plan, picture)
+    if compared.missing is not None:
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 def _candidate(name: str, threads: int, begin: Begin) -> Candidate:
@@ -87,6 +96,8 @@ def _print(compared: Compared, plan: Plan, *, as_markdown: bool) -> None:
         console.print(f"[dim]{name}: {library}; tokens in and out: {tokens[0][0]}, {tokens[0][1]}[/]")
     cache = "had left the page cache" if compared.cold else "may have been in the page cache"
     console.print(f"[dim]before each start, the model's files {cache}[/]")
+    if compared.missing is not None:
+        console.print(f"[yellow]not measured: {compared.missing}[/]")
 
 
 def _title(plan: Plan) -> str:

@@ -1,11 +1,16 @@
-"""Shared by `bench` and `bench --compare`: models, the progress bar, checks for optional packages."""
+"""Shared by `bench` and `bench --compare`: models, progress, interruption, checks for optional packages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeVar
 
 import platformdirs
 from rich.console import Console
@@ -16,6 +21,7 @@ from edgeassist.models.builtin import builtin_forms
 
 # Called with a description of the next step and the number of steps done; None leaves the number unchanged.
 Begin = Callable[[str, int | None], None]
+Value = TypeVar("Value")
 
 
 def need(module: str, what: str, extra: str) -> None:
@@ -61,14 +67,39 @@ def random_models(shape: str, quants: Sequence[str], threads: int, begin: Begin)
     return synthetic_models(folder, shape, quants, threads=threads, on_step=lambda what: begin(what, None))
 
 
+def run_until_signalled(measurement: Coroutine[Any, Any, Value]) -> Value:
+    """Run a measurement; SIGINT and SIGTERM cancel it, and it stops what it started.
+
+    Raises:
+        KeyboardInterrupt: It was cancelled and has nothing to show.
+    """
+
+    async def run() -> Value:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await measurement
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 @contextmanager
 def progress() -> Iterator[tuple[Begin, Callable[[int], None]]]:
-    """Show a progress bar, redrawn only between runs so that drawing does not disturb the measurement.
+    """Show how far it is: a bar on a terminal, a line for each step elsewhere.
+
+    It is redrawn only between runs, so that drawing does not disturb the measurement.
 
     Yields:
         A function to call at the start of each step, and one to set the total number of steps.
     """
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -77,7 +108,6 @@ def progress() -> Iterator[tuple[Begin, Callable[[int], None]]]:
         console=console,
         auto_refresh=False,
         transient=True,
-        disable=not console.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=None)
@@ -86,3 +116,19 @@ def progress() -> Iterator[tuple[Begin, Callable[[int], None]]]:
             bar.update(task, completed=done, description=what, refresh=True)
 
         yield begin, lambda total: bar.reset(task, total=total)
+
+
+def _lines() -> tuple[Begin, Callable[[int], None]]:
+    begun = time.monotonic()
+    steps = 0
+
+    def begin(what: str, done: int | None) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - begun), 60)
+        of = f"{done}/{steps} " if done is not None and steps else ""
+        print(f"{minutes}:{seconds:02} {of}{what}", file=sys.stderr, flush=True)
+
+    def count(total: int) -> None:
+        nonlocal steps
+        steps = total
+
+    return begin, count

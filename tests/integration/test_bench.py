@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from edgeassist.bench.run import BARE, Result, measure
 from edgeassist.bench.scenarios import AFTERWARDS, CHUNK_CPU, DAEMON_MEMORY, OVERHEAD, Name
 from edgeassist.bench.table import make_table, notes
 from edgeassist.cli.bench import to_json
+from edgeassist.errors import ExitStatus
 
 pytestmark = pytest.mark.timeout(180)
 SERVER = os.environ.get("EDGEASSIST_TEST_LLAMA_SERVER")
@@ -83,6 +88,73 @@ async def test_every_scenario_yields_all_its_figures(endless: Path) -> None:
         1 + len(measured.comparisons) for measured in result.scenarios
     )
     assert any("daemon" in line for line in notes(result))
+
+
+async def test_what_was_measured_before_an_interruption_is_kept(endless: Path) -> None:
+    what = plan(Name.FAN_IN, Name.SINGLE, Name.CANCEL, runs=2, baseline=False)
+    task = asyncio.current_task()
+    assert task is not None
+
+    def step(doing: str, _done: int) -> None:
+        if doing.startswith(f"{Name.FAN_IN}, run 2"):
+            task.cancel()
+
+    result = await measure(endless, what, step)
+    assert result.interrupted
+    assert [(each.scenario, len(each.repetitions)) for each in result.scenarios] == [
+        (Name.SINGLE, 2),
+        (Name.FAN_IN, 1),
+    ]
+    assert len(result.scenarios[1].comparisons) == len(what.chosen[1].figures)
+    assert notes(result)[-1] == f"[yellow]not measured: {run.INTERRUPTED}[/]"
+    assert "runs: 1 to 2 of 2" in str(make_table(result, what).title)
+    assert json.loads(to_json([result], what))["results"][0]["missing"] == [run.INTERRUPTED]
+
+
+async def test_a_scenario_that_can_not_be_measured_costs_no_other_its_figures(
+    endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenarios, "ATTEMPTS", 1)
+    monkeypatch.setattr(scenarios, "CANCEL_AFTER_S", 30.0)
+    result = await measure(endless, plan(Name.SINGLE, Name.CANCEL), lambda _, _done: None)
+    assert [measured.scenario for measured in result.scenarios] == [Name.SINGLE]
+    (missing,) = result.missing
+    assert missing.startswith("cancel, after 0 runs: long prompts are read too fast")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_bench_prints_what_it_measured(endless: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "edgeassist", "bench", "--model", str(endless), "--runs", "1"]
+    sizes = [
+        "--threads",
+        "1",
+        "--prompt-tokens",
+        "64",
+        "--max-tokens",
+        "16",
+        "--no-baseline",
+        "--idle-s",
+        "0",
+    ]
+    with subprocess.Popen(
+        [*command, *sizes, "--scenario", "single,session"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "session: loading the model" in line:
+                process.send_signal(number)
+                break
+        out, rest = process.communicate(timeout=60)
+    assert process.returncode == ExitStatus.FAILURE
+    assert "first token" in out
+    assert f"not measured: {run.INTERRUPTED}" in out
+    assert "Traceback" not in rest
+    assert any("single, run 1 of 1" in line for line in said)
 
 
 async def test_doing_nothing_is_measured_and_a_picture_drawn_on_request(

@@ -20,7 +20,8 @@ from edgeassist.engine.messages import (
 )
 from edgeassist.errors import ExitStatus
 from edgeassist.models.fit import OVERHEAD_BYTES
-from edgeassist.trial_models.synthetic import SHAPES, Precision, Turns, write_gguf
+from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
+from edgeassist.trial_models.vocabulary import Turns
 from tests.integration.driver import Engine
 
 VOCABULARY = Path(__file__).parents[3] / "shared" / "models" / "ggml-vocab-qwen2.gguf"
