@@ -81,14 +81,16 @@ def _objections(traits: Traits) -> Iterator[str]:
     if traits.file in _FILES:
         yield _said(*_FILES[traits.file])
     if traits.architecture in _ARCHITECTURES:
-        yield _said(*_ARCHITECTURES[traits.architecture], f" ({traits.architecture})")
+        what, todo = _ARCHITECTURES[traits.architecture]
+        noun, colon, rest = what.partition(":")
+        yield _said(f"{noun} ({traits.architecture}){colon}{rest}", todo)
     if not traits.weights:
         yield _said("a file without weights, such as a vocabulary", _LANGUAGE_MODEL)
     if traits.pooling in _POOLED:
         yield _said(_POOLED[traits.pooling], _LANGUAGE_MODEL)
     if not traits.causal:
-        yield _said(f"{_EMBEDDING} (its attention is not causal)", _LANGUAGE_MODEL)
+        yield _said(f"{_EMBEDDING}, and its attention is not causal", _LANGUAGE_MODEL)
 
 
-def _said(what: str, todo: str, name: str = "") -> str:
-    return f"is {what}{name}; {todo}"
+def _said(what: str, todo: str) -> str:
+    return f"is {what}; {todo}"
