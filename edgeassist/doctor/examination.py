@@ -76,7 +76,8 @@ async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding
     findings += check_power(probe_power(health))
     findings += check_space(_probe_space(settings, service))
     durations = await asyncio.to_thread(_durations, settings, unit)
-    findings += check_service(None if unit is None else unit.snapshot, durations)
+    locks = settings is not None and settings.engine.load_mode == "lock" and _service_user(service).uid != 0
+    findings += check_service(None if unit is None else unit.snapshot, durations, locks=locks)
     findings += check_clock(probe_clock(tls=settings is not None and settings.mqtt.tls))
     return findings
 

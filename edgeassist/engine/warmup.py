@@ -18,6 +18,7 @@ from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.signals import StepAbortedError
 from edgeassist.errors import EdgeAssistError
+from edgeassist.models.files.gguf_parts import parts_of
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,10 @@ def state_form(options: Load, facts: ModelFacts) -> str:
 
 
 def digest_of(path: str) -> Future[str]:
-    """Compute a file's SHA-256 in a thread, while the model is loaded from the same pages.
+    """Compute a model's SHA-256 in a thread, while it is loaded from the same pages.
 
     Args:
-        path: Empty for a backend without a file.
+        path: Its file, or the first of several; empty for a backend without one.
     """
     executor = ThreadPoolExecutor(1, thread_name_prefix="digest")
     try:
@@ -95,8 +96,11 @@ def key_maker(sha256: Future[str], form: str) -> KeyMaker:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in parts_of(path):
+        with part.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def _prefix(codec: Codec, system: str) -> tuple[list[int], World]:

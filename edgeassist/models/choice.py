@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edgeassist.errors import ModelError
 from edgeassist.models.builtin import TINY, builtin_forms, is_builtin
+from edgeassist.models.files.onnx import about_stranger, is_onnx_folder
 
-_GENAI_CONFIG = "genai_config.json"
 # The import name of the package that each backend needs.
 _PACKAGES = {"llama": "llama_cpp", "onnx": "onnxruntime_genai"}
 
@@ -66,11 +66,8 @@ def _choose_form(path: Path, wanted: str) -> Choice:
 
 
 def _backend_of(path: Path) -> str:
-    if (path / _GENAI_CONFIG).is_file():
+    if is_onnx_folder(path):
         return "onnx"
     if path.is_dir():
-        raise ModelError(
-            f"model.path: {path} is a folder without {_GENAI_CONFIG}: name the GGUF file in it, or a folder "
-            "of ONNX Runtime GenAI"
-        )
+        raise ModelError(f"model.path: {about_stranger(path)}")
     return "llama"

@@ -9,12 +9,12 @@ import os
 import signal
 import socket
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import psutil
 
 from edgeassist.engine.messages import Command, Stop, encode
+from edgeassist.supervision.last_words import LastWords
 from edgeassist.supervision.pipe import Pipe
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,6 @@ output_log = logging.getLogger("edgeassist.engine.output")
 
 EXIT_WAIT_S = 5.0
 OUTPUT_WAIT_S = 1.0
-# Lines of its output that are quoted if it died.
-QUOTED_LINES = 5
 
 
 class EngineProcess:
@@ -37,7 +35,7 @@ class EngineProcess:
     def __init__(self, process: asyncio.subprocess.Process, pipe: Pipe) -> None:
         self._process = process
         self._pipe = pipe
-        self._output: deque[str] = deque(maxlen=QUOTED_LINES)
+        self._last_words = LastWords()
         self._listener = asyncio.create_task(self._listen(), name="engine-output")
         self.ended = pipe.ended
 
@@ -118,11 +116,11 @@ class EngineProcess:
         self._listener.cancel()
 
     def explain(self, status: int) -> str:
-        """Say how it ended, in one sentence for a person, with the last lines of its output."""
-        return explain_exit(status, self._output)
+        """Say how it ended, in one sentence for a person, with what it printed."""
+        return explain_exit(status, self._last_words.quoted())
 
     async def _listen(self) -> None:
-        """Log what native code prints, and keep the last lines."""
+        """Log what native code prints, and keep what explains its end."""
         stream = self._process.stdout
         while stream is not None:
             try:
@@ -132,7 +130,7 @@ class EngineProcess:
             if not line:
                 return
             text = line.decode(errors="replace").rstrip()
-            self._output.append(text)
+            self._last_words.add(text)
             output_log.info("%s", text)
 
 
@@ -143,9 +141,18 @@ async def _start(pipe: socket.socket) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        # The engine needs none of the daemon's settings, and the password is one of them.
-        env={key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
+        env=environment(os.environ),
     )
+
+
+def environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return an engine's environment, given the daemon's.
+
+    It needs none of the daemon's settings, and the password is one of them. When it fails, ggml would have a
+    debugger that is installed attach to it, for seconds, and write its back trace over the reason.
+    """
+    kept = {key: value for key, value in ours.items() if not key.startswith("EDGEASSIST_")}
+    return {**kept, "GGML_NO_BACKTRACE": "1"}
 
 
 def explain_exit(status: int, output: Iterable[str]) -> str:
@@ -153,7 +160,7 @@ def explain_exit(status: int, output: Iterable[str]) -> str:
 
     Args:
         status: Its exit status; if negative, the signal that killed it.
-        output: The last lines that it printed.
+        output: The lines that it printed which explain it.
     """
     how = f"exit status {status}"
     if status < 0:

@@ -16,6 +16,7 @@ from edgeassist.device.memory import available_memory_bytes
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests.conftest import StartReady
+from tests.other_models import write_bert
 
 CONFIGURATION, UNAVAILABLE = 78, 69
 
@@ -62,6 +63,20 @@ def test_a_file_that_is_no_model_ends_the_daemon_with_78(tmp_path: Path) -> None
     page.write_text("<html>not found</html>")
     ended = edgeassist("run", model__path=page)
     assert (ended.returncode, "is not a GGUF file" in ended.stderr) == (CONFIGURATION, True)
+
+
+def test_an_embedding_model_is_refused_alike_by_check_config_doctor_and_daemon(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    path = write_bert(tmp_path / "bert.gguf")
+    here: dict[str, Any] = {"model__path": path, "mqtt__host": HOST, "mqtt__port": broker.port}
+    words = f"{path} is an embedding model"
+    checked = edgeassist("check-config", "--offline", **here)
+    assert (checked.returncode, words in checked.stdout) == (CONFIGURATION, True)
+    examined = edgeassist("doctor", "--json", **here)
+    assert (examined.returncode, words in examined.stdout) == (2, True)
+    ended = edgeassist("run", **here)
+    assert (ended.returncode, words in ended.stderr) == (CONFIGURATION, True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything")

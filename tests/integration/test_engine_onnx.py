@@ -23,9 +23,11 @@ from edgeassist.engine.messages import (
     Unusable,
 )
 from edgeassist.errors import ExitStatus
+from edgeassist.models.builtin import TINY, builtin_forms
 from edgeassist.models.fit import OVERHEAD_BYTES
 from tests.integration.driver import Engine, start
 
+PHI3 = Path(__file__).parents[3] / "shared" / "models" / "phi3-tokenizer"
 LONG = "The quick brown fox jumps over the lazy dog and runs away. " * 8
 CONTROL = ["<|im_end|>", "<|im_start|>", "<|endoftext|>"]
 
@@ -211,6 +213,59 @@ def test_chinese_text_is_whole_characters_whatever_is_drawn(onnx: Engine) -> Non
     answer = onnx.answer("请讲一个关于月亮的故事", sampling=sampling, max_tokens=200)
     assert isinstance(answer.ending, Finished)
     assert answer.text.encode().decode() == answer.text
+
+
+DECODED = """
+import json, os, sys
+from pathlib import Path
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime_genai as genai
+from edgeassist.engine.backends.ortgenai.pieces import read_pieces
+
+folder, text = sys.argv[1:]
+tokenizer, pieces = genai.Tokenizer(folder), read_pieces(Path(folder, "tokenizer.json"))
+ids = [int(token) for token in tokenizer.encode(text)]
+other = []
+for token in range(len(pieces)):
+    ours = pieces[token].decode(errors="ignore")
+    if ours.encode() == pieces[token] and ours != tokenizer.create_stream().decode(token):
+        other.append(ours)
+print(json.dumps([b"".join(pieces[token] for token in ids).decode(), other]))
+"""
+
+
+@pytest.fixture(scope="module", params=["trial", "tiny", "phi3"])
+def tokenizer(
+    request: pytest.FixtureRequest, trial_onnx: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a tokenizer that the library reads: two of byte-level BPE, one of SentencePiece."""
+    known = {"trial": trial_onnx, "tiny": builtin_forms(TINY)["onnx"]}
+    if request.param in known:
+        return known[request.param]
+    if not PHI3.exists():
+        pytest.skip("Phi-3's tokenizer is not beside the project")
+    folder = Path(shutil.copytree(PHI3, tmp_path_factory.mktemp("models") / "phi3"))
+    document = json.loads((known["tiny"] / "genai_config.json").read_text())
+    document["model"].update(type="phi3", bos_token_id=1, eos_token_id=32000, pad_token_id=32000)
+    (folder / "genai_config.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_tokens_have_the_text_that_the_library_gives_them(tokenizer: Path) -> None:
+    text = "Hello  world, 你好! émile\n\n\tTab 🙂 a b  c.\nKüche: 21.5 °C"
+    ended = subprocess.run(
+        [sys.executable, "-c", DECODED, tokenizer, text], capture_output=True, text=True, check=True
+    )
+    ours, other = json.loads(ended.stdout)
+    # SentencePiece sets a space before the first word, and the library shows it too.
+    assert ours.removeprefix(" ") == text
+    # For the library, a text ends at a NUL.
+    assert other == ["\0"]
+
+
+def test_an_unfinished_character_is_shown_as_one(onnx: Engine) -> None:
+    sampling = Sampling(temperature=5.0, top_k=0, top_p=1.0, min_p=0.0, seed=3)
+    assert "\N{REPLACEMENT CHARACTER}" in onnx.answer("hello", sampling=sampling, max_tokens=200).text
 
 
 def test_a_gguf_file_is_told_to_be_one(fresh: Engine, trial_model: Path) -> None:

@@ -67,13 +67,14 @@ async def test_the_signal_that_ended_an_engine_is_named(
     assert words in watched.lost[0].reason
 
 
-async def test_the_last_lines_that_an_engine_printed_are_in_the_reason(
+async def test_the_assertion_and_the_last_lines_that_an_engine_printed_are_in_the_reason(
     watch: StartWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, threading\n"
         "lines = ''.join(f'line {number}\\n' for number in range(20))\n"
-        "lines += 'x' * 200_000 + '\\nGGML_ASSERT: bad\\n'\n"
+        "lines += 'x' * 200_000 + '\\nfile.c:1: GGML_ASSERT(good) failed\\n'\n"
+        "lines += ''.join(f'#{number} frame\\n' for number in range(40))\n"
         "threading.Timer(0.6, lambda: (os.write(2, lines.encode()), os.abort())).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -81,8 +82,8 @@ async def test_the_last_lines_that_an_engine_printed_are_in_the_reason(
     await until(lambda: watched.supervisor.problem)
     reason = watched.supervisor.problem
     assert reason is not None
-    assert "GGML_ASSERT: bad" in reason
-    assert "line 19" in reason
+    assert "GGML_ASSERT(good) failed" in reason
+    assert "#39 frame" in reason
     assert "line 2 " not in reason
     assert len(reason) < 1000
 

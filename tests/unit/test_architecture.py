@@ -29,10 +29,11 @@ SANS_IO = [
         "engine.kv.": "prefixes world",
         "engine.prompting.": "shield text transcripts",
         "device.": "cores",
-        "models.": "fit recommend",
+        "models.": "fit kinds recommend",
         "doctor.": "finding",
         "doctor.checks.": "broker clock configuration daemon model power processor service space",
         "settings.": "reload",
+        "supervision.": "last_words",
     }.items()
     for name in names.split()
 ]

@@ -70,13 +70,24 @@ def test_the_built_in_model_comes_in_the_form_that_is_served_here(
     [
         ("builtin:large", ("there is no builtin:large", "builtin:tiny")),
         ("/no/such/box.gguf", ("there is no /no/such/box.gguf", "put the model there")),
-        ("", ("without genai_config.json",)),
+        ("docs", ("docs holds no model: there is no genai_config.json",)),
     ],
 )
 def test_what_is_no_model_is_refused_in_words(path: str, words: tuple[str, ...]) -> None:
     with pytest.raises(ModelError) as refused:
         choose_model(Path(path), "auto")
     assert all(each in refused.value.message for each in ("model.path", *words))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.gguf", "name one of them: a.gguf"), ("model.onnx", "make them with the library's builder")],
+)
+def test_a_folder_that_is_no_model_is_told_by_what_is_in_it(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(ModelError) as refused:
+        choose_model(tmp_path, "auto")
+    assert words in refused.value.message
 
 
 def test_both_forms_together_are_no_burden() -> None:

@@ -106,6 +106,11 @@ def test_a_model_that_fits_is_well() -> None:
         ({"refusal": "there is no model"}, PROBLEM, ("there is no model",)),
         ({"backend_installed": False}, PROBLEM, ("not installed", "pip install 'edgeassist[llama]'")),
         ({"readable": False}, PROBLEM, ("edge may not read /models/box.gguf", "chmod a+r")),
+        (
+            {"readable": False, "barred": Path("/models/box-00002-of-00002.gguf")},
+            PROBLEM,
+            ("edge may not read /models/box-00002-of-00002.gguf", "a+r '/models/box-00002-of-00002.gguf'"),
+        ),
         ({"readable": None}, OK, ("Q4_0",)),
         ({"hidden": True}, SKIPPED, ("sudo edgeassist doctor",)),
         ({"memory": Memory(400 * MIB)}, PROBLEM, ("400 MiB", "edgeassist recommend")),

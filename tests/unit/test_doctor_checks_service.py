@@ -183,5 +183,19 @@ def test_a_start_timeout_is_held_against_the_last_load(load_s: float | None, sev
     assert only(check_service(unit, Durations(load_s=load_s))).severity is severity
 
 
+@pytest.mark.parametrize(
+    ("limit", "locks", "severity"),
+    [(8 << 20, True, WARNING), (None, True, OK), (8 << 20, False, OK)],
+)
+def test_a_model_to_be_locked_in_memory_needs_a_unit_that_lets_it(
+    limit: int | None,
+    locks: bool,  # noqa: FBT001 - a column of the table
+    severity: Severity,
+) -> None:
+    finding = only(check_service(replace(UNIT, memlock_bytes=limit), Durations(), locks=locks))
+    assert finding.severity is severity
+    assert ("LimitMEMLOCK=infinity" in str(finding.remedy)) is (severity is WARNING)
+
+
 def test_without_systemd_its_checks_are_skipped() -> None:
     assert only(check_service(None, Durations())).severity is SKIPPED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from edgeassist.errors import UnsupportedError
 from edgeassist.models.builtin import TINY
 from edgeassist.models.fit import Demand, Memory
 from edgeassist.settings.sources import DEFAULT_FILE
+from tests.other_models import rewrite
 from tests.unit.trees import plant
 
 # systemd 257, shortened.
@@ -86,6 +88,15 @@ def test_a_unit_that_is_not_there_is_read_too() -> None:
     assert read.snapshot.load_state == "not-found"
     assert (read.pid, read.config, read.quota, read.memory_max_bytes) == (None, None, None, None)
     assert read.snapshot.watchdog_s is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "limit"),
+    [("8388608", 8 << 20), ("infinity", None), ("18446744073709551615", None), ("", None)],
+)
+def test_the_limit_of_locked_memory_is_read(shown: str, limit: int | None) -> None:
+    read = parse_unit("edgeassist.service", f"LimitMEMLOCK={shown}\n", user_manager=False)
+    assert read.snapshot.memlock_bytes == limit
 
 
 @pytest.mark.parametrize(
@@ -264,6 +275,19 @@ def test_a_model_is_read_from_its_header(trial_model: Path) -> None:
     assert snapshot.weights.size_bytes == trial_model.stat().st_size
     assert snapshot.memory == Memory(12_345, 12_345)
     assert snapshot.readable is True
+
+
+def test_a_part_of_a_model_that_the_service_may_not_read_is_found(shared: Path, trial_model: Path) -> None:
+    first, second = (shared / f"model-{number:05}-of-00002.gguf" for number in (1, 2))
+    rewrite(trial_model, first, {"split.count": 2})
+    shutil.copy(trial_model, second)
+    first.chmod(0o644)
+    second.chmod(0o600)
+    wanted = Wanted(first, "auto", Demand(512))
+    snapshot = probe_model(wanted, NOBODY, memory_max_bytes=None, engine_bytes=None)
+    assert snapshot.weights is not None
+    assert snapshot.weights.size_bytes == first.stat().st_size + second.stat().st_size
+    assert (snapshot.readable, snapshot.barred) == (False, second)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from edgeassist.supervision.process import explain_exit
+from edgeassist.supervision.process import environment, explain_exit
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,8 @@ def test_the_last_output_of_an_engine_follows_its_exit_status() -> None:
     assert explain_exit(70, ["loading", "bad file"]) == (
         "the engine ended with exit status 70: loading | bad file"
     )
+
+
+def test_an_engine_gets_the_environment_without_settings_and_without_ggmls_debugger() -> None:
+    ours = {"HOME": "/root", "EDGEASSIST_MQTT__PASSWORD": "secret", "OMP_WAIT_POLICY": "passive"}
+    assert environment(ours) == {"HOME": "/root", "OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}

@@ -17,6 +17,7 @@ from edgeassist.errors import ModelError
 from edgeassist.models.files.gguf import FILE_TYPES, read_gguf
 from edgeassist.models.files.gguf_container import TENSOR_TYPES, read_fields
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
+from tests.other_models import retype, write_bert
 
 SHARED_MODELS = Path(__file__).parents[3] / "shared" / "models"
 NOBODY = 65534
@@ -30,17 +31,19 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def write_metadata(path: Path, fields: Fields) -> Path:
-    """Write a GGUF file with these fields and one small tensor."""
+def write_metadata(path: Path, fields: Fields, *, weights: bool = True) -> Path:
+    """Write a GGUF file with these fields and, by choice, one small tensor."""
     writer = gguf.GGUFWriter(path, "llama")
     for key, value in fields.items():
         kind = {
             int: gguf.GGUFValueType.UINT32,
             str: gguf.GGUFValueType.STRING,
             list: gguf.GGUFValueType.ARRAY,
+            bool: gguf.GGUFValueType.BOOL,
         }
         writer.add_key_value(key, value, kind[type(value)])
-    writer.add_tensor_info("token_embd.weight", (4, 32), "float16", 144, gguf.GGMLQuantizationType.Q4_0)
+    if weights:
+        writer.add_tensor_info("token_embd.weight", (4, 32), "float16", 144, gguf.GGMLQuantizationType.Q4_0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -235,6 +238,7 @@ def test_a_file_cut_short_anywhere_is_found_out(tmp_path: Path, trial: Path, kep
         (b"PK\x03\x04archive", "a zip archive or a PyTorch checkpoint"),
         (struct.pack("<Q", 120) + b'{"__metadata__":{}}', "a safetensors file; convert it"),
         (b"tjgg\x03\x00\x00\x00", "a format older than GGUF"),
+        (b"lmgg\x03\x00\x00\x00", "one of whisper.cpp"),
         (b"\x00" * 64, "something else"),
         (b"GG", "something else"),
     ],
@@ -272,11 +276,61 @@ def test_a_version_that_can_not_be_read_is_named(
         read_gguf(path)
 
 
-def test_a_vocabulary_alone_is_no_model(tmp_path: Path) -> None:
+def test_a_file_without_weights_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
-    with pytest.raises(ModelError, match="holds no weights"):
+    with pytest.raises(ModelError, match=r"without weights.*; name a language model"):
         read_gguf(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"llama.pooling_type": 3}, "an embedding model"),
+        ({"llama.pooling_type": 4}, "a reranker"),
+        ({"llama.attention.causal": False}, "its attention is not causal"),
+        ({"general.type": "adapter"}, "an adapter"),
+        ({"general.type": "mmproj"}, "a projector"),
+    ],
+)
+def test_what_writes_no_text_is_told_by_its_metadata(tmp_path: Path, fields: Fields, words: str) -> None:
+    path = write_metadata(tmp_path / "model.gguf", LLAMA | fields)
+    with pytest.raises(ModelError, match=words) as raised:
+        read_gguf(path)
+    assert str(path) in raised.value.message
+
+
+def test_an_encoder_is_an_embedding_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"an embedding model \(bert\): it turns text"):
+        read_gguf(write_bert(tmp_path / "bert.gguf"))
+
+
+def test_an_adapter_needs_none_of_a_models_metadata_to_be_told(tmp_path: Path) -> None:
+    path = write_metadata(tmp_path / "adapter.gguf", {"general.type": "adapter", "adapter.type": "lora"})
+    with pytest.raises(ModelError, match=r"an adapter \(LoRA\).*name the file of the model"):
+        read_gguf(path)
+
+
+def test_pooling_that_is_switched_off_makes_no_embedding_model(tmp_path: Path) -> None:
+    path = write_metadata(tmp_path / "model.gguf", LLAMA | {"llama.pooling_type": 0})
+    assert read_gguf(path).layers == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "instead"),
+    [(31, "Q4_0_4_4", "Q4_0"), (32, "Q4_0_4_8", "Q4_0"), (33, "Q4_0_8_8", "Q4_0"),
+     (36, "IQ4_NL_4_4", "IQ4_NL"), (37, "IQ4_NL_4_8", "IQ4_NL"), (38, "IQ4_NL_8_8", "IQ4_NL")],
+)  # fmt: skip
+def test_a_type_that_llama_cpp_has_removed_is_named_with_the_one_to_take(
+    tmp_path: Path, trial: Path, kind: int, name: str, instead: str
+) -> None:
+    path = retype(trial, tmp_path / "arm.gguf", kind)
+    with pytest.raises(ModelError, match=f"the type {name}, .* take the {instead} file of the same model"):
+        read_gguf(path)
+
+
+def test_a_type_that_is_newer_than_ours_is_left_to_llama_cpp(tmp_path: Path, trial: Path) -> None:
+    assert read_gguf(retype(trial, tmp_path / "new.gguf", 77)).main_type == "type 77"
 
 
 def write_parts(folder: Path, *numbers: int) -> list[Path]:
@@ -292,6 +346,28 @@ def test_a_model_in_several_files_is_as_large_as_all_of_them(tmp_path: Path) -> 
     model = read_gguf(parts[0])
     assert model.size_bytes == sum(part.stat().st_size for part in parts)
     assert model.parameters == 3 * 4 * 32
+    assert model.files == tuple(parts)
+
+
+def test_the_first_of_several_files_may_hold_no_weights(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, 1, 2, 3)
+    parts[0].unlink()
+    write_metadata(parts[0], LLAMA | {"split.count": 3}, weights=False)
+    model = read_gguf(parts[0])
+    assert (model.parameters, model.quantization) == (2 * 4 * 32, "Q4_0")
+
+
+def test_a_part_without_metadata_is_told_to_be_one(tmp_path: Path) -> None:
+    write_parts(tmp_path, 1, 3)
+    second = write_metadata(tmp_path / "model-00002-of-00003.gguf", {"split.count": 3, "split.no": 1})
+    with pytest.raises(ModelError, match=r"name the first of them, model-00001-of-00003\.gguf"):
+        read_gguf(second)
+
+
+def test_parts_of_different_models_are_told(tmp_path: Path) -> None:
+    path = write_metadata(tmp_path / "model-00001-of-00003.gguf", LLAMA | {"split.count": 4})
+    with pytest.raises(ModelError, match="one of 4 parts by what it holds; get all parts of one model again"):
+        read_gguf(path)
 
 
 def test_of_a_model_in_several_files_the_first_is_to_be_named(tmp_path: Path) -> None:
@@ -300,9 +376,16 @@ def test_of_a_model_in_several_files_the_first_is_to_be_named(tmp_path: Path) ->
         read_gguf(parts[1])
 
 
-def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
-    parts = write_parts(tmp_path, 1, 3)
-    with pytest.raises(ModelError, match=r"model-00002-of-00003\.gguf is not beside it; download it"):
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ((1, 3), r"model-00002-of-00003\.gguf is not beside it; download it"),
+        ((1,), r"model-00002-of-00003\.gguf, model-00003-of-00003\.gguf are not beside it; download them"),
+    ],
+)
+def test_parts_that_are_missing_are_named(tmp_path: Path, there: tuple[int, ...], told: str) -> None:
+    parts = write_parts(tmp_path, *there)
+    with pytest.raises(ModelError, match=told):
         read_gguf(parts[0])
 
 

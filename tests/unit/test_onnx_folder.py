@@ -79,6 +79,26 @@ def test_a_plain_onnx_export(folder: Path) -> None:
     assert "onnxruntime_genai.models.builder" in refused(folder)
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"), [("whisper", "writes down speech"), ("marian-ssru", "an encoder-decoder model")]
+)
+def test_a_model_that_writes_no_answers_is_called_what_it_is(folder: Path, kind: str, told: str) -> None:
+    change(folder / "genai_config.json", lambda document: document["model"].update(type=kind))
+    assert told in refused(folder)
+
+
+def test_an_exported_embedding_model_is_called_what_it_is(folder: Path) -> None:
+    (folder / "genai_config.json").unlink()
+    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+    assert "holds a BertModel, which writes no text; name a language model" in refused(folder)
+
+
+def test_an_exported_language_model_is_to_be_made_with_the_builder(folder: Path) -> None:
+    (folder / "genai_config.json").unlink()
+    (folder / "config.json").write_text('{"architectures": ["Qwen2ForCausalLM"]}')
+    assert "onnxruntime_genai.models.builder" in refused(folder)
+
+
 def test_a_folder_of_gguf_files(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").touch()
     assert refused(tmp_path).endswith("name one of them: a.gguf")
@@ -86,6 +106,12 @@ def test_a_folder_of_gguf_files(tmp_path: Path) -> None:
 
 def test_the_folder_above(folder: Path) -> None:
     assert refused(folder.parent).endswith("name one of them: model")
+
+
+def test_a_folder_further_above(folder: Path) -> None:
+    (folder.parent / "a" / "b").mkdir(parents=True)
+    inner = folder.rename(folder.parent / "a" / "b" / "model")
+    assert refused(inner.parents[2]).endswith("name one of them: a/b/model")
 
 
 def test_a_gguf_file(trial_model: Path) -> None:

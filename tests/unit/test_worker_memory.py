@@ -1,5 +1,6 @@
 """What a worker does with the KV cache: shares it, runs out of it, and is told to stop in the middle."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -205,6 +206,21 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     read_ahead(engine, SYSTEM, (store, key_of))
     assert path.read_bytes() == good
     assert texts(engine.serve(start("a", "hello"))) == {"a": "hello"}
+
+
+def test_the_states_of_a_model_in_several_files_belong_to_all_of_them(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"model-{number:05}-of-00002.gguf" for number in (1, 2))
+    first.write_bytes(b"one")
+    second.write_bytes(b"two")
+    before = digest_of(str(first)).result()
+    second.write_bytes(b"new")
+    assert digest_of(str(first)).result() != before
+
+
+def test_the_digest_of_one_file_is_its_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"one")
+    assert digest_of(str(path)).result() == hashlib.sha256(b"one").hexdigest()
 
 
 def test_a_model_file_that_can_not_be_read_again_harms_nothing(

@@ -33,6 +33,7 @@ class ModelSnapshot:
         refusal: Why it is not a model that can be loaded, and what to do.
         user: The user that the service runs as.
         readable: Whether that user may read it.
+        barred: The file of it that this user may not read, where it is another than `path`.
         hidden: Whether the service's user may read it and the one who runs this may not.
         backend_installed: Whether the backend's package is installed.
         weights: What its memory follows from.
@@ -51,6 +52,7 @@ class ModelSnapshot:
     refusal: str | None = None
     user: str = ""
     readable: bool | None = None
+    barred: Path | None = None
     hidden: bool = False
     backend_installed: bool = True
     weights: Weights | None = None
@@ -82,10 +84,11 @@ def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
             f"{snapshot.python} -m pip install '{package}'",
         )
     if snapshot.readable is False:
+        barred = snapshot.barred or snapshot.path
         yield problem(
             _AREA,
-            f"the service's user {snapshot.user} may not read {snapshot.path}",
-            f"sudo chmod a+r '{snapshot.path}', and a+x for the folders above it",
+            f"the service's user {snapshot.user} may not read {barred}",
+            f"sudo chmod a+r '{barred}', and a+x for the folders above it",
         )
     if snapshot.refusal is not None:
         yield problem(_AREA, snapshot.refusal, "edgeassist check-config --offline")

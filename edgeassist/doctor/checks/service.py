@@ -28,6 +28,7 @@ class UnitSnapshot:
         result: Why it failed: exit-code, watchdog, oom-kill, timeout, …
         exit_status: Of its last process; None if that still runs.
         restarts: By systemd, since somebody started it.
+        memlock_bytes: `LimitMEMLOCK`; None for "infinity".
     """
 
     name: str
@@ -42,6 +43,7 @@ class UnitSnapshot:
     watchdog_s: float | None = None
     start_timeout_s: float | None = None
     stop_timeout_s: float | None = None
+    memlock_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,16 @@ class Durations:
     drain_s: float = 20.0
 
 
-def check_service(unit: UnitSnapshot | None, durations: Durations) -> Iterator[Finding]:
-    """Judge the unit; None if systemd does not run."""
+def check_service(
+    unit: UnitSnapshot | None, durations: Durations, *, locks: bool = False
+) -> Iterator[Finding]:
+    """Judge the unit.
+
+    Args:
+        unit: None if systemd does not run.
+        durations: What its patience has to be longer than.
+        locks: Whether it is to lock the model in memory, which root may always.
+    """
     if unit is None:
         yield skipped(_AREA, "not checked: systemd does not run here")
         return
@@ -80,6 +90,7 @@ def check_service(unit: UnitSnapshot | None, durations: Durations) -> Iterator[F
     findings = [
         *_check_state(unit, control, f"{log} -u {unit.name} -p err -n 20"),
         *_check_times(unit, durations, control),
+        *(_check_lock(unit, control) if locks else ()),
     ]
     yield from findings
     if not findings:
@@ -108,8 +119,22 @@ def _check_state(unit: UnitSnapshot, control: str, log: str) -> Iterator[Finding
         yield problem(_AREA, "the service is stopped", f"{control} start {unit.name}")
 
 
+def _check_lock(unit: UnitSnapshot, control: str) -> Iterator[Finding]:
+    if unit.memlock_bytes is not None:
+        yield warning(
+            _AREA,
+            f'engine.load_mode is "lock", and LimitMEMLOCK is {unit.memlock_bytes} bytes: the model can be '
+            "swapped out",
+            f"{_edit(unit, control)}: LimitMEMLOCK=infinity",
+        )
+
+
+def _edit(unit: UnitSnapshot, control: str) -> str:
+    return f"{control} edit {unit.name}, and there under [Service]"
+
+
 def _check_times(unit: UnitSnapshot, durations: Durations, control: str) -> Iterator[Finding]:
-    edit = f"{control} edit {unit.name}, and there under [Service]"
+    edit = _edit(unit, control)
     if unit.watchdog_s is not None and unit.watchdog_s < _LEAST_WATCHDOG_S:
         yield warning(
             _AREA,

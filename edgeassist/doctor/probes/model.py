@@ -59,13 +59,16 @@ def probe_model(
         if choice.path is None:
             return snapshot
         snapshot = replace(snapshot, readable=may_read(user, choice.path))
-        return _read(snapshot, choice.path)
+        return _read(snapshot, choice.path, user)
     except ModelError as error:
         return replace(snapshot, refusal=error.message)
 
 
-def _read(snapshot: ModelSnapshot, path: Path) -> ModelSnapshot:
+def _read(snapshot: ModelSnapshot, path: Path, user: User) -> ModelSnapshot:
     model = read_model(path, snapshot.backend)
+    barred = next((file for file in model.files if may_read(user, file) is False), None)
+    if barred is not None:
+        snapshot = replace(snapshot, readable=False, barred=barred)
     return replace(snapshot, weights=model, quantization=model.quantization, main_type=model.main_type)
 
 

@@ -30,12 +30,15 @@ _PROPERTIES = [
     "TimeoutStopUSec",
     "CPUQuotaPerSecUSec",
     "MemoryMax",
+    "LimitMEMLOCK",
     "Environment",
     "ExecStart",
     "StateDirectory",
 ]
 # systemd.time(7).
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800}
+# How "infinity" is shown: with its name, or as the largest number.
+_NO_LIMIT = (1 << 64) - 1
 _LOADED = re.compile(r"loaded .+ in (\d+) ms: ")
 
 
@@ -124,6 +127,7 @@ def parse_unit(name: str, shown: str, *, user_manager: bool) -> Unit:
         watchdog_s=parse_seconds(values.get("WatchdogUSec", "")) or None,
         start_timeout_s=parse_seconds(values.get("TimeoutStartUSec", "")),
         stop_timeout_s=parse_seconds(values.get("TimeoutStopUSec", "")),
+        memlock_bytes=_limit(values.get("LimitMEMLOCK", "")),
     )
     return Unit(
         snapshot,
@@ -141,6 +145,10 @@ def parse_seconds(text: str) -> float | None:
     """Parse a time span such as `1min 30s`; None for "infinity" and for anything else."""
     parts = re.findall(r"([\d.]+)(us|ms|s|min|h|d|w|month)\b", text)
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts) if parts else None
+
+
+def _limit(text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) != _NO_LIMIT else None
 
 
 def last_load_s(unit: Unit) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgeassist.models.fit import Weights
 
@@ -12,6 +13,7 @@ class ModelFile(Weights):
     """A model as its file or folder describes it.
 
     Attributes:
+        files: Those of a GGUF model, one or several.
         name: The model's own name, or its file's.
         architecture: The library's name for the kind of model, such as `qwen2`.
         layers: The number of decoder layers.
@@ -21,6 +23,7 @@ class ModelFile(Weights):
         parameters: The number of weights; 0 where the file does not tell.
     """
 
+    files: tuple[Path, ...] = ()
     name: str
     architecture: str
     layers: int

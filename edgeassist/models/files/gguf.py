@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from edgeassist.errors import ModelError
 from edgeassist.models.files.description import ModelFile
-from edgeassist.models.files.gguf_container import TENSOR_TYPES, Scan, scan_gguf
+from edgeassist.models.files.gguf_container import REMOVED_TYPES, TENSOR_TYPES, Scan, scan_gguf
+from edgeassist.models.files.gguf_parts import check_parts
 from edgeassist.models.fit import Format
+from edgeassist.models.kinds import Traits, objection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,6 @@ FILE_TYPES = {
     for number, name in enumerate(names.split(), start=first)
 }
 
-_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 _GUESSED = 1024  # a flag that llama.cpp sets beside the file type
 
 
@@ -36,7 +37,8 @@ def read_gguf(path: Path) -> ModelFile:
     larger figure counts for all, so that no estimate of memory is too low.
 
     Raises:
-        ModelError: The file is missing, unreadable, damaged, cut short or no GGUF language model.
+        ModelError: The file is missing, unreadable, damaged, cut short, of a type that llama.cpp has removed,
+            or no GGUF language model.
     """
     scan = scan_gguf(path)
     fields = scan.fields
@@ -52,10 +54,21 @@ def read_gguf(path: Path) -> ModelFile:
         found = fields[key].values() if key in fields else [default]
         return str(next(iter(found), default))
 
-    if not scan.elements:
-        raise ModelError(f"{path} holds no weights; choose the model's own .gguf file")
-    parts = [scan, *map(scan_gguf, _other_parts(path, max(numbers("split.count", 1))))]
+    files = check_parts(path, max(numbers("split.count", 1)))
+    parts = [scan, *map(scan_gguf, files[1:])]
+    # The first part may hold none (llama-gguf-split --no-tensor-first-split).
+    elements = sum((Counter(part.elements) for part in parts), Counter())
     architecture = text("general.architecture", "unknown")
+    traits = Traits(
+        architecture,
+        file=text("general.type", "model"),
+        pooling=max(numbers(f"{architecture}.pooling_type", 0)),
+        causal=bool(max(numbers(f"{architecture}.attention.causal", 1))),
+        weights=bool(elements),
+    )
+    if (why := objection(traits)) is not None:
+        raise ModelError(f"{path} {why}")
+    _refuse_removed(path, elements)
     trained_context = max(numbers(f"{architecture}.context_length"))
     layers = max(numbers(f"{architecture}.block_count"))
     heads = max(numbers(f"{architecture}.attention.head_count", 0))
@@ -63,6 +76,7 @@ def read_gguf(path: Path) -> ModelFile:
     kv_heads = numbers(f"{architecture}.attention.head_count_kv", heads)
     return ModelFile(
         format=Format.GGUF,
+        files=tuple(files),
         size_bytes=sum(part.file_size for part in parts),
         trained_context=trained_context,
         kv_heads=layers * kv_heads[0] if len(kv_heads) == 1 else sum(kv_heads),
@@ -71,38 +85,28 @@ def read_gguf(path: Path) -> ModelFile:
         name=text("general.name", path.stem),
         architecture=architecture,
         layers=layers,
-        quantization=_quantization(scan),
-        main_type=_main_type(scan),
-        parameters=sum(sum(part.elements.values()) for part in parts),
+        quantization=_quantization(scan, elements),
+        main_type=_main_type(elements),
+        parameters=elements.total(),
     )
 
 
-def _other_parts(path: Path, count: int) -> list[Path]:
-    """Return the further files of a model that is split into several, as llama.cpp names and finds them."""
-    if count <= 1:
-        return []
-    found = _PART.search(path.name)
-    if found is None:
+def _refuse_removed(path: Path, elements: Counter[int]) -> None:
+    for number in sorted(REMOVED_TYPES.keys() & elements.keys()):
+        name, instead = REMOVED_TYPES[number]
         raise ModelError(
-            f"{path} is one of {count} parts, and llama.cpp expects the name NAME-00001-of-{count:05}.gguf; "
-            "give the parts their names back, or join them (llama-gguf-split --merge)"
+            f"{path} has weights of the type {name}, which llama.cpp has removed; take the {instead} file of "
+            "the same model: it is repacked for this processor as it is loaded"
         )
-    names = [f"{path.name[: found.start()]}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1)]
-    if path.name != names[0]:
-        raise ModelError(f"{path} is one of {count} parts; name the first of them, {names[0]}")
-    missing = [name for name in names if not path.with_name(name).exists()]
-    if missing:
-        raise ModelError(f"{path} is one of {count} parts, and {missing[0]} is not beside it; download it")
-    return [path.with_name(name) for name in names[1:]]
 
 
-def _quantization(scan: Scan) -> str:
+def _quantization(scan: Scan, elements: Counter[int]) -> str:
     """Return the file type's name, or the type of most weights where the file does not tell."""
     stated = scan.fields.get("general.file_type")
     numbers = [value & ~_GUESSED for value in (stated.values() if stated else []) if isinstance(value, int)]
-    return next((FILE_TYPES[number] for number in numbers if number in FILE_TYPES), _main_type(scan))
+    return next((FILE_TYPES[number] for number in numbers if number in FILE_TYPES), _main_type(elements))
 
 
-def _main_type(scan: Scan) -> str:
-    most = max(scan.elements, key=lambda number: scan.elements[number])
+def _main_type(elements: Counter[int]) -> str:
+    ((most, _),) = elements.most_common(1)
     return TENSOR_TYPES[most][0] if most in TENSOR_TYPES else f"type {most}"

@@ -35,6 +35,16 @@ TENSOR_TYPES = {
     35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18),
 }
 # fmt: on
+# Types that were removed again: name, and the type that took their place. They held weights in the order that
+# an ARM processor reads them in, which is now made while a file is loaded (2024).
+REMOVED_TYPES = {
+    31: ("Q4_0_4_4", "Q4_0"),
+    32: ("Q4_0_4_8", "Q4_0"),
+    33: ("Q4_0_8_8", "Q4_0"),
+    36: ("IQ4_NL_4_4", "IQ4_NL"),
+    37: ("IQ4_NL_4_8", "IQ4_NL"),
+    38: ("IQ4_NL_8_8", "IQ4_NL"),
+}
 
 _CHUNK = 1024 * 1024
 _HEADER_LIMIT = 256 * _CHUNK  # a damaged length field must not make us read gigabytes
@@ -45,6 +55,7 @@ _MISTAKEN_FOR_A_MODEL = {
     b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
     b"pk\x03\x04": "a zip archive or a PyTorch checkpoint",
     b"tjgg": "a model in a format older than GGUF",
+    b"lmgg": "a model in a format older than GGUF, or one of whisper.cpp",
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from edgeassist.errors import ModelError
 from edgeassist.models.files.description import ModelFile
 from edgeassist.models.fit import Format
+from edgeassist.models.kinds import Traits, objection
 
 CONFIG = "genai_config.json"
 TOKENIZER = "tokenizer.json"
@@ -28,6 +29,10 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 _BITS = re.compile(rb"\x0a\x04bits\x18([\x01-\x20])", re.DOTALL)
 _DEFAULT_BITS = 4
 _LFS = b"version https://git-lfs"
+# How many folders below the named one models are looked for.
+_LEVELS = 3
+# How transformers' names of models end that write text.
+_WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 BUILDER = "python -m onnxruntime_genai.models.builder"
 
 
@@ -72,10 +77,12 @@ def read_onnx_folder(path: Path) -> OnnxFolder:
 
 def _read(path: Path) -> OnnxFolder:
     if not is_onnx_folder(path):
-        raise ModelError(_about_stranger(path))
+        raise ModelError(about_stranger(path))
     document = _json(path / CONFIG)
     try:
         model = document["model"]
+        if (why := objection(Traits(str(model["type"])))) is not None:
+            raise ModelError(f"{path} {why}")
         decoder = model["decoder"]
         graph = path / str(decoder.get("filename", "model.onnx"))
         size_bytes, quantization = _check_weights(graph)
@@ -105,21 +112,37 @@ def _read(path: Path) -> OnnxFolder:
         ) from None
 
 
-def _about_stranger(path: Path) -> str:
+def about_stranger(path: Path) -> str:
     """Return what a path without the library's configuration is, and what to do about it."""
     if path.is_file():
         return _about_file(path)
     if not path.is_dir():
         return f"there is no {path}: correct the setting, or put the model there"
     gguf = sorted(file.name for file in path.glob("*.gguf"))
-    inside = sorted(str(file.parent.relative_to(path)) for file in path.glob(f"*/**/{CONFIG}"))
-    if gguf:
-        return f"{path} holds GGUF files: name one of them: {', '.join(gguf)}"
-    if inside:
-        return f"{path} holds models in folders of their own: name one of them: {', '.join(inside)}"
+    inside = sorted(
+        str(file.parent.relative_to(path))
+        for level in range(1, _LEVELS + 1)
+        for file in path.glob("*/" * level + CONFIG)
+    )
+    if gguf or inside:
+        what = "GGUF files" if gguf else "models in folders of their own"
+        return f"{path} holds {what}: name one of them: {', '.join(gguf or inside)}"
+    if (kind := _other_kind(path)) is not None:
+        return f"{path} holds a {kind}, which writes no text; name a language model (edgeassist recommend)"
     if any(path.glob("*.onnx")):
         return f"{path} holds ONNX files without {CONFIG}: make them with the library's builder ({BUILDER})"
     return f"{path} holds no model: there is no {CONFIG} in it"
+
+
+def _other_kind(path: Path) -> str | None:
+    """Return the class of a published model that is no language model, as transformers calls it."""
+    try:
+        named = json.loads((path / "config.json").read_bytes())["architectures"]
+        classes = [str(each) for each in named]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    writes = any(each.endswith(_WRITERS) for each in classes)
+    return None if writes or not classes else classes[0]
 
 
 def _about_file(path: Path) -> str:

@@ -14,11 +14,12 @@ import numpy as np
 from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.llama.batch import Batch
 from edgeassist.engine.backends.llama.context import Context, make_context
+from edgeassist.engine.backends.llama.locking import lock_memory
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import Model, load_model
 from edgeassist.engine.backends.llama.sampling import make_sampler
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import Load, ModelFacts, Sampling
+from edgeassist.engine.messages import Load, LoadMode, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
@@ -39,12 +40,15 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     llama_cpp.llama_backend_init()
     path = Path(options.path)
     # Before llama.cpp, which would spend minutes on what can't fit.
-    sizes = fit(read_model(path, "llama"), demand_of(options), memory_of(options))
+    file = read_model(path, "llama")
+    sizes = fit(file, demand_of(options), memory_of(options))
     model = load_model(path, options.load_mode, llama_log, progress)
     most = llama_cpp.llama_max_parallel_sequences()
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
+    if options.load_mode is LoadMode.LOCK:
+        lock_memory()
     facts = ModelFacts(
         name=model.meta("general.name") or path.stem,
         backend="llama",
@@ -53,7 +57,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         quantization=model.quantization,
         context=sizes.context,
         trained_context=model.trained_context,
-        size_bytes=path.stat().st_size,
+        size_bytes=file.size_bytes,
         slots=sizes.slots,
         prefix_bytes=sizes.prefix_bytes if model.rewinds else 0,
         kv_tokens=sizes.kv_tokens,

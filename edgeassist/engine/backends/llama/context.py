@@ -8,7 +8,7 @@ from typing import Any
 import llama_cpp
 
 from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.backends.llama.model import Model
+from edgeassist.engine.backends.llama.model import NO_DECODER, Model
 from edgeassist.engine.messages import FlashAttention, KvType, Load
 from edgeassist.engine.speculation import LENGTHS
 from edgeassist.errors import ModelError
@@ -44,7 +44,7 @@ def make_context(model: Model, options: Load, *, kv_tokens: int, slots: int, lla
     """Allocate a KV cache of that many tokens, for that many sequences.
 
     Raises:
-        ModelError: llama.cpp can't.
+        ModelError: llama.cpp can't, or the model is no decoder.
     """
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = kv_tokens
@@ -68,4 +68,8 @@ def make_context(model: Model, options: Load, *, kv_tokens: int, slots: int, lla
             f"engine.kv_type {options.kv_type}, engine.flash_attention {options.flash_attention}: "
             f"{llama_log.errors}"
         )
+    pooled = llama_cpp.llama_pooling_type(handle) != llama_cpp.LLAMA_POOLING_TYPE_NONE
+    # An encoder has no KV cache, and what it computes for one row depends on all others of the step.
+    if pooled or not llama_cpp.llama_get_memory(handle) or not llama_cpp.llama_get_causal_attn(handle):
+        raise ModelError(f"model.path: {options.path} {NO_DECODER}")
     return Context(handle, int(params.n_batch), options.threads)

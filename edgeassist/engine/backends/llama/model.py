@@ -20,8 +20,12 @@ from edgeassist.errors import InternalError, ModelError
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
     LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
-    LoadMode.LOCK: llama_cpp.LLAMA_LOAD_MODE_MLOCK,
+    LoadMode.LOCK: llama_cpp.LLAMA_LOAD_MODE_NONE,
 }
+# A second guard: what a model is says its file (`models/kinds`), for the kinds that are known there.
+NO_DECODER = (
+    "is no model that writes text token by token, as llama.cpp finds; name another (edgeassist recommend)"
+)
 
 
 class Model:
@@ -139,7 +143,7 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
         progress: Called with the fraction that is read.
 
     Raises:
-        ModelError: llama.cpp can't load it.
+        ModelError: llama.cpp can't load it, or it is no decoder.
     """
 
     def on_progress(fraction: float, _data: object) -> bool:
@@ -153,4 +157,7 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
     handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not handle:
         raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}")
+    decodes = llama_cpp.llama_model_has_decoder(handle) and not llama_cpp.llama_model_has_encoder(handle)
+    if not decodes or llama_cpp.llama_model_is_diffusion(handle):
+        raise ModelError(f"model.path: {path} {NO_DECODER}")
     return Model(handle)

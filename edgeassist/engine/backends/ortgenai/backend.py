@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.ortgenai.pieces import Pieces, read_pieces
 from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer
 from edgeassist.engine.backends.sampling import Sampler
 from edgeassist.engine.kv.prefixes import shared_length
@@ -30,7 +31,7 @@ from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Token, Work
 from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.files.onnx import TOKENIZER, read_onnx_folder
 from edgeassist.models.fit import fit
 
 # Compiled in, and on unless this is set before the library is loaded.
@@ -58,6 +59,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     if options.slots is not None and options.slots > 1:
         log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
     progress(0.0)
+    pieces = read_pieces(path / TOKENIZER)
     try:
         model = _load_model(path, options.threads)
         tokenizer = genai.Tokenizer(model)
@@ -84,7 +86,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         build=f"onnxruntime-genai {genai.__version__}",
     )
     codec = PromptCodec(chat, OrtTokenizer(tokenizer, chat.control))
-    return LoadedModel(OrtBackend(generator, tokenizer), codec, facts)
+    return LoadedModel(OrtBackend(generator, tokenizer, pieces), codec, facts)
 
 
 @dataclass(slots=True)
@@ -92,13 +94,11 @@ class _Answer:
     """What a slot samples with.
 
     Attributes:
-        stream: The library's decoder from tokens to text.
         world: Of the sequence.
         said: The tokens so far.
     """
 
     sampler: Sampler
-    stream: Any
     world: World
     said: list[int] = field(default_factory=list)
 
@@ -109,12 +109,13 @@ class OrtBackend:
     Args:
         generator: An `onnxruntime_genai.Generator` that has computed nothing.
         tokenizer: An `onnxruntime_genai.Tokenizer`.
+        pieces: The bytes of its tokens.
     """
 
-    def __init__(self, generator: Any, tokenizer: Any) -> None:
+    def __init__(self, generator: Any, tokenizer: Any, pieces: Pieces) -> None:
         self.computed_s = 0.0
         self._generator = generator
-        self._tokenizer = tokenizer
+        self._pieces = pieces
         self._ends = frozenset(int(token) for token in tokenizer.eos_token_ids)
         # What the generator has computed, for the sequence that runs or for the last one, and its world.
         self._tokens: list[int] = []
@@ -123,8 +124,8 @@ class OrtBackend:
         self._aborted = threading.Event()
 
     def open(self, slot: int, sampling: Sampling, world: World) -> None:
-        """Begin to sample, and to decode tokens to text (`Backend.open`)."""
-        self._answers[slot] = _Answer(Sampler(sampling), self._tokenizer.create_stream(), world)
+        """Begin to sample (`Backend.open`)."""
+        self._answers[slot] = _Answer(Sampler(sampling), world)
 
     def step(self, plan: Plan) -> Sampled:
         """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
@@ -133,12 +134,13 @@ class OrtBackend:
         try:
             self._rewind(work.position)
             self._generator.append_tokens(np.asarray(work.tokens, np.int32))
+            logits = self._generator.get_logits() if work.samples else None
         except _ERRORS as error:
             self._undo(work, error)
         answer = self._answers[work.slot]
         self._tokens += work.tokens
         self._world = answer.world
-        sampled = {work.slot: [self._sample(answer)]} if work.samples else {}
+        sampled = {} if logits is None else {work.slot: [self._sample(answer, logits)]}
         self.computed_s += time.perf_counter() - begun
         return sampled
 
@@ -178,13 +180,11 @@ class OrtBackend:
             self._generator.rewind_to(position)
             del self._tokens[position:]
 
-    def _sample(self, answer: _Answer) -> Token:
-        logits = self._generator.get_logits()
+    def _sample(self, answer: _Answer, logits: Any) -> Token:
         id_ = answer.sampler.pick(logits.reshape(-1, logits.shape[-1])[-1], answer.said)
         answer.said.append(id_)
-        if id_ in self._ends:
-            return Token(id_, b"", ends=True)
-        return Token(id_, answer.stream.decode(id_).encode(), ends=False)
+        ends = id_ in self._ends
+        return Token(id_, b"" if ends else self._pieces[id_], ends)
 
     def _undo(self, work: Work, error: Exception) -> None:
         """Raise what a failed step means; the generator is where it was before."""
