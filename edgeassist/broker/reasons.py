@@ -128,8 +128,8 @@ def explain_silence(options: BrokerOptions) -> str:
 def explain_muteness(options: BrokerOptions) -> str:
     """Return why the other side may keep a connection open and send nothing."""
     return (
-        f"{options.address} takes the connection and never answers: check mqtt.port, mqtt.tls, and whether a "
-        "broker listens there"
+        f"{options.address} takes the connection and never answers: check mqtt.port, mqtt.tls, mqtt.protocol, "
+        "and whether a broker listens there"
     )
 
 
@@ -138,6 +138,15 @@ def explain_garble(options: BrokerOptions) -> str:
     return (
         f"{options.address} does not answer in MQTT {options.protocol}: check mqtt.port, mqtt.protocol, "
         "and whether a broker listens there"
+    )
+
+
+def explain_other_version(options: BrokerOptions) -> str:
+    """Return that the broker takes only the version of these options, which is not the one that is set."""
+    without = ", which knows no Response Topic and no reasons for refusals" if options.protocol == "3.1.1" else ""
+    return (
+        f"the broker at {options.address} takes only MQTT {options.protocol}, so that is spoken{without}: "
+        f'set mqtt.protocol to "{options.protocol}" to spare the attempts'
     )
 
 
