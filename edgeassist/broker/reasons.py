@@ -71,13 +71,23 @@ _WORDS = {
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER_LOCALLY, _NO_FIRST_SIGNATURE = 18, 19, 20, 21
 _OTHER_HOST, _OTHER_ADDRESS = 62, 64
-_CERTIFICATE_CHECKS = {
-    **dict.fromkeys((_NOT_YET_VALID, _EXPIRED), "the certificate's dates and this device's clock"),
+# What X509_V_FLAG_X509_STRICT finds: PATHLEN_INVALID_FOR_NON_CA to EC_KEY_EXPLICIT_PARAMS.
+_STRICT = range(80, 95)
+_CERTIFICATE_WAYS_OUT = {
+    **dict.fromkeys((_NOT_YET_VALID, _EXPIRED), "check the certificate's dates and this device's clock"),
     **dict.fromkeys(
         (_SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER_LOCALLY, _NO_FIRST_SIGNATURE),
-        "mqtt.tls_ca",
+        "check mqtt.tls_ca",
     ),
-    **dict.fromkeys((_OTHER_HOST, _OTHER_ADDRESS), "mqtt.host"),
+    **dict.fromkeys(
+        (_OTHER_HOST, _OTHER_ADDRESS),
+        "check mqtt.host, which must be in the certificate as a subjectAltName (a CN does not count)",
+    ),
+    **dict.fromkeys(
+        _STRICT,
+        "Python asks this of the system's CAs since 3.13: name the file of this one in mqtt.tls_ca, where it is not "
+        "asked for, or make it anew (docs/configuration.md, TLS)",
+    ),
 }
 
 
@@ -95,10 +105,10 @@ def explain(error: OSError | UnicodeError, options: BrokerOptions) -> str:
         case socket.gaierror():
             reason = f"the host {options.host!r} is unknown: check mqtt.host and the name server"
         case ssl.SSLCertVerificationError():
-            checks = _CERTIFICATE_CHECKS.get(
-                error.verify_code, "mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock"
+            way_out = _CERTIFICATE_WAYS_OUT.get(
+                error.verify_code, "check mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock"
             )
-            reason = f"the certificate of {address} is not accepted: {error.verify_message}: check {checks}"
+            reason = f"the certificate of {address} is not accepted: {error.verify_message}: {way_out}"
         case ssl.SSLError():
             reason = (
                 f"no TLS connection to {address}: {error.reason}: check mqtt.port, mqtt.tls and, if "

@@ -67,6 +67,9 @@ def test_a_client_of_3_1_1_that_is_too_old_is_told_the_newer_version() -> None:
         (10, "clock", "mqtt.tls_ca"),
         (20, "mqtt.tls_ca", "clock"),
         (62, "mqtt.host", "mqtt.tls_ca"),
+        (64, "subjectAltName", "mqtt.tls_ca"),
+        (85, "name the file of this one in mqtt.tls_ca", "clock"),
+        (92, "name the file of this one in mqtt.tls_ca", "clock"),
         (1, "mqtt.tls_ca, mqtt.host", ""),
     ],
 )
