@@ -35,7 +35,7 @@ class Attempt:
 
     @property
     def version_in_doubt(self) -> bool:
-        """Whether the version of MQTT may be why it failed: brokers of 3.1.1 refuse, or hang up on, what is newer."""
+        """Whether it may have failed for the version of MQTT: some brokers hang up on what is newer."""
         return self.unsupported or (self.reached and not self.greeted)
 
     def brief(self, lasted_s: float) -> bool:

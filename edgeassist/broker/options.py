@@ -47,11 +47,11 @@ class BrokerOptions:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Return a TLS context that reads its files again for every connection, so that renewed ones are taken up.
+    """Return a TLS context that reads its files for every connection, so that renewed ones are taken up.
 
     Raises:
-        ConfigurationError: A file can't be used; the message names its setting. `wrap_socket` raises it too, when
-            that happens later.
+        ConfigurationError: A file can't be used; the message names its setting. `wrap_socket` raises it too,
+            when that happens later.
     """
     _read(tls)
     context = _FreshContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -70,8 +70,8 @@ def _read(tls: Tls) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{setting} can't be used: {_why(error)}") from None
     if tls.ca is not None:
-        # Python 3.13 refuses CAs that lack extensions of RFC 5280, as most home-made ones do. A CA that somebody
-        # named is trusted as it is, by every version of Python alike.
+        # Python 3.13 refuses CAs that lack extensions of RFC 5280, as most home-made ones do. A CA that
+        # somebody named is trusted as it is, by every version of Python alike.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = not tls.insecure

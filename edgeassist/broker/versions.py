@@ -1,7 +1,7 @@
 """Whether a broker takes only the other version of MQTT.
 
-One that knows only 3.1.1 refuses MQTT 5, or hangs up on it without a word, and so does what stands before a broker
-that is being restarted. So both versions are tried, one after the other.
+One that knows only 3.1.1 refuses MQTT 5, or hangs up on it without a word, and so does what stands before a
+broker that is being restarted. So both versions are tried, one after the other.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ async def greets(options: BrokerOptions) -> bool:
         return False
     serving = asyncio.create_task(wire.serve(), name="mqtt-version")
     try:
-        await asyncio.wait([serving, told], timeout=GREET_S, return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [serving, told]
+        await asyncio.wait(ends, timeout=GREET_S, return_when=asyncio.FIRST_COMPLETED)
         return told.done() and told.result()
     finally:
         client.disconnect()

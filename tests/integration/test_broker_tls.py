@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -32,7 +31,7 @@ HOME_MADE = """
 openssl req -new -x509 -nodes -days 30 -keyout ca.key -out ca.crt -subj /CN=home
 openssl req -new -nodes -keyout broker.key -out broker.csr -subj /CN=broker
 printf subjectAltName=IP:127.0.0.1 >name
-openssl x509 -req -in broker.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out broker.crt -days 30 -extfile name
+openssl x509 -req -in broker.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile name -out broker.crt
 """
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -68,7 +68,9 @@ async def gate(broker: PrivateBroker) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def opened(passes: Callable[[int], bool], answer: bytes | None = b"") -> Gate:
-            return await stack.enter_async_context(Gate(broker.port, passes, answer))
+            door = Gate(broker.port, passes, answer)
+            await stack.enter_async_context(door)
+            return door
 
         yield opened
 
@@ -155,7 +157,7 @@ async def test_the_older_version_is_kept_with_all_that_waits_until_the_broker_ta
 
 
 async def test_trying_a_version_leaves_a_session_of_ours_alone(broker: PrivateBroker) -> None:
-    options = {"client_id": "box", "session_expiry_s": 60}
+    options: dict[str, Any] = {"client_id": "box", "session_expiry_s": 60}
     async with Link(broker.port, **options):
         pass
     async with Link(broker.port) as other:

@@ -76,7 +76,11 @@ def test_what_the_installer_lays_for_mosquitto_is_mosquittos_alone_whatever_was_
         pairs = (line.split(" ", 1) for line in laid.splitlines())
         return {Path(path).name: owner for path, owner in pairs}
 
-    expected = {"acl": "mosquitto:mosquitto 600", "passwd": "mosquitto:mosquitto 600", "conf": "root:root 644"}
+    expected = {
+        "acl": "mosquitto:mosquitto 600",
+        "passwd": "mosquitto:mosquitto 600",
+        "conf": "root:root 644",
+    }
     assert expected.items() <= lay().items()
     acl = tmp_path / "acl"
     acl.write_text("# an administrator's\n")

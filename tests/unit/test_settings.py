@@ -231,7 +231,8 @@ def test_a_file_of_another_encoding_is_refused_with_what_to_do(
 
 
 def test_a_credential_from_such_an_editor_is_the_bare_word(load: Load) -> None:
-    credentials = {"mqtt.username": "box", "mqtt.password": f"{SECRET}\r\n".encode("utf-8-sig")}
+    credentials: dict[str, str | bytes] = {"mqtt.username": "box"}
+    credentials["mqtt.password"] = f"{SECRET}\r\n".encode("utf-8-sig")
     password = load(None, {}, credentials).settings.mqtt.password
     assert password is not None
     assert password.get_secret_value() == SECRET
