@@ -126,7 +126,11 @@ class Client:
                 await self._settled.wait()
         if not self._broker.connected:
             await self._broker.stop()
-            raise BrokerError(self._problem or f"the broker did not answer within {self._connect_s:g} s")
+            raise BrokerError(
+                self._problem
+                or f"the broker did not answer within {self._connect_s:g} s: check mqtt.host, mqtt.port and "
+                "mqtt.protocol (edgeassist doctor tries them)"
+            )
         return self
 
     async def __aexit__(

@@ -18,16 +18,25 @@ class Attempt:
     """One connection, or one failure to make one.
 
     Attributes:
-        greeted: The broker has answered our CONNECT.
+        reached: There was a connection to send CONNECT over.
+        greeted: The broker has answered it, in the version of MQTT that we spoke.
+        unsupported: It answered that it does not take that version.
         accepted: It took us, and has refused no subscription that we need.
         taken_over: It ended the connection because another client connected with our id.
         refusal: Why it refused or ended the connection, in words; empty if it said nothing.
     """
 
+    reached: bool = False
     greeted: bool = False
+    unsupported: bool = False
     accepted: bool = False
     taken_over: bool = False
     refusal: str = ""
+
+    @property
+    def version_in_doubt(self) -> bool:
+        """Whether it may have failed for the version of MQTT: some brokers hang up on what is newer."""
+        return self.unsupported or (self.reached and not self.greeted)
 
     def brief(self, lasted_s: float) -> bool:
         """Whether it was accepted and ended at once."""

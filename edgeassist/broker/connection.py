@@ -25,7 +25,9 @@ from edgeassist.broker.attempts import MAX_BRIEF, Attempt, Backoff
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.outbox import Outbox
 from edgeassist.broker.subscriptions import Handler, Route, Routes
+from edgeassist.broker.versions import greets, other_version, takes_only_other
 from edgeassist.broker.wire import Wire, connect_client, is_sent, make_client, send, to_inbound
+from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Outbound, Subscription
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Broker:
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _reason: None,
     ) -> None:
-        self._options = options
+        self._options = self._given = options
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
@@ -85,6 +87,11 @@ class Broker:
     def alive(self) -> bool:
         """Whether the task that keeps the connection runs."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def protocol(self) -> str:
+        """The version of MQTT that is spoken: not the one that is set, if the broker takes only the other."""
+        return self._options.protocol
 
     @property
     def congested(self) -> bool:
@@ -168,14 +175,39 @@ class Broker:
                     await self._stopping.wait()
 
     async def _connect_and_serve(self) -> str:
-        """Connect, serve until the connection ends, and return why it did."""
+        """Connect, in the other version of MQTT if need be, serve, and return why the connection ended."""
+        if self._options.protocol != self._given.protocol and await greets(self._given):
+            log.info("the broker at %s takes MQTT %s again", self._given.address, self._given.protocol)
+            self._speak(self._given)
+        reason = await self._connect_once()
+        if (
+            self._attempt.version_in_doubt
+            and not self._stopping.is_set()
+            and await takes_only_other(self._options)
+        ):
+            self._speak(other_version(self._options))
+            log.warning("%s", reasons.explain_other_version(self._options))
+            reason = await self._connect_once()
+        return reason
+
+    def _speak(self, options: BrokerOptions) -> None:
+        """Go on with these options; what waits for a connection in the other version is dropped."""
+        self._options = options
+        self._make_client()
+        self._outbox.clear()
+
+    async def _connect_once(self) -> str:
         options = self._options
-        self._attempt = Attempt()
+        attempt = self._attempt = Attempt()
         try:
             await self._wire.connect(partial(connect_client, self._client, options))
+            attempt.reached = True
+            self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_greeting, attempt)
             status = await self._wire.serve()
         except (OSError, UnicodeError) as error:
             return reasons.explain(error, options)
+        except ConfigurationError as error:  # a TLS file that was good at the start
+            return error.message
         except Exception as error:  # whatever paho raises, the connection must come back
             log.exception("the MQTT connection failed in an unexpected way")
             return f"unexpected: {error}"
@@ -203,6 +235,7 @@ class Broker:
         attempt = self._attempt
         self._outbox.packet_limit = getattr(properties, "MaximumPacketSize", None)
         attempt.greeted, attempt.accepted = True, not reason.is_failure
+        attempt.unsupported = reason.value == reasons.Reason.UNSUPPORTED_PROTOCOL_VERSION
         if reason.is_failure:
             attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             return
@@ -212,6 +245,12 @@ class Broker:
             self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_answer, attempt)
         else:
             self._up()
+
+    def _miss_greeting(self, attempt: Attempt) -> None:
+        """End a connection whose CONNECT was not answered in time."""
+        if attempt is self._attempt and not attempt.greeted and self._wire.serving:
+            attempt.refusal = reasons.explain_muteness(self._options)
+            self._client.disconnect()
 
     def _miss_answer(self, attempt: Attempt) -> None:
         """End a connection whose subscriptions were not answered in time."""

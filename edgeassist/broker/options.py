@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Outbound
@@ -46,22 +47,55 @@ class BrokerOptions:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Return the TLS context.
+    """Return a TLS context that reads its files for every connection, so that renewed ones are taken up.
 
     Raises:
-        ConfigurationError: A file can't be used; the message names its setting.
+        ConfigurationError: A file can't be used; the message names its setting. `wrap_socket` raises it too,
+            when that happens later.
     """
-    setting = "mqtt.tls_ca"
+    _read(tls)
+    context = _FreshContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.files = tls
+    context.check_hostname = not tls.insecure
+    return context
+
+
+def _read(tls: Tls) -> ssl.SSLContext:
+    setting = f"mqtt.tls_ca: {tls.ca}"
     try:
         context = ssl.create_default_context(cafile=tls.ca)
-        setting = "mqtt.tls_cert and mqtt.tls_key"
+        setting = f"mqtt.tls_cert and mqtt.tls_key: {tls.certificate} and {tls.key}"
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key, password=_no_passphrase)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{setting}: can't be used: {error}") from None
+        raise ConfigurationError(f"{setting} can't be used: {_why(error)}") from None
+    if tls.ca is not None:
+        # Python 3.13 refuses CAs that lack extensions of RFC 5280, as most home-made ones do. A CA that
+        # somebody named is trusted as it is, by every version of Python alike.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = not tls.insecure
     context.sslsocket_class = _Socket
     return context
+
+
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+        return "it must be a PEM file, which is text and begins with -----BEGIN CERTIFICATE-----"
+    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
+
+
+class _FreshContext(ssl.SSLContext):
+    """Gives each connection a context of its own."""
+
+    files: Tls
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        try:
+            return _read(self.files).wrap_socket(sock, *args, **options)
+        except BaseException:
+            sock.close()  # paho drops it without closing it
+            raise
 
 
 class _Socket(ssl.SSLSocket):

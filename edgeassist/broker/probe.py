@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,8 +18,10 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgeassist.broker.attempts import Attempt
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.reasons import (
+    Reason,
     explain,
     explain_garble,
     explain_muteness,
@@ -26,6 +29,7 @@ from edgeassist.broker.reasons import (
     explain_silence,
     words,
 )
+from edgeassist.broker.versions import other_version, takes_only_other
 from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.packets import Inbound, Outbound
@@ -44,7 +48,11 @@ class Sight:
     """What the broker has done so far.
 
     Attributes:
+        protocol: The version of MQTT that was spoken: the other one, if it takes only that.
         max_packet_bytes: The largest packet that it takes; None if it names no limit (MQTT 5).
+        max_qos: The highest QoS that it takes (MQTT 5).
+        retains: Whether it keeps retained messages (MQTT 5).
+        certificate_until: When its certificate ends, in seconds since 1970; None without TLS.
         granted: The filters that it granted.
         refused: The filters that it refused, with its reason in words.
         acknowledged: The names of the messages that it acknowledged.
@@ -53,7 +61,11 @@ class Sight:
         lost: Why the connection ended; None while it stands.
     """
 
+    protocol: str
     max_packet_bytes: int | None = None
+    max_qos: int = 2
+    retains: bool = True
+    certificate_until: float | None = None
     granted: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
@@ -74,17 +86,24 @@ async def look(
     Takes about twelve seconds at most, whatever the broker does.
 
     Args:
-        options: How to connect; without a will.
+        options: How to connect; without a will. A broker that takes only the other version of MQTT is looked
+            at in that.
         filters: What to subscribe to.
-        say: Called when the broker has answered the subscriptions; returns the messages to publish at QoS 1,
-            by name.
+        say: Called when the broker has answered the subscriptions; returns the messages to publish, by
+            name, at QoS 1 where the broker takes that.
         enough: Whether enough was heard.
 
     Raises:
         BrokerError: There is no connection; the message says why, and which setting to check.
         ConfigurationError: A TLS file can't be used.
     """
-    return await _Look(options, filters, say, enough).run()
+    first = _Look(options, filters, say, enough)
+    try:
+        return await first.run()
+    except BrokerError:
+        if not first.attempt.version_in_doubt or not await takes_only_other(options):
+            raise
+    return await _Look(other_version(options), filters, say, enough).run()
 
 
 class _Look:
@@ -99,9 +118,8 @@ class _Look:
         self._filters = tuple(filters)
         self._say = say
         self._enough = enough
-        self._sight = Sight()
-        self._refusal: str | None = None
-        self._greeted = False
+        self._sight = Sight(options.protocol)
+        self.attempt = Attempt()
         self._answered = False
         self._names: dict[int, str] = {}
 
@@ -111,18 +129,22 @@ class _Look:
         await self._connect(client, wire)
         serving = asyncio.create_task(wire.serve(), name="probe")
         try:
-            await _until(GREET_S, lambda: self._greeted or serving.done())
-            if self._refusal is not None or not self._greeted:
-                raise BrokerError(self._refusal or self._silence(serving))
+            await _until(GREET_S, lambda: self.attempt.greeted or serving.done())
+            if self.attempt.refusal or not self.attempt.greeted:
+                raise BrokerError(self.attempt.refusal or self._silence(serving))
             await _until(SUBSCRIBE_S, lambda: self._answered or serving.done())
             messages = {} if serving.done() else self._say(self._sight)
             for name, message in messages.items():
+                qos = min(1, self._sight.max_qos)
                 # The event loop reads no acknowledgement before the packet id is noted.
-                info = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
-                self._names[info.mid] = name
+                info = client.publish(message.topic, message.payload, qos=qos, retain=message.retain)
+                if qos:
+                    self._names[info.mid] = name
+                else:
+                    self._sight.acknowledged.add(name)
             await _until(TALK_S, lambda: serving.done() or self._is_through(len(messages)))
             if serving.done():
-                self._sight.lost = self._refusal or self._end(serving)
+                self._sight.lost = self.attempt.refusal or self._end(serving)
             return self._sight
         finally:
             client.disconnect()
@@ -135,6 +157,7 @@ class _Look:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await wire.connect(partial(connect_client, client, options))
+                self.attempt.reached = True
         except (OSError, UnicodeError) as error:
             raise BrokerError(explain(error, options)) from None
 
@@ -170,11 +193,18 @@ class _Look:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        self._greeted = True
+        self.attempt.greeted = True
+        self.attempt.unsupported = reason.value == Reason.UNSUPPORTED_PROTOCOL_VERSION
         if reason.is_failure:
-            self._refusal = explain_refusal(reason.value, str(reason), self._options)
+            self.attempt.refusal = explain_refusal(reason.value, str(reason), self._options)
             return
-        self._sight.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+        sight = self._sight
+        sight.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
+        sight.max_qos = getattr(properties, "MaximumQoS", sight.max_qos)
+        sight.retains = bool(getattr(properties, "RetainAvailable", 1))
+        connection: Any = client.socket()
+        if self._options.tls is not None and "notAfter" in (certificate := connection.getpeercert()):
+            sight.certificate_until = ssl.cert_time_to_seconds(certificate["notAfter"])
         client.subscribe([(each, 1) for each in self._filters])
 
     def _handle_subscribe(
@@ -190,10 +220,13 @@ class _Look:
     def _handle_published(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _props: Properties | None
     ) -> None:
+        name = self._names.get(mid)
+        if name is None:  # of QoS 0
+            return
         if reason.is_failure:
-            self._sight.rejected[self._names[mid]] = words(reason.value, str(reason))
+            self._sight.rejected[name] = words(reason.value, str(reason))
         else:
-            self._sight.acknowledged.add(self._names[mid])
+            self._sight.acknowledged.add(name)
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._sight.heard.append(to_inbound(message))
@@ -207,7 +240,7 @@ class _Look:
         _props: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._refusal = explain_refusal(reason.value, str(reason), self._options)
+            self.attempt.refusal = explain_refusal(reason.value, str(reason), self._options)
 
 
 async def _until(limit_s: float, condition: Callable[[], bool]) -> None:

@@ -40,6 +40,8 @@ class Reason(IntEnum):
     MESSAGE_RATE_TOO_HIGH = 0x96
     QUOTA_EXCEEDED = 0x97
     ADMINISTRATIVE_ACTION = 0x98
+    RETAIN_NOT_SUPPORTED = 0x9A
+    QOS_NOT_SUPPORTED = 0x9B
     CONNECTION_RATE_EXCEEDED = 0x9F
 
 
@@ -64,6 +66,8 @@ _WORDS = {
     Reason.MESSAGE_RATE_TOO_HIGH: "too many messages",
     Reason.QUOTA_EXCEEDED: "quota exceeded",
     Reason.ADMINISTRATIVE_ACTION: "ended by an administrator",
+    Reason.RETAIN_NOT_SUPPORTED: "retained messages not supported",
+    Reason.QOS_NOT_SUPPORTED: "QoS not supported",
     Reason.CONNECTION_RATE_EXCEEDED: "too many connections",
 }
 
@@ -71,13 +75,23 @@ _WORDS = {
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER_LOCALLY, _NO_FIRST_SIGNATURE = 18, 19, 20, 21
 _OTHER_HOST, _OTHER_ADDRESS = 62, 64
-_CERTIFICATE_CHECKS = {
-    **dict.fromkeys((_NOT_YET_VALID, _EXPIRED), "the certificate's dates and this device's clock"),
+# What X509_V_FLAG_X509_STRICT finds: PATHLEN_INVALID_FOR_NON_CA to EC_KEY_EXPLICIT_PARAMS.
+_STRICT = range(80, 95)
+_CERTIFICATE_WAYS_OUT = {
+    **dict.fromkeys((_NOT_YET_VALID, _EXPIRED), "check the certificate's dates and this device's clock"),
     **dict.fromkeys(
         (_SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _NO_ISSUER_LOCALLY, _NO_FIRST_SIGNATURE),
-        "mqtt.tls_ca",
+        "check mqtt.tls_ca",
     ),
-    **dict.fromkeys((_OTHER_HOST, _OTHER_ADDRESS), "mqtt.host"),
+    **dict.fromkeys(
+        (_OTHER_HOST, _OTHER_ADDRESS),
+        "check mqtt.host, which must be in the certificate as a subjectAltName (a CN does not count)",
+    ),
+    **dict.fromkeys(
+        _STRICT,
+        "Python asks this of the system's CAs since 3.13: name the file of this one in mqtt.tls_ca, where "
+        "it is not asked for, or make it anew (docs/configuration.md, TLS)",
+    ),
 }
 
 
@@ -95,10 +109,11 @@ def explain(error: OSError | UnicodeError, options: BrokerOptions) -> str:
         case socket.gaierror():
             reason = f"the host {options.host!r} is unknown: check mqtt.host and the name server"
         case ssl.SSLCertVerificationError():
-            checks = _CERTIFICATE_CHECKS.get(
-                error.verify_code, "mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock"
+            way_out = _CERTIFICATE_WAYS_OUT.get(
+                error.verify_code,
+                "check mqtt.tls_ca, mqtt.host, the certificate's dates and this device's clock",
             )
-            reason = f"the certificate of {address} is not accepted: {error.verify_message}: check {checks}"
+            reason = f"the certificate of {address} is not accepted: {error.verify_message}: {way_out}"
         case ssl.SSLError():
             reason = (
                 f"no TLS connection to {address}: {error.reason}: check mqtt.port, mqtt.tls and, if "
@@ -119,17 +134,20 @@ def explain(error: OSError | UnicodeError, options: BrokerOptions) -> str:
 
 def explain_silence(options: BrokerOptions) -> str:
     """Return why the other side may have closed the connection before it sent anything."""
+    # MQTT 3.1.1 has no words for the refusal of a will.
+    will = options.will is not None and options.protocol == "3.1.1"
     return (
         f"{options.address} ended the connection without a word: check mqtt.port, mqtt.tls and, if the "
         "broker asks for a certificate, mqtt.tls_cert"
+        + (", and whether it takes retained messages and QoS 1" if will else "")
     )
 
 
 def explain_muteness(options: BrokerOptions) -> str:
     """Return why the other side may keep a connection open and send nothing."""
     return (
-        f"{options.address} takes the connection and never answers: check mqtt.port, mqtt.tls, and whether a "
-        "broker listens there"
+        f"{options.address} takes the connection and never answers: check mqtt.port, mqtt.tls, "
+        "mqtt.protocol, and whether a broker listens there"
     )
 
 
@@ -138,6 +156,17 @@ def explain_garble(options: BrokerOptions) -> str:
     return (
         f"{options.address} does not answer in MQTT {options.protocol}: check mqtt.port, mqtt.protocol, "
         "and whether a broker listens there"
+    )
+
+
+def explain_other_version(options: BrokerOptions) -> str:
+    """Return that the broker takes only the version of these options, which is not the one that is set."""
+    without = (
+        ", which knows no Response Topic and no reasons for refusals" if options.protocol == "3.1.1" else ""
+    )
+    return (
+        f"the broker at {options.address} takes only MQTT {options.protocol}, so that is spoken{without}: "
+        f'set mqtt.protocol to "{options.protocol}" to spare the attempts'
     )
 
 
@@ -152,8 +181,13 @@ def explain_refusal(code: int, name: str, options: BrokerOptions) -> str:
     other = "3.1.1" if options.protocol == "5" else "5"
     ways_out: dict[int, str] = {
         Reason.BAD_USER_NAME_OR_PASSWORD: "check mqtt.username and mqtt.password",
-        Reason.NOT_AUTHORIZED: "check mqtt.username, mqtt.password and the broker's access control list",
-        Reason.CLIENT_ID_NOT_VALID: "check mqtt.client_id",
+        Reason.NOT_AUTHORIZED: (
+            "check mqtt.username, mqtt.password, the broker's access control list, and whether it takes the "
+            f"client id {options.client_id!r} (mqtt.client_id; Mosquitto: clientid_prefixes)"
+        ),
+        Reason.CLIENT_ID_NOT_VALID: f"check mqtt.client_id, here {options.client_id!r}",
+        Reason.RETAIN_NOT_SUPPORTED: "let it keep retained messages (Mosquitto: retain_available true)",
+        Reason.QOS_NOT_SUPPORTED: "let it take QoS 1 (Mosquitto: max_qos 1)",
         Reason.UNSUPPORTED_PROTOCOL_VERSION: f'set mqtt.protocol to "{other}"',
         Reason.SESSION_TAKEN_OVER: (
             f"another client is {options.client_id!r} too: give each its mqtt.client_id"

@@ -116,7 +116,7 @@ _WHY = {
 def _rates(path: Path) -> dict[str, float]:
     """Return tokens a second by model, of a comparison that the bench printed."""
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_bytes())
         decode = next(row for row in document["comparisons"] if row["figure"]["name"] == "decode")
         return {name.lower(): float(spread["median"]) for name, spread in decode["sides"].items()}
     except OSError as error:

@@ -84,7 +84,7 @@ async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding
 
 async def _probe_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSnapshot, DaemonSnapshot]:
     return await probe_broker(
-        broker_options(settings, client_id=f"edgeassist-doctor-{secrets.token_hex(4)}"),
+        broker_options(settings, client_id=f"{client_id_of(settings)}-doctor-{secrets.token_hex(4)}"),
         topics_of(settings),
         daemon_id=client_id_of(settings),
         installed=__version__,

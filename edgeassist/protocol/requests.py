@@ -26,6 +26,10 @@ MAX_MESSAGES = 256
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 
+# What a template gives that renders a dict and leaves out the filter.
+_PYTHON = re.compile(r"\s*\{\s*'")
+_OF_PYTHON = "Invalid JSON: the quotes are single, as in Python; in a template write {{ … | tojson }}"
+
 # Fields that are validated but not supported in this version.
 UNSUPPORTED = ("json_schema", "grammar", "tools")
 
@@ -169,7 +173,7 @@ def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
             return PromptRequest.model_validate_json(text)
         return PromptRequest(prompt=text)
     except ValidationError as error:
-        raise InvalidRequestError(explain(error)) from None
+        raise InvalidRequestError(_OF_PYTHON if _PYTHON.match(text) else explain(error)) from None
 
 
 def salvage(payload: bytes) -> tuple[str | None, str | None]:

@@ -6,6 +6,7 @@ Later sources win: defaults < TOML file < environment (`EDGEASSIST_<TABLE>__<KEY
 
 from __future__ import annotations
 
+import codecs
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -72,16 +73,32 @@ def _read_file(file: Path | None, environ: Mapping[str, str]) -> tuple[Path | No
     named = file or (Path(environ[ENV_FILE]) if environ.get(ENV_FILE) else None)
     path = named or DEFAULT_FILE
     try:
-        with path.open("rb") as stream:
-            return path, tomllib.load(stream)
+        return path, tomllib.loads(decode(path.read_bytes()))
     except FileNotFoundError:
         if named is None:
             return None, {}
         raise ConfigurationError(f"there is no configuration file {path}") from None
     except OSError as error:
         raise ConfigurationError(f"can't read the configuration file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeError as error:
+        raise ConfigurationError(f"the configuration file {path} {error}") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"the configuration file {path} is not valid TOML: {error}") from None
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a file that a person wrote: UTF-8, with or without a byte-order mark.
+
+    Raises:
+        UnicodeError: It is something else; the message has a verb and no subject, and none of the text.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:2]:
+        raise UnicodeError("is UTF-16: save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnicodeError(f"is not UTF-8 (line {line}): save it as UTF-8") from None
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -129,8 +146,10 @@ def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
                 raise ConfigurationError(
                     f"unknown credential {path.name}: its name must be <table>.<key>, such as mqtt.password",
                 )
-            tables.setdefault(table, {})[key] = path.read_text().rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
+            tables.setdefault(table, {})[key] = decode(path.read_bytes()).rstrip("\n")
+    except UnicodeError as error:
+        raise ConfigurationError(f"can't read the credentials in {directory}: {path.name} {error}") from None
+    except OSError as error:
         raise ConfigurationError(
             f"can't read the credentials in {directory}: {type(error).__name__}"
         ) from None

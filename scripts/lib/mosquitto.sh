@@ -29,7 +29,7 @@ foreign_broker_file() {
 }
 
 set_up_broker() {
-  local changed=false
+  local changed=false file
   lay_broker_file "$broker_conf" broker_conf_text
   lay_broker_file "$broker_acl" broker_acl_text
   if [[ ! -e $secrets/edgeassist.mqtt.password ]] || ! has_account "$daemon_account"; then
@@ -37,6 +37,10 @@ set_up_broker() {
       make_daemon_account
     changed=true
   fi
+  for file in "$broker_acl" "$accounts"; do  # as an earlier version laid them
+    [[ ! -e $file || $(stat -c '%U:%G %a' "$file") == 'mosquitto:mosquitto 600' ]] ||
+      step "let nobody but Mosquitto read $file" confine "$file"
+  done
   $no_start || systemctl -q is-active mosquitto 2>/dev/null || changed=true
   systemctl -q is-enabled mosquitto 2>/dev/null || step "let Mosquitto start at boot" enable_unit mosquitto
   if $changed && ! $no_start; then step "start Mosquitto" restart_broker; fi
@@ -56,7 +60,15 @@ lay_broker_file() {
 write_broker_file() {
   "$2" >"$1.part"
   chmod 644 "$1.part"
+  [[ $1 != "$broker_acl"* ]] || confine "$1.part"
   mv "$1.part" "$1"
+}
+
+# Mosquitto warns of a list of accounts or rights that is not its own, or that others may read: "Future versions will
+# refuse to load this file".
+confine() {
+  chown mosquitto:mosquitto "$1"
+  chmod 600 "$1"
 }
 
 broker_conf_text() {
@@ -107,8 +119,7 @@ set_account() {
   (umask 077 && printf '%s:%s\n' "$1" "$2" >"$new")
   mosquitto_passwd -U "$new"
   [[ ! -e $accounts ]] || grep -v "^$1:" "$accounts" >>"$new" || true
-  chown mosquitto:mosquitto "$new"
-  chmod 600 "$new"
+  confine "$new"
   mv "$new" "$accounts"
 }
 

@@ -6,6 +6,8 @@ import asyncio
 import datetime
 import os
 import signal
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,6 +26,13 @@ from tests.integration.link import Link, until
 
 # Paho leaves the socket of a failed handshake to Python's memory management.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+# As guides to Mosquitto make a CA and a certificate, and as docs/configuration.md does.
+HOME_MADE = """
+openssl req -new -x509 -nodes -days 30 -keyout ca.key -out ca.crt -subj /CN=home
+openssl req -new -nodes -keyout broker.key -out broker.csr -subj /CN=broker
+printf subjectAltName=IP:127.0.0.1 >name
+openssl x509 -req -in broker.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile name -out broker.crt
+"""
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 
@@ -221,3 +230,107 @@ async def test_a_stop_while_hands_are_shaken_ends_the_connection(serve: Serve, p
         await asyncio.sleep(0.5)
         assert not link.broker.alive
         assert link.ups == 0
+
+
+@pytest.fixture(params=["as it is", "as of Python 3.13"])
+def python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default flags of this Python, and those of 3.13."""
+    if request.param == "as it is":
+        return
+    default = ssl.create_default_context
+
+    def strict(**options: Any) -> ssl.SSLContext:
+        context = default(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+
+
+def make(folder: Path, commands: str) -> PrivateBroker:
+    """Make `ca.crt`, `broker.crt` and `broker.key`; return a broker that has them."""
+    subprocess.run(["bash", "-ec", commands], cwd=folder, capture_output=True, check=True)
+    papers = (f"certfile {folder}/broker.crt", f"keyfile {folder}/broker.key")
+    return PrivateBroker(folder, ("allow_anonymous true", *papers))
+
+
+@pytest.mark.usefixtures("python")
+async def test_a_home_made_ca_that_is_named_is_trusted_by_every_python(tmp_path: Path) -> None:
+    with make(tmp_path, HOME_MADE) as broker:
+        async with Link(broker.port, tls=Tls(ca=tmp_path / "ca.crt")) as link:
+            assert link.reasons == []
+
+
+@pytest.mark.usefixtures("python")
+async def test_the_brokers_own_certificate_may_be_named_as_its_ca(tmp_path: Path) -> None:
+    with make(tmp_path, HOME_MADE) as broker:
+        async with Link(broker.port, tls=Tls(ca=tmp_path / "broker.crt")) as link:
+            assert link.reasons == []
+
+
+async def test_a_home_made_ca_of_the_systems_that_python_3_13_refuses_is_told_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = ssl.create_default_context
+
+    def strict(**_options: Any) -> ssl.SSLContext:
+        context = default(cafile=tmp_path / "ca.crt")
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    with make(tmp_path, HOME_MADE) as broker:
+        assert "name the file of this one in mqtt.tls_ca" in await refusal(broker.port, Tls())
+
+
+@pytest.mark.usefixtures("python")
+async def test_the_commands_of_our_page_make_papers_that_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    block = page.split("## TLS")[1].split("```console\n")[1].split("```")[0]
+    commands = block.replace("$ ", "").replace("> ", "").replace("DNS:broker.local", f"IP:{HOST}")
+    with make(tmp_path, commands) as broker:
+        default = ssl.create_default_context
+        monkeypatch.setattr(ssl, "create_default_context", lambda **_: default(cafile=tmp_path / "ca.crt"))
+        async with Link(broker.port, tls=Tls()) as link:
+            assert link.reasons == []
+
+
+@PROTOCOLS
+async def test_renewed_papers_on_both_sides_are_taken_up_at_the_next_connection(
+    serve: Serve, papers: Papers, protocol: str
+) -> None:
+    broker = serve(HOST, f"cafile {papers.ca}", "require_certificate true")
+    certificate, key = papers.issue("device.example")
+    tls = Tls(ca=papers.ca, certificate=certificate, key=key)
+    async with Link(broker.port, protocol=protocol, tls=tls) as link:
+        broker.stop()
+        renewed = Papers(papers.folder, trustme.CA())
+        assert renewed.ca == tls.ca
+        for name in (HOST, "device.example"):
+            renewed.issue(name)
+        broker.start()
+        await until(lambda: link.ups == 2)
+
+
+async def test_a_file_that_breaks_later_is_a_reason_and_no_end(serve: Serve, papers: Papers) -> None:
+    broker = serve()
+    good = papers.ca.read_bytes()
+    async with Link(broker.port, tls=Tls(ca=papers.ca)) as link:
+        papers.folder.joinpath("ca.pem").write_text("rubbish")
+        broker.stop()
+        broker.start()
+        await until(lambda: any("mqtt.tls_ca" in reason for reason in link.reasons))
+        assert link.broker.alive
+        papers.folder.joinpath("ca.pem").write_bytes(good)
+        await until(lambda: link.ups == 2)
+
+
+async def test_a_certificate_that_is_no_text_is_refused_with_what_it_must_be(papers: Papers) -> None:
+    binary = papers.folder / "ca.der"
+    binary.write_bytes(ssl.PEM_cert_to_DER_cert(papers.ca.read_text()))
+    link = Link(1, wait=False, tls=Tls(ca=binary))
+    with pytest.raises(ConfigurationError, match="must be a PEM file") as caught:
+        link.broker.start()
+    assert str(binary) in caught.value.message

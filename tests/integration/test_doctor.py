@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import trustme
 
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire
+from tests.integration.test_broker_versions import OLDER, Gate
 
 PASSWORD = {"mqtt__username": "box", "mqtt__password": "right"}
 RIGHTS = """
@@ -133,6 +136,49 @@ def test_a_broker_that_speaks_no_tls_is_told_with_the_settings_to_check(broker: 
     found = findings("broker", mqtt__port=broker.port, mqtt__tls="true")
     assert [severity for severity, _ in found] == ["problem"]
     assert "mqtt.tls" in found[0][1]
+
+
+def test_a_broker_without_retained_messages_is_told(start: StartBroker) -> None:
+    found = bad(findings("broker", mqtt__port=start("retain_available false").port, **PASSWORD))
+    assert [severity for severity, _ in found] == ["warning"]
+    assert "retained" in found[0][1]
+
+
+def test_a_broker_of_qos_0_is_told_and_still_looked_at(start: StartBroker) -> None:
+    found = findings("broker", mqtt__port=start("max_qos 0").port, **PASSWORD)
+    assert [text for severity, text in found if severity == "warning" and "QoS 0" in text]
+    assert {severity for severity, _ in found} == {"ok", "warning"}
+
+
+def test_a_broker_that_takes_other_client_ids_is_told_with_the_setting(start: StartBroker) -> None:
+    broker = start("clientid_prefixes kitchen")
+    severity, text = findings("broker", mqtt__port=broker.port, **PASSWORD)[0]
+    assert severity == "problem"
+    assert "'edgeassist-box-doctor-" in text
+    assert "mqtt.client_id" in text
+    assert bad(findings("broker", mqtt__port=broker.port, mqtt__client_id="kitchen-1", **PASSWORD)) == []
+
+
+async def test_a_broker_that_takes_only_3_1_1_is_looked_at_in_that_and_told(broker: PrivateBroker) -> None:
+    async with Gate(broker.port, lambda version: version == OLDER) as gate:
+        found = await asyncio.to_thread(findings, "broker", mqtt__port=gate.port)
+    assert [text for severity, text in found if severity == "warning" and "only MQTT 3.1.1" in text]
+    assert {severity for severity, _ in found} == {"ok", "warning"}
+
+
+def test_a_certificate_that_ends_soon_is_told(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=5)
+    papers = authority.issue_cert(HOST, not_after=soon)
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    papers.cert_chain_pems[0].write_to_path(tmp_path / "broker.crt")
+    papers.private_key_pem.write_to_path(tmp_path / "broker.key")
+    lines = (f"certfile {tmp_path}/broker.crt", f"keyfile {tmp_path}/broker.key")
+    with PrivateBroker(tmp_path, ("allow_anonymous true", *lines)) as broker:
+        tls = {"mqtt__tls": "true", "mqtt__tls_ca": tmp_path / "ca.crt"}
+        found = bad(findings("broker", mqtt__port=broker.port, **tls))
+    assert [severity for severity, _ in found] == ["warning"]
+    assert "ends in 5 days" in found[0][1]
 
 
 @PROTOCOLS

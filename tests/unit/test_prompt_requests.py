@@ -145,6 +145,12 @@ def test_a_payload_over_the_limit_is_refused_and_one_of_just_the_limit_is_not() 
         parse_prompt("你".encode() * 22, limit=64)
 
 
+@pytest.mark.parametrize("payload", [b"{'prompt': 'How warm is it?'}", b" {\n'id': 1, 'prompt': \"it's\"}"])
+def test_a_dict_of_python_is_told_from_other_broken_json(payload: bytes) -> None:
+    assert "| tojson" in problem(payload)
+    assert "| tojson" not in problem(b"{\"prompt\": 'x'}")
+
+
 def test_an_unknown_field_is_named_wherever_it_stands() -> None:
     assert problem({"prompt": "x", "promt": "y"}) == "unknown field 'promt'"
     assert problem({"messages": [{**QUESTION, "name": "y"}]}) == "unknown field 'messages.0.name'"

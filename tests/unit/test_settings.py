@@ -188,16 +188,59 @@ def test_all_that_is_wrong_is_told_at_once(load: Load) -> None:
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"[mqtt\xff")
+    strange = tmp_path / "strange.toml"
+    strange.write_text("[mqtt")
     for path, words in (
         (tmp_path / "missing.toml", "there is no configuration file"),
         (tmp_path, "can't read the configuration file"),
-        (broken, "is not valid TOML"),
+        (broken, "is not UTF-8 .line 1.: save it as UTF-8"),
+        (strange, "is not valid TOML"),
     ):
         with pytest.raises(ConfigurationError, match=words) as refusal:
             load_settings(path, environ={})
         assert str(path) in refusal.value.message
         with pytest.raises(ConfigurationError, match=words):
             load_settings(environ={ENV_FILE: str(path)})
+
+
+WINDOWS = '[device]\r\nname = "büro"\r\n[model]\r\nsystem = """a\r\nb"""\r\n'
+
+
+def test_a_file_from_an_editor_that_writes_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "windows.toml"
+    file.write_bytes(WINDOWS.replace("ü", "ue").encode("utf-8-sig"))
+    settings = load_settings(file, environ={}).settings
+    assert (settings.device.name, settings.model.system) == ("buero", "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("utf-16", "is UTF-16: save it as UTF-8"),
+        ("utf-16-le", "is UTF-16: save it as UTF-8"),
+        ("cp1252", r"is not UTF-8 .line 2.: save it as UTF-8"),
+    ],
+)
+def test_a_file_of_another_encoding_is_refused_with_what_to_do(
+    tmp_path: Path, encoding: str, words: str
+) -> None:
+    file = tmp_path / "windows.toml"
+    file.write_bytes(WINDOWS.encode(encoding))
+    with pytest.raises(ConfigurationError, match=words):
+        load_settings(file, environ={})
+
+
+def test_a_credential_from_such_an_editor_is_the_bare_word(load: Load) -> None:
+    credentials: dict[str, str | bytes] = {"mqtt.username": "box"}
+    credentials["mqtt.password"] = f"{SECRET}\r\n".encode("utf-8-sig")
+    password = load(None, {}, credentials).settings.mqtt.password
+    assert password is not None
+    assert password.get_secret_value() == SECRET
+
+
+def test_a_credential_of_another_encoding_is_named_with_what_to_do(load: Load) -> None:
+    message = problem(load, None, {}, {"mqtt.password": SECRET.encode("utf-16")})
+    assert "mqtt.password is UTF-16: save it as UTF-8" in message
 
 
 def test_credentials_that_can_not_be_read_are_told_without_their_text(load: Load, tmp_path: Path) -> None:

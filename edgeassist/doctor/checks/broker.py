@@ -10,6 +10,8 @@ from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
 
 _AREA = "broker"
 _SHOWN = 3
+# ACME clients renew 30 days before the end, and home-made certificates last for years.
+_RENEW_DAYS = 14
 
 
 class Fate(Enum):
@@ -43,6 +45,10 @@ class BrokerSnapshot:
         command: The fate of the command `ping`; this user subscribes to it as the daemon does.
         large: The fate of a message of `answer_bytes`, the size of the longest answer.
         max_packet_bytes: The broker's limit; None if it does not tell.
+        only_version: The version of MQTT that it takes, where it does not take the one that is set.
+        max_qos: The highest QoS that it takes.
+        retains: Whether it keeps retained messages.
+        certificate_days: How long its certificate is good for; None without TLS.
         retained_prompts: Prompt topics that hold a retained message, which the daemon ignores.
     """
 
@@ -62,6 +68,10 @@ class BrokerSnapshot:
     large: Fate = Fate.NOT_TRIED
     answer_bytes: int = 0
     max_packet_bytes: int | None = None
+    only_version: str | None = None
+    max_qos: int = 2
+    retains: bool = True
+    certificate_days: float | None = None
     retained_prompts: tuple[str, ...] = ()
 
 
@@ -79,6 +89,7 @@ def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
         yield problem(_AREA, snapshot.connect_problem, f"{log}correct that, then: edgeassist check-config")
         return
     yield ok(_AREA, f"{snapshot.address} takes the connection")
+    yield from _check_kind(snapshot)
     if snapshot.mute:
         yield problem(
             _AREA,
@@ -94,6 +105,35 @@ def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
     yield from _check_rights(snapshot)
     yield from _check_size(snapshot)
     yield from _check_retained(snapshot)
+
+
+def _check_kind(snapshot: BrokerSnapshot) -> Iterator[Finding]:
+    if snapshot.only_version is not None:
+        yield warning(
+            _AREA,
+            f"it takes only MQTT {snapshot.only_version}, which every connection has to find out",
+            f'set mqtt.protocol to "{snapshot.only_version}"',
+        )
+    if snapshot.max_qos == 0:
+        yield warning(
+            _AREA,
+            "it takes only QoS 0: prompts and ends of answers may be lost with a connection",
+            "let it take QoS 1 (Mosquitto: max_qos 1)",
+        )
+    if not snapshot.retains:
+        yield warning(
+            _AREA,
+            "it keeps no retained messages: who comes later does not learn of status, health and info, nor "
+            "Home Assistant of this device",
+            "let it keep them (Mosquitto: retain_available true)",
+        )
+    days = snapshot.certificate_days
+    if days is not None and days < _RENEW_DAYS:
+        yield warning(
+            _AREA,
+            f"its certificate ends in {days:.0f} days: then this device is cut off",
+            "renew it; nothing here needs a restart",
+        )
 
 
 def _check_rights(snapshot: BrokerSnapshot) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ _SETTLE_S = 0.3
 # The size of an answer in JSON: per token of text, at most in practice, and everything else.
 _TOKEN_BYTES = 8
 _BESIDE_BYTES = 4096
+_DAY_S = 86_400
 
 
 async def probe_broker(
@@ -86,7 +88,8 @@ async def probe_broker(
         sight = await look(options, filters=filters, say=say, enough=enough)
     except EdgeAssistError as error:
         return replace(broker, connect_problem=error.message), daemon
-    fates = {name: _fate(sight, name, message, options) for name, message in trials.items()}
+    fates = {name: _fate(sight, name, message) for name, message in trials.items()}
+    until = sight.certificate_until
     broker = replace(
         broker,
         mute=sight.lost is None and not sight.granted and not sight.refused,
@@ -97,6 +100,10 @@ async def probe_broker(
         command=fates["ping"],
         large=fates.get("large", Fate.NOT_TRIED),
         max_packet_bytes=sight.max_packet_bytes,
+        only_version=None if sight.protocol == options.protocol else sight.protocol,
+        max_qos=sight.max_qos,
+        retains=sight.retains,
+        certificate_days=None if until is None else (until - time.time()) / _DAY_S,
         retained_prompts=tuple(
             sorted({each.topic for each in sight.heard if _is_retained_prompt(each, topics)})
         ),
@@ -129,13 +136,13 @@ def _heard(sight: Sight, message: Outbound) -> bool:
     return any(each.topic == message.topic and each.payload == message.payload for each in sight.heard)
 
 
-def _fate(sight: Sight, name: str, message: Outbound, options: BrokerOptions) -> Fate:
+def _fate(sight: Sight, name: str, message: Outbound) -> Fate:
     if _heard(sight, message):
         return Fate.DELIVERED
     if name in sight.rejected:
         return Fate.REFUSED
     if name in sight.acknowledged:
-        return Fate.ACCEPTED if options.protocol == "5" else Fate.SWALLOWED
+        return Fate.ACCEPTED if sight.protocol == "5" and sight.max_qos else Fate.SWALLOWED
     return Fate.UNANSWERED
 
 

@@ -11,6 +11,7 @@ from edgeassist.doctor.checks.configuration import ConfigurationSnapshot, Secret
 from edgeassist.doctor.probes.service import Unit
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import Loaded, load_settings
+from edgeassist.settings.sources import decode
 
 _PREFIX = "EDGEASSIST_"
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -86,7 +87,7 @@ def _service_environment(unit: Unit) -> tuple[dict[str, str], tuple[str, ...]]:
     for name, path in unit.credentials.items():
         try:
             text = _read_credential(path)
-        except (OSError, UnicodeDecodeError):
+        except (OSError, UnicodeError):
             unread.append(name)
         else:
             if text is not None:
@@ -99,12 +100,13 @@ def _read_credential(path: Path) -> str | None:
 
     Raises:
         OSError: It can't be read, or its path is absolute and it does not exist.
+        UnicodeError: It is not UTF-8.
     """
     if path.is_absolute():
-        return path.read_text()
+        return decode(path.read_bytes())
     for store in _STORES:
         try:
-            return (store / path).read_text()
+            return decode((store / path).read_bytes())
         except FileNotFoundError:
             continue
     return None
