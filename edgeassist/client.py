@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ RECONNECT_S = 60.0
 # How long a device may be offline before they are: systemd starts a daemon that died within seconds, and a
 # broker that is restarted publishes the device's will before it goes.
 RETURN_S = 15.0
+# How long a device whose status is not `online` may take to answer a `ping`.
+PING_S = 2.0
 
 
 @dataclass
@@ -95,10 +98,13 @@ class Client:
         self._reconnect_s = reconnect_s
         self._return_s = return_s
         self._link_timer = _Timer(reconnect_s, self._give_up_link)
-        self._device_timer = _Timer(return_s, self._give_up_device)
+        self._device_timer = _Timer(return_s, self._doubt_device)
+        self._doubt: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         # Whether the device may have missed what was asked.
         self._device_unsure = False
+        # When an answer of the device's was last heard.
+        self._spoken_at = -math.inf
         self._problem = ""
         self._requests: dict[str, _Request] = {}
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
@@ -135,6 +141,8 @@ class Client:
         """Disconnect."""
         self._link_timer.cancel()
         self._device_timer.cancel()
+        if self._doubt is not None:
+            self._doubt.cancel()
         await self._broker.stop()
 
     @property
@@ -142,12 +150,26 @@ class Client:
         """Whether there is a connection to the broker."""
         return self._broker.connected
 
-    async def availability(self, wait_s: float = 2.0) -> Availability | None:
-        """Return what the device says of itself; None where it has never been here."""
+    async def availability(self, wait_s: float = PING_S) -> Availability | None:
+        """Return whether the device is there; None where nothing is known of it.
+
+        A status that says otherwise may be stale: a device that answers a `ping` within `wait_s` is online.
+        """
+        said = await self.said_availability(wait_s)
+        return Availability.ONLINE if said is Availability.ONLINE or await self._answers(wait_s) else said
+
+    async def said_availability(self, wait_s: float = PING_S) -> Availability | None:
+        """Return what the broker keeps of the device's status; None where it keeps nothing that is one."""
         payload = await self.state(self.topics.status, wait_s)
         with contextlib.suppress(ValueError):
             return Availability((payload or b"").decode())
         return None
+
+    async def _answers(self, wait_s: float) -> bool:
+        with contextlib.suppress(BrokerError):
+            await self.command("ping", wait_s)
+            return True
+        return False
 
     async def wait_online(self, wait_s: float) -> bool:
         """Wait until the device is online."""
@@ -201,7 +223,7 @@ class Client:
         ended = False
         try:
             self._broker.publish(request.message)
-            if self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode():
+            if self._is_offline:
                 self._device_timer.start()
             while True:
                 async with asyncio.timeout(SILENCE_S):
@@ -266,8 +288,21 @@ class Client:
             f"{self._problem}"
         )
 
-    def _give_up_device(self) -> None:
-        self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
+    def _doubt_device(self) -> None:
+        if self._requests:
+            self._doubt = asyncio.create_task(self._give_up_device(), name="doubt")
+
+    async def _give_up_device(self) -> None:
+        """Give up a device that is offline, unless it is heard of: a late will may stand in its status."""
+        spoke = asyncio.get_running_loop().time() - self._spoken_at < self._return_s
+        if spoke or await self._answers(PING_S):
+            self._device_timer.start()
+        elif self._is_offline and self._broker.connected:
+            self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode()
 
     def _ask_again(self) -> None:
         for request in self._requests.values():
@@ -288,6 +323,8 @@ class Client:
             self._device_unsure = True
             self._device_timer.start()
             return
+        if message.payload != Availability.ONLINE.value.encode():  # cleared: it says nothing of the device
+            return
         self._device_timer.cancel()
         # After the broker itself was away, we may have been back, and asked again, before the device. It says
         # `online` at other times too.
@@ -304,6 +341,7 @@ class Client:
     def _take_event(self, message: Inbound) -> None:
         event = parse_event(message.payload)
         if event.id in self._requests:
+            self._spoken_at = asyncio.get_running_loop().time()
             request = self._requests[event.id]
             for each in request.stream.take(event):
                 request.events.put_nowait(each)

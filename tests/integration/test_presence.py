@@ -9,10 +9,11 @@ import signal
 import pytest
 
 from edgeassist.client import Client
+from edgeassist.gateways.mqtt import twins
 from edgeassist.protocol.packets import Inbound, Subscription
-from edgeassist.protocol.state import Availability
-from edgeassist.sandbox import PrivateBroker
+from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import READY_S, TOPICS, AsyncConnect, StartReady, Wire
+from tests.integration.house import running
 from tests.integration.link import until
 
 
@@ -74,3 +75,76 @@ async def test_a_daemon_that_stops_leaves_offline(ready: StartReady, connect: As
     late = await connect.wire(TOPICS.status)
     assert (await late.until(lambda message: message.retained)).payload == b"offline"
     assert said(wire)[-1] == "offline"
+
+
+# --- two daemons of one name ----------------------------------------------------------------------------
+
+
+async def health_tells(client: Client, *words: str) -> None:
+    """Wait until the reason in `health` has all these words."""
+
+    def told() -> bool:
+        health = json.loads(client._retained.get(TOPICS.health, b"{}"))
+        return all(word in str(health.get("reason")) for word in words)
+
+    await until(told, 60)
+
+
+def names_of(other: PrivateDaemon) -> str:
+    """Return how a daemon on this machine names another one."""
+    return f"process {other.pid} on this machine (127.0.0.1)"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_two_daemons_with_two_client_ids_name_each_other_in_log_and_health(
+    ready: StartReady, protocol: str
+) -> None:
+    one, client = await ready(mqtt__client_id="first", mqtt__protocol=protocol)
+    other, _ = await ready(mqtt__client_id="second", mqtt__protocol=protocol)
+    # Both have one log.
+    await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text(), 30)
+    await health_tells(client, "another daemon is edgeassist/box too, and every prompt is answered twice")
+    await asyncio.to_thread(one.stop)
+    assert one.log.read_text().count("another daemon is") == 2
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_two_daemons_with_one_client_id_name_each_other_in_log_and_health(
+    ready: StartReady, protocol: str
+) -> None:
+    one, client = await ready(mqtt__protocol=protocol)
+    other, _ = await ready(mqtt__protocol=protocol)
+    await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text(), 90)
+    await health_tells(client, "another daemon is edgeassist/box too, and they throw each other off the broker")
+
+
+async def test_the_last_run_of_the_same_daemon_is_no_twin(
+    ready: StartReady, broker: PrivateBroker, connect: AsyncConnect
+) -> None:
+    first, _ = await ready()
+    await asyncio.to_thread(first.stop, signal.SIGKILL)
+    second, _ = await ready()
+    await asyncio.to_thread(broker.stop)
+    await asyncio.to_thread(broker.start)
+    wire = await connect.wire(TOPICS.instance)
+    marker = await wire.until(lambda message: message.retained or bool(message.payload))
+    assert json.loads(marker.payload)["pid"] == second.pid
+    assert "another daemon is" not in second.log.read_text()
+
+
+async def test_a_twin_that_is_gone_is_forgotten_and_one_that_stays_is_not(
+    broker: PrivateBroker, connect: AsyncConnect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twins, "REPEAT_S", 0.1)
+    monkeypatch.setattr(twins, "FORGET_S", 0.5)
+    async with running(broker, connect) as (_, client):
+        wire = await connect.wire(TOPICS.instance)
+        own = await wire.until(lambda message: bool(message.payload))
+        marker = {**json.loads(own.payload), "boot_id": "other", "host": "attic", "address": "192.0.2.7"}
+        wire.say(TOPICS.instance, b"no marker")
+        wire.say(TOPICS.instance, json.dumps({**marker, "host": "two\nlines"}))
+        for _ in range(10):
+            wire.say(TOPICS.instance, json.dumps(marker), qos=1, retain=True)
+            await health_tells(client, "on attic (192.0.2.7)")
+            await asyncio.sleep(0.1)
+        await health_tells(client, "None")
