@@ -64,6 +64,20 @@ async def test_ready_comes_when_model_and_subscriptions_stand_and_stopping_at_th
     await manager.hears("STOPPING=1")
 
 
+async def test_a_broker_that_never_comes_holds_ready_up_for_seconds_only_and_the_status_names_it(
+    manager: Manager, broker: PrivateBroker, daemon: StartDaemon
+) -> None:
+    broker.stop()
+    process = daemon(environ={"NOTIFY_SOCKET": str(manager.path)})
+    await manager.hears("READY=1")
+    said = [line for line in manager.heard if line.startswith("STATUS=")]
+    assert said[-1].startswith("STATUS=nothing listens")
+    assert "started, and can't answer yet: nothing listens" in process.log.read_text()
+    broker.start()
+    await manager.hears("STATUS=ready: scripted")
+    assert manager.heard.count("READY=1") == 1
+
+
 async def test_a_setting_lets_ready_come_before_the_broker(
     manager: Manager, broker: PrivateBroker, daemon: StartDaemon
 ) -> None:

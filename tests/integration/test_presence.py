@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from edgeassist.client import Client
 from edgeassist.gateways.mqtt import twins
+from edgeassist.protocol.events import Done
 from edgeassist.protocol.packets import Inbound, Subscription
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import READY_S, TOPICS, AsyncConnect, StartReady, Wire
+from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, options_for
 from tests.integration.house import running
 from tests.integration.link import until
 
@@ -87,7 +93,7 @@ async def health_tells(client: Client, *words: str) -> None:
         health = json.loads(client._retained.get(TOPICS.health, b"{}"))
         return all(word in str(health.get("reason")) for word in words)
 
-    await until(told, 60)
+    await until(told, 40)
 
 
 def names_of(other: PrivateDaemon) -> str:
@@ -115,7 +121,9 @@ async def test_two_daemons_with_one_client_id_name_each_other_in_log_and_health(
     one, client = await ready(mqtt__protocol=protocol)
     other, _ = await ready(mqtt__protocol=protocol)
     await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text(), 90)
-    await health_tells(client, "another daemon is edgeassist/box too, and they throw each other off the broker")
+    await health_tells(
+        client, "another daemon is edgeassist/box too, and they throw each other off the broker"
+    )
 
 
 async def test_the_last_run_of_the_same_daemon_is_no_twin(
@@ -136,7 +144,7 @@ async def test_a_twin_that_is_gone_is_forgotten_and_one_that_stays_is_not(
     broker: PrivateBroker, connect: AsyncConnect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twins, "REPEAT_S", 0.1)
-    monkeypatch.setattr(twins, "FORGET_S", 0.5)
+    monkeypatch.setattr(twins, "FORGET_S", 4.0)
     async with running(broker, connect) as (_, client):
         wire = await connect.wire(TOPICS.instance)
         own = await wire.until(lambda message: bool(message.payload))
@@ -148,3 +156,66 @@ async def test_a_twin_that_is_gone_is_forgotten_and_one_that_stays_is_not(
             await health_tells(client, "on attic (192.0.2.7)")
             await asyncio.sleep(0.1)
         await health_tells(client, "None")
+
+
+# --- those who ask --------------------------------------------------------------------------------------
+
+# Whoever is not `box` may do everything; a daemon that is may not see its own status.
+RIGHTS = """
+topic readwrite #
+user box
+topic read edgeassist/box/prompt/#
+topic read edgeassist/box/command/#
+topic write edgeassist/box/#
+"""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    """One that takes any user at his word."""
+    (tmp_path / "rights").write_text(RIGHTS)
+    with PrivateBroker(tmp_path, ("allow_anonymous true", f"acl_file {tmp_path / 'rights'}")) as running:
+        yield running
+
+
+async def command(broker: PrivateBroker, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of a person's commands."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
+    ours = {
+        "MQTT__HOST": HOST,
+        "MQTT__PORT": str(broker.port),
+        "DEVICE__NAME": "box",
+        "MODEL__BACKEND": "scripted",
+    }
+    environ |= {f"EDGEASSIST_{key}": value for key, value in ours.items()} | {"COLUMNS": "200"}
+    line = [sys.executable, "-P", "-m", "edgeassist", *arguments]
+    return await asyncio.to_thread(
+        subprocess.run, line, env=environ, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+@pytest.mark.parametrize("status", [b"offline", b""], ids=["late will", "cleared"])
+async def test_a_device_that_answers_is_online_whatever_its_status_says(
+    ready: StartReady, connect: AsyncConnect, broker: PrivateBroker, status: bytes
+) -> None:
+    daemon, _ = await ready(mqtt__username="box", daemon__telemetry_s=3600)
+    wire = await connect.wire(TOPICS.status)
+    wire.say(TOPICS.status, status, qos=1, retain=True)
+    await wire.until(lambda message: message.payload == status and not message.retained)
+    asked = await command(broker, "ask", "hello")
+    assert (asked.returncode, asked.stdout) == (0, "hello\n"), asked.stderr
+    shown = await command(broker, "status")
+    assert (shown.returncode, "it answers, though the broker keeps" in shown.stdout) == (0, True), (
+        shown.stdout
+    )
+    found = await command(broker, "doctor", "--json")
+    told = [each for each in json.loads(found.stdout)["findings"] if each["area"] == "daemon"]
+    assert [each["severity"] for each in told] == ["warning", "ok"]
+    assert "topic read edgeassist/box/status" in told[0]["remedy"]
+    # And in mid answer, for one who was connected before.
+    far = Client(options_for(broker.port), TOPICS, name="far", return_s=0.3)
+    async with far:
+        answers = [far.answer("!script repeat=60 delay_ms=50\nabcd") for _ in range(6)]
+        assert all([isinstance(await each, Done) for each in map(asyncio.ensure_future, answers)])
+    assert said(wire).count("online") == 0
+    assert daemon.poll() is None
