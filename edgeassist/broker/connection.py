@@ -89,7 +89,7 @@ class Broker:
     @property
     def local_address(self) -> str | None:
         """This machine's address towards the broker; None without a connection."""
-        connection = None if self._task is None else self._client.socket()
+        connection: Any = None if self._task is None else self._client.socket()
         try:
             return None if connection is None else str(connection.getsockname()[0])
         except OSError:

@@ -164,7 +164,7 @@ class Lifecycle:
 
         What is ordered after this service, and the boot, must not wait for ever: after READY_S the daemon counts
         as started without a broker (a setting waives that wait), and without a model that can't be had for now.
-        While a model is being loaded for the first time it does not: one that is unusable is to fail the start.
+        But not while the first load goes on: a model that can't be used at all is to fail the start.
         """
         phase = self._supervisor.phase
         broker = self._broker.connected or self._options.ready_without_broker or not self._patient

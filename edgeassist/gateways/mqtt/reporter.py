@@ -32,9 +32,10 @@ CALM_S = 60.0
 class Reporter(Gateway):
     """Publishes what its sources say, on a change and at an interval.
 
-    A report that could not go out is not kept: the next connection begins with fresh ones. The status is not ours
-    alone: the will of a former connection of ours may come after our `online`, a daemon of the same name says
-    `offline` when it stops, and anybody may clear it. So it is listened to, and said again where it is wrong.
+    A report that could not go out is not kept: the next connection begins with fresh ones. The status is not
+    ours alone: the will of a former connection of ours may come after our `online`, a daemon of the same name
+    says `offline` when it stops, and anybody may clear it. So it is listened to, and said again where it is
+    wrong.
 
     Args:
         topics: This device's.

@@ -19,19 +19,19 @@ log = logging.getLogger(__name__)
 # While there is a twin, each says that often that it is still there; unheard that long, it is forgotten.
 REPEAT_S = 60.0
 FORGET_S = 200.0
-# How often a marker has to be found on a new connection: a broker that lost its memory may bring back, once, that
-# of a run of ours long ago.
+# How often a marker has to be found on a new connection: a broker that lost its memory may bring back, once,
+# that of a run of ours long ago.
 SIGHTINGS = 2
 
 
 class Twins(Gateway):
     """Says who is this device, and listens to whom else says so.
 
-    A retained marker tells it. With two client ids both daemons stay connected and get every prompt: each hears the
-    other's marker as it is published. With one id they throw each other off, and each finds on its next connection
-    that its own marker was overwritten. What stands there on the first connection proves nothing: most often
-    it is that of our own last run. Neither a machine's id nor its address would tell: a copied card has the
-    first, and a network gives out the second anew.
+    A retained marker tells it. With two client ids both daemons stay connected and get every prompt: each hears
+    the other's marker as it is published. With one id they throw each other off, and each finds on its next
+    connection that its own marker was overwritten. What stands there on the first connection proves nothing:
+    most often it is that of our own last run. Neither a machine's id nor its address would tell: a copied card
+    has the first, and a network gives out the second anew.
 
     Args:
         topics: This device's.
