@@ -162,9 +162,10 @@ class Lifecycle:
     def _check_ready(self) -> None:
         """Tell systemd READY once the model is loaded and the broker is there.
 
-        What is ordered after this service, and the boot, must not wait for ever: after READY_S the daemon counts
-        as started without a broker (a setting waives that wait), and without a model that can't be had for now.
-        But not while the first load goes on: a model that can't be used at all is to fail the start.
+        What is ordered after this service, and the boot, must not wait for ever: after READY_S the daemon
+        counts as started without a broker (a setting waives that wait), and without a model that can't be
+        had for now. But not while the first load goes on: a model that can't be used at all is to fail the
+        start.
         """
         phase = self._supervisor.phase
         broker = self._broker.connected or self._options.ready_without_broker or not self._patient

@@ -27,11 +27,11 @@ SIGHTINGS = 2
 class Twins(Gateway):
     """Says who is this device, and listens to whom else says so.
 
-    A retained marker tells it. With two client ids both daemons stay connected and get every prompt: each hears
-    the other's marker as it is published. With one id they throw each other off, and each finds on its next
-    connection that its own marker was overwritten. What stands there on the first connection proves nothing:
-    most often it is that of our own last run. Neither a machine's id nor its address would tell: a copied card
-    has the first, and a network gives out the second anew.
+    A retained marker tells it. With two client ids both daemons stay connected and get every prompt: each
+    hears the other's marker as it is published. With one id they throw each other off, and each finds on
+    its next connection that its own marker was overwritten. What stands there on the first connection
+    proves nothing: most often it is that of our own last run. Neither a machine's id nor its address would
+    tell: a copied card has the first, and a network gives out the second anew.
 
     Args:
         topics: This device's.
