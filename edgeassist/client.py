@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import math
+import random
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Any, Self
 
 from edgeassist.answers import AnswerStream, AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
-from edgeassist.errors import BrokerError, InvalidRequestError
+from edgeassist.errors import BrokerError, Code, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed, parse_event
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, CommandResponse
@@ -37,6 +38,7 @@ RECONNECT_S = 60.0
 RETURN_S = 15.0
 # How long a device whose status is not `online` may take to answer a `ping`.
 PING_S = 2.0
+_NO_ROOM = frozenset({Code.BUSY, Code.QUOTA_EXCEEDED, Code.MODEL_LOADING})
 
 
 @dataclass
@@ -199,7 +201,9 @@ class Client:
                     await self._changes()
         return self._retained.get(topic)
 
-    async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncGenerator[AnyEvent]:
+    async def ask(
+        self, prompt: str | None = None, *, busy_s: float = 0.0, **fields: Any
+    ) -> AsyncGenerator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
 
         `seq` may skip numbers, never text: see `AnswerStream`. A caller that stops before the terminal event
@@ -207,6 +211,7 @@ class Client:
 
         Args:
             prompt: The text, unless `fields` has messages.
+            busy_s: How long to ask again, whenever the device says, one that has no room for the request.
             **fields: More of `PromptRequest`.
 
         Raises:
@@ -221,6 +226,8 @@ class Client:
         request = _Request(Outbound(self.topics.prompt(self.name), json.dumps(fields).encode(), qos=1))
         self._requests[key] = request
         ended = False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + busy_s
         try:
             self._broker.publish(request.message)
             if self._is_offline:
@@ -230,6 +237,10 @@ class Client:
                     event = await request.events.get()
                 if isinstance(event, BrokerError):
                     raise event
+                if isinstance(event, Failed) and event.code in _NO_ROOM and loop.time() < until:
+                    await asyncio.sleep(_pause_s(event, random.random()))  # noqa: S311 - no secret
+                    self._repeat(request)
+                    continue
                 ended = isinstance(event, Done | Failed)
                 yield event
                 if ended:
@@ -306,8 +317,11 @@ class Client:
 
     def _ask_again(self) -> None:
         for request in self._requests.values():
-            request.stream.repeated()
-            self._broker.publish(request.message)
+            self._repeat(request)
+
+    def _repeat(self, request: _Request) -> None:
+        request.stream.repeated()
+        self._broker.publish(request.message)
 
     def _fail(self, problem: str) -> None:
         for request in self._requests.values():
@@ -345,6 +359,11 @@ class Client:
             request = self._requests[event.id]
             for each in request.stream.take(event):
                 request.events.put_nowait(each)
+
+
+def _pause_s(refusal: Failed, share: float) -> float:
+    """Return how long to wait as told; a random `share` of 0 to 1 keeps a burst from coming back as one."""
+    return (1 + share) * (refusal.retry_after_ms or 1000) / 1000
 
 
 def _read(handler: Callable[[Inbound], None], message: Inbound) -> None:
