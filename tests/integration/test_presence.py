@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -45,6 +46,57 @@ async def test_a_status_that_is_wrong_is_said_again(
     await says_online_after(wire, payload)
     late = await connect.wire(TOPICS.status)
     assert (await late.until(lambda message: message.retained)).payload == b"online"
+
+
+class HalfOpenLink:
+    """A TCP link whose near end can break without a word to the broker."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._near: list[asyncio.StreamWriter] = []
+        self._far: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> HalfOpenLink:
+        self._server = await asyncio.start_server(self._carry, HOST, 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for each in (*self._near, *self._far):
+            each.transport.abort()
+
+    def break_near(self) -> None:
+        for each in self._near:
+            each.transport.abort()
+        self._near.clear()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, far = await asyncio.open_connection(HOST, self._target)
+        self._near.append(writer)
+        self._far.append(far)
+        await asyncio.gather(self._pump(reader, far), self._pump(there, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_the_will_of_a_connection_that_the_broker_thought_alive_does_not_stand(
+    ready: StartReady, connect: AsyncConnect, broker: PrivateBroker, protocol: str
+) -> None:
+    async with HalfOpenLink(broker.port) as link:
+        await ready(mqtt__port=link.port, daemon__telemetry_s=3600, mqtt__protocol=protocol)
+        wire = await connect.wire(TOPICS.status, TOPICS.instance)
+        link.break_near()
+        # The second connection's marker: the broker has taken the session over.
+        await wire.until(lambda message: b'"connection":2' in message.payload)
+        await until(lambda: said(wire)[-1:] == ["online"])
+        await asyncio.sleep(0.5)
+        assert said(wire)[-1] == "online"
 
 
 async def test_somebody_who_insists_gets_a_word_a_while_and_no_storm(
@@ -102,14 +154,18 @@ def names_of(other: PrivateDaemon) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_two_daemons_with_two_client_ids_name_each_other_in_log_and_health(
-    ready: StartReady, protocol: str
+async def test_two_daemons_with_two_client_ids_name_each_other_in_log_health_and_doctor(
+    ready: StartReady, broker: PrivateBroker, protocol: str
 ) -> None:
     one, client = await ready(mqtt__client_id="first", mqtt__protocol=protocol)
     other, _ = await ready(mqtt__client_id="second", mqtt__protocol=protocol)
     # Both have one log.
     await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text(), 30)
     await health_tells(client, "another daemon is edgeassist/box too, and every prompt is answered twice")
+    found = json.loads((await command(broker, "doctor", "--json")).stdout)["findings"]
+    told = [each for each in found if each["area"] == "daemon" and each["severity"] == "problem"]
+    assert "every prompt is answered twice: process" in told[0]["text"]
+    assert "device.name" in told[0]["remedy"]
     await asyncio.to_thread(one.stop)
     assert one.log.read_text().count("another daemon is") == 2
 
