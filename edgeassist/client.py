@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
+import random
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from typing import Any, Self
 
 from edgeassist.answers import AnswerStream, AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
-from edgeassist.errors import BrokerError, InvalidRequestError
+from edgeassist.errors import BrokerError, Code, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed, parse_event
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, CommandResponse
@@ -34,6 +36,9 @@ RECONNECT_S = 60.0
 # How long a device may be offline before they are: systemd starts a daemon that died within seconds, and a
 # broker that is restarted publishes the device's will before it goes.
 RETURN_S = 15.0
+# How long a device whose status is not `online` may take to answer a `ping`.
+PING_S = 2.0
+_NO_ROOM = frozenset({Code.BUSY, Code.QUOTA_EXCEEDED, Code.MODEL_LOADING})
 
 
 @dataclass
@@ -95,10 +100,13 @@ class Client:
         self._reconnect_s = reconnect_s
         self._return_s = return_s
         self._link_timer = _Timer(reconnect_s, self._give_up_link)
-        self._device_timer = _Timer(return_s, self._give_up_device)
+        self._device_timer = _Timer(return_s, self._doubt_device)
+        self._doubt: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         # Whether the device may have missed what was asked.
         self._device_unsure = False
+        # When an answer of the device's was last heard.
+        self._spoken_at = -math.inf
         self._problem = ""
         self._requests: dict[str, _Request] = {}
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
@@ -139,6 +147,8 @@ class Client:
         """Disconnect."""
         self._link_timer.cancel()
         self._device_timer.cancel()
+        if self._doubt is not None:
+            self._doubt.cancel()
         await self._broker.stop()
 
     @property
@@ -146,12 +156,26 @@ class Client:
         """Whether there is a connection to the broker."""
         return self._broker.connected
 
-    async def availability(self, wait_s: float = 2.0) -> Availability | None:
-        """Return what the device says of itself; None where it has never been here."""
+    async def availability(self, wait_s: float = PING_S) -> Availability | None:
+        """Return whether the device is there; None where nothing is known of it.
+
+        A status that says otherwise may be stale: a device that answers a `ping` within `wait_s` is online.
+        """
+        said = await self.said_availability(wait_s)
+        return Availability.ONLINE if said is Availability.ONLINE or await self._answers(wait_s) else said
+
+    async def said_availability(self, wait_s: float = PING_S) -> Availability | None:
+        """Return what the broker keeps of the device's status; None where it keeps nothing that is one."""
         payload = await self.state(self.topics.status, wait_s)
         with contextlib.suppress(ValueError):
             return Availability((payload or b"").decode())
         return None
+
+    async def _answers(self, wait_s: float) -> bool:
+        with contextlib.suppress(BrokerError):
+            await self.command("ping", wait_s)
+            return True
+        return False
 
     async def wait_online(self, wait_s: float) -> bool:
         """Wait until the device is online."""
@@ -181,7 +205,9 @@ class Client:
                     await self._changes()
         return self._retained.get(topic)
 
-    async def ask(self, prompt: str | None = None, **fields: Any) -> AsyncGenerator[AnyEvent]:
+    async def ask(
+        self, prompt: str | None = None, *, busy_s: float = 0.0, **fields: Any
+    ) -> AsyncGenerator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
 
         `seq` may skip numbers, never text: see `AnswerStream`. A caller that stops before the terminal event
@@ -189,6 +215,7 @@ class Client:
 
         Args:
             prompt: The text, unless `fields` has messages.
+            busy_s: How long to ask again, whenever the device says, one that has no room for the request.
             **fields: More of `PromptRequest`.
 
         Raises:
@@ -203,15 +230,21 @@ class Client:
         request = _Request(Outbound(self.topics.prompt(self.name), json.dumps(fields).encode(), qos=1))
         self._requests[key] = request
         ended = False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + busy_s
         try:
             self._broker.publish(request.message)
-            if self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode():
+            if self._is_offline:
                 self._device_timer.start()
             while True:
                 async with asyncio.timeout(SILENCE_S):
                     event = await request.events.get()
                 if isinstance(event, BrokerError):
                     raise event
+                if isinstance(event, Failed) and event.code in _NO_ROOM and loop.time() < until:
+                    await asyncio.sleep(_pause_s(event, random.random()))  # noqa: S311 - no secret
+                    self._repeat(request)
+                    continue
                 ended = isinstance(event, Done | Failed)
                 yield event
                 if ended:
@@ -270,13 +303,29 @@ class Client:
             f"{self._problem}"
         )
 
-    def _give_up_device(self) -> None:
-        self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
+    def _doubt_device(self) -> None:
+        if self._requests:
+            self._doubt = asyncio.create_task(self._give_up_device(), name="doubt")
+
+    async def _give_up_device(self) -> None:
+        """Give up a device that is offline, unless it is heard of: a late will may stand in its status."""
+        spoke = asyncio.get_running_loop().time() - self._spoken_at < self._return_s
+        if spoke or await self._answers(PING_S):
+            self._device_timer.start()
+        elif self._is_offline and self._broker.connected:
+            self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode()
 
     def _ask_again(self) -> None:
         for request in self._requests.values():
-            request.stream.repeated()
-            self._broker.publish(request.message)
+            self._repeat(request)
+
+    def _repeat(self, request: _Request) -> None:
+        request.stream.repeated()
+        self._broker.publish(request.message)
 
     def _fail(self, problem: str) -> None:
         for request in self._requests.values():
@@ -291,6 +340,8 @@ class Client:
         if message.payload == Availability.OFFLINE.value.encode():
             self._device_unsure = True
             self._device_timer.start()
+            return
+        if message.payload != Availability.ONLINE.value.encode():  # cleared: it says nothing of the device
             return
         self._device_timer.cancel()
         # After the broker itself was away, we may have been back, and asked again, before the device. It says
@@ -308,9 +359,15 @@ class Client:
     def _take_event(self, message: Inbound) -> None:
         event = parse_event(message.payload)
         if event.id in self._requests:
+            self._spoken_at = asyncio.get_running_loop().time()
             request = self._requests[event.id]
             for each in request.stream.take(event):
                 request.events.put_nowait(each)
+
+
+def _pause_s(refusal: Failed, share: float) -> float:
+    """Return how long to wait as told; a random `share` of 0 to 1 keeps a burst from coming back as one."""
+    return (1 + share) * (refusal.retry_after_ms or 1000) / 1000
 
 
 def _read(handler: Callable[[Inbound], None], message: Inbound) -> None:

@@ -127,7 +127,7 @@ class Device:
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
         """Publish a prompt, and yield its chunks and its end (`Contender.ask`)."""
-        fields = {
+        fields: dict[str, Any] = {
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
             "timeout_s": TIMEOUT_S,

@@ -94,6 +94,15 @@ class Broker:
         return self._options.protocol
 
     @property
+    def local_address(self) -> str | None:
+        """This machine's address towards the broker; None without a connection."""
+        connection: Any = None if self._task is None else self._client.socket()
+        try:
+            return None if connection is None else str(connection.getsockname()[0])
+        except OSError:
+            return None
+
+    @property
     def congested(self) -> bool:
         """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
         return self._outbox.congested

@@ -16,6 +16,9 @@ from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
 
+# How long to ask a device again that has no room; for a person who waits.
+BUSY_S = 60.0
+
 
 def ask(
     context: typer.Context,
@@ -63,6 +66,7 @@ def ask(
                     f"the broker is there, but the device {device!r} is not online: is its daemon running? "
                     "(edgeassist run; another device: EDGEASSIST_DEVICE__NAME)",
                 )
+            fields["busy_s"] = BUSY_S if timeout is None else timeout
             await stream(client, text, as_json=as_json, **{k: v for k, v in fields.items() if v is not None})
 
     try:

@@ -30,9 +30,10 @@ def status(
     loaded = load_settings(context.obj)
     topics = topics_of(loaded.settings)
 
-    async def read() -> tuple[Availability | None, dict[str, dict[str, Any]]]:
+    async def read() -> tuple[Availability | None, Availability | None, dict[str, dict[str, Any]]]:
         async with connect(loaded.settings) as client:
             there = await client.availability()
+            said = await client.said_availability(0)
             documents = {}
             for name, topic in (
                 ("health", topics.health),
@@ -40,18 +41,20 @@ def status(
                 ("info", topics.info),
             ):
                 documents[name] = json.loads(await client.state(topic, wait_s=1.0) or b"{}")
-            return there, documents
+            return there, said, documents
 
-    there, documents = asyncio.run(read())
+    there, said, documents = asyncio.run(read())
     if as_json:
         print(json.dumps({"status": there, **documents}))
     else:
-        Console().print(_table(topics.root, there, documents))
+        Console().print(_table(topics.root, there, said, documents))
     able = there is Availability.ONLINE and documents["health"].get("state") in {"ready", "busy"}
     raise typer.Exit(ExitStatus.OK if able else ExitStatus.UNAVAILABLE)
 
 
-def _table(root: str, there: Availability | None, documents: dict[str, dict[str, Any]]) -> Table:
+def _table(
+    root: str, there: Availability | None, said: Availability | None, documents: dict[str, dict[str, Any]]
+) -> Table:
     health, telemetry, info = documents["health"], documents["telemetry"], documents["info"]
     table = Table(title=root, show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -61,6 +64,9 @@ def _table(root: str, there: Availability | None, documents: dict[str, dict[str,
     table.add_row("status", f"[{'green' if online else 'red'}]{shown}")
     if not health:
         return table
+    if online and said is not Availability.ONLINE:
+        kept = "keeps no status" if said is None else f"keeps {said.value!r}"
+        table.add_row("", f"it answers, though the broker {kept} of it (edgeassist doctor)")
     if not online:
         table.add_row("", "the rest is what it said last")
     table.add_row("state", f"{health['state']}" + (f": {health['reason']}" if health["reason"] else ""))

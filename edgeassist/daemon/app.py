@@ -23,6 +23,7 @@ from edgeassist.gateways.homeassistant.discovery import Discovery
 from edgeassist.gateways.mqtt.commands import Commands
 from edgeassist.gateways.mqtt.prompts import Prompts
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
+from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.protocol.state import Availability
@@ -88,8 +89,9 @@ class App:
             flags=sensors.throttled,
         )
         will = status_message(topics, Availability.OFFLINE)
+        client_id = client_id_of(settings)
         broker = Broker(
-            broker_options(settings, client_id=client_id_of(settings), will=will),
+            broker_options(settings, client_id=client_id, will=will),
             on_up=lambda: self._lifecycle.broker_up(),
             on_down=lambda reason: self._lifecycle.broker_down(reason),
         )
@@ -116,6 +118,9 @@ class App:
             health=self._condition.health,
             say_state=reporter.say_all,
         )
+        twins = Twins(
+            topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
+        )
         prompts = Prompts(topics, prompt_options_of(settings), broker, self.requests)
         commands: Commands
         self.control = Control(
@@ -136,7 +141,7 @@ class App:
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: Home Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [discovery, prompts, commands, reporter]
+        gateways: list[Gateway] = [discovery, prompts, commands, reporter, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -198,6 +203,11 @@ class App:
 
     def _threads_changed(self) -> None:
         self.requests.hold_back(self._threads.held_back)
+        self._reporter.changed()
+
+    def _twin_changed(self, twin: str | None) -> None:
+        self._condition.twin = twin
+        self._lifecycle.say_status()
         self._reporter.changed()
 
     async def _hash_model(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
+import socket
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
 from edgeassist.protocol.capabilities import capabilities
-from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
+from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, Instance, ModelInfo, State
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
@@ -28,7 +30,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Condition:
-    """Answers for `health` and `info`, at the moment it is asked."""
+    """Answers for `health` and `info`, at the moment it is asked.
+
+    Attributes:
+        stopping: Whether the daemon is about to end.
+        twin: That another daemon has this device's name, in words; None where none is known.
+        boot_id: Of this run.
+    """
 
     topics: Topics
     supervisor: Supervisor
@@ -37,8 +45,9 @@ class Condition:
     threads: ThreadKeeper
     sensors: Sensors
     stopping: bool = False
+    twin: str | None = None
+    boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _sha256: str | None = None
-    _boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     _begun: float = field(default_factory=time.monotonic)
 
     def uptime_s(self) -> int:
@@ -46,7 +55,7 @@ class Condition:
         return int(time.monotonic() - self._begun)
 
     def state(self) -> tuple[State, str | None]:
-        """What the device is doing, and why it can't do better."""
+        """What the device is doing, and why it can't do better, or what disturbs it."""
         if self.stopping:
             return State.STOPPING, None
         match self.supervisor.phase:
@@ -55,7 +64,7 @@ class Condition:
             case Phase.LOADING:
                 return State.LOADING, self.supervisor.problem
             case Phase.READY:
-                return (State.BUSY if self.requests.running else State.READY), None
+                return (State.BUSY if self.requests.running else State.READY), self.twin
             case Phase.WAITING | Phase.UNUSABLE:
                 return State.DEGRADED, self.supervisor.problem
 
@@ -73,7 +82,7 @@ class Condition:
             running=self.requests.running,
             uptime_s=self.uptime_s(),
             version=__version__,
-            boot_id=self._boot_id,
+            boot_id=self.boot_id,
             engine_restarts=self.supervisor.restarts,
             daemon_memory_bytes=psutil.Process().memory_info().rss,
             engine_memory_bytes=self.supervisor.memory_bytes,
@@ -96,6 +105,18 @@ class Condition:
             mqtt_reconnects=max(0, self.broker.connects - 1),
             mqtt_dropped=self.broker.dropped,
             mqtt_last_problem=self.broker.last_problem,
+        )
+
+    def instance(self, client_id: str) -> Instance:
+        """Which daemon it is; `client_id` at the broker."""
+        return Instance(
+            boot_id=self.boot_id,
+            connection=self.broker.connects,
+            host=socket.gethostname(),
+            address=self.broker.local_address,
+            pid=os.getpid(),
+            client_id=client_id,
+            version=__version__,
         )
 
     def info(self, settings: dict[str, JsonValue]) -> Info:

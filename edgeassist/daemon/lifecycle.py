@@ -24,6 +24,8 @@ from edgeassist.supervision.supervisor import Phase, Supervisor
 
 log = logging.getLogger(__name__)
 
+# How long READY waits for what may never come: a broker that can be reached, or memory for the model.
+READY_S = 10.0
 FLUSH_S = 3.0
 DRAIN_POLL_S = 0.02
 
@@ -69,6 +71,7 @@ class Lifecycle:
         self._on_hangup = on_hangup
         self._stop = asyncio.Event()
         self._said_ready = False
+        self._patient = True
         self._closed = False
         self._broker_problem: str | None = None
         self._status = ExitStatus.OK
@@ -95,6 +98,7 @@ class Lifecycle:
             running = [group.create_task(each(), name=name) for name, each in tasks.items()]
             running += [group.create_task(each.run(), name=type(each).__name__) for each in self._gateways]
             running.append(group.create_task(self._feed_watchdog(), name="watchdog"))
+            running.append(group.create_task(self._lose_patience(), name="patience"))
             await self._stop.wait()
             await self._shut_down()
             for task in running:
@@ -125,10 +129,9 @@ class Lifecycle:
 
     def engine_changed(self, phase: Phase) -> None:
         """The engine is in another phase; a model that never could be loaded ends the daemon."""
-        if phase is Phase.READY:
-            self._check_ready()
-        elif phase is Phase.UNUSABLE and not self._said_ready:
+        if phase is Phase.UNUSABLE and not self._said_ready:
             self.stop(ExitStatus.CONFIGURATION)
+        self._check_ready()
         self.say_status()
 
     def request_ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
@@ -136,10 +139,15 @@ class Lifecycle:
         self._tell(lambda gateway: gateway.ended(caller, asked, end), "to note the end of a request")
 
     def say_status(self) -> None:
-        """Set the line of `systemctl status`; a problem with the broker goes first: it hides all others."""
+        """Set the line of `systemctl status`."""
+        systemd.notify(STATUS=self._words())
+
+    def _words(self) -> str:
+        """Return how it is; what keeps the broker away goes first: it hides all else."""
+        if not self._broker.connected:
+            return self._broker_problem or "connecting to the broker"
         state, reason = self._condition.state()
-        status = f"{state.value}: {reason or self._requests.model or 'no model'}"
-        systemd.notify(STATUS=self._broker_problem or status)
+        return f"{state.value}: {reason or self._requests.model or 'no model'}"
 
     # -------------------------------------------------------------------------------------------------------
 
@@ -152,12 +160,30 @@ class Lifecycle:
                 log.exception("%s failed %s", type(gateway).__name__, what)
 
     def _check_ready(self) -> None:
-        """Tell systemd READY once the model is loaded and the broker is there (a setting waives that)."""
-        broker = self._broker.connected or self._options.ready_without_broker
-        if not self._said_ready and self._supervisor.phase is Phase.READY and broker:
-            self._said_ready = True
+        """Tell systemd READY once the model is loaded and the broker is there.
+
+        What is ordered after this service, and the boot, must not wait for ever: after READY_S the daemon
+        counts as started without a broker (a setting waives that wait), and without a model that can't be
+        had for now. But not while the first load goes on: a model that can't be used at all is to fail the
+        start.
+        """
+        phase = self._supervisor.phase
+        broker = self._broker.connected or self._options.ready_without_broker or not self._patient
+        model = phase is Phase.READY or (phase is Phase.WAITING and not self._patient)
+        if self._said_ready or not (broker and model):
+            return
+        self._said_ready = True
+        if phase is Phase.READY and self._broker.connected:
             log.info("ready: publish a prompt on %s", self._condition.topics.prompt())
-            systemd.notify(READY="1")
+        else:
+            log.warning("started, and can't answer yet: %s", self._words())
+        systemd.notify(READY="1", STATUS=self._words())
+
+    async def _lose_patience(self) -> None:
+        """Wait for READY no longer than is good for those who wait for us."""
+        await asyncio.sleep(READY_S)
+        self._patient = False
+        self._check_ready()
 
     async def _shut_down(self) -> None:
         """Say so, let running answers end within the drain time, and leave nothing behind."""

@@ -62,7 +62,7 @@ async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding
         lost = unreachable("daemon", broker)
         findings += check_broker(broker)
         findings += check_daemon(daemon) if lost is None else [lost]
-        health = daemon.health if daemon.status == "online" else None
+        health = daemon.health if daemon.there else None
         findings += _examine_model(settings, service, health)
         findings += check_threads(
             read_cpu_snapshot(),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from edgeassist.errors import Code
 
@@ -149,6 +149,35 @@ class Info(_Document):
     capabilities: Capabilities
     model: ModelInfo | None
     settings: dict[str, JsonValue]
+
+
+Name = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+
+
+class Instance(_Document):
+    """Which daemon is this device: the marker by which two of one name see each other.
+
+    Attributes:
+        boot_id: As in `health`: another one for each run of a daemon.
+        connection: Counts the daemon's connections to the broker, so that no two of its markers are alike.
+        address: The machine's, towards the broker.
+    """
+
+    boot_id: Name
+    connection: int
+    host: Name
+    address: Name | None
+    pid: int
+    client_id: Name
+    version: Name
+
+
+def parse_instance(payload: bytes) -> Instance | None:
+    """Return the marker; None where it is none."""
+    try:
+        return Instance.model_validate_json(payload)
+    except ValidationError:
+        return None
 
 
 class CommandError(_Document):

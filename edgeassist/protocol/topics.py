@@ -77,6 +77,11 @@ class Topics:
         return f"{self.root}/info"
 
     @property
+    def instance(self) -> str:
+        """Which daemon is this device, retained."""
+        return f"{self.root}/instance"
+
+    @property
     def prompt_filters(self) -> tuple[str, ...]:
         """What the daemon subscribes to for prompts."""
         return (self.prompt(), self.prompt("+"))

@@ -78,13 +78,18 @@ start() {
   fi
   outcome=failed
   # It waits for something, such as a broker, without having failed.
-  if [[ $(systemctl show -p SubState --value edgeassist) == start ]] && (($(restarts) == 0)); then outcome=waiting; fi
+  if [[ $(systemctl show -p SubState --value edgeassist) =~ ^(start|running)$ ]] && (($(restarts) == 0)); then
+    outcome=waiting
+  fi
   prune_releases "$release" "$previous"
 }
 
 status_text() { systemctl show -p StatusText --value edgeassist; }
 
-# Starts it, and waits for its READY; false where that does not come, at once where it can't come any more.
+# systemd counts it as started without a broker too, so that no boot waits for one; its status tells.
+answers() { [[ $(status_text) =~ ^(ready|busy): ]]; }
+
+# Starts it, and waits until it can answer; false where that does not come, at once where it can't come any more.
 until_ready() {
   logged "stopping" systemctl stop edgeassist || true
   systemctl reset-failed edgeassist >>"$log" 2>&1 || true
@@ -97,7 +102,7 @@ poll_ready() {
   while ((SECONDS < end)); do
     state=$(systemctl show -p ActiveState --value edgeassist)
     case $state in
-      active) return 0 ;;
+      active) ! answers || return 0 ;;
       failed) return 1 ;;
     esac
     # It crashes again and again.

@@ -100,9 +100,25 @@ def test_what_only_the_broker_knows_is_skipped_without_it() -> None:
     ("change", "severity", "words"),
     [
         ({}, OK, ("online and answers",)),
-        ({"status": None}, PROBLEM, ("never seen", "edgeassist run")),
-        ({"status": "offline", "unit_active": False}, PROBLEM, ("offline", "systemctl start")),
-        ({"status": "offline", "unit_active": True}, PROBLEM, ("can't connect", "journalctl")),
+        ({"status": None, "ping": Ping.SILENCE}, PROBLEM, ("never seen", "edgeassist run")),
+        (
+            {"status": "offline", "ping": Ping.UNHEARD, "unit_active": False},
+            PROBLEM,
+            ("offline", "systemctl start"),
+        ),
+        (
+            {"status": "offline", "ping": Ping.SILENCE, "unit_active": True},
+            PROBLEM,
+            ("can't connect", "journalctl"),
+        ),
+        ({"status": "offline"}, WARNING, ("answers", "'offline'", "topic read e/box/status")),
+        ({"status": None}, WARNING, ("answers", "no status of it")),
+        ({"answers": 2}, PROBLEM, ("2 daemons are e/box", "device.name")),
+        (
+            {"health": {**HEALTH, "reason": "another daemon is e/box too"}},
+            PROBLEM,
+            ("another daemon is e/box too", "device.name"),
+        ),
         ({"ping": Ping.SILENCE}, PROBLEM, ("does not answer",)),
         ({"ping": Ping.REFUSED}, SKIPPED, ("edgeassist ask",)),
         ({"ping": Ping.UNHEARD}, SKIPPED, ("edgeassist ask",)),

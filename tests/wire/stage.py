@@ -16,7 +16,7 @@ from tests.wire.fixtures import Fixture, JsonObject, Received, Sent, Step
 
 ROOT = "edgeassist/box"
 # What is published whenever something changes: a fixture asks for it, instead of hearing it in its place.
-STATES = tuple(f"{ROOT}/{name}" for name in ("status", "health", "telemetry", "info"))
+STATES = tuple(f"{ROOT}/{name}" for name in ("status", "health", "telemetry", "info", "instance"))
 # One request at a time, no prefix cache, and text in two chunks: the first token, and the rest.
 DAEMON: JsonObject = {
     "device.name": "box",

@@ -44,6 +44,7 @@ class DaemonSnapshot:
         boots: How many daemons published their health during the probe.
         health: The document `health`; None without one.
         ping: What became of the command `ping`.
+        answers: How many daemons answered it.
     """
 
     root: str
@@ -55,13 +56,27 @@ class DaemonSnapshot:
     boots: int = 0
     health: Mapping[str, Any] | None = None
     ping: Ping = Ping.NOT_TRIED
+    answers: int = 0
+
+    @property
+    def there(self) -> bool:
+        """Whether a daemon runs. One that answers does, whatever the status says: that may be stale."""
+        return self.status == "online" or self.ping is Ping.ANSWERED
 
 
 def check_daemon(snapshot: DaemonSnapshot) -> Iterator[Finding]:
     """Judge the daemon."""
-    if snapshot.status != "online":
+    if not snapshot.there:
         yield _absent(snapshot)
         return
+    if snapshot.status != "online":
+        kept = "no status of it" if snapshot.status is None else f"the status {snapshot.status!r}"
+        yield warning(
+            _AREA,
+            f"{snapshot.root} answers, and the broker keeps {kept}: a will came late, or another client "
+            "publishes there, and the daemon does not get to see it",
+            f"allow that in the broker's access control list: topic read {snapshot.root}/status",
+        )
     match snapshot.ping:
         case Ping.ANSWERED:
             yield ok(_AREA, f"{snapshot.root} is online and answers")
@@ -113,12 +128,23 @@ def _check_rivals(snapshot: DaemonSnapshot) -> Iterator[Finding]:
     why = str(health.get("mqtt_last_problem") or "")
     losses, hours = int(health.get("mqtt_reconnects") or 0), float(health.get("uptime_s") or 0) / _HOUR_S
     taken = "another client" in why and losses > 0
-    if snapshot.boots > 1 or snapshot.flapped or (taken and losses > _LOSSES_AN_HOUR * hours):
+    remedy = (
+        "give each its own device.name (and its own mqtt.client_id, where that is set), then: "
+        f"{_restart(snapshot)}"
+    )
+    # A device that is ready has nothing else to tell.
+    if health.get("state") in {"ready", "busy"} and health.get("reason"):
+        yield problem(_AREA, str(health["reason"]), remedy)
+    elif snapshot.answers > 1:
+        yield problem(
+            _AREA, f"{snapshot.answers} daemons are {snapshot.root}: each answers every prompt", remedy
+        )
+    elif snapshot.boots > 1 or snapshot.flapped or (taken and losses > _LOSSES_AN_HOUR * hours):
         yield problem(
             _AREA,
             f"two clients throw each other off the broker: another one uses the id {snapshot.client_id!r}, "
             "most often a second device with the same name",
-            f"give each its own device.name (or mqtt.client_id), then: {_restart(snapshot)}",
+            remedy,
         )
     elif losses > max(_FEW_LOSSES, _LOSSES_AN_HOUR * hours):
         yield warning(

@@ -149,8 +149,8 @@ def _check_times(unit: UnitSnapshot, durations: Durations, control: str) -> Iter
             took = "the model may take" if load is None else f"the model took {load:.0f} s last time; allow"
             yield warning(
                 _AREA,
-                f"TimeoutStartSec is {unit.start_timeout_s:g} s and {took} {needed:.0f} s, and the broker "
-                "may be late: the service would be killed while it loads",
+                f"TimeoutStartSec is {unit.start_timeout_s:g} s and {took} {needed:.0f} s: the service would "
+                "be killed while it loads",
                 f"{edit}: TimeoutStartSec=infinity",
             )
     least = durations.drain_s + _END_S

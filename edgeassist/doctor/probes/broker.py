@@ -17,15 +17,15 @@ from edgeassist.broker import BrokerOptions
 from edgeassist.broker.probe import Sight, look
 from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping
-from edgeassist.doctor.probes.daemon import is_answered, read_daemon, read_status
+from edgeassist.doctor.probes.daemon import count_answers, read_daemon
 from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.packets import Inbound, Outbound
-from edgeassist.protocol.state import Availability, CommandResponse
+from edgeassist.protocol.state import CommandResponse
 from edgeassist.protocol.topics import Topics
 
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
-# Enough for retained messages to arrive, and still shorter than a round trip to a busy device.
-_SETTLE_S = 0.3
+# How long after the first answer to listen for that of another daemon of the same name.
+_SECOND_S = 0.3
 # The size of an answer in JSON: per token of text, at most in practice, and everything else.
 _TOKEN_BYTES = 8
 _BESIDE_BYTES = 4096
@@ -67,22 +67,22 @@ async def probe_broker(
     wanted = (topics.status, topics.health, topics.reply(key), topics.response("+"))
     filters = [*needed, *wanted]
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    answered_at: float | None = None
 
     def say(sight: Sight) -> Mapping[str, Outbound]:
-        nonlocal begun
-        begun = loop.time()
         # A message beyond the announced limit would end the connection (MQTT 5, section 3.2.2.3.6).
         if sight.max_packet_bytes is not None and sight.max_packet_bytes < answer_bytes + _BESIDE_BYTES:
             del trials["large"]
         return trials
 
     def enough(sight: Sight) -> bool:
-        offline = (
-            read_status(sight.heard, topics) is not Availability.ONLINE and loop.time() - begun > _SETTLE_S
-        )
+        # Also of a device that is not online: that may be stale.
+        nonlocal answered_at
+        if answered_at is None and count_answers(sight.heard, key):
+            answered_at = loop.time()
+        heard_all = answered_at is not None and loop.time() - answered_at > _SECOND_S
         echoes = (name in sight.rejected or _heard(sight, trials[name]) for name in trials if name != "ping")
-        return all(echoes) and (offline or "ping" in sight.rejected or is_answered(sight.heard, key))
+        return all(echoes) and (heard_all or "ping" in sight.rejected)
 
     try:
         sight = await look(options, filters=filters, say=say, enough=enough)
@@ -109,7 +109,8 @@ async def probe_broker(
         ),
     )
     daemon = read_daemon(daemon, sight.heard, topics)
-    if is_answered(sight.heard, key):
+    answers = count_answers(sight.heard, key)
+    if answers:
         ping = Ping.ANSWERED
     elif fates["ping"] is Fate.REFUSED:
         ping = Ping.REFUSED
@@ -117,7 +118,7 @@ async def probe_broker(
         # Silence is certain only if this user may read responses.
         sure = fates["response"] is Fate.DELIVERED and fates["ping"] in {Fate.DELIVERED, Fate.ACCEPTED}
         ping = Ping.SILENCE if sure else Ping.UNHEARD
-    return broker, replace(daemon, ping=ping)
+    return broker, replace(daemon, ping=ping, answers=answers)
 
 
 def _trials(topics: Topics, key: str, answer_bytes: int) -> dict[str, Outbound]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from edgeassist.doctor.checks.daemon import DaemonSnapshot
@@ -20,8 +21,9 @@ def read_daemon(daemon: DaemonSnapshot, heard: Sequence[Inbound], topics: Topics
         for each in heard
         if each.topic == topics.health and (document := _document(each)) is not None
     ]
-    # A message that is not retained is a change: a daemon came or went while we were listening.
-    changes = sum(each.topic == topics.status and not each.retained for each in heard)
+    # A daemon came or went while we were listening; one that stays says `online` now and then.
+    said = [each.payload for each in heard if each.topic == topics.status]
+    changes = sum(one != other for one, other in pairwise(said))
     return replace(
         daemon,
         status=read_status(heard, topics),
@@ -37,9 +39,12 @@ def read_status(heard: Sequence[Inbound], topics: Topics) -> Availability | None
     return Availability(said[-1]) if said and said[-1] in set(Availability) else None
 
 
-def is_answered(heard: Sequence[Inbound], key: str) -> bool:
-    """Whether the command `ping` with this id was answered."""
-    return any(each.topic.endswith("/response/ping") and key.encode() in each.payload for each in heard)
+def count_answers(heard: Sequence[Inbound], key: str) -> int:
+    """Return how often the command `ping` with this id was answered: once by every daemon."""
+    return sum(
+        each.topic.endswith("/response/ping") and key.encode() in each.payload and not each.redelivered
+        for each in heard
+    )
 
 
 def _document(message: Inbound) -> dict[str, Any] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -11,18 +13,29 @@ from pydantic import BaseModel
 
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.packets import Outbound
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, Health, Info, Telemetry
 from edgeassist.protocol.topics import Topics
 
+log = logging.getLogger(__name__)
+
 # Between two health messages, however much happens.
 LEAST_INTERVAL_S = 1.0
+# How soon a wrong status is contradicted, and how much later each further time, against somebody who insists;
+# after a while without, at once again.
+FIRST_DENIAL_S = 0.1
+DENIAL_GROWTH = 4
+MAX_DENIAL_S = 30.0
+CALM_S = 60.0
 
 
 class Reporter(Gateway):
     """Publishes what its sources say, on a change and at an interval.
 
-    A report that could not go out is not kept: the next connection begins with fresh ones.
+    A report that could not go out is not kept: the next connection begins with fresh ones. The status is not
+    ours alone: the will of a former connection of ours may come after our `online`, a daemon of the same name
+    says `offline` when it stops, and anybody may clear it. So it is listened to, and said again where it is
+    wrong.
 
     Args:
         topics: This device's.
@@ -51,6 +64,14 @@ class Reporter(Gateway):
         self._info = info
         self._changed = asyncio.Event()
         self._closed = False
+        self._denial: asyncio.TimerHandle | None = None
+        self._denial_s = FIRST_DENIAL_S
+        self._denied_at = -math.inf
+
+    def start(self) -> None:
+        """Listen to what is said of our status, where the broker lets us."""
+        # Not at QoS 1: what the broker kept for us is old news.
+        self._broker.subscribe(Subscription(self._topics.status, qos=0, optional=True), self._hear_status)
 
     def connected(self) -> None:
         """Begin a connection with fresh reports."""
@@ -58,9 +79,7 @@ class Reporter(Gateway):
 
     def say_all(self) -> None:
         """Say all of it, status first; nothing after `close`."""
-        if self._closed:
-            return
-        self._broker.publish(status_message(self._topics, Availability.ONLINE))
+        self._say_online()
         self.say_info()
         self._report()
 
@@ -90,6 +109,7 @@ class Reporter(Gateway):
             self._changed.clear()
             if time.monotonic() - last_telemetry >= self._interval_s:
                 last_telemetry = time.monotonic()
+                self._say_online()
                 self._report()
             else:
                 self.say_health()
@@ -102,7 +122,38 @@ class Reporter(Gateway):
     def close(self) -> None:
         """Say that the device is offline, and nothing after it."""
         self._closed = True
+        self._forget_denial()
         self._broker.publish(status_message(self._topics, Availability.OFFLINE))
+
+    # --- the status ----------------------------------------------------------------------------------------
+
+    def _say_online(self) -> None:
+        if self._broker.connected and not self._closed:
+            self._broker.publish(status_message(self._topics, Availability.ONLINE))
+
+    def _hear_status(self, message: Inbound) -> None:
+        """Contradict what is wrong; what the connection begins with is older than our first word."""
+        if message.payload == Availability.ONLINE.value.encode():
+            self._forget_denial()
+        elif not (message.retained or self._closed or self._denial):
+            now = time.monotonic()
+            if now - self._denied_at > CALM_S:
+                self._denial_s = FIRST_DENIAL_S
+            self._denial = asyncio.get_running_loop().call_later(self._denial_s, self._deny)
+            self._denied_at = now + self._denial_s
+            self._denial_s = min(self._denial_s * DENIAL_GROWTH, MAX_DENIAL_S)
+
+    def _deny(self) -> None:
+        self._denial = None
+        log.info("%s was not %r: said again", self._topics.status, Availability.ONLINE.value)
+        self._say_online()
+
+    def _forget_denial(self) -> None:
+        if self._denial is not None:
+            self._denial.cancel()
+            self._denial = None
+
+    # -------------------------------------------------------------------------------------------------------
 
     def _report(self) -> None:
         self.say_health()
