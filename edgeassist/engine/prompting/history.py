@@ -48,6 +48,6 @@ def encode_within(
         except ContextOverflowError:
             return False
 
-    most = len(cuts) - 1
-    turns = 0 if most == 0 or fits(0) else bisect_left(range(most), x=True, lo=1, key=fits)
+    last = len(cuts) - 1
+    turns = 0 if last == 0 or fits(0) else bisect_left(range(last), x=True, lo=1, key=fits)
     return encode(turns), cuts[turns]
