@@ -11,6 +11,7 @@ from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.prompting.parser import Part, TextParser
 from edgeassist.engine.prompting.shield import MARK, Segment, defuse
+from edgeassist.errors import ContextOverflowError
 
 CONTROL = ["<|user|>", "<|assistant|>", "<|end|>", "<|end|>>", "<s>"]
 TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
@@ -23,10 +24,12 @@ class Letters:
 
     def __init__(self) -> None:
         self.given: list[tuple[str, bool]] = []
+        self.pieces: list[str] = []
 
     def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
         text = "".join(segment.text for segment in segments)
         self.given.append((text, begins))
+        self.pieces += [segment.text for segment in segments]
         return [*([1] if begins else []), *map(ord, text)]
 
 
@@ -73,6 +76,21 @@ def test_an_answer_that_reads_as_a_control_token_is_tokenized_again() -> None:
     codec.remember(prompt, "oh <|end|>", [*prompt.tokens, 1001])
     codec.encode(ask("hi", "oh <|end|>", "more"))
     assert tokenizer.given[-1][1]
+
+
+def test_of_a_prompt_that_can_not_fit_only_as_much_is_tokenized_as_shows_it() -> None:
+    codec, tokenizer = make()
+    with pytest.raises(ContextOverflowError, match=r"at least \d+ tokens and the context holds 100"):
+        codec.encode(ask("word " * 50_000), most=100)
+    assert sum(len(text) for text, _ in tokenizer.given) < 20_000
+    assert len(codec.encode(ask("word " * 50)).tokens) > 100
+
+
+def test_a_long_run_reaches_the_library_in_pieces() -> None:
+    codec, tokenizer = make()
+    tokens = codec.encode(ask("a" * 5000)).tokens
+    assert list(tokens) == [1, *map(ord, "<|user|>" + "a" * 5000 + "<|end|><|assistant|>")]
+    assert max(len(piece) for piece in tokenizer.pieces) < 1100
 
 
 def test_the_library_gets_each_piece_by_itself() -> None:

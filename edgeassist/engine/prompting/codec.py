@@ -132,4 +132,4 @@ class PromptCodec:
                 part = Segment(piece.text[at : at + _SLICE], piece.trusted)
                 count += max(0, len(self._tokenizer.tokenize([part], begins=False)) - slack)
                 if count > most:
-                    raise ContextOverflowError.of(f"more than {most}", most)
+                    raise ContextOverflowError.of(f"at least {count}", most)
