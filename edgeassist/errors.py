@@ -98,6 +98,14 @@ class ContextOverflowError(EdgeAssistError):
     code = Code.CONTEXT_OVERFLOW
     exit_status = ExitStatus.USAGE
 
+    @classmethod
+    def of(cls, tokens: int | str, context: int) -> ContextOverflowError:
+        """Return the error for a prompt of so many tokens."""
+        return cls(
+            f"the prompt has {tokens} tokens and the context holds {context}, "
+            "answer included: shorten the prompt, or raise model.context"
+        )
+
 
 class ModelLoadingError(EdgeAssistError):
     """The model is still loading, and the queue is full."""
@@ -121,6 +129,12 @@ class EngineCrashedError(EdgeAssistError):
     code = Code.ENGINE_CRASHED
     retryable = True
     exit_status = ExitStatus.UNAVAILABLE
+
+
+class DeadlyPromptError(EngineCrashedError):
+    """A prompt ended the engine, and would end the next one too."""
+
+    retryable = False
 
 
 class DeadlineExceededError(EdgeAssistError):

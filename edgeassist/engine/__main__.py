@@ -20,6 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from edgeassist.engine.backends.loading import load_backend
+from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.states import StateStore
 from edgeassist.engine.messages import (
@@ -70,7 +71,7 @@ class Pipe:
         """Wait for the first command."""
         return self._decode(self._lines.readline())
 
-    def read_into(self, commands: SimpleQueue[Command]) -> None:
+    def read_into(self, commands: SimpleQueue[Command | Prompt]) -> None:
         """Queue commands until the daemon is gone, then end the process, whatever it computes.
 
         A line that is no command ends it too: an engine that misses commands is worse than none.
@@ -127,7 +128,7 @@ def main() -> int:
     if not isinstance(options, Load):
         pipe.emit([Unusable(f"the first command must be load, not {type(options).__name__}")])
         return ExitStatus.SOFTWARE
-    commands: SimpleQueue[Command] = SimpleQueue()
+    commands: SimpleQueue[Command | Prompt] = SimpleQueue()
     threading.Thread(target=pipe.read_into, args=[commands], name="reader", daemon=True).start()
     try:
         worker = _load(options, pipe, commands)
@@ -140,7 +141,7 @@ def main() -> int:
     os._exit(ExitStatus.OK)
 
 
-def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command]) -> Worker:
+def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) -> Worker:
     started = time.monotonic()
     said = started
 

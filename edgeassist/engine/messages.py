@@ -218,6 +218,16 @@ class Heartbeat(_Message, frozen=True, tag="heartbeat"):
     running: int
 
 
+class Encoding(_Message, frozen=True, tag="encoding"):
+    """A long prompt is being turned into tokens, or that is done; others run meanwhile.
+
+    What is never done is no progress. If the engine ends before it is done, this prompt ended it.
+    """
+
+    id: str
+    done: bool = False
+
+
 class Prefilled(_Message, frozen=True, tag="prefilled"):
     """Progress of a prompt: `processed` of `total` tokens have KV entries, `cached` of them were there."""
 
@@ -298,7 +308,19 @@ class Log(_Message, frozen=True, tag="log"):
 
 
 Command = Load | Start | Cancel | Threads | Stop
-Event = Loading | Ready | Heartbeat | Prefilled | Delta | Finished | Cancelled | Failed | Unusable | Log
+Event = (
+    Loading
+    | Ready
+    | Heartbeat
+    | Encoding
+    | Prefilled
+    | Delta
+    | Finished
+    | Cancelled
+    | Failed
+    | Unusable
+    | Log
+)
 
 _encoder = msgspec.json.Encoder()
 _commands: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Command)

@@ -80,10 +80,7 @@ class Scheduler:
             InternalError: No slot is free, the id runs already or the prompt is empty: a bug of the caller.
         """
         if len(prompt) >= self._context:
-            raise ContextOverflowError(
-                f"the prompt has {len(prompt)} tokens and the context holds {self._context}, "
-                "answer included: shorten the prompt, or raise model.context",
-            )
+            raise ContextOverflowError.of(len(prompt), self._context)
         if not self._free or request in self._running or not prompt:
             raise InternalError(
                 f"request {request!r} can't be admitted: no free slot, a known id or no tokens"

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
     Cancel,
@@ -25,6 +26,7 @@ from edgeassist.engine.messages import (
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
+from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.history import encode_within
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
@@ -57,8 +59,8 @@ class Worker:
         model: What serves.
         scheduler: Of the model's slots.
         prefixes: Where the states of ended sequences are kept.
-        commands: Where the reader puts what the daemon sends.
-        emit: Sends events, in one write for each call.
+        commands: Where the reader puts what the daemon sends, and the encoder what it has encoded.
+        emit: Sends events, in one write for each call. Any thread.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Worker:
         scheduler: Scheduler,
         prefixes: Prefixes,
         *,
-        commands: SimpleQueue[Command],
+        commands: SimpleQueue[Command | Prompt],
         emit: Callable[[Iterable[Event]], None],
     ) -> None:
         self._backend = model.backend
@@ -77,6 +79,7 @@ class Worker:
         self._prefixes = prefixes
         self._commands = commands
         self._emit = emit
+        self._encoder = Encoder(self._encode, emit=emit, deliver=commands.put)
         self._answers: dict[str, Answer] = {}
         self._alone: str | None = None
         self._steps = 0
@@ -174,9 +177,13 @@ class Worker:
             wait = False
             match command:
                 case Start():
-                    self._start(command)
-                case Cancel(id=request):
-                    self._cancel(request)
+                    if (prompt := self._encoder.submit(command, time.monotonic())) is not None:
+                        self._start(prompt)
+                case Prompt(request=request):
+                    if self._encoder.withdraw(request.id):
+                        self._start(command)
+                case Cancel(id=id_):
+                    self._cancel(id_)
                 case Threads(decode=decode, prefill=prefill):
                     self._backend.use_threads(decode, prefill)
                 case Stop():
@@ -184,24 +191,31 @@ class Worker:
                 case _:
                     log.error("the engine does not expect %s now", type(command).__name__)
 
-    def _start(self, request: Start) -> None:
-        started = time.monotonic()
-        reproducible = request.sampling.seed is not None
+    def _encode(self, request: Start) -> tuple[Encoded, int]:
+        """Return the prompt of a request, and how many messages were left out. Any thread."""
         room = self._context - min(request.max_tokens, self._context // 4)
+        return encode_within(
+            room, self._codec, request.messages, droppable=request.droppable, most=self._context
+        )
+
+    def _start(self, prompt: Prompt) -> None:
+        request = prompt.request
         try:
-            prompt, dropped = encode_within(room, self._codec, request.messages, droppable=request.droppable)
+            if isinstance(prompt.encoded, EdgeAssistError):
+                raise prompt.encoded
+            encoded, dropped = prompt.encoded
             sequence = self._scheduler.admit(
                 request.id,
-                prompt.tokens,
+                encoded.tokens,
                 request.max_tokens,
-                world=prompt.world,
-                reproducible=reproducible,
+                world=encoded.world,
+                reproducible=request.sampling.seed is not None,
             )
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
         try:
-            self._backend.open(sequence.slot, request.sampling, prompt.world)
+            self._backend.open(sequence.slot, request.sampling, encoded.world)
         except EdgeAssistError as error:
             self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
@@ -210,11 +224,11 @@ class Worker:
             self._reuse(sequence)
         self._answers[request.id] = Answer(
             sequence,
-            prompt,
+            encoded,
             dropped,
             self._codec.parser(request.stop),
             gather_s=request.gather_ms / 1000,
-            started=started,
+            started=prompt.started,
             computed_s=self._backend.computed_s,
         )
 
@@ -236,6 +250,8 @@ class Worker:
         if answer is not None:
             self._emit([Cancelled(request)])
             self._release(answer)
+        elif self._encoder.withdraw(request):
+            self._emit([Cancelled(request)])
 
     def _release(self, answer: Answer) -> None:
         """Free the slot; its state is kept for prompts that begin alike."""

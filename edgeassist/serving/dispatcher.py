@@ -12,6 +12,7 @@ from edgeassist.engine.messages import (
     Command,
     Delta,
     DeltaKind,
+    Encoding,
     Event,
     Failed,
     Finished,
@@ -79,6 +80,7 @@ class Dispatcher:
         self._jobs: dict[str, Request] = {}
         self._numbers = count(1)
         self._held_back: str | None = None
+        self._encoding: str | None = None
         self.slots = 0
 
     def __iter__(self) -> Iterator[Request]:
@@ -102,12 +104,23 @@ class Dispatcher:
         if request.job is not None:
             self._engine.send(Cancel(request.job))
 
+    @property
+    def encodes(self) -> bool:
+        """Whether the engine is turning a long prompt into tokens."""
+        return self._encoding is not None
+
+    @property
+    def encoded(self) -> Request | None:
+        """The request of that prompt; None where it has ended."""
+        return None if self._encoding is None else self._find(self._encoding)
+
     def lose(self) -> list[Request]:
         """Forget all jobs, because their engine is gone; return the requests that had not ended."""
         lost = list(self)
         for request in lost:
             request.job = None
         self._jobs.clear()
+        self._encoding = None
         self.slots = 0
         return lost
 
@@ -126,6 +139,8 @@ class Dispatcher:
                     request.stream.add(event.text, now)
                     if (due := request.stream.next_flush(now)) is not None:
                         self._alarm.by(due)
+            case Encoding():
+                self._encoding = None if event.done else event.id
             case Prefilled():
                 if (request := self._find(event.id)) is not None:
                     request.stream.progress(

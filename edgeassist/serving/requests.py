@@ -17,6 +17,7 @@ from edgeassist.engine.messages import ChatMessage, Event, Finished, Start
 from edgeassist.errors import (
     CancelledRequestError,
     DeadlineExceededError,
+    DeadlyPromptError,
     EdgeAssistError,
     EngineCrashedError,
     InvalidRequestError,
@@ -41,7 +42,7 @@ from edgeassist.serving.telemetry import Tally
 
 log = logging.getLogger(__name__)
 
-# A prompt that killed the engine twice before its first text is not tried a third time.
+# How often a prompt may have been with an engine that died before its first text.
 MAX_ATTEMPTS = 2
 
 # Told of every end: who asked for what (None where it could not be read), and the terminal event.
@@ -230,11 +231,21 @@ class Requests:
             reason: Why, for a person.
             planned: Whether it was replaced on purpose, which is no prompt's fault.
         """
+        suspect = None if planned else self._dispatcher.encoded
+        # A decision, or another one's prompt, is not the fault of what merely waited.
+        innocent = planned or self._dispatcher.encodes
         for request in self._dispatcher.lose():
-            request.attempts -= planned
-            if request.stream.began or request.attempts >= MAX_ATTEMPTS:
+            request.attempts -= innocent
+            if request.stream.began:
                 error = ModelLoadingError if planned else EngineCrashedError
                 self.fail(request, error(f"{reason}: ask again, a new engine is on its way"))
+            elif request is suspect:
+                self.fail(request, DeadlyPromptError(f"{reason}: it was reading this prompt; change it"))
+            elif request.attempts >= MAX_ATTEMPTS:
+                self.fail(
+                    request,
+                    DeadlyPromptError(f"{reason}: this prompt ended {MAX_ATTEMPTS} engines; change it"),
+                )
             else:
                 _log(request.asked.id, "waits for the next engine")
                 self._admission.put_back(request)

@@ -16,6 +16,7 @@ from typing import Any
 from edgeassist.engine.messages import (
     Command,
     Delta,
+    Encoding,
     Event,
     Load,
     Loading,
@@ -120,6 +121,8 @@ class Supervisor:
         self._engine: EngineProcess | None = None
         self._refusal: Unusable | None = None
         self._last_sign = time.monotonic()
+        # When it began with the prompt that it is encoding.
+        self._encoding_since: float | None = None
         # Set by `stop` and `replace`: ends the watch over an engine, and the delay before the next one.
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -222,6 +225,7 @@ class Supervisor:
         self._wake.clear()
         self._refusal = None
         self._last_sign = time.monotonic()
+        self._encoding_since = None
         self._set_phase(Phase.LOADING)
         self.send(self._load())
 
@@ -237,9 +241,13 @@ class Supervisor:
             while not engine.ended.done() and not self._wake.is_set():
                 loading = self.phase is Phase.LOADING
                 patience = self._patience.load_s if loading else self._patience.stall_s
-                left = self._last_sign + patience - time.monotonic()
+                # An engine that hangs on one prompt goes on giving signs of life.
+                since = self._last_sign if self._encoding_since is None else self._encoding_since
+                left = min(since, self._last_sign) + patience - time.monotonic()
                 if left <= 0:
-                    doing = "loading" if loading else "serving"
+                    doing = (
+                        "loading" if loading else "reading a prompt" if since < self._last_sign else "serving"
+                    )
                     return f"the engine made no progress for {patience:g} s while {doing} and was replaced"
                 # It may become ready meanwhile, and then there is less patience.
                 timeout = min(left, self._patience.stall_s)
@@ -301,6 +309,9 @@ class Supervisor:
                 logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)
             case _ if self.phase is Phase.DOWN:
                 pass  # this engine is being replaced, and its requests were reported as lost
+            case Encoding(done=done):
+                self._encoding_since = None if done else self._last_sign
+                self._pass_on(event)
             case Ready(model=model, load_ms=load_ms):
                 self.model, self.load_ms, self.problem = model, load_ms, None
                 self._set_phase(Phase.READY)

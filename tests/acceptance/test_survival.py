@@ -77,6 +77,18 @@ async def test_a_prompt_that_kills_every_engine_is_given_up(ready: StartReady) -
     assert isinstance(await client.answer("fine"), Done)
 
 
+async def test_a_prompt_that_ends_the_engine_while_it_is_encoded_ends_one_engine_only(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
+    _, client = await ready()
+    wire = await connect.wire("edgeassist/box/health")
+    failed = expect_failed(await client.answer("!script encode_crash=1\n" + "word " * 500))
+    assert (failed.code, failed.retryable) == ("engine_crashed", False)
+    assert isinstance(await client.answer("fine"), Done)
+    news = await wire.until(lambda message: json.loads(message.payload)["engine_restarts"])
+    assert json.loads(news.payload)["engine_restarts"] == 1
+
+
 async def test_a_hung_engine_is_replaced(ready: StartReady) -> None:
     daemon, client = await ready(engine__stall_timeout_s=2)
     events = client.ask(SLOW)

@@ -18,6 +18,7 @@ from edgeassist.engine.messages import (
     KvType,
     LoadMode,
     Log,
+    Prefilled,
     Sampling,
     Stop,
 )
@@ -173,7 +174,7 @@ def long_prompt(fresh: Engine, model: Path) -> str:
     """Load so that nearly all of a long prompt is one step; return the request, whose step has begun."""
     fresh.load("llama", model, context=8192, step_tokens=8192, step_ms=10_000)
     fresh.send(start("the sea and the wind and the stars " * 900, request="long", max_tokens=5))
-    fresh.until(lambda event: getattr(event, "id", None) == "long")
+    fresh.hear(Prefilled)
     time.sleep(0.1)
     return "long"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.engine.messages import Finished, Heartbeat
+from edgeassist.engine.messages import Delta, Encoding, Finished, Heartbeat
 from edgeassist.supervision.supervisor import Phase
 from tests.integration.link import until
 from tests.integration.watch import StartWatch
@@ -113,6 +113,19 @@ async def test_an_engine_that_makes_no_progress_is_killed_and_replaced(watch: St
     assert "no progress for 1.5 s while serving" in watched.lost[0].reason
     assert watched.supervisor.restarts == 1
     assert not stalled.is_running()
+
+
+async def test_an_engine_that_never_gets_done_with_a_prompt_is_replaced_although_it_streams(
+    watch: StartWatch,
+) -> None:
+    watched = await watch(stall_s=1.5)
+    await watched.ready()
+    watched.ask("!script repeat=900 delay_ms=20\nslowly ", "streams")
+    watched.ask("!script encode_ms=3600000\n" + "word " * 500, "hangs")
+    await watched.ready(2)
+    assert "no progress for 1.5 s while reading a prompt" in watched.lost[0].reason
+    begun = watched.events.index(Encoding("hangs"))
+    assert sum(isinstance(event, Delta) for event in watched.events[begun:]) > 10
 
 
 async def test_an_idle_engine_does_not_stall(watch: StartWatch) -> None:

@@ -15,6 +15,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.scripted import ScriptedBackend, ScriptedCodec, load
+from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import (
@@ -155,12 +156,21 @@ class Heard:
 
 
 class StrangeCodec(ScriptedCodec):
-    """The scripted codec, which refuses one prompt, and puts a question after `adapted:` in another world."""
+    """The scripted codec, which refuses one prompt, and puts a question after `adapted:` in another world.
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+    Attributes:
+        gate: What a question after `wait:` waits for, ten seconds at most.
+    """
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+
+    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         if messages[-1].content == "refuse me":
             raise InvalidRequestError("the template does not take this")
-        prompt = super().encode(messages)
+        if messages[-1].content.startswith("wait:"):
+            assert self.gate.wait(10)
+        prompt = super().encode(messages, most)
         adapted = messages[-1].content.startswith("adapted:")
         return replace(prompt, world=("adapter",)) if adapted else prompt
 
@@ -206,7 +216,7 @@ class WorkerRoom:
 
     def __init__(self, *, slots: int = 1, context: int = 256, step_tokens: int = 8, **options: Any) -> None:
         self.events: list[Event] = []
-        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._commands: SimpleQueue[Command | Prompt] = SimpleQueue()
         self._react: Callable[[Event], Iterable[Command]] = lambda _event: ()
         # A step may take an hour, so that only `step_tokens` bounds it.
         self.load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)

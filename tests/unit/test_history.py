@@ -19,9 +19,9 @@ class Counting(ScriptedCodec):
     def __init__(self) -> None:
         self.rendered: list[list[ChatMessage]] = []
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         self.rendered.append(list(messages))
-        return super().encode(messages)
+        return super().encode(messages, most)
 
 
 def turns(*roles: str, content: str = "x" * 60) -> list[ChatMessage]:

@@ -41,7 +41,8 @@ def test_a_folder_tells_its_model(trial_onnx: Path) -> None:
     )
     assert model.template is not None
     assert (model.bos, model.eos) == ("", "<|im_end|>")
-    assert model.control == ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    assert model.control.turns == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+    assert not model.control.parts
     assert model.quantization == ""
 
 
@@ -63,7 +64,7 @@ def test_of_several_templates_the_default_one_counts(folder: Path) -> None:
 
 def test_control_tokens_may_stand_in_the_tokenizer_alone(folder: Path) -> None:
     change(folder / "tokenizer_config.json", lambda document: document.pop("added_tokens_decoder"))
-    assert "<|im_start|>" in read_onnx_folder(folder).control
+    assert "<|im_start|>" in read_onnx_folder(folder).control.turns
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:

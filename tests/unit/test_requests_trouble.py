@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeassist.engine.messages import Cancelled, Delta, Prefilled
+from edgeassist.engine.messages import Cancelled, Delta, Encoding, Prefilled
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.requests import MAX_ATTEMPTS
 from tests.unit.conftest import MakeHouse
@@ -38,6 +38,69 @@ def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house:
     assert house.error(request) == "engine_crashed"
     house.ready()
     assert len(house.engine.starts) == MAX_ATTEMPTS
+
+
+def test_a_prompt_that_ended_two_engines_is_not_to_be_sent_again(make_house: MakeHouse) -> None:
+    house = make_house()
+    request = house.ask()
+    for _ in range(MAX_ATTEMPTS):
+        house.ready()
+        house.requests.engine_lost("it died", planned=False)
+    assert not house.heard(request)[-1]["retryable"]
+    assert "it died" in house.heard(request)[-1]["message"]
+
+
+def test_a_prompt_that_ends_the_engine_while_it_is_encoded_gets_no_second_one(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready(slots=3)
+    streaming, suspect, waiting = house.ask("a"), house.ask("b"), house.ask("c")
+    house.say(Delta(house.engine.starts[0].id, "so far"))
+    house.say(Encoding(house.engine.starts[1].id))
+    house.requests.engine_lost("it died", planned=False)
+    assert (house.error(suspect), house.heard(suspect)[-1]["retryable"]) == ("engine_crashed", False)
+    assert (house.error(streaming), house.heard(streaming)[-1]["retryable"]) == ("engine_crashed", True)
+    house.ready(slots=3)
+    assert [start.messages[0].content for start in house.engine.starts[3:]] == ["c"]
+    house.finish(house.engine.starts[3].id, "after all")
+    assert house.heard(waiting)[-1]["text"] == "after all"
+
+
+def test_what_waits_while_others_end_the_engine_is_not_counted_as_a_suspect(make_house: MakeHouse) -> None:
+    house = make_house()
+    innocent = house.ask("innocent")
+    for number in range(MAX_ATTEMPTS + 1):
+        suspect = house.ask("deadly")
+        house.ready(slots=2)
+        house.say(Encoding(house.engine.starts[-1].id))
+        house.requests.engine_lost(f"death {number}", planned=False)
+        assert house.error(suspect) == "engine_crashed"
+    house.ready(slots=2)
+    house.finish(house.engine.starts[-1].id, "after all")
+    assert house.heard(innocent)[-1]["text"] == "after all"
+
+
+def test_a_prompt_that_is_encoded_is_no_suspect_any_more(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask()
+    for done in (False, True):
+        house.say(Encoding(house.engine.starts[0].id, done=done))
+    house.requests.engine_lost("it died", planned=False)
+    house.ready()
+    house.finish(house.engine.starts[1].id, "after all")
+    assert house.heard(request)[-1]["text"] == "after all"
+
+
+def test_a_cancelled_prompt_that_ends_the_engine_is_nobody_elses_fault(make_house: MakeHouse) -> None:
+    house = make_house()
+    innocent = house.ask("innocent")
+    for _ in range(MAX_ATTEMPTS):
+        cancelled = house.ask("deadly")
+        house.ready(slots=2)
+        house.say(Encoding(house.engine.starts[-1].id))
+        house.requests.cancel(cancelled)
+        house.requests.engine_lost("it died", planned=False)
+    assert house.types(innocent) == ["accepted"]
 
 
 def test_an_engine_that_is_replaced_on_purpose_is_neither_a_crash_nor_a_prompts_fault(

@@ -7,6 +7,7 @@ import pytest
 
 from edgeassist.engine import worker as worker_module
 from edgeassist.engine.backends.scripted import ScriptedCodec, load
+from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.messages import (
     Cancel,
@@ -269,7 +270,7 @@ def test_an_idle_engine_beats_and_takes_a_request_from_another_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.005)
-    commands: SimpleQueue[Command] = SimpleQueue()
+    commands: SimpleQueue[Command | Prompt] = SimpleQueue()
     said: SimpleQueue[Event] = SimpleQueue()
 
     def emit(events: Iterable[Event]) -> None:

@@ -11,6 +11,8 @@ words `key=value`:
 | `repeat=N` | the text N times |
 | `delay_ms=N` | a step that decodes takes N ms |
 | `prefill_ms=N` | a step that prefills takes N ms a token |
+| `encode_ms=N` | turning the prompt into tokens takes N ms |
+| `encode_crash=1` | the process dies of SIGKILL while it does |
 | `crash_after=N` | the process dies of SIGKILL at the N-th token |
 | `hang_after=N` | the step with the N-th token never ends |
 | `fail_after=N` | the step with the N-th token fails |
@@ -24,6 +26,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -103,8 +106,13 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
 class ScriptedCodec:
     """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
+        del most  # nothing is gained by stopping early
+        words, _ = _read(messages[-1].content)
+        if words.get("encode_crash"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(words.get("encode_ms", 0) / 1000)
         texts = ["\0" + message.content for message in messages]
         return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
 

@@ -13,8 +13,17 @@ from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser
-from edgeassist.engine.prompting.shield import Segment
+from edgeassist.engine.prompting.runs import cut_runs
+from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
+from edgeassist.errors import ContextOverflowError
+
+# A prompt with more characters than that for each token of the context is looked at before it is tokenized
+# whole: the first so many characters at a time, until there are too many tokens.
+_DENSE = 8
+_SLICE = 16384
+# Cutting a text may cost tokens, at each cut.
+_SLACK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +42,30 @@ class Encoded:
 
 
 class Tokenizer(Protocol):
-    """What a backend's library knows of the vocabulary."""
+    """What a backend's library knows of the vocabulary. Two threads may call it at once."""
 
     def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
         """Return the token ids of some text; only trusted segments yield control tokens.
 
         Args:
-            segments: In order.
+            segments: In order; each is tokenized by itself.
             begins: Whether they begin a prompt, or follow tokens that are known.
         """
         ...
 
 
 class Codec(Protocol):
-    """What the worker asks of a model's prompts."""
+    """What the worker asks of a model's prompts. Two threads may call it at once."""
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         """Return the conversation as text and token ids, ready for an answer.
 
+        Args:
+            messages: Oldest first.
+            most: How many tokens make sense; what is far too long need not be tokenized to its end.
+
         Raises:
+            ContextOverflowError: There are more than `most`.
             InvalidRequestError: The model's chat template does not take such a conversation.
         """
         ...
@@ -83,10 +97,13 @@ class PromptCodec:
         self._tokenizer = tokenizer
         self._transcripts = Transcripts()
 
-    def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
+    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         """Render the chat template, and tokenize what no transcript knows (`Codec.encode`)."""
         text, tokens, rest = self._transcripts.find(self._chat.render(messages))
-        return Encoded(text, [*tokens, *self._tokenizer.tokenize(rest, begins=not tokens)])
+        pieces = [piece for segment in rest for piece in self._pieces(segment)]
+        if most is not None:
+            self._refuse_overflow(pieces, len(tokens), most)
+        return Encoded(text, [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)])
 
     def parser(self, stop: Sequence[str]) -> AnswerParser:
         """Return a parser for plain text (`Codec.parser`)."""
@@ -97,5 +114,22 @@ class PromptCodec:
 
         An answer that reads as a control token is left out: in the next prompt it will be plain text.
         """
-        if not self._chat.control.search(answer):
+        if not self._chat.turns.search(answer):
             self._transcripts.add(prompt.text + answer, tokens)
+
+    def _pieces(self, segment: Segment) -> list[Segment]:
+        control = self._chat.control
+        parts = [segment.text] if segment.trusted else defuse(segment.text, control)
+        return [Segment(piece, segment.trusted) for part in parts for piece in cut_runs(part, control)]
+
+    def _refuse_overflow(self, pieces: Sequence[Segment], known: int, most: int) -> None:
+        if sum(len(piece.text) for piece in pieces) <= _DENSE * most:
+            return
+        count = known
+        for piece in pieces:
+            slack = _SLACK if len(piece.text) > _SLICE else 0
+            for at in range(0, len(piece.text), _SLICE):
+                part = Segment(piece.text[at : at + _SLICE], piece.trusted)
+                count += max(0, len(self._tokenizer.tokenize([part], begins=False)) - slack)
+                if count > most:
+                    raise ContextOverflowError.of(f"at least {count}", most)

@@ -8,10 +8,11 @@ from functools import cache
 
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.codec import Codec, Encoded
+from edgeassist.errors import ContextOverflowError
 
 
 def encode_within(
-    room: int, codec: Codec, messages: Sequence[ChatMessage], *, droppable: int
+    room: int, codec: Codec, messages: Sequence[ChatMessage], *, droppable: int, most: int | None = None
 ) -> tuple[Encoded, int]:
     """Encode a conversation with as many turns of its history as fit.
 
@@ -23,11 +24,13 @@ def encode_within(
         codec: Of the model.
         messages: The conversation, oldest first. A leading system message stays.
         droppable: How many messages after it are history.
+        most: How many tokens a prompt may have at all, an answer not counted.
 
     Returns:
         The prompt, and how many messages were left out. It exceeds `room` if leaving out all is not enough.
 
     Raises:
+        ContextOverflowError: It exceeds `most` by far.
         InvalidRequestError: The model's chat template does not take such a conversation.
     """
     first = 1 if messages[0].role == "system" else 0
@@ -37,11 +40,14 @@ def encode_within(
 
     @cache
     def encode(turns: int) -> Encoded:
-        return codec.encode([*messages[:first], *messages[first + cuts[turns] :]])
+        return codec.encode([*messages[:first], *messages[first + cuts[turns] :]], most)
 
     def fits(turns: int) -> bool:
-        return len(encode(turns).tokens) <= room
+        try:
+            return len(encode(turns).tokens) <= room
+        except ContextOverflowError:
+            return False
 
-    most = len(cuts) - 1
-    turns = 0 if most == 0 or fits(0) else bisect_left(range(most), x=True, lo=1, key=fits)
+    last = len(cuts) - 1
+    turns = 0 if last == 0 or fits(0) else bisect_left(range(last), x=True, lo=1, key=fits)
     return encode(turns), cuts[turns]

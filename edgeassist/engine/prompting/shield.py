@@ -7,11 +7,15 @@ that a requester can't forge a turn.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 # Marks a place in a rendered prompt where a text was taken out. Messages that contain it are shielded, too.
 MARK = "\ue000"
+_PLACE = re.compile(f"{MARK}([0-9]{{1,9}}){MARK}")
+# `re` compiles recursively, and a vocabulary may have tokens that are each other's beginnings, dozens deep.
+_DEEPEST = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,42 +27,89 @@ class Segment:
 
 
 def control_pattern(control: Iterable[str]) -> re.Pattern[str]:
-    """Return what matches any of these texts, and `MARK`.
+    """Return what matches any of these texts, the longest that fits, and `MARK`.
+
+    It is a prefix tree, so that a vocabulary with thousands of control tokens costs no more per character
+    than one with three.
 
     Args:
         control: The texts of a vocabulary's control tokens.
     """
-    forgeries = sorted({MARK, *control} - {""}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, forgeries)))
+    return re.compile(_tree(sorted({MARK, *control} - {""})))
+
+
+def defuse(text: str, control: re.Pattern[str]) -> list[str]:
+    """Cut a text so that no part holds what would be read as a control token.
+
+    Args:
+        text: Any.
+        control: Matches control tokens; those of one character can't be cut and stay.
+    """
+    parts = []
+    start = at = 0
+    while match := control.search(text, at):
+        at = match.start() + 1
+        if len(match.group()) > 1:
+            parts.append(text[start:at])
+            start = at
+    return [*parts, *([text[start:]] if start < len(text) else [])]
 
 
 class Shield:
-    """Takes control tokens out of the messages of one prompt, and puts them back as plain text.
+    """Takes texts out of the messages of one prompt, and puts them back as plain text."""
 
-    Args:
-        control: Matches them.
-    """
-
-    def __init__(self, control: re.Pattern[str]) -> None:
-        self._control = control
+    def __init__(self) -> None:
         self._held: list[str] = []
 
-    def hold(self, text: str) -> str:
+    def hold(self, text: str, control: re.Pattern[str]) -> str:
         """Return a message's text with marks in the place of control tokens."""
-        return self._control.sub(self._take, text)
+        return control.sub(lambda match: self._take(match.group()), text)
+
+    def hold_all(self, text: str) -> str:
+        """Return a mark in the place of a message's text; white space around it stays."""
+        inside = text.strip()
+        if not inside:
+            return text
+        before, _, after = text.partition(inside)
+        return f"{before}{self._take(inside)}{after}"
 
     def release(self, rendered: str) -> list[Segment]:
         """Return a prompt that was rendered of held texts, as segments."""
-        parts = re.split(f"{MARK}(\\d+){MARK}", rendered)
+        parts = _PLACE.split(rendered)
         segments = [
-            # A template that cuts a message in two may leave one mark of a pair, whose index is not held.
-            Segment("".join(self._held[int(part) :][:1]), trusted=False)
+            # A template that cuts a message in two may leave one mark of a pair.
+            Segment(self._text_of(int(part)), trusted=False)
             if index % 2
-            else Segment(part, trusted=True)
+            else Segment(part.replace(MARK, ""), trusted=True)
             for index, part in enumerate(parts)
         ]
         return [segment for segment in segments if segment.text]
 
-    def _take(self, match: re.Match[str]) -> str:
-        self._held.append(match.group())
+    def _take(self, text: str) -> str:
+        self._held.append(text)
         return f"{MARK}{len(self._held) - 1}{MARK}"
+
+    def _text_of(self, place: int) -> str:
+        # What stands between the halves of two marks may read as a place that is not held.
+        return self._held[place] if place < len(self._held) else ""
+
+
+def _tree(texts: Sequence[str], depth: int = 0) -> str:
+    """Return a regular expression for texts, which are sorted and differ."""
+    common = _beginning(texts[0], texts[-1])
+    ends = texts[0] == common
+    rest = [text[len(common) :] for text in texts[ends:]]
+    if not rest:
+        return re.escape(common)
+    if depth < _DEEPEST:
+        branches = [_tree(list(group), depth + 1) for _, group in groupby(rest, key=lambda text: text[0])]
+    else:
+        branches = [re.escape(text) for text in sorted(rest, key=len, reverse=True)]
+    # Greedy: the longer token before the one that it begins with.
+    return f"{re.escape(common)}(?:{'|'.join(branches)}){'?' if ends else ''}"
+
+
+def _beginning(one: str, other: str) -> str:
+    """Return what two texts begin with."""
+    differ = (at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right)
+    return one[: next(differ, min(len(one), len(other)))]

@@ -30,8 +30,9 @@ class Transcripts:
     def find(self, segments: Sequence[Segment]) -> tuple[str, Sequence[int], list[Segment]]:
         """Return a prompt as text, the known tokens of its beginning, and what is left to tokenize."""
         text = "".join(each.text if each.trusted else _quote(each.text) for each in segments)
-        known = max((each for each in self._known if text.startswith(each)), key=len, default="")
-        return text, self._known.get(known, ()), list(_segments(text[len(known) :]))
+        # A copy: an answer may be remembered while a long prompt is encoded in another thread.
+        known = max((each for each in list(self._known) if text.startswith(each)), key=len, default="")
+        return text, self._known.get(known, ()), list(_segments(text, len(known)))
 
 
 def _quote(text: str) -> str:
@@ -39,14 +40,15 @@ def _quote(text: str) -> str:
     return f"{MARK}{len(text)}:{text}"
 
 
-def _segments(text: str) -> Iterator[Segment]:
-    """Return the segments that `find` joined into a text."""
-    while text:
-        trusted, mark, rest = text.partition(MARK)
-        if trusted:
-            yield Segment(trusted, trusted=True)
-        if not mark:
+def _segments(text: str, at: int) -> Iterator[Segment]:
+    """Return the segments that `find` joined into a text, from a place between two of them on."""
+    while at < len(text):
+        mark = text.find(MARK, at)
+        end = mark if mark >= 0 else len(text)
+        if end > at:
+            yield Segment(text[at:end], trusted=True)
+        if mark < 0:
             return
-        length, _, rest = rest.partition(":")
-        yield Segment(rest[: int(length)], trusted=False)
-        text = rest[int(length) :]
+        begin = text.index(":", mark) + 1
+        at = begin + int(text[mark + 1 : begin - 1])
+        yield Segment(text[begin:at], trusted=False)

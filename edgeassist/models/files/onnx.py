@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeassist.errors import ModelError
+from edgeassist.models.files.control import Control, control_of
 from edgeassist.models.files.description import ModelFile
 from edgeassist.models.fit import Format
 from edgeassist.models.kinds import Traits, objection
@@ -28,6 +29,7 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 # Likewise the attribute "bits" of a product with quantized weights, which may be left out.
 _BITS = re.compile(rb"\x0a\x04bits\x18([\x01-\x20])", re.DOTALL)
 _DEFAULT_BITS = 4
+_ROLES = ("bos_token", "eos_token", "sep_token", "pad_token", "unk_token", "cls_token")
 _LFS = b"version https://git-lfs"
 # How many folders below the named one models are looked for.
 _LEVELS = 3
@@ -44,13 +46,13 @@ class OnnxFolder(ModelFile):
         template: Its chat template, a Jinja2 text; None without one.
         bos: The text of the token that begins a prompt.
         eos: The text of the token that ends an answer.
-        control: The texts of the control tokens.
+        control: Its control tokens.
     """
 
     template: str | None
     bos: str
     eos: str
-    control: tuple[str, ...]
+    control: Control
 
 
 def is_onnx_folder(path: Path) -> bool:
@@ -87,7 +89,7 @@ def _read(path: Path) -> OnnxFolder:
         graph = path / str(decoder.get("filename", "model.onnx"))
         size_bytes, quantization = _check_weights(graph)
         tokenizer = _tokenizer(path)
-        added = _added(path, tokenizer)
+        template = _template(path, tokenizer)
         layers, head_size = int(decoder["num_hidden_layers"]), int(decoder["head_size"])
         return OnnxFolder(
             format=Format.ONNX,
@@ -100,10 +102,10 @@ def _read(path: Path) -> OnnxFolder:
             architecture=str(model["type"]),
             layers=layers,
             quantization=quantization,
-            template=_template(path, tokenizer),
+            template=template,
             bos=_token_text(tokenizer.get("bos_token")),
             eos=_token_text(tokenizer.get("eos_token")),
-            control=tuple(added),
+            control=_control(path, tokenizer, template),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
@@ -200,11 +202,17 @@ def _tokenizer(path: Path) -> dict[str, Any]:
     return dict(_json(path / TOKENIZER_CONFIG))
 
 
-def _added(path: Path, tokenizer: dict[str, Any]) -> list[str]:
-    """Return the texts of the special tokens, from wherever this model keeps them."""
-    decoder = tokenizer.get("added_tokens_decoder")
-    added = decoder.values() if decoder else _json(path / TOKENIZER).get("added_tokens", [])
-    return [str(each["content"]) for each in added if each.get("special")]
+def _control(path: Path, tokenizer: dict[str, Any], template: str | None) -> Control:
+    """Return the control tokens, from wherever this model declares them."""
+    decoder = tokenizer.get("added_tokens_decoder") or {}
+    added = [*decoder.values(), *(_json(path / TOKENIZER).get("added_tokens") or [])]
+    others = tokenizer.get("additional_special_tokens") or []
+    return control_of(
+        flagged=[str(each["content"]) for each in added if each.get("special")],
+        added=[str(each["content"]) for each in added if not each.get("special")],
+        roles=[_token_text(each) for each in (*(tokenizer.get(name) for name in _ROLES), *others)],
+        template=template,
+    )
 
 
 def _template(path: Path, tokenizer: dict[str, Any]) -> str | None:

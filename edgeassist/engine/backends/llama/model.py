@@ -16,6 +16,7 @@ from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
+from edgeassist.models.files.control import Control, control_of
 
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
@@ -25,6 +26,14 @@ _LOAD_MODES = {
 # A second guard: what a model is says its file (`models/kinds`), for the kinds that are known there.
 NO_DECODER = (
     "is no model that writes text token by token, as llama.cpp finds; name another (edgeassist recommend)"
+)
+_FLAGGED = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+_ROLES = (
+    llama_cpp.llama_vocab_bos,
+    llama_cpp.llama_vocab_eos,
+    llama_cpp.llama_vocab_eot,
+    llama_cpp.llama_vocab_sep,
+    llama_cpp.llama_vocab_pad,
 )
 
 
@@ -77,17 +86,15 @@ class Model:
         Raises:
             ModelError: It can't be read.
         """
-        control = [
-            self._text(token)
-            for token in range(self.vocabulary_size)
-            if llama_cpp.llama_vocab_is_control(self.vocab, token)
-        ]
+        template = self.meta("tokenizer.chat_template")
+        control = self._control(template)
         bos, eos = llama_cpp.llama_vocab_bos(self.vocab), llama_cpp.llama_vocab_eos(self.vocab)
         return ChatTemplate(
-            self.meta("tokenizer.chat_template"),
+            template,
             bos=self._text(bos) if bos >= 0 else "",
             eos=self._text(eos) if eos >= 0 else "",
-            control=control,
+            control=control.turns,
+            parts=control.parts,
         )
 
     # --- tokens --------------------------------------------------------------------------------------------
@@ -108,6 +115,18 @@ class Model:
             ends = llama_cpp.llama_vocab_is_eog(self.vocab, token)
             known = self._pieces[token] = Token(token, self._piece(token), bool(ends))
         return known
+
+    def _control(self, template: str | None) -> Control:
+        flagged, added = [], []
+        for token in range(self.vocabulary_size):
+            attributes = llama_cpp.llama_vocab_get_attr(self.vocab, token)
+            if attributes & _FLAGGED:
+                flagged.append(self._text(token))
+            elif attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED:
+                added.append(self._text(token))
+        named = [role(self.vocab) for role in _ROLES]
+        roles = [self._text(token) for token in named if token >= 0]
+        return control_of(flagged=flagged, added=added, roles=roles, template=template)
 
     def _tokenize(self, segment: Segment, *, add_special: bool) -> list[int]:
         text = segment.text.encode()

@@ -67,7 +67,13 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     except _ERRORS as error:
         raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
     progress(1.0)
-    chat = ChatTemplate(folder.template, bos=folder.bos, eos=folder.eos, control=folder.control)
+    chat = ChatTemplate(
+        folder.template,
+        bos=folder.bos,
+        eos=folder.eos,
+        control=folder.control.turns,
+        parts=folder.control.parts,
+    )
     facts = ModelFacts(
         name=path.name,
         backend="onnx",
@@ -85,7 +91,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         chat_template=folder.template is not None,
         build=f"onnxruntime-genai {genai.__version__}",
     )
-    codec = PromptCodec(chat, OrtTokenizer(tokenizer, chat.control))
+    codec = PromptCodec(chat, OrtTokenizer(tokenizer))
     return LoadedModel(OrtBackend(generator, tokenizer, pieces), codec, facts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,44 +14,18 @@ class OrtTokenizer:
 
     Args:
         tokenizer: An `onnxruntime_genai.Tokenizer`.
-        control: Matches what the library would read as a control token.
     """
 
-    def __init__(self, tokenizer: Any, control: re.Pattern[str]) -> None:
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._control = control
+        self._lock = threading.Lock()
 
     def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
-        """Return token ids; an untrusted control token is cut in two (`Tokenizer.tokenize`).
-
-        Without one, all text goes to the library at once: it may tokenize a piece that stands alone like the
-        beginning of a text.
-        """
+        """Return token ids (`Tokenizer.tokenize`)."""
         del begins  # the library adds nothing at the beginning
-        if not any(self._control.search(each.text) for each in segments if not each.trusted):
-            return self._ids("".join(each.text for each in segments))
-        tokens: list[int] = []
-        for segment in segments:
-            parts = [segment.text] if segment.trusted else defuse(segment.text, self._control)
-            tokens += [token for part in parts for token in self._ids(part)]
-        return tokens
+        return [token for segment in segments for token in self._ids(segment.text)]
 
     def _ids(self, text: str) -> list[int]:
-        return [int(token) for token in self._tokenizer.encode(text)] if text else []
-
-
-def defuse(text: str, control: re.Pattern[str]) -> list[str]:
-    """Cut a text so that no part holds what would be read as a control token.
-
-    Args:
-        text: Any.
-        control: Matches control tokens; those of one character can't be cut and stay.
-    """
-    parts = []
-    start = at = 0
-    while match := control.search(text, at):
-        at = match.start() + 1
-        if len(match.group()) > 1:
-            parts.append(text[start:at])
-            start = at
-    return [*parts, *([text[start:]] if start < len(text) else [])]
+        # Two threads encode, and nothing says that the library may be called by both at once.
+        with self._lock:
+            return [int(token) for token in self._tokenizer.encode(text)] if text else []

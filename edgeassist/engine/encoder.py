@@ -1,0 +1,98 @@
+"""Long prompts are turned into tokens in a thread of their own, so that answers go on streaming meanwhile.
+
+Template and tokenizer take up to a second for the longest prompts, which is many steps. A short prompt takes
+less than handing it over would.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from edgeassist.engine.messages import Encoding, Start
+from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.errors import EdgeAssistError, InternalError
+
+log = logging.getLogger(__name__)
+
+# In characters, and what the template writes around a message.
+_LONG = 2048
+_AROUND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request's prompt as tokens, or why there is none.
+
+    Attributes:
+        request: Whose.
+        started: When it came, in seconds of the monotonic clock.
+        encoded: The prompt, and how many messages were left out.
+    """
+
+    request: Start
+    started: float
+    encoded: tuple[Encoded, int] | EdgeAssistError
+
+
+class Encoder:
+    """Encodes one prompt after the other. Its thread begins with the first long one.
+
+    Args:
+        encode: Encodes a request's conversation. Any thread.
+        emit: Told when the thread begins with a prompt, and when that is done.
+        deliver: Given what the thread has encoded.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Start], tuple[Encoded, int]],
+        *,
+        emit: Callable[[list[Encoding]], None],
+        deliver: Callable[[Prompt], None],
+    ) -> None:
+        self._encode = encode
+        self._emit = emit
+        self._deliver = deliver
+        self._queue: SimpleQueue[tuple[Start, float]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        # As many as the daemon counts slots, at most.
+        self._wanted: set[str] = set()
+
+    def submit(self, request: Start, started: float) -> Prompt | None:
+        """Return the prompt of a request; None if it is long, and delivered later."""
+        if sum(len(message.content) + _AROUND for message in request.messages) <= _LONG:
+            return self._prompt(request, started)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
+            self._thread.start()
+        self._wanted.add(request.id)
+        self._queue.put((request, started))
+        return None
+
+    def withdraw(self, request: str) -> bool:
+        """Take a request back that `submit` has not delivered yet; False where there is none."""
+        wanted = request in self._wanted
+        self._wanted.discard(request)
+        return wanted
+
+    def _run(self) -> None:
+        while True:
+            request, started = self._queue.get()
+            if request.id in self._wanted:
+                self._emit([Encoding(request.id)])
+                prompt = self._prompt(request, started)
+                self._emit([Encoding(request.id, done=True)])
+                self._deliver(prompt)
+
+    def _prompt(self, request: Start, started: float) -> Prompt:
+        try:
+            return Prompt(request, started, self._encode(request))
+        except EdgeAssistError as error:
+            return Prompt(request, started, error)
+        except Exception as error:
+            log.exception("the prompt of %s could not be encoded", request.id)
+            return Prompt(request, started, InternalError(f"the prompt could not be encoded: {error!r}"))
