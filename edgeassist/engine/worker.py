@@ -26,6 +26,7 @@ from edgeassist.engine.messages import (
 )
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prompting.history import encode_within
+from edgeassist.engine.prompting.turns import check_roles
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.signals import KvFullError, StepAbortedError
@@ -189,6 +190,7 @@ class Worker:
         shares = request.sampling.seed is None
         room = self._context - min(request.max_tokens, self._context // 4)
         try:
+            check_roles(request.messages, self._codec.refused, first=request.first)
             prompt, dropped = encode_within(room, self._codec, request.messages, droppable=request.droppable)
             sequence = self._scheduler.admit(
                 request.id, prompt.tokens, request.max_tokens, world=prompt.world, shares=shares

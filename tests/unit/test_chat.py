@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.shield import Segment
-from edgeassist.errors import InvalidRequestError
+from edgeassist.errors import InvalidRequestError, ModelUnavailableError
 
 MARK = "\ue000"
 CONTROL = ["<|im_start|>", "<|im_end|>", "<s>", "</s>"]
@@ -42,6 +42,10 @@ def system(content: str) -> ChatMessage:
     return ChatMessage("system", content)
 
 
+def answer(content: str) -> ChatMessage:
+    return ChatMessage("assistant", content)
+
+
 def text(segments: list[Segment]) -> str:
     return "".join(segment.text for segment in segments)
 
@@ -61,7 +65,10 @@ def test_a_conversation_is_written_in_the_models_own_words_ready_for_an_answer()
 
 
 def test_the_template_knows_the_tokens_that_begin_and_end_a_prompt() -> None:
-    template = ChatTemplate("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", bos="<s>", eos="</s>")
+    template = ChatTemplate(
+        "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}",
+        tokens={"bos_token": "<s>", "eos_token": "</s>"},
+    )
     assert text(template.render([user("x")])) == "<s>x</s>"
 
 
@@ -77,8 +84,15 @@ def test_a_system_prompt_that_moved_can_forge_no_control_token_either() -> None:
 
 
 def test_a_conversation_that_the_template_refuses_is_refused_with_its_reason() -> None:
-    with pytest.raises(InvalidRequestError, match="no place for a system message"):
-        ChatTemplate(NO_SYSTEM).render([system("alone")])
+    template = ChatTemplate(
+        "{% if messages | length > 3 %}{{ raise_exception('too many') }}{% endif %}{{ messages[-1].content }}"
+    )
+    with pytest.raises(InvalidRequestError, match="does not take this conversation: too many"):
+        template.render([user("a"), answer("b"), user("c"), answer("d")])
+
+
+def test_a_system_prompt_alone_becomes_a_question_where_there_is_no_place_for_it() -> None:
+    assert text(ChatTemplate(NO_SYSTEM).render([system("alone")])) == "[user] alone\n"
 
 
 def test_a_model_without_a_template_gets_the_texts_as_they_are_and_trusts_none() -> None:
@@ -166,19 +180,19 @@ def test_a_template_can_not_leave_its_sandbox(escape: str) -> None:
     template = ChatTemplate(f"{{{{ messages[0].content }}}}{escape}")
     try:
         rendered = text(template.render([user("question")]))
-    except InvalidRequestError:
+    except (InvalidRequestError, ModelUnavailableError):
         return
     assert rendered == "question"
 
 
 def test_a_template_may_leave_loops_early() -> None:
-    source = "{% for message in messages %}{{ message.content }}{% break %}{% endfor %}"
-    assert text(ChatTemplate(source).render([user("a"), user("b")])) == "a"
+    source = "{% for message in messages | reverse %}{{ message.content }}{% break %}{% endfor %}"
+    assert text(ChatTemplate(source).render([user("a"), answer("b"), user("c")])) == "c"
 
 
 def test_a_template_may_ask_for_the_date() -> None:
-    rendered = text(ChatTemplate("{{ strftime_now('%Y') }}").render([user("x")]))
-    assert int(rendered) - datetime.now().astimezone().year in {0, -1}
+    rendered = text(ChatTemplate("{{ messages[0].content + strftime_now('%Y') }}").render([user("x")]))
+    assert int(rendered[1:]) - datetime.now().astimezone().year in {0, -1}
 
 
 def test_a_block_leaves_neither_its_indent_nor_its_line_break() -> None:

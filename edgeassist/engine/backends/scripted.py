@@ -103,6 +103,8 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
 class ScriptedCodec:
     """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
+    refused: frozenset[str] = frozenset()
+
     def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         texts = ["\0" + message.content for message in messages]

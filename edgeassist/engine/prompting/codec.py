@@ -46,13 +46,20 @@ class Tokenizer(Protocol):
 
 
 class Codec(Protocol):
-    """What the worker asks of a model's prompts."""
+    """What the worker asks of a model's prompts.
+
+    Attributes:
+        refused: The roles that the model's chat template has no place for.
+    """
+
+    refused: frozenset[str]
 
     def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         """Return the conversation as text and token ids, ready for an answer.
 
         Raises:
             InvalidRequestError: The model's chat template does not take such a conversation.
+            ModelUnavailableError: It takes none.
         """
         ...
 
@@ -79,6 +86,7 @@ class PromptCodec:
     """Fulfils `Codec` with a chat template and a tokenizer."""
 
     def __init__(self, chat: ChatTemplate, tokenizer: Tokenizer) -> None:
+        self.refused = chat.refused
         self._chat = chat
         self._tokenizer = tokenizer
         self._transcripts = Transcripts()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from edgeassist.models.fit import Format
 CONFIG = "genai_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+GENERATION_CONFIG = "generation_config.json"
 TEMPLATE = "chat_template.jinja"
 # A graph with its weights inside is as large as they are, and names no other file.
 _GRAPH_BYTES = 256 << 20
@@ -37,14 +39,14 @@ class OnnxFolder(ModelFile):
 
     Attributes:
         template: Its chat template, a Jinja2 text; None without one.
-        bos: The text of the token that begins a prompt.
-        eos: The text of the token that ends an answer.
+        special_tokens: The texts of special tokens by their names in templates, such as `bos_token`.
+        ends: The ids of tokens that end an answer, as any of its files says.
         control: The texts of the control tokens.
     """
 
     template: str | None
-    bos: str
-    eos: str
+    special_tokens: Mapping[str, str | list[str]]
+    ends: frozenset[int]
     control: tuple[str, ...]
 
 
@@ -94,8 +96,8 @@ def _read(path: Path) -> OnnxFolder:
             layers=layers,
             quantization=quantization,
             template=_template(path, tokenizer),
-            bos=_token_text(tokenizer.get("bos_token")),
-            eos=_token_text(tokenizer.get("eos_token")),
+            special_tokens=_special_tokens(tokenizer),
+            ends=_ends(path, model),
             control=tuple(added),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -191,6 +193,31 @@ def _template(path: Path, tokenizer: dict[str, Any]) -> str | None:
     if isinstance(template, list):
         template = next((each["template"] for each in template if each.get("name") == "default"), None)
     return template
+
+
+def _special_tokens(tokenizer: dict[str, Any]) -> dict[str, str | list[str]]:
+    texts: dict[str, str | list[str]] = {
+        key: _token_text(token) for key, token in tokenizer.items() if key.endswith("_token") and token
+    }
+    # Newer files call them `extra_special_tokens`, and give some of them names.
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = tokenizer.get(key)
+        if isinstance(more, dict):
+            texts |= {str(name): _token_text(token) for name, token in more.items()}
+        elif more:
+            texts["additional_special_tokens"] = [_token_text(token) for token in more]
+    return texts
+
+
+def _ends(path: Path, model: dict[str, Any]) -> frozenset[int]:
+    """Return what the library's configuration and the publisher's call the end of an answer."""
+    generation = _json(path / GENERATION_CONFIG) if (path / GENERATION_CONFIG).is_file() else {}
+    ends: set[int] = set()
+    for config in (model, generation):
+        stated = config.get("eos_token_id")
+        ends.update([int(each) for each in stated] if isinstance(stated, list) else [])
+        ends.update([stated] if isinstance(stated, int) else [])
+    return frozenset(ends)
 
 
 def _token_text(token: Any) -> str:

@@ -30,7 +30,8 @@ from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Token, Work
 from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.files.onnx import OnnxFolder, read_onnx_folder
+from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import fit
 
 # Compiled in, and on unless this is set before the library is loaded.
@@ -65,7 +66,13 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     except _ERRORS as error:
         raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
     progress(1.0)
-    chat = ChatTemplate(folder.template, bos=folder.bos, eos=folder.eos, control=folder.control)
+    configured = read_template(options.template)
+    chat = ChatTemplate(
+        configured or folder.template,
+        tokens=folder.special_tokens,
+        control=folder.control,
+        configured=configured is not None,
+    )
     facts = ModelFacts(
         name=path.name,
         backend="onnx",
@@ -80,11 +87,12 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         guesses=False,
         threads=options.threads,
         adjusts_threads=False,
-        chat_template=folder.template is not None,
+        template=chat.state,
         build=f"onnxruntime-genai {genai.__version__}",
     )
     codec = PromptCodec(chat, OrtTokenizer(tokenizer, chat.control))
-    return LoadedModel(OrtBackend(generator, tokenizer), codec, facts)
+    ends = _ends(tokenizer, folder, chat)
+    return LoadedModel(OrtBackend(generator, tokenizer, ends), codec, facts)
 
 
 @dataclass(slots=True)
@@ -109,13 +117,14 @@ class OrtBackend:
     Args:
         generator: An `onnxruntime_genai.Generator` that has computed nothing.
         tokenizer: An `onnxruntime_genai.Tokenizer`.
+        ends: The tokens that end an answer.
     """
 
-    def __init__(self, generator: Any, tokenizer: Any) -> None:
+    def __init__(self, generator: Any, tokenizer: Any, ends: frozenset[int]) -> None:
         self.computed_s = 0.0
         self._generator = generator
         self._tokenizer = tokenizer
-        self._ends = frozenset(int(token) for token in tokenizer.eos_token_ids)
+        self._ends = ends
         # What the generator has computed, for the sequence that runs or for the last one, and its world.
         self._tokens: list[int] = []
         self._world = PLAIN
@@ -196,6 +205,13 @@ class OrtBackend:
             self._generator.set_runtime_option(_TERMINATE, "1")
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"ONNX Runtime GenAI failed on {len(work.tokens)} tokens: {error}") from error
+
+
+def _ends(tokenizer: Any, folder: OnnxFolder, chat: ChatTemplate) -> frozenset[int]:
+    """Return the tokens that end an answer, as library, files or chat template say."""
+    texts = chat.ends | {str(folder.special_tokens.get("eos_token", ""))} - {""}
+    told = [tokenizer.encode(text) for text in texts]
+    return folder.ends.union(tokenizer.eos_token_ids, (int(ids[0]) for ids in told if len(ids) == 1))
 
 
 def _load_model(path: Path, threads: int) -> Any:
