@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
+from edgeassist.engine.messages import TemplateState
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, ModelInfo, State
 from edgeassist.protocol.topics import Topics
@@ -113,7 +114,8 @@ class Condition:
                 trained_context=facts.trained_context,
                 size_bytes=facts.size_bytes,
                 sha256=self._sha256,
-                chat_template=facts.chat_template,
+                chat_template=facts.template in {TemplateState.MODEL, TemplateState.FILE},
+                template=facts.template,
                 slots=facts.slots,
                 build=facts.build,
             )
