@@ -55,10 +55,16 @@ class Condition:
                 return State.STARTING, None
             case Phase.LOADING:
                 return State.LOADING, self.supervisor.problem
+            case Phase.READY if self._template_is_broken():
+                return State.DEGRADED, "the chat template does not work: set model.template to one that does"
             case Phase.READY:
                 return (State.BUSY if self.requests.running else State.READY), None
             case Phase.WAITING | Phase.UNUSABLE:
                 return State.DEGRADED, self.supervisor.problem
+
+    def _template_is_broken(self) -> bool:
+        model = self.supervisor.model
+        return model is not None and model.template is TemplateState.BROKEN
 
     def health(self) -> Health:
         """How it is."""

@@ -63,6 +63,7 @@ def rendered(source: str, *pairs: str) -> str:
         (DEFAULT_SYSTEM, ("u:hi",), "<system>You are Qwen\n<user>hi\n"),
         (DEFAULT_SYSTEM, ("s:", "u:hi"), "<system>\n<user>hi\n"),
         (DROPS_SYSTEM, ("s:", "u:hi"), "<user>hi\n"),
+        (FIRST_SYSTEM, ("s:", "u:hi"), "<user>hi\n"),
         (NO_EMPTY_ANSWER, ("u:hi", "a:", "u:why"), "<user>hi\n<user>why\n"),
         (ALTERNATES, ("u:hi", "a:", "u:why"), "<user>hi\n<assistant>\n<user>why\n"),
         (TOOL_CALL_ONLY, ("u:hi",), "<user>hi\n"),

@@ -68,7 +68,7 @@ class ChatTemplate:
             ModelUnavailableError: It takes none.
         """
         if self.state is TemplateState.BROKEN:
-            raise ModelUnavailableError(f"the model's chat template does not work: {_WAY_OUT}")
+            raise ModelUnavailableError(f"the chat template does not work: {_WAY_OUT}")
         if self._template is None:
             text = "\n".join(message.content for message in messages if message.content)
             return [Segment(text, trusted=False)]
@@ -114,7 +114,7 @@ class ChatTemplate:
                 log.debug("the chat template: %s", abilities)
                 return
         self.state = TemplateState.BROKEN
-        log.warning("the model's chat template fails, or leaves out what is asked; %s", _WAY_OUT)
+        log.warning("the chat template fails, or leaves out what is asked: every request fails; %s", _WAY_OUT)
 
 
 def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> Template:

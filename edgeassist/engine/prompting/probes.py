@@ -30,7 +30,7 @@ def find_abilities(render: Render) -> Abilities | None:
         system=takes("su") and takes("suau"),
         systems=takes("ssu"),
         late_system=takes("uasu"),
-        empty_system=_renders_empty_system(render, parts),
+        empty_system=_needs_empty_system(render, parts),
         empty_answer=_renders_empty_answer(render, parts),
         tool=takes("uat") and takes("uatu"),
         repeats=frozenset(
@@ -117,9 +117,10 @@ def _comes_out(render: Render, letters: str, at: int, parts: frozenset[str]) -> 
     return _WORDS[: len(letters)][at] in (render(_conversation(letters), parts) or "")
 
 
-def _renders_empty_system(render: Render, parts: frozenset[str]) -> bool:
-    prompt = render(_conversation("su", empty=0), parts)
-    return prompt is not None and _WORDS[1] in prompt
+def _needs_empty_system(render: Render, parts: frozenset[str]) -> bool:
+    """Whether an empty system message keeps a longer one of the template's own away."""
+    empty, none = (render(turns, parts) for turns in (_conversation("su", empty=0), _conversation("u")))
+    return empty is not None and _WORDS[1] in empty and len(empty) < len(none or "")
 
 
 def _renders_empty_answer(render: Render, parts: frozenset[str]) -> bool:

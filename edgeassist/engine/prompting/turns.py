@@ -23,7 +23,7 @@ class Abilities:
         system: A system message at the beginning.
         systems: Several there.
         late_system: A system message in the middle.
-        empty_system: An empty one at the beginning, which keeps a template's own default away.
+        empty_system: An empty one at the beginning, in the place of a system prompt of the template's own.
         empty_answer: An answer without text, as the turn that it is.
         tool: Results of tools.
         repeats: The roles of which two messages may follow each other.
@@ -97,7 +97,7 @@ def _is_empty_answer(message: ChatMessage) -> bool:
 
 
 def _begin(leading: list[ChatMessage], abilities: Abilities) -> list[ChatMessage]:
-    """Return the system messages at the beginning; an empty one only where the template renders it so."""
+    """Return the system messages at the beginning; an empty one only where it keeps away another."""
     told = [message for message in leading if message.content]
     if not told:
         return leading[:1] if abilities.empty_system else []

@@ -73,6 +73,7 @@ def read_gguf(path: Path) -> ModelFile:
         layers=layers,
         quantization=_quantization(scan),
         main_type=_main_type(scan),
+        template=text("tokenizer.chat_template", "") or None,
         parameters=sum(sum(part.elements.values()) for part in parts),
     )
 

@@ -38,13 +38,11 @@ class OnnxFolder(ModelFile):
     """A model folder, with what its conversations are rendered with.
 
     Attributes:
-        template: Its chat template, a Jinja2 text; None without one.
         special_tokens: The texts of special tokens by their names in templates, such as `bos_token`.
         ends: The ids of tokens that end an answer, as any of its files says.
         control: The texts of the control tokens.
     """
 
-    template: str | None
     special_tokens: Mapping[str, str | list[str]]
     ends: frozenset[int]
     control: tuple[str, ...]
