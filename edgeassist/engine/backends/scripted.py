@@ -107,7 +107,7 @@ class ScriptedCodec:
 
     def encode(self, messages: Sequence[ChatMessage]) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
-        texts = ["\0" + message.content for message in messages]
+        texts = ["\0" + each.content for each in messages if each.content or each.role != "system"]
         return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
 
     def parser(self, stop: Sequence[str]) -> AnswerParser:
