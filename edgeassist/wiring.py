@@ -132,6 +132,7 @@ def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
         memory_bytes=available_memory_bytes() or 0,
         total_memory_bytes=total_memory_bytes() or 0,
         system=settings.model.system,
+        template=str(settings.model.template or ""),
         state_folder=str(state_folder_of(settings)),
         state_bytes=engine.state_mb << 20,
     )

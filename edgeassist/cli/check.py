@@ -17,6 +17,7 @@ from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.errors import BrokerError, EdgeAssistError, ExitStatus
 from edgeassist.models.choice import choose_model
 from edgeassist.models.files.reading import read_model
+from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import Memory, fit
 from edgeassist.settings import Loaded, Settings, load_settings
 from edgeassist.wiring import demand_of
@@ -60,7 +61,7 @@ def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]
 
 
 def check_model(settings: Settings, memory: Memory) -> None:
-    """Check that the configured model can be loaded with these settings and this memory.
+    """Check that the configured model and template can be loaded with these settings and this memory.
 
     Raises:
         ModelError: It can't; MemoryShortError where it could if other programs ended.
@@ -68,6 +69,7 @@ def check_model(settings: Settings, memory: Memory) -> None:
     choice = choose_model(settings.model.path, settings.model.backend)
     if choice.path is not None:
         fit(read_model(choice.path, choice.backend), demand_of(settings), memory)
+    read_template(str(settings.model.template or ""))
 
 
 async def _check_broker(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from pydantic import JsonValue
 from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
+from edgeassist.engine.messages import TemplateState
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, Instance, ModelInfo, State
 from edgeassist.protocol.topics import Topics
@@ -63,10 +64,16 @@ class Condition:
                 return State.STARTING, None
             case Phase.LOADING:
                 return State.LOADING, self.supervisor.problem
+            case Phase.READY if self._template_is_broken():
+                return State.DEGRADED, "the chat template does not work: set model.template to one that does"
             case Phase.READY:
                 return (State.BUSY if self.requests.running else State.READY), self.twin
             case Phase.WAITING | Phase.UNUSABLE:
                 return State.DEGRADED, self.supervisor.problem
+
+    def _template_is_broken(self) -> bool:
+        model = self.supervisor.model
+        return model is not None and model.template is TemplateState.BROKEN
 
     def health(self) -> Health:
         """How it is."""
@@ -134,7 +141,8 @@ class Condition:
                 trained_context=facts.trained_context,
                 size_bytes=facts.size_bytes,
                 sha256=self._sha256,
-                chat_template=facts.chat_template,
+                chat_template=facts.template in {TemplateState.MODEL, TemplateState.FILE},
+                template=facts.template,
                 slots=facts.slots,
                 build=facts.build,
             )

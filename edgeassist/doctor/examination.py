@@ -95,7 +95,7 @@ async def _probe_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSn
 
 def _examine_model(settings: Settings, unit: Unit | None, health: Mapping[str, Any] | None) -> list[Finding]:
     snapshot = probe_model(
-        Wanted(settings.model.path, settings.model.backend, demand_of(settings)),
+        Wanted(settings.model.path, settings.model.backend, demand_of(settings), settings.model.template),
         _service_user(unit),
         memory_max_bytes=None if unit is None else unit.memory_max_bytes,
         engine_bytes=None if health is None else health.get("engine_memory_bytes"),

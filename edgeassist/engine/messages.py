@@ -43,6 +43,18 @@ class LoadMode(StrEnum):
     LOCK = "lock"
 
 
+class TemplateState(StrEnum):
+    """What conversations are rendered with: the model's own template, that of `model.template`, or none.
+
+    A broken one fails with every conversation, or leaves out what is asked.
+    """
+
+    MODEL = "model"
+    FILE = "file"
+    NONE = "none"
+    BROKEN = "broken"
+
+
 class Level(StrEnum):
     """Log severity; values are Python's level names."""
 
@@ -94,6 +106,7 @@ class Load(_Message, frozen=True, tag="load"):
         memory_bytes: The most that weights and KV cache may take together; 0: unknown.
         total_memory_bytes: The same if no other program used memory; 0: unknown.
         system: The system prompt of most requests.
+        template: The file with the chat template to use instead of the model's own; empty: its own.
         state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
         state_bytes: The most that such states may take there.
     """
@@ -114,6 +127,7 @@ class Load(_Message, frozen=True, tag="load"):
     memory_bytes: int = 0
     total_memory_bytes: int = 0
     system: str = ""
+    template: str = ""
     state_folder: str = ""
     state_bytes: int = 0
 
@@ -124,6 +138,7 @@ class Start(_Message, frozen=True, tag="start"):
     Attributes:
         id: The request's id, unique among those running.
         messages: The whole conversation, oldest first.
+        first: Where the request's own messages begin, among all of them.
         droppable: How many messages, after a leading system message, are history. If the conversation
             outgrows the context, their oldest turns are left out.
         max_tokens: The most tokens to generate.
@@ -137,6 +152,7 @@ class Start(_Message, frozen=True, tag="start"):
     sampling: Sampling
     max_tokens: int
     stop: tuple[str, ...] = ()
+    first: int = 0
     droppable: int = 0
     gather_ms: float = 0.0
 
@@ -181,6 +197,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         threads: The number that it was loaded with.
         adjusts_threads: Whether that number can be lowered, and raised again.
         build: What the library was built with, in its own words.
+        template: What conversations are rendered with.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -199,7 +216,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     guesses: bool = True
     threads: int = 1
     adjusts_threads: bool = True
-    chat_template: bool = False
+    template: TemplateState = TemplateState.NONE
     build: str = ""
     state_format: str = ""
 

@@ -28,6 +28,7 @@ from edgeassist.engine.messages import (
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.history import encode_within
+from edgeassist.engine.prompting.turns import check_roles
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.signals import KvFullError, StepAbortedError
@@ -193,6 +194,7 @@ class Worker:
 
     def _encode(self, request: Start) -> tuple[Encoded, int]:
         """Return the prompt of a request, and how many messages were left out. Any thread."""
+        check_roles(request.messages, self._codec.refused, first=request.first)
         room = self._context - min(request.max_tokens, self._context // 4)
         return encode_within(
             room, self._codec, request.messages, droppable=request.droppable, most=self._context

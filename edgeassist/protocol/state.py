@@ -116,6 +116,7 @@ class ModelInfo(_Document):
     size_bytes: int
     sha256: str | None
     chat_template: bool
+    template: str
     slots: int
     build: str
 

@@ -13,12 +13,14 @@ from edgeassist.serving.policy import Policy
 
 def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], policy: Policy) -> Start:
     """Return the command that begins the request's answer, under the engine's id for it."""
+    messages = compose(asked, history, policy.system)
     return Start(
         id=job,
-        messages=tuple(compose(asked, history, policy.system)),
+        messages=tuple(messages),
         sampling=sampling_of(asked, policy.defaults),
         max_tokens=asked.max_tokens or policy.max_tokens,
         stop=asked.stop,
+        first=len(messages) - len(question_of(asked)),
         droppable=len(history),
         gather_ms=policy.pace.interval_s * 1000,
     )
@@ -27,8 +29,9 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
 def compose(asked: PromptRequest, history: Sequence[ChatMessage], system: str) -> list[ChatMessage]:
     """Return the conversation for the engine: system prompt, what was said before, what is asked now."""
     messages = [*history, *question_of(asked)]
-    instruction = system if asked.system is None else asked.system
-    if instruction and messages[0].role != "system":
+    # A request's empty one keeps a default away that the model's template may have.
+    instruction = asked.system if asked.system is not None else system or None
+    if instruction is not None and messages[0].role != "system":
         messages.insert(0, ChatMessage("system", instruction))
     return messages
 

@@ -128,6 +128,7 @@ class ModelSettings(_Table):
     path: Path = Path("builtin:tiny")
     backend: Literal["auto", "llama", "onnx", "scripted"] = "auto"
     context: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
+    template: Path | None = None
     system: Annotated[str, LIVE] = ""
 
 

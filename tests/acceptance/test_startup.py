@@ -15,7 +15,7 @@ import pytest
 from edgeassist.device.memory import available_memory_bytes
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
-from tests.conftest import StartReady
+from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed
 from tests.other_models import write_bert
 
 CONFIGURATION, UNAVAILABLE = 78, 69
@@ -166,6 +166,31 @@ def test_check_config_tells_a_missing_model_and_an_absent_broker_apart(tmp_path:
     assert (ended.returncode, "nothing listens" in ended.stdout) == (UNAVAILABLE, True)
     ended = edgeassist("check-config", "--offline", model__path=tmp_path / "none.gguf")
     assert (ended.returncode, "model.path" in ended.stdout) == (CONFIGURATION, True)
+
+
+def test_check_config_looks_for_the_chat_template_that_is_named(trial_model: Path, tmp_path: Path) -> None:
+    template = tmp_path / "chat.jinja"
+    named: dict[str, Any] = {"model__path": trial_model, "model__template": template}
+    ended = edgeassist("check-config", "--offline", **named)
+    assert (ended.returncode, "model.template: there is no" in ended.stdout) == (CONFIGURATION, True)
+    template.write_text("{{ messages[0].content }}")
+    assert edgeassist("check-config", "--offline", **named).returncode == 0
+
+
+async def test_a_model_whose_template_never_works_is_told_by_health_info_and_every_request(
+    daemon: StartDaemon, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    template = tmp_path / "chat.jinja"
+    template.write_text("{{ raise_exception('broken') }}")
+    model = tmp_path / "model.gguf"
+    write_gguf(model, SHAPES["trial"])
+    daemon(model__path=model, model__template=template)
+    client = await connect()
+    health = await client.wait_health(frozenset({"degraded"}), 20)
+    assert health is not None
+    assert "model.template" in str(health["reason"])
+    failed = expect_failed([event async for event in client.ask("hello")][-1])
+    assert (failed.code, "model.template" in failed.message) == ("model_unavailable", True)
 
 
 async def test_ask_streams_the_answer_and_its_status_tells_how_it_ended(

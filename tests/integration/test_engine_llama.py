@@ -17,6 +17,7 @@ from edgeassist.engine.messages import (
     Level,
     Log,
     Sampling,
+    TemplateState,
     Unusable,
 )
 from edgeassist.errors import ExitStatus
@@ -60,13 +61,14 @@ def test_ready_tells_what_the_file_holds(fresh: Engine, trial_model: Path) -> No
     assert model.size_bytes == trial_model.stat().st_size
     assert model.parameters > 100_000
     assert model.quantization == "all F32"
-    assert model.chat_template
+    assert model.template is TemplateState.MODEL
     assert "CPU" in model.build
 
 
 def test_the_published_story_is_told(fresh: Engine, stories: Path) -> None:
     model = fresh.load("llama", stories, context=256).model
-    assert not model.chat_template
+    assert model.template is TemplateState.NONE
+    assert any("no chat template" in event.message for event in fresh.events if isinstance(event, Log))
     answers = fresh.ask(*["Once upon a time"] * 4, max_tokens=200)
     assert {("Once upon a time" + answer.text)[: len(STORY)] for answer in answers} == {STORY}
     assert {answer.finished.prompt_tokens for answer in answers} == {5}

@@ -21,6 +21,7 @@ from edgeassist.engine.messages import (
     Prefilled,
     Sampling,
     Stop,
+    TemplateState,
     Unusable,
 )
 from edgeassist.errors import ExitStatus
@@ -61,7 +62,7 @@ def test_ready_tells_what_the_folder_holds(fresh: Engine, trial_onnx: Path) -> N
     model = fresh.load("onnx", trial_onnx, context=100_000).model
     assert (model.name, model.architecture, model.backend) == ("trial-onnx", "qwen2", "onnx")
     assert (model.context, model.trained_context, model.slots) == (8192, 8192, 1)
-    assert model.chat_template
+    assert model.template is TemplateState.MODEL
     assert model.build.startswith("onnxruntime-genai ")
 
 

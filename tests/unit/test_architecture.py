@@ -27,7 +27,7 @@ SANS_IO = [
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages pacing scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
-        "engine.prompting.": "shield text transcripts",
+        "engine.prompting.": "probes shield text transcripts turns",
         "device.": "cores",
         "models.": "fit kinds recommend",
         "doctor.": "finding",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.shield import Segment
-from edgeassist.errors import InvalidRequestError
+from edgeassist.errors import InvalidRequestError, ModelUnavailableError
 
 MARK = "\ue000"
 CONTROL = ["<|im_start|>", "<|im_end|>", "<s>", "</s>"]
@@ -43,6 +43,10 @@ def system(content: str) -> ChatMessage:
     return ChatMessage("system", content)
 
 
+def answer(content: str) -> ChatMessage:
+    return ChatMessage("assistant", content)
+
+
 def text(segments: list[Segment]) -> str:
     return "".join(segment.text for segment in segments)
 
@@ -62,7 +66,10 @@ def test_a_conversation_is_written_in_the_models_own_words_ready_for_an_answer()
 
 
 def test_the_template_knows_the_tokens_that_begin_and_end_a_prompt() -> None:
-    template = ChatTemplate("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", bos="<s>", eos="</s>")
+    template = ChatTemplate(
+        "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}",
+        tokens={"bos_token": "<s>", "eos_token": "</s>"},
+    )
     assert text(template.render([user("x")])) == "<s>x</s>"
 
 
@@ -78,8 +85,15 @@ def test_a_system_prompt_that_moved_can_forge_no_control_token_either() -> None:
 
 
 def test_a_conversation_that_the_template_refuses_is_refused_with_its_reason() -> None:
-    with pytest.raises(InvalidRequestError, match="no place for a system message"):
-        ChatTemplate(NO_SYSTEM).render([system("alone")])
+    template = ChatTemplate(
+        "{% if messages | length > 3 %}{{ raise_exception('too many') }}{% endif %}{{ messages[-1].content }}"
+    )
+    with pytest.raises(InvalidRequestError, match="does not take this conversation: too many"):
+        template.render([user("a"), answer("b"), user("c"), answer("d")])
+
+
+def test_a_system_prompt_alone_becomes_a_question_where_there_is_no_place_for_it() -> None:
+    assert text(ChatTemplate(NO_SYSTEM).render([system("alone")])) == "[user] alone\n"
 
 
 def test_a_model_without_a_template_gets_the_texts_as_they_are_and_trusts_none() -> None:
@@ -144,6 +158,12 @@ def test_whatever_is_written_arrives_whole_and_no_control_token_in_it_is_trusted
     assert not any(token in each for token in CONTROL for each in trusted)
 
 
+def changing(how: str) -> str:
+    """Return an expression for a message's text, changed unless it is one word, which a template must show."""
+    text = "message['content']"
+    return f"({text} if {text}.isalpha() else ({text} | {how}))"
+
+
 LOWER = CHATML.replace("message['content']", "(message['content'] | lower)")
 
 
@@ -160,8 +180,9 @@ LOWER = CHATML.replace("message['content']", "(message['content'] | lower)")
     ],
 )
 def test_a_template_that_changes_a_message_makes_no_control_token_of_it(how: str, content: str) -> None:
-    source = CHATML.replace("message['content']", f"(message['content'] | {how})")
-    rendered = ChatTemplate(source, control=CONTROL).render([user(content)])
+    rendered = ChatTemplate(CHATML.replace("message['content']", changing(how)), control=CONTROL).render(
+        [user(content)]
+    )
     trusted = [segment.text for segment in rendered if segment.trusted]
     found = re.findall("|".join(map(re.escape, CONTROL)), " ".join(trusted))
     assert found == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
@@ -216,7 +237,7 @@ CHANGES = [
 def test_whatever_a_template_does_with_messages_only_its_own_control_tokens_are_trusted(
     changes: list[str], contents: list[str]
 ) -> None:
-    changed = " | ".join(["message.content", *changes])
+    changed = changing(" | ".join(["string", *changes]))
     source = f"{{% for message in messages %}}<s>{{{{ {changed} }}}}<|im_end|>{{% endfor %}}"
     rendered = ChatTemplate(source, control=CONTROL).render([user(content) for content in contents])
     trusted = [segment.text for segment in rendered if segment.trusted]
@@ -257,19 +278,19 @@ def test_a_template_can_not_leave_its_sandbox(escape: str) -> None:
     template = ChatTemplate(f"{{{{ messages[0].content }}}}{escape}")
     try:
         rendered = text(template.render([user("question")]))
-    except InvalidRequestError:
+    except (InvalidRequestError, ModelUnavailableError):
         return
     assert rendered == "question"
 
 
 def test_a_template_may_leave_loops_early() -> None:
-    source = "{% for message in messages %}{{ message.content }}{% break %}{% endfor %}"
-    assert text(ChatTemplate(source).render([user("a"), user("b")])) == "a"
+    source = "{% for message in messages | reverse %}{{ message.content }}{% break %}{% endfor %}"
+    assert text(ChatTemplate(source).render([user("a"), answer("b"), user("c")])) == "c"
 
 
 def test_a_template_may_ask_for_the_date() -> None:
-    rendered = text(ChatTemplate("{{ strftime_now('%Y') }}").render([user("x")]))
-    assert int(rendered) - datetime.now().astimezone().year in {0, -1}
+    rendered = text(ChatTemplate("{{ messages[0].content + strftime_now('%Y') }}").render([user("x")]))
+    assert int(rendered[1:]) - datetime.now().astimezone().year in {0, -1}
 
 
 def test_a_block_leaves_neither_its_indent_nor_its_line_break() -> None:

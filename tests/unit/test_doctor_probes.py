@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeassist.doctor.checks.model import ModelSnapshot
 from edgeassist.doctor.probes.clock import probe_clock
 from edgeassist.doctor.probes.configuration import probe_configuration
 from edgeassist.doctor.probes.model import Wanted, probe_model
@@ -304,6 +305,18 @@ def test_what_is_no_model_is_refused_with_its_reason(
         Wanted(path, "auto", Demand(512)), this_user(), memory_max_bytes=None, engine_bytes=None
     )
     assert words in str(snapshot.refusal)
+
+
+def test_the_probe_looks_for_a_chat_template(trial_model: Path, tmp_path: Path) -> None:
+    def probed(template: Path | None) -> ModelSnapshot:
+        wanted = Wanted(trial_model, "auto", Demand(512), template)
+        return probe_model(wanted, this_user(), memory_max_bytes=None, engine_bytes=None)
+
+    assert (probed(None).has_template, probed(None).template_refusal) == (True, None)
+    missing = tmp_path / "chat.jinja"
+    assert f"there is no {missing}" in str(probed(missing).template_refusal)
+    missing.write_text("{{ messages }}")
+    assert probed(missing).template_refusal is None
 
 
 def test_the_built_in_model_is_known_as_such() -> None:

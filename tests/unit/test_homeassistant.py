@@ -111,6 +111,7 @@ MODEL = ModelInfo(
     size_bytes=1,
     sha256=None,
     chat_template=True,
+    template="model",
     slots=4,
     build='NEON = 1 | DOTPROD = 1 | it\'s <built> & "quoted"',
 )

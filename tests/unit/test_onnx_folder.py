@@ -40,7 +40,7 @@ def test_a_folder_tells_its_model(trial_onnx: Path) -> None:
         (trial_onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data")
     )
     assert model.template is not None
-    assert (model.bos, model.eos) == ("", "<|im_end|>")
+    assert model.special_tokens == {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
     assert model.control.turns == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
     assert not model.control.parts
     assert model.quantization == ""
@@ -60,6 +60,32 @@ def test_of_several_templates_the_default_one_counts(folder: Path) -> None:
     templates = [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]
     change(folder / "tokenizer_config.json", lambda document: document.update(chat_template=templates))
     assert read_onnx_folder(folder).template == "d"
+
+
+def test_all_special_tokens_have_the_names_that_templates_use(folder: Path) -> None:
+    change(
+        folder / "tokenizer_config.json",
+        lambda document: document.update(
+            bos_token={"content": "<s>"},
+            additional_special_tokens=["<a>", {"content": "<b>"}],
+            extra_special_tokens={"image_token": "<image>"},
+        ),
+    )
+    assert read_onnx_folder(folder).special_tokens == {
+        "bos_token": "<s>",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",
+        "additional_special_tokens": ["<a>", "<b>"],
+        "image_token": "<image>",
+    }
+
+
+def test_what_ends_an_answer_is_what_any_of_the_files_says(folder: Path) -> None:
+    change(folder / "genai_config.json", lambda document: document["model"].update(eos_token_id=[3, 4]))
+    (folder / "generation_config.json").write_text('{"eos_token_id": 258}')
+    assert read_onnx_folder(folder).ends == {3, 4, 258}
+    (folder / "generation_config.json").write_text('{"eos_token_id": null}')
+    assert read_onnx_folder(folder).ends == {3, 4}
 
 
 def test_control_tokens_may_stand_in_the_tokenizer_alone(folder: Path) -> None:

@@ -82,10 +82,9 @@ TURNS = (Turn(role="system", content="own"), Turn(role="user", content="q"))
 @pytest.mark.parametrize(
     ("request_", "system", "expected"),
     [
-        (PromptRequest(prompt="q"), "", ["user q"]),
         (PromptRequest(prompt="q"), "ours", ["system ours", "user q"]),
         (PromptRequest(prompt="q", system="theirs"), "ours", ["system theirs", "user q"]),
-        (PromptRequest(prompt="q", system=""), "ours", ["user q"]),
+        (PromptRequest(prompt="q", system=""), "ours", ["system ", "user q"]),
         (PromptRequest(messages=TURNS), "ours", ["system own", "user q"]),
         (PromptRequest(messages=TURNS[1:]), "ours", ["system ours", "user q"]),
         (PromptRequest(messages=TURNS[1:], system="theirs"), "ours", ["system theirs", "user q"]),

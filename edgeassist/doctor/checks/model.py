@@ -41,6 +41,9 @@ class ModelSnapshot:
         main_type: The type that most weights are stored as.
         memory: Free and in total; what the running engine has counts as free.
         swap_bytes: How much swap there is.
+        template: `model.template`.
+        template_refusal: Why that file can't be read, and what to do.
+        has_template: Whether the model has a chat template of its own.
     """
 
     path: Path
@@ -60,6 +63,9 @@ class ModelSnapshot:
     main_type: str = ""
     memory: Memory = field(default_factory=Memory)
     swap_bytes: int | None = None
+    template: Path | None = None
+    template_refusal: str | None = None
+    has_template: bool = True
 
 
 def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
@@ -100,8 +106,20 @@ def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
         form = f"{snapshot.backend} {snapshot.quantization}".rstrip()
         limits = "; knows a home's commands and sensors only" if snapshot.builtin else ""
         yield ok(_AREA, f"{snapshot.path}: {form}, {weights.size_bytes // _MIB} MiB{limits}")
+    yield from _check_template(snapshot)
     yield from _check_memory(snapshot, weights)
     yield from _check_form(snapshot, weights)
+
+
+def _check_template(snapshot: ModelSnapshot) -> Iterator[Finding]:
+    if snapshot.template_refusal is not None:
+        yield problem(_AREA, snapshot.template_refusal, "edgeassist check-config --offline")
+    elif snapshot.template is None and not snapshot.has_template:
+        yield warning(
+            _AREA,
+            "the model has no chat template: it gets bare texts, and can't tell who said what",
+            "set model.template to a file with its template (docs/models.md), or choose an instruct model",
+        )
 
 
 def _check_memory(snapshot: ModelSnapshot, weights: Weights) -> Iterator[Finding]:

@@ -17,16 +17,18 @@ from edgeassist.errors import ModelError
 from edgeassist.models.builtin import is_builtin
 from edgeassist.models.choice import choose_model, is_installed
 from edgeassist.models.files.reading import read_model
+from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import Demand, Memory
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The settings that a model is judged by: `model.path`, `model.backend`, and those about memory."""
+    """The settings that a model is judged by: those of the table `model`, and those about memory."""
 
     path: Path
     backend: str
     demand: Demand
+    template: Path | None = None
 
 
 def probe_model(
@@ -50,6 +52,8 @@ def probe_model(
         user=user.name,
         memory=_memory(memory_max_bytes, engine_bytes or 0),
         swap_bytes=_swap(),
+        template=wanted.template,
+        template_refusal=_refusal_of(wanted.template),
     )
     if user != this_user() and not snapshot.builtin and _is_hidden(wanted.path):
         return replace(snapshot, hidden=True)
@@ -69,7 +73,21 @@ def _read(snapshot: ModelSnapshot, path: Path, user: User) -> ModelSnapshot:
     barred = next((file for file in model.files if may_read(user, file) is False), None)
     if barred is not None:
         snapshot = replace(snapshot, readable=False, barred=barred)
-    return replace(snapshot, weights=model, quantization=model.quantization, main_type=model.main_type)
+    return replace(
+        snapshot,
+        weights=model,
+        quantization=model.quantization,
+        main_type=model.main_type,
+        has_template=model.template is not None,
+    )
+
+
+def _refusal_of(template: Path | None) -> str | None:
+    try:
+        read_template(str(template or ""))
+    except ModelError as error:
+        return error.message
+    return None
 
 
 def _is_hidden(path: Path) -> bool:

@@ -106,6 +106,8 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
 class ScriptedCodec:
     """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
+    refused: frozenset[str] = frozenset()
+
     def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         del most  # nothing is gained by stopping early
@@ -113,7 +115,7 @@ class ScriptedCodec:
         if words.get("encode_crash"):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(words.get("encode_ms", 0) / 1000)
-        texts = ["\0" + message.content for message in messages]
+        texts = ["\0" + each.content for each in messages if each.content or each.role != "system"]
         return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
 
     def parser(self, stop: Sequence[str]) -> AnswerParser:

@@ -55,7 +55,13 @@ class Tokenizer(Protocol):
 
 
 class Codec(Protocol):
-    """What the worker asks of a model's prompts. Two threads may call it at once."""
+    """What the worker asks of a model's prompts. Two threads may call it at once.
+
+    Attributes:
+        refused: The roles that the model's chat template has no place for.
+    """
+
+    refused: frozenset[str]
 
     def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         """Return the conversation as text and token ids, ready for an answer.
@@ -67,6 +73,7 @@ class Codec(Protocol):
         Raises:
             ContextOverflowError: There are more than `most`.
             InvalidRequestError: The model's chat template does not take such a conversation.
+            ModelUnavailableError: It takes none.
         """
         ...
 
@@ -93,6 +100,7 @@ class PromptCodec:
     """Fulfils `Codec` with a chat template and a tokenizer."""
 
     def __init__(self, chat: ChatTemplate, tokenizer: Tokenizer) -> None:
+        self.refused = chat.refused
         self._chat = chat
         self._tokenizer = tokenizer
         self._transcripts = Transcripts()

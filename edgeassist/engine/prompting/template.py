@@ -15,6 +15,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from edgeassist.errors import ModelError
 
+# Templates tell "no tools" by None, and add text to a token that they take to have a text.
+_VARIABLES: Mapping[str, object] = {"bos_token": "", "eos_token": "", "tools": None, "documents": None}
+
 
 class TemplateRefusedError(Exception):
     """The template does not take these messages; the text says why."""
@@ -24,22 +27,22 @@ class Template:
     """Renders messages that are ready for it.
 
     Args:
-        source: The Jinja2 text of the model's `tokenizer.chat_template`.
-        bos: The text of the token that begins a prompt.
-        eos: The text of the token that ends one.
+        source: A Jinja2 text.
+        variables: What it may ask for beside the messages, such as `bos_token`.
 
     Raises:
         ModelError: The source is no Jinja2 template.
     """
 
-    def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
-        self._variables = {"bos_token": bos, "eos_token": eos}
+    def __init__(self, source: str, variables: Mapping[str, object]) -> None:
+        self._variables = {**_VARIABLES, **variables}
         try:
             self._template = _environment().from_string(source)
-        except jinja2.TemplateError as error:
-            raise ModelError(f"model.path: the model's chat template can't be read: {error}") from None
+        # Jinja2 writes Python, which refuses a `break` outside of a loop, and nests as the template does.
+        except (jinja2.TemplateError, SyntaxError, RecursionError) as error:
+            raise ModelError(f"the chat template can't be read: {error}") from None
 
-    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
+    def render(self, messages: Sequence[Mapping[str, object]]) -> str:
         """Return the prompt's text, ready for an answer by the assistant.
 
         Raises:
@@ -65,9 +68,17 @@ def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 - as templates call it
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
+) -> str:
     # Jinja's own filter escapes for HTML; models were trained on plain JSON.
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
 
 
 class _GenerationBlock(Extension):

@@ -21,6 +21,7 @@ class ModelFile(Weights):
         main_type: The type that most weights are stored as, which may differ: llama.cpp's types that end in
             _K need a width that is a multiple of 256. Empty where the file does not tell.
         parameters: The number of weights; 0 where the file does not tell.
+        template: Its chat template, a Jinja2 text; None without one.
     """
 
     files: tuple[Path, ...] = ()
@@ -30,3 +31,4 @@ class ModelFile(Weights):
     quantization: str
     main_type: str = ""
     parameters: int = 0
+    template: str | None = None

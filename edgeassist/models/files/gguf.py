@@ -87,6 +87,7 @@ def read_gguf(path: Path) -> ModelFile:
         layers=layers,
         quantization=_quantization(scan, elements),
         main_type=_main_type(elements),
+        template=text("tokenizer.chat_template", "") or None,
         parameters=elements.total(),
     )
 

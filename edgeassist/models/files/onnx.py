@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from edgeassist.models.kinds import Traits, objection
 CONFIG = "genai_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+GENERATION_CONFIG = "generation_config.json"
 TEMPLATE = "chat_template.jinja"
 # A graph with its weights inside is as large as they are, and names no other file.
 _GRAPH_BYTES = 256 << 20
@@ -43,15 +45,13 @@ class OnnxFolder(ModelFile):
     """A model folder, with what its conversations are rendered with.
 
     Attributes:
-        template: Its chat template, a Jinja2 text; None without one.
-        bos: The text of the token that begins a prompt.
-        eos: The text of the token that ends an answer.
+        special_tokens: The texts of special tokens by their names in templates, such as `bos_token`.
+        ends: The ids of tokens that end an answer, as any of its files says.
         control: Its control tokens.
     """
 
-    template: str | None
-    bos: str
-    eos: str
+    special_tokens: Mapping[str, str | list[str]]
+    ends: frozenset[int]
     control: Control
 
 
@@ -60,14 +60,18 @@ def is_onnx_folder(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
-def read_onnx_folder(path: Path) -> OnnxFolder:
+def read_onnx_folder(path: Path, template: str | None = None) -> OnnxFolder:
     """Read and check a model folder.
+
+    Args:
+        path: The folder.
+        template: A chat template in the place of its own.
 
     Raises:
         ModelError: It can't be loaded; the message says why, and what to do.
     """
     try:
-        return _read(path)
+        return _read(path, template)
     except PermissionError as error:
         raise ModelError(
             f"{error.filename or path}: no permission to read it; let this user read it (chmod a+r the file, "
@@ -77,7 +81,7 @@ def read_onnx_folder(path: Path) -> OnnxFolder:
         raise ModelError(f"{error.filename or path} can't be read ({error.strerror})") from error
 
 
-def _read(path: Path) -> OnnxFolder:
+def _read(path: Path, template: str | None) -> OnnxFolder:
     if not is_onnx_folder(path):
         raise ModelError(about_stranger(path))
     document = _json(path / CONFIG)
@@ -89,7 +93,7 @@ def _read(path: Path) -> OnnxFolder:
         graph = path / str(decoder.get("filename", "model.onnx"))
         size_bytes, quantization = _check_weights(graph)
         tokenizer = _tokenizer(path)
-        template = _template(path, tokenizer)
+        template = template or _template(path, tokenizer)
         layers, head_size = int(decoder["num_hidden_layers"]), int(decoder["head_size"])
         return OnnxFolder(
             format=Format.ONNX,
@@ -103,8 +107,8 @@ def _read(path: Path) -> OnnxFolder:
             layers=layers,
             quantization=quantization,
             template=template,
-            bos=_token_text(tokenizer.get("bos_token")),
-            eos=_token_text(tokenizer.get("eos_token")),
+            special_tokens=_special_tokens(tokenizer),
+            ends=_ends(path, model),
             control=_control(path, tokenizer, template),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -222,6 +226,31 @@ def _template(path: Path, tokenizer: dict[str, Any]) -> str | None:
     if isinstance(template, list):
         template = next((each["template"] for each in template if each.get("name") == "default"), None)
     return template
+
+
+def _special_tokens(tokenizer: dict[str, Any]) -> dict[str, str | list[str]]:
+    texts: dict[str, str | list[str]] = {
+        key: _token_text(token) for key, token in tokenizer.items() if key.endswith("_token") and token
+    }
+    # Newer files call them `extra_special_tokens`, and give some of them names.
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = tokenizer.get(key)
+        if isinstance(more, dict):
+            texts |= {str(name): _token_text(token) for name, token in more.items()}
+        elif more:
+            texts["additional_special_tokens"] = [_token_text(token) for token in more]
+    return texts
+
+
+def _ends(path: Path, model: dict[str, Any]) -> frozenset[int]:
+    """Return what the library's configuration and the publisher's call the end of an answer."""
+    generation = _json(path / GENERATION_CONFIG) if (path / GENERATION_CONFIG).is_file() else {}
+    ends: set[int] = set()
+    for config in (model, generation):
+        stated = config.get("eos_token_id")
+        ends.update([int(each) for each in stated] if isinstance(stated, list) else [])
+        ends.update([stated] if isinstance(stated, int) else [])
+    return frozenset(ends)
 
 
 def _token_text(token: Any) -> str:

@@ -26,6 +26,7 @@ from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.reading import read_model
+from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import fit
 
 # What `llama_decode` returns beside 0.
@@ -46,6 +47,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     most = llama_cpp.llama_max_parallel_sequences()
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
+    chat = model.chat_template(read_template(options.template))
     made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
     if options.load_mode is LoadMode.LOCK:
         lock_memory()
@@ -64,11 +66,11 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         rewinds=model.rewinds,
         guesses=model.rewinds,
         threads=options.threads,
-        chat_template=model.meta("tokenizer.chat_template") is not None,
+        template=chat.state,
         build=llama_cpp.llama_print_system_info().decode(),
         state_format=f"llama-cpp-python {llama_cpp.__version__}",
     )
-    return LoadedModel(LlamaBackend(model, made, llama_log), PromptCodec(model.chat_template(), model), facts)
+    return LoadedModel(LlamaBackend(model, made, llama_log), PromptCodec(chat, model), facts)
 
 
 class LlamaBackend:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ _ROLES = (
     llama_cpp.llama_vocab_pad,
 )
 
+# Templates' names of tokens, and GGUF's; the first and the last token are llama.cpp's, which knows defaults.
+_SPECIAL_TOKENS = {
+    "unk_token": "tokenizer.ggml.unknown_token_id",
+    "pad_token": "tokenizer.ggml.padding_token_id",
+    "sep_token": "tokenizer.ggml.seperator_token_id",  # sic
+    "cls_token": "tokenizer.ggml.cls_token_id",
+    "mask_token": "tokenizer.ggml.mask_token_id",
+}
+
 
 class Model:
     """Loaded weights, and the vocabulary: fulfils `Tokenizer`.
@@ -52,9 +62,10 @@ class Model:
         self.trained_context = int(llama_cpp.llama_model_n_ctx_train(self.handle))
         self.parameters = int(llama_cpp.llama_model_n_params(self.handle))
         self._pieces: dict[int, Token] = {}
-        bos = llama_cpp.llama_vocab_bos(self.vocab)
+        self._ends: frozenset[int] = frozenset()
+        bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         adds_bos = bos >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
-        self._bos = self._text(bos) if adds_bos else ""
+        self._bos = bos if adds_bos else None
 
     @property
     def rewinds(self) -> bool:
@@ -80,60 +91,76 @@ class Model:
         llama_cpp.llama_model_meta_val_str(self.handle, key.encode(), buffer, size + 1)
         return buffer.value.decode(errors="replace")
 
-    def chat_template(self) -> ChatTemplate:
-        """Return the file's chat template, which knows the vocabulary's control tokens.
+    def chat_template(self, configured: str | None) -> ChatTemplate:
+        """Return the chat template. From then on what ends an answer by it does (`token`).
+
+        Args:
+            configured: The text of the template that `model.template` names; None for the file's own.
 
         Raises:
             ModelError: It can't be read.
         """
-        template = self.meta("tokenizer.chat_template")
-        control = self._control(template)
-        bos, eos = llama_cpp.llama_vocab_bos(self.vocab), llama_cpp.llama_vocab_eos(self.vocab)
-        return ChatTemplate(
-            template,
-            bos=self._text(bos) if bos >= 0 else "",
-            eos=self._text(eos) if eos >= 0 else "",
+        source = configured or self.meta("tokenizer.chat_template")
+        control, ids = self._control(source)
+        template = ChatTemplate(
+            source,
+            tokens=self._special_tokens(),
             control=control.turns,
             parts=control.parts,
+            configured=configured is not None,
         )
+        self._ends = frozenset(ids[text] for text in template.ends if text in ids)
+        return template
 
     # --- tokens --------------------------------------------------------------------------------------------
 
     def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
         """Return token ids, the model's first token before them if it wants one (`Tokenizer.tokenize`)."""
-        adds_bos = begins and not (self._bos and segments and segments[0].text.startswith(self._bos))
-        tokens: list[int] = []
-        empty = [Segment("", trusted=False)] if begins else []
-        for index, segment in enumerate(segments or empty):
-            tokens += self._tokenize(segment, add_special=adds_bos and index == 0)
+        tokens = [self._bos] if begins and self._bos is not None and not self._begins(segments) else []
+        for segment in segments:
+            tokens += self._tokenize(segment)
         return tokens
 
     def token(self, token: int) -> Token:
         """Return what a token id stands for."""
         known = self._pieces.get(token)
         if known is None:
-            ends = llama_cpp.llama_vocab_is_eog(self.vocab, token)
-            known = self._pieces[token] = Token(token, self._piece(token), bool(ends))
+            ends = token in self._ends or bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+            known = self._pieces[token] = Token(token, self._piece(token), ends)
         return known
 
-    def _control(self, template: str | None) -> Control:
-        flagged, added = [], []
+    def _control(self, template: str | None) -> tuple[Control, dict[str, int]]:
+        """Return the control tokens of prompts by that template, and the ids of all that may be one."""
+        flagged: dict[str, int] = {}
+        added: dict[str, int] = {}
         for token in range(self.vocabulary_size):
             attributes = llama_cpp.llama_vocab_get_attr(self.vocab, token)
             if attributes & _FLAGGED:
-                flagged.append(self._text(token))
+                flagged[self._text(token)] = token
             elif attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED:
-                added.append(self._text(token))
+                added[self._text(token)] = token
         named = [role(self.vocab) for role in _ROLES]
         roles = [self._text(token) for token in named if token >= 0]
-        return control_of(flagged=flagged, added=added, roles=roles, template=template)
+        return control_of(flagged=flagged, added=added, roles=roles, template=template), flagged | added
 
-    def _tokenize(self, segment: Segment, *, add_special: bool) -> list[int]:
+    def _begins(self, segments: Sequence[Segment]) -> bool:
+        """Whether the template wrote the first token itself, if after white space."""
+        text = "".join(segment.text for segment in takewhile(lambda segment: segment.trusted, segments))
+        return self._bos is not None and text.lstrip().startswith(self._text(self._bos))
+
+    def _tokenize(self, segment: Segment) -> list[int]:
         text = segment.text.encode()
         room = len(text) + 8
         tokens = (llama_cpp.llama_token * room)()
+        # llama.cpp's own special tokens would end the prompt where the file says `add_eos_token`.
         count = llama_cpp.llama_tokenize(
-            self.vocab, text, len(text), tokens, room, add_special, segment.trusted
+            self.vocab,
+            text,
+            len(text),
+            tokens,
+            room,
+            False,  # noqa: FBT003
+            segment.trusted,
         )
         if count < 0:
             raise InternalError(f"the tokenizer wants room for {-count} tokens and has {room}")
@@ -147,6 +174,17 @@ class Model:
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
+
+    def _special_tokens(self) -> dict[str, object]:
+        """Return the texts of special tokens by their names in templates, as far as the file has them."""
+        tokens = {
+            "bos_token": int(llama_cpp.llama_vocab_bos(self.vocab)),
+            "eos_token": int(llama_cpp.llama_vocab_eos(self.vocab)),
+            **{name: int(self.meta(key) or -1) for name, key in _SPECIAL_TOKENS.items()},
+        }
+        return {
+            name: self._text(token) for name, token in tokens.items() if 0 <= token < self.vocabulary_size
+        }
 
     def _text(self, token: int) -> str:
         return (llama_cpp.llama_vocab_get_text(self.vocab, token) or b"").decode(errors="replace")

@@ -31,7 +31,8 @@ from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Token, Work
 from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.onnx import TOKENIZER, read_onnx_folder
+from edgeassist.models.files.onnx import TOKENIZER, OnnxFolder, read_onnx_folder
+from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import fit
 
 # Compiled in, and on unless this is set before the library is loaded.
@@ -51,8 +52,9 @@ _ERRORS = (RuntimeError, ValueError, MemoryError)
 def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     """Load a folder of ONNX Runtime GenAI, with room for one sequence (`load_backend`)."""
     path = Path(options.path)
+    configured = read_template(options.template)
     try:
-        folder = read_onnx_folder(path)
+        folder = read_onnx_folder(path, configured)
     except ModelError as error:
         raise ModelError(f"model.path: {error.message}") from None
     sizes = fit(folder, demand_of(options), memory_of(options))
@@ -69,10 +71,10 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     progress(1.0)
     chat = ChatTemplate(
         folder.template,
-        bos=folder.bos,
-        eos=folder.eos,
+        tokens=folder.special_tokens,
         control=folder.control.turns,
         parts=folder.control.parts,
+        configured=configured is not None,
     )
     facts = ModelFacts(
         name=path.name,
@@ -88,11 +90,12 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         guesses=False,
         threads=options.threads,
         adjusts_threads=False,
-        chat_template=folder.template is not None,
+        template=chat.state,
         build=f"onnxruntime-genai {genai.__version__}",
     )
     codec = PromptCodec(chat, OrtTokenizer(tokenizer))
-    return LoadedModel(OrtBackend(generator, tokenizer, pieces), codec, facts)
+    ends = _ends(tokenizer, folder, chat)
+    return LoadedModel(OrtBackend(generator, pieces, ends), codec, facts)
 
 
 @dataclass(slots=True)
@@ -114,15 +117,15 @@ class OrtBackend:
 
     Args:
         generator: An `onnxruntime_genai.Generator` that has computed nothing.
-        tokenizer: An `onnxruntime_genai.Tokenizer`.
-        pieces: The bytes of its tokens.
+        pieces: The bytes of the vocabulary's tokens.
+        ends: The tokens that end an answer.
     """
 
-    def __init__(self, generator: Any, tokenizer: Any, pieces: Pieces) -> None:
+    def __init__(self, generator: Any, pieces: Pieces, ends: frozenset[int]) -> None:
         self.computed_s = 0.0
         self._generator = generator
         self._pieces = pieces
-        self._ends = frozenset(int(token) for token in tokenizer.eos_token_ids)
+        self._ends = ends
         # What the generator has computed, for the sequence that runs or for the last one, and its world.
         self._tokens: list[int] = []
         self._world = PLAIN
@@ -202,6 +205,13 @@ class OrtBackend:
             self._generator.set_runtime_option(_TERMINATE, "1")
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"ONNX Runtime GenAI failed on {len(work.tokens)} tokens: {error}") from error
+
+
+def _ends(tokenizer: Any, folder: OnnxFolder, chat: ChatTemplate) -> frozenset[int]:
+    """Return the tokens that end an answer, as library, files or chat template say."""
+    texts = chat.ends | {str(folder.special_tokens.get("eos_token", ""))} - {""}
+    told = [tokenizer.encode(text) for text in texts]
+    return folder.ends.union(tokenizer.eos_token_ids, (int(ids[0]) for ids in told if len(ids) == 1))
 
 
 def _load_model(path: Path, threads: int) -> Any:
