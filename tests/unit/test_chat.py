@@ -159,7 +159,7 @@ def test_whatever_is_written_arrives_whole_and_no_control_token_in_it_is_trusted
 
 
 def changing(how: str) -> str:
-    """Return an expression for a message's text, changed unless it is one word, which a template must show."""
+    """Return an expression for a message's text, changed unless it is a word, which a template must show."""
     text = "message['content']"
     return f"({text} if {text}.isalpha() else ({text} | {how}))"
 
