@@ -112,9 +112,7 @@ def _read_variable(variable: str, value: str, name: str) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise ConfigurationError(f"the environment variable {name} is not UTF-8") from None
     except ValueError:  # the cause may quote the value
-        raise ConfigurationError(
-            f'{name} can\'t be read: a list is written as JSON, ["a", "b"]'
-        ) from None
+        raise ConfigurationError(f'{name} can\'t be read: a list is written as JSON, ["a", "b"]') from None
 
 
 def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
