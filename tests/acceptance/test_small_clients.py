@@ -27,8 +27,7 @@ async def esp32(
     ready: StartReady, broker: PrivateBroker, request: pytest.FixtureRequest
 ) -> AsyncIterator[SmallClient]:
     """A small client of either subscription, beside a daemon; at the end nothing was too large for it."""
-    settings = {"model__context": 512, "engine__slots": 1, "admission__queue": 1, "mqtt__protocol": "5"}
-    await ready(**settings)
+    await ready(model__context=512, engine__slots=1, admission__queue=1)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             SmallClient(broker.port, "esp32-kitchen", REPLIES, qos=request.param)

@@ -39,17 +39,15 @@ def test_what_is_queued_waits_until_it_is_acknowledged_and_a_few_do_not_congest(
 def test_many_messages_congest_however_small_they_are_with_a_connection_and_without() -> None:
     sending, queued = Outbox(), Outbox()
     messages = [Message() for _ in range(HIGH_WATER_MESSAGES + 1)]
+    congested = []
     for packet, message in enumerate(messages):
-        assert not sending.congested
-        assert not queued.congested
         sending.sending(message.is_sent, 1)
         queued.queued(packet)
-    assert sending.congested
-    assert queued.congested
+        congested.append((sending.congested, queued.congested))
+    assert congested == [(False, False)] * HIGH_WATER_MESSAGES + [(True, True)]
     messages[0].sent = True
     queued.acknowledged(0)
-    assert not sending.congested
-    assert not queued.congested
+    assert (sending.congested, queued.congested) == (False, False)
 
 
 def test_nothing_waits_after_it_was_given_up() -> None:

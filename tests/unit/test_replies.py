@@ -247,7 +247,7 @@ def test_a_topic_that_leaves_no_room_in_the_packet_is_refused_with_the_numbers(
     replace(to, topic="r" * most).check("")
     with pytest.raises(
         InvalidRequestError,
-        match="max_packet: use a shorter .* 256 bytes leave 127 beside the topic, and 128 are",
+        match=r"max_packet: use a shorter .* 256 bytes leave 127 beside the topic, and 128 are",
     ):
         replace(to, topic="r" * (most + 1)).check("")
     replace(to, topic="r" * 1000, max_packet=None).check("x" * 64)

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -283,22 +284,23 @@ COMPANIONS = {
 
 def others(key: str, annotation: Any, default: Any) -> list[str]:
     """Return values that a setting may have beside its default, as TOML has them; every one of a choice."""
-    members = get_args(annotation)
     if key in OTHER:
         return [OTHER[key]]
-    if isinstance(default, bool):
-        return [str(not default).lower()]
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return [f'"{each.value}"' for each in annotation if each is not default]
-    if get_origin(annotation) is Literal:
-        return [f'"{each}"' if isinstance(each, str) else str(each) for each in members if each != default]
-    if default == "auto":
-        return ["64" if int in members else "0.5"]
-    if isinstance(default, int):
-        return [str(default - 1 if default else 1)]
-    if isinstance(default, float):
-        return [str(default / 2 or 1.5)]
-    return ['"some"']
+    if get_origin(annotation) is Literal or isinstance(default, Enum):
+        choice = get_args(annotation) or tuple(each.value for each in annotation)
+        return [json.dumps(each) for each in choice if each != default]
+    match default:
+        case bool():
+            value = str(not default).lower()
+        case int():
+            value = str(default - 1 if default else 1)
+        case float():
+            value = str(default / 2 or 1.5)
+        case "auto":
+            value = "64" if int in get_args(annotation) else "0.5"
+        case _:
+            value = '"some"'
+    return [value]
 
 
 def flat(values: dict[str, str]) -> str:

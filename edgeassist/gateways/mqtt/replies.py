@@ -53,8 +53,8 @@ class ReplyTo:
         left, needed = self.room(self.end_topic), NEEDED_BYTES + len(request_id)
         if left is not None and left < needed:
             raise InvalidRequestError(
-                f"max_packet: use a shorter id or reply_to, or a larger buffer: {self.max_packet} bytes leave "
-                f"{left} beside the topic, and {needed} are needed"
+                f"max_packet: use a shorter id or reply_to, or a larger buffer: {self.max_packet} bytes "
+                f"leave {left} beside the topic, and {needed} are needed"
             )
 
 
