@@ -10,6 +10,8 @@ from edgeassist.protocol.packets import Outbound
 
 # Unsent bytes above which streams should pause.
 HIGH_WATER_BYTES = 1 << 18
+# Likewise for messages, far below the least that may wait by default: an end must still find its place.
+HIGH_WATER_MESSAGES = 64
 # An upper bound of a PUBLISH packet's size without topic, payload and correlation data.
 HEADER_BYTES = 32
 
@@ -30,9 +32,8 @@ class Outbox:
 
     @property
     def congested(self) -> bool:
-        """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
-        self._forget_sent()
-        return self._unsent_bytes > HIGH_WATER_BYTES
+        """True if what waits exceeds HIGH_WATER_BYTES or HIGH_WATER_MESSAGES; streams should pause."""
+        return self.waiting > HIGH_WATER_MESSAGES or self._unsent_bytes > HIGH_WATER_BYTES
 
     @property
     def waiting(self) -> int:

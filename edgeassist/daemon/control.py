@@ -87,7 +87,7 @@ class Control:
 
     async def _cancel(self, arguments: CancelArguments) -> dict[str, JsonValue]:
         if arguments.all:
-            return {"cancelled": self._requests.cancel_all()}
+            return {"cancelled": self._requests.cancel_all(arguments.client)}
         if not self._requests.cancel(arguments.request or "", arguments.client):
             raise InvalidRequestError(f"cancel: no request {arguments.request!r} waits or runs")
         return {"cancelled": 1}

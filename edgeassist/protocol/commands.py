@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
-from edgeassist.protocol.requests import Name, explain, salvage
+from edgeassist.protocol.requests import AnyName, Name, explain
+from edgeassist.protocol.salvage import salvage
 
 MAX_PAYLOAD_BYTES = 65_536
 
@@ -27,10 +28,10 @@ class NoArguments(Arguments):
 
 
 class CancelArguments(Arguments):
-    """Which request to end (of which client, where two use the same id), or all."""
+    """Which request to end (of which client, where two use the same id), or all (of one client)."""
 
-    request: str | None = None
-    client: str | None = None
+    request: AnyName | None = None
+    client: AnyName | None = None
     all: bool = False
 
     @model_validator(mode="after")
@@ -72,7 +73,7 @@ _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 def read_id(payload: bytes) -> str | None:
     """Return the id of a command whose other arguments may be wrong; None where it can't be told."""
-    return salvage(payload)[0] if len(payload) <= MAX_PAYLOAD_BYTES else None
+    return salvage(payload).id if len(payload) <= MAX_PAYLOAD_BYTES else None
 
 
 def parse_arguments(name: str, payload: bytes) -> Arguments:
@@ -88,7 +89,7 @@ def parse_arguments(name: str, payload: bytes) -> Arguments:
         raise TooLargeError(f"the payload has {len(payload)} bytes and the limit is {MAX_PAYLOAD_BYTES}")
     form = COMMANDS[name]
     try:
-        text = payload.decode().strip()
+        text = payload.rstrip(b"\0 \t\r\n").decode("utf-8-sig").strip()
         if text.startswith("{"):
             return form.kind.model_validate(_OBJECT.validate_json(text))
         if not text:

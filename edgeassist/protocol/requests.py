@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -29,11 +30,41 @@ MAX_STOP_CHARACTERS = 256
 # What a template gives that renders a dict and leaves out the filter.
 _PYTHON = re.compile(r"\s*\{\s*'")
 _OF_PYTHON = "Invalid JSON: the quotes are single, as in Python; in a template write {{ … | tojson }}"
+# What should have been there, by pydantic's type of the error, and what was.
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+}
+_CAME = {str: "text", bool: "true or false", list: "a list", dict: "an object", type(None): "null"}
 
 # Fields that are validated but not supported in this version.
 UNSUPPORTED = ("json_schema", "grammar", "tools")
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+# The smallest packet that every message of an answer can be made to fit; PubSubClient's buffer, as it comes.
+MIN_PACKET_BYTES = 256
+MAX_PACKET_BYTES = 268_435_460
+
+
+def _whole(value: Any) -> Any:
+    """Lua, JavaScript and templates write whole numbers as 60.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _text_of_number(value: Any) -> Any:
+    """Counters make good ids: 1 is taken as "1"."""
+    number = _whole(value)
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+AnyName = Annotated[str, BeforeValidator(_text_of_number)]
+Name = Annotated[AnyName, Field(pattern=NAME_PATTERN)]
 
 
 class Priority(StrEnum):
@@ -49,6 +80,18 @@ class ReplyFormat(StrEnum):
 
     EVENTS = "events"
     TEXT = "text"
+
+
+class End(StrEnum):
+    """What the terminal event carries: everything, or no more than how it ended."""
+
+    FULL = "full"
+    SHORT = "short"
+
+
+Format = Annotated[ReplyFormat, Field(strict=False)]
+EndKind = Annotated[End, Field(strict=False)]
+PacketBytes = Annotated[Whole, Field(ge=MIN_PACKET_BYTES, le=MAX_PACKET_BYTES)]
 
 
 class Turn(BaseModel):
@@ -92,14 +135,16 @@ class PromptRequest(BaseModel):
     resume: bool = False
     reply_to: str | None = None
     stream: bool = True
-    format: Annotated[ReplyFormat, Field(strict=False)] = ReplyFormat.EVENTS
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    format: Format = ReplyFormat.EVENTS
+    max_packet: PacketBytes | None = None
+    end: EndKind = End.FULL
+    max_tokens: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     temperature: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    top_k: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
     stop: tuple[str, ...] = ()
     json_schema: dict[str, JsonValue] | None = None
     grammar: str | None = None
@@ -107,6 +152,11 @@ class PromptRequest(BaseModel):
     priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
     timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
     metadata: dict[str, JsonValue] | None = None
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _made_up(cls, value: Any) -> Any:
+        return secrets.token_hex(8) if value is None else value
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -165,46 +215,40 @@ def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
             "admission.payload_bytes)",
         )
     try:
-        text = payload.decode("utf-8-sig")
+        # C programs send the NUL at the end of their strings.
+        text = payload.rstrip(b"\0").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"the payload is not UTF-8: byte {error.start} can't be read") from error
     try:
         if text.lstrip().startswith("{"):
-            return PromptRequest.model_validate_json(text)
+            return PromptRequest.model_validate_json(text.rstrip("\0 \t\r\n"))
         return PromptRequest(prompt=text)
     except ValidationError as error:
         raise InvalidRequestError(_OF_PYTHON if _PYTHON.match(text) else explain(error)) from None
 
 
-def salvage(payload: bytes) -> tuple[str | None, str | None]:
-    """Return `id` and `reply_to` of an invalid request, each None if it can't be read.
-
-    They let the refusal reach the requester.
-    """
-    try:
-        values = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(values, dict):
-        return None, None
-    request, reply_to = values.get("id"), values.get("reply_to")
-    return (
-        request if isinstance(request, str) and re.fullmatch(NAME_PATTERN, request) else None,
-        reply_to if isinstance(reply_to, str) else None,
-    )
-
-
 def explain(error: ValidationError) -> str:
     """Describe up to five validation errors for a person, by field and without the values."""
     problems = []
-    for problem in error.errors(include_url=False, include_input=False)[:5]:
+    for problem in error.errors(include_url=False)[:5]:
         field = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             problems.append(f"unknown field {field!r}")
         elif problem["type"] == "string_pattern_mismatch":
             problems.append(f"{field}: must be 1 to 64 of A-Z a-z 0-9 _ -")
         else:
-            ours = problem["type"] == "value_error"
-            message = str(problem["ctx"]["error"]) if ours else problem["msg"]
+            kind = problem["type"]
+            message = problem["msg"]
+            if kind == "value_error":
+                message = str(problem["ctx"]["error"])
+            elif kind in _WANTED:
+                message = _other_kind(_WANTED[kind], problem["input"])
             problems.append(f"{field}: {message}" if field else message)
     return "; ".join(problems)
+
+
+def _other_kind(wanted: str, came: object) -> str:
+    """Say that a value is of another kind, such as "60" in quotes where a number belongs."""
+    kind = _CAME.get(type(came), "a fraction" if wanted == _WANTED["int_type"] else "a number")
+    hint = ": leave the quotes out" if kind == "text" and wanted.endswith(("number", "false")) else ""
+    return f"must be {wanted}, not {kind}{hint}"

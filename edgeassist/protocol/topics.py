@@ -27,7 +27,7 @@ _NOT_TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PromptTopic:
-    """A topic for prompts; `client` is None for the shared one."""
+    """A topic for prompts; `client` is None for the shared one, and else for `Topics.check_client`."""
 
     client: str | None
 
@@ -115,12 +115,22 @@ class Topics:
         match topic.removeprefix(root).split("/"):
             case ["prompt"]:
                 return PromptTopic(None)
-            case ["prompt", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
+            case ["prompt", client]:
                 return PromptTopic(client)
             case ["command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic(name)
             case _:
                 return None
+
+    def check_client(self, client: str) -> None:
+        """Raise an InvalidRequestError unless it can be a client's name on a prompt topic."""
+        if not 0 < len(client.encode()) <= MAX_NAME_BYTES:
+            problem = (
+                f"is longer than {MAX_NAME_BYTES} bytes" if client else f"is missing after {self.prompt('')}"
+            )
+            raise InvalidRequestError(
+                f"the client's name {problem}: publish to {self.prompt()} or {self.prompt('<client>')}"
+            )
 
     def check_reply(self, topic: str, *, prefixes: Sequence[str], client: str | None) -> str:
         """Return the topic if answers may go there.

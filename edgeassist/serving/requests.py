@@ -321,9 +321,9 @@ class Requests:
             self.fail(request, _cancelled())
         return bool(found)
 
-    def cancel_all(self) -> int:
-        """End all requests; return how many."""
-        requests = list(self._admission)
+    def cancel_all(self, caller: str | None = None) -> int:
+        """End all requests, or those of one caller ("" for callers without a name); return how many."""
+        requests = [each for each in self._admission if caller in {None, each.key.caller}]
         for request in requests:
             self.fail(request, _cancelled())
         return len(requests)

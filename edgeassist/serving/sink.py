@@ -20,7 +20,12 @@ class Sink(Protocol):
 
     @property
     def chunk_bytes(self) -> int:
-        """The most bytes of UTF-8 in one chunk, at least 4: a character is never cut."""
+        """The most bytes of UTF-8 in one chunk, at least 4 (escaped: 6): a character is never cut."""
+        ...
+
+    @property
+    def escaped(self) -> bool:
+        """Whether `chunk_bytes` counts the text as JSON escapes it."""
         ...
 
     @property

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from edgeassist.engine.messages import Finished
 from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress, Timings, Usage
+from edgeassist.protocol.fitting import split
 from edgeassist.serving.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -23,10 +24,6 @@ log = logging.getLogger(__name__)
 EARLY_SHARE = 0.8
 # How soon a congested sink is looked at again.
 CONGESTED_RETRY_S = 0.05
-
-
-# Of one character in UTF-8.
-_MOST_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ class Stream:
         if not unsent:
             return
         self._last_chunk = now
-        for text in split(unsent, self._sink.chunk_bytes):
+        for text in split(unsent, self._sink.chunk_bytes, escaped=self._sink.escaped):
             self._send(Chunk(id=self._id, seq=self._next(), text=text))
 
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
@@ -215,24 +212,6 @@ class Stream:
         """Return the next event's number."""
         seq, self._seq = self._seq, self._seq + 1
         return seq
-
-
-def split(text: str, most: int) -> list[str]:
-    """Cut the text between characters into parts of at most that many bytes of UTF-8."""
-    if len(text) * _MOST_BYTES <= most:
-        return [text]
-    parts = []
-    data = text.encode()
-    start = 0
-    while len(data) - start > most:
-        end = start + most
-        # A byte 10xxxxxx continues a character.
-        while data[end] & 0xC0 == 0x80:  # noqa: PLR2004
-            end -= 1
-        parts.append(data[start:end].decode())
-        start = end
-    parts.append(data[start:].decode())
-    return parts
 
 
 def _ms(seconds: float) -> float:

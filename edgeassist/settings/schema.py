@@ -202,7 +202,7 @@ class StreamSettings(_Table):
     interval_ms: Annotated[int, Field(ge=0, le=10_000), LIVE] = 100
     progress_ms: Annotated[int, Field(ge=50, le=60_000), LIVE] = 300
     chunk_bytes: Annotated[int, Field(ge=16, le=65_536), LIVE] = 1024
-    chunk_qos: Annotated[int, Field(ge=0, le=1), LIVE] = 0
+    chunk_qos: Annotated[int, Field(ge=0, le=1), LIVE] = 1
     final_qos: Annotated[int, Field(ge=0, le=1), LIVE] = 1
 
 

@@ -112,12 +112,12 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
                 f"unknown environment variable {variable}: the form is {ENV_PREFIX}<TABLE>__<KEY>, "
                 f"with a table of: {', '.join(Settings.model_fields)}",
             )
-        tables.setdefault(table, {}).update(_read_variable(variable, value)[table])
+        tables.setdefault(table, {}).update(_read_variable(variable, value, variable)[table])
     return tables
 
 
-def _read_variable(variable: str, value: str) -> dict[str, Any]:
-    """Parse one variable with pydantic-settings, which knows the keys that are lists, written as JSON."""
+def _read_variable(variable: str, value: str, name: str) -> dict[str, Any]:
+    """Parse one variable (called `name`) with pydantic-settings, which knows the lists, written as JSON."""
 
     class Environment(EnvSettingsSource):
         def _load_env_vars(self) -> Mapping[str, str | None]:
@@ -127,11 +127,9 @@ def _read_variable(variable: str, value: str) -> dict[str, Any]:
         value.encode()
         return dict(Environment(Settings)())
     except UnicodeEncodeError:
-        raise ConfigurationError(f"the environment variable {variable} is not UTF-8") from None
+        raise ConfigurationError(f"the environment variable {name} is not UTF-8") from None
     except ValueError:  # the cause may quote the value
-        raise ConfigurationError(
-            f'{variable} can\'t be read: a list is written as JSON, ["a", "b"]'
-        ) from None
+        raise ConfigurationError(f'{name} can\'t be read: a list is written as JSON, ["a", "b"]') from None
 
 
 def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -146,7 +144,10 @@ def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
                 raise ConfigurationError(
                     f"unknown credential {path.name}: its name must be <table>.<key>, such as mqtt.password",
                 )
-            tables.setdefault(table, {})[key] = decode(path.read_bytes()).rstrip("\n")
+            text = decode(path.read_bytes()).rstrip("\n")
+            known = key in type(Settings.model_fields[table].default).model_fields
+            values = _read_variable(_variable(path.name), text, path.name)[table] if known else {key: text}
+            tables.setdefault(table, {}).update(values)
     except UnicodeError as error:
         raise ConfigurationError(f"can't read the credentials in {directory}: {path.name} {error}") from None
     except OSError as error:

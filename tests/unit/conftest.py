@@ -112,6 +112,7 @@ class ListSink:
 
     wants_progress: bool = True
     chunk_bytes: int = 16
+    escaped: bool = False
     congested: bool = False
     events: list[AnyEvent] = field(default_factory=list)
 

@@ -148,6 +148,19 @@ def test_whatever_is_lost_but_the_end_the_caller_has_all_text_once(texts: list[s
     assert seqs == sorted(set(seqs))
 
 
+@given(texts=TEXTS, late=st.integers(0, 8), stream=st.booleans())
+def test_an_end_that_overtakes_its_text_brings_all_that_the_caller_lacks(
+    texts: list[str],
+    late: int,
+    stream: bool,  # noqa: FBT001 - drawn
+) -> None:
+    events = run(*texts)
+    kept = events[:-1][:late] if stream else []
+    yielded = feed(AnswerStream(), [*kept, events[-1]])
+    assert shown(yielded) == "".join(texts)
+    assert yielded[-1] == events[-1]
+
+
 @given(first=TEXTS, heard=st.integers(0, 9), second=TEXTS, lost=st.sets(st.integers(0, 8)))
 def test_whatever_a_second_run_says_the_caller_ends_with_its_text(
     first: list[str], heard: int, second: list[str], lost: set[int]

@@ -68,6 +68,10 @@ async def refusal(name: str, payload: object = b"") -> str:
         ("cancel", b"all", CancelArguments(all=True)),
         ("cancel", {"request": "all"}, CancelArguments(request="all")),
         ("cancel", {"all": True, "id": "7"}, CancelArguments(all=True, id="7")),
+        ("cancel", {"all": True, "client": "kitchen"}, CancelArguments(all=True, client="kitchen")),
+        ("cancel", {"request": 7, "client": 1, "id": 5}, CancelArguments(request="7", client="1", id="5")),
+        ("cancel", b"abc\0", CancelArguments(request="abc")),
+        ("ping", b'{"id": "7"}\n\0', NoArguments(id="7")),
         ("log_level", b"debug", LogLevelArguments(level="debug")),
         ("log_level", {"level": "error"}, LogLevelArguments(level="error")),
     ],
@@ -108,9 +112,9 @@ async def test_a_command_without_arguments_takes_no_text(name: str) -> None:
         ("ping", b"{", "ping: Invalid JSON"),
         ("ping", b'{"a":' * 10_000, "ping: Invalid JSON"),
         ("ping", {"loud": True}, "ping: unknown field 'loud'"),
-        ("ping", {"id": 5}, "ping: id:"),
+        ("ping", {"id": 5.5}, "ping: id: must be text, not a number"),
         ("ping", {"id": "x" * 65}, "ping: id:"),
-        ("cancel", {"request": 5}, "cancel: request:"),
+        ("cancel", {"request": True}, "cancel: request: must be text, not true or false"),
         ("cancel", {"all": "perhaps"}, "cancel: all:"),
         ("log_level", b"", "log_level: level: Field required"),
         ("log_level", {}, "log_level: level: Field required"),
@@ -127,6 +131,12 @@ async def test_arguments_that_can_not_be_are_refused_by_name(
 
 async def test_a_payload_over_the_limit_is_refused_unread() -> None:
     assert str(MAX_PAYLOAD_BYTES) in await refusal("cancel", b"x" * (MAX_PAYLOAD_BYTES + 1))
+
+
+@pytest.mark.parametrize("payload", [b'{"id": "7", "request": "x",}', b'{"id": 7, "request": "x'])
+async def test_a_command_in_broken_json_is_refused_under_its_id(payload: bytes) -> None:
+    response = await give("cancel", payload)
+    assert (response.status, response.id) == ("error", "7")
 
 
 async def test_a_refusal_of_the_handlers_is_the_answer() -> None:

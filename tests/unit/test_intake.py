@@ -7,7 +7,7 @@ from edgeassist.errors import Code
 from edgeassist.gateways.mqtt.intake import Asked, Refused, ReplyRules, take_in
 from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.requests import ReplyFormat
+from edgeassist.protocol.requests import End, ReplyFormat
 from edgeassist.protocol.topics import Topics
 
 TOPICS = Topics("edgeassist", "box")
@@ -106,9 +106,64 @@ def test_a_refusal_without_a_usable_id_gets_a_fresh_one(payload: bytes) -> None:
     assert first.reply_to.topic == f"edgeassist/box/reply/{first.request_id}"
 
 
-def test_a_payload_that_is_too_large_is_refused_unread_with_a_word_of_the_limit() -> None:
+def test_a_payload_that_is_too_large_is_refused_by_its_id_where_that_stands_within_the_limit() -> None:
     taken = refused({"id": "7", "prompt": "x" * 1000}, "kitchen")
     assert taken.error.code is Code.TOO_LARGE
     assert "1000" in taken.error.message
-    assert taken.request_id != "7"
+    assert (taken.request_id, taken.reply_to.topic) == ("7", "edgeassist/box/reply/kitchen/7")
+    assert refused({"prompt": "x" * 1000, "id": "7"}, "kitchen").request_id != "7"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"id": 7, "prompt": ""},
+        {"id": 7.0, "promt": "x"},
+        b'{"id": 7, "prompt": "x",}',
+        b"{'id': '7', 'prompt': 'x'}",
+        b'{"id": "7", "prompt": "cut o',
+        b'{"id": "7", "prompt": "x"} \0 rest',
+        b'{"prompt": "caf\xe9", "id": "7"}',
+    ],
+)
+def test_a_broken_request_is_refused_under_its_id_on_its_clients_topic(payload: object) -> None:
+    taken = refused(payload, "kitchen")
+    assert (taken.request_id, taken.reply_to.topic) == ("7", "edgeassist/box/reply/kitchen/7")
+
+
+def test_a_refusal_without_an_id_goes_to_where_its_client_can_listen() -> None:
+    taken = refused(b'{"prompt": "x",}', "kitchen")
     assert taken.reply_to.topic == f"edgeassist/box/reply/kitchen/{taken.request_id}"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"prompt": "", "format": "text", "max_packet": 300, "end": "short"},
+        b'{"prompt": "x", "format": "text", "max_packet": 300, "end": "short",}',
+        {"prompt": "x", "format": "text", "max_packet": 300, "end": "short", "reply_to": "elsewhere"},
+    ],
+)
+def test_a_refusal_has_the_form_that_the_answer_would_have_had(payload: object) -> None:
+    to = refused(payload).reply_to
+    assert (to.format, to.max_packet, to.end) == (ReplyFormat.TEXT, 300, End.SHORT)
+
+
+def test_what_can_not_be_read_is_refused_as_if_by_a_small_client() -> None:
+    assert refused(b"\xff").reply_to.max_packet == 256
+    assert refused({"promt": "x"}).reply_to.max_packet is None
+
+
+def test_a_topic_too_long_for_the_clients_buffer_is_refused() -> None:
+    taken = refused({"id": "7", "prompt": "x", "reply_to": "reply/" + "x" * 200, "max_packet": 256})
+    assert "max_packet: 256 bytes leave" in taken.error.message
+    assert taken.reply_to.topic.startswith("reply/x")
+
+
+@pytest.mark.parametrize(("client", "problem"), [("", "is missing"), ("x" * 129, "is longer than 128")])
+def test_a_prompt_topic_with_an_unusable_client_is_refused_where_all_listen(
+    client: str, problem: str
+) -> None:
+    taken = refused({"id": "7", "prompt": "x"}, client)
+    assert problem in taken.error.message
+    assert taken.reply_to.topic == "edgeassist/box/reply/7"

@@ -1,4 +1,4 @@
-from edgeassist.broker.outbox import HEADER_BYTES, HIGH_WATER_BYTES, Outbox
+from edgeassist.broker.outbox import HEADER_BYTES, HIGH_WATER_BYTES, HIGH_WATER_MESSAGES, Outbox
 from edgeassist.protocol.packets import Outbound
 
 
@@ -25,7 +25,7 @@ def test_what_is_sent_waits_and_congests_no_longer() -> None:
     assert (outbox.waiting, outbox.congested) == (1, False)
 
 
-def test_what_is_queued_waits_until_it_is_acknowledged_and_does_not_congest() -> None:
+def test_what_is_queued_waits_until_it_is_acknowledged_and_a_few_do_not_congest() -> None:
     outbox = Outbox()
     outbox.queued(1)
     outbox.queued(2)
@@ -34,6 +34,20 @@ def test_what_is_queued_waits_until_it_is_acknowledged_and_does_not_congest() ->
     assert outbox.acknowledged(7)
     assert not outbox.acknowledged(2)
     assert outbox.waiting == 0
+
+
+def test_many_messages_congest_however_small_they_are_with_a_connection_and_without() -> None:
+    sending, queued = Outbox(), Outbox()
+    messages = [Message() for _ in range(HIGH_WATER_MESSAGES + 1)]
+    congested = []
+    for packet, message in enumerate(messages):
+        sending.sending(message.is_sent, 1)
+        queued.queued(packet)
+        congested.append((sending.congested, queued.congested))
+    assert congested == [(False, False)] * HIGH_WATER_MESSAGES + [(True, True)]
+    messages[0].sent = True
+    queued.acknowledged(0)
+    assert (sending.congested, queued.congested) == (False, False)
 
 
 def test_nothing_waits_after_it_was_given_up() -> None:

@@ -66,6 +66,8 @@ def test_a_request_says_all_that_the_contract_knows() -> None:
             "reply_to": "reply/x",
             "stream": False,
             "format": "text",
+            "max_packet": 256,
+            "end": "short",
             "max_tokens": 1,
             "temperature": 0,
             "top_k": 0,
@@ -84,6 +86,53 @@ def test_a_request_says_all_that_the_contract_knows() -> None:
     assert request.stop == ("a", "b")
     assert request.seed == 2**32 - 1
     assert request.metadata == {"deep": [None, {"你": 1.5}]}
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "top_k", "seed", "max_packet"])
+def test_a_whole_number_may_have_a_decimal_point(field: str) -> None:
+    value = getattr(parse({"prompt": "x", field: 260.0}), field)
+    assert value == 260
+    assert isinstance(value, int)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("max_tokens", "60", "max_tokens: must be a whole number, not text: leave the quotes out"),
+        ("max_tokens", 1.5, "max_tokens: must be a whole number, not a fraction"),
+        ("seed", True, "seed: must be a whole number, not true or false"),
+        ("top_k", [5], "top_k: must be a whole number, not a list"),
+        ("temperature", "0.7", "temperature: must be a number, not text: leave the quotes out"),
+        ("stream", "false", "stream: must be true or false, not text: leave the quotes out"),
+        ("stream", None, "stream: must be true or false, not null"),
+        ("system", 5, "system: must be text, not a number"),
+        ("stop", 5, "stop: must be a list, not a number"),
+        ("metadata", "x", "metadata: must be an object, not text"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_what_came_and_what_is_wanted(
+    field: str, value: object, message: str
+) -> None:
+    assert problem({"prompt": "x", field: value}) == message
+
+
+@pytest.mark.parametrize(("given", "name"), [(1, "1"), (7.0, "7"), (-3, "-3"), (0, "0")])
+def test_a_number_is_taken_as_a_name(given: float, name: str) -> None:
+    request = parse({"prompt": "x", "id": given, "session": given})
+    assert (request.id, request.session) == (name, name)
+
+
+def test_an_id_of_null_is_none() -> None:
+    assert len(parse({"prompt": "x", "id": None}).id) == 16
+
+
+@pytest.mark.parametrize("end", [b"\0", b"\0\0\0", b" \0", b"\n\0\r\n", b"\t\n"])
+def test_what_c_strings_leave_behind_an_object_does_no_harm(end: bytes) -> None:
+    assert parse(b'{"prompt": "x"}' + end).prompt == "x"
+
+
+def test_a_bare_text_ends_before_its_nuls_and_keeps_its_white_space() -> None:
+    assert parse(b"hello \n\0\0").prompt == "hello \n"
 
 
 def test_a_conversation_takes_the_roles_of_openai() -> None:
@@ -111,6 +160,7 @@ def test_of_a_key_that_comes_twice_the_last_one_counts() -> None:
         b"{hello}",
         b'{"prompt": "x"',
         b'{"prompt": "x",}',
+        b'{"prompt": "x"}\0{',
         b'{"prompt": "x"} {"prompt": "y"}',
         b"{'prompt': 'x'}",
         b'{"prompt": "\\ud800"}',
@@ -167,16 +217,16 @@ def test_a_refusal_names_several_fields_and_repeats_no_value() -> None:
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("id", ["", "a b", "a/b", "a\n", "ä", "a" * 65, None, 5, ["a"]]),
+        ("id", ["", "a b", "a/b", "a\n", "ä", "a" * 65, 5.5, True, 10**65, ["a"]]),
         ("prompt", [5, ["x"], {"text": "x"}, True]),
         ("messages", [{}, "x", [5], ["x"], [[]], [{"role": "user"}], [{"content": "x"}]]),
         ("system", [5, ["x"]]),
-        ("session", ["", "a/b", "a" * 65, 5]),
+        ("session", ["", "a/b", "a" * 65, 5.5, False]),
         ("resume", [None, 1, "yes"]),
         ("reply_to", [5, ["reply/x"]]),
         ("stream", [None, 0, "false"]),
         ("format", [None, "xml", "TEXT", 5]),
-        ("max_tokens", [0, -1, 1_000_001, 1.5, 5.0, "5", True, 10**400]),
+        ("max_tokens", [0, -1, 1_000_001, 1.5, "5", True, 10**400, 1e300, [5]]),
         ("temperature", [-0.1, 5.1, "0", True, 10**400]),
         ("top_k", [-1, 1_000_001, 1.5, "5"]),
         ("top_p", [0, 1.1, -1, "1"]),
@@ -187,6 +237,8 @@ def test_a_refusal_names_several_fields_and_repeats_no_value() -> None:
         ("json_schema", [[], "object", 5, True]),
         ("grammar", [5, ["root"]]),
         ("tools", [[], {}, [5], [{"type": "function"}], [{"type": "x", "function": {"name": "f"}}]]),
+        ("max_packet", [0, 255, 256.5, "256", True, 268_435_461]),
+        ("end", [None, "long", ["usage"], 5]),
         ("priority", [None, "urgent", 1, "HIGH"]),
         ("timeout_s", [0, -1, 86_401, "60", True]),
         ("metadata", [[], "x", 5, {"a": "x" * MAX_METADATA_BYTES}]),
@@ -224,6 +276,7 @@ def test_a_number_that_is_not_finite_is_refused(field: str, value: bytes) -> Non
         "tools",
         "timeout_s",
         "metadata",
+        "max_packet",
     ],
 )
 def test_null_means_as_the_daemon_is_set(field: str) -> None:
@@ -264,7 +317,7 @@ def test_a_conversation_may_have_so_many_messages_and_no_more() -> None:
 @given(data=st.binary(max_size=60) | st.text(max_size=40).map(lambda text: ("{" + text).encode()))
 def test_no_payload_does_anything_but_become_a_request_or_a_refusal(data: bytes) -> None:
     taken = attempt(data, limit=50)
-    assert taken if isinstance(taken, str) else taken.prompt == data.decode()
+    assert taken if isinstance(taken, str) else taken.prompt == data.decode().rstrip("\0")
 
 
 JSON = st.recursive(

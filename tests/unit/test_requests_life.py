@@ -272,6 +272,19 @@ def test_all_requests_can_be_cancelled_at_once(make_house: MakeHouse) -> None:
     assert house.requests.cancel_all() == 0
 
 
+def test_all_requests_of_one_client_can_be_cancelled_and_no_other_ends(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    kitchen = [house.ask(client="kitchen"), house.ask(client="kitchen")]
+    others = [house.ask(client="hall"), house.ask()]
+    assert house.requests.cancel_all("kitchen") == 2
+    assert [house.error(request) for request in kitchen] == ["cancelled"] * 2
+    assert [house.types(request)[-1] for request in others] == ["accepted"] * 2
+    assert house.requests.cancel_all("") == 1
+    assert house.error(others[1]) == "cancelled"
+    assert house.requests.cancel_all("nobody") == 0
+
+
 def test_an_error_of_the_engine_keeps_its_code(make_house: MakeHouse) -> None:
     house = make_house()
     house.ready()

@@ -1,12 +1,15 @@
+import json
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args, get_origin
 
 import pytest
 
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import ENV_FILE, Loaded, Settings, load_settings
 from edgeassist.settings import sources as settings_sources
+from edgeassist.settings.schema import keys
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - it is the test's own
 
@@ -294,3 +297,75 @@ def test_the_settings_can_not_be_changed(load: Load) -> None:
 def test_a_qos_can_be_set_in_the_environment() -> None:
     loaded = load_settings(environ={"EDGEASSIST_STREAM__CHUNK_QOS": "1", "EDGEASSIST_STREAM__FINAL_QOS": "0"})
     assert (loaded.settings.stream.chunk_qos, loaded.settings.stream.final_qos) == (1, 0)
+
+
+# A value of each setting that is not its default, as TOML has it.
+OTHER = {
+    "device.name": '"shed"',
+    "mqtt.host": '"broker"',
+    "mqtt.port": "1884",
+    "mqtt.username": '"u"',
+    "mqtt.password": '"p"',
+    "mqtt.client_id": '"007"',
+    "mqtt.base": '"home"',
+    "mqtt.reply_prefixes": '["a/", "b/"]',
+    "model.path": '"other.gguf"',
+    "model.system": '"Be brief."',
+    "engine.state_folder": '"/tmp/states"',
+    "homeassistant.prefix": '"ha"',
+    "homeassistant.status_topic": '"ha/status"',
+}
+# Those that another needs.
+COMPANIONS = {
+    "mqtt.password": {"mqtt.username": '"u"'},
+    "mqtt.tls_ca": {"mqtt.tls": "true"},
+    "mqtt.tls_cert": {"mqtt.tls": "true", "mqtt.tls_key": '"key"'},
+    "mqtt.tls_key": {"mqtt.tls": "true", "mqtt.tls_cert": '"cert"'},
+    "mqtt.tls_insecure": {"mqtt.tls": "true"},
+}
+
+
+def others(key: str, annotation: Any, default: Any) -> list[str]:
+    """Return values that a setting may have beside its default, as TOML has them; every one of a choice."""
+    if key in OTHER:
+        return [OTHER[key]]
+    if get_origin(annotation) is Literal or isinstance(default, Enum):
+        choice = get_args(annotation) or tuple(each.value for each in annotation)
+        return [json.dumps(each) for each in choice if each != default]
+    match default:
+        case bool():
+            value = str(not default).lower()
+        case int():
+            value = str(default - 1 if default else 1)
+        case float():
+            value = str(default / 2 or 1.5)
+        case "auto":
+            value = "64" if int in get_args(annotation) else "0.5"
+        case _:
+            value = '"some"'
+    return [value]
+
+
+def flat(values: dict[str, str]) -> str:
+    return "\n".join(f"{key} = {value}" for key, value in values.items())
+
+
+def as_text(value: str) -> str:
+    """Return a TOML value as a variable or a credential has it."""
+    return value if value.startswith("[") else value.strip('"')
+
+
+@pytest.mark.parametrize("name", [f"{table}.{key}" for table, key in keys()])
+def test_every_setting_can_be_set_in_the_file_in_the_environment_and_as_a_credential(
+    load: Load, name: str
+) -> None:
+    table, key = name.split(".")
+    field = type(getattr(Settings(), table)).model_fields[key]
+    for value in others(name, field.annotation, field.default):
+        values = {name: value, **COMPANIONS.get(name, {})}
+        texts = {each: as_text(text) for each, text in values.items()}
+        file = load(flat(values)).settings
+        assert file != Settings()
+        variables = {f"EDGEASSIST_{each.upper().replace('.', '__')}": text for each, text in texts.items()}
+        assert load(None, variables).settings == file, value
+        assert load(None, None, {each: f"{text}\n" for each, text in texts.items()}).settings == file, value

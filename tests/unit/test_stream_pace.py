@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import CancelledRequestError, InternalError
-from edgeassist.serving.stream import Pace, split
+from edgeassist.serving.stream import Pace
 from tests.unit.conftest import Hear
 
 
@@ -82,16 +82,6 @@ def test_a_request_began_with_its_first_text(hear: Hear) -> None:
     assert not heard.stream.began
     heard.stream.add("a", 100.1)
     assert heard.stream.began
-
-
-@given(text=st.text(min_size=1, max_size=60), most=st.integers(4, 20))
-def test_a_text_is_cut_between_characters_into_parts_as_large_as_they_may_be(text: str, most: int) -> None:
-    parts = split(text, most)
-    assert "".join(parts) == text
-    sizes = [len(part.encode()) for part in parts]
-    assert all(0 < size <= most for size in sizes)
-    for size, following in zip(sizes, parts[1:], strict=False):
-        assert size + len(following[0].encode()) > most
 
 
 @given(

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.topics import (
+    MAX_NAME_BYTES,
     MAX_TOPIC_BYTES,
     CommandTopic,
     PromptTopic,
@@ -44,7 +45,7 @@ def test_a_base_of_several_levels_works_like_one() -> None:
         ("edgeassist/box/prompt/kitchen", PromptTopic("kitchen")),
         ("edgeassist/box/prompt/Küche 1", PromptTopic("Küche 1")),
         ("edgeassist/box/command/cancel", CommandTopic("cancel")),
-        ("edgeassist/box/prompt/", None),
+        ("edgeassist/box/prompt/", PromptTopic("")),
         ("edgeassist/box/prompt/kitchen/1", None),
         ("edgeassist/box/command", None),
         ("edgeassist/box/command/cancel/all", None),
@@ -118,6 +119,14 @@ def test_without_prefixes_answers_may_go_nowhere_and_with_an_empty_one_anywhere(
     with pytest.raises(InvalidRequestError):
         BOX.check_reply("reply/x", prefixes=(), client=None)
     assert BOX.check_reply("any/where", prefixes=("",), client=None) == "any/where"
+
+
+def test_a_client_has_a_name_of_bounded_length() -> None:
+    BOX.check_client("k" * MAX_NAME_BYTES)
+    with pytest.raises(InvalidRequestError, match="is missing after edgeassist/box/prompt/: publish to"):
+        BOX.check_client("")
+    with pytest.raises(InvalidRequestError, match="is longer than 128 bytes: publish to"):
+        BOX.check_client("k" * (MAX_NAME_BYTES + 1))
 
 
 def test_a_client_stays_out_of_other_clients_replies() -> None:

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from edgeassist.errors import EdgeAssistError, InvalidRequestError
 from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.requests import PromptRequest, parse_prompt, salvage
+from edgeassist.protocol.requests import PromptRequest, parse_prompt
+from edgeassist.protocol.salvage import salvage
 from edgeassist.protocol.topics import Topics
 
 
@@ -44,20 +45,44 @@ class Refused:
 def take_in(message: Inbound, client: str | None, topics: Topics, rules: ReplyRules) -> Asked | Refused:
     """Read a message of that client's prompt topic (None: the one that all share)."""
     try:
+        if client is not None:
+            topics.check_client(client)
+    except InvalidRequestError as error:
+        return _refused(error, message, None, topics, rules)
+    try:
         request = parse_prompt(message.payload, limit=rules.payload_bytes)
     except EdgeAssistError as error:
-        found, asked_topic = (None, None)
-        if len(message.payload) <= rules.payload_bytes:
-            found, asked_topic = salvage(message.payload)
-        name = found or secrets.token_hex(8)
-        topic, _ = _topic(name, message.response_topic or asked_topic, client, topics, rules)
-        return Refused(error, name, ReplyTo(topic, message.correlation))
+        return _refused(error, message, client, topics, rules)
     wanted = message.response_topic or request.reply_to
     topic, forbidden = _topic(request.id, wanted, client, topics, rules)
-    reply_to = ReplyTo(topic, message.correlation, request.format, request.stream)
-    if forbidden is not None:
-        return Refused(forbidden, request.id, reply_to, request.metadata)
+    reply_to = ReplyTo(
+        topic,
+        message.correlation,
+        format=request.format,
+        stream=request.stream,
+        max_packet=request.max_packet,
+        end=request.end,
+    )
+    try:
+        if forbidden is not None:
+            raise forbidden
+        reply_to.check(request.id)
+    except InvalidRequestError as error:
+        return Refused(error, request.id, reply_to, request.metadata)
     return Asked(request, reply_to)
+
+
+def _refused(
+    error: EdgeAssistError, message: Inbound, client: str | None, topics: Topics, rules: ReplyRules
+) -> Refused:
+    """Return a refusal that is sent to where, and in the form in which, the answer was wanted."""
+    address = salvage(message.payload[: rules.payload_bytes])
+    name = address.id or secrets.token_hex(8)
+    topic, _ = _topic(name, message.response_topic or address.reply_to, client, topics, rules)
+    reply_to = ReplyTo(
+        topic, message.correlation, format=address.format, max_packet=address.max_packet, end=address.end
+    )
+    return Refused(error, name, reply_to)
 
 
 def _topic(

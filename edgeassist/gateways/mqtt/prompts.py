@@ -70,17 +70,19 @@ class Prompts(Gateway):
             return
         self._seen.append((message.packet_id, fingerprint))
         caller = Caller(
-            topic.client, fingerprint, None if message.expiry_s is None else float(message.expiry_s)
+            topic.client or None, fingerprint, None if message.expiry_s is None else float(message.expiry_s)
         )
         match take_in(message, topic.client, self._topics, self._options.rules):
             case Refused(error=error) as refused:
-                sink = self._sink(refused.reply_to)
+                sink = self._sink(refused.request_id, refused.reply_to)
                 self._requests.refuse(refused.request_id, caller, sink, error, metadata=refused.metadata)
             case Asked() as asked:
-                self._requests.submit(asked.request, caller, self._sink(asked.reply_to))
+                sink = self._sink(asked.request.id, asked.reply_to)
+                self._requests.submit(asked.request, caller, sink)
 
-    def _sink(self, to: ReplyTo) -> Replies:
+    def _sink(self, request_id: str, to: ReplyTo) -> Replies:
         return Replies(
+            request_id,
             to,
             self._options.replies,
             cancel=self._topics.command("cancel"),

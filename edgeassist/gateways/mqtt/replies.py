@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeassist.errors import TooLargeError
+from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress
+from edgeassist.protocol.fitting import NEEDED_BYTES, fitted, room, split
 from edgeassist.protocol.packets import Outbound
-from edgeassist.protocol.requests import ReplyFormat
+from edgeassist.protocol.requests import End, ReplyFormat
+
+# Into how many messages a text is cut that goes out at once: far below what may wait for the broker.
+MOST_PARTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,39 +26,77 @@ class ReplyOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """Where an answer goes and how."""
+    """Where an answer goes and how.
+
+    Attributes:
+        max_packet: The largest packet that the client takes, in bytes; None: any.
+    """
 
     topic: str
     correlation: bytes | None = None
     format: ReplyFormat = ReplyFormat.EVENTS
     stream: bool = True
+    max_packet: int | None = None
+    end: End = End.FULL
+
+    @property
+    def end_topic(self) -> str:
+        """Where the terminal event goes."""
+        return f"{self.topic}/end" if self.format is ReplyFormat.TEXT else self.topic
+
+    def room(self, topic: str) -> int | None:
+        """Return the most bytes of a payload on that topic; None: any number."""
+        return None if self.max_packet is None else room(self.max_packet, topic, self.correlation)
+
+    def check(self, request_id: str) -> None:
+        """Raise an InvalidRequestError where the topic leaves no room in a packet."""
+        left, needed = self.room(self.end_topic), NEEDED_BYTES + len(request_id)
+        if left is not None and left < needed:
+            raise InvalidRequestError(
+                f"max_packet: use a shorter id or reply_to, or a larger buffer: {self.max_packet} bytes "
+                f"leave {left} beside the topic, and {needed} are needed"
+            )
 
 
 class Replies:
     """A `Sink` that publishes.
 
     Args:
+        request_id: Of the request that is answered.
         to: Where the messages go.
         options: How they are cut.
         cancel: The topic to cancel at.
         link: Takes the messages, in order.
     """
 
-    def __init__(self, to: ReplyTo, options: ReplyOptions, *, cancel: str, link: Link) -> None:
+    def __init__(
+        self, request_id: str, to: ReplyTo, options: ReplyOptions, *, cancel: str, link: Link
+    ) -> None:
         self._to = to
         self._options = options
         self._cancel = cancel
         self._link = link
+        self._room = to.room(to.topic)
+        self._chunk_bytes = options.chunk_bytes
+        if self._room is not None:
+            frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
+            self._chunk_bytes = min(self._chunk_bytes, self._room - frame)
+        self._said_text = False
 
     @property
     def wants_progress(self) -> bool:
         """Not where the payloads are the bare text (`Sink.wants_progress`)."""
-        return self._to.format is ReplyFormat.EVENTS
+        return not self._bare
 
     @property
     def chunk_bytes(self) -> int:
-        """As configured (`Sink.chunk_bytes`)."""
-        return self._options.chunk_bytes
+        """As configured, or what the client's buffer holds (`Sink.chunk_bytes`)."""
+        return self._chunk_bytes
+
+    @property
+    def escaped(self) -> bool:
+        """Whether the packet must fit, with the JSON around the text (`Sink.escaped`)."""
+        return self._room is not None and not self._bare
 
     @property
     def congested(self) -> bool:
@@ -64,50 +106,67 @@ class Replies:
     def send(self, event: AnyEvent) -> None:
         """Publish it (`Sink.send`)."""
         match event:
-            case Chunk() if self._to.format is ReplyFormat.TEXT:
-                self._say(event.text.encode(), self._options.chunk_qos)
-            case Chunk() | Progress():
+            case Chunk():
+                self._said_text = True
+                self._say(event.text.encode() if self._bare else event.payload(), self._options.chunk_qos)
+            case Progress():
                 self._say(event.payload(), self._options.chunk_qos)
             case Accepted():
-                self._say(
-                    event.model_copy(update={"cancel": self._cancel}).payload(), self._options.chunk_qos
-                )
+                named = event.model_copy(update={"cancel": self._cancel})
+                self._say(fitted(named, self._room), self._options.chunk_qos)
             case Done() | Failed():
                 self._end(event)
 
+    @property
+    def _bare(self) -> bool:
+        return self._to.format is ReplyFormat.TEXT
+
     def _end(self, event: Done | Failed) -> None:
-        if self._to.format is ReplyFormat.TEXT:
-            self._end_text(event)
-        elif not self._say(event.payload(), self._options.final_qos) and event.text:
-            self._say(self._too_large(event).payload(), self._options.final_qos)
+        """Say the end, and before it the text, where no chunk has said it and the end can't carry it.
 
-    def _end_text(self, event: Done | Failed) -> None:
-        """Say the text, where there were no chunks; then an empty payload, and the event beside it.
-
-        The event's number is that of the messages before it.
+        So it is without streaming, and where an answer is given again. The end's number is that of the
+        messages before it.
         """
         qos = self._options.final_qos
-        topic = f"{self._to.topic}/end"
-        seq = event.seq + 1
-        if not self._to.stream and event.text and self._say(event.text.encode(), qos):
-            seq += 1
-        self._say(b"", qos)
-        numbered = event.model_copy(update={"seq": seq})
-        if not self._say(numbered.payload(), qos, topic) and event.text:
-            self._say(self._too_large(numbered).payload(), qos, topic)
+        if event.text and not self._said_text and (self._bare or not self._carries_text(event)):
+            event = self._say_text(event)
+        if self._bare:
+            self._say(b"", qos)
+            event = event.model_copy(update={"seq": event.seq + 1})
+        if not self._say_end(event) and event.text:
+            chunks = "its chunks were all of it; or " if self._to.stream else ""
+            problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
+            self._say_end(_too_large(event, problem))
+
+    def _carries_text(self, end: Done | Failed) -> bool:
+        fits = self._room is None or len(end.payload()) <= self._room
+        return fits and self._to.end is End.FULL
+
+    def _say_text(self, event: Done | Failed) -> Done | Failed:
+        """Say the text in as many messages as it needs; return the end that follows."""
+        most = self._room and self._chunk_bytes
+        parts = split(event.text, most, escaped=self.escaped) if most else [event.text]
+        if len(parts) > MOST_PARTS:
+            problem = f"more than {MOST_PARTS} messages of this client's size do not go out at once"
+            return _too_large(event, f"{problem}: set stream to true, or ask for less (max_tokens)")
+        said = 0
+        for seq, part in enumerate(parts):
+            chunk = part.encode() if self._bare else Chunk(id=event.id, seq=seq, text=part).payload()
+            said += self._say(chunk, self._options.final_qos)
+        return event.model_copy(update={"seq": said if self._bare else len(parts)})
+
+    def _say_end(self, event: Done | Failed) -> bool:
+        topic = self._to.end_topic
+        payload = fitted(event, self._to.room(topic), short=self._to.end is End.SHORT)
+        return self._say(payload, self._options.final_qos, topic)
 
     def _say(self, payload: bytes, qos: int, topic: str | None = None) -> bool:
         return self._link.publish(
             Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
         )
 
-    def _too_large(self, end: Done | Failed) -> Failed:
-        """Return a short end in the place of one that the broker does not take."""
-        chunks = "its chunks were all of it; or " if self._to.stream else ""
-        return Failed.in_place_of(
-            end,
-            TooLargeError(
-                f"the answer has {len(end.text.encode())} bytes, and the broker does not take as much in one "
-                f"message: {chunks}ask for less (max_tokens)",
-            ),
-        )
+
+def _too_large(end: Done | Failed, problem: str) -> Failed:
+    """Return an end without text in the place of one whose text can't be delivered."""
+    size = len(end.text.encode())
+    return Failed.in_place_of(end, TooLargeError(f"the answer has {size} bytes, and {problem}"))

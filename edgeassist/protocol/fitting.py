@@ -1,0 +1,124 @@
+"""Events and texts that fit: a client with a small buffer names the largest packet that it takes.
+
+PubSubClient, which most ESP32s use, drops a larger one in silence, and without a PUBACK.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pydantic_core import to_json
+
+from edgeassist.protocol.events import Accepted, AnyEvent, Done, Failed
+
+# What every event needs in its smallest form, beside the request's id.
+NEEDED_BYTES = 128
+# Of one character: in UTF-8, and as JSON escapes it.
+_MOST_BYTES = 4
+_MOST_ESCAPED_BYTES = 6
+_TWO_BYTES = frozenset('"\\\b\t\n\f\r')
+
+# What is left out first, next and last of an event that is too large.
+_LEFT_OUT: dict[type[AnyEvent], tuple[frozenset[str], ...]] = {
+    Accepted: (frozenset({"metadata"}), frozenset({"device", "model"}), frozenset({"cancel"})),
+    Done: (
+        frozenset(
+            {
+                "text",
+                "tool_calls",
+                "timings",
+                "model",
+                "device",
+                "session",
+                "history_dropped",
+                "held_back",
+            }
+        ),
+        frozenset({"metadata"}),
+        frozenset({"usage"}),
+    ),
+    Failed: (frozenset({"text", "device"}), frozenset({"metadata"})),
+}
+
+
+def room(packet: int, topic: str, correlation: bytes | None) -> int:
+    """Return how many bytes of payload a PUBLISH packet of that size holds, at QoS 1 and with MQTT 5."""
+    properties = 0 if correlation is None else 3 + len(correlation)
+    variable = 2 + len(topic.encode()) + 2 + _length_bytes(properties) + properties
+    return packet - 1 - _length_bytes(packet) - variable
+
+
+def fitted(event: AnyEvent, most: int | None, *, short: bool = False) -> bytes:
+    """Return an event's payload in at most so many bytes (None: any), at least NEEDED_BYTES and the id's.
+
+    Args:
+        event: What is said.
+        most: Bytes; what does not fit is left out: first the text, which the client has by then. At last the
+            message is cut.
+        short: Leave out at once what the short end has not.
+    """
+    most = 1 << 62 if most is None else most
+    left_out: set[str] = set()
+    write = partial(to_json, event, exclude_none=True, exclude=left_out)
+    parts = iter(_LEFT_OUT.get(type(event), ()))
+    if short:
+        left_out |= next(parts)
+    payload = write()
+    while len(payload) > most and (part := next(parts, None)) is not None:
+        left_out |= part
+        payload = write()
+    if len(payload) > most and isinstance(event, Failed):
+        spare = most - len(payload) + len(to_json(event.message)) - 2
+        [message, *_] = split(event.message, max(spare, _MOST_ESCAPED_BYTES), escaped=True)
+        payload = to_json(event.model_copy(update={"message": message}), exclude_none=True, exclude=left_out)
+    return payload
+
+
+def split(text: str, most: int, *, escaped: bool = False) -> list[str]:
+    """Cut the text between characters into parts of at most so many bytes.
+
+    Args:
+        text: Any.
+        most: Bytes, at least those of one character: 4, or 6 where they are escaped.
+        escaped: Count them as JSON has them: a quotation mark as two bytes.
+    """
+    if len(text) * (_MOST_ESCAPED_BYTES if escaped else _MOST_BYTES) <= most:
+        return [text]
+    if escaped and len(to_json(text)) - 2 > len(text.encode()):
+        return _split_escaped(text, most)
+    parts = []
+    data = text.encode()
+    start = 0
+    while len(data) - start > most:
+        end = start + most
+        # A byte 10xxxxxx continues a character.
+        while data[end] & 0xC0 == 0x80:  # noqa: PLR2004
+            end -= 1
+        parts.append(data[start:end].decode())
+        start = end
+    parts.append(data[start:].decode())
+    return parts
+
+
+def _split_escaped(text: str, most: int) -> list[str]:
+    parts = []
+    start = size = 0
+    for place, character in enumerate(text):
+        cost = _escaped_bytes(character)
+        if size + cost > most:
+            parts.append(text[start:place])
+            start, size = place, 0
+        size += cost
+    parts.append(text[start:])
+    return parts
+
+
+def _escaped_bytes(character: str) -> int:
+    if character in _TWO_BYTES:
+        return 2
+    return _MOST_ESCAPED_BYTES if character < " " else len(character.encode())
+
+
+def _length_bytes(value: int) -> int:
+    """Return the bytes of a Variable Byte Integer (MQTT 5, section 1.5.5)."""
+    return 1 + (value > 127) + (value > 16_383) + (value > 2_097_151)  # noqa: PLR2004 - of the standard
