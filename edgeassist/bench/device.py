@@ -67,6 +67,7 @@ class Device:
         self._topics = Topics("edgeassist", NAME)
         self._stack = AsyncExitStack()
         self._clients: list[Client] = []
+        self._ignores_eos = False
         self._processes: dict[str, psutil.Process] = {}
 
     @property
@@ -100,6 +101,9 @@ class Device:
                 self._clients.append(await stack.enter_async_context(client))
             await self._wait_ready(daemon)
             took = time.perf_counter() - begun
+            # A peer may be an older version, which refuses fields that it does not know.
+            capabilities = (await self._info()).get("capabilities") or {}
+            self._ignores_eos = "ignore_eos" in capabilities.get("fields", ())
             self._processes = {
                 "daemon": psutil.Process(daemon.pid),
                 "engine": _engine_of(daemon.pid),
@@ -131,6 +135,7 @@ class Device:
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
             "timeout_s": TIMEOUT_S,
+            **({"ignore_eos": True} if self._ignores_eos else {}),
             **({"system": question.system} if question.system else {}),
             **({"session": question.session} if question.session else {}),
         }
@@ -146,9 +151,11 @@ class Device:
                     case _:
                         pass
 
+    async def _info(self) -> dict[str, Any]:
+        return dict(json.loads(await self._clients[0].state(self._topics.info) or b"{}"))
+
     async def _model(self) -> dict[str, Any]:
-        info = json.loads(await self._clients[0].state(self._topics.info) or b"{}")
-        return dict(info.get("model") or {})
+        return dict((await self._info()).get("model") or {})
 
     async def _wait_ready(self, daemon: PrivateDaemon) -> None:
         ready = self._clients[0].wait_health(frozenset({"ready"}), LOAD_S)

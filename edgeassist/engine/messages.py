@@ -76,7 +76,13 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How tokens are picked. A temperature of 0 is greedy; a seed of None is a random one."""
+    """How tokens are picked.
+
+    Attributes:
+        temperature: 0 is greedy.
+        seed: None is a random one.
+        ignore_eos: Whether tokens that end a turn are never picked.
+    """
 
     temperature: float = 0.7
     top_k: int = 40
@@ -84,6 +90,7 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     min_p: float = 0.05
     repeat_penalty: float = 1.0
     seed: int | None = None
+    ignore_eos: bool = False
 
 
 # --- daemon → engine ---------------------------------------------------------------------------------------

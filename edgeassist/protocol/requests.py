@@ -144,6 +144,7 @@ class PromptRequest(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
+    ignore_eos: bool = False
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
     stop: tuple[str, ...] = ()
     json_schema: dict[str, JsonValue] | None = None

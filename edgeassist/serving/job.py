@@ -52,6 +52,7 @@ def sampling_of(asked: PromptRequest, defaults: Sampling) -> Sampling:
         "min_p": asked.min_p,
         "repeat_penalty": asked.repeat_penalty,
         "seed": asked.seed,
+        "ignore_eos": asked.ignore_eos,
     }
     given = {key: value for key, value in wanted.items() if value is not None}
     return msgspec.structs.replace(defaults, **given)

@@ -88,6 +88,19 @@ def test_other_numbers_of_threads_change_nothing_about_an_answer(engine: Engine)
         assert engine.answer(LONG, max_tokens=24).text == whole
 
 
+def test_an_answer_that_ignores_the_end_of_its_turn_goes_on_to_the_limit_or_a_stop_text(
+    engine: Engine,
+) -> None:
+    sampling = Sampling(temperature=1.0, seed=5, ignore_eos=True)
+    ended = [engine.answer("tell me", max_tokens=60, sampling=sampling) for _ in range(2)]
+    assert [(each.finished.reason, each.finished.completion_tokens) for each in ended] == [
+        (Finish.LENGTH, 60)
+    ] * 2
+    assert ended[0].text == ended[1].text
+    stopped = engine.answer("tell me", max_tokens=60, sampling=sampling, stop=(ended[0].text[20:24],))
+    assert stopped.finished.reason is Finish.STOP
+
+
 def test_a_stop_text_ends_the_answer_before_it_and_never_shows(engine: Engine) -> None:
     whole = engine.answer(LONG, max_tokens=32).text
     stop = whole[20:31]

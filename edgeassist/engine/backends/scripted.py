@@ -66,6 +66,7 @@ class _Cell:
 class _Script:
     """What a slot answers; made when its prompt is complete."""
 
+    endless: bool = False
     answer: list[Token] = field(default_factory=list)
     words: dict[str, int] = field(default_factory=dict)
     at: int = 0
@@ -141,9 +142,9 @@ class ScriptedBackend:
         self._aborted = threading.Event()
 
     def open(self, slot: int, sampling: Sampling, world: World) -> None:
-        """Begin; neither sampling nor world changes anything here."""
-        del sampling, world
-        self._scripts[slot] = _Script()
+        """Begin; of sampling and world, only `ignore_eos` changes anything here."""
+        del world
+        self._scripts[slot] = _Script(sampling.ignore_eos)
 
     def step(self, plan: Plan) -> Sampled:
         """Take prompts in, and give the next tokens of their echoes."""
@@ -212,7 +213,8 @@ class ScriptedBackend:
         if work.samples and not script.answer:
             script.words, text = _read(self._prompt(work))
             echo = (text * script.words.get("repeat", 1)).encode()
-            script.answer = [*(Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)), _END]
+            said = [Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)]
+            script.answer = said if script.endless and said else [*said, _END]
         cells = self._cells.setdefault(work.slot, [])
         assert len(cells) == work.position, "the plan leaves a gap in the KV cache"  # noqa: S101 - a bug
         cells += map(_Cell, work.tokens)
@@ -221,7 +223,7 @@ class ScriptedBackend:
         draft = work.tokens[len(work.tokens) - work.drafted :]
         tokens = []
         for index in range(work.drafted + 1):
-            tokens.append(script.answer[script.at])
+            tokens.append(script.answer[script.at % len(script.answer)])
             script.at += 1
             _misbehave(script)
             if index == work.drafted or tokens[-1].id != draft[index] or tokens[-1].ends:

@@ -10,6 +10,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.llama.batch import Batch
@@ -85,6 +86,7 @@ class LlamaBackend:
         self._llama_log = llama_log
         self._batch = Batch(context.batch_size)
         self._samplers: dict[int, Any] = {}
+        self._endless: set[int] = set()
         self._threads = self._threads_set = context.threads, context.threads
         # llama.cpp asks `strlen(flag)` between the nodes of its graph whether to abort: a C function needs no
         # GIL, which a Python one would take each time.
@@ -96,6 +98,8 @@ class LlamaBackend:
         """Give the slot a new sampler chain (`Backend.open`)."""
         del world  # there are no adapters or pictures to apply
         self._samplers[slot] = make_sampler(sampling, self._model.vocabulary_size)
+        if sampling.ignore_eos:
+            self._endless.add(slot)
 
     def step(self, plan: Plan) -> Sampled:
         """Run one `llama_decode` over the plan and sample where it asks (`Backend.step`)."""
@@ -121,6 +125,7 @@ class LlamaBackend:
 
     def close(self, slot: int) -> None:
         """Free the slot's sampler and drop its KV entries (`Backend.close`)."""
+        self._endless.discard(slot)
         sampler = self._samplers.pop(slot, None)
         if sampler is not None:
             llama_cpp.llama_sampler_free(sampler)
@@ -181,20 +186,26 @@ class LlamaBackend:
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"llama_decode returned {status} for {plan.tokens} tokens")
 
-    def _pick(self, sampler: Any, row: int) -> int:
+    def _pick(self, slot: int, row: int) -> int:
+        sampler = self._samplers[slot]
+        if slot in self._endless:
+            # In llama.cpp's own memory, from where the sampler reads.
+            self._logits(row)[self._model.ends] = -np.inf
         if sampler is not None:
             # It also accepts the token, for the penalties.
             return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))
+        return int(np.argmax(self._logits(row)))
+
+    def _logits(self, row: int) -> NDArray[np.float32]:
         logits = llama_cpp.llama_get_logits_ith(self._context, row)
-        return int(np.argmax(np.ctypeslib.as_array(logits, (self._model.vocabulary_size,))))
+        return np.ctypeslib.as_array(logits, (self._model.vocabulary_size,))
 
     def _sample(self, work: Work, row: int) -> list[Token]:
         """Sample row by row, for as long as the drafted token that the next row follows from holds."""
         draft = work.tokens[len(work.tokens) - work.drafted :]
-        sampler = self._samplers[work.slot]
         tokens = []
         for index in range(work.drafted + 1):
-            id_ = self._pick(sampler, row + index)
+            id_ = self._pick(work.slot, row + index)
             tokens.append(self._model.token(id_))
             if index == work.drafted or id_ != draft[index] or tokens[-1].ends:
                 break

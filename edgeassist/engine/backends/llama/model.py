@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
 
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.messages import LoadMode
@@ -125,9 +128,16 @@ class Model:
         """Return what a token id stands for."""
         known = self._pieces.get(token)
         if known is None:
-            ends = token in self._ends or bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
-            known = self._pieces[token] = Token(token, self._piece(token), ends)
+            known = self._pieces[token] = Token(token, self._piece(token), self._is_end(token))
         return known
+
+    @cached_property
+    def ends(self) -> NDArray[np.intp]:
+        """The tokens that end an answer."""
+        return np.array([token for token in range(self.vocabulary_size) if self._is_end(token)], np.intp)
+
+    def _is_end(self, token: int) -> bool:
+        return token in self._ends or bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
     def _control(self, template: str | None) -> tuple[Control, dict[str, int]]:
         """Return the control tokens of prompts by that template, and the ids of all that may be one."""

@@ -104,11 +104,13 @@ class _Answer:
 
     Attributes:
         world: Of the sequence.
+        endless: Whether no token that ends a turn is picked.
         said: The tokens so far.
     """
 
     sampler: Sampler
     world: World
+    endless: bool
     said: list[int] = field(default_factory=list)
 
 
@@ -134,7 +136,7 @@ class OrtBackend:
 
     def open(self, slot: int, sampling: Sampling, world: World) -> None:
         """Begin to sample (`Backend.open`)."""
-        self._answers[slot] = _Answer(Sampler(sampling), world)
+        self._answers[slot] = _Answer(Sampler(sampling), world, sampling.ignore_eos)
 
     def step(self, plan: Plan) -> Sampled:
         """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
@@ -190,7 +192,11 @@ class OrtBackend:
             del self._tokens[position:]
 
     def _sample(self, answer: _Answer, logits: Any) -> Token:
-        id_ = answer.sampler.pick(logits.reshape(-1, logits.shape[-1])[-1], answer.said)
+        last = logits.reshape(-1, logits.shape[-1])[-1]
+        if answer.endless:
+            last = last.copy()
+            last[list(self._ends)] = -np.inf
+        id_ = answer.sampler.pick(last, answer.said)
         answer.said.append(id_)
         ends = id_ in self._ends
         return Token(id_, b"" if ends else self._pieces[id_], ends)
