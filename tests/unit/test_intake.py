@@ -156,7 +156,7 @@ def test_what_can_not_be_read_is_refused_as_if_by_a_small_client() -> None:
 
 def test_a_topic_too_long_for_the_clients_buffer_is_refused() -> None:
     taken = refused({"id": "7", "prompt": "x", "reply_to": "reply/" + "x" * 200, "max_packet": 256})
-    assert "256 bytes leave 42 beside the topic" in taken.error.message
+    assert "256 bytes leave" in taken.error.message
     assert taken.reply_to.topic.startswith("reply/x")
 
 
