@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from edgeassist.protocol.packets import Outbound
@@ -14,59 +14,110 @@ HIGH_WATER_BYTES = 1 << 18
 HEADER_BYTES = 32
 
 
-@dataclass(slots=True)
-class Outbox:
-    """Messages on their way over the connection, and those that wait for the next one.
+def size_of(message: Outbound) -> int:
+    """Return the bytes of a PUBLISH packet, but for at most HEADER_BYTES."""
+    return len(message.payload) + len(message.topic.encode()) + len(message.correlation or b"")
+
+
+@dataclass(slots=True, eq=False)
+class Letter:
+    """A message on its way.
 
     Attributes:
-        packet_limit: The largest packet that the broker takes, in bytes, as the last connection told it; None
-            without a limit.
+        doubted: A connection ended while it was on its way; it goes out with nothing beside it.
+        instead_of: The size of the message that it stands for, which may have ended a connection; 0 if none.
     """
 
-    packet_limit: int | None = None
-    _unsent: deque[tuple[Callable[[], bool], int]] = field(default_factory=deque)
-    _unsent_bytes: int = 0
-    _queued: set[int] = field(default_factory=set)
+    message: Outbound
+    doubted: bool = False
+    instead_of: int = 0
+
+
+@dataclass(slots=True)
+class _Sent:
+    letter: Letter
+    packet: int
+    is_sent: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Messages on their way over the connection, and those that wait for their turn or the next connection.
+
+    Args:
+        most: How many may wait.
+    """
+
+    most: int = 1000
+    _under_way: deque[_Sent] = field(default_factory=deque)
+    _under_way_bytes: int = 0
+    _queue: deque[Letter] = field(default_factory=deque)
 
     @property
     def congested(self) -> bool:
         """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
         self._forget_sent()
-        return self._unsent_bytes > HIGH_WATER_BYTES
+        return self._under_way_bytes > HIGH_WATER_BYTES
+
+    @property
+    def under_way(self) -> int:
+        """The number of messages that the connection has, and the broker has not."""
+        self._forget_sent()
+        return len(self._under_way)
 
     @property
     def waiting(self) -> int:
         """The number of messages that are not with the broker yet."""
+        return self.under_way + len(self._queue)
+
+    @property
+    def queued(self) -> bool:
+        """Whether messages wait for their turn."""
+        return bool(self._queue)
+
+    def sending(self, letter: Letter, packet: int, is_sent: Callable[[], bool]) -> None:
+        """Note a message handed to the connection under a packet id; messages are sent in order."""
         self._forget_sent()
-        return len(self._unsent) + len(self._queued)
+        self._under_way.append(_Sent(letter, packet, is_sent))
+        self._under_way_bytes += len(letter.message.payload)
 
-    def takes(self, message: Outbound) -> bool:
-        """Whether the broker takes a message of this size; one that it doesn't would end the connection."""
-        if self.packet_limit is None:
-            return True
-        size = len(message.payload) + len(message.topic.encode()) + len(message.correlation or b"")
-        return size + HEADER_BYTES <= self.packet_limit
+    def find(self, packet: int) -> Letter | None:
+        """Return the message under way with this packet id."""
+        return next((each.letter for each in self._under_way if each.packet == packet), None)
 
-    def sending(self, is_sent: Callable[[], bool], size: int) -> None:
-        """Note a message handed to the connection, and its bytes; messages are sent in order."""
-        self._unsent.append((is_sent, size))
-        self._unsent_bytes += size
+    def queue(self, letter: Letter) -> bool:
+        """Let a message wait for its turn; False if too many do."""
+        if len(self._queue) >= self.most:
+            return False
+        self._queue.append(letter)
+        return True
 
-    def queued(self, packet: int) -> None:
-        """Note a message that waits for the next connection, by its packet id."""
-        self._queued.add(packet)
+    def queue_first(self, *letters: Letter) -> None:
+        """Let messages wait before all others, however many do."""
+        self._queue.extendleft(reversed(letters))
 
-    def acknowledged(self, packet: int) -> bool:
-        """Note an acknowledgement; False if no queued message is left that waits for one."""
-        self._queued.discard(packet)
-        return bool(self._queued)
+    def first(self) -> Letter | None:
+        """Return whose turn it is."""
+        return self._queue[0] if self._queue else None
 
-    def clear(self) -> None:
-        """Forget everything: it was given up."""
-        self._unsent.clear()
-        self._queued.clear()
-        self._unsent_bytes = 0
+    def take_first(self) -> Letter:
+        """Take out whose turn it is; IndexError if nothing waits."""
+        return self._queue.popleft()
+
+    def discard(self, unwanted: Callable[[Letter], bool]) -> int:
+        """Forget what waits and is unwanted; return how many that were."""
+        kept = [each for each in self._queue if not unwanted(each)]
+        count = len(self._queue) - len(kept)
+        self._queue = deque(kept)
+        return count
+
+    def take_back(self) -> Iterator[Letter]:
+        """Take back what a connection that has ended did not bring to the broker, in order."""
+        lost = [each.letter for each in self._under_way if not each.is_sent()]
+        self._under_way.clear()
+        self._under_way_bytes = 0
+        return iter(lost)
 
     def _forget_sent(self) -> None:
-        while self._unsent and self._unsent[0][0]():
-            self._unsent_bytes -= self._unsent.popleft()[1]
+        while self._under_way and self._under_way[0].is_sent():
+            self._under_way_bytes -= len(self._under_way.popleft().letter.message.payload)

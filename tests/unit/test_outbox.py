@@ -1,9 +1,9 @@
-from edgeassist.broker.outbox import HEADER_BYTES, HIGH_WATER_BYTES, Outbox
+from edgeassist.broker.outbox import HIGH_WATER_BYTES, Letter, Outbox
 from edgeassist.protocol.packets import Outbound
 
 
-class Message:
-    """Something that is sent when a test says so."""
+class Fate:
+    """Whether something is sent, as a test says."""
 
     sent = False
 
@@ -11,44 +11,52 @@ class Message:
         return self.sent
 
 
+def letter(size: int = 1, qos: int = 1) -> Letter:
+    return Letter(Outbound("t", bytes(size), qos))
+
+
 def test_what_is_sent_waits_and_congests_no_longer() -> None:
     outbox = Outbox()
-    messages = [Message(), Message()]
-    for message in messages:
-        outbox.sending(message.is_sent, HIGH_WATER_BYTES)
+    fates = [Fate(), Fate()]
+    for packet, fate in enumerate(fates):
+        outbox.sending(letter(HIGH_WATER_BYTES), packet, fate.is_sent)
     assert (outbox.waiting, outbox.congested) == (2, True)
-    messages[0].sent = True
+    fates[0].sent = True
     assert (outbox.waiting, outbox.congested) == (1, False)
-    outbox.sending(Message().is_sent, 1)
+    outbox.sending(letter(), 3, Fate().is_sent)
     assert outbox.congested
-    messages[1].sent = True
+    fates[1].sent = True
     assert (outbox.waiting, outbox.congested) == (1, False)
 
 
-def test_what_is_queued_waits_until_it_is_acknowledged_and_does_not_congest() -> None:
+def test_what_is_queued_waits_and_does_not_congest_and_no_more_of_it_than_may() -> None:
+    outbox = Outbox(2)
+    assert [outbox.queue(letter(HIGH_WATER_BYTES)) for _ in range(3)] == [True, True, False]
+    assert (outbox.waiting, outbox.congested, outbox.queued) == (2, False, True)
+    outbox.take_first()
+    outbox.take_first()
+    assert (outbox.waiting, outbox.first()) == (0, None)
+
+
+def test_what_a_connection_did_not_bring_to_the_broker_is_taken_back_and_goes_first() -> None:
+    outbox = Outbox(1)
+    here, there, later = letter(), letter(), letter()
+    brought = Fate()
+    outbox.sending(here, 1, Fate().is_sent)
+    outbox.sending(letter(), 2, brought.is_sent)
+    outbox.sending(there, 3, Fate().is_sent)
+    outbox.queue(later)
+    brought.sent = True
+    assert outbox.find(3) is there
+    lost = list(outbox.take_back())
+    assert (lost, outbox.under_way, outbox.find(3)) == ([here, there], 0, None)
+    outbox.queue_first(*lost)
+    assert [outbox.take_first() for _ in range(3)] == [here, there, later]
+
+
+def test_what_is_unwanted_is_forgotten() -> None:
     outbox = Outbox()
-    outbox.queued(1)
-    outbox.queued(2)
-    assert (outbox.waiting, outbox.congested) == (2, False)
-    assert outbox.acknowledged(1)
-    assert outbox.acknowledged(7)
-    assert not outbox.acknowledged(2)
-    assert outbox.waiting == 0
-
-
-def test_nothing_waits_after_it_was_given_up() -> None:
-    outbox = Outbox()
-    outbox.sending(Message().is_sent, HIGH_WATER_BYTES + 1)
-    outbox.queued(1)
-    outbox.clear()
-    assert (outbox.waiting, outbox.congested) == (0, False)
-
-
-def test_a_message_beyond_the_brokers_limit_is_not_taken() -> None:
-    message = Outbound("tö", b"12345", correlation=b"678")
-    outbox = Outbox()
-    assert outbox.takes(message)
-    outbox.packet_limit = HEADER_BYTES + 3 + 5 + 3
-    assert outbox.takes(message)
-    outbox.packet_limit -= 1
-    assert not outbox.takes(message)
+    for qos in (0, 1, 0):
+        outbox.queue(letter(qos=qos))
+    assert outbox.discard(lambda each: each.message.qos == 0) == 2
+    assert outbox.waiting == 1
