@@ -1,6 +1,7 @@
 """Paho's client, with what it lacks for a broker that is not its own.
 
-It overrides private methods of paho 2.2: `tests/integration/test_broker_client.py` holds them to what they do.
+It overrides private methods of paho 2.2. `tests/integration/test_broker_client.py` holds them to what they
+do.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-# What is read from the socket at once. Paho asks for the rest of the packet, and memory for that much is taken
-# before a byte of it is there.
+# What is read from the socket at once. Paho asks for the rest of the packet, and memory for that much is
+# taken before a byte of it is there.
 _PIECE_BYTES = 1 << 16
 _FAILURE = 0x80
 

@@ -23,7 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker import reasons
 from edgeassist.broker.attempts import Attempt, Backoff
-from edgeassist.broker.limits import Limits
+from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.sender import Sender
 from edgeassist.broker.subscriptions import Handler, Route, Routes
@@ -48,6 +48,7 @@ class Broker:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
         connects: Number of times `connected` became true.
         last_problem: The reason that `on_down` got last.
+        sender: What became of the messages that were published.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Broker:
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
-        self._sender = Sender(options)
+        self.sender = Sender(options)
         self._attempt = Attempt()
         self._backoff = Backoff(options.reconnect_max_s)
         self._stopping = asyncio.Event()
@@ -90,27 +91,12 @@ class Broker:
     @property
     def dropped(self) -> int:
         """The number of messages that `publish` dropped, and of those that it took and that were lost."""
-        return self._dropped + self._sender.dropped
-
-    @property
-    def refused(self) -> int:
-        """The number of messages that the broker refused, with a word or by hanging up."""
-        return self._sender.refused
-
-    @property
-    def last_refusal(self) -> str | None:
-        """The topic and the reason of the last of these; None before the first."""
-        return self._sender.last_refusal
-
-    @property
-    def limits(self) -> Limits:
-        """What the broker said of itself when it greeted us last."""
-        return self._sender.limits
+        return self._dropped + self.sender.dropped
 
     @property
     def congested(self) -> bool:
         """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
-        return self._sender.congested
+        return self.sender.congested
 
     def subscribe(self, subscription: Subscription, handler: Handler) -> Route:
         """Give every message that matches the filter to the handler, until the route is closed.
@@ -130,8 +116,11 @@ class Broker:
         return route
 
     def publish(self, message: Outbound) -> bool:
-        """Send, or queue for the next connection at QoS 1; False if the message was dropped."""
-        sent = self._task is not None and not self._stopping.is_set() and self._sender.publish(message)
+        """Send, or queue for the next connection at QoS 1; False if the message was dropped.
+
+        Where the broker refuses it for its size, what is `shorter` goes out in its place, now or later.
+        """
+        sent = self._task is not None and not self._stopping.is_set() and self.sender.publish(message)
         if not sent:
             self._dropped += 1
         return sent
@@ -140,9 +129,9 @@ class Broker:
         """Wait until the broker has everything that was published; False if that takes longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._sender.waiting:
+                while self.sender.waiting:
                     await asyncio.sleep(0.01)
-        return not self._sender.waiting
+        return not self.sender.waiting
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Disconnect cleanly, so that the will is not published; close the socket if that takes longer."""
@@ -177,7 +166,7 @@ class Broker:
                 return
             lasted_s = time.monotonic() - begun
             attempt = self._attempt
-            attempt.blamed = self._sender.ended(hung_up=attempt.accepted and attempt.hung_up)
+            attempt.blamed = self.sender.ended(hung_up=attempt.accepted and attempt.hung_up)
             reason += self._guess(lasted_s)
             self._backoff.ended(attempt, lasted_s)
             self.connected = False
@@ -208,7 +197,7 @@ class Broker:
 
     def _guess(self, lasted_s: float) -> str:
         """Return what may have ended a connection for which the broker gave no reason, or nothing."""
-        if self._sender.doubting:
+        if self.sender.doubting:
             return "; what was under way is tried again, one by one"
         if self._attempt.brief(lasted_s) and not self._attempt.refusal:
             return f"; if that repeats, look for another client with the id {self._options.client_id!r}"
@@ -239,25 +228,17 @@ class Broker:
 
     def _lower_will(self, code: int) -> None:
         """Do without what the broker does not take in a will."""
-        will = self._options.will
-        if will is None or code not in {
-            reasons.Reason.RETAIN_NOT_SUPPORTED,
-            reasons.Reason.QOS_NOT_SUPPORTED,
-        }:
-            return
-        if code == reasons.Reason.RETAIN_NOT_SUPPORTED:
-            will = replace(will, retain=False)
-        else:
-            will = replace(will, qos=max(0, will.qos - 1))
-        self._options = replace(self._options, will=will)
-        self._client.will_set(will.topic, will.payload, will.qos, will.retain)
+        if (will := self._options.will) is not None:
+            will = lowered(will, code)
+            self._options = replace(self._options, will=will)
+            self._client.will_set(will.topic, will.payload, will.qos, will.retain)
 
     def _begin_sending(self, limits: Limits) -> None:
         if self._online:
-            if limits != self._sender.limits:
+            if limits != self.sender.limits:
                 for each in limits.words():
                     log.warning("the broker at %s: %s", self._options.address, each)
-            self._sender.connected(self._client, limits)
+            self.sender.connected(self._client, limits)
 
     def _miss_answer(self, attempt: Attempt) -> None:
         """End a connection whose subscriptions were not answered in time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from edgeassist.broker.reasons import Reason
 from edgeassist.protocol.packets import Outbound
 
 # As many messages as may be unacknowledged at a broker that names no number. Mosquitto's own limit is 20.
@@ -38,8 +39,19 @@ class Limits:
     def words(self) -> Iterator[str]:
         """Say what is missing, for a person, and what follows from it."""
         if not self.retain:
-            yield "it keeps no retained messages: who connects later has to wait for the next status and health"
+            yield "it keeps no retained messages: who connects later waits for the next status and health"
         if self.qos < 1:
             yield "it takes messages at QoS 0 only: the end of an answer may get lost"
         if not self.wildcards:
-            yield "it takes no subscriptions with wildcards: prompts on clients' topics and commands do not arrive"
+            yield (
+                "it takes no wildcards in subscriptions: commands, and prompts on clients' topics, do not come"
+            )
+
+
+def lowered(will: Outbound, code: int) -> Outbound:
+    """Return a will without what the broker refused the connection for; as it is for any other reason."""
+    if code == Reason.RETAIN_NOT_SUPPORTED:
+        return replace(will, retain=False)
+    if code == Reason.QOS_NOT_SUPPORTED:
+        return replace(will, qos=max(0, will.qos - 1))
+    return will

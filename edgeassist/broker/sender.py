@@ -1,8 +1,8 @@
 """Hands messages to the connection, and finds out which one ends it.
 
-What was under way when a broker hung up is in doubt. On the next connection each of it goes out alone, and the one
-with which that ends too is the culprit: for its size, if something shorter passes on its topic, or for its topic.
-Nobody else loses anything but time.
+What was under way when a broker hung up is in doubt. On the next connection each of it goes out alone, and
+the one with which that ends too is the culprit: for its size, if something shorter passes on its topic, or
+for its topic. Nobody else loses anything but time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ RECENT_S = 5.0
 MOST_RECENT = 64
 # Topics of which a refusal is logged, each once.
 MOST_LOGGED = 64
-# How long a connection stands before a message is tried alone: one that ends by itself should not do so just then.
+# How long a connection stands before a message is tried alone: one that ends by itself should not do so just
+# then.
 STEADY_S = 0.5
 _LOOK_AGAIN_S = 0.02
 _FAILURE = 0x80
@@ -146,10 +147,11 @@ class Sender:
         return suspects.shunning and suspects.shuns(message.topic, size_of(message), now)
 
     def _takes(self, message: Outbound, now: float) -> bool:
-        limit = self.limits.packet_bytes
-        if limit is not None and size_of(message) + HEADER_BYTES > limit:
-            return False
-        return self._suspects.takes(size_of(message), now)
+        size = size_of(message)
+        for limit in (self.limits.packet_bytes, self._options.packet_bytes):
+            if limit is not None and size + HEADER_BYTES > limit:
+                return False
+        return self._suspects.takes(size, now)
 
     def _shorten(self, message: Outbound) -> bool:
         """Send what stands for a message that is too large; False if nothing does."""
@@ -189,7 +191,7 @@ class Sender:
 
     def _pump(self) -> None:
         """Send what waits, as far as its turn has come."""
-        while self._client is not None and self._trial is None and (letter := self._outbox.first()):
+        while (client := self._client) and self._trial is None and (letter := self._outbox.first()):
             message = letter.message
             now = time.monotonic()
             if self._shuns(message, now):
@@ -203,7 +205,7 @@ class Sender:
                 if self._outbox.under_way or now < self._steady_at:
                     self._look_again()
                     return
-                self._try(self._outbox.take_first(), now)
+                self._try(client, self._outbox.take_first(), now)
             else:
                 self._outbox.take_first()
                 if not self._send(letter, now):
@@ -213,10 +215,9 @@ class Sender:
         doubted = letter.doubted or self._suspects.doubts(letter.message.topic)
         return doubted and self.limits.qos > 0
 
-    def _try(self, letter: Letter, now: float) -> None:
-        assert self._client is not None
+    def _try(self, client: TolerantClient, letter: Letter, now: float) -> None:
         self._trial = letter
-        self._client.watched = True
+        client.watched = True
         if not self._send(letter, now, alone=True):
             self._trial = None
             self.dropped += 1
@@ -263,7 +264,7 @@ class Sender:
         """Take out a message that ended a connection alone."""
         message = letter.message
         self._outbox.discard(lambda each: each is letter)
-        if message.shorter is not None and not letter.instead_of:
+        if message.shorter is not None:
             self._outbox.queue_first(Letter(message.shorter, doubted=True, instead_of=size_of(message)))
             return
         place = self._suspects.shun(message.topic, size_of(message), time.monotonic(), alone=message.retain)

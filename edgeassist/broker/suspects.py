@@ -1,7 +1,7 @@
 """Topics and sizes of messages that made a broker end the connection. Sans-I/O; time is passed in.
 
-A broker of MQTT 3.1.1 has no other way to refuse a message, and some of MQTT 5 take it too. The connection's end
-does not say which message it was, so that what was on its way is only in doubt, and tried again alone.
+A broker of MQTT 3.1.1 has no other way to refuse a message, and some of MQTT 5 take it too. The connection's
+end does not say which message it was, so that what was on its way is only in doubt, and tried again alone.
 """
 
 from __future__ import annotations

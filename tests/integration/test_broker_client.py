@@ -112,10 +112,12 @@ async def test_a_long_message_that_takes_many_keep_alives_does_not_end_the_conne
             await asyncio.sleep(0.1)
         await reader.read(100)
 
-    async with server(talk) as port:
-        async with Link(port, protocol="3.1.1", max_packet_bytes=1000, keepalive_s=1) as link:
-            await link.hears(1)
-            assert link.reasons == []
+    async with (
+        server(talk) as port,
+        Link(port, protocol="3.1.1", max_packet_bytes=1000, keepalive_s=1) as link,
+    ):
+        await link.hears(1)
+        assert link.reasons == []
 
 
 async def test_a_keep_alive_that_the_broker_sets_holds(tmp_path: Path) -> None:
@@ -187,4 +189,4 @@ async def test_a_broker_without_wildcards_is_asked_for_the_rest(caplog: pytest.L
         assert b"t/plain" in asked[0]
         assert b"t/+" not in asked[0]
         assert b"t/#" not in asked[0]
-    assert "no subscriptions with wildcards" in caplog.text
+    assert "no wildcards in subscriptions" in caplog.text

@@ -32,9 +32,12 @@ async def guarded(
     port: int, forbids: Callable[[str, int], bool], protocol: str
 ) -> AsyncIterator[tuple[Bouncer, Link, Link]]:
     """A link past a bouncer, and one that hears what gets through."""
-    async with Bouncer(port, forbids) as bouncer, Link(port, protocol=protocol) as there:
-        async with Link(bouncer.port, ["in/#"], protocol=protocol, reconnect_max_s=0.2) as link:
-            yield bouncer, link, there
+    async with (
+        Bouncer(port, forbids) as bouncer,
+        Link(port, protocol=protocol) as there,
+        Link(bouncer.port, ["in/#"], protocol=protocol, reconnect_max_s=0.2) as link,
+    ):
+        yield bouncer, link, there
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1"])
@@ -87,12 +90,12 @@ async def test_a_topic_that_ends_the_connection_is_not_published_to_again_and_ot
             for number in range(10):
                 link.say("t/other", b"%d" % (10 * turn + number), qos=1)
                 link.say("reply/evil", b"x", qos=qos)
-            await until(lambda: link.broker.connected and not link.broker._sender.waiting)
+            await until(lambda: link.broker.connected and not link.broker.sender.waiting)
         await until(lambda: len({*there.payloads}) == 40)
         assert bouncer.hung_up == 2
         assert "nothing is published on reply/evil" in caplog.text
-        assert link.broker.refused > 0
-        assert "reply/evil" in (link.broker.last_refusal or "")
+        assert link.broker.sender.refused > 0
+        assert "reply/evil" in (link.broker.sender.last_refusal or "")
 
 
 @PROTOCOLS
@@ -116,7 +119,7 @@ async def test_requesters_that_invent_forbidden_topics_do_not_end_the_connection
     ):
         for number in range(10):
             link.say(f"reply/{number}", b"x", qos=1)
-            await until(lambda: link.broker.connected and not link.broker._sender.waiting)
+            await until(lambda: link.broker.connected and not link.broker.sender.waiting)
         link.say("t/other", b"other", qos=1)
         await there.hears(1)
         assert bouncer.hung_up <= 6
@@ -130,9 +133,9 @@ async def test_a_restart_of_the_broker_is_blamed_on_nobody(broker: PrivateBroker
             broker.stop()
             await until(lambda: not link.broker.connected)
             broker.start()
-            await until(lambda: link.ups == turn + 2)
+            await until(lambda turn=turn: link.ups == turn + 2)  # type: ignore[misc]
         await until(lambda: len({*link.payloads}) == 60)
-        assert (link.broker.dropped, link.broker.refused) == (0, 0)
+        assert (link.broker.dropped, link.broker.sender.refused) == (0, 0)
 
 
 async def test_a_refusal_with_a_reason_is_counted_and_said_once_per_topic(
@@ -145,7 +148,7 @@ async def test_a_refusal_with_a_reason_is_counted_and_said_once_per_topic(
             link.say("forbidden/1", b"x", qos=1)
         link.say("t/1", b"last", qos=1)
         await link.hears(1)
-        assert link.broker.refused == 3
-        assert link.broker.last_refusal == "forbidden/1: the broker says: not authorized"
+        assert link.broker.sender.refused == 3
+        assert link.broker.sender.last_refusal == "forbidden/1: the broker says: not authorized"
         assert caplog.text.count("forbidden/1") == 1
         assert link.reasons == []

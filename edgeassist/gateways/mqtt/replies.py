@@ -78,8 +78,8 @@ class Replies:
     def _end(self, event: Done | Failed) -> None:
         if self._to.format is ReplyFormat.TEXT:
             self._end_text(event)
-        elif not self._say(event.payload(), self._options.final_qos) and event.text:
-            self._say(self._too_large(event).payload(), self._options.final_qos)
+        else:
+            self._say_end(event, self._to.topic)
 
     def _end_text(self, event: Done | Failed) -> None:
         """Say the text, where there were no chunks; then an empty payload, and the event beside it.
@@ -87,19 +87,22 @@ class Replies:
         The event's number is that of the messages before it.
         """
         qos = self._options.final_qos
-        topic = f"{self._to.topic}/end"
         seq = event.seq + 1
         if not self._to.stream and event.text and self._say(event.text.encode(), qos):
             seq += 1
         self._say(b"", qos)
-        numbered = event.model_copy(update={"seq": seq})
-        if not self._say(numbered.payload(), qos, topic) and event.text:
-            self._say(self._too_large(numbered).payload(), qos, topic)
+        self._say_end(event.model_copy(update={"seq": seq}), f"{self._to.topic}/end")
 
-    def _say(self, payload: bytes, qos: int, topic: str | None = None) -> bool:
-        return self._link.publish(
-            Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
-        )
+    def _say_end(self, end: Done | Failed, topic: str) -> None:
+        shorter = self._outbound(self._too_large(end).payload(), topic) if end.text else None
+        self._link.publish(self._outbound(end.payload(), topic, shorter))
+
+    def _outbound(self, payload: bytes, topic: str, shorter: Outbound | None = None) -> Outbound:
+        qos = self._options.final_qos
+        return Outbound(topic, payload, qos, correlation=self._to.correlation, shorter=shorter)
+
+    def _say(self, payload: bytes, qos: int) -> bool:
+        return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
 
     def _too_large(self, end: Done | Failed) -> Failed:
         """Return a short end in the place of one that the broker does not take."""

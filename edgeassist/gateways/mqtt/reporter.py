@@ -7,12 +7,10 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from pydantic import BaseModel
-
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.packets import Outbound
-from edgeassist.protocol.state import Availability, Health, Info, Telemetry
+from edgeassist.protocol.state import Availability, Health, Info, StateDocument, Telemetry
 from edgeassist.protocol.topics import Topics
 
 # Between two health messages, however much happens.
@@ -108,9 +106,13 @@ class Reporter(Gateway):
         self.say_health()
         self._say(self._topics.telemetry, self._telemetry())
 
-    def _say(self, topic: str, document: BaseModel) -> None:
+    def _say(self, topic: str, document: StateDocument) -> None:
         if self._broker.connected and not self._closed:
-            self._broker.publish(Outbound(topic, document.model_dump_json().encode(), qos=1, retain=True))
+            message = None
+            for payload in reversed(document.payloads()):
+                message = Outbound(topic, payload, qos=1, retain=True, shorter=message)
+            if message is not None:
+                self._broker.publish(message)
 
 
 def status_message(topics: Topics, availability: Availability) -> Outbound:
