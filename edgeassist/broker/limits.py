@@ -44,7 +44,7 @@ class Limits:
             yield "it takes messages at QoS 0 only: the end of an answer may get lost"
         if not self.wildcards:
             yield (
-                "it takes no wildcards in subscriptions: commands, and prompts on clients' topics, do not come"
+                "it takes no wildcards in subscriptions: commands and prompts on clients' topics do not come"
             )
 
 

@@ -46,9 +46,13 @@ class Outbox:
 
     Args:
         most: How many may wait.
+
+    Attributes:
+        taken_bytes: The largest payload that the broker has acknowledged.
     """
 
     most: int = 1000
+    taken_bytes: int = 0
     _under_way: deque[_Sent] = field(default_factory=deque)
     _under_way_bytes: int = 0
     _queue: deque[Letter] = field(default_factory=deque)
@@ -120,4 +124,7 @@ class Outbox:
 
     def _forget_sent(self) -> None:
         while self._under_way and self._under_way[0].is_sent():
-            self._under_way_bytes -= len(self._under_way.popleft().letter.message.payload)
+            message = self._under_way.popleft().letter.message
+            self._under_way_bytes -= len(message.payload)
+            if message.qos > 0 and len(message.payload) > self.taken_bytes:
+                self.taken_bytes = len(message.payload)

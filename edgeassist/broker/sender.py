@@ -121,7 +121,9 @@ class Sender:
             hung_up: Whether the broker took us, and may have ended the connection for a message.
         """
         client, self._client = self._client, None
-        if client is not None:
+        if client is None:
+            self._outbox.taken_bytes = 0  # it may come back with another limit
+        else:
             client.drop_out_messages()
         lost = list(self._outbox.take_back())
         trial, self._trial = self._trial, None
@@ -264,10 +266,12 @@ class Sender:
         """Take out a message that ended a connection alone."""
         message = letter.message
         self._outbox.discard(lambda each: each is letter)
-        if message.shorter is not None:
-            self._outbox.queue_first(Letter(message.shorter, doubted=True, instead_of=size_of(message)))
+        # What the broker has taken from us once is no size that it hangs up on.
+        size = size_of(message) if len(message.payload) > self._outbox.taken_bytes else 0
+        if message.shorter is not None and size:
+            self._outbox.queue_first(Letter(message.shorter, doubted=True, instead_of=size))
             return
-        place = self._suspects.shun(message.topic, size_of(message), time.monotonic(), alone=message.retain)
+        place = self._suspects.shun(message.topic, size, time.monotonic(), alone=message.retain)
         self.dropped += 1
         self._refuse(
             message.topic,

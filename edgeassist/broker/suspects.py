@@ -56,7 +56,7 @@ class Suspects:
 
         Args:
             topic: Where it was published.
-            size: Its bytes.
+            size: Its bytes; 0 if they can't be the reason.
             now: Monotonic seconds.
             alone: Whether it says nothing of other topics with the same parent.
         """

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[PrivateBr
     indirect=["broker"],
 )
 async def test_answers_end_and_state_is_seen_and_nobody_is_disconnected_for_ever(
-    broker: PrivateBroker, daemon: StartDaemon, connect: AsyncConnect, settings: dict[str, str], losses: int
+    broker: PrivateBroker, daemon: StartDaemon, connect: AsyncConnect, settings: dict[str, Any], losses: int
 ) -> None:
     process = daemon(**settings)
     wire = await connect.wire("edgeassist/#")

@@ -109,6 +109,18 @@ async def test_a_forbidden_topic_is_told_from_a_size(broker: PrivateBroker, prot
         assert bouncer.hung_up == 3
 
 
+@PROTOCOLS
+async def test_a_message_that_is_shorter_than_one_that_passed_ended_the_connection_for_its_topic(
+    broker: PrivateBroker, protocol: str
+) -> None:
+    async with guarded(broker.port, lambda topic, _: topic == "t/long", protocol) as (bouncer, link, there):
+        link.say("t/other", bytes(5000), qos=1)
+        await there.hears(1)
+        link.broker.publish(long())
+        await until(lambda: not link.broker.publish(SHORT))
+        assert bouncer.hung_up == 2
+
+
 async def test_requesters_that_invent_forbidden_topics_do_not_end_the_connection_for_ever(
     broker: PrivateBroker,
 ) -> None:

@@ -60,3 +60,14 @@ def test_what_is_unwanted_is_forgotten() -> None:
         outbox.queue(letter(qos=qos))
     assert outbox.discard(lambda each: each.message.qos == 0) == 2
     assert outbox.waiting == 1
+
+
+def test_the_largest_payload_that_the_broker_acknowledged_is_known() -> None:
+    outbox = Outbox()
+    for size, qos in ((7, 1), (3, 1), (9, 0)):
+        fate = Fate()
+        outbox.sending(letter(size, qos), size, fate.is_sent)
+        fate.sent = True
+    outbox.sending(letter(20), 4, Fate().is_sent)
+    assert outbox.under_way == 1
+    assert outbox.taken_bytes == 7
