@@ -12,6 +12,8 @@ from edgeassist.protocol.packets import Outbound
 HIGH_WATER_BYTES = 1 << 18
 # An upper bound of a PUBLISH packet's size without topic, payload and correlation data.
 HEADER_BYTES = 32
+# After so many messages, those that are sent are forgotten, although nobody asked how many wait.
+_SEVERAL = 64
 
 
 def size_of(message: Outbound) -> int:
@@ -26,18 +28,15 @@ class Letter:
     Attributes:
         doubted: A connection ended while it was on its way; it goes out with nothing beside it.
         instead_of: The size of the message that it stands for, which may have ended a connection; 0 if none.
+        packet: Its packet id, once the connection has it.
+        is_sent: Whether the broker has it, or it was lost.
     """
 
     message: Outbound
     doubted: bool = False
     instead_of: int = 0
-
-
-@dataclass(slots=True)
-class _Sent:
-    letter: Letter
-    packet: int
-    is_sent: Callable[[], bool]
+    packet: int = 0
+    is_sent: Callable[[], bool] = bool
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class Outbox:
 
     most: int = 1000
     taken_bytes: int = 0
-    _under_way: deque[_Sent] = field(default_factory=deque)
+    _under_way: deque[Letter] = field(default_factory=deque)
     _under_way_bytes: int = 0
     _queue: deque[Letter] = field(default_factory=deque)
 
@@ -81,13 +80,15 @@ class Outbox:
 
     def sending(self, letter: Letter, packet: int, is_sent: Callable[[], bool]) -> None:
         """Note a message handed to the connection under a packet id; messages are sent in order."""
-        self._forget_sent()
-        self._under_way.append(_Sent(letter, packet, is_sent))
+        if len(self._under_way) >= _SEVERAL:
+            self._forget_sent()
+        letter.packet, letter.is_sent = packet, is_sent
+        self._under_way.append(letter)
         self._under_way_bytes += len(letter.message.payload)
 
     def find(self, packet: int) -> Letter | None:
         """Return the message under way with this packet id."""
-        return next((each.letter for each in self._under_way if each.packet == packet), None)
+        return next((each for each in self._under_way if each.packet == packet), None)
 
     def queue(self, letter: Letter) -> bool:
         """Let a message wait for its turn; False if too many do."""
@@ -117,14 +118,23 @@ class Outbox:
 
     def take_back(self) -> Iterator[Letter]:
         """Take back what a connection that has ended did not bring to the broker, in order."""
-        lost = [each.letter for each in self._under_way if not each.is_sent()]
+        self._forget_sent()
+        lost = []
+        for letter in self._under_way:
+            if letter.is_sent():
+                self._note_taken(letter.message)
+            else:
+                lost.append(letter)
         self._under_way.clear()
         self._under_way_bytes = 0
         return iter(lost)
 
     def _forget_sent(self) -> None:
         while self._under_way and self._under_way[0].is_sent():
-            message = self._under_way.popleft().letter.message
+            message = self._under_way.popleft().message
             self._under_way_bytes -= len(message.payload)
-            if message.qos > 0 and len(message.payload) > self.taken_bytes:
-                self.taken_bytes = len(message.payload)
+            self._note_taken(message)
+
+    def _note_taken(self, message: Outbound) -> None:
+        if message.qos > 0 and len(message.payload) > self.taken_bytes:
+            self.taken_bytes = len(message.payload)

@@ -25,9 +25,8 @@ from edgeassist.protocol.packets import Outbound
 
 log = logging.getLogger(__name__)
 
-# A broker hangs up within this time after a message that it does not like. At QoS 0 nothing else tells which.
-RECENT_S = 5.0
-MOST_RECENT = 64
+# The topics of so many messages at QoS 0 are in doubt when a connection ends: the broker acknowledges none.
+MOST_RECENT = 16
 # Topics of which a refusal is logged, each once.
 MOST_LOGGED = 64
 # How long a connection stands before a message is tried alone: one that ends by itself should not do so just
@@ -57,7 +56,9 @@ class Sender:
         self._client: TolerantClient | None = None
         self._trial: Letter | None = None
         self._accused: Letter | None = None
-        self._recent: dict[str, float] = {}
+        self._recent: dict[str, None] = {}
+        # Whether a message may have to wait, to be changed, or to give way to a shorter one.
+        self._unusual = True
         self._logged: set[str] = set()
         self._looking = False
         self._steady_at = 0.0
@@ -84,6 +85,8 @@ class Sender:
 
     def publish(self, message: Outbound) -> bool:
         """Send, or queue at QoS 1 for the next connection; False if the message was dropped."""
+        if self._client is not None and not self._unusual and not self._suspects.active:
+            return self._send(message)
         now = time.monotonic()
         if self._shuns(message, now):
             self.refused += 1
@@ -93,10 +96,11 @@ class Sender:
         if self._client is None:
             return message.qos > 0 and self._outbox.queue(Letter(message))
         if self._outbox.queued or self._trial is not None or self._suspects.doubts(message.topic):
+            self._unusual = True
             taken = self._outbox.queue(Letter(message))
             self._pump()
             return taken
-        return self._send(Letter(message), now)
+        return self._send(message)
 
     def connected(self, client: TolerantClient, limits: Limits) -> None:
         """Send what waits: the broker has taken us."""
@@ -136,8 +140,7 @@ class Sender:
         return self._accused is not None
 
     def _doubt(self, lost: list[Letter]) -> None:
-        since = time.monotonic() - RECENT_S
-        for topic in [topic for topic, at in self._recent.items() if at >= since]:
+        for topic in self._recent:
             self._suspects.doubt(topic)
         for letter in lost:
             letter.doubted = True
@@ -145,8 +148,7 @@ class Sender:
                 self._suspects.doubt(letter.message.topic)
 
     def _shuns(self, message: Outbound, now: float) -> bool:
-        suspects = self._suspects
-        return suspects.shunning and suspects.shuns(message.topic, size_of(message), now)
+        return self._suspects.active and self._suspects.shuns(message.topic, size_of(message), now)
 
     def _takes(self, message: Outbound, now: float) -> bool:
         size = size_of(message)
@@ -162,37 +164,47 @@ class Sender:
         self._refuse(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
         return False
 
-    def _send(self, letter: Letter, now: float, *, alone: bool = False) -> bool:
-        client, message = self._client, letter.message
-        if client is None:
-            return message.qos > 0 and self._outbox.queue(letter)
+    def _send(self, message: Outbound, letter: Letter | None = None, *, alone: bool = False) -> bool:
+        """Hand a message to the connection; `letter` is what it waited as, `alone` a trial."""
+        if self._client is None:
+            return message.qos > 0 and self._outbox.queue(letter or Letter(message))
+        fitted = self.limits.fitted(message) if self._unusual else message
         # At QoS 0, nothing would tell how a trial ends.
-        fitted = self.limits.fitted(message)
         qos = 1 if alone else fitted.qos
         try:
-            info = send(client, fitted, qos, self._options)
+            info = send(self._client, fitted, qos, self._options)
         except ValueError as error:
             log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
             return False
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             if qos == 0:
-                self._note_recent(message.topic, now)
+                self._note_recent(message.topic)
             # At QoS 0 most are sent by now.
             if not is_sent(info):
-                self._outbox.sending(letter, info.mid, partial(is_sent, info))
+                self._outbox.sending(letter or Letter(message), info.mid, partial(is_sent, info))
             return True
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
-            return self._outbox.queue(letter)
+            return self._outbox.queue(letter or Letter(message))
         return False
 
-    def _note_recent(self, topic: str, now: float) -> None:
-        self._recent.pop(topic, None)
-        self._recent[topic] = now
-        if len(self._recent) > MOST_RECENT:
-            del self._recent[next(iter(self._recent))]
+    def _note_recent(self, topic: str) -> None:
+        recent = self._recent
+        if topic not in recent:
+            recent[topic] = None
+            if len(recent) > MOST_RECENT:
+                del recent[next(iter(recent))]
 
     def _pump(self) -> None:
         """Send what waits, as far as its turn has come."""
+        self._send_waiting()
+        self._unusual = (
+            self._outbox.queued
+            or self._trial is not None
+            or self.limits != Limits(in_flight=self.limits.in_flight)
+            or self._options.packet_bytes is not None
+        )
+
+    def _send_waiting(self) -> None:
         while (client := self._client) and self._trial is None and (letter := self._outbox.first()):
             message = letter.message
             now = time.monotonic()
@@ -207,20 +219,19 @@ class Sender:
                 if self._outbox.under_way or now < self._steady_at:
                     self._look_again()
                     return
-                self._try(client, self._outbox.take_first(), now)
+                self._try(client, self._outbox.take_first())
             else:
                 self._outbox.take_first()
-                if not self._send(letter, now):
-                    self.dropped += 1
+                self.dropped += not self._send(message, letter)
 
     def _is_doubted(self, letter: Letter) -> bool:
         doubted = letter.doubted or self._suspects.doubts(letter.message.topic)
         return doubted and self.limits.qos > 0
 
-    def _try(self, client: TolerantClient, letter: Letter, now: float) -> None:
+    def _try(self, client: TolerantClient, letter: Letter) -> None:
         self._trial = letter
         client.watched = True
-        if not self._send(letter, now, alone=True):
+        if not self._send(letter.message, letter, alone=True):
             self._trial = None
             self.dropped += 1
 

@@ -93,9 +93,9 @@ class Suspects:
         return False
 
     @property
-    def shunning(self) -> bool:
-        """Whether anything is shunned."""
-        return bool(self._shunned)
+    def active(self) -> bool:
+        """Whether anything is doubted, shunned or too large."""
+        return bool(self._doubted or self._shunned or self._limit)
 
     def refused(self, size: int, now: float) -> None:
         """Note that a message of this size was too large."""

@@ -20,7 +20,7 @@ def test_a_topic_is_in_doubt_until_the_broker_takes_a_message_there() -> None:
 
 def test_a_topic_is_shunned_for_a_while_and_no_other() -> None:
     suspects = Suspects()
-    assert not suspects.shunning
+    assert not suspects.active
     assert suspects.shun("reply/a", 10, 5.0) == "reply/a"
     assert suspects.shuns("reply/a", 1, 5.0)
     for topic, shunned in (("reply/a", True), ("reply/b", False), ("reply", False), ("reply/a/b", False)):
