@@ -59,6 +59,7 @@ def broker_options(settings: Settings, *, client_id: str, will: Outbound | None 
         reconnect_max_s=mqtt.reconnect_max_s,
         queue=mqtt.queue,
         max_packet_bytes=max(1 << 20, _PACKET_HEADROOM * settings.admission.payload_bytes),
+        packet_bytes=mqtt.packet_bytes,
         tls=tls,
         will=will,
     )

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 FIRST_RETRY_S = 0.5
 # Two clients with one id throw each other out at every attempt.
 TAKEN_OVER_RETRY_S = 10.0
-# A connection that lasted this long was a good one. After MAX_BRIEF shorter ones in a row, something that we
-# send ends them, and paho would send it again for ever.
+# A connection that lasted this long was a good one.
 SETTLED_S = 5.0
-MAX_BRIEF = 3
 
 
 @dataclass(slots=True)
@@ -23,6 +21,8 @@ class Attempt:
         unsupported: It answered that it does not take that version.
         accepted: It took us, and has refused no subscription that we need.
         taken_over: It ended the connection because another client connected with our id.
+        hung_up: It ended the connection, and may have done so for a message.
+        blamed: It ended the connection with a message that was tried alone, and will not be sent again.
         refusal: Why it refused or ended the connection, in words; empty if it said nothing.
     """
 
@@ -31,6 +31,8 @@ class Attempt:
     unsupported: bool = False
     accepted: bool = False
     taken_over: bool = False
+    hung_up: bool = False
+    blamed: bool = False
     refusal: str = ""
 
     @property
@@ -53,19 +55,13 @@ class Backoff:
 
     most_s: float
     _delay_s: float = FIRST_RETRY_S
-    _brief: int = 0
 
-    def ended(self, attempt: Attempt, lasted_s: float) -> bool:
-        """Note how a connection ended; True after MAX_BRIEF brief ones: a message probably ends them."""
-        settled = attempt.accepted and not attempt.brief(lasted_s)
+    def ended(self, attempt: Attempt, lasted_s: float) -> None:
+        """Note how a connection ended."""
+        settled = attempt.blamed or (attempt.accepted and not attempt.brief(lasted_s))
         self._delay_s = FIRST_RETRY_S if settled else self._delay_s * 2
         self._delay_s = max(self._delay_s, TAKEN_OVER_RETRY_S if attempt.taken_over else 0)
         self._delay_s = min(self._delay_s, self.most_s)
-        self._brief = self._brief + 1 if attempt.brief(lasted_s) and not attempt.taken_over else 0
-        if self._brief < MAX_BRIEF:
-            return False
-        self._brief = 0
-        return True
 
     def pause_s(self, share: float) -> float:
         """Return the time until the next attempt; a random `share` of 0 to 1 spreads many clients' load."""

@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,12 +22,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker import reasons
-from edgeassist.broker.attempts import MAX_BRIEF, Attempt, Backoff
+from edgeassist.broker.attempts import Attempt, Backoff
+from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.outbox import Outbox
+from edgeassist.broker.sender import Sender
 from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, takes_only_other
-from edgeassist.broker.wire import Wire, connect_client, is_sent, make_client, send, to_inbound
+from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound, to_limits
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Outbound, Subscription
 
@@ -47,8 +49,8 @@ class Broker:
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
         connects: Number of times `connected` became true.
-        dropped: Number of messages that `publish` dropped.
         last_problem: The reason that `on_down` got last.
+        sender: What became of the messages that were published.
     """
 
     def __init__(
@@ -62,14 +64,14 @@ class Broker:
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
-        self._outbox = Outbox()
+        self.sender = Sender(options)
         self._attempt = Attempt()
         self._backoff = Backoff(options.reconnect_max_s)
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.connected = False
         self.connects = 0
-        self.dropped = 0
+        self._dropped = 0
         self.last_problem: str | None = None
 
     def start(self) -> None:
@@ -103,9 +105,14 @@ class Broker:
             return None
 
     @property
+    def dropped(self) -> int:
+        """The number of messages that `publish` dropped, and of those that it took and that were lost."""
+        return self._dropped + self.sender.dropped
+
+    @property
     def congested(self) -> bool:
         """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
-        return self._outbox.congested
+        return self.sender.congested
 
     def subscribe(self, subscription: Subscription, handler: Handler) -> Route:
         """Give every message that matches the filter to the handler, until the route is closed.
@@ -125,19 +132,22 @@ class Broker:
         return route
 
     def publish(self, message: Outbound) -> bool:
-        """Send, or queue for the next connection at QoS 1; False if the message was dropped."""
-        sent = self._task is not None and not self._stopping.is_set() and self._publish(message)
+        """Send, or queue for the next connection at QoS 1; False if the message was dropped.
+
+        Where the broker refuses it for its size, what is `shorter` goes out in its place, now or later.
+        """
+        sent = self._task is not None and not self._stopping.is_set() and self.sender.publish(message)
         if not sent:
-            self.dropped += 1
+            self._dropped += 1
         return sent
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has everything that was published; False if that takes longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._outbox.waiting:
+                while self.sender.waiting:
                     await asyncio.sleep(0.01)
-        return not self._outbox.waiting
+        return not self.sender.waiting
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Disconnect cleanly, so that the will is not published; close the socket if that takes longer."""
@@ -161,6 +171,7 @@ class Broker:
         client.on_disconnect = self._handle_disconnect
         client.on_subscribe = self._handle_subscribe
         client.on_message = self._handle_message
+        client.on_cut = self._handle_cut
         self._client, self._wire = client, Wire(client)
 
     async def _run(self) -> None:
@@ -170,12 +181,10 @@ class Broker:
             if self._stopping.is_set():
                 return
             lasted_s = time.monotonic() - begun
-            if self._attempt.brief(lasted_s) and not self._attempt.refusal:
-                reason += (
-                    f"; if that repeats, look for another client with the id {self._options.client_id!r}"
-                )
-            if self._backoff.ended(self._attempt, lasted_s):
-                self._give_up_unsent()
+            attempt = self._attempt
+            attempt.blamed = self.sender.ended(hung_up=attempt.accepted and attempt.hung_up)
+            reason += self._guess(lasted_s)
+            self._backoff.ended(attempt, lasted_s)
             self.connected = False
             self.last_problem = reason
             self._loop.call_soon(self._on_down, reason)
@@ -200,10 +209,9 @@ class Broker:
         return reason
 
     def _speak(self, options: BrokerOptions) -> None:
-        """Go on with these options; what waits for a connection in the other version is dropped."""
-        self._options = options
+        """Go on with these options."""
+        self._options = self.sender.options = options
         self._make_client()
-        self._outbox.clear()
 
     async def _connect_once(self) -> str:
         options = self._options
@@ -227,11 +235,13 @@ class Broker:
             return reasons.explain_garble(options) if garbled else reasons.explain_silence(options)
         return f"the connection to {options.address} was lost: {status.name}"
 
-    def _give_up_unsent(self) -> None:
-        """Drop what waits for the broker: a message that it refuses would end every connection."""
-        log.error("%d connections in a row ended at once: unsent messages are dropped", MAX_BRIEF)
-        self._make_client()
-        self._outbox.clear()
+    def _guess(self, lasted_s: float) -> str:
+        """Return what may have ended a connection for which the broker gave no reason, or nothing."""
+        if self.sender.doubting:
+            return "; what was under way is tried again, one by one"
+        if self._attempt.brief(lasted_s) and not self._attempt.refusal:
+            return f"; if that repeats, look for another client with the id {self._options.client_id!r}"
+        return ""
 
     def _handle_connect(
         self,
@@ -242,14 +252,16 @@ class Broker:
         properties: Properties | None,
     ) -> None:
         attempt = self._attempt
-        self._outbox.packet_limit = getattr(properties, "MaximumPacketSize", None)
         attempt.greeted, attempt.accepted = True, not reason.is_failure
         attempt.unsupported = reason.value == reasons.Reason.UNSUPPORTED_PROTOCOL_VERSION
         if reason.is_failure:
             attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
+            self._lower_will(reason.value)
             return
+        limits = to_limits(properties)
+        self._loop.call_soon(self._begin_sending, limits)
         self._routes.connected()
-        if wanted := self._routes.wanted():
+        if wanted := self._routes.wanted(wildcards=limits.wildcards):
             self._ask(wanted, first=True)
             self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_answer, attempt)
         else:
@@ -260,6 +272,20 @@ class Broker:
         if attempt is self._attempt and not attempt.greeted and self._wire.serving:
             attempt.refusal = reasons.explain_muteness(self._options)
             self._client.disconnect()
+
+    def _lower_will(self, code: int) -> None:
+        """Do without what the broker does not take in a will."""
+        if (will := self._options.will) is not None:
+            will = lowered(will, code)
+            self._options = replace(self._options, will=will)
+            self._client.will_set(will.topic, will.payload, will.qos, will.retain)
+
+    def _begin_sending(self, limits: Limits) -> None:
+        if self._online:
+            if limits != self.sender.limits:
+                for each in limits.words():
+                    log.warning("the broker at %s: %s", self._options.address, each)
+            self.sender.connected(self._client, limits)
 
     def _miss_answer(self, attempt: Attempt) -> None:
         """End a connection whose subscriptions were not answered in time."""
@@ -276,6 +302,8 @@ class Broker:
         reason: ReasonCode,
         _props: Properties | None,
     ) -> None:
+        # Without a word from the broker, the reason is paho's, from the same list.
+        self._attempt.hung_up = reason.value in reasons.FOR_A_MESSAGE
         if flags.is_disconnect_packet_from_server:
             self._attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             self._attempt.taken_over = reason.value == reasons.Reason.SESSION_TAKEN_OVER
@@ -312,36 +340,13 @@ class Broker:
         elif verdict.first:
             self._up()
 
+    def _handle_cut(self, size: int) -> None:
+        log.warning(
+            "a message of %d bytes arrives, of which %d are read: let the broker refuse what is that long "
+            "(Mosquitto: message_size_limit, max_packet_size)",
+            size,
+            self._options.max_packet_bytes,
+        )
+
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._loop.call_soon(self._routes.deliver, to_inbound(message))
-
-    def _publish(self, message: Outbound) -> bool:
-        if not self._outbox.takes(message):
-            log.error(
-                "a message of %d bytes for %s is more than the broker takes",
-                len(message.payload),
-                message.topic,
-            )
-            return False
-        try:
-            info = send(self._client, message, self._options)
-        except ValueError as error:
-            log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
-            return False
-        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            # At QoS 0 most are sent by now.
-            if not is_sent(info):
-                self._outbox.sending(partial(is_sent, info), len(message.payload))
-            return True
-        if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
-            self._outbox.queued(info.mid)
-            self._client.on_publish = self._handle_published
-            return True
-        return False
-
-    def _handle_published(
-        self, client: Client, _data: Any, mid: int, _reason: ReasonCode, _props: Properties | None
-    ) -> None:
-        # Only queued messages need this callback, and calling it costs paho as much as sending does.
-        if not self._outbox.acknowledged(mid):
-            client.on_publish = None

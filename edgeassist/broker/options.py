@@ -24,7 +24,13 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """How to connect. `queue` is in messages; the broker publishes `will` if the connection breaks."""
+    """How to connect. The broker publishes `will` if the connection breaks.
+
+    Attributes:
+        queue: How many messages may wait for the broker.
+        max_packet_bytes: The largest packet that we take.
+        packet_bytes: The largest packet that the broker takes, where that is known; it may name less itself.
+    """
 
     host: str
     port: int
@@ -37,6 +43,7 @@ class BrokerOptions:
     reconnect_max_s: float = 60.0
     queue: int = 1000
     max_packet_bytes: int = 1 << 20
+    packet_bytes: int | None = None
     tls: Tls | None = None
     will: Outbound | None = None
 

@@ -40,6 +40,7 @@ class Reason(IntEnum):
     MESSAGE_RATE_TOO_HIGH = 0x96
     QUOTA_EXCEEDED = 0x97
     ADMINISTRATIVE_ACTION = 0x98
+    PAYLOAD_FORMAT_INVALID = 0x99
     RETAIN_NOT_SUPPORTED = 0x9A
     QOS_NOT_SUPPORTED = 0x9B
     CONNECTION_RATE_EXCEEDED = 0x9F
@@ -66,10 +67,26 @@ _WORDS = {
     Reason.MESSAGE_RATE_TOO_HIGH: "too many messages",
     Reason.QUOTA_EXCEEDED: "quota exceeded",
     Reason.ADMINISTRATIVE_ACTION: "ended by an administrator",
+    Reason.PAYLOAD_FORMAT_INVALID: "payload format not valid",
     Reason.RETAIN_NOT_SUPPORTED: "retained messages not supported",
     Reason.QOS_NOT_SUPPORTED: "QoS not supported",
     Reason.CONNECTION_RATE_EXCEEDED: "too many connections",
 }
+
+# With these, a broker may end a connection for a message that it got.
+FOR_A_MESSAGE = frozenset(
+    {
+        Reason.UNSPECIFIED,
+        Reason.MALFORMED_PACKET,
+        Reason.PROTOCOL_ERROR,
+        Reason.NOT_ACCEPTED,
+        Reason.NOT_AUTHORIZED,
+        Reason.TOPIC_NAME_INVALID,
+        Reason.PACKET_TOO_LARGE,
+        Reason.QUOTA_EXCEEDED,
+        Reason.PAYLOAD_FORMAT_INVALID,
+    }
+)
 
 # OpenSSL's X509_V_ERR_* (x509_vfy.h).
 _NOT_YET_VALID, _EXPIRED = 9, 10

@@ -87,9 +87,14 @@ class Routes:
         self._routes.remove(route)
         return not self._of(route.subscription.filter)
 
-    def wanted(self) -> tuple[Subscription, ...]:
-        """Return what the broker must be asked for: one subscription for each filter."""
-        return tuple(map(self.merged, dict.fromkeys(route.subscription.filter for route in self._routes)))
+    def wanted(self, *, wildcards: bool = True) -> tuple[Subscription, ...]:
+        """Return what the broker must be asked for: one subscription for each filter.
+
+        Args:
+            wildcards: Whether it takes filters with wildcards.
+        """
+        filters = dict.fromkeys(route.subscription.filter for route in self._routes)
+        return tuple(self.merged(each) for each in filters if wildcards or not set(each) & set("+#"))
 
     def merged(self, topic_filter: str) -> Subscription:
         """Return one subscription for all routes of a filter: the highest QoS, optional if all are."""

@@ -19,18 +19,23 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edgeassist.broker.client import TolerantClient
+from edgeassist.broker.limits import IN_FLIGHT, Limits
 from edgeassist.broker.options import BrokerOptions
 from edgeassist.protocol.packets import Inbound, Outbound
 
 # How often paho checks whether a ping is due or its answer overdue: this share of the keep-alive, capped.
 _CHECK_SHARE = 0.2
 _CHECK_S = 5.0
+_GREETING_CHECK_S = 0.5
 
 
-def make_client(options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_timeout_s: float) -> Client:
+def make_client(
+    options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_timeout_s: float
+) -> TolerantClient:
     """Return a client with these options, not connected, without callbacks."""
     version5 = options.protocol == "5"
-    client = Client(
+    client = TolerantClient(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
@@ -40,6 +45,7 @@ def make_client(options: BrokerOptions, tls: ssl.SSLContext | None, *, connect_t
     )
     client.connect_timeout = connect_timeout_s
     client.suppress_exceptions = True
+    client.most_bytes = options.max_packet_bytes
     if options.username is not None:
         client.username_pw_set(options.username, options.password)
     if tls is not None:
@@ -73,13 +79,13 @@ def connect_client(client: Client, options: BrokerOptions) -> None:
         client.connect(options.host, options.port, options.keepalive_s)
 
 
-def send(client: Client, message: Outbound, options: BrokerOptions) -> MQTTMessageInfo:
-    """Publish; a ValueError if the message can't be. MQTT 3.1.1 leaves the correlation data out."""
+def send(client: Client, message: Outbound, qos: int, options: BrokerOptions) -> MQTTMessageInfo:
+    """Publish at a QoS; a ValueError if the message can't be. MQTT 3.1.1 leaves the correlation data out."""
     properties = None
     if message.correlation is not None and options.protocol == "5":
         properties = Properties(PacketTypes.PUBLISH)
         properties.CorrelationData = message.correlation
-    return client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+    return client.publish(message.topic, message.payload, qos, message.retain, properties)
 
 
 def is_sent(info: MQTTMessageInfo) -> bool:
@@ -102,6 +108,17 @@ def to_inbound(message: MQTTMessage) -> Inbound:
         response_topic=getattr(properties, "ResponseTopic", None),
         correlation=getattr(properties, "CorrelationData", None),
         expiry_s=getattr(properties, "MessageExpiryInterval", None),
+    )
+
+
+def to_limits(properties: Properties | None) -> Limits:
+    """Return what the broker said of itself in its CONNACK."""
+    return Limits(
+        packet_bytes=getattr(properties, "MaximumPacketSize", None),
+        in_flight=min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT)),
+        qos=getattr(properties, "MaximumQoS", 2),
+        retain=bool(getattr(properties, "RetainAvailable", 1)),
+        wildcards=bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
     )
 
 
@@ -161,18 +178,22 @@ class Wire:
         connection = self._client.socket()
         if connection is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
-        pause = min(_CHECK_SHARE * self._client.keepalive, _CHECK_S)
         self._ended = self._loop.create_future()
         self._loop.add_reader(connection, self._read)
         try:
             self._write()
             while not self._ended.done():
-                await asyncio.wait([self._ended], timeout=pause)
+                await asyncio.wait([self._ended], timeout=self._pause_s())
                 self._let(self._client.loop_misc)
             return self._ended.result()
         finally:
             self._ended.cancel()
             self._close()
+
+    def _pause_s(self) -> float:
+        if not self._client.is_connected():  # the broker may ask for another keep-alive
+            return _GREETING_CHECK_S
+        return min(_CHECK_SHARE * self._client.keepalive, _CHECK_S) or _CHECK_S
 
     @property
     def serving(self) -> bool:

@@ -30,7 +30,10 @@ class Link(Protocol):
         ...
 
     def publish(self, message: Outbound) -> bool:
-        """Send, or queue for the next connection at QoS 1; False where the message was dropped."""
+        """Send, or queue for the next connection at QoS 1; False where the message was dropped.
+
+        What the broker does not take for its size gives way to what is `shorter`.
+        """
         ...
 
     def subscribe(self, subscription: Subscription, handler: Callable[[Inbound], None]) -> Route:

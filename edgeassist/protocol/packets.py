@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,18 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """A message to publish."""
+    """A message to publish.
+
+    Attributes:
+        shorter: What goes out in its place where it is more than the broker takes.
+    """
 
     topic: str
     payload: bytes
     qos: int = 0
     retain: bool = False
     correlation: bytes | None = None
+    shorter: Outbound | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -37,7 +38,23 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Health(_Document):
+class StateDocument(_Document):
+    """What stands retained on a topic; a broker may not take as much in one message."""
+
+    kept: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """The fields that are left, where less must do, and still less."""
+
+    def payloads(self) -> list[bytes]:
+        """Return the document, and then with fewer and fewer fields and `"cut": true`."""
+        whole = self.model_dump_json().encode()
+        return [whole, *map(self._cut, self.kept)]
+
+    def _cut(self, fields: tuple[str, ...]) -> bytes:
+        values = self.model_dump(mode="json", include=set(fields))
+        return json.dumps({**values, "cut": True}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class Health(StateDocument):
     """Device health; sizes in bytes, temperature in °C. Fields without a sensor are null.
 
     Attributes:
@@ -45,7 +62,15 @@ class Health(_Document):
         cpu_pressure: Percent of the last 10 s in which some task waited for a processor (Linux PSI).
         disk_free_bytes: On the file system of the state folder.
         mqtt_last_problem: Why the last connection was lost or failed.
+        mqtt_refused: Messages that the broker refused, with a reason or by ending the connection.
+        mqtt_last_refusal: Topic and reason of the last of them.
+        mqtt_limits: What the broker lacks, and what follows from it.
     """
+
+    kept = (
+        ("state", "reason", "model", "queued", "running", "uptime_s", "version", "boot_id"),
+        ("state", "queued", "running", "uptime_s", "version", "boot_id"),
+    )
 
     state: State
     reason: str | None
@@ -77,6 +102,9 @@ class Health(_Document):
     mqtt_reconnects: int
     mqtt_dropped: int
     mqtt_last_problem: str | None
+    mqtt_refused: int
+    mqtt_last_refusal: str | None
+    mqtt_limits: str | None
 
 
 class Percentiles(_Document):
@@ -86,8 +114,10 @@ class Percentiles(_Document):
     p95: float | None
 
 
-class Telemetry(_Document):
+class Telemetry(StateDocument):
     """Counters since the daemon's start, and rolling percentiles; times in ms, rates in tokens per second."""
+
+    kept = (("requests", "done", "prompt_tokens", "cached_tokens", "completion_tokens"),)
 
     requests: int
     done: int
@@ -141,8 +171,10 @@ class Capabilities(_Document):
     commands: list[str]
 
 
-class Info(_Document):
+class Info(StateDocument):
     """The device's version, capabilities, model and settings; secrets are left out."""
+
+    kept = (("version", "protocol", "device", "capabilities", "model"), ("version", "protocol", "device"))
 
     version: str
     protocol: int

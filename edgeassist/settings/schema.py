@@ -91,6 +91,7 @@ class MqttSettings(_Table):
     session_expiry_s: Annotated[int, Field(ge=0, le=86_400)] = 60
     reconnect_max_s: Annotated[float, Field(ge=1, le=3600)] = 60
     queue: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    packet_bytes: Annotated[int, Field(ge=256, le=268_435_455)] | None = None
     tls: bool = False
     tls_ca: Path | None = None
     tls_cert: Path | None = None

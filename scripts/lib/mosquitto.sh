@@ -78,6 +78,8 @@ listener $broker_port
 allow_anonymous false
 password_file $accounts
 acl_file $broker_acl
+# Longer messages end their sender's connection. The daemon reads as much of one.
+max_packet_size 1048576
 # Nagle's algorithm would hold tokens back for up to 88 ms.
 set_tcp_nodelay true
 END

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from edgeassist.broker.limits import Limits
 from edgeassist.protocol.packets import Subscription
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.integration.link import Link, until
@@ -210,7 +211,7 @@ async def test_every_return_code_of_3_1_1_is_told_in_words(code: int, hint: str)
 async def test_a_message_beyond_the_limit_that_ends_the_connection_is_told_in_words(tmp_path: Path) -> None:
     with PrivateBroker(tmp_path, ("allow_anonymous true", "max_packet_size 1000")) as broker:
         async with Link(broker.port) as link:
-            link.broker._outbox.packet_limit = None
+            link.broker.sender.limits = Limits()
             link.say("t/1", bytes(3000), qos=1)
             assert "says: packet too large" in await link.fails()
 

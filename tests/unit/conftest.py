@@ -74,7 +74,7 @@ class ListLink:
 
     def publish(self, message: Outbound) -> bool:
         if len(message.payload) > self._most_bytes:
-            return False
+            return message.shorter is not None and self.publish(message.shorter)
         self.published.append(message)
         return True
 

@@ -150,7 +150,10 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
         ("llama_cpp", {"edgeassist.engine.backends.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.backends.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
         ("onnx", {"edgeassist.trial_models.onnx_graph"}),
-        ("paho", {f"edgeassist.broker.{name}" for name in ("connection", "probe", "wire")}),
+        (
+            "paho",
+            {f"edgeassist.broker.{name}" for name in ("client", "connection", "probe", "sender", "wire")},
+        ),
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.prompting.template"}),
         ("httpx", {"edgeassist.bench.server"}),

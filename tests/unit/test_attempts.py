@@ -2,7 +2,6 @@ import pytest
 
 from edgeassist.broker.attempts import (
     FIRST_RETRY_S,
-    MAX_BRIEF,
     SETTLED_S,
     TAKEN_OVER_RETRY_S,
     Attempt,
@@ -41,9 +40,6 @@ def test_a_client_whose_id_is_taken_waits_longer(most_s: float, pause_s: float) 
     assert pauses(Backoff(most_s), (TAKEN_OVER, 0.1)) == [pause_s]
 
 
-def test_brief_connections_in_a_row_are_blamed_on_what_is_sent() -> None:
-    backoff = Backoff(1.0)
-    assert [backoff.ended(ACCEPTED, 0.1) for _ in range(2 * MAX_BRIEF)] == [False, False, True] * 2
-    for other in (FAILED, TAKEN_OVER, Attempt(greeted=True)):
-        assert [backoff.ended(each, 0.1) for each in (ACCEPTED, ACCEPTED, other, ACCEPTED)] == [False] * 4
-        assert not backoff.ended(ACCEPTED, SETTLED_S)
+def test_a_connection_whose_culprit_was_found_is_not_punished() -> None:
+    blamed = Attempt(greeted=True, accepted=True, hung_up=True, blamed=True)
+    assert pauses(Backoff(60.0), *[(FAILED, 0.0)] * 3, (blamed, 0.1)) == [1, 2, 4, FIRST_RETRY_S]

@@ -147,6 +147,8 @@ TAKEN = "the broker at b:1883 says: Session taken over: another client is 'edgea
         ({"state": "loading"}, WARNING, ("loading",)),
         ({"state": "loading", "reason": "cut short"}, PROBLEM, ("no prompt is answered: cut short",)),
         ({"engine_restarts": 3}, WARNING, ("its engine died or hung 3 times",)),
+        ({"mqtt_refused": 3, "mqtt_last_refusal": "a: no"}, WARNING, ("refused 3 of its messages", "a: no")),
+        ({"mqtt_limits": "it keeps no retained messages"}, WARNING, ("no retained messages",)),
         ({"mqtt_dropped": 2}, WARNING, ("2 messages could not be published",)),
         ({"mqtt_reconnects": 30, "mqtt_last_problem": "lost"}, WARNING, ("30 times in 2.0 hours", "lost")),
         ({"mqtt_reconnects": 3, "mqtt_last_problem": "lost"}, OK, ()),

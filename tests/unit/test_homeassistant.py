@@ -77,6 +77,9 @@ def health(**changes: Any) -> Health:
         "mqtt_reconnects": 0,
         "mqtt_dropped": 0,
         "mqtt_last_problem": None,
+        "mqtt_refused": 0,
+        "mqtt_last_refusal": None,
+        "mqtt_limits": None,
     }
     return Health(**{**values, **changes})
 

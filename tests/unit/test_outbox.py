@@ -1,9 +1,9 @@
-from edgeassist.broker.outbox import HEADER_BYTES, HIGH_WATER_BYTES, HIGH_WATER_MESSAGES, Outbox
+from edgeassist.broker.outbox import HIGH_WATER_BYTES, HIGH_WATER_MESSAGES, Letter, Outbox
 from edgeassist.protocol.packets import Outbound
 
 
-class Message:
-    """Something that is sent when a test says so."""
+class Fate:
+    """Whether something is sent, as a test says."""
 
     sent = False
 
@@ -11,58 +11,77 @@ class Message:
         return self.sent
 
 
+def letter(size: int = 1, qos: int = 1) -> Letter:
+    return Letter(Outbound("t", bytes(size), qos))
+
+
 def test_what_is_sent_waits_and_congests_no_longer() -> None:
     outbox = Outbox()
-    messages = [Message(), Message()]
-    for message in messages:
-        outbox.sending(message.is_sent, HIGH_WATER_BYTES)
+    fates = [Fate(), Fate()]
+    for packet, fate in enumerate(fates):
+        outbox.sending(letter(HIGH_WATER_BYTES), packet, fate.is_sent)
     assert (outbox.waiting, outbox.congested) == (2, True)
-    messages[0].sent = True
+    fates[0].sent = True
     assert (outbox.waiting, outbox.congested) == (1, False)
-    outbox.sending(Message().is_sent, 1)
+    outbox.sending(letter(), 3, Fate().is_sent)
     assert outbox.congested
-    messages[1].sent = True
+    fates[1].sent = True
     assert (outbox.waiting, outbox.congested) == (1, False)
 
 
-def test_what_is_queued_waits_until_it_is_acknowledged_and_a_few_do_not_congest() -> None:
+def test_what_is_queued_waits_and_no_more_of_it_than_may() -> None:
+    outbox = Outbox(2)
+    assert [outbox.queue(letter(HIGH_WATER_BYTES)) for _ in range(3)] == [True, True, False]
+    assert (outbox.waiting, outbox.queued) == (2, True)
+    outbox.take_first()
+    outbox.take_first()
+    assert (outbox.waiting, outbox.first()) == (0, None)
+
+
+def test_what_a_connection_did_not_bring_to_the_broker_is_taken_back_and_goes_first() -> None:
+    outbox = Outbox(1)
+    here, there, later = letter(), letter(), letter()
+    brought = Fate()
+    outbox.sending(here, 1, Fate().is_sent)
+    outbox.sending(letter(), 2, brought.is_sent)
+    outbox.sending(there, 3, Fate().is_sent)
+    outbox.queue(later)
+    brought.sent = True
+    assert outbox.find(3) is there
+    lost = list(outbox.take_back())
+    assert (lost, outbox.under_way, outbox.find(3)) == ([here, there], 0, None)
+    outbox.queue_first(*lost)
+    assert [outbox.take_first() for _ in range(3)] == [here, there, later]
+
+
+def test_what_is_unwanted_is_forgotten() -> None:
     outbox = Outbox()
-    outbox.queued(1)
-    outbox.queued(2)
-    assert (outbox.waiting, outbox.congested) == (2, False)
-    assert outbox.acknowledged(1)
-    assert outbox.acknowledged(7)
-    assert not outbox.acknowledged(2)
-    assert outbox.waiting == 0
+    for qos in (0, 1, 0):
+        outbox.queue(letter(qos=qos))
+    assert outbox.discard(lambda each: each.message.qos == 0) == 2
+    assert outbox.waiting == 1
 
 
 def test_many_messages_congest_however_small_they_are_with_a_connection_and_without() -> None:
     sending, queued = Outbox(), Outbox()
-    messages = [Message() for _ in range(HIGH_WATER_MESSAGES + 1)]
+    fates = [Fate() for _ in range(HIGH_WATER_MESSAGES + 1)]
     congested = []
-    for packet, message in enumerate(messages):
-        sending.sending(message.is_sent, 1)
-        queued.queued(packet)
+    for packet, fate in enumerate(fates):
+        sending.sending(letter(1), packet, fate.is_sent)
+        queued.queue(letter(1))
         congested.append((sending.congested, queued.congested))
     assert congested == [(False, False)] * HIGH_WATER_MESSAGES + [(True, True)]
-    messages[0].sent = True
-    queued.acknowledged(0)
+    fates[0].sent = True
+    queued.take_first()
     assert (sending.congested, queued.congested) == (False, False)
 
 
-def test_nothing_waits_after_it_was_given_up() -> None:
+def test_the_largest_payload_that_the_broker_acknowledged_is_known() -> None:
     outbox = Outbox()
-    outbox.sending(Message().is_sent, HIGH_WATER_BYTES + 1)
-    outbox.queued(1)
-    outbox.clear()
-    assert (outbox.waiting, outbox.congested) == (0, False)
-
-
-def test_a_message_beyond_the_brokers_limit_is_not_taken() -> None:
-    message = Outbound("tö", b"12345", correlation=b"678")
-    outbox = Outbox()
-    assert outbox.takes(message)
-    outbox.packet_limit = HEADER_BYTES + 3 + 5 + 3
-    assert outbox.takes(message)
-    outbox.packet_limit -= 1
-    assert not outbox.takes(message)
+    for size, qos in ((7, 1), (3, 1), (9, 0)):
+        fate = Fate()
+        outbox.sending(letter(size, qos), size, fate.is_sent)
+        fate.sent = True
+    outbox.sending(letter(20), 4, Fate().is_sent)
+    assert outbox.under_way == 1
+    assert outbox.taken_bytes == 7

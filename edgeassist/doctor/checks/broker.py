@@ -195,8 +195,8 @@ def _check_size(snapshot: BrokerSnapshot) -> Iterator[Finding]:
             _AREA,
             f"it does not deliver a message of {needed} bytes, which an answer of sampling.max_tokens may "
             "need",
-            f"raise the broker's limit (Mosquitto: message_size_limit {needed}), or lower "
-            "sampling.max_tokens",
+            f"raise the broker's limit (Mosquitto: message_size_limit {needed}), tell it the daemon "
+            "(mqtt.packet_bytes), or lower sampling.max_tokens",
         )
 
 

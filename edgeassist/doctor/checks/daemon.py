@@ -175,6 +175,17 @@ def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterat
             f"version {running} runs and {snapshot.installed} is installed",
             _restart(snapshot),
         )
+    if int(health.get("mqtt_refused") or 0):
+        yield warning(
+            _AREA,
+            f"the broker refused {health['mqtt_refused']} of its messages since it started, the last on "
+            f"{health.get('mqtt_last_refusal')}",
+            "let the broker's access control list and its limits allow it",
+        )
+    if health.get("mqtt_limits"):
+        yield warning(
+            _AREA, f"its broker lacks something: {health['mqtt_limits']}", "see the broker's own settings"
+        )
     if int(health.get("mqtt_dropped") or 0):
         yield warning(
             _AREA,

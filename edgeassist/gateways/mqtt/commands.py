@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from edgeassist.errors import BusyError, InvalidRequestError
+from edgeassist.errors import BusyError, InvalidRequestError, TooLargeError
 from edgeassist.gateways.commands import Handler, answer, refusal
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
-from edgeassist.protocol.state import CommandResponse
+from edgeassist.protocol.state import CommandError, CommandResponse
 from edgeassist.protocol.topics import CommandTopic, Topics
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,15 @@ class Commands(Gateway):
         self._respond(name, message, await answer(name, message.payload, self._handlers))
 
     def _respond(self, name: str, message: Inbound, response: CommandResponse) -> None:
-        payload = response.model_dump_json(exclude_none=True).encode()
+        topic, shorter = self._place(name, message), None
+        if response.data is not None:
+            error = TooLargeError("the answer is more than the broker takes in one message")
+            failure = CommandResponse(
+                status="error", error=CommandError(code=error.code, message=error.message), id=response.id
+            )
+            shorter = Outbound(topic, _payload(failure), qos=1, correlation=message.correlation)
         self._broker.publish(
-            Outbound(self._place(name, message), payload, qos=1, correlation=message.correlation)
+            Outbound(topic, _payload(response), qos=1, correlation=message.correlation, shorter=shorter)
         )
 
     def _place(self, name: str, message: Inbound) -> str:
@@ -81,3 +87,7 @@ class Commands(Gateway):
         except InvalidRequestError as error:
             log.warning("the command %s is answered on %s: %s", name, topic, error.message)
             return topic
+
+
+def _payload(response: CommandResponse) -> bytes:
+    return response.model_dump_json(exclude_none=True).encode()

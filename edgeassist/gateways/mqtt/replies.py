@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
@@ -127,16 +127,12 @@ class Replies:
         So it is without streaming, and where an answer is given again. The end's number is that of the
         messages before it.
         """
-        qos = self._options.final_qos
         if event.text and not self._said_text and (self._bare or not self._carries_text(event)):
             event = self._say_text(event)
         if self._bare:
-            self._say(b"", qos)
+            self._say(b"", self._options.final_qos)
             event = event.model_copy(update={"seq": event.seq + 1})
-        if not self._say_end(event) and event.text:
-            chunks = "its chunks were all of it; or " if self._to.stream else ""
-            problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
-            self._say_end(_too_large(event, problem))
+        self._say_end(event)
 
     def _carries_text(self, end: Done | Failed) -> bool:
         fits = self._room is None or len(end.payload()) <= self._room
@@ -155,15 +151,21 @@ class Replies:
             said += self._say(chunk, self._options.final_qos)
         return event.model_copy(update={"seq": said if self._bare else len(parts)})
 
-    def _say_end(self, event: Done | Failed) -> bool:
+    def _say_end(self, event: Done | Failed) -> None:
+        shorter = None
+        if event.text:
+            chunks = "its chunks were all of it; or " if self._to.stream else ""
+            problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
+            shorter = self._end_message(_too_large(event, problem))
+        self._link.publish(replace(self._end_message(event), shorter=shorter))
+
+    def _end_message(self, event: Done | Failed) -> Outbound:
         topic = self._to.end_topic
         payload = fitted(event, self._to.room(topic), short=self._to.end is End.SHORT)
-        return self._say(payload, self._options.final_qos, topic)
+        return Outbound(topic, payload, self._options.final_qos, correlation=self._to.correlation)
 
-    def _say(self, payload: bytes, qos: int, topic: str | None = None) -> bool:
-        return self._link.publish(
-            Outbound(topic or self._to.topic, payload, qos, correlation=self._to.correlation)
-        )
+    def _say(self, payload: bytes, qos: int) -> bool:
+        return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
 
 
 def _too_large(end: Done | Failed, problem: str) -> Failed:

@@ -9,12 +9,10 @@ import math
 import time
 from collections.abc import Callable
 
-from pydantic import BaseModel
-
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
-from edgeassist.protocol.state import Availability, Health, Info, Telemetry
+from edgeassist.protocol.state import Availability, Health, Info, StateDocument, Telemetry
 from edgeassist.protocol.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -159,9 +157,13 @@ class Reporter(Gateway):
         self.say_health()
         self._say(self._topics.telemetry, self._telemetry())
 
-    def _say(self, topic: str, document: BaseModel) -> None:
+    def _say(self, topic: str, document: StateDocument) -> None:
         if self._broker.connected and not self._closed:
-            self._broker.publish(Outbound(topic, document.model_dump_json().encode(), qos=1, retain=True))
+            message = None
+            for payload in reversed(document.payloads()):
+                message = Outbound(topic, payload, qos=1, retain=True, shorter=message)
+            if message is not None:
+                self._broker.publish(message)
 
 
 def status_message(topics: Topics, availability: Availability) -> Outbound:

@@ -1,0 +1,74 @@
+"""Paho's client, with what it lacks for a broker that is not its own.
+
+It overrides private methods of paho 2.2. `tests/integration/test_broker_client.py` holds them to what they
+do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import MQTTErrorCode
+
+# What is read from the socket at once. Paho asks for the rest of the packet, and memory for that much is
+# taken before a byte of it is there.
+_PIECE_BYTES = 1 << 16
+_FAILURE = 0x80
+# The failures that a PUBACK may tell (MQTT 5, table 3-4); paho knows no other there.
+_ALLOWED = frozenset({0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
+
+
+class TolerantClient(Client):
+    """A client that reads the head of a packet that is too long, and takes any reason code of a PUBACK.
+
+    Attributes:
+        most_bytes: Of a longer packet, only so many bytes are kept, and delivered as if they were all of it.
+        on_cut: Called with the length of such a packet, before its body is read.
+        on_acknowledged: Called with the packet id and the reason code when the broker refuses a message at
+            QoS 1, and, while `watched`, when it takes one. Paho's own `on_publish` costs as much as sending.
+        watched: Whether success is told too.
+    """
+
+    most_bytes = 1 << 20
+    watched = False
+
+    on_cut: Callable[[int], None] = staticmethod(lambda _size: None)
+    on_acknowledged: Callable[[int, int], None] = staticmethod(lambda _packet, _code: None)
+
+    def limit_in_flight(self, count: int) -> None:
+        """Have at most so many messages unacknowledged; for `on_connect`, where paho's own setter refuses."""
+        self._max_inflight_messages = count
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize <= _PIECE_BYTES:
+            return super()._sock_recv(bufsize)
+        if bufsize > self.most_bytes and not isinstance(self._in_packet["packet"], _Head):
+            self._in_packet["packet"] = _Head(self.most_bytes)
+            self.on_cut(bufsize)
+        return super()._sock_recv(_PIECE_BYTES)
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        code = packet[2] if len(packet) > 2 else 0  # noqa: PLR2004 - after the packet id
+        if code >= _FAILURE and code not in _ALLOWED:
+            # Mosquitto's message_size_limit answers with one that is for other packets; paho ends the
+            # connection over it.
+            packet[2] = _FAILURE
+        status = super()._handle_pubackcomp(cmd)
+        if self.watched or code >= _FAILURE:
+            self.on_acknowledged(int.from_bytes(packet[:2]), code)
+        return status
+
+
+class _Head(bytearray):
+    """The beginning of a packet, to which paho adds the rest."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self._most_bytes = most_bytes
+
+    def __iadd__(self, more: bytes) -> _Head:  # type: ignore[misc, override]
+        self.extend(more[: self._most_bytes - len(self)])
+        return self
