@@ -55,6 +55,22 @@ def test_only_the_last_conversations_are_known() -> None:
     assert known.find([Segment("1:", trusted=True)])[1] == (1,)
 
 
+def test_a_conversation_that_is_forgotten_while_it_is_looked_up_leaves_no_gap_in_the_prompt() -> None:
+    known = Transcripts()
+
+    class Slow(str):
+        """While its length is asked for, another thread remembers an answer."""
+
+        def __len__(self) -> int:
+            for number in range(MOST):
+                known.add(f"{number}:", [number])
+            return str.__len__(self)
+
+    known.add(Slow("hello"), [1, 2])
+    _, tokens, rest = known.find([Segment("hello, and now?", trusted=True)])
+    assert (tokens, rest) == ((1, 2), [Segment(", and now?", trusted=True)])
+
+
 SEGMENTS = st.lists(
     st.one_of(
         st.builds(Segment, st.text("ab:1", min_size=1), trusted=st.sampled_from([True])),

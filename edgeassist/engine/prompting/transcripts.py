@@ -30,9 +30,11 @@ class Transcripts:
     def find(self, segments: Sequence[Segment]) -> tuple[str, Sequence[int], list[Segment]]:
         """Return a prompt as text, the known tokens of its beginning, and what is left to tokenize."""
         text = "".join(each.text if each.trusted else _quote(each.text) for each in segments)
-        # A copy: an answer may be remembered while a long prompt is encoded in another thread.
-        known = max((each for each in list(self._known) if text.startswith(each)), key=len, default="")
-        return text, self._known.get(known, ()), list(_segments(text, len(known)))
+        # A copy: an answer may be remembered, and another forgotten for it, while a long prompt is encoded in
+        # another thread.
+        known = self._known.copy()
+        longest = max((each for each in known if text.startswith(each)), key=len, default="")
+        return text, known.get(longest, ()), list(_segments(text, len(longest)))
 
 
 def _quote(text: str) -> str:
