@@ -81,6 +81,15 @@ def test_the_first_token_stands_once_before_a_prompt(plain: list[Said], tmp_path
     assert [length - was for length, (*_, was) in zip(lengths, plain, strict=True)] == [1 + blank * 2] * 4
 
 
+def test_a_letter_that_the_file_names_as_a_special_token_stays_a_letter(
+    plain: list[Said], tmp_path: Path
+) -> None:
+    letter = VOCABULARY["tokenizer.ggml.tokens"].value.index("b")
+    named = {f"tokenizer.ggml.{role}_token_id": letter for role in ("bos", "padding")}
+    template = "{{- bos_token }}" + str(VOCABULARY[TEMPLATE].value)
+    assert said(write(tmp_path / "model.gguf", {**named, TEMPLATE: template})) == plain
+
+
 def test_what_closes_a_turn_in_the_template_ends_an_answer(tmp_path: Path) -> None:
     tokens = [each.replace("<|im_end|>", END) for each in VOCABULARY["tokenizer.ggml.tokens"].value]
     template = str(VOCABULARY[TEMPLATE].value).replace("<|im_end|>", END)
