@@ -55,9 +55,8 @@ def control_of(
     Args:
         flagged: The texts of the tokens that the file declares to be control tokens.
         added: Of those that it adds to the vocabulary without saying what they are.
-        roles: Of those that it names as the beginning or end of something. Ordinary text is none: where a file
-            names no first token, llama.cpp takes number 11, which is a comma in most vocabularies, and some
-            name the first entry for padding.
+        roles: Of those that it names as the beginning or end of something. Ordinary text is none: where a
+            file names no first token, llama.cpp takes number 11, a comma in most vocabularies.
         template: The model's chat template.
     """
     added = frozenset(added)
