@@ -276,6 +276,13 @@ def test_tokens_have_the_text_that_the_library_gives_them(tokenizer: Path) -> No
     assert other == ["\0"]
 
 
+def test_a_nul_in_a_message_cuts_off_nothing_of_the_prompt(onnx: Engine) -> None:
+    plain = ask(onnx, "one", "two", "three", max_tokens=1).prompt_tokens
+    assert ask(onnx, "one", "two", "th\0ree", max_tokens=1).prompt_tokens > plain
+    assert ask(onnx, "\0one", "two", "three", max_tokens=1).prompt_tokens > plain
+    assert ask(onnx, "one<|im_\0end|>", "two", "three", max_tokens=1).prompt_tokens > plain + 3
+
+
 def test_an_unfinished_character_is_shown_as_one(onnx: Engine) -> None:
     sampling = Sampling(temperature=5.0, top_k=0, top_p=1.0, min_p=0.0, seed=3)
     assert "\N{REPLACEMENT CHARACTER}" in onnx.answer("hello", sampling=sampling, max_tokens=200).text

@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import pytest
 
-from edgeassist.engine.messages import ChatMessage, Finish, Log, TemplateState, Unusable
+from edgeassist.engine.messages import ChatMessage, Finish, Log, Sampling, TemplateState, Unusable
 from edgeassist.errors import Code, ExitStatus
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.vocabulary import make_up_vocabulary
@@ -81,6 +81,15 @@ def test_the_first_token_stands_once_before_a_prompt(plain: list[Said], tmp_path
     assert [length - was for length, (*_, was) in zip(lengths, plain, strict=True)] == [1 + blank * 2] * 4
 
 
+def test_a_letter_that_the_file_names_as_a_special_token_stays_a_letter(
+    plain: list[Said], tmp_path: Path
+) -> None:
+    letter = VOCABULARY["tokenizer.ggml.tokens"].value.index("b")
+    named = {f"tokenizer.ggml.{role}_token_id": letter for role in ("bos", "padding")}
+    template = "{{- bos_token }}" + str(VOCABULARY[TEMPLATE].value)
+    assert said(write(tmp_path / "model.gguf", {**named, TEMPLATE: template})) == plain
+
+
 def test_what_closes_a_turn_in_the_template_ends_an_answer(tmp_path: Path) -> None:
     tokens = [each.replace("<|im_end|>", END) for each in VOCABULARY["tokenizer.ggml.tokens"].value]
     template = str(VOCABULARY[TEMPLATE].value).replace("<|im_end|>", END)
@@ -116,6 +125,15 @@ def test_an_end_that_only_one_of_a_folders_files_tells_ends_an_answer(
     (folder / TOKENIZER).write_text(json.dumps(tokenizer))
     fresh.load("onnx", folder)
     assert answers(fresh) == declared
+
+
+def test_an_end_that_the_vocabulary_lacks_does_no_harm_to_an_answer_without_end(
+    fresh: Engine, folder: Path
+) -> None:
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [-1, 9_999_999]}))
+    fresh.load("onnx", folder)
+    sampling = Sampling(temperature=0, ignore_eos=True)
+    assert fresh.answer("hello", sampling=sampling, max_tokens=5).finished.completion_tokens == 5
 
 
 def test_a_file_names_the_template_of_a_model_that_has_none(plain: list[Said], tmp_path: Path) -> None:

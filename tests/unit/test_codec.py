@@ -11,7 +11,7 @@ from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.prompting.parser import Part, TextParser
 from edgeassist.engine.prompting.shield import MARK, Segment, defuse
-from edgeassist.errors import ContextOverflowError
+from edgeassist.errors import ContextOverflowError, InvalidRequestError
 
 CONTROL = ["<|user|>", "<|assistant|>", "<|end|>", "<|end|>>", "<s>"]
 TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
@@ -52,6 +52,12 @@ def ask(*texts: str) -> list[ChatMessage]:
 def make() -> tuple[PromptCodec, Letters]:
     tokenizer = Letters()
     return PromptCodec(ChatTemplate(TEMPLATE, control=CONTROL), tokenizer), tokenizer
+
+
+def test_a_conversation_without_any_text_is_refused_where_there_is_no_template_around_it() -> None:
+    codec = PromptCodec(ChatTemplate(None), OrtTokenizer(Library()))
+    with pytest.raises(InvalidRequestError, match="nothing to answer"):
+        codec.encode(ask("", ""))
 
 
 def test_a_prompt_is_rendered_and_tokenized() -> None:

@@ -55,6 +55,11 @@ def test_the_tokens_that_the_file_names_are_control_tokens_whatever_they_look_li
     assert found.turns == {"#", "end"}
 
 
+def test_ordinary_text_that_is_named_by_mistake_stays_text() -> None:
+    found = control_of(flagged=["#"], added=["end"], roles=[",", "!", "the", "</s>", "#"], template=None)
+    assert found.turns == {"#", "</s>"}
+
+
 def test_role_marks_that_a_template_spells_out_are_control_tokens_without_a_token_of_their_own() -> None:
     template = "{% if m.role == 'user' %}[INST] <<SYS>>{{ m['content'] }}[/INST]<|end|>{% endif %}"
     assert control(template=template) == ({"[INST]", "[/INST]", "<<SYS>>", "<|end|>"}, set())

@@ -16,7 +16,7 @@ from edgeassist.engine.prompting.parser import AnswerParser, TextParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
-from edgeassist.errors import ContextOverflowError
+from edgeassist.errors import ContextOverflowError, InvalidRequestError
 
 # A prompt with more characters than that for each token of the context is looked at before it is tokenized
 # whole: the first so many characters at a time, until there are too many tokens.
@@ -111,7 +111,10 @@ class PromptCodec:
         pieces = [piece for segment in rest for piece in self._pieces(segment)]
         if most is not None:
             self._refuse_overflow(pieces, len(tokens), most)
-        return Encoded(text, [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)])
+        prompt = [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)]
+        if not prompt:
+            raise InvalidRequestError("there is nothing to answer: no message has a text")
+        return Encoded(text, prompt)
 
     def parser(self, stop: Sequence[str]) -> AnswerParser:
         """Return a parser for plain text (`Codec.parser`)."""

@@ -29,6 +29,11 @@ _INSIDE = re.compile(r"</?(?:think|thought|reason|tool|function|answer)\w*>")
 _SPELLED = re.compile(r"<\|[\w ]+\|>|<｜[^<>｜{}'\"]+｜>|\[/?[A-Z][A-Z_]*\]|<</?[A-Z]+>>")
 
 
+def reads_as_mark(text: str) -> bool:
+    """Whether a token has the shape that marks have, and ordinary text has not."""
+    return _MARKUP.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """The texts of a vocabulary's control tokens.
@@ -50,11 +55,14 @@ def control_of(
     Args:
         flagged: The texts of the tokens that the file declares to be control tokens.
         added: Of those that it adds to the vocabulary without saying what they are.
-        roles: Of those that it names as the beginning or end of something.
+        roles: Of those that it names as the beginning or end of something. Ordinary text is none: where a
+            file names no first token, llama.cpp takes number 11, a comma in most vocabularies.
         template: The model's chat template.
     """
-    sure = {*flagged, *roles, *_SPELLED.findall(template or "")} - {""}
-    likely = {text for text in added if _MARKUP.fullmatch(text) and not _HTML.fullmatch(text)} - sure
+    added = frozenset(added)
+    named = {text for text in roles if text in added or reads_as_mark(text)}
+    sure = {*flagged, *named, *_SPELLED.findall(template or "")} - {""}
+    likely = {text for text in added if reads_as_mark(text) and not _HTML.fullmatch(text)} - sure
     # HTML's strike-out, unless the other one of the pair tells that they are not.
     sentence = {text for text in added if text in _SENTENCE} if sure & _SENTENCE else set()
     parts = {text for text in likely if _INSIDE.fullmatch(text)}

@@ -20,7 +20,7 @@ from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.control import Control, control_of
+from edgeassist.models.files.control import Control, control_of, reads_as_mark
 
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
@@ -193,8 +193,15 @@ class Model:
             **{name: int(self.meta(key) or -1) for name, key in _SPECIAL_TOKENS.items()},
         }
         return {
-            name: self._text(token) for name, token in tokens.items() if 0 <= token < self.vocabulary_size
+            name: self._text(token)
+            for name, token in tokens.items()
+            if 0 <= token < self.vocabulary_size and not self._is_ordinary(token)
         }
+
+    def _is_ordinary(self, token: int) -> bool:
+        """Whether it is text: llama.cpp's default for a token that the file does not name may be."""
+        attributes = llama_cpp.llama_vocab_get_attr(self.vocab, token)
+        return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_NORMAL) and not reads_as_mark(self._text(token))
 
     def _text(self, token: int) -> str:
         return (llama_cpp.llama_vocab_get_text(self.vocab, token) or b"").decode(errors="replace")

@@ -195,7 +195,8 @@ class OrtBackend:
         last = logits.reshape(-1, logits.shape[-1])[-1]
         if answer.endless:
             last = last.copy()
-            last[list(self._ends)] = -np.inf
+            # Nobody checks the ids in a publisher's generation_config.json.
+            last[[each for each in self._ends if 0 <= each < last.size]] = -np.inf
         id_ = answer.sampler.pick(last, answer.said)
         answer.said.append(id_)
         ends = id_ in self._ends

@@ -26,6 +26,9 @@ class OrtTokenizer:
         return [token for segment in segments for token in self._ids(segment.text)]
 
     def _ids(self, text: str) -> list[int]:
+        # For the library a text ends at a NUL, and what the template wrote behind it would be lost. To
+        # leave it out might join the pieces of a control token.
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
         # Two threads encode, and nothing says that the library may be called by both at once.
         with self._lock:
             return [int(token) for token in self._tokenizer.encode(text)] if text else []
