@@ -93,10 +93,7 @@ class Sender:
         if self._client is not None and not self._unusual and not self._suspects.active:
             return self._send(message)
         now = time.monotonic()
-        if self._shuns(message, now):
-            self.refused += 1
-            return False
-        if not self._takes(message, now):
+        if self._shuns(message, now) or not self._takes(message, now):
             return self._shorten(message)
         if self._client is None:
             return message.qos > 0 and self._outbox.queue(Letter(message))
@@ -166,10 +163,13 @@ class Sender:
         return self._suspects.takes(size, now)
 
     def _shorten(self, message: Outbound) -> bool:
-        """Send what stands for a message that is too large; False if nothing does."""
+        """Send what stands for a message that the broker does not take; False if nothing does."""
         if message.shorter is not None:
             return self.publish(message.shorter)
-        self._refuse(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
+        if self._shuns(message, time.monotonic()):
+            self.refused += 1
+        else:
+            self._refuse(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
         return False
 
     def _send(self, message: Outbound, letter: Letter | None = None, *, alone: bool = False) -> bool:
@@ -216,11 +216,7 @@ class Sender:
         while (client := self._client) and self._trial is None and (letter := self._outbox.first()):
             message = letter.message
             now = time.monotonic()
-            if self._shuns(message, now):
-                self._outbox.take_first()
-                self.refused += 1
-                self.dropped += 1
-            elif not self._takes(message, now):
+            if self._shuns(message, now) or not self._takes(message, now):
                 self._outbox.take_first()
                 if message.shorter is not None:
                     self._outbox.queue_first(replace(letter, message=message.shorter))

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from edgeassist.broker.sender import TRIALS
-from edgeassist.protocol.packets import Outbound
+from edgeassist.broker.subscriptions import UNANSWERED
+from edgeassist.protocol.packets import Outbound, Subscription
 from edgeassist.sandbox import PrivateBroker
 from tests.integration.bouncer import Bouncer
 from tests.integration.link import Cable, Link, until
@@ -207,3 +208,30 @@ async def test_a_refusal_with_a_reason_is_counted_and_said_once_per_topic(
         assert link.broker.sender.last_refusal == "forbidden/1: the broker says: not authorized"
         assert caplog.text.count("forbidden/1") == 1
         assert link.reasons == []
+
+
+@PROTOCOLS
+async def test_what_is_optional_is_not_subscribed_to_where_the_broker_hangs_up_on_it(
+    broker: PrivateBroker, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        Bouncer(broker.port, forbidden_filter="box/status") as bouncer,
+        Link(bouncer.port, wait=False, protocol=protocol, reconnect_max_s=0.2) as link,
+    ):
+        link.broker.subscribe(Subscription("box/status", qos=0, optional=True), link.heard.append)
+        await until(lambda: link.ups)
+        link.say("t/1", b"hello", qos=1)
+        await link.hears(1)
+        assert bouncer.hung_up == UNANSWERED
+    assert "those to box/status are left out" in caplog.text
+
+
+async def test_what_is_shorter_goes_out_on_a_topic_that_is_left_alone_for_a_size(
+    broker: PrivateBroker,
+) -> None:
+    async with guarded(broker.port, lambda _, length: length > 1000, "3.1.1") as (bouncer, link, there):
+        link.say("t/long", bytes(2000), qos=1)
+        await until(lambda: bouncer.hung_up == 1 + TRIALS and link.broker.connected)
+        assert link.broker.publish(long())
+        await until(lambda: b"too large" in there.payloads)
+        assert bouncer.hung_up == 1 + TRIALS
