@@ -93,8 +93,8 @@ class Routes:
     def wanted(self, *, wildcards: bool = True) -> tuple[Subscription, ...]:
         """Return what the broker must be asked for: one subscription for each filter.
 
-        Some brokers refuse a filter by ending the connection. So what is optional is left out after UNANSWERED
-        connections that ended so, and asked for again if as many more do: it was not the reason.
+        Some brokers refuse a filter by ending the connection. So after UNANSWERED connections that ended so,
+        what is optional is left out, and asked for again if as many more do: it was not the reason.
 
         Args:
             wildcards: Whether it takes filters with wildcards.

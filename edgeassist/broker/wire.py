@@ -51,7 +51,7 @@ def make_client(
         client.username_pw_set(options.username, options.password)
     if tls is not None:
         client.tls_set_context(tls)
-    # A connection that stands takes what can't wait, such as the ends of many answers; streams pause long before.
+    # A connection that stands takes what can't wait, such as the ends of many answers; streams pause before.
     client.max_queued_messages_set(max(options.queue, _LEAST_QUEUE))
     if options.will is not None:
         will = options.will

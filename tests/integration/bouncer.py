@@ -51,10 +51,10 @@ class Bouncer:
                     if self._forbids(topic, len(body)):
                         self.hung_up += 1
                         return
-                if kind & 0xF0 == _SUBSCRIBE and self._forbidden_filter:
-                    if self._forbidden_filter.encode() in body:
-                        self.hung_up += 1
-                        return
+                forbidden = self._forbidden_filter
+                if kind & 0xF0 == _SUBSCRIBE and forbidden is not None and forbidden.encode() in body:
+                    self.hung_up += 1
+                    return
                 there_writer.write(header + body)
                 await there_writer.drain()
         except (OSError, asyncio.IncompleteReadError):
