@@ -242,7 +242,8 @@ class Client:
                 if isinstance(event, BrokerError):
                     raise event
                 if isinstance(event, Failed) and event.code in _NO_ROOM and loop.time() < until:
-                    await asyncio.sleep(_pause_s(event, random.random()))  # noqa: S311 - no secret
+                    pause_s = _pause_s(event, random.random())  # noqa: S311 - no secret
+                    await asyncio.sleep(min(pause_s, until - loop.time()))
                     self._repeat(request)
                     continue
                 ended = isinstance(event, Done | Failed)

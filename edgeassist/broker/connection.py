@@ -182,7 +182,9 @@ class Broker:
                 return
             lasted_s = time.monotonic() - begun
             attempt = self._attempt
-            attempt.blamed = self.sender.ended(hung_up=attempt.accepted and attempt.hung_up)
+            hung_up = attempt.accepted and attempt.hung_up
+            self._note_unanswered(unanswered=hung_up and not self.connected)
+            attempt.blamed = self.sender.ended(hung_up=hung_up)
             reason += self._guess(lasted_s)
             self._backoff.ended(attempt, lasted_s)
             self.connected = False
@@ -234,6 +236,13 @@ class Broker:
             garbled = status == MQTTErrorCode.MQTT_ERR_PROTOCOL
             return reasons.explain_garble(options) if garbled else reasons.explain_silence(options)
         return f"the connection to {options.address} was lost: {status.name}"
+
+    def _note_unanswered(self, *, unanswered: bool) -> None:
+        """Note whether the broker hung up over the subscriptions; then try to do without some."""
+        if not (unanswered or self.connected):
+            return
+        if spared := self._routes.ended(answered=not unanswered):
+            log.warning("%s", reasons.explain_fatal_filters(spared, self._options))
 
     def _guess(self, lasted_s: float) -> str:
         """Return what may have ended a connection for which the broker gave no reason, or nothing."""

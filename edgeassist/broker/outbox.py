@@ -29,6 +29,7 @@ class Letter:
 
     Attributes:
         doubted: A connection ended while it was on its way; it goes out with nothing beside it.
+        trials: How many connections ended when it was tried alone.
         instead_of: The size of the message that it stands for, which may have ended a connection; 0 if none.
         packet: Its packet id, once the connection has it.
         is_sent: Whether the broker has it, or it was lost.
@@ -36,6 +37,7 @@ class Letter:
 
     message: Outbound
     doubted: bool = False
+    trials: int = 0
     instead_of: int = 0
     packet: int = 0
     is_sent: Callable[[], bool] = bool

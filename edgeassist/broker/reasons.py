@@ -229,3 +229,11 @@ def explain_refused_filters(filters: Sequence[str], options: BrokerOptions) -> s
         f"the broker at {options.address} refuses the subscription to {', '.join(filters)}: "
         "let its access control list allow it"
     )
+
+
+def explain_fatal_filters(filters: Sequence[str], options: BrokerOptions) -> str:
+    """Return that the broker seems to end connections over these subscriptions, and what to change."""
+    return (
+        f"the broker at {options.address} ends the connection over the subscriptions: those to "
+        f"{', '.join(filters)} are left out; let its access control list allow them"
+    )

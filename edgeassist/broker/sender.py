@@ -1,8 +1,8 @@
 """Hands messages to the connection, and finds out which one ends it.
 
 What was under way when a broker hung up is in doubt. On the next connection each of it goes out alone, and
-the one with which that ends too is the culprit: for its size, if something shorter passes on its topic, or
-for its topic. Nobody else loses anything but time.
+the one with which that ends too, and the one after it, is the culprit: for its size, if something shorter
+passes on its topic, or for its topic. Nobody else loses anything but time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 
 from paho.mqtt.enums import MQTTErrorCode
@@ -32,6 +33,9 @@ MOST_LOGGED = 64
 # How long a connection stands before a message is tried alone: one that ends by itself should not do so just
 # then.
 STEADY_S = 0.5
+# So many connections have to end with a message that was tried alone: one ends by chance, and more than one
+# do so where a twin throws us off again and again.
+TRIALS = 2
 _LOOK_AGAIN_S = 0.02
 _FAILURE = 0x80
 
@@ -89,10 +93,7 @@ class Sender:
         if self._client is not None and not self._unusual and not self._suspects.active:
             return self._send(message)
         now = time.monotonic()
-        if self._shuns(message, now):
-            self.refused += 1
-            return False
-        if not self._takes(message, now):
+        if self._shuns(message, now) or not self._takes(message, now):
             return self._shorten(message)
         if self._client is None:
             return message.qos > 0 and self._outbox.queue(Letter(message))
@@ -132,13 +133,16 @@ class Sender:
             client.drop_out_messages()
         lost = list(self._outbox.take_back())
         trial, self._trial = self._trial, None
-        self._accused = trial if hung_up else None
-        if hung_up and trial is None:
+        blamed = trial if hung_up else None
+        if blamed is not None:
+            blamed.trials += 1
+        elif hung_up:
             self._doubt(lost)
+        self._accused = blamed if blamed is not None and blamed.trials >= TRIALS else None
         self.dropped += self._outbox.discard(lambda letter: letter.message.qos == 0)
-        self.dropped += sum(letter.message.qos == 0 for letter in lost if letter is not trial)
-        self._outbox.queue_first(*(letter for letter in lost if letter.message.qos > 0))
-        return self._accused is not None
+        self.dropped += sum(letter.message.qos == 0 for letter in lost if letter is not blamed)
+        self._outbox.queue_first(*(each for each in lost if each.message.qos > 0 or each is blamed))
+        return blamed is not None
 
     def _doubt(self, lost: list[Letter]) -> None:
         for topic in self._recent:
@@ -159,10 +163,13 @@ class Sender:
         return self._suspects.takes(size, now)
 
     def _shorten(self, message: Outbound) -> bool:
-        """Send what stands for a message that is too large; False if nothing does."""
+        """Send what stands for a message that the broker does not take; False if nothing does."""
         if message.shorter is not None:
             return self.publish(message.shorter)
-        self._refuse(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
+        if self._shuns(message, time.monotonic()):
+            self.refused += 1
+        else:
+            self._refuse(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
         return False
 
     def _send(self, message: Outbound, letter: Letter | None = None, *, alone: bool = False) -> bool:
@@ -209,13 +216,12 @@ class Sender:
         while (client := self._client) and self._trial is None and (letter := self._outbox.first()):
             message = letter.message
             now = time.monotonic()
-            if self._shuns(message, now):
+            if self._shuns(message, now) or not self._takes(message, now):
                 self._outbox.take_first()
-                self.refused += 1
-                self.dropped += 1
-            elif not self._takes(message, now):
-                self._outbox.take_first()
-                self.dropped += not self._shorten(message)
+                if message.shorter is not None:
+                    self._outbox.queue_first(replace(letter, message=message.shorter))
+                else:
+                    self.dropped += not self._shorten(message)
             elif self._is_doubted(letter):
                 if self._outbox.under_way or now < self._steady_at:
                     self._look_again()

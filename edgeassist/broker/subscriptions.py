@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Inbound], None]
 
 MAX_FILTER_BYTES = 65_535
+# So many connections in a row that end over the first SUBSCRIBE, and what is optional is left out of it.
+UNANSWERED = 2
 # `$share/<group>/<filter>`: MQTT 5, section 4.8.2; brokers offer it to 3.1.1 as well.
 _SHARE = "$share"
 _SHARE_LEVELS = 2
@@ -77,6 +79,7 @@ class Routes:
     _routes: list[Route] = field(default_factory=list)
     _pending: dict[int | None, tuple[Subscription, ...]] = field(default_factory=dict)
     _first: int | None = None
+    _unanswered: int = 0
 
     def add(self, route: Route) -> None:
         """Let the route hear from now on."""
@@ -90,11 +93,15 @@ class Routes:
     def wanted(self, *, wildcards: bool = True) -> tuple[Subscription, ...]:
         """Return what the broker must be asked for: one subscription for each filter.
 
+        Some brokers refuse a filter by ending the connection. So after UNANSWERED connections that ended so,
+        what is optional is left out, and asked for again if as many more do: it was not the reason.
+
         Args:
             wildcards: Whether it takes filters with wildcards.
         """
         filters = dict.fromkeys(route.subscription.filter for route in self._routes)
-        return tuple(self.merged(each) for each in filters if wildcards or not set(each) & set("+#"))
+        wanted = [self.merged(each) for each in filters if wildcards or not set(each) & set("+#")]
+        return tuple(each for each in wanted if not (each.optional and self._sparing))
 
     def merged(self, topic_filter: str) -> Subscription:
         """Return one subscription for all routes of a filter: the highest QoS, optional if all are."""
@@ -111,6 +118,24 @@ class Routes:
                 route.handler(message)
             except Exception:
                 log.exception("a handler of %s failed on a message", route.subscription.filter)
+
+    @property
+    def _sparing(self) -> bool:
+        return self._unanswered // UNANSWERED % 2 == 1
+
+    def ended(self, *, answered: bool) -> tuple[str, ...]:
+        """Note that a connection ended; return the filters that are left out from now on.
+
+        Args:
+            answered: Whether the broker had answered the first SUBSCRIBE; False only if it hung up before.
+        """
+        sparing = self._sparing
+        if not answered:
+            self._unanswered += 1
+        elif not sparing:
+            self._unanswered = 0
+        optional = {each.subscription.filter for each in self._routes if each.subscription.optional}
+        return tuple(sorted(optional)) if self._sparing and not sparing else ()
 
     def connected(self) -> None:
         """Forget unanswered SUBSCRIBE packets of an earlier connection."""

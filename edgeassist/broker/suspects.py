@@ -38,8 +38,9 @@ class Suspects:
 
     def doubt(self, topic: str) -> None:
         """Note that a message there may have ended the connection."""
-        if len(self._doubted) < MOST_DOUBTED:
-            self._doubted[topic] = None
+        self._doubted[topic] = None
+        if len(self._doubted) > MOST_DOUBTED:  # the oldest is a reply topic that is used no more
+            del self._doubted[next(iter(self._doubted))]
 
     def doubts(self, topic: str) -> bool:
         """Whether the next message there goes out with nothing beside it."""

@@ -28,6 +28,7 @@ from edgeassist.protocol.packets import Inbound, Outbound
 _CHECK_SHARE = 0.2
 _CHECK_S = 5.0
 _GREETING_CHECK_S = 0.5
+_LEAST_QUEUE = 1000
 
 
 def make_client(
@@ -50,7 +51,8 @@ def make_client(
         client.username_pw_set(options.username, options.password)
     if tls is not None:
         client.tls_set_context(tls)
-    client.max_queued_messages_set(options.queue)
+    # A connection that stands takes what can't wait, such as the ends of many answers; streams pause before.
+    client.max_queued_messages_set(max(options.queue, _LEAST_QUEUE))
     if options.will is not None:
         will = options.will
         client.will_set(will.topic, will.payload, will.qos, will.retain)

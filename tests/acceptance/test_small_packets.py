@@ -67,3 +67,26 @@ async def test_others_answers_are_whole_while_the_limit_is_found_out(
     ends = {f"edgeassist/box/reply/o{number}" for number in range(8)}
     await until(lambda: ends <= {m.topic for m in wire.heard if b'"done"' in m.payload}, 20)
     await wire.until(lambda m: m.topic.endswith("/reply/long") and b"too_large" in m.payload)
+
+
+@pytest.mark.parametrize(
+    ("broker", "protocol"),
+    [("max_packet_size 1000", "5"), ("max_packet_size 1000", "3.1.1"), ("message_size_limit 1000", "5")],
+    indirect=["broker"],
+)
+@pytest.mark.parametrize(
+    "fields", [{}, {"stream": False}, {"max_tokens": -1}, {"max_tokens": 0.5, "format": "text"}]
+)
+async def test_every_request_ends_whose_metadata_the_broker_does_not_bring_back(
+    broker: PrivateBroker, daemon: StartDaemon, connect: AsyncConnect, protocol: str, fields: dict[str, Any]
+) -> None:
+    daemon(mqtt__protocol=protocol)
+    wire = await connect.wire("edgeassist/#")
+    await wire.until(lambda m: m.topic.endswith("/health") and b'"ready"' in m.payload)
+    asked = {"id": "m", "prompt": "hi", "metadata": {"n": "x" * 780}, **fields}
+    wire.say("edgeassist/box/prompt", json.dumps(asked), qos=1)
+    await until(lambda: [m for m in wire.heard if "/reply/m" in m.topic and _ends(m.payload)], 20)
+
+
+def _ends(payload: bytes) -> bool:
+    return b'"type":"done"' in payload or b'"type":"error"' in payload

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from edgeassist.sandbox import HOST
 
 _PUBLISH = 0x30
+_SUBSCRIBE = 0x80
 
 
 class Bouncer:
@@ -16,11 +17,19 @@ class Bouncer:
     Args:
         port: The broker's.
         forbids: Whether it hangs up on a message, of which it gets the topic and the packet's length.
+        forbidden_filter: It hangs up on a SUBSCRIBE that has this in it.
     """
 
-    def __init__(self, port: int, forbids: Callable[[str, int], bool]) -> None:
+    def __init__(
+        self,
+        port: int,
+        forbids: Callable[[str, int], bool] = lambda _topic, _length: False,
+        *,
+        forbidden_filter: str | None = None,
+    ) -> None:
         self._target = port
         self._forbids = forbids
+        self._forbidden_filter = forbidden_filter
         self.hung_up = 0
 
     async def __aenter__(self) -> Bouncer:
@@ -42,6 +51,10 @@ class Bouncer:
                     if self._forbids(topic, len(body)):
                         self.hung_up += 1
                         return
+                forbidden = self._forbidden_filter
+                if kind & 0xF0 == _SUBSCRIBE and forbidden is not None and forbidden.encode() in body:
+                    self.hung_up += 1
+                    return
                 there_writer.write(header + body)
                 await there_writer.drain()
         except (OSError, asyncio.IncompleteReadError):

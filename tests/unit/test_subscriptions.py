@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from edgeassist.broker.subscriptions import Route, Routes, Verdict, check_filter
+from edgeassist.broker.subscriptions import UNANSWERED, Route, Routes, Verdict, check_filter
 from edgeassist.protocol.packets import Inbound, Subscription
 
 
@@ -189,3 +189,26 @@ def test_an_answer_to_nothing_that_was_asked_means_nothing() -> None:
     board.routes.asked(1, board.routes.wanted(), first=True)
     board.routes.connected()
     assert board.routes.answered(1, ["no"]) == Verdict()
+
+
+def test_what_is_optional_is_left_out_if_connections_end_over_it_and_asked_for_again_if_that_is_no_cure() -> (
+    None
+):
+    routes = Routes()
+    for topic, optional in (("a", False), ("b", True)):
+        routes.add(Route(Subscription(topic, 0, optional), lambda _message: None, lambda _route: None))
+
+    def wanted() -> list[str]:
+        return [each.filter for each in routes.wanted()]
+
+    assert routes.ended(answered=False) == ()
+    assert routes.ended(answered=True) == ()  # not in a row
+    assert routes.ended(answered=False) == ()
+    assert wanted() == ["a", "b"]
+    assert routes.ended(answered=False) == ("b",)
+    assert wanted() == ["a"]
+    assert routes.ended(answered=True) == ()
+    assert wanted() == ["a"]
+    for _ in range(UNANSWERED):
+        assert routes.ended(answered=False) == ()
+    assert wanted() == ["a", "b"]

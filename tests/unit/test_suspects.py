@@ -76,3 +76,11 @@ def test_however_many_topics_there_are_memory_is_bounded() -> None:
         suspects.shun(f"q{number}/t", 5000, 0.0, alone=True)
     assert sum(suspects.doubts(f"d/{number}") for number in range(2 * MOST_DOUBTED)) <= MOST_DOUBTED
     assert len(suspects._shunned) <= MOST_SHUNNED
+
+
+def test_topics_that_are_used_no_more_leave_room_for_doubt_in_others() -> None:
+    suspects = Suspects()
+    for number in range(MOST_DOUBTED + 1):
+        suspects.doubt(f"reply/{number}")
+    assert not suspects.doubts("reply/0")
+    assert suspects.doubts(f"reply/{MOST_DOUBTED}")

@@ -113,7 +113,7 @@ class Replies:
                 self._say(event.payload(), self._options.chunk_qos)
             case Accepted():
                 named = event.model_copy(update={"cancel": self._cancel})
-                self._say(fitted(named, self._room), self._options.chunk_qos)
+                self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
                 self._end(event)
 
@@ -152,17 +152,26 @@ class Replies:
         return event.model_copy(update={"seq": said if self._bare else len(parts)})
 
     def _say_end(self, event: Done | Failed) -> None:
-        shorter = None
+        topic, qos = self._to.end_topic, self._options.final_qos
+        short = self._to.end is End.SHORT
+        message = self._shrinking(event, topic, qos, short=short)
         if event.text:
             chunks = "its chunks were all of it; or " if self._to.stream else ""
             problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
-            shorter = self._end_message(_too_large(event, problem))
-        self._link.publish(replace(self._end_message(event), shorter=shorter))
+            instead = self._shrinking(_too_large(event, problem), topic, qos, short=short)
+            message = replace(message, shorter=instead)
+        self._link.publish(message)
 
-    def _end_message(self, event: Done | Failed) -> Outbound:
-        topic = self._to.end_topic
-        payload = fitted(event, self._to.room(topic), short=self._to.end is End.SHORT)
-        return Outbound(topic, payload, self._options.final_qos, correlation=self._to.correlation)
+    def _shrinking(
+        self, event: Accepted | Done | Failed, topic: str, qos: int, *, short: bool = False
+    ) -> Outbound:
+        """Return the event as a message, with the least of it in its place where the broker takes no more."""
+        payload = fitted(event, self._to.room(topic), short=short)
+        message = Outbound(topic, payload, qos, correlation=self._to.correlation)
+        if event.metadata is None:  # the rest is small
+            return message
+        least = fitted(event, NEEDED_BYTES + len(event.id))
+        return replace(message, shorter=replace(message, payload=least)) if least != payload else message
 
     def _say(self, payload: bytes, qos: int) -> bool:
         return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
