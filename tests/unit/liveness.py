@@ -55,7 +55,7 @@ def _candidates(field: FieldInfo, value: object) -> Iterator[object]:
         yield not value
     elif isinstance(value, int | float):
         yield from (value + 1, value - 1, value / 2)
-    yield from (1, 100, "other", ["other"])
+    yield from (1, 100, 4096, "other", ["other"])
 
 
 def _members(annotation: object) -> Iterator[object]:
