@@ -41,6 +41,24 @@ def test_an_answer_goes_to_one_place_with_its_correlation_and_is_not_retained() 
     assert [each.qos for each in link.published] == [0, 0, 1]
 
 
+@pytest.mark.parametrize("to", [EVENTS, text_format()])
+@pytest.mark.parametrize(("connected", "qos"), [(True, 0), (False, 1)])
+def test_a_refusal_takes_no_room_where_many_messages_wait(to: ReplyTo, *, connected: bool, qos: int) -> None:
+    link = ListLink()
+    link.congested, link.connected = True, connected
+    stream_to(link, to).failed(InvalidRequestError("no"), 100.0)
+    assert {each.qos for each in link.published} == {qos}
+
+
+def test_the_end_of_a_request_that_was_taken_keeps_its_qos_however_many_wait() -> None:
+    link = ListLink()
+    stream = stream_to(link)
+    stream.accepted(model="m", position=0)
+    link.congested = True
+    stream.failed(InternalError("no"), 100.0)
+    assert [each.qos for each in link.published] == [0, 1]
+
+
 def test_a_client_learns_where_to_cancel() -> None:
     link = ListLink()
     stream_to(link).accepted(model="m", position=0)

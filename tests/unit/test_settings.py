@@ -339,6 +339,8 @@ def others(key: str, annotation: Any, default: Any) -> list[str]:
             value = str(default - 1 if default else 1)
         case float():
             value = str(default / 2 or 1.5)
+        case None if int in get_args(get_args(annotation)[0]):
+            value = "4096"
         case "auto":
             value = "64" if int in get_args(annotation) else "0.5"
         case _:

@@ -81,6 +81,7 @@ class Replies:
         if self._room is not None:
             frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
             self._chunk_bytes = min(self._chunk_bytes, self._room - frame)
+        self._begun = False
         self._said_text = False
 
     @property
@@ -116,6 +117,8 @@ class Replies:
                 self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
                 self._end(event)
+                return
+        self._begun = True
 
     @property
     def _bare(self) -> bool:
@@ -127,12 +130,18 @@ class Replies:
         So it is without streaming, and where an answer is given again. The end's number is that of the
         messages before it.
         """
+        qos = self._qos_of(event)
         if event.text and not self._said_text and (self._bare or not self._carries_text(event)):
             event = self._say_text(event)
         if self._bare:
-            self._say(b"", self._options.final_qos)
+            self._say(b"", qos)
             event = event.model_copy(update={"seq": event.seq + 1})
-        self._say_end(event)
+        self._say_end(event, qos)
+
+    def _qos_of(self, end: Done | Failed) -> int:
+        """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
+        refused = isinstance(end, Failed) and not self._begun
+        return 0 if refused and self._link.connected and self._link.congested else self._options.final_qos
 
     def _carries_text(self, end: Done | Failed) -> bool:
         fits = self._room is None or len(end.payload()) <= self._room
@@ -151,8 +160,8 @@ class Replies:
             said += self._say(chunk, self._options.final_qos)
         return event.model_copy(update={"seq": said if self._bare else len(parts)})
 
-    def _say_end(self, event: Done | Failed) -> None:
-        topic, qos = self._to.end_topic, self._options.final_qos
+    def _say_end(self, event: Done | Failed, qos: int) -> None:
+        topic = self._to.end_topic
         short = self._to.end is End.SHORT
         message = self._shrinking(event, topic, qos, short=short)
         if event.text:
