@@ -43,19 +43,32 @@ def train(
     batch: Annotated[int, typer.Option(help="Tokens per step.")] = 2048,
     rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Seed of weights and dialogues.")] = 0,
+    longest: Annotated[int, typer.Option(help="Length limit of the first dialogues, in tokens.")] = 120,
+    start: Annotated[
+        Path | None, typer.Option(help="An exported GGUF file whose tokenizer and weights to start with.")
+    ] = None,
 ) -> None:
     """Train the tokenizer, unless the run has one, then the model; resumes an interrupted run."""
     from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import
+    from scripts.train_tiny.restore import read_merges, read_weights  # noqa: PLC0415 - as above
     from scripts.train_tiny.shape import VOCABULARY, tiny_shape  # noqa: PLC0415 - as above
     from scripts.train_tiny.tokenizer import Encoder, learn_merges, load_merges, save_merges  # noqa: PLC0415
 
     run.mkdir(parents=True, exist_ok=True)
     if not (run / training.MERGES).exists():
-        save_merges(run / training.MERGES, learn_merges(training_texts(_TOKENIZER_DIALOGUES), VOCABULARY))
+        texts = training_texts(_TOKENIZER_DIALOGUES)
+        save_merges(run / training.MERGES, read_merges(start) if start else learn_merges(texts, VOCABULARY))
     encoder = Encoder(load_merges(run / training.MERGES))
-    plan = training.Plan(minutes, tokens=tokens, batch=batch, rate=rate, threads=threads, seed=seed)
+    plan = training.Plan(
+        minutes, tokens=tokens, batch=batch, rate=rate, threads=threads, seed=seed, longest=longest
+    )
     training.train(
-        run, encoder, tiny_shape(encoder.vocabulary.size), plan, lambda said: print(said, flush=True)
+        run,
+        encoder,
+        tiny_shape(encoder.vocabulary.size),
+        plan,
+        lambda said: print(said, flush=True),
+        read_weights(start) if start else None,
     )
 
 

@@ -18,8 +18,9 @@ PADDING = 256
 _CHUNK = 2048
 # Curriculum: short dialogues teach the most per token. The length limit in tokens of the first chunk, and its
 # growth per chunk.
-_LONGEST_AT_FIRST = 120
+LONGEST_AT_FIRST = 120
 _LONGER = 16
+_CONTEXT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,24 @@ class Batch:
     after: Position
 
 
-def training_batches(encoder: Encoder, size: int, seed: int, start: Position) -> Iterator[Batch]:
-    """Yield batches of about `size` tokens forever; the same arguments give the same batches."""
+def training_batches(
+    encoder: Encoder, size: int, seed: int, start: Position, longest: int = LONGEST_AT_FIRST
+) -> Iterator[Batch]:
+    """Yield batches of about `size` tokens forever; the same arguments give the same batches.
+
+    Args:
+        encoder: Tokenizes the dialogues.
+        size: Tokens per batch.
+        seed: Seed of the dialogues.
+        start: Where to go on.
+        longest: Length limit of the first chunk's dialogues, in tokens; longer ones follow.
+    """
     chunk, skip = start.chunk, start.batch
     while True:
         dialogues = [make_dialogue(chunk * _CHUNK + number, seed=seed) for number in range(_CHUNK)]
         encoded = [encode(encoder, each) for each in dialogues]
-        longest = _LONGEST_AT_FIRST + _LONGER * chunk
-        groups = _grouped([each for each in encoded if len(each.tokens) <= longest], size)
+        limit = min(longest + _LONGER * chunk, _CONTEXT)
+        groups = _grouped([each for each in encoded if len(each.tokens) <= limit], size)
         Random(f"{seed} {chunk}").shuffle(groups)
         for number, group in enumerate(groups):
             if number >= skip:

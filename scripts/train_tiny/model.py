@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -46,8 +48,18 @@ class Decoder(nn.Module):
         """Return logits, shape (..., vocabulary), of hidden states from `forward`, shape (..., width)."""
         return functional.linear(hidden, self.embedding.weight)
 
+    def load_weights(self, named: Mapping[str, NDArray[np.float32]]) -> None:
+        """Set the weights from what `weights` returns."""
+        with torch.no_grad():
+            for name, target in self._named().items():
+                target.copy_(torch.from_numpy(named[name]))
+
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the weights with GGUF's tensor names and shapes."""
+        return {name: each.detach().float().contiguous().numpy() for name, each in self._named().items()}
+
+    def _named(self) -> dict[str, Tensor]:
+        """Return the weights by GGUF's names, as views of the parameters."""
         shape, named = self.shape, {}
         head = shape.width // shape.heads
         cuts = [shape.width, head * shape.kv_heads, head * shape.kv_heads]
@@ -67,7 +79,7 @@ class Decoder(nn.Module):
                 f"{block}ffn_down.weight": layer.down.weight,
             }
         named["output_norm.weight"] = self.norm.weight
-        return {name: each.detach().float().contiguous().numpy() for name, each in named.items()}
+        return named
 
 
 class Cache:

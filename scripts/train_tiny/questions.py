@@ -16,7 +16,7 @@ from scripts.train_tiny.dialogues.generator import Dialogue, Task, make_question
 from scripts.train_tiny.dialogues.language import Language, words_of
 from scripts.train_tiny.dialogues.split import Split
 
-MEASURED = (Split.SEEN, Split.PHRASINGS, Split.ROOMS, Split.VALUES, Split.ALL)
+MEASURED = (Split.SEEN, Split.PHRASINGS, Split.ROOMS, Split.VALUES, Split.LAYOUTS, Split.ALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from edgeassist.trial_models.synthetic import Shape
-from scripts.train_tiny.batches import PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.batches import LONGEST_AT_FIRST, PADDING, Batch, Position, encode, training_batches
 from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
@@ -52,6 +54,7 @@ class Plan:
         prompt_weight: Loss weight of tokens that are not the assistant's.
         threads: Torch's threads.
         seed: Seed of weights and dialogues.
+        longest: Length limit of the first dialogues, in tokens.
         save_every_s: Seconds between checkpoints.
     """
 
@@ -62,6 +65,7 @@ class Plan:
     prompt_weight: float = 0.1
     threads: int = 2
     seed: int = 0
+    longest: int = LONGEST_AT_FIRST
     save_every_s: float = 300
 
 
@@ -97,13 +101,23 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A log entry per checkpoint: share of new phrasings answered exactly, by task."""
+    """A log entry per checkpoint: the share of questions answered exactly.
+
+    Attributes:
+        step: Steps until then.
+        tokens: Tokens until then.
+        action: With new phrasings, commands.
+        reading: With new phrasings, questions about listed sensors.
+        unknown: With new phrasings, questions about others.
+        layouts: With new layouts, questions about listed sensors.
+    """
 
     step: int
     tokens: int
     action: float
     reading: float
     unknown: float
+    layouts: float
 
 
 def rate_at(share: float, plan: Plan) -> float:
@@ -115,7 +129,12 @@ def rate_at(share: float, plan: Plan) -> float:
 
 
 def train(
-    folder: Path, encoder: Encoder, shape: Shape, plan: Plan, on_step: Callable[[Said | Probed], None]
+    folder: Path,
+    encoder: Encoder,
+    shape: Shape,
+    plan: Plan,
+    on_step: Callable[[Said | Probed], None],
+    weights: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Decoder:
     """Train until the budget is used, resuming from the folder's checkpoint if there is one.
 
@@ -125,15 +144,19 @@ def train(
         shape: The model's dimensions.
         plan: How to train.
         on_step: Called with each log entry.
+        weights: Weights to start with, by GGUF's names; None for new ones.
     """
     torch.manual_seed(plan.seed)
     torch.set_num_threads(plan.threads)
     decoder = Decoder(shape)
-    begin(decoder)
+    if weights is None:
+        begin(decoder)
+    else:
+        decoder.load_weights(weights)
     run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
     run.resume()
     start = Position(run.progress.chunk, run.progress.batch)
-    for batch in training_batches(encoder, plan.batch, plan.seed, start):
+    for batch in training_batches(encoder, plan.batch, plan.seed, start, plan.longest):
         if run.progress.share(plan) >= 1:
             break
         run.learn(batch)
@@ -210,10 +233,11 @@ class _Run:
         return said
 
     def probe(self) -> Probed:
-        """Log the accuracy on new phrasings."""
-        tasks = (Task.ACTION, Task.READING, Task.UNKNOWN)
-        shares = {task: _exact_share(self._decoder, self._encoder, task) for task in tasks}
-        probed = Probed(self.progress.step, self.progress.tokens, *(round(shares[task], 3) for task in tasks))
+        """Log the accuracy on new phrasings and layouts."""
+        new = Split.PHRASINGS
+        asked = (new, Task.ACTION), (new, Task.READING), (new, Task.UNKNOWN), (Split.LAYOUTS, Task.READING)
+        shares = [round(_exact_share(self._decoder, self._encoder, *each), 3) for each in asked]
+        probed = Probed(self.progress.step, self.progress.tokens, *shares)
         self._log(probed)
         return probed
 
@@ -236,9 +260,9 @@ class _Run:
             log.write(json.dumps(asdict(entry)) + "\n")
 
 
-def _exact_share(decoder: Decoder, encoder: Encoder, task: Task) -> float:
+def _exact_share(decoder: Decoder, encoder: Encoder, split: Split, task: Task) -> float:
     """Return the share of exact answers: every right token is the likeliest one, given those before it."""
-    asked = list(questions(_PROBED, [Split.PHRASINGS], [task]))
+    asked = list(questions(_PROBED, [split], [task]))
     exact = 0
     for question in asked:
         encoded = encode(encoder, question.dialogue)

@@ -25,6 +25,7 @@ from scripts.train_tiny.dialogues.split import Split  # noqa: E402 - as above
 from scripts.train_tiny.export import Storage, export_gguf, export_onnx  # noqa: E402 - as above
 from scripts.train_tiny.model import Cache, Decoder  # noqa: E402 - as above
 from scripts.train_tiny.questions import questions  # noqa: E402 - as above
+from scripts.train_tiny.restore import read_merges, read_weights  # noqa: E402 - as above
 from scripts.train_tiny.shape import tiny_shape  # noqa: E402 - as above
 from scripts.train_tiny.tokenizer import Encoder, learn_merges, save_merges  # noqa: E402 - as above
 from scripts.train_tiny.training import Plan, Probed, Progress, Said, rate_at, train  # noqa: E402 - as above
@@ -158,3 +159,29 @@ def test_the_engine_answers_as_torch_does(run: Path, tmp_path: Path, backend: st
     assert len(whole) > len(asked) / 2
     # A model that has hardly learned is often undecided, and the engines round otherwise than torch.
     assert sum(text == right for text, right in whole) >= 0.9 * len(whole)
+
+
+def test_training_goes_on_from_the_weights_and_the_tokenizer_of_an_export(run: Path, tmp_path: Path) -> None:
+    decoder, encoder = training.load_trained(run)
+    export_gguf(tmp_path / "tiny.gguf", SMALL, decoder.weights(), encoder.vocabulary, Storage.SINGLE)
+    assert read_merges(tmp_path / "tiny.gguf") == MERGES
+    weights = read_weights(tmp_path / "tiny.gguf")
+    at_once = replace(PLAN, tokens=1)
+    further = train(tmp_path, ENCODER, SMALL, replace(at_once, rate=0.0), lambda _: None, weights)
+    for name, values in further.state_dict().items():
+        assert torch.equal(values, decoder.state_dict()[name]), name
+
+
+def test_eight_bits_are_read_back_as_the_engines_read_them(run: Path, tmp_path: Path) -> None:
+    decoder, encoder = training.load_trained(run)
+    export_gguf(tmp_path / "tiny.gguf", SMALL, decoder.weights(), encoder.vocabulary, Storage.EIGHT_BITS)
+    again = Decoder(SMALL)
+    again.load_weights(read_weights(tmp_path / "tiny.gguf"))
+    export_gguf(tmp_path / "again.gguf", SMALL, again.weights(), encoder.vocabulary, Storage.EIGHT_BITS)
+    assert (tmp_path / "again.gguf").read_bytes() == (tmp_path / "tiny.gguf").read_bytes()
+
+
+def test_longer_dialogues_can_come_first() -> None:
+    batches = training_batches(ENCODER, 2048, 0, Position(), longest=400)
+    until_then = takewhile(lambda each: each.after.chunk == 0, batches)
+    assert 120 < max(int(batch.tokens.shape[1]) for batch in until_then) <= 400

@@ -10,6 +10,7 @@ from random import Random
 from scripts.train_tiny.dialogues.commands import draw_command
 from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
 from scripts.train_tiny.dialogues.language import Language, words_of
+from scripts.train_tiny.dialogues.layouts import UNSEEN, Layout, unseen_layouts
 from scripts.train_tiny.dialogues.noise import mistyped, written
 from scripts.train_tiny.dialogues.places import draw_room
 from scripts.train_tiny.dialogues.readings import (
@@ -27,6 +28,8 @@ _MOST_TURNS = 8
 # How often a system prompt lists sensors, and how often it has a preamble.
 _LIST_SHARE = 0.8
 _PREAMBLE_SHARE = 0.6
+# How often the preamble follows a list in another layout than the documented one.
+_LIST_FIRST_SHARE = 0.15
 # How often a command names a room from the sensor list.
 _OWN_ROOM_SHARE = 0.4
 _LARGEST_SUM = 99
@@ -49,9 +52,9 @@ class Task(StrEnum):
 
 # Relative frequencies.
 _WEIGHTS = {
-    Task.ACTION: 40,
-    Task.READING: 32,
-    Task.UNKNOWN: 20,
+    Task.ACTION: 30,
+    Task.READING: 40,
+    Task.UNKNOWN: 24,
     Task.GREETING: 2,
     Task.GOODBYE: 1,
     Task.THANKS: 1,
@@ -60,8 +63,9 @@ _WEIGHTS = {
     Task.REFUSAL: 6,
     Task.UNCLEAR: 2,
 }
-# The tasks that rooms and values occur in.
+# The tasks that rooms, layouts and values occur in.
 _ABOUT_ROOMS = (Task.ACTION, Task.READING, Task.UNKNOWN)
+_ABOUT_LISTS = (Task.READING, Task.UNKNOWN)
 _ABOUT_VALUES = (Task.ACTION, Task.READING)
 
 
@@ -102,8 +106,9 @@ def make_question(task: Task, language: Language, split: Split, number: int) -> 
     if task not in tasks_of(split):
         raise ValueError(f"{task} has no {split} to hold out")
     random = Random(f"{split} {task} {language} {number}")
+    layout = unseen_layouts(language)[number % UNSEEN] if split.holds_out(Part.LAYOUT) else None
     while True:
-        home, system = _system(language, split, random)
+        home, system = _system(language, split, random, layout)
         turn = _turn(task, home, language, split, random)
         if turn.task is task:
             return Dialogue(language, system, (turn,))
@@ -113,6 +118,8 @@ def tasks_of(split: Split) -> tuple[Task, ...]:
     """Return the tasks that have the parts the split holds out."""
     if split.holds_out(Part.VALUE):
         return _ABOUT_VALUES
+    if split.holds_out(Part.LAYOUT):
+        return _ABOUT_LISTS
     return _ABOUT_ROOMS if split.holds_out(Part.ROOM) else tuple(Task)
 
 
@@ -126,12 +133,17 @@ def training_texts(count: int, *, seed: int = 0) -> Iterator[str]:
             yield turn.reply
 
 
-def _system(language: Language, split: Split, random: Random) -> tuple[Home, str]:
+def _system(
+    language: Language, split: Split, random: Random, layout: Layout | None = None
+) -> tuple[Home, str]:
     preamble = random.choice(words_of(language).preambles) if random.random() < _PREAMBLE_SHARE else ""
-    if random.random() >= _LIST_SHARE:
+    if random.random() >= _LIST_SHARE and layout is None:
         return Home((), {}), preamble
-    home = draw_home(language, split, random)
-    return home, "\n".join(filter(None, (preamble, listed(home, language))))
+    home = draw_home(language, split, random, layout)
+    texts = [preamble, listed(home, language)]
+    if home.layout and random.random() < _LIST_FIRST_SHARE:
+        texts.reverse()
+    return home, "\n".join(filter(None, texts))
 
 
 def _turn(task: Task, home: Home, language: Language, split: Split, random: Random) -> Turn:

@@ -58,12 +58,28 @@ class Around:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of the layouts of a sensor list.
+
+    Attributes:
+        headings: Lines above a list.
+        train: The parts of each kind.
+        new: Further ones, which occur only in layouts that are held out.
+    """
+
+    headings: Lines
+    train: Mapping[str, Lines]
+    new: Mapping[str, Lines]
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """All words of one language.
 
     Attributes:
         preambles: First lines of a system prompt.
         heading: The line above the sensors.
+        lists: Parts of other layouts of the list.
         rooms: Names of rooms.
         devices: Names for each kind of device.
         colors: Names for each color.
@@ -78,6 +94,7 @@ class Words:
 
     preambles: Lines
     heading: str
+    lists: Parts
     rooms: Rooms
     devices: Mapping[str, Lines]
     colors: Mapping[str, Lines]
@@ -102,6 +119,11 @@ def words_of(language: Language) -> Words:
     return Words(
         preambles=tuple(document["preambles"]),
         heading=document["heading"],
+        lists=Parts(
+            tuple(document["lists"]["headings"]),
+            _lines(document["lists"]["train"]),
+            _lines(document["lists"]["new"]),
+        ),
         rooms=Rooms(**{key: tuple(names) for key, names in document["rooms"].items()}),
         devices=_lines(document["devices"]),
         colors=_lines(document["colors"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import cache
 from random import Random
@@ -38,6 +39,7 @@ _READINGS = {
     "decibel": (20, 110, 0, "dB"),
     "dust": (0, 300, 0, "µg/m³"),
 }
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SMALL = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
@@ -109,6 +111,13 @@ def draw_reading(kind: str, random: Random, *, held_out: bool) -> str:
         text = f"{number:.{shown}f}"
         if is_held_out(Part.VALUE, text) == held_out:
             return text + random.choice((" ", " ", " ", "")) + unit
+
+
+def split_reading(reading: str) -> tuple[str, str]:
+    """Return the number and the unit of a sensor reading; a state such as `open` has no unit."""
+    match = _NUMBER.match(reading)
+    number = match.group() if match else reading
+    return number, reading[len(number) :].strip()
 
 
 def _english(number: Number) -> str:

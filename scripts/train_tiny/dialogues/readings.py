@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from scripts.train_tiny.dialogues.grammar import choose_alternatives, fill
 from scripts.train_tiny.dialogues.language import Language, words_of
+from scripts.train_tiny.dialogues.layouts import Layout, draw_layout
+from scripts.train_tiny.dialogues.lists import Entry, write_list
 from scripts.train_tiny.dialogues.noise import mistyped, polite, written
 from scripts.train_tiny.dialogues.numbers import draw_reading
 from scripts.train_tiny.dialogues.places import as_said, draw_room, with_article
@@ -19,7 +21,9 @@ _MOST_READINGS = 10
 _LARGE_SHARE = 0.06
 _LARGE_ROOMS = 8
 _LARGE_READINGS = 24
-# How often the lines of a list begin with a capital.
+# How often a list is in another layout than the documented one, in training.
+_LAYOUT_SHARE = 0.75
+# How often the lines of a list in the documented layout begin with a capital.
 _CAPITAL_SHARE = 0.15
 # Weights of questions about unlisted sensors: (the room is listed, the quantity is listed). Both can be
 # listed, for different sensors.
@@ -32,15 +36,32 @@ Sensor = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The home in a system prompt: its rooms, and the reading of each sensor (room, quantity)."""
+    """The home in a system prompt.
+
+    Attributes:
+        rooms: Its rooms.
+        readings: What each sensor (room, quantity) reads, as an answer repeats it.
+        capitals: Whether the lines of the documented layout begin with a capital.
+        layout: How the list is written; None for the documented layout.
+        listed: The values as they are written.
+    """
 
     rooms: tuple[str, ...]
     readings: dict[Sensor, str]
     capitals: bool = False
+    layout: Layout | None = None
+    listed: dict[Sensor, str] = field(default_factory=dict)
 
 
-def draw_home(language: Language, split: Split, random: Random) -> Home:
-    """Return a home with some rooms and up to 24 sensors, in any order."""
+def draw_home(language: Language, split: Split, random: Random, layout: Layout | None = None) -> Home:
+    """Return a home with some rooms and up to 24 sensors, in any order.
+
+    Args:
+        language: Its language.
+        split: What is held out.
+        random: Where it comes from.
+        layout: How its list is written; in training, one may be drawn instead.
+    """
     words = words_of(language)
     new_room, new_value = split.holds_out(Part.ROOM), split.holds_out(Part.VALUE)
     most, least = _MOST_READINGS, 1
@@ -61,11 +82,23 @@ def draw_home(language: Language, split: Split, random: Random) -> Home:
             else random.choice(kind.states)
         )
     capitals = language is Language.ENGLISH and random.random() < _CAPITAL_SHARE
-    return Home(tuple(rooms), readings, capitals)
+    if split is Split.TRAIN and random.random() < _LAYOUT_SHARE:
+        layout = draw_layout(language, random, held_out=False)
+    if layout is None:
+        return Home(tuple(rooms), readings, capitals)
+    written = dict(tuple(readings.items())[:_MOST_READINGS])
+    shown = {sensor: layout.shown(value) for sensor, value in written.items()}
+    return Home(tuple(rooms), shown, layout=layout, listed=written)
 
 
 def listed(home: Home, language: Language) -> str:
     """Return the sensor list for a system prompt."""
+    if home.layout:
+        quantities = words_of(language).quantities
+        entries = [
+            Entry(room, quantities[quantity].name, value) for (room, quantity), value in home.listed.items()
+        ]
+        return write_list(home.layout, entries, language)
     lines = [f"{sensor_name(each, language)}: {value}" for each, value in home.readings.items()]
     if home.capitals:
         lines = [line[0].upper() + line[1:] for line in lines]
