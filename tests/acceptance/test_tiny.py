@@ -71,6 +71,9 @@ UNKNOWN = {
     },
     "": {"书房的灯开着吗": "书房灯我不知道，没有这个传感器。"},
 }
+ROOMS = ("kitchen", "bedroom", "living room", "office", "garage", "bathroom", "hallway", "nursery")
+ROOMS_ZH = ("厨房", "卧室", "客厅", "书房", "浴室", "车库")
+DEVICES_ZH = {"灯": "light", "电视": "tv", "风扇": "fan"}
 # Of a hundred questions; what was measured with many more is in the model's card.
 GOOD = 90
 # One fewer than the card's share: another processor may round one answer otherwise.
@@ -97,6 +100,29 @@ async def test_commands_become_actions(tiny: Client) -> None:
     said = {prompt: (await tiny.answer(prompt)).text for prompt in ACTIONS}
     assert said == ACTIONS
     assert all(is_valid_action(text) for text in said.values())
+
+
+async def test_the_plainest_commands_are_understood_in_every_room(tiny: Client) -> None:
+    meant = {
+        f"{verb} {state} the {room} {device}": (f"turn_{state}", device, room)
+        for verb in ("Turn", "switch")
+        for state in ("on", "off")
+        for room in ROOMS
+        for device in ("light", "tv", "fan", "heating")
+    }
+    meant |= {
+        f"{verb}{room}的{device}": (action, DEVICES_ZH[device], room)
+        for verb, action in {"打开": "turn_on", "关掉": "turn_off"}.items()
+        for room in ROOMS_ZH
+        for device in DEVICES_ZH
+    }
+    right = {
+        prompt: {"action": action, "device": device, "room": room}
+        for prompt, (action, device, room) in meant.items()
+    }
+    said = {prompt: json.loads((await tiny.answer(prompt)).text) for prompt in right}
+    wrong = {prompt: action for prompt, action in said.items() if action != right[prompt]}
+    assert len(wrong) <= len(right) // 100, wrong
 
 
 async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: Client) -> None:

@@ -64,6 +64,19 @@ def test_every_action_is_one_of_the_schema() -> None:
         assert json.dumps(json.loads(action), ensure_ascii=False, separators=(",", ":")) == action
 
 
+def test_training_repeats_the_most_usual_words_of_a_command() -> None:
+    commands = [
+        (turn.user.lower(), json.loads(turn.reply))
+        for dialogue in map(make_dialogue, range(1500))
+        for turn in dialogue.turns
+        if turn.task is Task.ACTION and dialogue.language is Language.ENGLISH
+    ]
+    on = [user for user, action in commands if action["action"] == "turn_on"]
+    usual = [user for user in on if "turn on " in user or "switch on " in user]
+    assert len(on) > 200
+    assert len(usual) > len(on) / 8
+
+
 def test_a_room_that_is_meant_is_said_as_it_stands_in_the_action() -> None:
     for each in drawn():
         for turn in each.turns:

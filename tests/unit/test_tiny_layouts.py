@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from random import Random
 
 import pytest
@@ -23,11 +24,11 @@ HOME = [
 NAMES = {"names": "{room} {quantity}"}
 
 
-def layout(form: Form, parts: dict[str, str], case: Case = Case.LOWER, *, bare: bool = False) -> Layout:
+def layout(form: Form, parts: Mapping[str, str], case: Case = Case.LOWER, *, bare: bool = False) -> Layout:
     return Layout(form, parts, case, heading="", in_line=False, around="{list}", bare=bare)
 
 
-def written(form: Form, case: Case = Case.LOWER, *, bare: bool = False, **parts: str) -> str:
+def written(form: Form, parts: Mapping[str, str], case: Case = Case.LOWER, *, bare: bool = False) -> str:
     return write_list(layout(form, parts, case, bare=bare), HOME, Language.ENGLISH)
 
 
@@ -68,33 +69,33 @@ def test_the_most_usual_layouts_are_never_held_out() -> None:
 
 def test_entries_are_written_with_their_parts() -> None:
     parts = NAMES | {"separator": "\n", "bullet": "1. ", "entries": "{name} = {value}"}
-    assert written(Form.ENTRIES, Case.TITLE, **parts) == (
+    assert written(Form.ENTRIES, parts, Case.TITLE) == (
         "1. Kitchen Temperature = 21.5 °C\n2. Anna's Room Dust = 7µg/m³\n3. Kitchen Door = closed"
     )
     parts = {"names": "sensor.{room_}_{quantity_}", "separator": "; ", "entries": "{name}: {value}"}
-    assert written(Form.ENTRIES, bare=True, **parts) == (
+    assert written(Form.ENTRIES, parts, bare=True) == (
         "sensor.kitchen_temperature: 21.5; sensor.annas_room_dust: 7; sensor.kitchen_door: closed"
     )
 
 
 def test_groups_have_their_sensors_below_or_behind_them() -> None:
     parts = {"by": "room", "head": "{group}:", "inner": "{name} {value}", "between": "\n"}
-    assert written(Form.GROUPS, block="block", **parts) == (
+    assert written(Form.GROUPS, parts | {"block": "block"}) == (
         "kitchen:\ntemperature 21.5 °C\ndoor closed\nanna's room:\ndust 7µg/m³"
     )
-    assert written(Form.GROUPS, block="in line", inside=", ", **parts) == (
+    assert written(Form.GROUPS, parts | {"block": "in line", "inside": ", "}) == (
         "kitchen: temperature 21.5 °C, door closed\nanna's room: dust 7µg/m³"
     )
 
 
 @pytest.mark.parametrize("syntax", ["json", "json compact", "json indented"])
 def test_json_is_json_with_plain_numbers(syntax: str) -> None:
-    assert json.loads(written(Form.MAPPING, bare=True, syntax=syntax, by="room")) == {
+    assert json.loads(written(Form.MAPPING, {"syntax": syntax, "by": "room"}, bare=True)) == {
         "kitchen": {"temperature": 21.5, "door": "closed"},
         "anna's room": {"dust": 7},
     }
     keys = "room=room quantity=type value=value unit=unit"
-    assert json.loads(written(Form.TABLE, syntax=syntax, keys=keys)) == [
+    assert json.loads(written(Form.TABLE, {"syntax": syntax, "keys": keys})) == [
         {"room": "kitchen", "type": "temperature", "value": 21.5, "unit": "°C"},
         {"room": "anna's room", "type": "dust", "value": 7, "unit": "µg/m³"},
         {"room": "kitchen", "type": "door", "value": "closed"},
@@ -103,15 +104,15 @@ def test_json_is_json_with_plain_numbers(syntax: str) -> None:
 
 @pytest.mark.parametrize("syntax", [*TABLES[0], *TABLES[1]])
 def test_every_table_has_each_name_and_value(syntax: str) -> None:
-    text = written(Form.TABLE, syntax=syntax, keys="name=name value=value", **NAMES)
+    text = written(Form.TABLE, NAMES | {"syntax": syntax, "keys": "name=name value=value"})
     assert all(each in text for each in ("kitchen temperature", "21.5 °C", "kitchen door", "closed"))
 
 
 @pytest.mark.parametrize("syntax", [*MAPPINGS[0], *MAPPINGS[1]])
 def test_every_mapping_has_each_name_and_value(syntax: str) -> None:
     for text in (
-        written(Form.MAPPING, syntax=syntax, by="sensor", **NAMES),
-        written(Form.MAPPING, syntax=syntax, by="room"),
+        written(Form.MAPPING, NAMES | {"syntax": syntax, "by": "sensor"}),
+        written(Form.MAPPING, {"syntax": syntax, "by": "room"}),
     ):
         assert all(each in text for each in ("kitchen", "temperature", "21.5 °C", "door", "closed"))
 

@@ -41,6 +41,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "alarm": _SWITCH,
 }
 EVERYWHERE = "all"
+# How often a training command is in the most usual words: the first line of its group.
+_USUAL_SHARE = 0.25
 
 
 class Place(StrEnum):
@@ -114,7 +116,9 @@ def _draw_line(commands: Mapping[str, Phrasings], split: Split, random: Random) 
         lines = [line for group in groups for line in (group.held_out if held_out else group.train)]
         # If values are held out, every command needs one.
         if lines and (sets_number or not split.holds_out(Part.VALUE)):
-            return device, command, choose_alternatives(random.choice(lines), random)
+            usual = split is Split.TRAIN and random.random() < _USUAL_SHARE
+            line = random.choice(groups).train[0] if usual else random.choice(lines)
+            return device, command, choose_alternatives(line, random)
 
 
 def _value(

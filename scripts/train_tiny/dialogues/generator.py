@@ -25,8 +25,9 @@ from scripts.train_tiny.dialogues.readings import (
 from scripts.train_tiny.dialogues.split import Part, Split
 
 _MOST_TURNS = 8
-# How often a system prompt lists sensors, and how often it has a preamble.
+# How often a system prompt lists sensors, in questions and in training, and how often it has a preamble.
 _LIST_SHARE = 0.8
+_TRAINED_LIST_SHARE = 0.7
 _PREAMBLE_SHARE = 0.6
 # How often the preamble follows a list in another layout than the documented one.
 _LIST_FIRST_SHARE = 0.15
@@ -63,6 +64,8 @@ _WEIGHTS = {
     Task.REFUSAL: 6,
     Task.UNCLEAR: 2,
 }
+# Without a list every sensor is unknown, so most turns are commands.
+_WEIGHTS_UNLISTED = _WEIGHTS | {Task.ACTION: 66, Task.READING: 4}
 # The tasks that rooms, layouts and values occur in.
 _ABOUT_ROOMS = (Task.ACTION, Task.READING, Task.UNKNOWN)
 _ABOUT_LISTS = (Task.READING, Task.UNKNOWN)
@@ -92,7 +95,8 @@ def make_dialogue(number: int, *, seed: int = 0) -> Dialogue:
     random = Random(f"{seed} {number}")
     language = random.choice(tuple(Language))
     home, system = _system(language, Split.TRAIN, random)
-    tasks = random.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()), k=random.randint(1, _MOST_TURNS))
+    weights = _WEIGHTS if home.rooms else _WEIGHTS_UNLISTED
+    tasks = random.choices(tuple(weights), tuple(weights.values()), k=random.randint(1, _MOST_TURNS))
     turns = tuple(_turn(task, home, language, Split.TRAIN, random) for task in tasks)
     return Dialogue(language, system, turns)
 
@@ -137,7 +141,8 @@ def _system(
     language: Language, split: Split, random: Random, layout: Layout | None = None
 ) -> tuple[Home, str]:
     preamble = random.choice(words_of(language).preambles) if random.random() < _PREAMBLE_SHARE else ""
-    if random.random() >= _LIST_SHARE and layout is None:
+    share = _TRAINED_LIST_SHARE if split is Split.TRAIN else _LIST_SHARE
+    if random.random() >= share and layout is None:
         return Home((), {}), preamble
     home = draw_home(language, split, random, layout)
     texts = [preamble, listed(home, language)]
