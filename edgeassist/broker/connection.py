@@ -111,7 +111,7 @@ class Broker:
 
     @property
     def congested(self) -> bool:
-        """True if unsent bytes exceed HIGH_WATER_BYTES; streams should pause."""
+        """Whether so much waits for the broker that streams should pause (`Outbox.congested`)."""
         return self.sender.congested
 
     def subscribe(self, subscription: Subscription, handler: Handler) -> Route:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edgeassist.protocol.packets import Outbound
@@ -120,7 +120,7 @@ class Outbox:
         self._queue = deque(kept)
         return count
 
-    def take_back(self) -> Iterator[Letter]:
+    def take_back(self) -> list[Letter]:
         """Take back what a connection that has ended did not bring to the broker, in order."""
         self._forget_sent()
         lost = []
@@ -131,7 +131,7 @@ class Outbox:
                 lost.append(letter)
         self._under_way.clear()
         self._under_way_bytes = 0
-        return iter(lost)
+        return lost
 
     def _forget_sent(self) -> None:
         while self._under_way and self._under_way[0].is_sent():

@@ -1,7 +1,7 @@
 """Hands messages to the connection, and finds out which one ends it.
 
 What was under way when a broker hung up is in doubt. On the next connection each of it goes out alone, and
-the one with which that ends too, and the one after it, is the culprit: for its size, if something shorter
+the one with which TRIALS connections end is the culprit: for its size, if something shorter
 passes on its topic, or for its topic. Nobody else loses anything but time.
 """
 
@@ -33,8 +33,8 @@ MOST_LOGGED = 64
 # How long a connection stands before a message is tried alone: one that ends by itself should not do so just
 # then.
 STEADY_S = 0.5
-# So many connections have to end with a message that was tried alone: one ends by chance, and more than one
-# do so where a twin throws us off again and again.
+# So many connections have to end with a message that was tried alone. One may end by chance, and a twin that
+# throws us off ends many.
 TRIALS = 2
 _LOOK_AGAIN_S = 0.02
 _FAILURE = 0x80
@@ -74,7 +74,7 @@ class Sender:
 
     @property
     def congested(self) -> bool:
-        """True if too many bytes are unsent; streams should pause."""
+        """Whether so much waits for the broker that streams should pause (`Outbox.congested`)."""
         return self._outbox.congested
 
     @property
@@ -131,7 +131,7 @@ class Sender:
             self._outbox.taken_bytes = 0  # it may come back with another limit
         else:
             client.drop_out_messages()
-        lost = list(self._outbox.take_back())
+        lost = self._outbox.take_back()
         trial, self._trial = self._trial, None
         blamed = trial if hung_up else None
         if blamed is not None:

@@ -48,7 +48,7 @@ def test_what_a_connection_did_not_bring_to_the_broker_is_taken_back_and_goes_fi
     outbox.queue(later)
     brought.sent = True
     assert outbox.find(3) is there
-    lost = list(outbox.take_back())
+    lost = outbox.take_back()
     assert (lost, outbox.under_way, outbox.find(3)) == ([here, there], 0, None)
     outbox.queue_first(*lost)
     assert [outbox.take_first() for _ in range(3)] == [here, there, later]
