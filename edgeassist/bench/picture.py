@@ -91,7 +91,8 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
     sides = panel.sides
     ticks, at = [], 0.0
     for _, row in panel.rows:
-        full = max(spread.high for spread in row.sides.values()) / _BARS_END
+        # A short answer may use less of the processors than a sample shows.
+        full = (max(spread.high for spread in row.sides.values()) or 1.0) / _BARS_END
         ticks.append(at + (len(row.sides) - 1) / 2)
         for side, spread in row.sides.items():
             median, low, high = (value / full for value in (spread.median, spread.low, spread.high))

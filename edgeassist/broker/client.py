@@ -57,7 +57,8 @@ class TolerantClient(Client):
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
         code = packet[2] if len(packet) > _BARE else 0
-        if code < _FAILURE and len(packet) >= _BARE and not self.watched:
+        read = self.watched or self._on_publish is not None
+        if code < _FAILURE and len(packet) >= _BARE and not read:
             # Success, as nearly always: nobody reads the reason code and the properties that paho would make.
             with self._out_message_mutex:
                 mid = int.from_bytes(packet[:_BARE])

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from edgeassist.bench import run, scenarios
 from edgeassist.bench.comparison import CPU, FIGURES, Candidate, compare_models, forget
-from edgeassist.bench.figures import DEVICE
+from edgeassist.bench.figures import DEVICE, Comparison, Spread
+from edgeassist.bench.machine import read_machine
 from edgeassist.bench.models import synthetic_models
+from edgeassist.bench.picture import Panel, draw_panels
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import BARE, measure
 from edgeassist.bench.scenarios import Name
@@ -80,6 +82,12 @@ def test_the_command_prints_json_and_draws(models: list[Path], tmp_path: Path) -
     document = json.loads(ended.stdout)
     assert {row["figure"]["name"] for row in document["comparisons"]} == {each.name for each in FIGURES}
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_that_is_zero_on_all_sides_is_drawn(tmp_path: Path) -> None:
+    panel = Panel("zero", [("processors", Comparison(CPU, {"a": Spread(0.0, 0.0, 0.0)}))])
+    draw_panels([panel], read_machine(library="none"), plan(runs=1), tmp_path / "zero.png")
+    assert (tmp_path / "zero.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_model_is_told_to_be_named_twice_or_missing(models: list[Path]) -> None:
