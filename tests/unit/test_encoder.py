@@ -24,7 +24,7 @@ from edgeassist.engine.messages import (
 from edgeassist.engine.prompting.codec import Encoded
 from tests.unit.conftest import MakeEngine
 
-LONG = "wait: " + "word " * 500
+LONG = "wait: " + "as-long-as-a-word-may-be " * 400
 
 
 def start(request: str, prompt: str) -> Start:
@@ -32,7 +32,7 @@ def start(request: str, prompt: str) -> Start:
 
 
 def test_answers_stream_while_a_long_prompt_is_encoded(make_engine: MakeEngine) -> None:
-    engine = make_engine(slots=2, context=2048)
+    engine = make_engine(slots=2, context=4096)
 
     def react(event: Event) -> Iterable[Command]:
         if isinstance(event, Finished) and event.id == "short":
@@ -47,7 +47,7 @@ def test_answers_stream_while_a_long_prompt_is_encoded(make_engine: MakeEngine) 
 
 
 def test_a_long_prompt_is_told_before_and_after_and_a_short_one_is_not(make_engine: MakeEngine) -> None:
-    engine = make_engine(context=2048, step_tokens=999)
+    engine = make_engine(context=4096, step_tokens=999)
     engine.codec.gate.set()
     events = engine.serve(start("long", LONG))
     assert [event for event in events if isinstance(event, Encoding)] == [
@@ -62,7 +62,7 @@ def test_the_heart_beats_while_nothing_but_a_long_prompt_is_there(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.005)
-    engine = make_engine(context=2048)
+    engine = make_engine(context=4096)
     beats = 0
 
     def react(event: Event) -> Iterable[Command]:
@@ -77,7 +77,7 @@ def test_the_heart_beats_while_nothing_but_a_long_prompt_is_there(
 
 
 def test_a_prompt_is_cancelled_while_it_is_encoded_and_the_next_is_not(make_engine: MakeEngine) -> None:
-    engine = make_engine(slots=2, context=2048)
+    engine = make_engine(slots=2, context=4096)
 
     def react(event: Event) -> Iterable[Command]:
         match event:
