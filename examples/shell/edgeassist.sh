@@ -13,12 +13,13 @@ ROOT=edgeassist/$DEVICE
 # device sends the answer that it has, and does not work twice.
 ID=${ID:-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')}
 
-# connected PROGRAM …: one of Mosquitto's clients, with broker and account.
+# connected PROGRAM …: becomes one of Mosquitto's clients, with broker and account. Call it in (…), in $(…) or with &,
+# where $! is then the client's own.
 connected() {
   program=$1
   shift
   [ -z "$PASSWORD" ] || set -- -u "$CLIENT" -P "$PASSWORD" "$@"
-  "$program" -V 5 -h "$BROKER" -p "$PORT" "$@"
+  exec "$program" -V 5 -h "$BROKER" -p "$PORT" "$@"
 }
 
 # quoted TEXT: as the inside of a JSON string; control characters become spaces. Small systems have no jq.

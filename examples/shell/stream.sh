@@ -17,7 +17,7 @@ tidy() {
   rm -rf "$folder"
 }
 cancel() {
-  connected mosquitto_pub -q 1 -t "$ROOT/command/cancel" -m "{\"request\":\"$ID\",\"client\":\"$CLIENT\"}"
+  (connected mosquitto_pub -q 1 -t "$ROOT/command/cancel" -m "{\"request\":\"$ID\",\"client\":\"$CLIENT\"}")
   exit 1
 }
 trap tidy EXIT
@@ -27,8 +27,8 @@ trap cancel INT TERM
 # what comes on it, for a client of this id (-c) that is away for up to two minutes (-x): between these two commands,
 # or while the network is.
 session() { connected mosquitto_sub -i "$CLIENT-$ID" -c -x 120 -q 1 -t "$ROOT/reply/$CLIENT/$ID" "$@"; }
-session -E -W 10 || exit 69
-connected mosquitto_pub -q 1 -t "$ROOT/prompt/$CLIENT" -m "$(request "$1")" || exit 69
+(session -E -W 10) || exit 69
+(connected mosquitto_pub -q 1 -t "$ROOT/prompt/$CLIENT" -m "$(request "$1")") || exit 69
 
 mkfifo "$folder/events"
 session -W "$LIMIT" >"$folder/events" &
