@@ -1,8 +1,8 @@
 """Asks EdgeAssist for a verdict on each part that a PLC makes, and fails safe.
 
-The PLC counts CYCLE up when a part lies ready. The gateway reads its values over Modbus TCP, asks, and writes verdict
-and cycle. Whatever goes wrong, no answer in time above all, the verdict is UNKNOWN and the alarm is on. An answer that
-comes late, twice, or for another part changes nothing.
+The PLC counts CYCLE up when a part lies ready. The gateway reads its values over Modbus TCP, asks, and
+writes verdict and cycle. Whatever goes wrong, no answer in time above all, the verdict is UNKNOWN and the
+alarm is on. An answer that comes late, twice, or for another part changes nothing.
 
 A language model gives advice: nothing that protects people may depend on it.
 """
@@ -35,15 +35,18 @@ UNIT = 1
 POLL_S = 0.1
 DEADLINE_S = 2.0  # from the new cycle to the verdict
 
-SYSTEM = "You check parts of a press. Normal: 55 to 65 degrees, 118 to 126 bar. Say OK or REJECT, nothing else."
+SYSTEM = (
+    "You check parts of a press. Normal: 55 to 65 degrees, 118 to 126 bar. Say OK or REJECT, nothing else."
+)
 PROMPT = "Part {cycle}: {temperature} degrees, {pressure} bar."
-WORDS = {"OK": 1, "REJECT": 2}  # any other answer is none
+WORDS = {"OK": 1, "REJECT": 2}  # any other answer is none, and so is one of more tokens
+MAX_TOKENS = 8
 UNKNOWN, GOOD = 0, WORDS["OK"]
 
 # Holding registers that the PLC writes, one behind the other: CYCLE, temperature and pressure in tenths.
 CYCLE = 0
-# Holding registers that the gateway writes. The PLC uses VERDICT only while FOR_CYCLE is its CYCLE, and takes it for
-# UNKNOWN when HEARTBEAT has not changed for a second: nobody else can tell it that the gateway is dead.
+# Holding registers that the gateway writes. The PLC uses VERDICT only while FOR_CYCLE is its CYCLE, and
+# takes it for UNKNOWN when HEARTBEAT has not changed for a second: else a dead gateway's word would stand.
 VERDICT, FOR_CYCLE, HEARTBEAT = 10, 11, 12
 ALARM = 0  # a coil: off only after a good part
 
@@ -66,6 +69,7 @@ class Assistant:
     def __init__(self) -> None:
         self._root = f"edgeassist/{DEVICE}"
         self._heard: queue.Queue[dict] = queue.Queue(100)
+        self._online = False
         self._mqtt = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, CLIENT, protocol=mqtt.MQTTv5)
         if PASSWORD:
             self._mqtt.username_pw_set(CLIENT, PASSWORD)
@@ -77,10 +81,10 @@ class Assistant:
         self.question: Question | None = None
 
     def ask(self, question: Question) -> None:
-        """Ask, now or as soon as there is a link; a question replaces the one before."""
+        """Ask, now or as soon as the device can hear it; a question replaces the one before."""
         self.question = question
         # Published without a link, it would wait in paho and be asked when nobody needs it any more.
-        if self._mqtt.is_connected():
+        if self._mqtt.is_connected() and self._online:
             self._publish(question)
 
     def heard(self) -> list[dict]:
@@ -109,11 +113,15 @@ class Assistant:
     def _connected(self, client, _userdata, _flags, reason, _properties) -> None:
         log.info("broker: %s", reason)
         if not reason.is_failure:
-            client.subscribe(f"{self._root}/reply/{CLIENT}/+", qos=1)
-            if question := self.question:
-                self._publish(question)  # the device knows it again by its id, and does not work twice
+            self._online = False  # until the status says so, which the broker keeps
+            client.subscribe([(f"{self._root}/reply/{CLIENT}/+", 1), (f"{self._root}/status", 1)])
 
     def _message(self, _client, _userdata, message) -> None:
+        if message.topic == f"{self._root}/status":
+            was, self._online = self._online, message.payload == b"online"
+            if self._online and not was and (question := self.question):
+                self._publish(question)  # the device knows it by its id, and does not work twice
+            return
         try:
             event = json.loads(message.payload)
             if isinstance(event, dict):
@@ -131,7 +139,9 @@ class Line:
 
     def read(self) -> tuple[int, float, float]:
         """Return cycle, temperature and pressure."""
-        cycle, *tenths = self._done(self._plc.read_holding_registers(CYCLE, count=3, device_id=UNIT)).registers
+        cycle, *tenths = self._done(
+            self._plc.read_holding_registers(CYCLE, count=3, device_id=UNIT)
+        ).registers
         return cycle, tenths[0] / 10, tenths[1] / 10
 
     def write(self, verdict: int, cycle: int) -> None:
@@ -172,7 +182,9 @@ class Gateway:
     def turn(self) -> None:
         """Poll the PLC once, and act."""
         cycle, temperature, pressure = self._line.read()
-        if self._seen is None:  # at the start, and after the PLC was away: what lies there now gets no verdict
+        if (
+            self._seen is None
+        ):  # at the start, and after the PLC was away: what lies there now gets no verdict
             self._seen = cycle
             self._line.write(UNKNOWN, cycle)
         question = self._assistant.question
@@ -207,7 +219,7 @@ class Gateway:
             "priority": "high",
             "timeout_s": DEADLINE_S,
             "temperature": 0,
-            "max_tokens": 8,
+            "max_tokens": MAX_TOKENS,
         }
         until = time.monotonic() + DEADLINE_S
         self._assistant.ask(Question(name, cycle, json.dumps(request).encode(), until))
@@ -219,7 +231,9 @@ class Gateway:
             return  # late, twice, or somebody else's
         if event.get("type") == "done":
             text = str(event.get("text", ""))
-            self._decide(question, WORDS.get(text.strip(" .!\n").upper(), UNKNOWN), repr(text))
+            whole = event.get("finish_reason") == "stop"
+            verdict = WORDS.get(text.strip(" .!\n").upper(), UNKNOWN) if whole else UNKNOWN
+            self._decide(question, verdict, repr(text))
         elif event.get("type") == "error":
             self._decide(question, UNKNOWN, f"{event.get('code')}: {event.get('message')}")
 

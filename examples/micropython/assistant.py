@@ -17,7 +17,7 @@ LATER = ("busy", "quota_exceeded", "model_loading")  # no room now: the device s
 
 
 class Failure(Exception):
-    """No answer. `code` is the device's (docs/protocol.md, "Codes"), or "timeout"; `text` is what came before."""
+    """No answer. `code` is the device's (docs/protocol.md), or "timeout"; `text` is what came before."""
 
     def __init__(self, code, message, retryable, text):
         super().__init__(code + ": " + message)
@@ -29,8 +29,8 @@ class Failure(Exception):
 class Assistant:
     """Connects when it is first asked, and again whenever the link breaks.
 
-    `client` is this board's name, and its account at a broker with passwords. `idle` is called about a hundred times
-    a second while an answer is awaited: to feed a watchdog, to blink.
+    `client` is this board's name, and its account at a broker with passwords. `idle` is called about a
+    hundred times a second while an answer is awaited: to feed a watchdog, to blink.
     """
 
     def __init__(self, broker, device, client, password=None, port=1883, idle=None):
@@ -42,16 +42,17 @@ class Assistant:
         )
         self._mqtt.set_callback(self._heard)
         self._linked = False
+        self._online = False
         self._answer = None
         # Nobody else's, and not one from before a restart either.
         self._boot = "".join("%02x" % byte for byte in os.urandom(4))
         self._count = 0
 
     def ask(self, prompt, limit_s=60, on_text=None, **fields):
-        """Return the whole answer, or raise Failure, within `limit_s` seconds (with a dead link some NETWORK_S later).
+        """Return the whole answer, or raise Failure, within `limit_s` (some NETWORK_S more with a dead link).
 
-        `on_text` is called with all of the text so far whenever some came: draw it anew. `fields` are more of the
-        request (docs/protocol.md, "Prompts"): system, max_tokens, …
+        `on_text` is called with all of the text so far whenever some came: draw it anew. `fields` are more of
+        the request (docs/protocol.md, "Prompts"): system, max_tokens, …
         """
         self._count += 1
         name = "%s-%d" % (self._boot, self._count)
@@ -66,15 +67,14 @@ class Assistant:
                 raise Failure("timeout", "no end within %s s" % limit_s, True, answer.text)
             try:
                 self._connect()
-                # Asked again with the same id, the device sends an answer that it has, and does not work twice.
-                if answer.ask_at is not None and _past(answer.ask_at):
+                # Asked again by id, the device sends an answer that it has, and does not work twice.
+                if self._online and answer.ask_at is not None and _past(answer.ask_at):
                     answer.ask_at = None
                     self._mqtt.publish(self._root + "/prompt/" + self._name, request, qos=1)
                 self._listen()
             except Exception as problem:  # umqtt has IndexError and AssertionError for a broken link, too
                 print("no link:", repr(problem))
                 self._disconnect()
-                answer.ask_at = _in_ms(1000)
                 time.sleep_ms(500)
             self._idle()
             time.sleep_ms(10)
@@ -88,7 +88,9 @@ class Assistant:
             umqtt.simple.socket = _Sockets  # what it opens has a time limit
             self._mqtt.connect()
             self._ping_at = _in_ms(1000 * PING_S)
+            self._online = False  # until the status says so, which the broker keeps
             self._mqtt.subscribe(self._root + "/reply/" + self._name + "/+", qos=1)
+            self._mqtt.subscribe(self._root + "/status", qos=1)
             self._linked = True
 
     def _disconnect(self):
@@ -113,6 +115,11 @@ class Assistant:
         self._answer = None
 
     def _heard(self, topic, message):
+        if topic.endswith(b"/status"):
+            was, self._online = self._online, message == b"online"
+            if self._answer and self._online and not was:
+                self._answer.ask_at = _in_ms(0)
+            return
         event = json.loads(message)
         if self._answer and event["id"] == self._answer.id:
             self._answer.take(event)
@@ -151,7 +158,7 @@ class _Answer:
 
 
 class _Socket:
-    """umqtt sets its socket to block for ever after each first byte. This one blocks for NETWORK_S seconds."""
+    """umqtt sets its socket to block for ever after each first byte; this one blocks for NETWORK_S."""
 
     def __init__(self):
         self._socket = socket.socket()

@@ -1,7 +1,7 @@
-"""A PLC of eight inputs and outputs, over Modbus TCP: `plc.py PORT`. Runs with the pymodbus of the tests' cache.
+"""A PLC over Modbus TCP: `plc.py PORT`. Runs with the pymodbus of the tests' cache.
 
-Prints each change as a line of JSON (`{"registers": [...], "alarm": true}`), and writes what comes on standard input
-(`{"0": 5, "1": 600}`: register and value).
+Prints each change as a line of JSON (`{"registers": [...], "alarm": true}`), and writes what comes on its
+input (`{"0": 5, "1": 600}`: register and value).
 """
 
 from __future__ import annotations

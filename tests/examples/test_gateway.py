@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, Wire, kind
-from tests.examples.program import Program
+from tests.examples.program import WAIT_S, Program
 from tests.examples.tools import EXAMPLES, changed, pymodbus
 
 pytestmark = pytest.mark.timeout(420)  # the first test may have to get pymodbus
@@ -25,7 +26,7 @@ REPLY = "edgeassist/box/reply/press-1/"
 STATE = "plant/press-1/state"
 # Answers the part's pressure, which the test makes a word of by the gateway's own table.
 PROMPT = "{pressure}"
-WORDS = {"OK": 9, "120.0": GOOD, "90.0": REJECT}
+WORDS = {"OK": GOOD, "120.0": GOOD, "90.0": REJECT}
 
 
 class Plc:
@@ -46,8 +47,9 @@ class Plc:
 
     async def sees(self, wanted: Callable[[int, int, bool], bool]) -> None:
         """Wait for verdict, its cycle and the alarm; `history` has all that there were."""
-        while not (self.history and wanted(*self.history[-1])):
-            await self.turn()
+        async with asyncio.timeout(WAIT_S):
+            while not (self.history and wanted(*self.history[-1])):
+                await self.turn()
 
     async def turn(self) -> None:
         """Wait for any change."""
@@ -64,7 +66,7 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 async def start(broker: PrivateBroker, tmp_path: Path) -> AsyncIterator[Start]:
-    """Start a PLC and a gateway, its settings changed on top; wait until the gateway has made the line safe."""
+    """Start a PLC and a gateway, its settings changed on top; the gateway has made the line safe."""
     environ = {"PYTHONPATH": str(pymodbus())}
     async with AsyncExitStack() as stack:
 
@@ -94,8 +96,21 @@ async def start(broker: PrivateBroker, tmp_path: Path) -> AsyncIterator[Start]:
         yield begin
 
 
+async def as_the_device(connect: AsyncConnect) -> Wire:
+    """Hear the prompts, where the test itself answers: late, twice, in the wrong order."""
+    wire = await connect.wire("edgeassist/box/prompt/press-1")
+    wire.say("edgeassist/box/status", "online", qos=1, retain=True)
+    return wire
+
+
 def answer_as_the_device(wire: Wire, question: bytes, text: str) -> None:
-    event = {"id": json.loads(question)["id"], "seq": 0, "type": "done", "text": text}
+    event = {
+        "id": json.loads(question)["id"],
+        "seq": 0,
+        "type": "done",
+        "text": text,
+        "finish_reason": "stop",
+    }
     wire.say(REPLY + event["id"], json.dumps(event), qos=1)
 
 
@@ -116,10 +131,15 @@ async def test_a_verdict_and_its_cycle_are_written_and_the_alarm_follows_it(
     await wire.until(lambda m: json.loads(m.payload).get("verdict") == GOOD)
 
 
-async def test_an_answer_that_is_no_word_of_the_table_is_no_verdict(start: Start, ready: StartReady) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"WORDS": {"OK": GOOD}}, {"WORDS": {"OK": GOOD, "120": GOOD}, "MAX_TOKENS": 1}]
+)
+async def test_another_word_or_half_of_one_is_no_verdict(
+    start: Start, ready: StartReady, settings: dict[str, Any]
+) -> None:
     await ready()
-    plc, _ = await start()
-    cycle = plc.part(1201)
+    plc, _ = await start(**settings)
+    cycle = plc.part()
     await plc.sees(lambda *now: now == (UNKNOWN, cycle, True))
 
 
@@ -134,7 +154,7 @@ async def test_an_error_is_no_verdict(start: Start, ready: StartReady) -> None:
 async def test_no_answer_in_time_is_the_safe_state_and_a_late_one_changes_nothing(
     start: Start, connect: AsyncConnect
 ) -> None:
-    wire = await connect.wire("edgeassist/box/prompt/press-1")
+    wire = await as_the_device(connect)
     plc, gateway = await start(DEADLINE_S=1.0)
     late = plc.part()
     await plc.sees(lambda *now: now == (UNKNOWN, late, True))
@@ -151,7 +171,7 @@ async def test_no_answer_in_time_is_the_safe_state_and_a_late_one_changes_nothin
 
 
 async def test_a_repeated_answer_acts_once(start: Start, connect: AsyncConnect) -> None:
-    wire = await connect.wire("edgeassist/box/prompt/press-1")
+    wire = await as_the_device(connect)
     plc, _ = await start()
     first_cycle = plc.part(900)
     first = (await wire.until(lambda _: True)).payload
@@ -209,10 +229,8 @@ async def test_without_a_broker_every_part_gets_the_safe_state_in_time_and_the_n
     assert (GOOD, missed, False) not in plc.history
 
 
-async def test_a_part_that_goes_on_before_its_answer_gets_none(
-    start: Start, connect: AsyncConnect
-) -> None:
-    wire = await connect.wire("edgeassist/box/prompt/press-1")
+async def test_a_part_that_goes_on_before_its_answer_gets_none(start: Start, connect: AsyncConnect) -> None:
+    wire = await as_the_device(connect)
     plc, gateway = await start()
     gone = plc.part()
     first = (await wire.until(lambda _: True)).payload
@@ -233,8 +251,9 @@ async def test_it_shows_that_it_lives_and_leaves_the_safe_state_when_it_stops(
     cycle = plc.part()
     await plc.sees(lambda *now: now == (GOOD, cycle, False))
     beats = plc.beats
-    while plc.beats == beats:
-        await plc.turn()
+    async with asyncio.timeout(WAIT_S):
+        while plc.beats == beats:
+            await plc.turn()
     gateway.signal(signal.SIGTERM)
     assert (await gateway.ended())[0] == 0
     await plc.sees(lambda *now: now == (UNKNOWN, cycle, True))
@@ -246,9 +265,12 @@ async def test_the_built_in_model_gives_a_verdict(
     daemon(model__path="builtin:tiny")
     client = await connect()
     assert await client.wait_health(frozenset({"ready"}), 60)
-    words = {"OK": 9, "YES": GOOD, "YES, THE GARAGE DOOR IS OPEN": GOOD, "THE GARAGE DOOR IS OPEN": GOOD}
     plc, _ = await start(
-        SYSTEM="Sensors:\ngarage door: open", PROMPT="Is the garage door open?", WORDS=words, DEADLINE_S=30.0
+        SYSTEM="Sensors:\ngarage door: open",
+        PROMPT="Is the garage door open?",
+        WORDS={"OK": GOOD, "THE GARAGE DOOR IS OPEN": GOOD},
+        MAX_TOKENS=32,
+        DEADLINE_S=30.0,
     )
     cycle = plc.part()
     await plc.sees(lambda *now: now == (GOOD, cycle, False))

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,10 @@ def packet_bytes(topic: str, payload: bytes) -> int:
 
 def times_asked(broker: PrivateBroker) -> int:
     """Return how often the prompt was published, also while nobody else was connected."""
-    return sum("Received PUBLISH from esp32 " in line and PROMPTS in line for line in broker.log.read_text().splitlines())
+    return sum(
+        "Received PUBLISH from esp32 " in line and PROMPTS in line
+        for line in broker.log.read_text().splitlines()
+    )
 
 
 def asked(wire: Wire) -> list[bytes]:
@@ -102,14 +106,12 @@ async def test_a_long_answer_comes_whole_and_in_packets_that_fit(
         answer = await got(program)
         assert answer["text"] == words * 40
         assert len(answer["drawn"]) > 1
-        assert all(later.startswith(former) for former, later in zip(answer["drawn"], answer["drawn"][1:]))
+        assert all(later.startswith(former) for former, later in pairwise(answer["drawn"]))
         assert (await got(program))["text"] == "again"
     assert max(packet_bytes(each.topic, each.payload) for each in wire.heard) <= 512
 
 
-async def test_an_error_is_told_from_an_answer(
-    board: Path, ready: StartReady, broker: PrivateBroker
-) -> None:
+async def test_an_error_is_told_from_an_answer(board: Path, ready: StartReady, broker: PrivateBroker) -> None:
     await ready()
     async with asking(board, broker, "", "!script fail_after=2\nto be broken off") as program:
         assert await got(program) == {"code": "invalid_request", "retryable": False, "text": "", "drawn": []}
@@ -124,7 +126,9 @@ async def test_a_full_device_is_asked_again_when_it_says(
     await ready(engine__slots=1, admission__queue=1)
     wire = await connect.wire("edgeassist/box/reply/#")
     for name in ("a", "b"):
-        wire.say("edgeassist/box/prompt", json.dumps({"id": name, "prompt": "!script delay_ms=500\n" + "x" * 400}))
+        wire.say(
+            "edgeassist/box/prompt", json.dumps({"id": name, "prompt": "!script delay_ms=500\n" + "x" * 400})
+        )
     await wire.until(lambda message: message.topic.endswith("/reply/b"))
     async with asking(board, broker, "Hello") as program:
         await wire.until(lambda message: b'"busy"' in message.payload)
@@ -136,6 +140,7 @@ async def test_nobody_there_costs_no_more_than_the_limit_and_is_cancelled(
     board: Path, broker: PrivateBroker, connect: AsyncConnect
 ) -> None:
     wire = await connect.wire("edgeassist/#")
+    wire.say("edgeassist/box/status", "online", retain=True)  # of a device that died a moment ago
     async with asking(board, broker, "Hello", limit_s=1) as program:
         assert (await got(program))["code"] == "timeout"
     name = json.loads(asked(wire)[0])["id"]

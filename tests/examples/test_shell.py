@@ -55,7 +55,7 @@ async def test_a_long_answer_is_printed_while_it_comes(ready: StartReady, folder
 
 @pytest.mark.parametrize("script", ["ask.sh", "stream.sh"])
 @pytest.mark.parametrize(
-    ("prompt", "status", "said"),
+    "case",
     [
         ("", USAGE, "invalid_request: the prompt is empty"),
         ("!script fail_after=1\nx", FAILED, "internal: "),
@@ -63,9 +63,10 @@ async def test_a_long_answer_is_printed_while_it_comes(ready: StartReady, folder
     ],
 )
 async def test_an_error_is_told_from_an_answer(
-    ready: StartReady, tmp_path: Path, broker: PrivateBroker, script: str, prompt: str, status: int, said: str
+    ready: StartReady, tmp_path: Path, broker: PrivateBroker, script: str, case: tuple[str, int, str]
 ) -> None:
     await ready()
+    prompt, status, said = case
     ended, output = await run(scripts(tmp_path, broker.port, LIMIT=3) / script, prompt)
     assert ended == status
     assert said in output
@@ -124,8 +125,10 @@ async def test_cancel_ends_a_stream_by_its_id(ready: StartReady, folder: Path) -
 async def test_an_account_is_used_where_a_password_is_set(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     passwords.touch(mode=0o600)
-    subprocess.run(["mosquitto_passwd", "-b", passwords, "shell", "a secret"], check=True, capture_output=True)
+    subprocess.run(
+        ["mosquitto_passwd", "-b", passwords, "shell", "a secret"], check=True, capture_output=True
+    )
     with PrivateBroker(tmp_path, ("allow_anonymous false", f"password_file {passwords}")) as broker:
         assert (await run(scripts(tmp_path, broker.port, LIMIT=1) / "ask.sh", "Hello"))[0] == UNAVAILABLE
-        told = scripts(tmp_path, broker.port, LIMIT=1, PASSWORD='"a secret"')
+        told = scripts(tmp_path, broker.port, LIMIT=1, PASSWORD='"a secret"')  # noqa: S106 - as it stands in the script
         assert (await run(told / "ask.sh", "Hello"))[0] == TEMPORARY

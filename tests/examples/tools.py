@@ -32,7 +32,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 # A setting on an example's top: what stands before its value, the value, and how a text is written there.
-_SETTINGS = {
+_SETTINGS: dict[str, tuple[str, Callable[[object], str]]] = {
     ".py": (r"^({} = )(.*?)(?=  #|$)", repr),
     ".sh": (r"^({}=)(\S*)", str),
     ".ino": (r"^(const [\w* ]+ {} = )([^;]*)", json.dumps),
@@ -44,11 +44,9 @@ def changed(source: Path, folder: Path, **settings: object) -> Path:
     pattern, written = _SETTINGS[source.suffix]
     text = source.read_text()
     for name, value in settings.items():
-        new = written(value)
-        text, count = re.subn(
-            pattern.format(name), lambda old, new=new: old[1] + new, text, flags=re.MULTILINE  # type: ignore[misc]
-        )
-        assert count == 1, f"{source.name} has no {name} on top"
+        found = re.search(pattern.format(name), text, flags=re.MULTILINE)
+        assert found is not None, f"{source.name} has no {name} on top"
+        text = text[: found.start(2)] + written(value) + text[found.end(2) :]
     target = folder / source.name
     target.write_text(text)
     shutil.copymode(source, target)
@@ -56,7 +54,7 @@ def changed(source: Path, folder: Path, **settings: object) -> Path:
 
 
 def umqtt() -> Path:
-    """Return the folder that holds MicroPython's package `umqtt`; skip the test where PyPI does not give it."""
+    """Return the folder that holds MicroPython's package `umqtt`; skip where PyPI does not give it."""
     return _or_skip(_kept("umqtt-1.3.4", _get_umqtt))
 
 

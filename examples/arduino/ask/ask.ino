@@ -52,9 +52,10 @@ char request[1024];      // kept as it is until the end: the same bytes are the 
 unsigned long askedAt;   // millis()
 unsigned long publishAt; // when to publish, if toPublish
 bool toPublish = false;
+bool online = false;     // the device, by its status, which the broker keeps
 unsigned long messages;  // pieces of text, the empty one among them; the end says how many there were
 
-char promptTopic[100], replyTopic[120], endTopic[124], cancelTopic[100];
+char promptTopic[100], replyTopic[120], endTopic[124], cancelTopic[100], statusTopic[100];
 
 uint32_t anyNumber() {
 #ifdef ESP8266
@@ -124,6 +125,13 @@ void field(const char* event, const char* name, char* to, size_t size) {
 
 // PubSubClient calls this with its one buffer: publish in here, and topic and payload are gone. So it only takes notes.
 void onMessage(char* topic, uint8_t* payload, unsigned int length) {
+  if (strcmp(topic, statusTopic) == 0) {
+    bool was = online;
+    online = length == 6 && memcmp(payload, "online", 6) == 0;
+    // Nobody knows what was missed. The device does, and does not run the same request twice.
+    if (asking && online && !was) publishSoon(0);
+    return;
+  }
   if (!asking) return;
   if (strcmp(topic, replyTopic) == 0) {
     messages++;
@@ -167,8 +175,9 @@ void keepConnected() {
     char replies[100];
     snprintf(replies, sizeof replies, "edgeassist/%s/reply/%s/#", DEVICE, CLIENT);
     mqtt.subscribe(replies, 1);
-    // Nobody knows what was missed. The device does, and does not run the same request twice.
-    if (asking) publishSoon(0);
+    online = false;  // until the status says so
+    snprintf(statusTopic, sizeof statusTopic, "edgeassist/%s/status", DEVICE);
+    mqtt.subscribe(statusTopic, 1);
   }
   triedAt = millis();
 }
@@ -180,7 +189,7 @@ void keepAsking() {
     snprintf(command, sizeof command, "{\"request\":\"%s\",\"client\":\"%s\"}", id, CLIENT);
     mqtt.publish(cancelTopic, command);
     finish("timeout", "no end in time");
-  } else if (toPublish && (long)(millis() - publishAt) >= 0 && mqtt.connected()) {
+  } else if (toPublish && (long)(millis() - publishAt) >= 0 && mqtt.connected() && online) {
     toPublish = false;
     if (messages > 0) onAgain();
     messages = 0;
