@@ -35,9 +35,7 @@ UNIT = 1
 POLL_S = 0.1
 DEADLINE_S = 2.0  # from the new cycle to the verdict
 
-SYSTEM = (
-    "You check parts of a press. Normal: 55 to 65 degrees, 118 to 126 bar. Say OK or REJECT, nothing else."
-)
+SYSTEM = "You check pressed parts. Normal: 55 to 65 degrees, 118 to 126 bar. Say only OK or REJECT."
 PROMPT = "Part {cycle}: {temperature} degrees, {pressure} bar."
 WORDS = {"OK": 1, "REJECT": 2}  # any other answer is none, and so is one of more tokens
 MAX_TOKENS = 8

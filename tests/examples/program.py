@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 _PIPE = asyncio.subprocess.PIPE
 
 
