@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -27,7 +28,6 @@ _UMQTT = (
 )
 # Of Debian 13, which is stable: nothing but security updates changes there.
 _MICROPYTHON = ("micropython", "libc6", "libffi8", "libmbedcrypto16", "libmbedtls21", "libmbedx509-7")
-_DEBIAN = "http://deb.debian.org/debian"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -107,7 +107,7 @@ def _get_micropython(folder: Path) -> None:
     for part in ("lists/partial", "archives/partial", "debs"):
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
-    (folder / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_DEBIAN} trixie main\n")
+    (folder / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_debian_mirror()} trixie main\n")
     settings = {
         "Dir::Etc::SourceList": folder / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
@@ -123,6 +123,18 @@ def _get_micropython(folder: Path) -> None:
         _run("dpkg-deb", "--extract", str(package), str(folder))
     for rest in ("lists", "archives", "debs"):
         shutil.rmtree(folder / rest)
+
+
+def _debian_mirror() -> str:
+    """Return where this system gets Debian from."""
+    wanted = ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(ORIGIN)", "Created-By: Packages"]
+    targets = subprocess.run(wanted, capture_output=True, text=True, timeout=GET_S, check=True).stdout
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME")
+    for line in targets.splitlines():
+        site, suite, origin = line.split()[:3]
+        if suite == release and origin in {"Debian", "$(ORIGIN)"}:  # apt knows the origin after an update
+            return site
+    raise FileNotFoundError("apt has no source of Debian's own packages")
 
 
 @cache
