@@ -65,14 +65,19 @@ build_jobs() {
   echo $((fit < $1 ? fit : $1))
 }
 
-# gently COMMAND...: runs it on what nobody else wants of processors and disk. Without `nice`, the time would count as
-# somebody's work, and the engine would make room for it.
-gently() {
-  local idle=()
-  ! chrt --idle 0 true 2>/dev/null || idle+=(chrt --idle 0)
-  ! ionice -c 3 true 2>/dev/null || idle+=(ionice -c 3)
-  nice -n 19 "${idle[@]}" "$@"
+# be_gentle: from here on this shell and what it starts take what nobody else wants of processors and disk. Without
+# `nice`, the time would count as somebody's work, and the engine would make room for it. Without memory, this goes first.
+be_gentle() {
+  {
+    echo 1000 >/proc/self/oom_score_adj
+    renice -n 19 -p "$BASHPID"
+    ionice -c 3 -p "$BASHPID"
+    chrt --idle -p 0 "$BASHPID"
+  } >/dev/null 2>&1 || true
 }
+
+# gently COMMAND...: runs a program like that.
+gently() { (be_gentle; exec "$@"); }
 
 # prepare_build FOLDER: the environment for a pip that compiles, with its temporary files in FOLDER.
 prepare_build() {
