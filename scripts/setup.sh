@@ -156,7 +156,8 @@ compile_in_background() {
     if llama_ready || ! refuse_compiling say; then return; fi
     # It inherits the lock, so that nobody finds it free in between. In a session of its own, neither Ctrl-C nor the
     # end of the terminal reaches it.
-    setsid "$root/scripts/setup.sh" --compile </dev/null >"$work/llama.log" 2>&1 &
+    : >"$work/llama.log"
+    setsid "$root/scripts/setup.sh" --compile </dev/null >>"$work/llama.log" 2>&1 &
     echo $! >"$work/llama.pid"
   fi
   exec 8>&-

@@ -1,6 +1,7 @@
 """What uv must be told to install as pip would: `pip config list` comes in, a command's beginning goes out.
 
-uv reads none of pip's settings. One that it can't be told ends this with an error, and pip does the work.
+uv reads none of pip's settings. One that it can't be told ends this with an error, and pip does the work: constraints,
+which it does not take together with hashes, among them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ OPTIONS = {
     "index-url": "--default-index",
     "extra-index-url": "--index",
     "find-links": "--find-links",
-    "constraint": "--constraint",
     "trusted-host": "--allow-insecure-host",
 }
 SWITCHES = {"no-index": "--no-index", "no-cache-dir": "--no-cache"}
@@ -29,6 +29,7 @@ VARIABLES = {
 IDLE = {
     "break-system-packages",
     "cache-dir",
+    "config-file",
     "disable-pip-version-check",
     "log",
     "no-color",

@@ -65,14 +65,13 @@ pip_install() {
 
 # uv_install ARGUMENT...: false where there is no uv, or it can't do what pip's settings ask for.
 uv_install() {
-  local words
+  local said words
   command -v uv >/dev/null || return 1
-  mapfile -t words < <("$venv/bin/python" -m pip config list 2>>"$log" |
-    "$venv/bin/python" "$root/scripts/lib/uv.py" 2>>"$log" || echo "")
-  if [[ ${words[0]-} != env ]]; then
-    say "uv is here, and lacks something that pip's settings ask for (the log: $log): using pip"
+  said=$("$venv/bin/python" -m pip config list | "$venv/bin/python" "$root/scripts/lib/uv.py" 2>&1) || {
+    say "$said: using pip"
     return 1
-  fi
+  }
+  mapfile -t words <<<"$said"
   logged "uv pip install" "${words[@]}" --python "$venv/bin/python" --no-deps --only-binary :all: "$@" && return
   say "uv could not do it (the log: $log): using pip"
   return 1
