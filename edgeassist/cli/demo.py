@@ -174,7 +174,10 @@ class Succession:
         try:
             await self._start_anew(client)
         except ModelError as error:
-            console.print(f"[dim]it does not ({escape(error.message)}); ONNX Runtime GenAI goes on[/]")
+            console.print(
+                f"[dim]it does not run here, and ONNX Runtime GenAI goes on: {escape(error.message)}[/]",
+                soft_wrap=True,
+            )
             self._environ["EDGEASSIST_MODEL__BACKEND"] = "onnx"
             await self._start_anew(client)
 

@@ -46,9 +46,11 @@ class Machine:
         self._compiler = subprocess.Popen(["bash", script], stdin=subprocess.PIPE)
         (self.set_up / "llama.pid").write_text(str(self._compiler.pid))
 
-    def compile(self, *, succeeds: bool) -> None:
+    def compile(self, *, succeeds: bool, for_another_cpu: bool = False) -> None:
         """End the compilation."""
-        if succeeds:
+        if for_another_cpu:
+            (self._here / "llama_cpp.py").write_text("import os; os.kill(os.getpid(), 4)  # SIGILL\n")
+        elif succeeds:
             (self._here / "llama_cpp").symlink_to(self._there / "llama_cpp")
         self._compiler.communicate(timeout=PATIENCE_S)
         (self.set_up / "llama.pid").unlink(missing_ok=True)
@@ -159,6 +161,15 @@ def test_a_compilation_that_failed_is_told_once_and_the_answers_go_on(
     assert "19.5" in said
     person.types("How warm is the nursery?")
     assert "llama.cpp" not in person.reads("you> ")
+
+
+def test_a_llama_cpp_that_does_not_run_here_is_given_up(machine: Machine, person: Person) -> None:
+    person.reads("ends it.\nyou> ")
+    machine.compile(succeeds=True, for_another_cpu=True)
+    person.types("How warm is the nursery?")
+    said = person.reads("you> ")
+    assert "it does not run here, and ONNX Runtime GenAI goes on" in said
+    assert "The nursery temperature is 19.5 °C." in said
 
 
 def test_who_leaves_early_hears_that_llama_cpp_is_still_being_compiled(person: Person) -> None:
