@@ -35,7 +35,7 @@ class Machine:
         self.set_up.mkdir()
         self._there = Path(sysconfig.get_path("platlib"))
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-        asked = [self.python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+        asked = [str(self.python), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
         self._here = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
         for package in self._there.iterdir():
             if not package.name.startswith(LLAMA):

@@ -109,7 +109,7 @@ def in_place(place: Path, words: str) -> str:
 
 
 def version_of(place: Path, package: str) -> str:
-    command = [place / ".venv/bin/python", "-c", f"import {package}; print({package}.version)"]
+    command = [str(place / ".venv/bin/python"), "-c", f"import {package}; print({package}.version)"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
