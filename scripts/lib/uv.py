@@ -1,7 +1,7 @@
 """What uv must be told to install as pip would: `pip config list` comes in, a command's beginning goes out.
 
-uv reads none of pip's settings. One that it can't be told ends this with an error, and pip does the work. Among
-them are constraints, which uv does not take together with hashes.
+uv reads none of pip's settings. One that it can't be told ends this with an error, and pip does the work.
+Among them are constraints, which uv does not take together with hashes.
 """
 
 from __future__ import annotations

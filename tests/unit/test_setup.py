@@ -31,7 +31,7 @@ def test_the_set_up_explains_its_options_and_refuses_others() -> None:
 
 def told(*lines: str) -> subprocess.CompletedProcess[str]:
     """Return what uv is told where `pip config list` prints these lines."""
-    command = [sys.executable, PROJECT / "scripts/lib/uv.py"]
+    command = [sys.executable, str(PROJECT / "scripts/lib/uv.py")]
     return subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
 
 
