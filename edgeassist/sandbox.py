@@ -124,7 +124,7 @@ class PrivateDaemon(PrivateProcess):
 
     Args:
         folder: For its log.
-        environ: Settings, as `EDGEASSIST_<TABLE>__<KEY>`.
+        environ: Settings, as `EDGEASSIST_<TABLE>__<KEY>`; what changes in it holds from the next start on.
         config: A settings file; None for an empty one. The machine's own file is never read.
     """
 

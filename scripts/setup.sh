@@ -4,33 +4,42 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-Usage: scripts/setup.sh [--dev]
+Usage: scripts/setup.sh [--dev] [--soon]
 
 Installs the Debian packages that are missing, makes .venv, and installs EdgeAssist
-into it (editable) with the llama.cpp backend, and Python packages in just the
-versions of locks/ (see scripts/lock.sh --help). The first time compiles llama.cpp:
-4 to 7 minutes on a PC, longer on a Raspberry Pi. Later runs end at once.
+into it (editable) with both backends, and Python packages in just the versions of
+locks/ (see scripts/lock.sh --help): first what needs no compiler, within a minute
+or so, which is enough to answer through ONNX Runtime GenAI; then llama.cpp, which
+is compiled: 2 to 4 minutes on a PC, longer on a Raspberry Pi. Later runs end at once.
 
   --dev     also what the tests and linters need
+  --soon    return after the first part, and leave the second to a process in the
+            background, which takes what nobody else wants of processors and disk.
+            Its log is build/setup/llama.log; kill "$(cat build/setup/llama.pid)"
+            ends it, and the next run goes on
   --help    this text
 
-Settings of pip (pip.conf, PIP_*), CMAKE_ARGS and CMAKE_BUILD_PARALLEL_LEVEL are respected.
+uv does the downloads where it is on the PATH, else pip. Settings of pip (pip.conf,
+PIP_*), CMAKE_ARGS and CMAKE_BUILD_PARALLEL_LEVEL are respected.
 EOF
 }
 
-parts=(run)
-case "${1-}" in
-  "") ;;
-  --dev) parts=(run dev) ;;
-  --help | -h) usage; exit ;;
-  *) usage >&2; exit 2 ;;
-esac
+parts=(run) mode=whole
+for option in "$@"; do
+  case $option in
+    --dev) parts=(run dev) ;;
+    --soon) mode=soon ;;
+    # The background process of --soon.
+    --compile) mode=compile ;;
+    --help | -h) usage; exit ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 work=$root/build/setup
 log=$work/log
-unfinished=$venv/.unfinished
 PATH=$PATH:/usr/sbin:/sbin
 
 program=setup
@@ -44,101 +53,150 @@ source "$root/scripts/lib/python.sh"
 source "$root/scripts/lib/lock.sh"
 # shellcheck source=scripts/lib/llama.sh
 source "$root/scripts/lib/llama.sh"
-
-# --- Is there anything to do? ---------------------------------------------------------------
-
-fingerprint() {
-  { "$venv/bin/python" -VV && echo "$root" && cat "$root/pyproject.toml" "$locks"/*.txt; } 2>/dev/null | sha256sum
-}
-
-ready() {
-  local now part
-  [[ ! -e $unfinished ]] && now=$(fingerprint) || return 1
-  for part in "${parts[@]}"; do
-    [[ $(cat "$venv/.ready-$part" 2>/dev/null) == "$now" ]] || return 1
-  done
-}
+# shellcheck source=scripts/lib/venv.sh
+source "$root/scripts/lib/venv.sh"
+# shellcheck source=scripts/lib/compiled.sh
+source "$root/scripts/lib/compiled.sh"
 
 cleanup() {
   stop_watching
   remove_policy
-  rm -rf "$work/tmp"
+  forget_compiler
 }
+
+forget_compiler() { [[ $(cat "$work/llama.pid" 2>/dev/null) != "$$" ]] || rm -f "$work/llama.pid"; }
 
 # --- Debian packages ------------------------------------------------------------------------
 
-# Half made, made by another Python, or moved here from another folder: not sound.
-sound_venv() {
-  [[ ! -e $unfinished ]] && grep -qsF "$venv/bin/" "$venv/bin/pip" &&
-    "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+version_of_python() { "$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'; }
+
+missing_for_wheels() {
+  missing_of mosquitto mosquitto-clients
+  "$python" -c 'import ensurepip' 2>/dev/null || sound_venv || echo "$(version_of_python)-venv"
 }
 
-missing_packages() {
-  local version
-  missing_of mosquitto mosquitto-clients g++ pkgconf libsystemd-dev libgomp1
-  version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-  "$python" -c 'import ensurepip' 2>/dev/null || sound_venv || echo "$version-venv"
+missing_for_compiler() {
+  missing_of g++ pkgconf libsystemd-dev libgomp1
   "$python" -c 'import pathlib, sysconfig as s; (pathlib.Path(s.get_path("include")) / "Python.h").stat()' \
-    2>/dev/null || echo "$version-dev"
+    2>/dev/null || echo "$(version_of_python)-dev"
 }
 
-# --- Python packages ------------------------------------------------------------------------
+has_root() { ((EUID == 0)) || sudo -n true 2>/dev/null; }
+# Root's rights that a process without a terminal has too, and later.
+lasting_root() { ((EUID == 0)) || sudo -k -n true 2>/dev/null; }
 
-install_python_packages() {
-  local lock stamp part
-  if ! sound_venv; then
-    say "making .venv with $("$python" -V)"
-    "$python" -m venv --clear "$venv" >>"$log" 2>&1 || explain_and_fail "could not make .venv"
+install_debian_packages() {
+  local wanted compiler=()
+  mapfile -t wanted < <(missing_for_wheels)
+  llama_ready || mapfile -t compiler < <(missing_for_compiler)
+  # Who has to ask somebody else asks once.
+  ((${#wanted[@]} == 0)) || find_root "${wanted[@]}" "${compiler[@]}"
+  # In one go where nothing waits for the first part alone, or nobody could install the rest later.
+  if has_root && { [[ $mode == whole ]] || ! lasting_root; }; then wanted+=("${compiler[@]}"); fi
+  ((${#wanted[@]} > 0)) || return 0
+  find_root "${wanted[@]}"
+  install_packages "${wanted[@]}"
+  [[ " ${wanted[*]} " != *" mosquitto "* ]] ||
+    say "mosquitto is installed; its service is neither started nor enabled"
+}
+
+# --- First: what comes as wheels ------------------------------------------------------------
+
+make_first() {
+  if first_ready; then return; fi
+  exec 9>"$work/lock"
+  flock -n 9 || { say "waiting for another set-up to end"; flock 9; }
+  if ! first_ready; then
+    : >"$log"
+    if sound_venv; then python=$venv/bin/python; else find_python; fi
+    install_debian_packages
+    install_wheels
+    say "EdgeAssist is installed, after $SECONDS s"
   fi
-  rm -f "$venv"/.ready-*
-  touch "$unfinished"
-  # Now, not at the end: these files may change under the build.
-  stamp=$(fingerprint)
-
-  prepare_build "$work/tmp"
-
-  lock=$(lock_of llama)
-  [[ ${parts[*]} != *dev* ]] || lock=$(lock_of dev)
-  pip_install "updating pip" --require-hashes -r "$locks/pip.txt"
-  say "installing EdgeAssist and its Python packages (compiles llama.cpp unless pip has it in its cache)"
-  pip_install "pip install" --require-hashes --build-constraint "$locks/build.txt" -r "$lock"
-  # No file of this checkout has a hash, so it goes by itself.
-  pip_install "EdgeAssist" --no-deps --build-constraint "$locks/build.txt" -e "$root"
-
-  for part in "${parts[@]}"; do echo "$stamp" >"$venv/.ready-$part"; done
-  rm -f "$unfinished"
+  # Who compiles waits for it in the end, and would wait for us.
+  exec 9>&-
 }
 
-pip_install() {
-  local what=$1 status=0
-  shift
-  logged "$what" "$venv/bin/python" -m pip install -v "$@" || status=$?
-  ((status != 0)) || return 0
-  # pip tidies up after its own failures, not after a signal: then .venv is made anew the next time.
-  ((status > 128)) || rm -f "$unfinished"
-  explain_and_fail "pip could not install ${*: -1}"
+# --- Then: what has to be compiled ----------------------------------------------------------
+
+compile_here() {
+  exec 8>"$work/llama.lock"
+  if ! flock -n 8; then
+    say "llama.cpp is being compiled by process $(cat "$work/llama.pid"), which writes $work/llama.log: waiting for it"
+    wait_for_compiler
+  fi
+  if llama_ready; then return; fi
+  refuse_compiling fail
+  echo $$ >"$work/llama.pid"
+  compile
+}
+
+# A Raspberry Pi 4 that has other work too.
+most_wait_s=10800
+
+# A line now and then shows that it goes on.
+wait_for_compiler() {
+  local begin=$SECONDS waited
+  until flock -w 30 8; do
+    waited=$((SECONDS - begin))
+    ((waited < most_wait_s)) || fail "llama.cpp is not ready after $((waited / 60)) minutes: $work/llama.log"
+    say "waiting for llama.cpp since $((waited / 60)):$(printf %02d $((waited % 60)))$(how_far)"
+  done
+}
+
+how_far() {
+  local step
+  step=$(tail -c 50000 "$work/llama.log" 2>/dev/null | grep -aoE '^ *\[ *[0-9]+/[0-9]+\]' | tail -n 1 | tr -d ' ') || return 0
+  echo ", $step"
+}
+
+compile_in_background() {
+  exec 8>"$work/llama.lock"
+  if flock -n 8; then
+    if llama_ready || ! refuse_compiling say; then return; fi
+    # It inherits the lock, so that nobody finds it free in between. In a session of its own, neither Ctrl-C nor the
+    # end of the terminal reaches it.
+    : >"$work/llama.log"
+    setsid "$root/scripts/setup.sh" --compile </dev/null >>"$work/llama.log" 2>&1 &
+    echo $! >"$work/llama.pid"
+  fi
+  exec 8>&-
+  say "llama.cpp is compiled in the background, at low priority: $work/llama.log"
+}
+
+compile_in_session() {
+  local worker status=0
+  log=$work/llama.log
+  be_gentle
+  # Somebody may start it by hand.
+  { : >&8; } 2>/dev/null || exec 8>"$work/llama.lock"
+  flock -n 8 || fail "llama.cpp is being compiled already"
+  # The signal reaches the compilers at once, not when the one that runs is done.
+  trap 'trap "" TERM; say "ended by a signal; the next run goes on"; kill -- -$$; wait; forget_compiler; exit 143' TERM
+  (trap cleanup EXIT; compile) &
+  worker=$!
+  wait "$worker" || status=$?
+  forget_compiler
+  return "$status"
 }
 
 # --------------------------------------------------------------------------------------------
 
-if ready; then exit; fi
+if [[ $mode != compile ]] && first_ready && llama_ready; then exit; fi
+mkdir -p "$work"
+if [[ $mode == compile ]]; then
+  compile_in_session
+  exit
+fi
 
 trap cleanup EXIT
-trap 'say "interrupted; the next run starts afresh"; exit 130' INT
+trap 'say "interrupted; the next run goes on"; exit 130' INT
 trap 'exit 143' TERM
-mkdir -p "$work"
-exec 9>"$work/lock"
-flock -n 9 || { say "waiting for another set-up to end"; flock 9; }
-if ready; then exit; fi
-
-: >"$log"
-rm -rf "$work/tmp"
-if sound_venv; then python=$venv/bin/python; else find_python; fi
-mapfile -t missing < <(missing_packages)
-if ((${#missing[@]} > 0)); then
-  find_root "${missing[@]}"
-  install_packages "${missing[@]}"
-  [[ " ${missing[*]} " != *" mosquitto "* ]] || say "mosquitto is installed; its service is neither started nor enabled"
+make_first
+if llama_ready; then exit; fi
+if [[ $mode == soon ]]; then
+  compile_in_background
+else
+  compile_here
+  say "ready after $((SECONDS / 60)) min $((SECONDS % 60)) s"
 fi
-install_python_packages
-say "ready after $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import indent
@@ -18,14 +19,18 @@ from rich.markup import escape
 from edgeassist.broker import BrokerOptions
 from edgeassist.cli.action import describe_action
 from edgeassist.cli.ask import stream
+from edgeassist.cli.compiling import Compilation, Stage
 from edgeassist.client import Client
 from edgeassist.errors import EdgeAssistError, ModelError
 from edgeassist.models.builtin import TINY
+from edgeassist.models.choice import choose_model, is_installed
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 
 LOAD_S = 600.0
+# The built-in model loads within a second or two; one that does not, never will.
+TAKE_OVER_S = 60.0
 DEVICE = "demo"
 HOME = """\
 You are the voice of this home.
@@ -75,6 +80,9 @@ def demo(
     ] = None,
     question: Annotated[str | None, typer.Option(help="What to ask first.", show_default=False)] = None,
     max_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.")] = 128,
+    compiling: Annotated[
+        Path | None, typer.Option(hidden=True, help="Where scripts/setup.sh compiles.")
+    ] = None,
 ) -> None:
     """See it work: a private broker, the daemon, questions answered token by token, then yours.
 
@@ -87,6 +95,7 @@ def demo(
         show = Show(model.resolve(), "", ("What can you do for this house?",), DEVICE)
     if question:
         show = replace(show, questions=(question,))
+    compilation = None if compiling is None else _compilation(compiling, show.model)
     with tempfile.TemporaryDirectory(prefix="edgeassist-demo-") as name:
         folder = Path(name)
         with PrivateBroker(folder) as broker:
@@ -103,10 +112,85 @@ def demo(
                 "EDGEASSIST_SAMPLING__MAX_TOKENS": str(max_tokens),
             }
             with PrivateDaemon(folder, environ) as daemon, contextlib.suppress(KeyboardInterrupt):
-                _talk(broker, daemon, show)
+                _talk(broker, daemon, show, Succession(daemon, environ, compilation, show.model))
+    if compilation is not None and compilation.stage() is Stage.RUNS:
+        console.print(
+            f"llama.cpp is still being compiled in the background; the next start uses it: {compilation.log}",
+            soft_wrap=True,
+        )
 
 
-def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
+def _compilation(folder: Path, model: Path) -> Compilation | None:
+    """Say what is being compiled; wait for it where nothing else can serve the model. None if nothing is."""
+    compilation = Compilation(folder)
+    if compilation.stage() is not Stage.RUNS:
+        return None
+    if is_installed(choose_model(model, "auto").backend):
+        console.print(
+            "[dim]llama.cpp is being compiled in the background; until it is ready, ONNX Runtime GenAI "
+            f"answers: {compilation.log}[/]",
+            soft_wrap=True,
+        )
+        return compilation
+    with console.status(f"this model needs llama.cpp, which is being compiled: {compilation.log}"):
+        while compilation.stage() is Stage.RUNS:
+            time.sleep(0.5)
+    return None
+
+
+class Succession:
+    """Lets llama.cpp take over from ONNX Runtime GenAI, once.
+
+    Args:
+        daemon: The one that answers.
+        environ: Its settings.
+        compilation: None where nothing is to come.
+        model: The setting `model.path`.
+    """
+
+    def __init__(
+        self, daemon: PrivateDaemon, environ: dict[str, str], compilation: Compilation | None, model: Path
+    ) -> None:
+        self._daemon = daemon
+        self._environ = environ
+        self._compilation = compilation if model == TINY else None
+
+    def due(self) -> bool:
+        """Whether llama.cpp is ready and has not taken over; says so if it never will be."""
+        if self._compilation is None or (stage := self._compilation.stage()) is Stage.RUNS:
+            return False
+        if stage is Stage.FAILED:
+            console.print(
+                f"[dim]llama.cpp could not be compiled, {self._compilation.log} says why; ONNX Runtime GenAI "
+                "goes on[/]",
+                soft_wrap=True,
+            )
+        self._compilation = None
+        return stage is Stage.READY
+
+    async def take_over(self, client: Client) -> None:
+        """Start the daemon anew, which then chooses llama.cpp; as before, if that does not work here."""
+        console.print("[dim]llama.cpp is ready: from here on it answers[/]")
+        try:
+            await self._start_anew(client)
+        except ModelError as error:
+            console.print(
+                f"[dim]it does not run here, and ONNX Runtime GenAI goes on: {escape(error.message)}[/]",
+                soft_wrap=True,
+            )
+            self._environ["EDGEASSIST_MODEL__BACKEND"] = "onnx"
+            await self._start_anew(client)
+
+    async def _start_anew(self, client: Client) -> None:
+        with console.status("the daemon starts anew"):
+            await asyncio.to_thread(self._daemon.stop)
+            # What it said before is no word of the new one's.
+            await client.wait_health(frozenset({"stopping"}), 2.0)
+            self._daemon.start()
+            await _wait_ready(client, self._daemon, TAKE_OVER_S)
+
+
+def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: Succession) -> None:
     """Ask the prepared questions, then those the user types.
 
     Input is read in the main thread, outside the event loop, so that Ctrl-C interrupts it at once.
@@ -118,9 +202,11 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
         runner.run(client.__aenter__())
         try:
             with console.status("the daemon loads the model"):
-                runner.run(_wait_ready(client, daemon))
+                runner.run(_wait_ready(client, daemon, LOAD_S))
             console.print(f"[dim]ready: prompts go to {topics.prompt()}[/]\n")
             for question in show.questions:
+                if succession.due():
+                    runner.run(succession.take_over(client))
                 console.print(f"[bold]you>[/] {question}")
                 runner.run(_ask(client, question, show.session))
             console.print(
@@ -133,13 +219,17 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
                 return
             console.print("Your turn; an empty line, Ctrl-C or Ctrl-D ends it.")
             while line := _read():
+                if succession.due():
+                    runner.run(succession.take_over(client))
                 runner.run(_ask(client, line, show.session))
         finally:
             runner.run(client.__aexit__(None, None, None))
 
 
-async def _wait_ready(client: Client, daemon: PrivateDaemon) -> None:
-    waiting = asyncio.create_task(client.wait_health(frozenset({"ready", "busy"}), LOAD_S), name="wait-ready")
+async def _wait_ready(client: Client, daemon: PrivateDaemon, limit_s: float) -> None:
+    waiting = asyncio.create_task(
+        client.wait_health(frozenset({"ready", "busy"}), limit_s), name="wait-ready"
+    )
     while not waiting.done() and daemon.poll() is None:
         await asyncio.wait([waiting], timeout=0.1)
     if not waiting.done() or waiting.result() is None:

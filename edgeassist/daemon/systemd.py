@@ -7,8 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from functools import cache
 
-from systemd import daemon, journal
+try:
+    from systemd import daemon, journal
+except ImportError:
+    # It is published as source only; on a new machine the demo runs before there is a compiler.
+    daemon = journal = None
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +23,24 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 
 def notify(**assignments: str) -> None:
     """Tell systemd, in sd_notify(3)'s words: `notify(READY="1", STATUS="...")`. Does nothing elsewhere."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return
+    if daemon is None:
+        _warn_of_missing_package()
+        return
     # A line break in a value would begin another assignment.
     lines = (f"{key}={' '.join(value.splitlines())}" for key, value in assignments.items())
     try:
         daemon.notify("\n".join(lines))
     except OSError as error:  # a missing listener must not end the daemon (sd_notify(3))
         log.warning("systemd can't be told: %s", error)
+
+
+@cache
+def _warn_of_missing_package() -> None:
+    log.warning(
+        "systemd can't be told that this service is ready, nor fed its watchdog: pip install systemd-python"
+    )
 
 
 def watchdog_interval_s(environ: Mapping[str, str] | None = None) -> float | None:
@@ -36,7 +53,9 @@ def watchdog_interval_s(environ: Mapping[str, str] | None = None) -> float | Non
 
 
 def under_journal(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether standard error goes to the journal (systemd.exec(5), `$JOURNAL_STREAM`)."""
+    """Whether standard error goes to the journal (systemd.exec(5), `$JOURNAL_STREAM`), where we can write."""
+    if journal is None:
+        return False
     stream = (os.environ if environ is None else environ).get("JOURNAL_STREAM", "")
     try:
         there = os.fstat(sys.stderr.fileno())

@@ -41,6 +41,10 @@ install_packages() {
     printf '#!/bin/sh\ncase "$*" in *mosquitto*) exit 101 ;; esac\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
   fi
+  # What an interrupted installation leaves, and apt refuses to work beside.
+  if compgen -G '/var/lib/dpkg/updates/*' >/dev/null; then
+    logged "dpkg" "${as_root[@]}" DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a || true
+  fi
   # An unrelated source that fails to update is no reason to stop: the install will tell.
   logged "apt-get update" "${as_root[@]}" apt-get update || true
   logged "apt-get install" "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y \

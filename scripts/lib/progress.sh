@@ -28,7 +28,7 @@ logged() {
   local what=$1 status=0
   shift
   printf '\n### %s\n' "$*" >>"$log"
-  show_progress "$what" 9>&- &
+  show_progress "$what" 9>&- 8>&- &
   watcher=$!
   "$@" >>"$log" 2>&1 </dev/null || status=$?
   stop_watching

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -60,6 +61,14 @@ settings.load_profile("edgeassist")
 PACE = Pace(interval_s=0.05, progress_s=0.3)
 ENDINGS = (Finished, Cancelled, Failed)
 TOPICS = Topics("edgeassist", "box")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what scripts/test.sh can run while llama.cpp is being compiled."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and not item.get_closest_marker("llama"):
+            item.add_marker("wheels")
 
 
 class ListLink:

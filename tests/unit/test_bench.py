@@ -81,8 +81,8 @@ def test_a_cached_model_is_not_made_again(tmp_path: Path) -> None:
     assert synthetic_models(tmp_path, "trial", ["q4_0"], threads=1, on_step=pytest.fail) == [path]
 
 
+@pytest.mark.llama
 def test_only_the_quantizations_asked_for_stay(tmp_path: Path) -> None:
-    pytest.importorskip("llama_cpp")
     steps: list[str] = []
     paths = synthetic_models(tmp_path, "trial", ["q8_0", "q4_0"], threads=1, on_step=steps.append)
     assert sorted(tmp_path.iterdir()) == sorted(paths)

@@ -245,6 +245,7 @@ def test_a_program_that_hangs_or_is_not_there_is_an_error_in_time() -> None:
         ask_program(["/no/such/program"], 1)
 
 
+@pytest.mark.llama
 def test_the_build_of_llama_cpp_is_asked_in_another_process(tmp_path: Path) -> None:
     plant(tmp_path, {"proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd asimddp"})
     snapshot = probe_build(tmp_path)
@@ -266,6 +267,7 @@ def test_this_machine_is_looked_at_without_an_error(tmp_path: Path) -> None:
 # --- model ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.llama
 def test_a_model_is_read_from_its_header(trial_model: Path) -> None:
     snapshot = probe_model(
         Wanted(trial_model, "auto", Demand(512)), this_user(), memory_max_bytes=12_345, engine_bytes=None
@@ -319,6 +321,7 @@ def test_the_probe_looks_for_a_chat_template(trial_model: Path, tmp_path: Path) 
     assert probed(missing).template_refusal is None
 
 
+@pytest.mark.llama
 def test_the_built_in_model_is_known_as_such() -> None:
     snapshot = probe_model(
         Wanted(TINY, "auto", Demand(4096)), this_user(), memory_max_bytes=None, engine_bytes=None

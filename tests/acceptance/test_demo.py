@@ -1,0 +1,179 @@
+"""`edgeassist demo` while llama.cpp is being compiled: it begins without, and goes on with it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeassist.broker import BrokerOptions
+from edgeassist.client import Client
+from edgeassist.protocol.state import Info
+from edgeassist.protocol.topics import Topics
+from edgeassist.sandbox import HOST
+
+PATIENCE_S = 120.0
+LLAMA = ("llama_cpp", "llama_cpp_python", "include", "lib")
+pytestmark = pytest.mark.timeout(400)
+
+
+class Machine:
+    """A Python that has all packages but llama.cpp, and a set-up that seems to compile it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.python = folder / "venv/bin/python"
+        self.set_up = folder / "setup"
+        self.set_up.mkdir()
+        self._there = Path(sysconfig.get_path("platlib"))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+        asked = [str(self.python), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+        self._here = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+        for package in self._there.iterdir():
+            if not package.name.startswith(LLAMA):
+                (self._here / package.name).symlink_to(package)
+        # It goes on until its input ends.
+        script = folder / "setup.sh"
+        script.write_text("read -r || true\n")
+        self._compiler = subprocess.Popen(["bash", script], stdin=subprocess.PIPE)
+        (self.set_up / "llama.pid").write_text(str(self._compiler.pid))
+
+    def compile(self, *, succeeds: bool, for_another_cpu: bool = False) -> None:
+        """End the compilation."""
+        if for_another_cpu:
+            (self._here / "llama_cpp.py").write_text("import os; os.kill(os.getpid(), 4)  # SIGILL\n")
+        elif succeeds:
+            (self._here / "llama_cpp").symlink_to(self._there / "llama_cpp")
+        self._compiler.communicate(timeout=PATIENCE_S)
+        (self.set_up / "llama.pid").unlink(missing_ok=True)
+
+
+class Person:
+    """Sits at a terminal with the demo."""
+
+    def __init__(self, machine: Machine) -> None:
+        command = [machine.python, "-m", "edgeassist", "demo", "--compiling", machine.set_up]
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
+        self._terminal, its_end = pty.openpty()
+        self._demo = subprocess.Popen(
+            [*map(str, command)],
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+            env=environ | {"TERM": "dumb", "COLUMNS": "200"},
+            start_new_session=True,
+        )
+        os.close(its_end)
+        self._unread = ""
+
+    def reads(self, text: str) -> str:
+        """Read until a text comes; return what came, up to its end."""
+        until = time.monotonic() + PATIENCE_S
+        while text not in self._unread:
+            assert time.monotonic() < until, f"no {text!r} in {self._unread!r}"
+            if select.select([self._terminal], [], [], 1.0)[0]:
+                try:
+                    more = os.read(self._terminal, 65536)
+                except OSError:
+                    more = b""
+                assert more, f"the demo has ended: {self._unread!r}"
+                plain = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", more.decode(errors="replace"))
+                self._unread += plain.replace("\r\n", "\n")
+        read, _, self._unread = self._unread.partition(text)
+        return read + text
+
+    def types(self, line: str) -> None:
+        os.write(self._terminal, f"{line}\n".encode())
+
+    def leaves(self) -> int:
+        return self._demo.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        if self._demo.poll() is None:
+            self._demo.terminate()
+            self._demo.wait(PATIENCE_S)
+        os.close(self._terminal)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    yield machine
+    machine.compile(succeeds=False)
+
+
+@pytest.fixture
+def person(machine: Machine) -> Iterator[Person]:
+    person = Person(machine)
+    yield person
+    person.close()
+
+
+async def backend(port: int) -> str:
+    """Return what the demo's daemon says that it answers with."""
+    topics = Topics("edgeassist", "demo")
+    async with Client(BrokerOptions(HOST, port, client_id="watcher"), topics, name="watcher") as client:
+        info = await client.state(topics.info)
+        assert info is not None
+        model = Info.model_validate_json(info).model
+        return model.backend if model else "none yet"
+
+
+async def test_llama_cpp_takes_over_between_two_questions_once_it_is_compiled(
+    machine: Machine, person: Person
+) -> None:
+    begun = person.reads("private broker on 127.0.0.1:")
+    assert "llama.cpp is being compiled in the background" in begun
+    assert str(machine.set_up / "llama.log") in begun
+    port = int(person.reads("\n"))
+    person.reads("ends it.\nyou> ")
+    assert await backend(port) == "onnx"
+    person.types("How warm is the nursery?")
+    assert "19.5" in person.reads("you> ")
+    machine.compile(succeeds=True)
+    person.types("How warm is the nursery?")
+    said = person.reads("you> ")
+    assert "llama.cpp is ready: from here on it answers" in said
+    assert "The nursery temperature is 19.5 °C." in said
+    assert await backend(port) == "llama"
+    person.types("Is the garage door locked?")
+    said = person.reads("you> ")
+    assert "The garage door is locked." in said
+    assert "llama.cpp" not in said
+
+
+def test_a_compilation_that_failed_is_told_once_and_the_answers_go_on(
+    machine: Machine, person: Person
+) -> None:
+    person.reads("ends it.\nyou> ")
+    machine.compile(succeeds=False)
+    person.types("How warm is the nursery?")
+    said = person.reads("you> ")
+    assert "llama.cpp could not be compiled" in said
+    assert "19.5" in said
+    person.types("How warm is the nursery?")
+    assert "llama.cpp" not in person.reads("you> ")
+
+
+def test_a_llama_cpp_that_does_not_run_here_is_given_up(machine: Machine, person: Person) -> None:
+    person.reads("ends it.\nyou> ")
+    machine.compile(succeeds=True, for_another_cpu=True)
+    person.types("How warm is the nursery?")
+    said = person.reads("you> ")
+    assert "it does not run here, and ONNX Runtime GenAI goes on" in said
+    assert "The nursery temperature is 19.5 °C." in said
+
+
+def test_who_leaves_early_hears_that_llama_cpp_is_still_being_compiled(person: Person) -> None:
+    person.reads("ends it.\nyou> ")
+    person.types("")
+    assert "llama.cpp is still being compiled in the background" in person.reads("llama.log")
+    assert person.leaves() == 0
