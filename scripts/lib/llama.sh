@@ -67,17 +67,17 @@ build_jobs() {
 
 # be_gentle: from here on this shell and what it starts take what nobody else wants of processors and disk. Without
 # `nice`, the time would count as somebody's work, and the engine would make room for it. Without memory, this goes first.
+# For a session of its own (setsid): the kernel shares processors between sessions first (autogroup in sched(7)), where
+# neither `nice` nor the idle class counts.
 be_gentle() {
   {
     echo 1000 >/proc/self/oom_score_adj
+    echo 19 >/proc/self/autogroup
     renice -n 19 -p "$BASHPID"
     ionice -c 3 -p "$BASHPID"
     chrt --idle -p 0 "$BASHPID"
   } >/dev/null 2>&1 || true
 }
-
-# gently COMMAND...: runs a program like that.
-gently() { (be_gentle; exec "$@"); }
 
 # prepare_build FOLDER: the environment for a pip that compiles, with its temporary files in FOLDER.
 prepare_build() {
