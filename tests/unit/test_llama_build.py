@@ -12,11 +12,16 @@ PROJECT = Path(__file__).parents[2]
 MB = 1 << 20
 
 
-def shell(words: str, *arguments: object) -> str:
+def shell(words: str, *arguments: object, session: bool = False) -> str:
     """Return what bash prints for words that use scripts/lib/llama.sh."""
     command = ["bash", "-c", f"set -euo pipefail; source scripts/lib/llama.sh; {words}", "shell"]
     return subprocess.run(
-        [*command, *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True, check=True
+        [*command, *map(str, arguments)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=session,
     ).stdout.strip()
 
 
@@ -71,7 +76,16 @@ def test_a_number_of_jobs_that_somebody_chose_stays(tmp_path: Path) -> None:
 
 
 def test_what_runs_gently_yields_to_everything_else() -> None:
-    assert shell("gently nice") == "19"
+    told = shell("be_gentle; nice; chrt -p $BASHPID", session=True)
+    assert told.startswith("19\n")
+    assert "SCHED_IDLE" in told
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="this kernel shares no time by sessions"
+)
+def test_what_runs_gently_yields_to_other_sessions_too() -> None:
+    assert shell("be_gentle; cat /proc/self/autogroup", session=True).endswith("nice 19")
 
 
 def test_only_the_library_is_compiled_whatever_flags_somebody_gives(tmp_path: Path) -> None:
