@@ -41,6 +41,8 @@ install_packages() {
     printf '#!/bin/sh\ncase "$*" in *mosquitto*) exit 101 ;; esac\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
   fi
+  # What an interruption has left half done, apt would only complain of.
+  logged "dpkg --configure" "${as_root[@]}" DEBIAN_FRONTEND=noninteractive dpkg --configure -a || true
   # An unrelated source that fails to update is no reason to stop: the install will tell.
   logged "apt-get update" "${as_root[@]}" apt-get update || true
   logged "apt-get install" "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y \
