@@ -1,21 +1,20 @@
 # shellcheck shell=bash
 # How llama.cpp is built. Sourced.
 
-# llama_flags BOARD: the CMAKE_ARGS for native, x86-64-v3, pi4 or pi5. The vision library is left out: nothing
-# uses it, and it takes half of the time.
+# llama_flags BOARD: the CMAKE_ARGS for native, x86-64-v3, pi4 or pi5.
 llama_flags() {
-  local flags=-DLLAVA_BUILD=OFF portable="-DGGML_NATIVE=OFF"
+  local portable="-DGGML_NATIVE=OFF"
   case $1 in
-    native) ;;
+    # llama.cpp's own default.
+    native) echo -DGGML_NATIVE=ON ;;
     x86-64-v3)
-      flags+=" $portable -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
+      echo "$portable -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
       ;;
     # Cortex-A72 and Cortex-A76.
-    pi4) flags+=" $portable -DGGML_CPU_ARM_ARCH=armv8-a" ;;
-    pi5) flags+=" $portable -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16" ;;
+    pi4) echo "$portable -DGGML_CPU_ARM_ARCH=armv8-a" ;;
+    pi5) echo "$portable -DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16" ;;
     *) return 1 ;;
   esac
-  echo "$flags"
 }
 
 # this_board: what this machine is, in llama_flags' words.
@@ -29,14 +28,61 @@ this_board() {
   esac
 }
 
+# What one compiler takes at most (measured).
+compiler_mb=620
+
+# free_mb_for_build [ROOT]: memory that a build can have: what the machine and every cgroup above leave. ROOT stands in
+# for / in tests.
+free_mb_for_build() {
+  local root=${1-} free folder limit
+  free=$(awk '/^MemAvailable/ {print int($2 / 1024)}' "$root/proc/meminfo")
+  folder=$(sed -n 's/^0:://p' "$root/proc/self/cgroup" 2>/dev/null)
+  while [[ -n $folder ]]; do
+    limit=$(cgroup_leaves_mb "$root/sys/fs/cgroup${folder%/}")
+    ((${limit:-free} >= free)) || free=$limit
+    [[ $folder != / ]] || break
+    folder=${folder%/*}
+    folder=${folder:-/}
+  done
+  echo "$free"
+}
+
+# cgroup_leaves_mb FOLDER: nothing where it has no limit. What was read from disk makes room when asked.
+cgroup_leaves_mb() {
+  local most used cached
+  most=$(cat "$1/memory.max" 2>/dev/null) && [[ $most =~ ^[0-9]+$ ]] || return 0
+  used=$(cat "$1/memory.current" 2>/dev/null) || return 0
+  cached=$(awk '$1 == "inactive_file" {print $2}' "$1/memory.stat" 2>/dev/null)
+  most=$(((most - used + ${cached:-0}) / 1048576))
+  echo $((most > 0 ? most : 0))
+}
+
+# build_jobs CORES [ROOT]: how many compilers at once.
+build_jobs() {
+  local fit
+  fit=$(($(free_mb_for_build "${2-}") / compiler_mb))
+  ((fit >= 1)) || fit=1
+  echo $((fit < $1 ? fit : $1))
+}
+
+# gently COMMAND...: runs it on what nobody else wants of processors and disk. Without `nice`, the time would count as
+# somebody's work, and the engine would make room for it.
+gently() {
+  local idle=()
+  ! chrt --idle 0 true 2>/dev/null || idle+=(chrt --idle 0)
+  ! ionice -c 3 true 2>/dev/null || idle+=(ionice -c 3)
+  nice -n 19 "${idle[@]}" "$@"
+}
+
 # prepare_build FOLDER: the environment for a pip that compiles, with its temporary files in FOLDER.
 prepare_build() {
-  local jobs
-  jobs=$(nproc)
-  # One compiler takes up to 620 MB.
-  (($(awk '/^MemTotal/ {print $2}' /proc/meminfo) >= 2000000)) || jobs=1
+  local here
+  here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
   export CMAKE_ARGS=${CMAKE_ARGS-$(llama_flags "$(this_board)")}
-  export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$jobs}
+  export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(build_jobs "$(nproc)")}
+  # Of 127 files (178 with the vision library) 70 are compiled.
+  export SKBUILD_CMAKE_DEFINE="CMAKE_PROJECT_llama_cpp_INCLUDE=$here/llama.cmake"
+  export SKBUILD_BUILD_TARGETS=llama
   # llama.cpp takes it for a wish for a portable, slow build.
   unset SOURCE_DATE_EPOCH
   # /tmp lies in memory on Debian 13, and the build tree is large.
