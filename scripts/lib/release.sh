@@ -154,13 +154,14 @@ build_release() {
     /usr/bin/python3 -m venv "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
   fi
   if [[ -n $wheelhouse ]]; then
-    pip_install "installing the wheels" "edgeassist[$(extras)]==$(version_here)"
+    pip_install "the wheels" "edgeassist[$(extras)]==$(version_here)"
   else
-    pip_install "updating pip" --require-hashes -r "$locks/pip.txt"
-    local left_out=(systemd-python)
-    ! $follows || left_out+=(llama-cpp-python)
-    without "$(lock_of llama,onnx)" "${left_out[@]}" >"$build/lock.txt"
-    pip_install "pip install" "${cache[@]}" --require-hashes --build-constraint "$locks/build.txt" -r "$build/lock.txt"
+    pip_install "pip" --require-hashes -r "$locks/pip.txt"
+    local left_out=(systemd-python) what="llama.cpp and all other Python packages"
+    ! $follows || left_out+=(llama-cpp-python) what="the Python packages"
+    not_locked "$(lock_of llama,onnx)" "${left_out[@]}" >"$build/lock.txt"
+    pip_install "$what" "${cache[@]}" --require-hashes --build-constraint "$locks/build.txt" \
+      --no-deps -r "$build/lock.txt"
     lay_systemd_python
     # No file of this checkout has a hash, so it goes by itself.
     pip_install "EdgeAssist" --no-deps --build-constraint "$locks/build.txt" "$root"
@@ -184,7 +185,7 @@ pip_install() {
     [[ ! -e $wheelhouse/constraints.txt ]] || offline+=(--constraint "$wheelhouse/constraints.txt")
   fi
   logged "$what" "$releases/$release/bin/python" "${pip[@]}" install -v --disable-pip-version-check \
-    "${offline[@]}" "${@:2}" || explain_and_fail "pip could not install ${*: -1}"
+    "${offline[@]}" "${@:2}" || explain_and_fail "pip could not install $what"
 }
 
 # PyPI has it as source only, so Debian's, built for this very Python: no headers, and no compiler.
