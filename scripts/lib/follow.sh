@@ -116,7 +116,7 @@ second_stage() {
   trap 'exit 143' TERM HUP INT
   rm -f "$follow/problem"
   enable_unit $follow_name
-  if [[ -s $follow/switching ]]; then
+  if switch_was_cut_short; then
     prove_switch
   else
     check_room
@@ -131,12 +131,18 @@ second_stage() {
   remove_following
 }
 
-# The power failed while the new release was to show that it works.
-prove_switch() {
-  take_lock 600
+# Whether the power failed while the new release was to show that it works.
+switch_was_cut_short() {
+  [[ -s $follow/switching ]] || return
   release=$(readlink "$prefix/current")
   release=${release#releases/}
   read -r previous answered <"$follow/switching"
+  [[ $release != "$previous" ]]
+}
+
+prove_switch() {
+  say "the switch to release $release was cut short: trying that again"
+  take_lock 600
   switched_from=$previous
   start
 }

@@ -235,3 +235,64 @@ def test_without_memory_for_all_compilers_it_tries_again_with_one(tmp_path: Path
     shell(tmp_path, ENDING + "failure_cause=memory; fail 'no memory' 'add swap'", 75)
     environment = tmp_path / "opt/llama/environment"
     assert environment.read_text() == "export CMAKE_BUILD_PARALLEL_LEVEL=1\n"
+
+
+# --- The switch --------------------------------------------------------------------------------
+
+SERVICE = """
+# A service that starts, and says $words of itself.
+systemctl() {
+  case $* in
+    *ActiveState*) echo active ;;
+    *StatusText*) echo "$words" ;;
+    *NRestarts*) echo 0 ;;
+    *is-system-running*) echo "$machine" ;;
+    *) return 0 ;;
+  esac
+}
+machine=running ready_s=2 mode=second-stage
+lay_unit() { :; }
+mkdir -p "$follow" "$releases/1-1" "$releases/1-2"
+ln -s releases/1-1 "$prefix/current"
+previous=1-1 release=1-2
+"""
+
+
+@pytest.mark.parametrize(
+    ("answered", "words", "left"),
+    [
+        ("true", "ready: tiny", "1-2"),
+        ("true", "nothing listens there", "1-1"),
+        ("false", "nothing listens there", "1-2"),
+    ],
+)
+def test_a_release_must_answer_where_the_one_before_did(
+    tmp_path: Path, answered: str, words: str, left: str
+) -> None:
+    program = f'words="{words}"\n{SERVICE}\nanswered={answered}\nbegin_switch\nswitch_to "$release"\nstart'
+    said = shell(tmp_path, program, 0 if left == "1-2" else 1).stderr
+    assert (tmp_path / "opt/current").readlink() == Path("releases") / left
+    assert [folder.name for folder in (tmp_path / "opt/releases").iterdir()] == [left]
+    assert ("did not get ready" in said) == (left == "1-1")
+
+
+@pytest.mark.parametrize(
+    ("words", "left"), [("ready: tiny", "releases/1-2"), ("nothing listens there", "releases/1-1")]
+)
+def test_a_switch_that_a_power_cut_has_ended_is_tried_to_its_end(tmp_path: Path, words: str, left: str) -> None:
+    cut = f'words="{words}"\n{SERVICE}\nanswered=true\nbegin_switch\nswitch_to "$release"\n'
+    again = "switched_from= release= previous= answered=false\nswitch_was_cut_short\ntake_lock() { :; }\nprove_switch"
+    shell(tmp_path, cut + again, 0 if left.endswith("2") else 1)
+    assert (tmp_path / "opt/current").readlink() == Path(left)
+
+
+def test_a_power_cut_just_before_the_switch_leaves_nothing_to_prove(tmp_path: Path) -> None:
+    shell(tmp_path, f"{SERVICE}\nbegin_switch\n! switch_was_cut_short")
+
+
+def test_a_machine_that_goes_down_takes_the_switch_back_and_waits_for_nothing(tmp_path: Path) -> None:
+    program = f'words=stopping\n{SERVICE}\nmachine=stopping\nuntil_ready() {{ echo waited; }}\nbegin_switch\n'
+    ended = shell(tmp_path, program + 'switch_to "$release"\nswitch_back')
+    assert (tmp_path / "opt/current").readlink() == Path("releases/1-1")
+    assert ended.stdout == ""
+    assert not (tmp_path / "opt/llama/switching").exists()
