@@ -1,7 +1,7 @@
 """An installation without a folder of wheels: the service answers first, llama.cpp follows.
 
-The tests of one machine go on from each other, in this order. They need the index of Python packages; llama.cpp is
-compiled once, and then comes from the host's cache of pip.
+The tests of one machine go on from each other, in this order. They need the index of Python packages;
+llama.cpp is compiled once, and then comes from the host's cache of pip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `scripts/install.sh` makes at once and what it leaves to the background: its shell functions, by themselves."""
+"""What `scripts/install.sh` makes at once, and what follows: its shell functions, by themselves."""
 
 from __future__ import annotations
 
@@ -89,15 +89,14 @@ def test_who_has_llama_cpp_never_goes_without(tmp_path: Path, there: str, extras
 def test_a_folder_of_wheels_without_onnx_is_told_of_where_that_is_installed(tmp_path: Path) -> None:
     installed(tmp_path, "llama,onnx")
     (tmp_path / "edgeassist-2-py3-none-any.whl").touch()
-    said = shell(
-        tmp_path, "wheelhouse=$1\nstep() { :; }\ndecide_stages; make_release"
-    ).stderr
+    said = shell(tmp_path, "wheelhouse=$1\nstep() { :; }\ndecide_stages; make_release").stderr
     assert "ONNX models will not load any more" in said
 
 
 def test_what_needs_no_compiling_is_the_whole_lock_but_what_is_source_only(tmp_path: Path) -> None:
     left = shell(
-        tmp_path, 'not_locked "$(lock_of llama,onnx)" systemd-python llama-cpp-python | grep -o "^[a-z][a-z0-9-]*=="'
+        tmp_path,
+        'not_locked "$(lock_of llama,onnx)" systemd-python llama-cpp-python | grep -o "^[a-z][a-z0-9-]*=="',
     ).stdout
     whole = shell(tmp_path, 'grep -o "^[a-z][a-z0-9-]*==" "$(lock_of llama,onnx)"').stdout
     assert set(whole.split()) - set(left.split()) == {"llama-cpp-python==", "systemd-python=="}
@@ -279,9 +278,12 @@ def test_a_release_must_answer_where_the_one_before_did(
 @pytest.mark.parametrize(
     ("words", "left"), [("ready: tiny", "releases/1-2"), ("nothing listens there", "releases/1-1")]
 )
-def test_a_switch_that_a_power_cut_has_ended_is_tried_to_its_end(tmp_path: Path, words: str, left: str) -> None:
+def test_a_switch_that_a_power_cut_has_ended_is_tried_to_its_end(
+    tmp_path: Path, words: str, left: str
+) -> None:
     cut = f'words="{words}"\n{SERVICE}\nanswered=true\nbegin_switch\nswitch_to "$release"\n'
-    again = "switched_from= release= previous= answered=false\nswitch_was_cut_short\ntake_lock() { :; }\nprove_switch"
+    again = "switched_from= release= previous= answered=false\ntake_lock() { :; }\n"
+    again += "switch_was_cut_short\nprove_switch"
     shell(tmp_path, cut + again, 0 if left.endswith("2") else 1)
     assert (tmp_path / "opt/current").readlink() == Path(left)
 
@@ -291,7 +293,7 @@ def test_a_power_cut_just_before_the_switch_leaves_nothing_to_prove(tmp_path: Pa
 
 
 def test_a_machine_that_goes_down_takes_the_switch_back_and_waits_for_nothing(tmp_path: Path) -> None:
-    program = f'words=stopping\n{SERVICE}\nmachine=stopping\nuntil_ready() {{ echo waited; }}\nbegin_switch\n'
+    program = f"words=stopping\n{SERVICE}\nmachine=stopping\nuntil_ready() {{ echo waited; }}\nbegin_switch\n"
     ended = shell(tmp_path, program + 'switch_to "$release"\nswitch_back')
     assert (tmp_path / "opt/current").readlink() == Path("releases/1-1")
     assert ended.stdout == ""

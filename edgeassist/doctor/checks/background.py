@@ -44,7 +44,8 @@ def check_background(snapshot: BackgroundSnapshot | None) -> Iterator[Finding]:
         case Stage.RUNS:
             yield ok(
                 _AREA,
-                "it is compiled in the background, and used once it is ready; ONNX Runtime GenAI serves meanwhile",
+                "it is compiled in the background, and used once it is ready; ONNX Runtime GenAI serves "
+                "meanwhile",
             )
         case Stage.WAITS:
             yield warning(
