@@ -94,8 +94,16 @@ def test_running_the_installer_again_leaves_the_second_stage_alone(machine: Mach
     assert (machine.pid(DAEMON), machine.show(UNIT, "MainPID")) == (daemon, follower)
 
 
+@pytest.fixture(scope="module")
+def impatient(machine: Machine, client: Client) -> None:
+    """Let the second stage take its share of a busy machine from now on."""
+    folder = f"/etc/systemd/system/{UNIT}.service.d"
+    text = "[Service]\\nNice=0\\nCPUSchedulingPolicy=other\\nCPUWeight=100\\n"
+    machine.run(f"mkdir -p {folder} && printf '{text}' >{folder}/impatient.conf && systemctl daemon-reload")
+
+
 def test_an_interrupted_second_stage_goes_on_after_the_boot_and_loses_no_prompt(
-    machine: Machine, client: Client
+    machine: Machine, client: Client, impatient: None
 ) -> None:
     # No checkout is needed for it.
     machine.until(
