@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeassist import __version__
 from edgeassist.device.cpus import read_cpu_snapshot
+from edgeassist.doctor.checks.background import check_background
 from edgeassist.doctor.checks.broker import BrokerSnapshot, check_broker, unreachable
 from edgeassist.doctor.checks.clock import check_clock
 from edgeassist.doctor.checks.configuration import check_configuration
@@ -21,6 +22,7 @@ from edgeassist.doctor.checks.processor import check_build, check_threads
 from edgeassist.doctor.checks.service import Durations, check_service
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
 from edgeassist.doctor.finding import Finding, skipped
+from edgeassist.doctor.probes.background import probe_background
 from edgeassist.doctor.probes.broker import probe_broker
 from edgeassist.doctor.probes.clock import probe_clock
 from edgeassist.doctor.probes.configuration import probe_configuration
@@ -73,6 +75,7 @@ async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding
         why = "not checked: the settings can't be used"
         findings += [skipped(area, why) for area in ("broker", "daemon", "model", "threads")]
     findings += check_build(await build)
+    findings += check_background(await asyncio.to_thread(probe_background))
     findings += check_power(probe_power(health))
     findings += check_space(_probe_space(settings, service))
     durations = await asyncio.to_thread(_durations, settings, unit)

@@ -27,6 +27,9 @@ check_machine() {
   fi
   [[ $root/ != $prefix/* ]] || fail "this checkout lies in $prefix, where releases go: move it elsewhere"
   check_systemd
+}
+
+check_room() {
   check_memory
   check_disk
 }
@@ -47,7 +50,7 @@ check_memory() {
   local total swap
   total=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
   swap=$(awk '/^SwapTotal/ {print int($2 / 1024)}' /proc/meminfo)
-  if [[ -z $wheelhouse ]] && ((total + swap < 900)); then
+  if [[ -z $wheelhouse ]] && ! $follows && ((total + swap < 900)); then
     fail "this machine has $total MB of memory and $swap MB of swap; compiling llama.cpp takes 900." \
       "Fill a folder on another machine (scripts/wheelhouse.sh --help), and use --wheelhouse"
   fi
@@ -55,9 +58,9 @@ check_memory() {
 }
 
 check_disk() {
-  # A release takes 170 MB (measured), and the one before stays until it is ready; a build takes 500 more.
+  # A release takes 300 MB, and the one before stays until it is ready; a build takes 500 more, and a compiler 300.
   local needed=500 free size
-  [[ -n $wheelhouse ]] || needed=1500
+  [[ -n $wheelhouse ]] || $follows || needed=1500
   free=$(free_mb "$prefix")
   ((free >= needed)) || fail "needs $needed MB below /opt, and $free MB are free"
   if [[ -n $model && -e $model ]]; then
@@ -92,7 +95,8 @@ check_options() {
 begin_packages() {
   local wanted=(python3 libgomp1) missing
   have_pip || wanted+=(python3-venv)
-  [[ -n $wheelhouse ]] || wanted+=(g++ pkgconf libsystemd-dev python3-dev)
+  [[ -n $wheelhouse ]] || wanted+=(python3-systemd)
+  [[ -n $wheelhouse ]] || $follows || wanted+=(g++)
   ! $with_broker || wanted+=(mosquitto mosquitto-clients)
   mapfile -t missing < <(missing_of "${wanted[@]}")
   if $dry_run; then

@@ -5,16 +5,25 @@
 
 say() { printf '==> %s\n' "$*" >&2; }
 warn() { printf '==> warning: %s\n' "$*" >&2; }
+# What `fail` said, for a caller's EXIT trap: what, what to do, and the cause where it is `network` or `memory`.
+failure=
+failure_hint=
+failure_cause=
 # fail WHAT [WHAT TO DO]...: ends the script.
-fail() { { printf '%s: %s\n' "$program" "$1"; (($# < 2)) || printf '  %s\n' "${@:2}"; } >&2; exit 1; }
+fail() {
+  failure=$1 failure_hint=${*:2}
+  { printf '%s: %s\n' "$program" "$1"; (($# < 2)) || printf '  %s\n' "${@:2}"; } >&2
+  exit 1
+}
 
-# Says once a second on a terminal, else every 30 s, how far the command is that writes the log.
+# Says once a second on a terminal, else every progress_s, how far the command is that writes the log.
+progress_s=30
 show_progress() {
   local what=$1 begin=$SECONDS seconds step line before
   before=$(stat -c %s "$log")
   while sleep 1 && kill -0 $$ 2>/dev/null; do
     seconds=$((SECONDS - begin))
-    [[ -t 2 ]] || ((seconds % 30 == 0)) || continue
+    [[ -t 2 ]] || ((seconds % progress_s == 0)) || continue
     step=$(tail -c "+$((before + 1))" "$log" | tail -c 50000 | tr '\r' '\n' | grep -aoE \
       '^ *(\[ *[0-9]+(%|/[0-9]+)\] .*[^:]$|(Collecting|Downloading|Building|Installing|Unpacking|Setting up) [^ ]+.*)' |
       tail -n 1 | sed 's/^ *//; s/^\[ *\([^]]*\)\].*[ /]/[\1] /') || step=
@@ -51,12 +60,14 @@ explain_and_fail() {
   tail -n 25 "$log" >&2
   end=$(tail -n 200 "$log" | tr -d '\0')
   if grep -qE 'Killed|[Oo]ut of memory|annot allocate memory' <<<"$end"; then
+    failure_cause=memory
     hint="the machine ran out of memory. Try again with CMAKE_BUILD_PARALLEL_LEVEL=1, or with more swap"
   elif grep -q 'No space left on device' <<<"$end"; then
     hint="the disk is full. The build needs about 500 MB in ${TMPDIR:-/tmp}, which TMPDIR can put elsewhere"
   elif grep -q 'DO NOT MATCH THE HASHES' <<<"$end"; then
     hint="the index serves another file than the one in locks/: tell who runs it before you trust it (the log: $log)"
   elif grep -qE 'Could not (find a version|fetch URL|resolve)|Failed to fetch|Connection|Timeout' <<<"$end"; then
+    failure_cause=network
     hint="if the network failed, run the same command again once it is back (the log: $log)"
   fi
   fail "$1." "$hint"

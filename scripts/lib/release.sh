@@ -6,6 +6,7 @@ releases=$prefix/releases
 release=
 previous=
 unfinished=
+onnx_runs=true
 
 # What a folder of wheels must hold, and whether it is for a machine like this.
 check_wheelhouse() {
@@ -61,9 +62,15 @@ version_here() {
 
 newest_wheel() { compgen -G "$wheelhouse/$1-*.whl" | sort -V | tail -n 1; }
 
-# An upgrade keeps what was installed, asked for again or not.
+# The backends of the release that is made: both, but for what a folder of wheels lacks, or what follows.
 extras() {
-  if $with_onnx || grep -qs onnx "$prefix/current/share/extras"; then echo llama,onnx; else echo llama; fi
+  if $follows; then
+    echo onnx
+  elif [[ -n $wheelhouse && $(wheelhouse_says extras) != *onnx* ]] && ! $with_onnx; then
+    echo llama
+  else
+    echo llama,onnx
+  fi
 }
 
 # What a release is made of: another identity is another release.
@@ -95,9 +102,28 @@ make_release() {
     say "EdgeAssist $version is there already, made from just this (--upgrade would make it anew)"
     return
   fi
+  [[ $(extras) == *onnx* ]] || ! grep -qs onnx "$prefix/current/share/extras" ||
+    warn "$wheelhouse has no ONNX Runtime GenAI: ONNX models will not load any more"
   release=$version-$(next_number "$version")
-  step "make release $release$([[ -n $wheelhouse ]] && echo " from $wheelhouse" || echo ", with a llama.cpp compiled for this CPU")" \
-    build_release "$identity"
+  step "make release $release, $(what_of)" build_release "$identity"
+  if $follows && ! $onnx_runs; then
+    say "ONNX Runtime GenAI does not run on this CPU: llama.cpp is compiled first"
+    follows=false
+    check_room
+    begin_packages
+    make_release
+  fi
+}
+
+# How a release is made, for people.
+what_of() {
+  if [[ -n $wheelhouse ]]; then
+    echo "from $wheelhouse"
+  elif $follows; then
+    echo "with ONNX Runtime GenAI"
+  else
+    echo "with a llama.cpp compiled for this CPU"
+  fi
 }
 
 next_number() {
@@ -115,8 +141,9 @@ build_release() {
   unfinished=$made
   mkdir -p "$releases"
   # pip knows a wheel in its cache by its source, not by the flags that it was compiled with.
-  [[ -z ${CMAKE_ARGS+set} ]] || cache=(--no-cache-dir)
-  build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
+  own_flags=${own_flags-${CMAKE_ARGS+set}}
+  [[ -z $own_flags ]] || cache=(--no-cache-dir)
+  [[ -n ${build-} ]] || build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
   prepare_build "$build"
   if [[ -n $wheelhouse ]] && wheel=$(newest_wheel pip) && [[ -n $wheel ]]; then
     /usr/bin/python3 -m venv --without-pip "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
@@ -127,15 +154,20 @@ build_release() {
     /usr/bin/python3 -m venv "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
   fi
   if [[ -n $wheelhouse ]]; then
-    pip_install "installing the wheels" "edgeassist[$(extras)]==$(version_here)"
+    pip_install "the wheels" "edgeassist[$(extras)]==$(version_here)"
   else
-    pip_install "updating pip" --require-hashes -r "$locks/pip.txt"
-    pip_install "pip install" "${cache[@]}" --require-hashes --build-constraint "$locks/build.txt" \
-      -r "$(lock_of "$(extras)")"
+    pip_install "pip" --require-hashes -r "$locks/pip.txt"
+    local left_out=(systemd-python) what="llama.cpp and all other Python packages"
+    ! $follows || left_out+=(llama-cpp-python) what="the Python packages"
+    not_locked "$(lock_of llama,onnx)" "${left_out[@]}" >"$build/lock.txt"
+    pip_install "$what" "${cache[@]}" --require-hashes --build-constraint "$locks/build.txt" \
+      --no-deps -r "$build/lock.txt"
+    lay_systemd_python
     # No file of this checkout has a hash, so it goes by itself.
     pip_install "EdgeAssist" --no-deps --build-constraint "$locks/build.txt" "$root"
   fi
   prove_release "$made"
+  ! $follows || $onnx_runs || return 0
   mkdir -p "$made/share"
   install -m 644 "$root/systemd/edgeassist.service" "$root/systemd/backoff.conf" "$root/config/edgeassist.toml" \
     "$made/share"
@@ -153,13 +185,35 @@ pip_install() {
     [[ ! -e $wheelhouse/constraints.txt ]] || offline+=(--constraint "$wheelhouse/constraints.txt")
   fi
   logged "$what" "$releases/$release/bin/python" "${pip[@]}" install -v --disable-pip-version-check \
-    "${offline[@]}" "${@:2}" || explain_and_fail "pip could not install ${*: -1}"
+    "${offline[@]}" "${@:2}" || explain_and_fail "pip could not install $what"
+}
+
+# PyPI has it as source only, so Debian's, built for this very Python: no headers, and no compiler.
+lay_systemd_python() {
+  local made=$releases/$release source=/usr/lib/python3/dist-packages
+  cp -r "$source/systemd" "$source"/systemd_python-*.egg-info \
+    "$("$made/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" >>"$log" 2>&1 ||
+    explain_and_fail "Debian's package python3-systemd is not in $source"
 }
 
 # A native library for another CPU shows here, not in the service.
 prove_release() {
-  local made=$1 told status=0
+  local made=$1 extras
+  extras=$(extras)
   "$made/bin/edgeassist" --version >>"$log" 2>&1 || explain_and_fail "the new release does not run"
+  [[ $extras != *onnx* ]] || prove_onnx "$made"
+  [[ $extras != *llama* ]] || prove_llama "$made"
+}
+
+# Leaves in `onnx_runs` whether it does; llama.cpp is there for the rest.
+prove_onnx() {
+  onnx_runs=true
+  ORT_DISABLE_TELEMETRY=1 "$1/bin/python" -c 'import onnxruntime_genai' >>"$log" 2>&1 || onnx_runs=false
+  $onnx_runs || $follows || warn "ONNX Runtime GenAI does not run on this CPU: no ONNX models here; see $log"
+}
+
+prove_llama() {
+  local made=$1 told status=0
   told=$("$made/bin/python" -c 'import llama_cpp; print(llama_cpp.llama_print_system_info().decode())' 2>>"$log") ||
     status=$?
   echo "llama.cpp: $told" >>"$log"

@@ -4,16 +4,19 @@
 unit=/etc/systemd/system/edgeassist.service
 drop_ins=$unit.d
 switched_from=
+# Whether it could answer before: only then it must now. Without a broker, nothing can.
+answered=false
 outcome=laid
 problem=
 
 lay_unit_and_start() {
   local was_ready=false changed=false
   ! systemctl -q is-active edgeassist 2>/dev/null || was_ready=true
+  ! $was_ready || ! answers || answered=true
   if [[ $release != "$previous" ]]; then
     changed=true
+    if $was_ready && ! $dry_run; then begin_switch; fi
     step "switch to release $release${previous:+ (from $previous)}" switch_to "$release"
-    if $was_ready && ! $dry_run; then switched_from=$previous; fi
   elif ! cmp -s "$prefix/current/share/edgeassist.service" "$unit"; then
     changed=true
     step "write $unit" lay_unit
@@ -29,6 +32,12 @@ lay_unit_and_start() {
   fi
   $dry_run || $was_ready || startable || return 0
   step "start EdgeAssist, and wait until it is ready (at most $ready_s s)" start
+}
+
+# From here on, until the new release has shown that it works, an end of this script means to switch back.
+begin_switch() {
+  switched_from=$previous
+  [[ $mode != second-stage ]] || echo "$previous $answered" >"$follow/switching"
 }
 
 switch_to() {
@@ -65,6 +74,7 @@ startable() {
 start() {
   if until_ready; then
     outcome=ready
+    answers || { outcome=waiting && problem=$(status_text); }
     switched_from=
     prune_releases "$release"
     return
@@ -102,7 +112,7 @@ poll_ready() {
   while ((SECONDS < end)); do
     state=$(systemctl show -p ActiveState --value edgeassist)
     case $state in
-      active) ! answers || return 0 ;;
+      active) if ! $answered || answers; then return 0; fi ;;
       failed) return 1 ;;
     esac
     # It crashes again and again.
@@ -121,6 +131,9 @@ switch_back() {
   switched_from=
   say "switching back to release $old"
   switch_to "$old"
+  rm -f "$follow/switching"
+  # The machine goes down, and starts it when it comes back.
+  [[ $(systemctl is-system-running) != stopping ]] || return 0
   until_ready || warn "release $old does not get ready any more either: $(status_text)"
   prune_releases "$old"
 }
@@ -144,6 +157,9 @@ farewell() {
       ;;
   esac
   echo "  sudo edgeassist ask 'Hello'"
+  ! $follows || printf '%s\n' \
+    "llama.cpp, the faster backend and the one for GGUF files, is compiled in the background: minutes on a PC, up to" \
+    "an hour on a Raspberry Pi. EdgeAssist switches to it by itself. How far it is: journalctl -u $follow_name -f"
   if ((${#advice[@]} > 0)); then
     echo "Your settings stay as you have written them. For what you asked for, write into $settings:"
     printf '  %s\n' "${advice[@]}"
@@ -168,6 +184,9 @@ END
 # --- The end ----------------------------------------------------------------------------------
 
 uninstall() {
+  if [[ -e $follow_unit ]]; then
+    step "stop the compilation of llama.cpp in the background, and remove its unit" remove_background
+  fi
   if [[ -e $unit ]]; then
     step "stop EdgeAssist, and remove its unit" remove_unit
   fi
@@ -175,6 +194,11 @@ uninstall() {
   [[ ! -e $command ]] || step "remove $command" rm -f "$command"
   if $purge; then remove_the_rest; fi
   say_what_stays
+}
+
+remove_background() {
+  $no_start || systemctl stop $follow_name >>"$log" 2>&1 || true
+  remove_following
 }
 
 remove_unit() {

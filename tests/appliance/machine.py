@@ -38,12 +38,16 @@ class Machine:
         root: Its file system; written to.
         name: Its host name, and so the device's.
         binds: Folders of the host that it sees read-only, under the same paths.
+        pip_cache: The folder of the host that is its root's cache of pip.
     """
 
-    def __init__(self, root: Path, name: str, binds: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, root: Path, name: str, binds: tuple[Path, ...] = (), pip_cache: Path | None = None
+    ) -> None:
         self.root = root
         self.name = name
         self.binds = binds
+        self.pip_cache = pip_cache
         self.port = free_port()
         self.booted_at = 0.0
         self._console = root.parent / "console.log"
@@ -72,6 +76,7 @@ class Machine:
         (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", f"--machine={self.name}"]
         command += [f"--bind-ro={folder}" for folder in self.binds]
+        command += [] if self.pip_cache is None else [f"--bind={self.pip_cache}:/root/.cache/pip"]
         command += [f"--directory={self.root}", "--boot"]
         self.booted_at = time.monotonic()
         with self._console.open("ab") as console:

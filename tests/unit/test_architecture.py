@@ -31,7 +31,7 @@ SANS_IO = [
         "device.": "cores",
         "models.": "fit kinds recommend",
         "doctor.": "finding",
-        "doctor.checks.": "broker clock configuration daemon model power processor service space",
+        "doctor.checks.": "background broker clock configuration daemon model power processor service space",
         "settings.": "reload",
         "supervision.": "last_words",
     }.items()
