@@ -9,14 +9,17 @@ Usage: scripts/test.sh [--fast] [OPTIONS AND FILES FOR pytest]
 Makes .venv ready (see scripts/setup.sh --help), then runs the linters and the tests.
 Ends with pytest's closing line; exits non-zero when any of the checks failed.
 
-  --fast    linters, types and unit tests only, without coverage and on all cores:
-            under a minute on two quiet ones. For a debugger, add -n 0
+  --fast    linters, types and unit tests only, without coverage: under a minute on
+            two quiet cores
   --help    this text
+
+Tests run side by side, two for each core. For a debugger, add -n 0
 EOF
   exit
 fi
 
-tests=(--cov --cov-branch)
+# Most tests wait for other processes: two for each core keep it busy. A module that shares a daemon stays together.
+tests=(--cov --cov-branch -n "$((2 * $(nproc)))" --dist loadgroup --no-loadscope-reorder)
 if [[ ${1-} == --fast ]]; then
   tests=(-o testpaths=tests/unit -n auto --dist worksteal)
   shift

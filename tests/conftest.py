@@ -51,6 +51,7 @@ class StartReady(Protocol):
         ...
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together, in one process, the tests that share a fixture of their module, and its parameter."""
     for item in items:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.appliance.images import Arch, Release, debian_root, fresh_root, nspawn, why_not
+from tests.appliance.images import Arch, Release, Tell, debian_root, fresh_root, nspawn, why_not
 
 pytestmark = pytest.mark.timeout(1800)
+# In the process that makes such a root for its machine, instead of one that waits for it.
+beside = pytest.mark.xdist_group
 
 
 def inside(root: Path, *command: str) -> str:
@@ -23,18 +25,18 @@ def inside(root: Path, *command: str) -> str:
 @pytest.mark.parametrize(
     ("release", "arch", "python"),
     [
-        (Release.BOOKWORM, Arch.AMD64, "Python 3.11"),
-        (Release.TRIXIE, Arch.AMD64, "Python 3.13"),
-        (Release.BOOKWORM, Arch.ARM64, "Python 3.11"),
+        pytest.param(Release.BOOKWORM, Arch.AMD64, "Python 3.11", marks=beside("test_appliance-bookworm")),
+        pytest.param(Release.TRIXIE, Arch.AMD64, "Python 3.13", marks=beside("test_appliance-trixie")),
+        pytest.param(Release.BOOKWORM, Arch.ARM64, "Python 3.11", marks=beside("test_aarch64")),
     ],
 )
 def test_a_copy_runs_its_own_python_and_leaves_the_template_alone(
-    release: Release, arch: Arch, python: str, tmp_path: Path
+    release: Release, arch: Arch, python: str, tmp_path: Path, tell: Tell
 ) -> None:
     reason = why_not(arch)
     if reason:
         pytest.skip(reason)
-    with fresh_root(tmp_path / "copy", release, arch) as root:
+    with fresh_root(tmp_path / "copy", release, arch, tell) as root:
         assert inside(root, "python3", "-V").startswith(python)
         machine = {Arch.AMD64: "x86_64", Arch.ARM64: "aarch64"}[arch]
         assert inside(root, "uname", "-m").strip() == machine
