@@ -18,8 +18,8 @@ EOF
   exit
 fi
 
-# Most tests wait for other processes: two for each core keep it busy. A module that shares a daemon stays together.
-tests=(--cov --cov-branch -n "$((2 * $(nproc)))" --dist loadgroup --no-loadscope-reorder)
+# Most tests wait for other processes: two for each core keep it busy. tests/distribution.py says what stays together.
+tests=(--cov --cov-branch -n "$((2 * $(nproc)))" --dist loadscope --no-loadscope-reorder)
 if [[ ${1-} == --fast ]]; then
   tests=(-o testpaths=tests/unit -n auto --dist worksteal)
   shift

@@ -22,11 +22,13 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
+from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.patience import PATIENCE_S
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks of pytest
 
 STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K.gguf"
 TOPICS = Topics("edgeassist", "box")
-ORDER = {"appliance": -1, "unit": 1}
 
 _numbers = count(1)
 
@@ -49,25 +51,6 @@ class StartReady(Protocol):
     ) -> tuple[PrivateDaemon, Client]:
         """Return the daemon and a connected client; the arguments are those of `StartDaemon`."""
         ...
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, in one process, the tests that share a fixture of their module, and its parameter."""
-    for item in items:
-        if isinstance(item, pytest.Function) and (group := _group_of(item)):
-            item.add_marker(pytest.mark.xdist_group(group))
-    # What takes longest begins first, and short tests fill the gaps at the end.
-    items.sort(key=lambda item: ORDER.get(item.path.parent.name, 0))
-
-
-def _group_of(item: pytest.Function) -> str | None:
-    found = item._fixtureinfo.name2fixturedefs
-    shared = {name for name, definitions in found.items() if definitions[-1].scope == "module"}
-    if not shared:
-        return None
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return "-".join([item.path.stem, *(str(parameters[name]) for name in sorted(shared & {*parameters}))])
 
 
 def options_for(port: int, **options: Any) -> BrokerOptions:

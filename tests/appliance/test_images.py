@@ -10,8 +10,6 @@ import pytest
 from tests.appliance.images import Arch, Release, Tell, debian_root, fresh_root, nspawn, why_not
 
 pytestmark = pytest.mark.timeout(1800)
-# In the process that makes such a root for its machine, instead of one that waits for it.
-beside = pytest.mark.xdist_group
 
 
 def inside(root: Path, *command: str) -> str:
@@ -25,9 +23,9 @@ def inside(root: Path, *command: str) -> str:
 @pytest.mark.parametrize(
     ("release", "arch", "python"),
     [
-        pytest.param(Release.BOOKWORM, Arch.AMD64, "Python 3.11", marks=beside("test_appliance-bookworm")),
-        pytest.param(Release.TRIXIE, Arch.AMD64, "Python 3.13", marks=beside("test_appliance-trixie")),
-        pytest.param(Release.BOOKWORM, Arch.ARM64, "Python 3.11", marks=beside("test_aarch64")),
+        (Release.BOOKWORM, Arch.AMD64, "Python 3.11"),
+        (Release.TRIXIE, Arch.AMD64, "Python 3.13"),
+        (Release.BOOKWORM, Arch.ARM64, "Python 3.11"),
     ],
 )
 def test_a_copy_runs_its_own_python_and_leaves_the_template_alone(
