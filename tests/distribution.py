@@ -1,7 +1,7 @@
 """Which tests run in one process, one after the other, where pytest-xdist has several (`--dist loadscope`).
 
-A module stays together, because its tests may share a daemon or an engine. By its name: pytest-xdist 3.8 overlooks
-the mark xdist_group with pytest 9.2.
+A module stays together, because its tests may share a daemon or an engine. By its name: pytest-xdist 3.8
+overlooks the mark xdist_group with pytest 9.2.
 """
 
 from __future__ import annotations
