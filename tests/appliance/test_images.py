@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 def inside(root: Path, *command: str) -> str:
     ended = subprocess.run(
-        nspawn(root, "--pipe", "--", *command), capture_output=True, text=True, timeout=120, check=False
+        nspawn(root, "--pipe", "--", *command), capture_output=True, text=True, timeout=600, check=False
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
