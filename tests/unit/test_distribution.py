@@ -33,5 +33,5 @@ def test_a_machine_and_what_needs_its_root_stay_together(test: str, group: str) 
 def test_no_module_that_is_split_has_fixtures_of_a_whole_module(request: pytest.FixtureRequest) -> None:
     tests = request.config.rootpath / "tests"
     split = [path for path in tests.rglob("test_*.py") if path.stem in SPLIT and path.parent.name != "unit"]
-    assert len(split) == len(SPLIT)
+    assert {path.stem for path in split} == SPLIT
     assert [path.name for path in split if 'scope="module"' in path.read_text()] == []
