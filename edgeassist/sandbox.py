@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,9 @@ from edgeassist.errors import BrokerError, ConfigurationError
 HOST = "127.0.0.1"
 START_S = 10.0
 STOP_S = 30.0
+PORTS_HELD = 64
+
+_reserved: deque[socket.socket] = deque()
 
 
 class PrivateProcess:
@@ -126,13 +130,21 @@ class PrivateDaemon(PrivateProcess):
         folder: For its log.
         environ: Settings, as `EDGEASSIST_<TABLE>__<KEY>`; what changes in it holds from the next start on.
         config: A settings file; None for an empty one. The machine's own file is never read.
+        prefix: A command that becomes the daemon, such as `nice`.
     """
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], config: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        config: Path | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         super().__init__(folder / "daemon.log")
         self._folder = folder
         self._environ = environ
         self._config = config
+        self._prefix = prefix
 
     def __enter__(self) -> Self:
         """Start; clients must wait until it is ready."""
@@ -145,7 +157,7 @@ class PrivateDaemon(PrivateProcess):
         config = self._config or self._folder / "no-settings.toml"
         config.touch()
         command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(config), "run"]
-        self._start(command, {**inherited, **self._environ})
+        self._start([*self._prefix, *command], {**inherited, **self._environ})
 
 
 def find_mosquitto() -> str:
@@ -161,7 +173,17 @@ def find_mosquitto() -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port on loopback for a server that this process starts; nobody else is given it meanwhile.
+
+    It stays bound here without listening, so it refuses connections until that server listens, which has to
+    set SO_REUSEADDR or SO_REUSEPORT, as servers do. Held are the latest PORTS_HELD ports.
+    """
+    reserved = socket.socket()
+    reserved.bind((HOST, 0))
+    # Not before: among sockets that share, the kernel may choose a port that is taken.
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        reserved.setsockopt(socket.SOL_SOCKET, option, 1)
+    _reserved.append(reserved)
+    if len(_reserved) > PORTS_HELD:
+        _reserved.popleft().close()
+    return int(reserved.getsockname()[1])

@@ -11,14 +11,18 @@ While llama.cpp is being compiled, the unit tests that do without it run first, 
 themselves; otherwise all tests are one run. Ends with the closing line of the last
 run of pytest; exits non-zero when any of the checks failed.
 
-  --fast    linters, types and unit tests only, without coverage and on all cores:
-            under a minute on two quiet ones. For a debugger, add -n 0
+  --fast    linters, types and unit tests only, without coverage: under a minute on
+            two quiet cores
   --help    this text
+
+Tests run side by side, two for each core. For a debugger, add -n 0
 EOF
   exit
 fi
 
-tests=(--cov --cov-branch) first=(--cov-report=) then=(--cov-append)
+# Most tests wait for other processes: two for each core keep it busy. tests/distribution.py says what stays together.
+tests=(--cov --cov-branch -n "$((2 * $(nproc)))" --dist loadscope --no-loadscope-reorder)
+first=(--cov-report=) then=(--cov-append)
 if [[ ${1-} == --fast ]]; then
   tests=(-o testpaths=tests/unit -n auto --dist worksteal) first=() then=()
   shift

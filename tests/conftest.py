@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,10 +22,13 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
+from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from tests.patience import PATIENCE_S
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks of pytest
 
 STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K.gguf"
 TOPICS = Topics("edgeassist", "box")
-READY_S = 30.0
 
 _numbers = count(1)
 
@@ -74,7 +77,7 @@ class Wire:
 
     async def __aenter__(self) -> Wire:
         self.broker.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await self.up.wait()
         return self
 
@@ -89,7 +92,7 @@ class Wire:
         data = payload.encode() if isinstance(payload, str) else payload
         self.broker.publish(Outbound(topic, data, **options))
 
-    async def until(self, matches: Callable[[Inbound], bool], timeout_s: float = 20.0) -> Inbound:
+    async def until(self, matches: Callable[[Inbound], bool], timeout_s: float = PATIENCE_S) -> Inbound:
         """Wait until such a message was heard, and return the first."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -99,7 +102,7 @@ class Wire:
                 self._news.clear()
                 await self._news.wait()
 
-    async def answer(self, timeout_s: float = 20.0) -> dict[str, Any]:
+    async def answer(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for a terminal event and return it."""
         message = await self.until(lambda m: kind(m) in {"done", "error"}, timeout_s)
         return dict(json.loads(message.payload))
@@ -148,25 +151,52 @@ def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
         yield running
 
 
+def environ_of(port: int, **settings: Any) -> dict[str, str]:
+    """Return a daemon's settings, with more: `engine__slots=4`. It echoes, unless a model is named."""
+    values = {
+        "device__name": "box",
+        "mqtt__host": HOST,
+        "mqtt__port": port,
+        "mqtt__reconnect_max_s": 1,
+        "engine__restart_max_s": 1,
+        **({} if "model__path" in settings else {"model__backend": "scripted"}),
+        **settings,
+    }
+    return {f"EDGEASSIST_{key.upper()}": str(value) for key, value in values.items()}
+
+
+@contextmanager
+def shared_daemon(folder: Path, **settings: Any) -> Iterator[PrivateBroker]:
+    """Run a broker and a daemon for tests that leave them as they were; yield the broker."""
+    with PrivateBroker(folder) as broker, PrivateDaemon(folder, environ_of(broker.port, **settings)):
+        yield broker
+
+
+@asynccontextmanager
+async def ready_client(broker: PrivateBroker, name: str = "") -> AsyncIterator[Client]:
+    """Connect to a daemon that is shared, and wait until it can answer."""
+    async with Client(options_for(broker.port), TOPICS, name=name or f"test{next(_numbers)}") as client:
+        health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)
+        assert health is not None, (broker.log.parent / "daemon.log").read_text()
+        yield client
+
+
 @pytest.fixture
-def daemon(broker: PrivateBroker, tmp_path: Path) -> Iterator[StartDaemon]:
-    """Start a daemon; keywords are settings: `engine__slots=4`. It echoes, unless a model is named."""
+def prefix() -> tuple[str, ...]:
+    """What a daemon's command line begins with; for a module to override."""
+    return ()
+
+
+@pytest.fixture
+def daemon(broker: PrivateBroker, tmp_path: Path, prefix: tuple[str, ...]) -> Iterator[StartDaemon]:
+    """Start a daemon; keywords are settings: see `environ_of`."""
     with ExitStack() as stack:
 
         def start(
             config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
         ) -> PrivateDaemon:
-            values = {
-                "device__name": "box",
-                "mqtt__host": HOST,
-                "mqtt__port": broker.port,
-                "mqtt__reconnect_max_s": 1,
-                "engine__restart_max_s": 1,
-                **({} if "model__path" in settings else {"model__backend": "scripted"}),
-                **settings,
-            }
-            ours = {f"EDGEASSIST_{key.upper()}": str(value) for key, value in values.items()}
-            return stack.enter_context(PrivateDaemon(tmp_path, {**ours, **(environ or {})}, config))
+            ours = {**environ_of(broker.port, **settings), **(environ or {})}
+            return stack.enter_context(PrivateDaemon(tmp_path, ours, config, prefix))
 
         yield start
 
@@ -187,7 +217,7 @@ def ready(daemon: StartDaemon, connect: AsyncConnect) -> StartReady:
     ) -> tuple[PrivateDaemon, Client]:
         process = daemon(config, environ, **settings)
         client = await connect()
-        health = await client.wait_health(frozenset({"ready"}), READY_S)
+        health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)
         assert health is not None, process.log.read_text()
         return process, client
 

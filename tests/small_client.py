@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from edgeassist.sandbox import HOST
+from tests.patience import PATIENCE_S
 
 BUFFER_BYTES = 256
 KEEPALIVE_S = 600
@@ -62,7 +63,7 @@ class SmallClient:
         self._send(_PUBLISH, _text(topic) + payload)
 
     async def until(
-        self, matches: Callable[[str, bytes], bool], timeout_s: float = 20.0
+        self, matches: Callable[[str, bytes], bool], timeout_s: float = PATIENCE_S
     ) -> tuple[str, bytes]:
         """Wait until such a message was heard, and return it."""
         async with asyncio.timeout(timeout_s):

@@ -11,8 +11,7 @@ from edgeassist.protocol.events import AnyEvent, Done, Failed
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.request import Caller
 from edgeassist.serving.requests import Requests
-
-LIMIT_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 @dataclass
@@ -41,7 +40,7 @@ class ToyTransport:
         self._requests.submit(asked, self.caller, sink)
         try:
             while True:
-                async with asyncio.timeout(LIMIT_S):
+                async with asyncio.timeout(PATIENCE_S):
                     event = await sink.events.get()
                 yield event
                 if isinstance(event, Done | Failed):

@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC2154 # the variables are shared with wheelhouse.sh
 # The wheels that have to be compiled, for this machine or another. Sourced by wheelhouse.sh.
 
-# The cache of pip knows a wheel by its source package, not by the flags it was compiled with: other builds
-# must neither come from there nor go there.
+# The cache of pip knows a wheel by its source package, not by the flags it was compiled with: other builds have
+# caches of their own.
 build_llama() {
   local cache=()
-  [[ $target == native && $flags == "$(llama_flags "$(this_board)")" ]] || cache=(--no-cache-dir)
+  [[ $target == native && $flags == "$(llama_flags "$(this_board)")" ]] ||
+    cache=(--cache-dir "${XDG_CACHE_HOME:-$HOME/.cache}/edgeassist/pip/$(sha256sum <<<"$flags $cpu" | cut -c1-16)")
   CMAKE_ARGS=$flags logged "compiling llama.cpp" "${pip[@]}" wheel -v "${cache[@]}" "${hashed[@]}" \
     --no-binary llama-cpp-python -w "$part" -r "$work/needed.txt" || explain_and_fail "could not compile llama.cpp"
   tag "$part"/llama_cpp_python-*.whl

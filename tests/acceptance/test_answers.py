@@ -17,6 +17,7 @@ from edgeassist.client import Client
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.conftest import AsyncConnect, StartReady, expect_done, expect_failed
+from tests.patience import PATIENCE_S
 
 # The beginning of what llama2.c's doc/stories260K.md publishes for greedy sampling.
 STORY = (
@@ -43,7 +44,7 @@ def chunks(events: Iterable[AnyEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, Chunk))
 
 
-def run(*command: str, timeout: float = 20) -> str:
+def run(*command: str, timeout: float = PATIENCE_S) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout).stdout
 
 

@@ -18,8 +18,9 @@ from edgeassist.client import Client
 from edgeassist.errors import BrokerError, InvalidRequestError
 from edgeassist.protocol.events import Chunk, Done
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
-from tests.conftest import READY_S, TOPICS, AsyncConnect, StartDaemon, StartReady, options_for
+from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, options_for
 from tests.integration.link import Cable, until
+from tests.patience import PATIENCE_S
 
 
 class Restart(Protocol):
@@ -46,8 +47,8 @@ def restart(daemon: StartDaemon, connect: AsyncConnect) -> Restart:
         await asyncio.to_thread(running.stop)
         started = daemon(**settings)
         client = await connect()
-        assert await client.wait_online(READY_S)
-        assert await client.wait_health(frozenset({"ready"}), READY_S), started.log.read_text()
+        assert await client.wait_online(PATIENCE_S)
+        assert await client.wait_health(frozenset({"ready"}), PATIENCE_S), started.log.read_text()
 
     return stop_and_start
 
@@ -78,7 +79,7 @@ def asking(client: Client, prompt: str) -> tuple[list[AnyEvent], asyncio.Task[No
 
 async def answered(client: Client, count: int = 1) -> None:
     """Wait until the device has completed that many answers, and assert that it has begun no more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while json.loads(await client.state(TOPICS.telemetry) or b"{}").get("done") != count:
             await asyncio.sleep(0.05)
     health = json.loads(await client.state(TOPICS.health) or b"{}")
@@ -92,7 +93,7 @@ async def test_a_link_that_blinks_costs_no_text_and_no_second_run(ready: StartRe
         await until_text(events)
         cable.cut()
         cable.mend()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert isinstance(events[-1], Done)
     assert text_of(events) == events[-1].text == TEXT
     assert not any(isinstance(event, Restarted) for event in events)
@@ -110,7 +111,7 @@ async def test_an_answer_that_ended_meanwhile_is_told_when_the_link_is_back(
         await answered(near)
         assert not task.done()
         cable.mend()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert isinstance(events[-1], Done)
     assert text_of(events) == events[-1].text == TEXT
     await answered(near)
@@ -126,7 +127,7 @@ async def test_a_question_asked_while_the_link_is_down_is_answered_when_it_is_ba
         events, task = asking(far, "hello")
         await asyncio.sleep(0)
         cable.mend()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert text_of(events) == "hello"
     await answered(near)
 
@@ -149,7 +150,7 @@ async def test_a_device_that_says_online_again_is_not_asked_again(
     await until_text(events)
     for _ in range(3):
         wire.say(TOPICS.status, b"online")
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, PATIENCE_S)
     await answered(near)
     telemetry = json.loads(await near.state(TOPICS.telemetry) or b"{}")
     # The first `online` after our own connect may be news, the others are not.
@@ -163,7 +164,7 @@ async def test_a_link_that_stays_away_is_an_error_that_says_so(ready: StartReady
         await until_text(events)
         cable.cut()
         with pytest.raises(BrokerError, match=r"lost and did not come back within 0\.3 s"):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def test_a_device_that_stays_offline_is_an_error_that_says_so(ready: StartReady, cable: Cable) -> None:
@@ -173,10 +174,10 @@ async def test_a_device_that_stays_offline_is_an_error_that_says_so(ready: Start
         await until_text(events)
         daemon.stop(signal.SIGKILL)
         with pytest.raises(BrokerError, match=r"went offline, and did not come back within 0\.3 s"):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, PATIENCE_S)
         # Asked of a device that is known to be away.
         with pytest.raises(BrokerError, match="went offline"):
-            await asyncio.wait_for(far.answer("hello"), 10)
+            await asyncio.wait_for(far.answer("hello"), PATIENCE_S)
 
 
 # Mosquitto publishes the daemon's will when it is told to stop, and not when it is killed.
@@ -189,7 +190,7 @@ async def test_a_broker_that_restarts_costs_no_answer(
     await until_text(events)
     broker.stop(number)
     broker.start()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, PATIENCE_S)
     assert isinstance(events[-1], Done)
     assert text_of(events) == events[-1].text == TEXT
 
@@ -204,7 +205,7 @@ async def test_a_daemon_that_restarted_meanwhile_runs_the_request_again(
         cable.cut()
         await restart(first)
         cable.mend()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert isinstance(events[-1], Done)
     # The same text again: the caller's stream goes on where it broke.
     assert text_of(events) == events[-1].text == TEXT
@@ -246,13 +247,13 @@ class Command:
         """Read until it has printed that many bytes."""
         assert self._process.stdout is not None
         while len(self.out) < size:
-            data = await asyncio.wait_for(self._process.stdout.read(1024), 30)
+            data = await asyncio.wait_for(self._process.stdout.read(1024), PATIENCE_S)
             assert data, "it has ended"
             self.out += data
 
     async def ends(self) -> tuple[int | None, str, str]:
         """Return its exit status, and all of its output and errors."""
-        rest, errors = await asyncio.wait_for(self._process.communicate(), 30)
+        rest, errors = await asyncio.wait_for(self._process.communicate(), PATIENCE_S)
         return self._process.returncode, (self.out + rest).decode(), errors.decode()
 
 

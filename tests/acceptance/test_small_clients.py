@@ -3,46 +3,62 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 
 from edgeassist.sandbox import PrivateBroker
-from tests.conftest import StartReady
+from tests.conftest import ready_client, shared_daemon
 from tests.small_client import BUFFER_BYTES, SmallClient
 
-TOPIC = "edgeassist/box/prompt/esp32-kitchen"
-REPLIES = "edgeassist/box/reply/esp32-kitchen/#"
 # Longer than a buffer, with all that makes JSON longer: 450 bytes.
 SCRIPT = "!script repeat=30\n"
 WORDS = 'say "厨"\n\\ 😀'
 
+_numbers = count(1)
+
+
+class Esp32(SmallClient):
+    """One of its own for each test: its ids are its own too."""
+
+    def __init__(self, port: int, qos: int) -> None:
+        name = f"esp32-room-{next(_numbers):02}"
+        super().__init__(port, name, f"edgeassist/box/reply/{name}/#", qos=qos)
+        self._prompts = f"edgeassist/box/prompt/{name}"
+
+    def prompt(self, payload: bytes) -> None:
+        self.say(self._prompts, payload)
+
+
 Ask = Callable[..., Awaitable[dict[str, Any]]]
 
 
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    """A broker with a daemon that has room for one answer and one that waits."""
+    settings = {"model__context": 512, "engine__slots": 1, "admission__queue": 1}
+    with shared_daemon(tmp_path_factory.mktemp("box"), **settings) as broker:
+        yield broker
+
+
 @pytest.fixture(params=[0, 1])
-async def esp32(
-    ready: StartReady, broker: PrivateBroker, request: pytest.FixtureRequest
-) -> AsyncIterator[SmallClient]:
-    """A small client of either subscription, beside a daemon; at the end nothing was too large for it."""
-    await ready(model__context=512, engine__slots=1, admission__queue=1)
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            SmallClient(broker.port, "esp32-kitchen", REPLIES, qos=request.param)
-        )
-        yield client
-        assert client.dropped == []
+async def esp32(box: PrivateBroker, request: pytest.FixtureRequest) -> AsyncIterator[Esp32]:
+    """A small client of either subscription; at the end nothing was too large for it."""
+    async with ready_client(box) as client, Esp32(box.port, request.param) as small:
+        yield small
+        assert small.dropped == []
+        await client.command("cancel", all=True)
 
 
 @pytest.fixture
-def ask(esp32: SmallClient) -> Ask:
+def ask(esp32: Esp32) -> Ask:
     """Ask as the small client, and return the end."""
 
     async def ask(prompt: str, *, name: str = "1", **fields: Any) -> dict[str, Any]:
         request = {"id": name, "prompt": prompt, "max_packet": BUFFER_BYTES, **fields}
-        esp32.say(TOPIC, json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode())
+        esp32.prompt(json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode())
         return await esp32.end(name)
 
     return ask
@@ -58,7 +74,7 @@ def bare(client: SmallClient) -> str:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_long_answer_comes_in_packets_that_fit_and_so_does_its_end(
-    ask: Ask, esp32: SmallClient, *, stream: bool
+    ask: Ask, esp32: Esp32, *, stream: bool
 ) -> None:
     end = await ask(SCRIPT + WORDS, stream=stream)
     assert (end["type"], end["finish_reason"]) == ("done", "stop")
@@ -71,7 +87,7 @@ async def test_a_long_answer_comes_in_packets_that_fit_and_so_does_its_end(
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_long_answer_as_bare_text_comes_in_packets_that_fit_and_so_does_its_end(
-    ask: Ask, esp32: SmallClient, *, stream: bool
+    ask: Ask, esp32: Esp32, *, stream: bool
 ) -> None:
     end = await ask(SCRIPT + WORDS, format="text", stream=stream)
     assert (end["type"], end["seq"]) == ("done", len(esp32.heard) - 1)
@@ -80,7 +96,7 @@ async def test_a_long_answer_as_bare_text_comes_in_packets_that_fit_and_so_does_
 
 
 @pytest.mark.parametrize("form", ["events", "text"])
-async def test_a_failure_in_mid_answer_is_heard(ask: Ask, esp32: SmallClient, form: str) -> None:
+async def test_a_failure_in_mid_answer_is_heard(ask: Ask, esp32: Esp32, form: str) -> None:
     end = await ask(f"!script repeat=30 delay_ms=5 crash_after=40\n{WORDS}", format=form)
     assert (end["type"], end["code"], end["retryable"]) == ("error", "engine_crashed", True)
     text = chunks(esp32) if form == "events" else bare(esp32)
@@ -103,7 +119,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("form", ["events", "text"])
 async def test_every_refusal_is_heard_in_the_form_that_was_asked_for(
-    ask: Ask, esp32: SmallClient, form: str
+    ask: Ask, esp32: Esp32, form: str
 ) -> None:
     for number, (fields, code) in enumerate(REFUSED, 1):
         request = {"prompt": "x", "format": form, "name": f"{number}", **fields}
@@ -114,7 +130,7 @@ async def test_every_refusal_is_heard_in_the_form_that_was_asked_for(
 
 
 async def test_a_refusal_of_what_can_not_be_read_is_heard_though_it_can_not_tell_the_size(
-    esp32: SmallClient,
+    esp32: Esp32,
 ) -> None:
     named = [
         b'{"id":"%d","prompt":"x","max_tokens":60,}',
@@ -123,22 +139,22 @@ async def test_a_refusal_of_what_can_not_be_read_is_heard_though_it_can_not_tell
         b'{"id":"%d","prompt":"caf\xe9"}',
     ]
     for number, payload in enumerate(named):
-        esp32.say(TOPIC, payload % number)
+        esp32.prompt(payload % number)
         assert (await esp32.end(f"{number}"))["code"] == "invalid_request"
     for payload in (b'{"prompt":"x","max_tokens":60,}', b"\xff\xfe", b"  "):
         esp32.heard.clear()
-        esp32.say(TOPIC, payload)
+        esp32.prompt(payload)
         assert (await esp32.end())["code"] == "invalid_request"
 
 
-async def test_a_busy_device_says_when_to_come_back(ask: Ask, esp32: SmallClient) -> None:
+async def test_a_busy_device_says_when_to_come_back(ask: Ask, esp32: Esp32) -> None:
     for name in ("a", "b"):
         request = {"id": name, "prompt": "!script delay_ms=500\nHello", "max_packet": BUFFER_BYTES}
-        esp32.say(TOPIC, json.dumps(request).encode())
+        esp32.prompt(json.dumps(request).encode())
     assert (await ask("x", name="c", metadata={"n": 1}))["retry_after_ms"] > 0
 
 
-async def test_an_answer_that_is_asked_for_again_comes_again_whole(ask: Ask, esp32: SmallClient) -> None:
+async def test_an_answer_that_is_asked_for_again_comes_again_whole(ask: Ask, esp32: Esp32) -> None:
     for form, stream in (("events", True), ("events", False), ("text", True)):
         fields = {"name": f"{form}{stream}", "format": form, "stream": stream}
         first = await ask(SCRIPT + WORDS, **fields)
@@ -149,7 +165,7 @@ async def test_an_answer_that_is_asked_for_again_comes_again_whole(ask: Ask, esp
         esp32.heard.clear()
 
 
-async def test_a_small_client_is_not_deaf_after_many_answers(ask: Ask, esp32: SmallClient) -> None:
+async def test_a_small_client_is_not_deaf_after_many_answers(ask: Ask, esp32: Esp32) -> None:
     for number in range(30):
         name = f"{number}"
         assert (await ask("hi", name=name))["type"] == "done"

@@ -65,7 +65,7 @@ async def test_others_answers_are_whole_while_the_limit_is_found_out(
     for number in range(8):
         wire.say("edgeassist/box/prompt", json.dumps({"id": f"o{number}", "prompt": "hi"}), qos=1)
     ends = {f"edgeassist/box/reply/o{number}" for number in range(8)}
-    await until(lambda: ends <= {m.topic for m in wire.heard if b'"done"' in m.payload}, 20)
+    await until(lambda: ends <= {m.topic for m in wire.heard if b'"done"' in m.payload})
     await wire.until(lambda m: m.topic.endswith("/reply/long") and b"too_large" in m.payload)
 
 
@@ -85,7 +85,7 @@ async def test_every_request_ends_whose_metadata_the_broker_does_not_bring_back(
     await wire.until(lambda m: m.topic.endswith("/health") and b'"ready"' in m.payload)
     asked = {"id": "m", "prompt": "hi", "metadata": {"n": "x" * 780}, **fields}
     wire.say("edgeassist/box/prompt", json.dumps(asked), qos=1)
-    await until(lambda: [m for m in wire.heard if "/reply/m" in m.topic and _ends(m.payload)], 20)
+    await until(lambda: [m for m in wire.heard if "/reply/m" in m.topic and _ends(m.payload)])
 
 
 def _ends(payload: bytes) -> bool:

@@ -17,6 +17,7 @@ from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed
 from tests.other_models import write_bert
+from tests.patience import PATIENCE_S
 
 CONFIGURATION, UNAVAILABLE = 78, 69
 
@@ -30,7 +31,7 @@ def edgeassist(
     }
     return subprocess.run(
         [sys.executable, "-m", "edgeassist", *arguments],
-        env=environ, capture_output=True, text=True, timeout=50, check=False, input=stdin,
+        env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False, input=stdin,
     )  # fmt: skip
 
 
@@ -88,7 +89,9 @@ def test_a_model_that_may_not_be_read_ends_the_daemon_with_78(tmp_path: Path) ->
     if os.geteuid() == 0:
         command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *command]
     environ = {**os.environ, "EDGEASSIST_MODEL__PATH": str(path)}
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    ended = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert (ended.returncode, "no permission to read it" in ended.stderr) == (CONFIGURATION, True)
 
 
@@ -186,7 +189,7 @@ async def test_a_model_whose_template_never_works_is_told_by_health_info_and_eve
     write_gguf(model, SHAPES["trial"])
     daemon(model__path=model, model__template=template)
     client = await connect()
-    health = await client.wait_health(frozenset({"degraded"}), 20)
+    health = await client.wait_health(frozenset({"degraded"}), PATIENCE_S)
     assert health is not None
     assert "model.template" in str(health["reason"])
     failed = expect_failed([event async for event in client.ask("hello")][-1])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 import pytest
 
 from edgeassist.cli.demo import HOME
 from edgeassist.client import Client
 from edgeassist.models.builtin import TINY
+from edgeassist.sandbox import PrivateBroker
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.questions import MEASURED, Question, is_valid_action, judge, questions
-from tests.conftest import StartReady
+from tests.conftest import ready_client, shared_daemon
 
 HOME_ZH = """\
 传感器:
@@ -81,11 +83,33 @@ VALID = 98
 SAME = 98
 
 
+Brokers = Mapping[str, PrivateBroker]
+
+
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """For each backend a broker, at which a daemon serves the built-in model."""
+    with ExitStack() as stack:
+        yield {
+            backend: stack.enter_context(
+                shared_daemon(tmp_path_factory.mktemp(backend), model__path=TINY, model__backend=backend)
+            )
+            for backend in ("llama", "onnx")
+        }
+
+
 @pytest.fixture(params=["llama", "onnx"])
-async def tiny(request: pytest.FixtureRequest, ready: StartReady) -> Client:
-    """A client of a daemon with the built-in model."""
-    _, client = await ready(model__path=TINY, model__backend=request.param)
-    return client
+async def tiny(request: pytest.FixtureRequest, brokers: Brokers) -> AsyncIterator[Client]:
+    """A client of the built-in model."""
+    async with ready_client(brokers[request.param]) as client:
+        yield client
+
+
+@pytest.fixture
+async def llama(brokers: Brokers) -> AsyncIterator[Client]:
+    """A client of the built-in model on llama.cpp."""
+    async with ready_client(brokers["llama"]) as client:
+        yield client
 
 
 async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
@@ -147,30 +171,27 @@ async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Client) -> Non
 
 
 @pytest.mark.parametrize("task", [Task.ACTION, Task.READING, Task.UNKNOWN])
-async def test_ways_to_say_it_that_it_has_never_seen_are_understood(ready: StartReady, task: Task) -> None:
-    _, client = await ready(model__path=TINY)
+async def test_ways_to_say_it_that_it_has_never_seen_are_understood(llama: Client, task: Task) -> None:
     asked = list(questions(50, [Split.PHRASINGS], [task]))
-    verdicts = [judge(each, text) for each, text in zip(asked, await texts(client, asked), strict=True)]
+    verdicts = [judge(each, text) for each, text in zip(asked, await texts(llama, asked), strict=True)]
     good = [verdict.honest if task is Task.UNKNOWN else verdict.exact for verdict in verdicts]
     assert sum(map(bool, good)) >= GOOD
     assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= VALID
 
 
-async def test_both_backends_say_the_same(ready: StartReady) -> None:
+async def test_both_backends_say_the_same(brokers: Brokers) -> None:
     asked = list(questions(3, MEASURED))
     said = []
-    for backend in ("llama", "onnx"):
-        process, client = await ready(model__path=TINY, model__backend=backend)
-        said.append(await texts(client, asked))
-        process.stop()
+    for broker in brokers.values():
+        async with ready_client(broker) as client:
+            said.append(await texts(client, asked))
     same = sum(map(str.__eq__, *said))
     assert len(asked) > 150
     assert same >= SAME / 100 * len(asked)
 
 
 @pytest.mark.parametrize("anything", ["\0", "\u200b", "🫠" * 20, "ﷺ", "<|im_end|>", "x" * 300, "ß\tÿ\r\n"])
-async def test_no_input_is_impossible(ready: StartReady, anything: str) -> None:
-    _, client = await ready(model__path=TINY)
-    answer = await client.answer(anything, max_tokens=40)
+async def test_no_input_is_impossible(llama: Client, anything: str) -> None:
+    answer = await llama.answer(anything, max_tokens=40)
     assert answer.type == "done"
     assert isinstance(json.dumps(answer.text), str)

@@ -13,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +31,9 @@ INSTALL_S = 600
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+Tell = Callable[[str], None]
 
 
 class Release(StrEnum):
@@ -113,20 +116,33 @@ def why_not(arch: Arch = Arch.AMD64) -> str | None:
     return None
 
 
-def debian_root(release: Release, arch: Arch = Arch.AMD64) -> Path:
+@contextmanager
+def exclusive(name: str, tell: Tell) -> Iterator[None]:
+    """Make something in the cache that several processes may want; the others wait, and say so."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell(f"waiting for another process that makes {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def debian_root(release: Release, arch: Arch = Arch.AMD64, tell: Tell = print) -> Path:
     """Return a root of that kind, made first where there is none. Read only by agreement: see `fresh_root`.
 
-    Making one takes 1 to 2 minutes, 4 to 5 emulated, and 400 MB.
+    Making one takes 1 to 2 minutes, 4 to 5 emulated, and 400 MB; `tell` hears of it.
 
     Raises:
         ImageError: It could not be made.
     """
     recipe = _recipe(release, arch)
     root = CACHE / recipe.name
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{release}-{arch}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(f"{release}-{arch}", tell):
         if not root.exists():
+            emulated = arch is not HOST_ARCH
+            tell(f"making a Debian {release} for {arch}: {'4 to 5' if emulated else '1 to 2'} minutes")
             part = root.with_suffix(".part")
             _remove(part)
             _make(recipe, part)
@@ -139,9 +155,11 @@ def debian_root(release: Release, arch: Arch = Arch.AMD64) -> Path:
 
 
 @contextmanager
-def fresh_root(scratch: Path, release: Release, arch: Arch = Arch.AMD64) -> Iterator[Path]:
+def fresh_root(
+    scratch: Path, release: Release, arch: Arch = Arch.AMD64, tell: Tell = print
+) -> Iterator[Path]:
     """Give a writable copy below the folder `scratch` (which must not exist), and delete it in the end."""
-    template = debian_root(release, arch)
+    template = debian_root(release, arch, tell)
     root, upper, work = (scratch / name for name in ("root", "upper", "work"))
     for folder in (root, upper, work):
         folder.mkdir(parents=True)

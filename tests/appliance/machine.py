@@ -19,9 +19,10 @@ from typing import Self
 
 from edgeassist.sandbox import free_port
 
-BOOT_S = 90.0
-COMMAND_S = 60.0
-POWER_OFF_S = 60.0
+# As tests/patience.py, for what a whole machine does.
+BOOT_S = 300.0
+COMMAND_S = 300.0
+POWER_OFF_S = 180.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A process's ids: the host's, and that in the machine's namespace.
 _NSPID = re.compile(r"^NSpid:\t(\d+)\t(\d+)$", re.MULTILINE)
@@ -137,7 +138,7 @@ class Machine:
         """Whether a command succeeds."""
         return self._run(command, COMMAND_S).returncode == 0
 
-    def until(self, condition: Callable[[], object], what: str, timeout_s: float) -> float:
+    def until(self, condition: Callable[[], object], what: str, timeout_s: float = COMMAND_S) -> float:
         """Wait until something holds; return how long that took, in seconds.
 
         Raises:

@@ -26,8 +26,8 @@ CLIENT = "kitchen"
 SETTINGS = "/etc/edgeassist/edgeassist.toml"
 DAEMON = "bin/edgeassist run"
 ENGINE = "edgeassist.engine"
-WATCHDOG_S = 5
-STALL_S = 3
+WATCHDOG_S = 10
+STALL_S = 5
 RecordProperty = Callable[[str, object], None]
 
 
@@ -64,7 +64,7 @@ def impatient(machine: Machine) -> Iterator[None]:
     """Shorter timeouts than the default: a drop-in, as an administrator would write one."""
     text = (
         f"[Service]\\nWatchdogSec={WATCHDOG_S}\\nEnvironment=EDGEASSIST_ENGINE__STALL_TIMEOUT_S={STALL_S} "
-        "EDGEASSIST_ENGINE__RESTART_MAX_S=2 EDGEASSIST_ENGINE__LOAD_TIMEOUT_S=3\\n"
+        "EDGEASSIST_ENGINE__RESTART_MAX_S=2 EDGEASSIST_ENGINE__LOAD_TIMEOUT_S=10\\n"
     )
     folder = "/run/systemd/system/edgeassist.service.d"
     machine.run(f"mkdir -p {folder} && printf '{text}' >{folder}/impatient.conf && systemctl daemon-reload")
@@ -172,13 +172,13 @@ def test_without_a_broker_it_counts_as_started_within_seconds_and_says_what_is_m
     machine.run("systemctl stop mosquitto")
     try:
         begun = time.monotonic()
-        machine.run("systemctl restart edgeassist", timeout_s=60)
+        machine.run("systemctl restart edgeassist")
         record_property("restart_without_broker_s", time.monotonic() - begun)
         assert machine.run("systemctl is-active edgeassist").strip() == "active"
         assert "nothing listens" in machine.show("edgeassist", "StatusText")
     finally:
         machine.run("systemctl start mosquitto")
-    machine.until(lambda: machine.show("edgeassist", "StatusText").startswith("ready:"), "be online", 90)
+    machine.until(lambda: machine.show("edgeassist", "StatusText").startswith("ready:"), "be online")
     assert client.answer()["type"] == "done"
 
 
@@ -188,14 +188,14 @@ def test_a_boot_without_a_broker_reaches_its_target(
     machine.run("systemctl disable mosquitto")
     try:
         machine.reboot()
-        machine.until(lambda: machine.tries("systemctl is-active multi-user.target"), "reach its target", 60)
+        machine.until(lambda: machine.tries("systemctl is-active multi-user.target"), "reach its target")
         reached = float(machine.show("multi-user.target", "ActiveEnterTimestampMonotonic")) / 1e6
         record_property("boot_without_broker_s", reached - machine.booted_at)
         assert machine.run("systemctl list-jobs").strip() == "No jobs running."
         assert "nothing listens" in machine.show("edgeassist", "StatusText")
     finally:
         machine.run("systemctl enable --now mosquitto")
-    machine.until(lambda: machine.show("edgeassist", "StatusText").startswith("ready:"), "be online", 90)
+    machine.until(lambda: machine.show("edgeassist", "StatusText").startswith("ready:"), "be online")
     assert client.answer()["type"] == "done"
 
 
@@ -260,7 +260,7 @@ def test_without_memory_the_engine_dies_and_the_daemon_reports_and_recovers(
         limit.take(machine.host_pid(daemon))
         # What it has already stays charged elsewhere; the next engine has to live within the limit.
         machine.run(f"kill -9 {machine.pid(ENGINE)}")
-        machine.until(lambda: limit.kills > 0, "run out of memory", 30)
+        machine.until(lambda: limit.kills > 0, "run out of memory")
         said = machine.run("edgeassist status", status=69)
         assert machine.pid(DAEMON) == daemon
         begun = time.monotonic()

@@ -32,6 +32,7 @@ from edgeassist.engine.messages import (
     decode_event,
     encode,
 )
+from tests.patience import PATIENCE_S
 
 GREEDY = Sampling(temperature=0)
 Kind = TypeVar("Kind")
@@ -105,7 +106,7 @@ class Engine:
     def send(self, *commands: Command) -> None:
         self.socket.sendall(b"".join(map(encode, commands)))
 
-    def read(self, timeout_s: float = 10.0) -> Event | None:
+    def read(self, timeout_s: float = PATIENCE_S) -> Event | None:
         """Wait for the next event and keep it; None at the end of the pipe."""
         self.socket.settimeout(timeout_s)
         while b"\n" not in self._buffer:
@@ -123,7 +124,7 @@ class Engine:
             self._endings[event.id] = event
         return event
 
-    def until(self, matches: Callable[[Event], bool], timeout_s: float = 10.0) -> Event:
+    def until(self, matches: Callable[[Event], bool], timeout_s: float = PATIENCE_S) -> Event:
         """Read until such an event comes, and return it."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -133,7 +134,7 @@ class Engine:
                 return event
         raise AssertionError(f"not heard within {timeout_s} s; the last was {self.events[-5:]}")
 
-    def hear(self, kind: type[Kind], timeout_s: float = 10.0) -> Kind:
+    def hear(self, kind: type[Kind], timeout_s: float = PATIENCE_S) -> Kind:
         """Read until an event of that class comes, and return it."""
         event = self.until(lambda each: isinstance(each, kind), timeout_s)
         assert isinstance(event, kind)
@@ -163,7 +164,7 @@ class Engine:
         """Return what was said about a request."""
         return [event for event in self.events if getattr(event, "id", None) == request]
 
-    def wait(self, request: str, timeout_s: float = 20.0) -> Answer:
+    def wait(self, request: str, timeout_s: float = PATIENCE_S) -> Answer:
         """Wait until the request ended."""
         deadline = time.monotonic() + timeout_s
         while request not in self._endings:
@@ -176,7 +177,7 @@ class Engine:
     def prefilled(self, request: str) -> list[Prefilled]:
         return [event for event in self.about(request) if isinstance(event, Prefilled)]
 
-    def ends(self, timeout_s: float = 5.0) -> tuple[int, str]:
+    def ends(self, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         """Wait until the process ends; return its exit status and what it printed."""
         output, _ = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, output.decode(errors="replace")

@@ -10,7 +10,8 @@ from edgeassist.client import Client
 from edgeassist.daemon.app import App
 from edgeassist.sandbox import HOST, PrivateBroker
 from edgeassist.settings import load_settings
-from tests.conftest import READY_S, AsyncConnect
+from tests.conftest import AsyncConnect
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
@@ -30,9 +31,9 @@ async def running(broker: PrivateBroker, connect: AsyncConnect) -> AsyncIterator
     task = asyncio.create_task(app.run(), name="daemon")
     try:
         client = await connect()
-        assert await client.wait_health(frozenset({"ready"}), READY_S) is not None
+        assert await client.wait_health(frozenset({"ready"}), PATIENCE_S) is not None
         yield app, client
     finally:
         app.stop()
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(PATIENCE_S):
             await task

@@ -11,9 +11,10 @@ from edgeassist.broker import Broker
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.sandbox import HOST
 from tests.conftest import options_for
+from tests.patience import PATIENCE_S
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.01)
@@ -63,11 +64,11 @@ class Link:
     def say(self, topic: str, payload: bytes = b"", **options: Any) -> bool:
         return self.broker.publish(Outbound(topic, payload, **options))
 
-    async def hears(self, count: int, timeout_s: float = 10.0) -> None:
+    async def hears(self, count: int, timeout_s: float = PATIENCE_S) -> None:
         """Wait until `count` messages came."""
         await until(lambda: len(self.heard) >= count, timeout_s)
 
-    async def fails(self, timeout_s: float = 10.0) -> str:
+    async def fails(self, timeout_s: float = PATIENCE_S) -> str:
         """Wait for the first reason why there is no connection."""
         await until(lambda: self.reasons, timeout_s)
         return self.reason

@@ -9,6 +9,7 @@ import pytest
 from edgeassist.broker import Broker
 from edgeassist.protocol.packets import Subscription
 from tests.conftest import options_for
+from tests.patience import PATIENCE_S
 
 CONNACK = b"\x20\x02\x00\x00"
 
@@ -36,7 +37,7 @@ async def test_subscriptions_that_are_never_answered_end_the_connection_with_a_r
         broker.subscribe(Subscription("a/b", qos=1), lambda _message: None)
         broker.start()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 reason = await reasons.get()
         finally:
             await broker.stop()

@@ -71,7 +71,7 @@ async def test_an_end_that_a_clean_session_missed_is_sent_again_for_the_same_byt
     broker.stop()
     broker.start()
     near = await connect()
-    await until(lambda: _telemetry(near).get("done") == 1, 30)
+    await until(lambda: _telemetry(near).get("done") == 1)
     again = await connect.wire("reply/k", protocol=protocol)
     await asyncio.sleep(0.5)
     assert not again.heard

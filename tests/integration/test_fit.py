@@ -60,7 +60,7 @@ def verdict_of_engine(settings: Settings, memory: Memory) -> Verdict:
     load = msgspec.structs.replace(load, memory_bytes=memory.free or 0, total_memory_bytes=memory.total or 0)
     with Engine() as engine:
         engine.send(load)
-        said = engine.until(lambda event: isinstance(event, Ready | Unusable), 30)
+        said = engine.until(lambda event: isinstance(event, Ready | Unusable))
     return Verdict(said.message, said.for_now) if isinstance(said, Unusable) else Verdict()
 
 

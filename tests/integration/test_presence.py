@@ -22,6 +22,7 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, options_for
 from tests.integration.house import running
 from tests.integration.link import until
+from tests.patience import PATIENCE_S
 
 
 def said(wire: Wire) -> list[str]:
@@ -145,7 +146,7 @@ async def health_tells(client: Client, *words: str) -> None:
         health = json.loads(client._retained.get(TOPICS.health, b"{}"))
         return all(word in str(health.get("reason")) for word in words)
 
-    await until(told, 40)
+    await until(told)
 
 
 def names_of(other: PrivateDaemon) -> str:
@@ -160,7 +161,7 @@ async def test_two_daemons_with_two_client_ids_name_each_other_in_log_health_and
     one, client = await ready(mqtt__client_id="first", mqtt__protocol=protocol)
     other, _ = await ready(mqtt__client_id="second", mqtt__protocol=protocol)
     # Both have one log.
-    await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text(), 30)
+    await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text())
     await health_tells(client, "another daemon is edgeassist/box too, and every prompt is answered twice")
     found = json.loads((await command(broker, "doctor", "--json")).stdout)["findings"]
     told = [each for each in found if each["area"] == "daemon" and each["severity"] == "problem"]
@@ -176,7 +177,7 @@ async def test_two_daemons_with_one_client_id_name_each_other_in_log_and_health(
 ) -> None:
     one, client = await ready(mqtt__protocol=protocol)
     other, _ = await ready(mqtt__protocol=protocol)
-    await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text(), 90)
+    await until(lambda: names_of(one) in one.log.read_text() and names_of(other) in one.log.read_text())
     await health_tells(
         client, "another daemon is edgeassist/box too, and they throw each other off the broker"
     )
@@ -246,7 +247,7 @@ async def command(broker: PrivateBroker, *arguments: str) -> subprocess.Complete
     environ |= {f"EDGEASSIST_{key}": value for key, value in ours.items()} | {"COLUMNS": "200"}
     line = [sys.executable, "-P", "-m", "edgeassist", *arguments]
     return await asyncio.to_thread(
-        subprocess.run, line, env=environ, capture_output=True, text=True, timeout=50, check=False
+        subprocess.run, line, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

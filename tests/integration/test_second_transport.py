@@ -8,8 +8,9 @@ from edgeassist.errors import Code
 from edgeassist.protocol.events import AnyEvent, Chunk, Done, Failed
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.sandbox import PrivateBroker
-from tests.conftest import READY_S, AsyncConnect
+from tests.conftest import AsyncConnect
 from tests.integration.house import running
+from tests.patience import PATIENCE_S
 from tests.toy_transport import ToySink, ToyTransport
 
 SLOW = "!script repeat=50 delay_ms=20\nabcd"
@@ -52,7 +53,7 @@ async def test_each_can_cancel_what_the_other_asked(broker: PrivateBroker, conne
         toy = ToyTransport(app.requests)
         said = asyncio.create_task(toy.answer(PromptRequest(id="t", prompt=SLOW)))
         heard = asyncio.create_task(client.answer(SLOW, id="m"))
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(PATIENCE_S):
             while app.requests.running < 2:
                 await asyncio.sleep(0.01)
         response = await client.command("cancel", request="t", client="toy/1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from edgeassist.engine.messages import Delta, Encoding, Finished, Heartbeat
 from edgeassist.supervision.supervisor import Phase
 from tests.integration.link import until
 from tests.integration.watch import StartWatch
+from tests.patience import PATIENCE_S
 
 
 async def test_an_engine_is_loaded_answers_and_is_gone_after_stop(watch: StartWatch) -> None:
@@ -31,7 +31,7 @@ async def test_an_engine_is_loaded_answers_and_is_gone_after_stop(watch: StartWa
     assert watched.text() == "hello"
     process = watched.engine()
     await supervisor.stop()
-    await asyncio.wait_for(watched.task, 2)
+    await asyncio.wait_for(watched.task, PATIENCE_S)
     assert not process.is_running()
     assert supervisor.phase is Phase.DOWN
     assert watched.supervisor.memory_bytes is None
@@ -94,23 +94,23 @@ async def test_pauses_between_restarts_grow_up_to_the_limit(watch: StartWatch) -
         await watched.ready(number)
         watched.engine().kill()
     await watched.ready(4)
-    starts = [at for phase, at in watched.phases if phase is Phase.LOADING]
-    ends = [at for phase, at in watched.phases if phase is Phase.WAITING]
-    pauses = [begun - ended for ended, begun in zip(ends, starts[1:], strict=True)]
-    for pause, limit in zip(pauses, (0.5, 1.0, 1.0), strict=True):
-        assert limit * 0.5 <= pause <= limit + 0.5
-    assert all(later > earlier for earlier, later in pairwise(starts))
+    phases = [phase for phase, _ in watched.phases]
+    ends = [index for index, phase in enumerate(phases) if phase is Phase.WAITING]
+    assert [phases[index + 1] for index in ends] == [Phase.LOADING] * 3
+    for index, limit in zip(ends, (0.5, 1.0, 1.0), strict=True):
+        assert watched.phases[index + 1][1] - watched.phases[index][1] >= limit * 0.5
+        assert watched.turned_s[index + 1] - watched.turned_s[index] <= limit + 0.5
     assert watched.supervisor.restarts == 3
     assert len(watched.lost) == 3
 
 
 async def test_an_engine_that_makes_no_progress_is_killed_and_replaced(watch: StartWatch) -> None:
-    watched = await watch(stall_s=1.5)
+    watched = await watch(stall_s=4.0)
     await watched.ready()
     stalled = watched.engine()
     watched.ask("!script hang_after=2\nhello hello")
     await watched.ready(2)
-    assert "no progress for 1.5 s while serving" in watched.lost[0].reason
+    assert "no progress for 4 s while serving" in watched.lost[0].reason
     assert watched.supervisor.restarts == 1
     assert not stalled.is_running()
 
@@ -118,22 +118,21 @@ async def test_an_engine_that_makes_no_progress_is_killed_and_replaced(watch: St
 async def test_an_engine_that_never_gets_done_with_a_prompt_is_replaced_although_it_streams(
     watch: StartWatch,
 ) -> None:
-    watched = await watch(stall_s=1.5)
+    watched = await watch(stall_s=4.0)
     await watched.ready()
     watched.ask("!script repeat=900 delay_ms=20\nslowly ", "streams")
     watched.ask("!script encode_ms=3600000\n" + "word " * 500, "hangs")
     await watched.ready(2)
-    assert "no progress for 1.5 s while reading a prompt" in watched.lost[0].reason
+    assert "no progress for 4 s while reading a prompt" in watched.lost[0].reason
     begun = watched.events.index(Encoding("hangs"))
     assert sum(isinstance(event, Delta) for event in watched.events[begun:]) > 10
 
 
 async def test_an_idle_engine_does_not_stall(watch: StartWatch) -> None:
-    watched = await watch(stall_s=1.3)
+    watched = await watch(stall_s=3.0)
     await watched.ready()
-    await asyncio.sleep(1.8)
+    await until(lambda: sum(isinstance(event, Heartbeat) for event in watched.events) >= 5)
     assert watched.lost == []
-    assert sum(isinstance(event, Heartbeat) for event in watched.events) >= 1
 
 
 async def test_an_engine_that_stops_while_it_loads_is_replaced(watch: StartWatch) -> None:

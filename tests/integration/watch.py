@@ -22,6 +22,7 @@ from edgeassist.engine.messages import (
 )
 from edgeassist.supervision.supervisor import Loss, Patience, Phase, Supervisor
 from tests.integration.link import until
+from tests.patience import PATIENCE_S, Stopwatch
 
 
 class Watch:
@@ -38,6 +39,9 @@ class Watch:
     ) -> None:
         self.events: list[Event] = []
         self.phases: list[tuple[Phase, float]] = []
+        # What a stopwatch of this loop showed at each change of phase.
+        self.turned_s: list[float] = []
+        self._stopwatch = Stopwatch()
         self.lost: list[Loss] = []
         # All of these in their order.
         self.history: list[Event | Phase | Loss] = []
@@ -49,7 +53,7 @@ class Watch:
         self._scarce = scarce
         # How many, from the first on, are frozen before they are told what to load.
         self._frozen = frozen
-        limits = {"load_s": 10.0, "stall_s": 5.0, "restart_max_s": 0.5, **patience}
+        limits = {"load_s": PATIENCE_S, "stall_s": PATIENCE_S, "restart_max_s": 0.5, **patience}
         self.supervisor = Supervisor(
             self._load,
             Patience(**limits),
@@ -64,6 +68,7 @@ class Watch:
 
     def _take_phase(self, phase: Phase) -> None:
         self.phases.append((phase, time.monotonic()))
+        self.turned_s.append(self._stopwatch.seconds)
         self.models.append(self.supervisor.model)
         self.history.append(phase)
 
@@ -89,13 +94,15 @@ class Watch:
 
     async def __aenter__(self) -> Watch:
         self._strangers = set(psutil.Process().children())
+        await self._stopwatch.__aenter__()
         self.task = asyncio.create_task(self.supervisor.run(), name="supervisor")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._stopwatch.__aexit__()
         if not self.task.done():
             await self.supervisor.stop()
-            await asyncio.wait([self.task], timeout=2)
+            await asyncio.wait([self.task], timeout=PATIENCE_S)
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
         # A task that is cancelled, or fails, does not wait for the process that it killed.
@@ -117,7 +124,7 @@ class Watch:
         messages = (ChatMessage("user", prompt),)
         self.supervisor.send(Start(request, messages, max_tokens=9999, sampling=Sampling(), stop=stop))
 
-    async def ending(self, request: str = "a", timeout_s: float = 10.0) -> Event:
+    async def ending(self, request: str = "a", timeout_s: float = PATIENCE_S) -> Event:
         def endings() -> list[Event]:
             kinds = Finished | Failed | Cancelled
             return [each for each in self.events if isinstance(each, kinds) and each.id == request]

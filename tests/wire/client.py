@@ -16,10 +16,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeassist.sandbox import HOST
+from tests.patience import PATIENCE_S
 from tests.wire.fixtures import JsonObject, Received, Sent, compact
 from tests.wire.masks import mask, mask_ids
-
-PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)

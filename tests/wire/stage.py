@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
-from tests.wire.client import PATIENCE_S, Heard, WireClient
+from tests.patience import PATIENCE_S
+from tests.wire.client import Heard, WireClient
 from tests.wire.fixtures import Fixture, JsonObject, Received, Sent, Step
 
 ROOT = "edgeassist/box"

@@ -1,0 +1,65 @@
+"""Which tests run in one process, one after the other, where pytest-xdist has several (`--dist loadscope`).
+
+A module stays together, because its tests may share a daemon or an engine. By its name: pytest-xdist 3.8
+overlooks the mark xdist_group with pytest 9.2.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+# Long modules whose tests share nothing.
+SPLIT = {
+    "test_answers",
+    "test_broken_links",
+    "test_broker_hangups",
+    "test_doctor",
+    "test_engine_life",
+    "test_engine_memory",
+    "test_presence",
+    "test_small_packets",
+    "test_startup",
+    "test_supervisor",
+    "test_survival",
+}
+# In the process that makes such a root for its machine, instead of one that waits for it.
+BESIDE = {"test_images-bookworm": "test_appliance-bookworm", "test_images-trixie": "test_appliance-trixie"}
+# What takes longest begins first, and short tests fill the gaps at the end.
+ORDER = {"appliance": -1, "unit": 1}
+
+
+class Distribution(LoadScopeScheduling):
+    """Gives a group of tests to a process that has time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the name of what a test runs together with."""
+    path, _, test = nodeid.partition("::")
+    module = PurePath(path).stem
+    if module in SPLIT:
+        return nodeid
+    if "/appliance/" not in path:
+        return path
+    if "arm64" in test:
+        return "test_aarch64"
+    release = re.search(r"[\[-](bookworm|trixie)", test)
+    group = f"{module}-{release[1]}" if release else module
+    return BESIDE.get(group, group)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Take these groups for the scopes of loadscope."""
+    return Distribution(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put them in order."""
+    items.sort(key=lambda item: ORDER.get(item.path.parent.name, 0))

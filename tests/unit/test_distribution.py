@@ -1,0 +1,37 @@
+"""What pytest-xdist keeps together: tests that share what their module has started."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.distribution import SPLIT, group_of
+
+APPLIANCE = "tests/appliance/test_appliance.py::test_it_starts_at_boot"
+
+
+def test_a_module_stays_together_unless_its_tests_share_nothing() -> None:
+    wire = "tests/acceptance/test_wire.py"
+    assert group_of(f"{wire}::test_a[stop]") == group_of(f"{wire}::test_b") == wire
+    assert "test_survival" in SPLIT
+    assert group_of("tests/acceptance/test_survival.py::test_a").endswith("::test_a")
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        (f"{APPLIANCE}[bookworm]", "test_appliance-bookworm"),
+        (f"{APPLIANCE}[trixie]", "test_appliance-trixie"),
+        ("tests/appliance/test_aarch64.py::test_a", "test_aarch64"),
+        ("tests/appliance/test_images.py::test_a[bookworm-amd64-Python 3.11]", "test_appliance-bookworm"),
+        ("tests/appliance/test_images.py::test_a[bookworm-arm64-Python 3.11]", "test_aarch64"),
+    ],
+)
+def test_a_machine_and_what_needs_its_root_stay_together(test: str, group: str) -> None:
+    assert group_of(test) == group
+
+
+def test_no_module_that_is_split_has_fixtures_of_a_whole_module(request: pytest.FixtureRequest) -> None:
+    tests = request.config.rootpath / "tests"
+    split = [path for path in tests.rglob("test_*.py") if path.stem in SPLIT and path.parent.name != "unit"]
+    assert {path.stem for path in split} == SPLIT
+    assert [path.name for path in split if 'scope="module"' in path.read_text()] == []
