@@ -73,6 +73,19 @@ def train(
 
 
 @app.command()
+def average(
+    start: Annotated[Path, typer.Option(help="An exported GGUF file: the other weights.")],
+    run: Run = _RUN,
+    share: Annotated[float, typer.Option(min=0, max=1, help="How much of the run's weights.")] = 0.5,
+) -> None:
+    """Replace the run's weights by a mixture with others, usually those that it started with."""
+    from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import
+    from scripts.train_tiny.restore import read_weights  # noqa: PLC0415 - as above
+
+    training.average(run, read_weights(start), share)
+
+
+@app.command()
 def export(
     run: Run = _RUN,
     to: Annotated[Path, typer.Option(help="The folder for both models.")] = Path("build/tiny/export"),

@@ -25,6 +25,8 @@ from scripts.train_tiny.dialogues.readings import (
 from scripts.train_tiny.dialogues.split import Part, Split
 
 _MOST_TURNS = 8
+# English has four ways to capitalize a list, Chinese none.
+_ENGLISH_SHARE = 0.6
 # How often a system prompt lists sensors, in questions and in training, and how often it has a preamble.
 _LIST_SHARE = 0.8
 _TRAINED_LIST_SHARE = 0.7
@@ -93,7 +95,7 @@ class Dialogue:
 def make_dialogue(number: int, *, seed: int = 0) -> Dialogue:
     """Return a training dialogue of one to eight turns."""
     random = Random(f"{seed} {number}")
-    language = random.choice(tuple(Language))
+    language = Language.ENGLISH if random.random() < _ENGLISH_SHARE else Language.CHINESE
     home, system = _system(language, Split.TRAIN, random)
     weights = _WEIGHTS if home.rooms else _WEIGHTS_UNLISTED
     tasks = random.choices(tuple(weights), tuple(weights.values()), k=random.randint(1, _MOST_TURNS))
