@@ -25,7 +25,7 @@ ROOT = "edgeassist/box"
 LIGHT = "zigbee2mqtt/kitchen_light/set"
 SLOWLY = "!script repeat=8 delay_ms=100\n"
 # A flow as a user's, which asks by a link call.
-USERS = [
+USERS: list[Node] = [
     {"id": "u0", "type": "tab", "label": "A flow that asks"},
     {"id": "u1", "type": "http in", "z": "u0", "url": "/ask", "method": "post", "wires": [["u2"]]},
     {
@@ -143,7 +143,7 @@ async def test_a_refusal_is_told_from_an_answer(ready: StartReady, flow: Flow) -
 
 async def test_a_time_limit_ends_a_question_with_what_there_is(ready: StartReady, flow: Flow) -> None:
     await ready()
-    answer = await flow.ask("!script repeat=400 delay_ms=100\nslowly ", limit=5)
+    answer = await flow.ask("!script repeat=400 delay_ms=500\nslowly ", limit=5)
     assert answer["code"] == "deadline_exceeded"
     assert answer["text"].startswith("slowly")
 
