@@ -31,16 +31,18 @@ INSTALL_S = 600
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _CERTIFICATES = Path("/usr/local/share/ca-certificates")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_SCRIPTS = Path("/usr/share/debootstrap/scripts")
 
 
 Tell = Callable[[str], None]
 
 
 class Release(StrEnum):
-    """Debian 12, with Python 3.11 and systemd 252; Debian 13, with Python 3.13 and systemd 257."""
+    """Debian 12 has Python 3.11 and systemd 252, 13 has 3.13 and 257; the next one changes day by day."""
 
     BOOKWORM = "bookworm"
     TRIXIE = "trixie"
+    FORKY = "forky"
 
 
 class Arch(StrEnum):
@@ -228,7 +230,9 @@ def _make(recipe: Recipe, root: Path) -> None:
     started = ["debootstrap", "--variant=minbase", f"--arch={recipe.arch}"]
     started += [f"--include={','.join(recipe.packages)}"]
     started += [f"--keyring={_KEYRING}"] if _KEYRING.exists() else []
-    started += [recipe.release, str(root), *([recipe.mirror] if recipe.mirror else [])]
+    # A debootstrap that is older than the release makes it as it makes unstable.
+    script = next((_SCRIPTS / name for name in (recipe.release, "sid") if (_SCRIPTS / name).exists()), "")
+    started += [recipe.release, str(root), recipe.mirror or "", str(script)]
     # In namespaces of its own: its mounts and processes go with it, even when it is killed.
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     _run(f"debootstrap of {recipe.release} {recipe.arch}", *alone, *started)
