@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from edgeassist.answers import AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
-from edgeassist.client import Client
+from edgeassist.client.answers import AnyEvent
+from edgeassist.client.requester import Requester
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
@@ -45,7 +45,7 @@ class StartReady(Protocol):
 
     async def __call__(
         self, *, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
-    ) -> tuple[PrivateDaemon, Client]:
+    ) -> tuple[PrivateDaemon, Requester]:
         """Return the daemon and a connected client; the arguments are those of `StartDaemon`."""
         ...
 
@@ -133,8 +133,8 @@ class AsyncConnect:
         self._stack = stack
         self._port = port
 
-    async def __call__(self, name: str = "", **options: Any) -> Client:
-        client = Client(options_for(self._port, **options), TOPICS, name=name or f"test{next(_numbers)}")
+    async def __call__(self, name: str = "", **options: Any) -> Requester:
+        client = Requester(options_for(self._port, **options), TOPICS, name=name or f"test{next(_numbers)}")
         return await self._stack.enter_async_context(client)
 
     async def wire(self, *filters: str, **options: Any) -> Wire:
@@ -184,7 +184,7 @@ def ready(daemon: StartDaemon, connect: AsyncConnect) -> StartReady:
 
     async def start(
         *, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
-    ) -> tuple[PrivateDaemon, Client]:
+    ) -> tuple[PrivateDaemon, Requester]:
         process = daemon(config, environ, **settings)
         client = await connect()
         health = await client.wait_health(frozenset({"ready"}), READY_S)

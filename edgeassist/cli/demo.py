@@ -18,7 +18,7 @@ from rich.markup import escape
 from edgeassist.broker import BrokerOptions
 from edgeassist.cli.action import describe_action
 from edgeassist.cli.ask import stream
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.errors import EdgeAssistError, ModelError
 from edgeassist.models.builtin import TINY
 from edgeassist.protocol.events import Done
@@ -113,7 +113,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
     """
     topics = Topics("edgeassist", DEVICE)
     options = BrokerOptions(HOST, broker.port, client_id="edgeassist-demo-person")
-    client = Client(options, topics, name="person")
+    client = Requester(options, topics, name="person")
     with asyncio.Runner() as runner:
         runner.run(client.__aenter__())
         try:
@@ -138,7 +138,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show) -> None:
             runner.run(client.__aexit__(None, None, None))
 
 
-async def _wait_ready(client: Client, daemon: PrivateDaemon) -> None:
+async def _wait_ready(client: Requester, daemon: PrivateDaemon) -> None:
     waiting = asyncio.create_task(client.wait_health(frozenset({"ready", "busy"}), LOAD_S), name="wait-ready")
     while not waiting.done() and daemon.poll() is None:
         await asyncio.wait([waiting], timeout=0.1)
@@ -148,7 +148,7 @@ async def _wait_ready(client: Client, daemon: PrivateDaemon) -> None:
         raise ModelError("the daemon did not get ready; the end of its log:\n" + "\n".join(log[-5:]))
 
 
-async def _ask(client: Client, text: str, session: str | None) -> None:
+async def _ask(client: Requester, text: str, session: str | None) -> None:
     console.print("[bold]device>[/] ", end="")
     try:
         done = await stream(client, text, session=session)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from edgeassist.bench.competitor import busy_program
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.sandbox import PrivateDaemon
@@ -137,7 +137,7 @@ async def test_another_program_gets_its_core_while_an_answer_runs_and_done_says_
     assert "physical" in str(health["threads_reason"])
 
 
-async def keep_asking(client: Client) -> None:
+async def keep_asking(client: Requester) -> None:
     while True:
         await client.answer("go on", max_tokens=200, temperature=0)
 

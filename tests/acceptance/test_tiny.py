@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from edgeassist.cli.demo import HOME
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.models.builtin import TINY
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
@@ -82,13 +82,13 @@ SAME = 98
 
 
 @pytest.fixture(params=["llama", "onnx"])
-async def tiny(request: pytest.FixtureRequest, ready: StartReady) -> Client:
+async def tiny(request: pytest.FixtureRequest, ready: StartReady) -> Requester:
     """A client of a daemon with the built-in model."""
     _, client = await ready(model__path=TINY, model__backend=request.param)
     return client
 
 
-async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
+async def texts(client: Requester, asked: Sequence[Question]) -> list[str]:
     """Return the answers, as the daemon gives them to who asks for nothing in particular."""
     return [
         (await client.answer(each.dialogue.turns[0].user, system=each.dialogue.system, stream=False)).text
@@ -96,13 +96,13 @@ async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
     ]
 
 
-async def test_commands_become_actions(tiny: Client) -> None:
+async def test_commands_become_actions(tiny: Requester) -> None:
     said = {prompt: (await tiny.answer(prompt)).text for prompt in ACTIONS}
     assert said == ACTIONS
     assert all(is_valid_action(text) for text in said.values())
 
 
-async def test_the_plainest_commands_are_understood_in_every_room(tiny: Client) -> None:
+async def test_the_plainest_commands_are_understood_in_every_room(tiny: Requester) -> None:
     meant = {
         f"{verb} {state} the {room} {device}": (f"turn_{state}", device, room)
         for verb in ("Turn", "switch")
@@ -125,7 +125,7 @@ async def test_the_plainest_commands_are_understood_in_every_room(tiny: Client) 
     assert len(wrong) <= len(right) // 100, wrong
 
 
-async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: Client) -> None:
+async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: Requester) -> None:
     for right in (READINGS, UNKNOWN):
         said = {
             home: {prompt: (await tiny.answer(prompt, system=home)).text for prompt in prompts}
@@ -134,7 +134,7 @@ async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: 
         assert said == right
 
 
-async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Client) -> None:
+async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Requester) -> None:
     said = [
         (await tiny.answer(prompt)).text
         for prompt in ("hello", "who are you", "write a poem", "你好", "你是谁")

@@ -20,7 +20,8 @@ HEAVY = ("llama_cpp", "onnxruntime_genai", "paho")
 SANS_IO = [
     f"{package}{name}"
     for package, names in {
-        "": "answers errors",
+        "": "errors",
+        "client.": "answers",
         "protocol.": "capabilities commands events packets requests state topics",
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
@@ -49,6 +50,7 @@ ALLOWED = {
         "engine": "engine models.files models.fit errors",
         "settings": "settings protocol errors",
         "broker": "broker protocol errors",
+        "client": "client broker protocol errors",
         "serving": "serving protocol engine.messages errors",
         "supervision": "supervision engine.messages device errors",
         "gateways": "gateways serving protocol errors",

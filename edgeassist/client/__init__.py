@@ -1,0 +1,1 @@
+"""A requester in Python."""
