@@ -17,7 +17,7 @@ from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.replies import End, Text
 from edgeassist.broker import BrokerOptions
 from edgeassist.client.requester import Requester
-from edgeassist.errors import ModelError, error_for
+from edgeassist.errors import ModelError
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
@@ -147,7 +147,7 @@ class Device:
                     case Done():
                         yield _end(event, time.perf_counter())
                     case Failed():
-                        raise error_for(event.code, event.message)
+                        raise event.error()
                     case _:
                         pass
 

@@ -11,7 +11,7 @@ import typer
 from edgeassist.cli.connect import connect
 from edgeassist.client.answers import Restarted
 from edgeassist.client.requester import Requester
-from edgeassist.errors import BrokerError, ExitStatus, error_for
+from edgeassist.errors import BrokerError, ExitStatus
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
@@ -100,7 +100,7 @@ async def stream(client: Requester, prompt: str, *, as_json: bool = False, **fie
                     printed = printed or not as_json
                     return event
                 case Failed():
-                    raise error_for(event.code, event.message, retry_after_ms=event.retry_after_ms)
+                    raise event.error()
                 case Accepted() | Progress() | Chunk() | Restarted():
                     pass
     finally:

@@ -44,9 +44,10 @@ class Connection:
         self._retained: dict[str, bytes] = {}
         self._changed = asyncio.Event()
         self._broker = Broker(options, on_up=self._up, on_down=self._down)
+        # An access control list may keep these from us, and let us ask all the same.
         for topic in (topics.status, topics.health, topics.telemetry, topics.info):
-            self._listen(topic, self._take_state)
-        self._listen(topics.response("+"), self._take_response)
+            self._listen(topic, self._take_state, optional=True)
+        self._listen(topics.response("+"), self._take_response, optional=True)
 
     async def __aenter__(self) -> Self:
         """Connect (`connect`)."""
@@ -106,7 +107,7 @@ class Connection:
         """Wait until the device is online."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                while self._retained.get(self.topics.status) != Availability.ONLINE.value.encode():
+                while not self._is_online:
                     await self._changes()
                 return True
         return False
@@ -149,8 +150,12 @@ class Connection:
         finally:
             del self._responses[key]
 
-    def _listen(self, topic: str, handler: Callable[[Inbound], None]) -> None:
-        self._broker.subscribe(Subscription(topic, qos=1), partial(_read, handler))
+    def _listen(self, topic: str, handler: Callable[[Inbound], None], *, optional: bool = False) -> None:
+        self._broker.subscribe(Subscription(topic, qos=1, optional=optional), partial(_read, handler))
+
+    @property
+    def _is_online(self) -> bool:
+        return self._retained.get(self.topics.status) == Availability.ONLINE.value.encode()
 
     @property
     def _is_offline(self) -> bool:
@@ -171,6 +176,7 @@ class Connection:
 
     def _down(self, reason: str) -> None:
         self._problem = reason
+        self._retained.clear()  # the broker says it again
         self._settled.set()
 
     def _take_state(self, message: Inbound) -> None:

@@ -11,15 +11,16 @@ import json
 import math
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from edgeassist.broker import BrokerOptions
-from edgeassist.client.answers import AnswerStream, AnyEvent
+from edgeassist.client.answers import AnyEvent
 from edgeassist.client.connection import PING_S, Connection
+from edgeassist.client.pending import Request, Timer
+from edgeassist.client.reading import read_event
 from edgeassist.errors import BrokerError, Code, InvalidRequestError
-from edgeassist.protocol.events import Done, Failed, parse_event
+from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import Availability
 from edgeassist.protocol.topics import Topics
@@ -31,38 +32,11 @@ RECONNECT_S = 60.0
 # How long a device may be offline before they are: systemd starts a daemon that died within seconds, and a
 # broker that is restarted publishes the device's will before it goes.
 RETURN_S = 15.0
+# How long the device may take to accept a request, or to refuse it.
+ACCEPT_S = 30.0
+# The client reads events, on its own topic.
+_OURS = ("reply_to", "format", "max_packet", "end")
 _NO_ROOM = frozenset({Code.BUSY, Code.QUOTA_EXCEEDED, Code.MODEL_LOADING})
-
-
-@dataclass
-class _Request:
-    """A request without its terminal event yet; `message` is published again when the link comes back."""
-
-    message: Outbound
-    stream: AnswerStream = field(default_factory=AnswerStream)
-    events: asyncio.Queue[AnyEvent | BrokerError] = field(default_factory=asyncio.Queue)
-
-
-class _Timer:
-    """Calls once after a time, unless it is cancelled before; starting it again does not prolong it."""
-
-    def __init__(self, seconds: float, expire: Callable[[], None]) -> None:
-        self._seconds = seconds
-        self._expire = expire
-        self._handle: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        if self._handle is None:
-            self._handle = asyncio.get_running_loop().call_later(self._seconds, self._ring)
-
-    def cancel(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-
-    def _ring(self) -> None:
-        self._handle = None
-        self._expire()
 
 
 class Requester(Connection):
@@ -91,22 +65,24 @@ class Requester(Connection):
         self.name = name
         self._reconnect_s = reconnect_s
         self._return_s = return_s
-        self._link_timer = _Timer(reconnect_s, self._give_up_link)
-        self._device_timer = _Timer(return_s, self._doubt_device)
+        self._link_timer = Timer(reconnect_s, self._give_up_link)
+        self._device_timer = Timer(return_s, self._doubt_device)
         self._doubt: asyncio.Task[None] | None = None
         # Whether the device may have missed what was asked.
         self._device_unsure = False
         # When an answer of the device's was last heard.
         self._spoken_at = -math.inf
-        self._requests: dict[str, _Request] = {}
+        self._requests: dict[str, Request] = {}
         self._listen(topics.reply("+", name), self._take_event)
 
     async def close(self) -> None:
-        """Disconnect; what has no answer yet gets an error."""
+        """Cancel what has no answer yet, and disconnect."""
         self._link_timer.cancel()
         self._device_timer.cancel()
         if self._doubt is not None:
             self._doubt.cancel()
+        for request in self._requests.values():
+            self._cancel(request)
         self._fail("the client was closed before the answer had come")
         await super().close()
 
@@ -124,28 +100,21 @@ class Requester(Connection):
             **fields: More of `PromptRequest`.
 
         Raises:
-            InvalidRequestError: A request of that id is under way.
-            BrokerError: The device was offline for `return_s`, the link did not come back within
-                `reconnect_s`, or nothing was heard for `SILENCE_S`.
+            InvalidRequestError: A request of that id is under way, or the fields can't be sent.
+            BrokerError: The device was offline, or not to be found, for `return_s`, the link did not come
+                back within `reconnect_s`, or nothing was heard for `SILENCE_S`.
         """
-        fields = {"id": secrets.token_hex(6), **fields, **({} if prompt is None else {"prompt": prompt})}
-        key = str(fields["id"])
-        if key in self._requests:
-            raise InvalidRequestError(f"the id {key!r} is being asked already: use another")
-        request = _Request(Outbound(self.topics.prompt(self.name), json.dumps(fields).encode(), qos=1))
-        self._requests[key] = request
+        request = self._prepare(fields if prompt is None else {**fields, "prompt": prompt})
+        self._requests[request.id] = request
         ended = False
         loop = asyncio.get_running_loop()
         until = loop.time() + busy_s
         try:
-            self._broker.publish(request.message)
-            if self._is_offline:
+            self._publish(request)
+            if not self._is_online:
                 self._device_timer.start()
             while True:
-                async with asyncio.timeout(SILENCE_S):
-                    event = await request.events.get()
-                if isinstance(event, BrokerError):
-                    raise event
+                event = await self._next_event(request)
                 if isinstance(event, Failed) and event.code in _NO_ROOM and loop.time() < until:
                     pause_s = _pause_s(event, random.random())  # noqa: S311 - no secret
                     await asyncio.sleep(min(pause_s, until - loop.time()))
@@ -155,14 +124,10 @@ class Requester(Connection):
                 yield event
                 if ended:
                     return
-        except TimeoutError:
-            raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
         finally:
-            del self._requests[key]
+            del self._requests[request.id]
             if not ended:
-                cancel = json.dumps({"request": key, "client": self.name}).encode()
-                # At QoS 1, so that it outlives a link that is down.
-                self._broker.publish(Outbound(self.topics.command("cancel"), cancel, qos=1))
+                self._cancel(request)
 
     async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
         """Publish a prompt and return its terminal event."""
@@ -175,6 +140,8 @@ class Requester(Connection):
         super()._up()
         self._link_timer.cancel()
         self._device_unsure = True
+        if self._requests:
+            self._device_timer.start()
         self._ask_again()
 
     def _down(self, reason: str) -> None:
@@ -198,20 +165,85 @@ class Requester(Connection):
         spoke = asyncio.get_running_loop().time() - self._spoken_at < self._return_s
         if spoke or await self._answers(PING_S):
             self._device_timer.start()
-        elif self._is_offline and self._broker.connected:
+        elif not self._broker.connected:
+            return
+        elif self._is_offline:
             self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
+        elif not self._is_online:
+            # Who may read neither status nor response knows nothing of a device but its events.
+            self._fail(
+                f"nothing is known of a device {self.topics.root} at this broker, and none answered within "
+                f"{self._return_s:g} s: check the device's name",
+                unheard=True,
+            )
+
+    def _prepare(self, fields: Mapping[str, Any]) -> Request:
+        """Return the request, not published yet."""
+        if taken := [name for name in _OURS if name in fields]:
+            raise InvalidRequestError(f"the client reads the answer itself: leave out {', '.join(taken)}")
+        document = {"id": secrets.token_hex(6), **fields}
+        key = str(document["id"])
+        if key in self._requests:
+            raise InvalidRequestError(f"the id {key!r} is being asked already: use another")
+        try:
+            payload = json.dumps(document, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"the request can't be written as JSON: {error}") from None
+        message = Outbound(self.topics.prompt(self.name), payload, qos=1)
+        return Request(key, message, streams=document.get("stream") is not False)
+
+    def _cancel(self, request: Request) -> None:
+        cancel = json.dumps({"request": request.id, "client": self.name}).encode()
+        # At QoS 1, so that it outlives a link that is down.
+        self._broker.publish(Outbound(self.topics.command("cancel"), cancel, qos=1))
 
     def _ask_again(self) -> None:
         for request in self._requests.values():
             self._repeat(request)
 
-    def _repeat(self, request: _Request) -> None:
+    def _repeat(self, request: Request) -> None:
         request.stream.repeated()
-        self._broker.publish(request.message)
+        self._publish(request)
 
-    def _fail(self, problem: str) -> None:
+    def _publish(self, request: Request) -> None:
+        request.asked_at = asyncio.get_running_loop().time()
+        if not self._broker.publish(request.message):
+            request.events.put(
+                BrokerError("the request can't be sent: too much waits for the broker already")
+            )
+
+    async def _next_event(self, request: Request) -> AnyEvent:
+        """Return the next event, or raise what ended the request.
+
+        A device says at once that it has accepted a request: silence before that has another reason.
+        """
+        while True:
+            loop = asyncio.get_running_loop()
+            begun = not request.streams or request.heard
+            until = loop.time() + SILENCE_S if begun else request.asked_at + ACCEPT_S
+            try:
+                async with asyncio.timeout_at(until):
+                    event = await request.events.get()
+            except TimeoutError:
+                if begun or request.heard:
+                    raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
+                if not self._broker.connected:
+                    request.asked_at = loop.time()
+                elif loop.time() >= request.asked_at + ACCEPT_S:
+                    raise BrokerError(
+                        f"the device has not answered on {self.topics.reply(request.id, self.name)} within "
+                        f"{ACCEPT_S:g} s: may this client publish to {request.message.topic}, and read that?"
+                    ) from None
+            else:
+                if isinstance(event, BrokerError):
+                    raise event
+                return event
+
+    def _fail(self, problem: str, *, unheard: bool = False) -> None:
+        """End all requests, or those of which the device has said nothing."""
         for request in self._requests.values():
-            request.events.put_nowait(BrokerError(problem))
+            if not (unheard and request.heard):
+                request.events.put(BrokerError(problem))
 
     def _take_state(self, message: Inbound) -> None:
         super()._take_state(message)
@@ -233,12 +265,13 @@ class Requester(Connection):
             self._ask_again()
 
     def _take_event(self, message: Inbound) -> None:
-        event = parse_event(message.payload)
+        event = read_event(message.payload)
         if event.id in self._requests:
             self._spoken_at = asyncio.get_running_loop().time()
             request = self._requests[event.id]
+            request.heard = True
             for each in request.stream.take(event):
-                request.events.put_nowait(each)
+                request.events.put(each)
 
 
 def _pause_s(refusal: Failed, share: float) -> float:
