@@ -26,6 +26,8 @@ class Code(StrEnum):
     SHUTTING_DOWN = "shutting_down"
     UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
+    # Never on the wire: what a client finds itself.
+    UNREACHABLE = "unreachable"
 
 
 class ExitStatus(IntEnum):
@@ -49,7 +51,7 @@ class EdgeAssistError(Exception):
     """
 
     code: ClassVar[Code] = Code.INTERNAL
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     exit_status: ClassVar[ExitStatus] = ExitStatus.SOFTWARE
 
     def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
@@ -187,17 +189,23 @@ class MemoryShortError(ModelError):
 
 
 class BrokerError(EdgeAssistError):
-    """The MQTT broker is unreachable or refuses the connection."""
+    """The MQTT broker is unreachable or refuses the connection, or the device behind it does not answer."""
 
+    code = Code.UNREACHABLE
     retryable = True
     exit_status = ExitStatus.UNAVAILABLE
 
 
-def error_for(code: str, message: str, *, retry_after_ms: int | None = None) -> EdgeAssistError:
+def error_for(
+    code: str, message: str, *, retryable: bool | None = None, retry_after_ms: int | None = None
+) -> EdgeAssistError:
     """Rebuild an error from its wire code, after it crossed the pipe or the broker.
 
-    An unknown code becomes an `InternalError`.
+    An unknown code becomes an `InternalError`. Where it is said whether a retry can help, that holds.
     """
     kinds: dict[str, type[EdgeAssistError]] = {kind.code: kind for kind in EdgeAssistError.__subclasses__()}
     kinds[Code.INTERNAL] = InternalError
-    return kinds.get(code, InternalError)(message, retry_after_ms=retry_after_ms)
+    error = kinds.get(code, InternalError)(message, retry_after_ms=retry_after_ms)
+    if retryable is not None:
+        error.retryable = retryable
+    return error

@@ -51,6 +51,11 @@ class PrivateProcess:
         """Return the exit status; None while it runs or before it starts."""
         return None if self._child is None else self._child.poll()
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._child is not None and self._child.poll() is None
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """Send the signal, wait, and return the exit status; kill the child after STOP_S seconds."""
         child, self._child = self._child, None

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from edgeassist.answers import AnyEvent
 from edgeassist.broker import Broker, BrokerOptions
-from edgeassist.client import Client
+from edgeassist.client.answers import AnyEvent
+from edgeassist.client.requester import Requester
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
@@ -48,7 +48,7 @@ class StartReady(Protocol):
 
     async def __call__(
         self, *, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
-    ) -> tuple[PrivateDaemon, Client]:
+    ) -> tuple[PrivateDaemon, Requester]:
         """Return the daemon and a connected client; the arguments are those of `StartDaemon`."""
         ...
 
@@ -136,8 +136,8 @@ class AsyncConnect:
         self._stack = stack
         self._port = port
 
-    async def __call__(self, name: str = "", **options: Any) -> Client:
-        client = Client(options_for(self._port, **options), TOPICS, name=name or f"test{next(_numbers)}")
+    async def __call__(self, name: str = "", **options: Any) -> Requester:
+        client = Requester(options_for(self._port, **options), TOPICS, name=name or f"test{next(_numbers)}")
         return await self._stack.enter_async_context(client)
 
     async def wire(self, *filters: str, **options: Any) -> Wire:
@@ -173,9 +173,9 @@ def shared_daemon(folder: Path, **settings: Any) -> Iterator[PrivateBroker]:
 
 
 @asynccontextmanager
-async def ready_client(broker: PrivateBroker, name: str = "") -> AsyncIterator[Client]:
+async def ready_client(broker: PrivateBroker, name: str = "") -> AsyncIterator[Requester]:
     """Connect to a daemon that is shared, and wait until it can answer."""
-    async with Client(options_for(broker.port), TOPICS, name=name or f"test{next(_numbers)}") as client:
+    async with Requester(options_for(broker.port), TOPICS, name=name or f"test{next(_numbers)}") as client:
         health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)
         assert health is not None, (broker.log.parent / "daemon.log").read_text()
         yield client
@@ -214,7 +214,7 @@ def ready(daemon: StartDaemon, connect: AsyncConnect) -> StartReady:
 
     async def start(
         *, config: Path | None = None, environ: Mapping[str, str] | None = None, **settings: Any
-    ) -> tuple[PrivateDaemon, Client]:
+    ) -> tuple[PrivateDaemon, Requester]:
         process = daemon(config, environ, **settings)
         client = await connect()
         health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)

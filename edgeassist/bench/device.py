@@ -16,8 +16,8 @@ from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.replies import End, Text
 from edgeassist.broker import BrokerOptions
-from edgeassist.client import Client
-from edgeassist.errors import ModelError, error_for
+from edgeassist.client.requester import Requester
+from edgeassist.errors import ModelError
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
@@ -66,7 +66,7 @@ class Device:
         }
         self._topics = Topics("edgeassist", NAME)
         self._stack = AsyncExitStack()
-        self._clients: list[Client] = []
+        self._clients: list[Requester] = []
         self._ignores_eos = False
         self._processes: dict[str, psutil.Process] = {}
 
@@ -97,7 +97,7 @@ class Device:
             self._clients = []
             for number in range(CLIENTS):
                 options = BrokerOptions(HOST, broker.port, client_id=f"edgeassist-{NAME}-client{number}")
-                client = Client(options, self._topics, name=f"{NAME}{number}")
+                client = Requester(options, self._topics, name=f"{NAME}{number}")
                 self._clients.append(await stack.enter_async_context(client))
             await self._wait_ready(daemon)
             took = time.perf_counter() - begun
@@ -147,7 +147,7 @@ class Device:
                     case Done():
                         yield _end(event, time.perf_counter())
                     case Failed():
-                        raise error_for(event.code, event.message)
+                        raise event.error()
                     case _:
                         pass
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeassist.answers import Restarted
 from edgeassist.cli.connect import connect
-from edgeassist.client import Client
-from edgeassist.errors import BrokerError, ExitStatus, error_for
+from edgeassist.client.answers import Restarted
+from edgeassist.client.requester import Requester
+from edgeassist.errors import BrokerError, ExitStatus
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
@@ -75,7 +75,7 @@ def ask(
         raise typer.Exit(ExitStatus.FAILURE) from None
 
 
-async def stream(client: Client, prompt: str, *, as_json: bool = False, **fields: Any) -> Done:
+async def stream(client: Requester, prompt: str, *, as_json: bool = False, **fields: Any) -> Done:
     """Ask, print the answer as it comes, and return its terminal event.
 
     Text already printed can't be taken back: if the device runs the request again and answers otherwise, a
@@ -100,7 +100,7 @@ async def stream(client: Client, prompt: str, *, as_json: bool = False, **fields
                     printed = printed or not as_json
                     return event
                 case Failed():
-                    raise error_for(event.code, event.message, retry_after_ms=event.retry_after_ms)
+                    raise event.error()
                 case Accepted() | Progress() | Chunk() | Restarted():
                     pass
     finally:

@@ -20,7 +20,7 @@ from edgeassist.broker import BrokerOptions
 from edgeassist.cli.action import describe_action
 from edgeassist.cli.ask import stream
 from edgeassist.cli.compiling import Compilation, Stage
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.errors import EdgeAssistError, ModelError
 from edgeassist.models.builtin import TINY
 from edgeassist.models.choice import choose_model, is_installed
@@ -168,7 +168,7 @@ class Succession:
         self._compilation = None
         return stage is Stage.READY
 
-    async def take_over(self, client: Client) -> None:
+    async def take_over(self, client: Requester) -> None:
         """Start the daemon anew, which then chooses llama.cpp; as before, if that does not work here."""
         console.print("[dim]llama.cpp is ready: from here on it answers[/]")
         try:
@@ -181,7 +181,7 @@ class Succession:
             self._environ["EDGEASSIST_MODEL__BACKEND"] = "onnx"
             await self._start_anew(client)
 
-    async def _start_anew(self, client: Client) -> None:
+    async def _start_anew(self, client: Requester) -> None:
         with console.status("the daemon starts anew"):
             await asyncio.to_thread(self._daemon.stop)
             # What it said before is no word of the new one's.
@@ -197,7 +197,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: 
     """
     topics = Topics("edgeassist", DEVICE)
     options = BrokerOptions(HOST, broker.port, client_id="edgeassist-demo-person")
-    client = Client(options, topics, name="person")
+    client = Requester(options, topics, name="person")
     with asyncio.Runner() as runner:
         runner.run(client.__aenter__())
         try:
@@ -226,7 +226,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: 
             runner.run(client.__aexit__(None, None, None))
 
 
-async def _wait_ready(client: Client, daemon: PrivateDaemon, limit_s: float) -> None:
+async def _wait_ready(client: Requester, daemon: PrivateDaemon, limit_s: float) -> None:
     waiting = asyncio.create_task(
         client.wait_health(frozenset({"ready", "busy"}), limit_s), name="wait-ready"
     )
@@ -238,7 +238,7 @@ async def _wait_ready(client: Client, daemon: PrivateDaemon, limit_s: float) -> 
         raise ModelError("the daemon did not get ready; the end of its log:\n" + "\n".join(log[-5:]))
 
 
-async def _ask(client: Client, text: str, session: str | None) -> None:
+async def _ask(client: Requester, text: str, session: str | None) -> None:
     console.print("[bold]device>[/] ", end="")
     try:
         done = await stream(client, text, session=session)

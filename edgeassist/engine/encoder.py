@@ -1,7 +1,7 @@
 """Long prompts are turned into tokens in a thread of their own, so that answers go on streaming meanwhile.
 
-Template and tokenizer take up to a second for the longest prompts, which is many steps. Other prompts take less than
-a tenth of a step, and are encoded in the loop: those that came at once then begin in the same step.
+Template and tokenizer take up to a second for the longest prompts, which is many steps. Other prompts take
+less than a tenth of a step, and are encoded in the loop: those that came at once then begin in the same step.
 """
 
 from __future__ import annotations

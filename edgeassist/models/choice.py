@@ -12,6 +12,8 @@ from edgeassist.models.files.onnx import about_stranger, is_onnx_folder
 
 # The import name of the package that each backend needs.
 _PACKAGES = {"llama": "llama_cpp", "onnx": "onnxruntime_genai"}
+# What `scripted` reads answers from; it ignores the path of a model.
+_ANSWERS = ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def choose_model(path: Path, wanted: str) -> Choice:
         ModelError: No backend can serve it.
     """
     if wanted == "scripted":
-        return Choice(None, wanted)
+        return Choice(path if path.suffix == _ANSWERS else None, wanted)
     if is_builtin(path):
         return _choose_form(path, wanted)
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic_core import to_json
 
-from edgeassist.errors import Code, EdgeAssistError
+from edgeassist.errors import Code, EdgeAssistError, error_for
 
 
 class _Event(BaseModel):
@@ -120,6 +120,12 @@ class Failed(_Event):
     text: str = ""
     device: str
     metadata: dict[str, JsonValue] | None = None
+
+    def error(self) -> EdgeAssistError:
+        """Return the error, to be raised where the request was made."""
+        return error_for(
+            self.code, self.message, retryable=self.retryable, retry_after_ms=self.retry_after_ms
+        )
 
     @classmethod
     def in_place_of(cls, end: Done | Failed, error: EdgeAssistError) -> Failed:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from edgeassist.broker import BrokerOptions
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.errors import ModelError
 from edgeassist.protocol.events import Failed
 from edgeassist.protocol.topics import Topics
@@ -92,7 +92,7 @@ def answer_over_mqtt(model: Path, questions: Sequence[Question], *, threads: int
 
 
 async def _ask(options: BrokerOptions, questions: Sequence[Question]) -> list[str] | None:
-    async with Client(options, _TOPICS, name="evaluate") as client:
+    async with Requester(options, _TOPICS, name="evaluate") as client:
         if await client.wait_health(frozenset({"ready"}), _READY_S) is None:
             return None
         answers = []

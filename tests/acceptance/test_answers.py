@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from edgeassist.answers import AnyEvent
-from edgeassist.client import Client
+from edgeassist.client.answers import AnyEvent
+from edgeassist.client.requester import Requester
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.conftest import AsyncConnect, StartReady, expect_done, expect_failed
@@ -36,7 +36,7 @@ def any_model(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-async def gather(client: Client, prompt: str, **fields: Any) -> list[AnyEvent]:
+async def gather(client: Requester, prompt: str, **fields: Any) -> list[AnyEvent]:
     return [event async for event in client.ask(prompt, **fields)]
 
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from edgeassist.answers import AnyEvent, Restarted
-from edgeassist.client import Client
+from edgeassist.client.answers import AnyEvent, Restarted
+from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, InvalidRequestError
 from edgeassist.protocol.events import Chunk, Done
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
@@ -53,8 +53,8 @@ def restart(daemon: StartDaemon, connect: AsyncConnect) -> Restart:
     return stop_and_start
 
 
-def client_at(cable: Cable, **options: float) -> Client:
-    return Client(options_for(cable.port), TOPICS, name="far", **options)
+def client_at(cable: Cable, **options: float) -> Requester:
+    return Requester(options_for(cable.port), TOPICS, name="far", **options)
 
 
 async def until_text(events: list[AnyEvent], size: int = 20) -> None:
@@ -66,7 +66,7 @@ def text_of(events: list[AnyEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, Chunk))
 
 
-def asking(client: Client, prompt: str) -> tuple[list[AnyEvent], asyncio.Task[None]]:
+def asking(client: Requester, prompt: str) -> tuple[list[AnyEvent], asyncio.Task[None]]:
     """Ask; return the list that the events get into as they come, and the task that ends with the answer."""
     events: list[AnyEvent] = []
 
@@ -77,7 +77,7 @@ def asking(client: Client, prompt: str) -> tuple[list[AnyEvent], asyncio.Task[No
     return events, asyncio.create_task(gather(), name="asking")
 
 
-async def answered(client: Client, count: int = 1) -> None:
+async def answered(client: Requester, count: int = 1) -> None:
     """Wait until the device has completed that many answers, and assert that it has begun no more."""
     async with asyncio.timeout(PATIENCE_S):
         while json.loads(await client.state(TOPICS.telemetry) or b"{}").get("done") != count:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.broker import BrokerOptions
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.protocol.state import Info
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST
@@ -120,7 +120,7 @@ def person(machine: Machine) -> Iterator[Person]:
 async def backend(port: int) -> str:
     """Return what the demo's daemon says that it answers with."""
     topics = Topics("edgeassist", "demo")
-    async with Client(BrokerOptions(HOST, port, client_id="watcher"), topics, name="watcher") as client:
+    async with Requester(BrokerOptions(HOST, port, client_id="watcher"), topics, name="watcher") as client:
         info = await client.state(topics.info)
         assert info is not None
         model = Info.model_validate_json(info).model

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from edgeassist.answers import AnyEvent
+from edgeassist.client.answers import AnyEvent
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed

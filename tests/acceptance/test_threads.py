@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from edgeassist.bench.competitor import busy_program
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.sandbox import PrivateDaemon
@@ -204,7 +204,7 @@ async def test_a_real_program_that_computes_is_noticed(
         asking.cancel()
 
 
-async def keep_asking(client: Client) -> None:
+async def keep_asking(client: Requester) -> None:
     while True:
         await client.answer("go on", max_tokens=200, temperature=0)
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from edgeassist.cli.demo import HOME
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.models.builtin import TINY
 from edgeassist.sandbox import PrivateBroker
 from scripts.train_tiny.dialogues.generator import Task
@@ -99,20 +99,20 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
 
 
 @pytest.fixture(params=["llama", "onnx"])
-async def tiny(request: pytest.FixtureRequest, brokers: Brokers) -> AsyncIterator[Client]:
+async def tiny(request: pytest.FixtureRequest, brokers: Brokers) -> AsyncIterator[Requester]:
     """A client of the built-in model."""
     async with ready_client(brokers[request.param]) as client:
         yield client
 
 
 @pytest.fixture
-async def llama(brokers: Brokers) -> AsyncIterator[Client]:
+async def llama(brokers: Brokers) -> AsyncIterator[Requester]:
     """A client of the built-in model on llama.cpp."""
     async with ready_client(brokers["llama"]) as client:
         yield client
 
 
-async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
+async def texts(client: Requester, asked: Sequence[Question]) -> list[str]:
     """Return the answers, as the daemon gives them to who asks for nothing in particular."""
     return [
         (await client.answer(each.dialogue.turns[0].user, system=each.dialogue.system, stream=False)).text
@@ -120,13 +120,13 @@ async def texts(client: Client, asked: Sequence[Question]) -> list[str]:
     ]
 
 
-async def test_commands_become_actions(tiny: Client) -> None:
+async def test_commands_become_actions(tiny: Requester) -> None:
     said = {prompt: (await tiny.answer(prompt)).text for prompt in ACTIONS}
     assert said == ACTIONS
     assert all(is_valid_action(text) for text in said.values())
 
 
-async def test_the_plainest_commands_are_understood_in_every_room(tiny: Client) -> None:
+async def test_the_plainest_commands_are_understood_in_every_room(tiny: Requester) -> None:
     meant = {
         f"{verb} {state} the {room} {device}": (f"turn_{state}", device, room)
         for verb in ("Turn", "switch")
@@ -149,7 +149,7 @@ async def test_the_plainest_commands_are_understood_in_every_room(tiny: Client) 
     assert len(wrong) <= len(right) // 100, wrong
 
 
-async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: Client) -> None:
+async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: Requester) -> None:
     for right in (READINGS, UNKNOWN):
         said = {
             home: {prompt: (await tiny.answer(prompt, system=home)).text for prompt in prompts}
@@ -158,7 +158,7 @@ async def test_questions_are_answered_from_the_sensors_and_only_from_them(tiny: 
         assert said == right
 
 
-async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Client) -> None:
+async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Requester) -> None:
     said = [
         (await tiny.answer(prompt)).text
         for prompt in ("hello", "who are you", "write a poem", "你好", "你是谁")
@@ -171,7 +171,7 @@ async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Client) -> Non
 
 
 @pytest.mark.parametrize("task", [Task.ACTION, Task.READING, Task.UNKNOWN])
-async def test_ways_to_say_it_that_it_has_never_seen_are_understood(llama: Client, task: Task) -> None:
+async def test_ways_to_say_it_that_it_has_never_seen_are_understood(llama: Requester, task: Task) -> None:
     asked = list(questions(50, [Split.PHRASINGS], [task]))
     verdicts = [judge(each, text) for each, text in zip(asked, await texts(llama, asked), strict=True)]
     good = [verdict.honest if task is Task.UNKNOWN else verdict.exact for verdict in verdicts]
@@ -191,7 +191,7 @@ async def test_both_backends_say_the_same(brokers: Brokers) -> None:
 
 
 @pytest.mark.parametrize("anything", ["\0", "\u200b", "🫠" * 20, "ﷺ", "<|im_end|>", "x" * 300, "ß\tÿ\r\n"])
-async def test_no_input_is_impossible(llama: Client, anything: str) -> None:
+async def test_no_input_is_impossible(llama: Requester, anything: str) -> None:
     answer = await llama.answer(anything, max_tokens=40)
     assert answer.type == "done"
     assert isinstance(json.dumps(answer.text), str)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.daemon.app import App
 from edgeassist.sandbox import HOST, PrivateBroker
 from edgeassist.settings import load_settings
@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
-async def running(broker: PrivateBroker, connect: AsyncConnect) -> AsyncIterator[tuple[App, Client]]:
+async def running(broker: PrivateBroker, connect: AsyncConnect) -> AsyncIterator[tuple[App, Requester]]:
     """Run a daemon in this process; yield it with a client over MQTT."""
     settings = {
         "DEVICE__NAME": "box",

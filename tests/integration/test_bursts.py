@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgeassist.answers import AnyEvent
-from edgeassist.client import Client
+from edgeassist.client.answers import AnyEvent
+from edgeassist.client.requester import Requester
 from edgeassist.errors import Code
 from edgeassist.protocol.events import Done
 from edgeassist.sandbox import PrivateBroker
@@ -40,7 +40,7 @@ async def _end(events: AsyncGenerator[AnyEvent]) -> AnyEvent:
     return [event async for event in events][-1]
 
 
-def _telemetry(client: Client) -> dict[str, Any]:
+def _telemetry(client: Requester) -> dict[str, Any]:
     return dict(json.loads(client._retained.get(TOPICS.telemetry, b"{}")))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeassist.client import Client
+from edgeassist.client.requester import Requester
 from edgeassist.gateways.mqtt import twins
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.packets import Inbound, Subscription
@@ -139,7 +139,7 @@ async def test_a_daemon_that_stops_leaves_offline(ready: StartReady, connect: As
 # --- two daemons of one name ----------------------------------------------------------------------------
 
 
-async def health_tells(client: Client, *words: str) -> None:
+async def health_tells(client: Requester, *words: str) -> None:
     """Wait until the reason in `health` has all these words."""
 
     def told() -> bool:
@@ -270,7 +270,7 @@ async def test_a_device_that_answers_is_online_whatever_its_status_says(
     assert [each["severity"] for each in told] == ["warning", "ok"]
     assert "topic read edgeassist/box/status" in told[0]["remedy"]
     # And in mid answer, for one who was connected before.
-    far = Client(options_for(broker.port), TOPICS, name="far", return_s=0.3)
+    far = Requester(options_for(broker.port), TOPICS, name="far", return_s=0.3)
     async with far:
         answers = [far.answer("!script repeat=60 delay_ms=50\nabcd") for _ in range(6)]
         assert all([isinstance(await each, Done) for each in map(asyncio.ensure_future, answers)])

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.answers import AnswerStream, AnyEvent, Restarted, WireEvent
+from edgeassist.client.answers import AnswerStream, AnyEvent, Restarted
+from edgeassist.client.reading import WireEvent
 from edgeassist.errors import Code
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Timings, Usage
 

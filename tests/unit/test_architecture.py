@@ -20,7 +20,8 @@ HEAVY = ("llama_cpp", "onnxruntime_genai", "paho")
 SANS_IO = [
     f"{package}{name}"
     for package, names in {
-        "": "answers errors",
+        "": "errors",
+        "client.": "answers reading result",
         "protocol.": "capabilities commands events packets requests state topics",
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
@@ -49,6 +50,8 @@ ALLOWED = {
         "engine": "engine models.files models.fit errors",
         "settings": "settings protocol errors",
         "broker": "broker protocol errors",
+        "client": "client broker protocol errors",
+        "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
         "supervision": "supervision engine.messages device errors",
         "gateways": "gateways serving protocol errors",
@@ -104,7 +107,8 @@ def test_all_modules_are_looked_at() -> None:
     }
 
 
-@pytest.mark.parametrize("module", SANS_IO)
+# The package `client` offers all it has, and so brings paho with any module of it.
+@pytest.mark.parametrize("module", [name for name in SANS_IO if not name.startswith("client.")])
 def test_a_sans_io_module_loads_no_heavy_library(module: str) -> None:
     program = (
         f"import sys, edgeassist.{module}\n"
@@ -116,6 +120,21 @@ def test_a_sans_io_module_loads_no_heavy_library(module: str) -> None:
 
 def test_a_daemon_loads_no_numpy() -> None:
     program = "import sys, edgeassist.cli.main; sys.exit('numpy' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_client_needs_no_package_but_pahos_and_pydantics() -> None:
+    program = (
+        "import sys, edgeassist.client\n"
+        "ours = {'daemon', 'engine', 'serving', 'gateways', 'settings', 'wiring', 'cli', 'supervision'}\n"
+        "loaded = {'.'.join(name.split('.')[:2]) for name in sys.modules}\n"
+        "others = {name.partition('.')[0] for name in sys.modules if name.islower()} & {others!r}\n"
+        "sys.exit(', '.join(sorted(loaded & {'edgeassist.' + each for each in ours} | others)) or None)"
+    )
+    others = {"jinja2", "llama_cpp", "msgspec", "numpy", "platformdirs", "psutil", "pydantic_settings"}
+    others |= {"pytest", "rich", "systemd", "typer"}
+    program = program.replace("{others!r}", repr(others))
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -157,6 +176,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.prompting.template"}),
         ("httpx", {"edgeassist.bench.server"}),
+        ("pytest", {"edgeassist.testing.fixtures"}),
         ("matplotlib", {"edgeassist.bench.picture"}),
     ],
 )
@@ -207,7 +227,7 @@ def test_the_contract_knows_no_home_assistant() -> None:
 def test_the_daemon_knows_no_command_and_no_trial() -> None:
     for module in MODULES:
         if below(module, "edgeassist.daemon"):
-            above = ("cli", "bench", "client", "sandbox", "doctor", "trial_models")
+            above = ("cli", "bench", "client", "sandbox", "doctor", "testing", "trial_models")
             wrong = {
                 name for name in own_imports(module) if below(name, *(f"edgeassist.{each}" for each in above))
             }

@@ -60,7 +60,7 @@ def probe_model(
     try:
         choice = choose_model(wanted.path, wanted.backend)
         snapshot = replace(snapshot, backend=choice.backend, backend_installed=is_installed(choice.backend))
-        if choice.path is None:
+        if choice.path is None or choice.backend == "scripted":
             return snapshot
         snapshot = replace(snapshot, readable=may_read(user, choice.path))
         return _read(snapshot, choice.path, user)

@@ -17,6 +17,10 @@ words `key=value`:
 | `hang_after=N` | the step with the N-th token never ends |
 | `fail_after=N` | the step with the N-th token fails |
 
+Where `model.path` names a JSON file, it holds answers by prompt: `{"How warm is it?": "19.5 °C"}`. A prompt
+is the last message, or a pattern with `*` and `?`, of which the first that matches counts; an answer may
+begin with `!script` too. The file is read for every prompt; what is not in it is echoed.
+
 The KV cache works as llama.cpp's does: a fixed number of cells, which slots share. A slot echoes what its
 cells hold, so a prefix that is shared wrongly shows in the answer.
 """
@@ -29,6 +33,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
 
 from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.kv.world import World
@@ -37,7 +45,7 @@ from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
-from edgeassist.errors import InternalError
+from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.fit import Demand, Format, Memory, Weights, fit
 
 _TRAINED_CONTEXT = 32768
@@ -101,7 +109,36 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         threads=options.threads,
         state_format="scripted 1",
     )
-    return LoadedModel(ScriptedBackend(sizes.kv_tokens), ScriptedCodec(), facts)
+    answers = Answers(Path(options.path) if options.path else None)
+    answers.to("")  # a file that can't be used is told of now
+    return LoadedModel(ScriptedBackend(sizes.kv_tokens, answers), ScriptedCodec(answers), facts)
+
+
+class Answers:
+    """What is answered to which prompt.
+
+    Args:
+        path: The file that says so; None: nothing but echoes.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    def to(self, prompt: str) -> str:
+        """Return the answer to a prompt: itself, if no other is known.
+
+        Raises:
+            ModelError: The file can't be used.
+        """
+        if self._path is None:
+            return prompt
+        try:
+            known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError) as error:
+            raise ModelError(f"model.path: {self._path} holds no answers by prompt: {error}") from None
+        if prompt in known:
+            return known[prompt]
+        return next((answer for each, answer in known.items() if fnmatchcase(prompt, each)), prompt)
 
 
 class ScriptedCodec:
@@ -109,10 +146,13 @@ class ScriptedCodec:
 
     refused: frozenset[str] = frozenset()
 
+    def __init__(self, answers: Answers | None = None) -> None:
+        self._answers = answers or Answers()
+
     def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         del most  # nothing is gained by stopping early
-        words, _ = _read(messages[-1].content)
+        words, _ = _read(self._answers.to(messages[-1].content))
         if words.get("encode_crash"):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(words.get("encode_ms", 0) / 1000)
@@ -132,9 +172,11 @@ class ScriptedBackend:
 
     Args:
         kv_tokens: How many tokens the KV cache holds.
+        answers: What is answered; None: echoes.
     """
 
-    def __init__(self, kv_tokens: int) -> None:
+    def __init__(self, kv_tokens: int, answers: Answers | None = None) -> None:
+        self._answers = answers or Answers()
         self.computed_s = 0.0
         self._room = kv_tokens
         self._scripts: dict[int, _Script] = {}
@@ -200,7 +242,7 @@ class ScriptedBackend:
         script = self._scripts[work.slot]
         if script.answer:
             return script.word("delay_ms") / 1000
-        words, _ = _read(self._prompt(work))
+        words, _ = _read(self._answers.to(self._prompt(work)))
         return len(work.tokens) * words.get("prefill_ms", 0) / 1000
 
     def _prompt(self, work: Work) -> str:
@@ -211,7 +253,7 @@ class ScriptedBackend:
     def _advance(self, work: Work) -> list[Token]:
         script = self._scripts[work.slot]
         if work.samples and not script.answer:
-            script.words, text = _read(self._prompt(work))
+            script.words, text = _read(self._answers.to(self._prompt(work)))
             echo = (text * script.words.get("repeat", 1)).encode()
             said = [Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)]
             script.answer = said if script.endless and said else [*said, _END]

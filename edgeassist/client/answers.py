@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
+from edgeassist.client.reading import Unread, WireEvent
+from edgeassist.protocol.events import Chunk, Done, Failed
 
 
 class Restarted(BaseModel):
@@ -22,7 +23,6 @@ class Restarted(BaseModel):
     seq: int
 
 
-WireEvent = Accepted | Progress | Chunk | Done | Failed
 AnyEvent = WireEvent | Restarted
 
 
@@ -48,7 +48,7 @@ class AnswerStream:
         """Note that the request was published again: from now on it may run a second time."""
         self._repeated = True
 
-    def take(self, event: WireEvent) -> list[AnyEvent]:
+    def take(self, event: WireEvent | Unread) -> list[AnyEvent]:
         """Return what the caller gets for an event that arrived."""
         if event.seq < self._next_seq:
             if not self._repeated and not isinstance(event, Done | Failed):  # QoS 1 may deliver twice
@@ -63,6 +63,8 @@ class AnswerStream:
                 return self._chunk(event)
             case Done() | Failed():
                 return [*self._missing(event), event]
+            case Unread():
+                return []
             case _:
                 return [event]
 

@@ -1,0 +1,69 @@
+"""Asks an EdgeAssist device, for Python programs: docs/client.md.
+
+`Client` blocks, `AsyncClient` is for an event loop; both have the same words.
+"""
+
+from edgeassist.broker.options import Tls
+from edgeassist.client.answers import AnyEvent, Restarted
+from edgeassist.client.asynchronous import AsyncClient
+from edgeassist.client.blocking import Client, Stream
+from edgeassist.client.fields import Fields, Options
+from edgeassist.client.result import Answer, AnswerFormatError
+from edgeassist.client.streaming import AsyncStream
+from edgeassist.errors import (
+    BrokerError,
+    BusyError,
+    CancelledRequestError,
+    Code,
+    ConfigurationError,
+    ContextOverflowError,
+    DeadlineExceededError,
+    EdgeAssistError,
+    EngineCrashedError,
+    InternalError,
+    InvalidRequestError,
+    ModelLoadingError,
+    ModelUnavailableError,
+    QuotaExceededError,
+    ShuttingDownError,
+    TooLargeError,
+    UnsupportedError,
+)
+from edgeassist.protocol.events import Accepted, Chunk, Done, Progress, Timings, Usage
+
+__all__ = [
+    "Accepted",
+    "Answer",
+    "AnswerFormatError",
+    "AnyEvent",
+    "AsyncClient",
+    "AsyncStream",
+    "BrokerError",
+    "BusyError",
+    "CancelledRequestError",
+    "Chunk",
+    "Client",
+    "Code",
+    "ConfigurationError",
+    "ContextOverflowError",
+    "DeadlineExceededError",
+    "Done",
+    "EdgeAssistError",
+    "EngineCrashedError",
+    "Fields",
+    "InternalError",
+    "InvalidRequestError",
+    "ModelLoadingError",
+    "ModelUnavailableError",
+    "Options",
+    "Progress",
+    "QuotaExceededError",
+    "Restarted",
+    "ShuttingDownError",
+    "Stream",
+    "Timings",
+    "Tls",
+    "TooLargeError",
+    "UnsupportedError",
+    "Usage",
+]

@@ -1,0 +1,198 @@
+"""A connection that knows one device: what it says of itself, and what it answers to commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from edgeassist.broker import Broker, BrokerOptions
+from edgeassist.errors import BrokerError
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
+from edgeassist.protocol.state import Availability, CommandResponse
+from edgeassist.protocol.topics import Topics
+
+log = logging.getLogger(__name__)
+
+# How long a device whose status is not `online` may take to answer a `ping`.
+PING_S = 2.0
+STATE_S = 2.0
+COMMAND_S = 5.0
+
+
+class Connection:
+    """An async context manager that is connected inside its block.
+
+    Args:
+        options: Where the broker is; the client id should be unique.
+        topics: The device's.
+        connect_s: How long to try to connect at first.
+    """
+
+    def __init__(self, options: BrokerOptions, topics: Topics, *, connect_s: float = 10.0) -> None:
+        self.topics = topics
+        self._connect_s = connect_s
+        self._settled = asyncio.Event()
+        self._problem = ""
+        self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
+        self._retained: dict[str, bytes] = {}
+        self._changed = asyncio.Event()
+        self._broker = Broker(options, on_up=self._up, on_down=self._down)
+        # An access control list may keep these from us, and let us ask all the same.
+        for topic in (topics.status, topics.health, topics.telemetry, topics.info):
+            self._listen(topic, self._take_state, optional=True)
+        self._listen(topics.response("+"), self._take_response, optional=True)
+
+    async def __aenter__(self) -> Self:
+        """Connect (`connect`)."""
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect (`close`)."""
+        await self.close()
+
+    async def connect(self) -> None:
+        """Connect, within `connect_s`.
+
+        Raises:
+            BrokerError: No connection; the message says why.
+            ConfigurationError: A TLS file can't be used.
+        """
+        self._broker.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._connect_s):
+                await self._settled.wait()
+        if not self._broker.connected:
+            await self._broker.stop()
+            raise BrokerError(
+                self._problem
+                or f"the broker did not answer within {self._connect_s:g} s: check mqtt.host, mqtt.port and "
+                "mqtt.protocol (edgeassist doctor tries them)"
+            )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._broker.stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+        return self._broker.connected
+
+    async def availability(self, wait_s: float = PING_S) -> Availability | None:
+        """Return whether the device is there; None where nothing is known of it.
+
+        A status that says otherwise may be stale: a device that answers a `ping` within `wait_s` is online.
+        """
+        said = await self.said_availability(wait_s)
+        return Availability.ONLINE if said is Availability.ONLINE or await self._answers(wait_s) else said
+
+    async def said_availability(self, wait_s: float = PING_S) -> Availability | None:
+        """Return what the broker keeps of the device's status; None where it keeps nothing that is one."""
+        payload = await self.state(self.topics.status, wait_s)
+        with contextlib.suppress(ValueError):
+            return Availability((payload or b"").decode())
+        return None
+
+    async def wait_online(self, wait_s: float) -> bool:
+        """Wait until the device is online."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while not self._is_online:
+                    await self._changes()
+                return True
+        return False
+
+    async def wait_health(self, states: frozenset[str], wait_s: float) -> dict[str, Any] | None:
+        """Wait until health tells one of these states; return the message, or None where it did not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while True:
+                    health = json.loads(self._retained.get(self.topics.health, b"{}"))
+                    if health.get("state") in states:
+                        return dict(health)
+                    await self._changes()
+        return None
+
+    async def state(self, topic: str, wait_s: float = STATE_S) -> bytes | None:
+        """Return the retained message of a state topic; None where there is none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while topic not in self._retained:
+                    await self._changes()
+        return self._retained.get(topic)
+
+    async def command(self, name: str, wait_s: float = COMMAND_S, **arguments: Any) -> CommandResponse:
+        """Give a command and return its answer.
+
+        Raises:
+            BrokerError: The device did not answer within `wait_s`.
+        """
+        key = secrets.token_hex(6)
+        response: asyncio.Future[CommandResponse] = asyncio.get_running_loop().create_future()
+        self._responses[key] = response
+        try:
+            payload = json.dumps({**arguments, "id": key}).encode()
+            self._broker.publish(Outbound(self.topics.command(name), payload))
+            async with asyncio.timeout(wait_s):
+                return await response
+        except TimeoutError:
+            raise BrokerError(f"the device did not answer the command {name} within {wait_s:g} s") from None
+        finally:
+            del self._responses[key]
+
+    def _listen(self, topic: str, handler: Callable[[Inbound], None], *, optional: bool = False) -> None:
+        self._broker.subscribe(Subscription(topic, qos=1, optional=optional), partial(_read, handler))
+
+    @property
+    def _is_online(self) -> bool:
+        return self._retained.get(self.topics.status) == Availability.ONLINE.value.encode()
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode()
+
+    async def _answers(self, wait_s: float) -> bool:
+        with contextlib.suppress(BrokerError):
+            await self.command("ping", wait_s)
+            return True
+        return False
+
+    async def _changes(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _up(self) -> None:
+        self._settled.set()
+
+    def _down(self, reason: str) -> None:
+        self._problem = reason
+        self._retained.clear()  # the broker says it again
+        self._settled.set()
+
+    def _take_state(self, message: Inbound) -> None:
+        self._retained[message.topic] = message.payload
+        self._changed.set()
+
+    def _take_response(self, message: Inbound) -> None:
+        answer = CommandResponse.model_validate_json(message.payload)
+        response = self._responses.get(answer.id or "")
+        if response is not None and not response.done():
+            response.set_result(answer)
+
+
+def _read(handler: Callable[[Inbound], None], message: Inbound) -> None:
+    """Let the handler read a message; one that breaks the contract is logged."""
+    try:
+        handler(message)
+    except ValueError as error:
+        log.warning("can't read the message on %s: %s", message.topic, error)

@@ -1,0 +1,62 @@
+"""What a caller may say: of a request, and of the connection. The names are those of docs/protocol.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
+
+from edgeassist.broker.options import Tls
+
+
+class Fields(TypedDict, total=False):
+    """The fields of a request beside the prompt. One that is left out, or None, takes the device's default.
+
+    Attributes:
+        id: Names the request, for `cancel`; by default one is made up.
+        messages: A conversation, in place of the prompt: `{"role": "user", "content": "…"}`.
+        system: The system prompt.
+        session: Goes on with the conversation of that name, or begins it.
+        resume: The session must be known.
+        timeout_s: How long it may take in all, waiting included, in seconds.
+        busy_s: How long to ask again a device that has no room, in seconds; by default the client's.
+        metadata: Comes back with the answer.
+    """
+
+    id: str | None
+    messages: Sequence[Mapping[str, str]] | None
+    system: str | None
+    session: str | None
+    resume: bool | None
+    max_tokens: int | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    repeat_penalty: float | None
+    ignore_eos: bool | None
+    seed: int | None
+    stop: str | Sequence[str] | None
+    json_schema: Mapping[str, Any] | None
+    grammar: str | None
+    tools: Sequence[Mapping[str, Any]] | None
+    priority: Literal["low", "normal", "high"] | None
+    timeout_s: float | None
+    metadata: Mapping[str, Any] | None
+    busy_s: float | None
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `AsyncClient`, which describes them."""
+
+    device: Required[str]
+    base: str
+    name: str | None
+    username: str | None
+    password: str | None
+    tls: Tls | bool
+    protocol: Literal["5", "3.1.1"]
+    client_id: str | None
+    connect_s: float
+    reconnect_s: float
+    return_s: float
+    busy_s: float

@@ -1,0 +1,279 @@
+"""Asks one device: every request gets its whole answer, or an error that says why not.
+
+A link that breaks is made again, and every unanswered request is then published again, byte for byte: the
+daemon knows a repeat and doesn't run it twice (docs/protocol.md, "The same request twice").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from edgeassist.broker import BrokerOptions
+from edgeassist.client.answers import AnyEvent
+from edgeassist.client.connection import PING_S, Connection
+from edgeassist.client.pending import Request, Timer
+from edgeassist.client.reading import read_event
+from edgeassist.errors import BrokerError, Code, InvalidRequestError
+from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.state import Availability
+from edgeassist.protocol.topics import Topics
+
+# The longest silence between two events of an answer; the daemon's own deadlines are shorter.
+SILENCE_S = 900.0
+# How long a broken link may take to come back before unanswered requests are given up.
+RECONNECT_S = 60.0
+# How long a device may be offline before they are: systemd starts a daemon that died within seconds, and a
+# broker that is restarted publishes the device's will before it goes.
+RETURN_S = 15.0
+# How long the device may take to accept a request, or to refuse it.
+ACCEPT_S = 30.0
+# The client reads events, on its own topic.
+_OURS = ("reply_to", "format", "max_packet", "end")
+_NO_ROOM = frozenset({Code.BUSY, Code.QUOTA_EXCEEDED, Code.MODEL_LOADING})
+
+
+class Requester(Connection):
+    """A connection that asks one device. An async context manager.
+
+    Args:
+        options: Where the broker is; the client id should be unique.
+        topics: The device's.
+        name: This client's name: its prompt topic is `<root>/prompt/<name>`.
+        connect_s: How long to try to connect at first.
+        reconnect_s: How long a link that broke may take to come back.
+        return_s: How long the device may be offline.
+    """
+
+    def __init__(
+        self,
+        options: BrokerOptions,
+        topics: Topics,
+        *,
+        name: str,
+        connect_s: float = 10.0,
+        reconnect_s: float = RECONNECT_S,
+        return_s: float = RETURN_S,
+    ) -> None:
+        super().__init__(options, topics, connect_s=connect_s)
+        self.name = name
+        self._reconnect_s = reconnect_s
+        self._return_s = return_s
+        self._link_timer = Timer(reconnect_s, self._give_up_link)
+        self._device_timer = Timer(return_s, self._doubt_device)
+        self._doubt: asyncio.Task[None] | None = None
+        # Whether the device may have missed what was asked.
+        self._device_unsure = False
+        # When an answer of the device's was last heard.
+        self._spoken_at = -math.inf
+        self._requests: dict[str, Request] = {}
+        self._listen(topics.reply("+", name), self._take_event)
+
+    async def close(self) -> None:
+        """Cancel what has no answer yet, and disconnect."""
+        self._link_timer.cancel()
+        self._device_timer.cancel()
+        if self._doubt is not None:
+            self._doubt.cancel()
+        for request in self._requests.values():
+            self._cancel(request)
+        self._fail("the client was closed before the answer had come")
+        await super().close()
+
+    async def ask(
+        self, prompt: str | None = None, *, busy_s: float = 0.0, **fields: Any
+    ) -> AsyncGenerator[AnyEvent]:
+        """Publish a prompt and yield the events of its answer, the terminal one last.
+
+        `seq` may skip numbers, never text: see `AnswerStream`. A caller that stops before the terminal event
+        cancels the request on the device.
+
+        Args:
+            prompt: The text, unless `fields` has messages.
+            busy_s: How long to ask again, whenever the device says, one that has no room for the request.
+            **fields: More of `PromptRequest`.
+
+        Raises:
+            InvalidRequestError: A request of that id is under way, or the fields can't be sent.
+            BrokerError: The device was offline, or not to be found, for `return_s`, the link did not come
+                back within `reconnect_s`, or nothing was heard for `SILENCE_S`.
+        """
+        request = self._prepare(fields if prompt is None else {**fields, "prompt": prompt})
+        self._requests[request.id] = request
+        ended = False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + busy_s
+        try:
+            self._publish(request)
+            if not self._is_online:
+                self._device_timer.start()
+            while True:
+                event = await self._next_event(request)
+                if isinstance(event, Failed) and event.code in _NO_ROOM and loop.time() < until:
+                    pause_s = _pause_s(event, random.random())  # noqa: S311 - no secret
+                    await asyncio.sleep(min(pause_s, until - loop.time()))
+                    self._repeat(request)
+                    continue
+                ended = isinstance(event, Done | Failed)
+                yield event
+                if ended:
+                    return
+        finally:
+            del self._requests[request.id]
+            if not ended:
+                self._cancel(request)
+
+    async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
+        """Publish a prompt and return its terminal event."""
+        async for event in self.ask(prompt, **fields):
+            if isinstance(event, Done | Failed):
+                return event
+        raise BrokerError("the answer has no terminal event")
+
+    def _up(self) -> None:
+        super()._up()
+        self._link_timer.cancel()
+        self._device_unsure = True
+        if self._requests:
+            self._device_timer.start()
+        self._ask_again()
+
+    def _down(self, reason: str) -> None:
+        super()._down(reason)
+        self._device_timer.cancel()
+        if self._broker.connects:
+            self._link_timer.start()
+
+    def _give_up_link(self) -> None:
+        self._fail(
+            f"the connection to the broker was lost and did not come back within {self._reconnect_s:g} s: "
+            f"{self._problem}"
+        )
+
+    def _doubt_device(self) -> None:
+        if self._requests:
+            self._doubt = asyncio.create_task(self._give_up_device(), name="doubt")
+
+    async def _give_up_device(self) -> None:
+        """Give up a device that is offline, unless it is heard of: a late will may stand in its status."""
+        spoke = asyncio.get_running_loop().time() - self._spoken_at < self._return_s
+        if spoke or await self._answers(PING_S):
+            self._device_timer.start()
+        elif not self._broker.connected:
+            return
+        elif self._is_offline:
+            self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
+        elif not self._is_online:
+            # Who may read neither status nor response knows nothing of a device but its events.
+            self._fail(
+                f"nothing is known of a device {self.topics.root} at this broker, and none answered within "
+                f"{self._return_s:g} s: check the device's name",
+                unheard=True,
+            )
+
+    def _prepare(self, fields: Mapping[str, Any]) -> Request:
+        """Return the request, not published yet."""
+        if taken := [name for name in _OURS if name in fields]:
+            raise InvalidRequestError(f"the client reads the answer itself: leave out {', '.join(taken)}")
+        document = {"id": secrets.token_hex(6), **fields}
+        key = str(document["id"])
+        if key in self._requests:
+            raise InvalidRequestError(f"the id {key!r} is being asked already: use another")
+        try:
+            payload = json.dumps(document, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"the request can't be written as JSON: {error}") from None
+        message = Outbound(self.topics.prompt(self.name), payload, qos=1)
+        return Request(key, message, streams=document.get("stream") is not False)
+
+    def _cancel(self, request: Request) -> None:
+        cancel = json.dumps({"request": request.id, "client": self.name}).encode()
+        # At QoS 1, so that it outlives a link that is down.
+        self._broker.publish(Outbound(self.topics.command("cancel"), cancel, qos=1))
+
+    def _ask_again(self) -> None:
+        for request in self._requests.values():
+            self._repeat(request)
+
+    def _repeat(self, request: Request) -> None:
+        request.stream.repeated()
+        self._publish(request)
+
+    def _publish(self, request: Request) -> None:
+        request.asked_at = asyncio.get_running_loop().time()
+        if not self._broker.publish(request.message):
+            request.events.put(
+                BrokerError("the request can't be sent: too much waits for the broker already")
+            )
+
+    async def _next_event(self, request: Request) -> AnyEvent:
+        """Return the next event, or raise what ended the request.
+
+        A device says at once that it has accepted a request: silence before that has another reason.
+        """
+        while True:
+            loop = asyncio.get_running_loop()
+            begun = not request.streams or request.heard
+            until = loop.time() + SILENCE_S if begun else request.asked_at + ACCEPT_S
+            try:
+                async with asyncio.timeout_at(until):
+                    event = await request.events.get()
+            except TimeoutError:
+                if begun or request.heard:
+                    raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
+                if not self._broker.connected:
+                    request.asked_at = loop.time()
+                elif loop.time() >= request.asked_at + ACCEPT_S:
+                    raise BrokerError(
+                        f"the device has not answered on {self.topics.reply(request.id, self.name)} within "
+                        f"{ACCEPT_S:g} s: may this client publish to {request.message.topic}, and read that?"
+                    ) from None
+            else:
+                if isinstance(event, BrokerError):
+                    raise event
+                return event
+
+    def _fail(self, problem: str, *, unheard: bool = False) -> None:
+        """End all requests, or those of which the device has said nothing."""
+        for request in self._requests.values():
+            if not (unheard and request.heard):
+                request.events.put(BrokerError(problem))
+
+    def _take_state(self, message: Inbound) -> None:
+        super()._take_state(message)
+        if message.topic == self.topics.status:
+            self._take_status(message)
+
+    def _take_status(self, message: Inbound) -> None:
+        if message.payload == Availability.OFFLINE.value.encode():
+            self._device_unsure = True
+            self._device_timer.start()
+            return
+        if message.payload != Availability.ONLINE.value.encode():  # cleared: it says nothing of the device
+            return
+        self._device_timer.cancel()
+        # After the broker itself was away, we may have been back, and asked again, before the device. It says
+        # `online` at other times too.
+        if not message.retained and self._device_unsure:
+            self._device_unsure = False
+            self._ask_again()
+
+    def _take_event(self, message: Inbound) -> None:
+        event = read_event(message.payload)
+        if event.id in self._requests:
+            self._spoken_at = asyncio.get_running_loop().time()
+            request = self._requests[event.id]
+            request.heard = True
+            for each in request.stream.take(event):
+                request.events.put(each)
+
+
+def _pause_s(refusal: Failed, share: float) -> float:
+    """Return how long to wait as told; a random `share` of 0 to 1 keeps a burst from coming back as one."""
+    return (1 + share) * (refusal.retry_after_ms or 1000) / 1000

@@ -1,0 +1,75 @@
+"""A whole answer. Sans-I/O."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from edgeassist.errors import InternalError
+from edgeassist.protocol.events import Done, Timings, Usage
+
+
+class AnswerFormatError(InternalError):
+    """The answer is not what it was to be; the model may do better when asked again."""
+
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `str(answer)` is its text.
+
+    Attributes:
+        finish_reason: `stop`: the model ended it; `length`: `max_tokens` or the context did.
+        usage: Tokens: `prompt_tokens`, of which `cached_tokens` cost no work, and `completion_tokens`.
+        timings: Milliseconds and tokens per second, as the device measured them.
+        session: The conversation that it belongs to, if any.
+        history_dropped: How many old messages of the session did not fit the context any more.
+        held_back: Why the device had fewer threads than it could have; None where it had all.
+        metadata: The request's own.
+    """
+
+    id: str
+    text: str
+    finish_reason: str
+    usage: Usage
+    timings: Timings
+    model: str
+    device: str
+    session: str | None = None
+    history_dropped: int = 0
+    held_back: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, done: Done) -> Self:
+        """Return the answer that a terminal event carries."""
+        return cls(
+            id=done.id,
+            text=done.text,
+            finish_reason=done.finish_reason,
+            usage=done.usage,
+            timings=done.timings,
+            model=done.model,
+            device=done.device,
+            session=done.session,
+            history_dropped=done.history_dropped,
+            held_back=done.held_back,
+            metadata=done.metadata,
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+    def json(self) -> Any:
+        """Return the text's value, of a model that answers in JSON, as the built-in one does to a command.
+
+        Raises:
+            AnswerFormatError: The text is no JSON.
+        """
+        try:
+            return json.loads(self.text)
+        except ValueError as error:
+            cut = ", and max_tokens cut it off" if self.finish_reason == "length" else ""
+            raise AnswerFormatError(f"the answer is no JSON ({error}){cut}: {self.text[:100]!r}") from None
