@@ -46,15 +46,15 @@ def wheelhouses(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> Wheelho
     if reason := why_not():
         pytest.skip(reason)
     folder = filled("native", "3.11,3.13", tell)
-    incomplete = like(folder / "own", tmp_path_factory.mktemp("wheelhouses") / "incomplete")
+    newer = with_version(folder, "newer", "99.1", tell)
+    crashing = with_version(folder, "crashing", "99.2", tell, crashes=True)
+    # A machine sees them under the host's paths: the cache's own would look like what EdgeAssist leaves behind.
+    base = tmp_path_factory.mktemp("wheelhouses")
+    incomplete = like(folder / "own", base / "incomplete")
     for wheel in incomplete.glob("jinja2-*.whl"):
         wheel.unlink()
-    return Wheelhouses(
-        folder / "own",
-        with_version(folder, "newer", "99.1", tell),
-        with_version(folder, "crashing", "99.2", tell, crashes=True),
-        incomplete,
-    )
+    own = like(folder / "own", base / "own")
+    return Wheelhouses(own, like(newer, base / "newer"), like(crashing, base / "crashing"), incomplete)
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,7 @@ def machine(
     debian_root(release, tell=tell)
     wheelhouses: Wheelhouses = request.getfixturevalue("wheelhouses")
     scratch = tmp_path_factory.mktemp("machine") / "disk"
-    binds = (PROJECT, wheelhouses.own.parent, wheelhouses.incomplete, little_model.parent)
+    binds = (PROJECT, wheelhouses.own.parent, little_model.parent)
     with (
         fresh_root(scratch, release, tell=tell) as root,
         Machine(root, f"ea-{release}-{os.getpid()}", binds) as machine,
