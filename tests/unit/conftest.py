@@ -173,6 +173,7 @@ class StrangeCodec(ScriptedCodec):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.gate = threading.Event()
 
     def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:

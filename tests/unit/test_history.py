@@ -17,6 +17,7 @@ class Counting(ScriptedCodec):
     """The scripted codec, which notes every conversation that it renders."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rendered: list[list[ChatMessage]] = []
 
     def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:

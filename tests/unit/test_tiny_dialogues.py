@@ -216,7 +216,7 @@ def test_answers_are_judged_and_counted_by_kind() -> None:
 def test_dialogues_can_be_looked_at() -> None:
     ended = CliRunner().invoke(app, ["show", "--count", "2", "--first", "7"])
     assert ended.exit_code == 0
-    assert [line for line in ended.output.splitlines() if line.startswith("---")] == [
+    assert [line for line in ended.output.splitlines() if line.startswith("--- ")] == [
         f"--- {number} ({make_dialogue(number).language})" for number in (7, 8)
     ]
     assert make_dialogue(7).turns[0].reply in ended.output
