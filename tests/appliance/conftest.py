@@ -48,7 +48,7 @@ def wheelhouses(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> Wheelho
     folder = filled("native", "3.11,3.13", tell)
     newer = with_version(folder, "newer", "99.1", tell)
     crashing = with_version(folder, "crashing", "99.2", tell, crashes=True)
-    # A machine sees them under the host's paths: the cache's own would look like what EdgeAssist leaves behind.
+    # A machine sees them under the host's paths; the cache's would look like what EdgeAssist leaves behind.
     base = tmp_path_factory.mktemp("wheelhouses")
     incomplete = like(folder / "own", base / "incomplete")
     for wheel in incomplete.glob("jinja2-*.whl"):
