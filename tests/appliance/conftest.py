@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
-from tests.appliance.images import Release, Tell, debian_root, fresh_root, why_not
+from tests.appliance.images import SUPPORTED, Release, Tell, debian_root, fresh_root, why_not
 from tests.appliance.machine import Machine
 from tests.appliance.person import PROJECT
 from tests.appliance.wheels import filled, like, with_version
@@ -65,7 +65,7 @@ def little_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=list(Release))
+@pytest.fixture(scope="module", params=SUPPORTED)
 def machine(
     request: pytest.FixtureRequest,
     little_model: Path,

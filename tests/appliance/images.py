@@ -45,6 +45,10 @@ class Release(StrEnum):
     FORKY = "forky"
 
 
+# What EdgeAssist is installed on. The next Debian is for other people's programs.
+SUPPORTED = (Release.BOOKWORM, Release.TRIXIE)
+
+
 class Arch(StrEnum):
     """As Debian calls it; arm64 runs emulated where the host has another processor."""
 

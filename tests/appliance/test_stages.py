@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.appliance.images import PIP_CACHE, Release, fresh_root, why_not
+from tests.appliance.images import PIP_CACHE, SUPPORTED, Release, fresh_root, why_not
 from tests.appliance.machine import Machine
 from tests.appliance.person import PROJECT, Client, current
 
@@ -25,7 +25,7 @@ DAEMON = "bin/edgeassist run"
 LLAMA = "/opt/edgeassist/llama"
 
 
-@pytest.fixture(scope="module", params=list(Release))
+@pytest.fixture(scope="module", params=SUPPORTED)
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A freshly installed Debian, switched on, with the host's cache of pip."""
     if reason := why_not():
