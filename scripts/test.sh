@@ -15,13 +15,13 @@ run of pytest; exits non-zero when any of the checks failed.
             two quiet cores
   --help    this text
 
-Tests run side by side, two for each core. For a debugger, add -n 0
+Tests run side by side, one for each core. For a debugger, add -n 0
 EOF
   exit
 fi
 
-# Most tests wait for other processes: two for each core keep it busy. tests/distribution.py says what stays together.
-tests=(--cov --cov-branch -n "$((2 * $(nproc)))" --dist loadscope --no-loadscope-reorder)
+# tests/distribution.py says what stays together.
+tests=(--cov --cov-branch -n "$(nproc)" --dist loadscope --no-loadscope-reorder)
 first=(--cov-report=) then=(--cov-append)
 if [[ ${1-} == --fast ]]; then
   tests=(-o testpaths=tests/unit -n auto --dist worksteal) first=() then=()

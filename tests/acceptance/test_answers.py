@@ -96,7 +96,7 @@ async def test_pub_rr_and_a_3_1_1_client_get_the_same_answer(
     assert json.loads(answer)["text"] == expected
 
     old = await connect("esp32", protocol="3.1.1")
-    events = await gather(old, "Once upon a time", reply_to="edgeassist/box/reply/esp32/again")
+    events = await gather(old, "Once upon a time")
     assert expect_done(events[-1]).text == chunks(events) == expected
 
 
