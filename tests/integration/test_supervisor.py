@@ -121,7 +121,7 @@ async def test_an_engine_that_never_gets_done_with_a_prompt_is_replaced_although
     watched = await watch(stall_s=4.0)
     await watched.ready()
     watched.ask("!script repeat=900 delay_ms=20\nslowly ", "streams")
-    watched.ask("!script encode_ms=3600000\n" + "word " * 500, "hangs")
+    watched.ask("!script encode_ms=3600000\n" + "word " * 2000, "hangs")
     await watched.ready(2)
     assert "no progress for 4 s while reading a prompt" in watched.lost[0].reason
     begun = watched.events.index(Encoding("hangs"))
