@@ -153,9 +153,9 @@ class ScriptedCodec:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         del most  # nothing is gained by stopping early
         words, _ = _read(self._answers.to(messages[-1].content))
+        time.sleep(words.get("encode_ms", 0) / 1000)
         if words.get("encode_crash"):
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(words.get("encode_ms", 0) / 1000)
         texts = ["\0" + each.content for each in messages if each.content or each.role != "system"]
         return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
 
