@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import indent
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -96,6 +97,9 @@ def demo(
     if question:
         show = replace(show, questions=(question,))
     compilation = None if compiling is None else _compilation(compiling, show.model)
+    # As Ctrl-C does: what was started ends with the demo.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="edgeassist-demo-") as name:
         folder = Path(name)
         with PrivateBroker(folder) as broker:
@@ -118,6 +122,10 @@ def demo(
             f"llama.cpp is still being compiled in the background; the next start uses it: {compilation.log}",
             soft_wrap=True,
         )
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _compilation(folder: Path, model: Path) -> Compilation | None:

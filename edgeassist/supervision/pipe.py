@@ -7,12 +7,15 @@ microsecond spent here slows it down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable
 from typing import cast
 
 # Of one line. The longest event is a delta that holds back a stop text, which can be as long as a prompt's
 # payload allows.
 MAX_LINE_BYTES = 1 << 25
+_READ_BYTES = 1 << 16
 
 
 class Pipe(asyncio.Protocol):
@@ -60,9 +63,19 @@ class Pipe(asyncio.Protocol):
         if len(self._rest) > MAX_LINE_BYTES:
             self._end(f"the engine sent an event of more than {MAX_LINE_BYTES} bytes")
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.Protocol`."""
+        if error is not None:
+            self._take_last_words()
         self._end(None)
+
+    def _take_last_words(self) -> None:
+        """Take what a dying engine has said: a transport that can not write any more does not read either."""
+        assert self._transport is not None  # noqa: S101 - what was lost had been made
+        pipe = self._transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            while data := os.read(pipe, _READ_BYTES):
+                self.data_received(data)
 
     def _end(self, problem: str | None) -> None:
         if not self.ended.done():

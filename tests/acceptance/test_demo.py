@@ -6,13 +6,15 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgeassist.broker import BrokerOptions
@@ -92,6 +94,18 @@ class Person:
 
     def types(self, line: str) -> None:
         os.write(self._terminal, f"{line}\n".encode())
+
+    def closes_the_terminal(self) -> None:
+        """Do what a terminal does whose window is closed."""
+        self._demo.send_signal(signal.SIGHUP)
+
+    def is_ended(self) -> None:
+        self._demo.terminate()
+
+    @property
+    def started(self) -> list[psutil.Process]:
+        """What the demo has started, and what that has."""
+        return psutil.Process(self._demo.pid).children(recursive=True)
 
     def leaves(self) -> int:
         return self._demo.wait(PATIENCE_S)
@@ -177,3 +191,14 @@ def test_who_leaves_early_hears_that_llama_cpp_is_still_being_compiled(person: P
     person.types("")
     assert "llama.cpp is still being compiled in the background" in person.reads("llama.log")
     assert person.leaves() == 0
+
+
+@pytest.mark.parametrize("end", [Person.closes_the_terminal, Person.is_ended])
+def test_a_demo_that_is_ended_leaves_nothing_running(person: Person, end: Callable[[Person], None]) -> None:
+    person.reads("ends it.\nyou> ")
+    started = person.started
+    # Broker, daemon and engine.
+    assert len(started) == 3
+    end(person)
+    assert person.leaves() > 128
+    assert psutil.wait_procs(started, PATIENCE_S)[1] == []
