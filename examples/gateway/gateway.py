@@ -180,9 +180,8 @@ class Gateway:
     def turn(self) -> None:
         """Poll the PLC once, and act."""
         cycle, temperature, pressure = self._line.read()
-        if (
-            self._seen is None
-        ):  # at the start, and after the PLC was away: what lies there now gets no verdict
+        # At the start, and after the PLC was away: what lies there now gets no verdict.
+        if self._seen is None:
             self._seen = cycle
             self._line.write(UNKNOWN, cycle)
         question = self._assistant.question

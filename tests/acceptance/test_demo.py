@@ -22,8 +22,8 @@ from edgeassist.client.requester import Requester
 from edgeassist.protocol.state import Info
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 120.0
 LLAMA = ("llama_cpp", "llama_cpp_python", "include", "lib")
 pytestmark = pytest.mark.timeout(400)
 

@@ -14,6 +14,7 @@ import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.conftest import AsyncConnect, StartReady, Wire
+from tests.examples.board import PROMPTS, asked, times_asked
 from tests.examples.program import Program
 from tests.examples.tools import EXAMPLES, changed
 
@@ -23,7 +24,6 @@ SHIMS = Path(__file__).parent / "arduino"
 LIBRARY = Path(os.environ.get("EDGEASSIST_PUBSUBCLIENT", SHIMS / "pubsubclient"))
 COMPILE_S = 240
 BUFFER_BYTES = 256
-PROMPTS = "edgeassist/box/prompt/esp32"
 REPLIES = "edgeassist/box/reply/esp32/#"
 SLOW = "!script delay_ms=100 repeat=40\n"
 
@@ -78,18 +78,6 @@ def pieces(wire: Wire) -> list[bytes]:
     return [
         m.payload for m in wire.heard if "/reply/" in m.topic and not m.topic.endswith("/end") and m.payload
     ]
-
-
-def times_asked(broker: PrivateBroker) -> int:
-    """Return how often the prompt was published, also while nobody else was connected."""
-    return sum(
-        "Received PUBLISH from esp32 " in line and PROMPTS in line
-        for line in broker.log.read_text().splitlines()
-    )
-
-
-def asked(wire: Wire) -> list[bytes]:
-    return [message.payload for message in wire.heard if message.topic == PROMPTS]
 
 
 async def test_answers_and_errors_are_shown_and_a_prompt_that_does_not_fit_is_refused_on_the_board(

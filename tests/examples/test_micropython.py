@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker
-from tests.conftest import AsyncConnect, StartReady, Wire, kind
+from tests.conftest import AsyncConnect, StartReady, kind
+from tests.examples.board import PROMPTS, asked, times_asked
 from tests.examples.program import Program
 from tests.examples.tools import EXAMPLES, changed, micropython, umqtt
 
 pytestmark = pytest.mark.timeout(420)  # the first test may have to get MicroPython
 
 BOARD = EXAMPLES / "micropython"
-PROMPTS = "edgeassist/box/prompt/esp32"
 REPLIES = "edgeassist/box/reply/esp32/#"
 SLOW = "!script delay_ms=100 repeat=40\nslowly "
 # Asks what stands on its command line, one after the other, and prints what it gets as JSON; at "wait", it
@@ -74,18 +74,6 @@ async def got(program: Program) -> dict[str, Any]:
 def packet_bytes(topic: str, payload: bytes) -> int:
     """Return a packet's size: header, length in two bytes, topic, packet id, payload."""
     return 1 + 2 + 2 + len(topic.encode()) + 2 + len(payload)
-
-
-def times_asked(broker: PrivateBroker) -> int:
-    """Return how often the prompt was published, also while nobody else was connected."""
-    return sum(
-        "Received PUBLISH from esp32 " in line and PROMPTS in line
-        for line in broker.log.read_text().splitlines()
-    )
-
-
-def asked(wire: Wire) -> list[bytes]:
-    return [message.payload for message in wire.heard if message.topic == PROMPTS]
 
 
 async def test_the_console_shows_answers_and_errors(
