@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from itertools import count
@@ -26,6 +27,9 @@ from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_
 from tests.patience import PATIENCE_S
 
 __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks of pytest
+
+# A run in the background of a shell ignores Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K.gguf"
 TOPICS = Topics("edgeassist", "box")
