@@ -6,7 +6,8 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
+from tests.boxes import Boxes
 from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.patience import PATIENCE_S
 
@@ -169,20 +171,51 @@ def environ_of(port: int, **settings: Any) -> dict[str, str]:
     return {f"EDGEASSIST_{key.upper()}": str(value) for key, value in values.items()}
 
 
-@contextmanager
-def shared_daemon(folder: Path, **settings: Any) -> Iterator[PrivateBroker]:
-    """Run a broker and a daemon for tests that leave them as they were; yield the broker."""
-    with PrivateBroker(folder) as broker, PrivateDaemon(folder, environ_of(broker.port, **settings)):
-        yield broker
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A broker and a daemon that a test shares with others: see tests/boxes.py.
+
+    Attributes:
+        port: The broker's.
+        client: Connected to it.
+        connect: Connects more.
+    """
+
+    port: int
+    client: Requester
+    connect: AsyncConnect
 
 
-@asynccontextmanager
-async def ready_client(broker: PrivateBroker, name: str = "") -> AsyncIterator[Requester]:
-    """Connect to a daemon that is shared, and wait until it can answer."""
-    async with Requester(options_for(broker.port), TOPICS, name=name or f"test{next(_numbers)}") as client:
-        health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)
-        assert health is not None, (broker.log.parent / "daemon.log").read_text()
-        yield client
+class TakeBox(Protocol):
+    """The fixture `take_box`."""
+
+    async def __call__(self, **settings: Any) -> Box:
+        """Return the box with these settings when it can answer."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
+    """Those of this process."""
+    running = Boxes(lambda: tmp_path_factory.mktemp("box"), environ_of)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def take_box(boxes: Boxes) -> AsyncIterator[TakeBox]:
+    """Take a box that other tests use too, before and after."""
+    async with AsyncExitStack() as stack:
+
+        async def take(**settings: Any) -> Box:
+            running = boxes.take(**settings)
+            connect = AsyncConnect(stack, running.broker.port)
+            client = await connect()
+            health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)
+            assert health is not None, running.daemon.log.read_text()
+            return Box(running.broker.port, client, connect)
+
+        yield take
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 from edgeassist.client.answers import AnyEvent
 from edgeassist.client.requester import Requester
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
-from edgeassist.sandbox import HOST, PrivateBroker
-from tests.conftest import AsyncConnect, StartReady, expect_done, expect_failed
+from edgeassist.sandbox import HOST
+from tests.conftest import AsyncConnect, Box, StartReady, TakeBox, expect_done, expect_failed
 from tests.patience import PATIENCE_S
 
 # The beginning of what llama2.c's doc/stories260K.md publishes for greedy sampling.
@@ -48,16 +48,16 @@ def run(*command: str, timeout: float = PATIENCE_S) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout).stdout
 
 
-async def publish(broker: PrivateBroker, topic: str, payload: str, *options: str) -> None:
+async def publish(box: Box, topic: str, payload: str, *options: str) -> None:
     await asyncio.to_thread(
-        run, "mosquitto_pub", "-h", HOST, "-p", str(broker.port), "-t", topic, "-m", payload, *options
+        run, "mosquitto_pub", "-h", HOST, "-p", str(box.port), "-t", topic, "-m", payload, *options
     )
 
 
 async def test_the_published_story_is_told_greedily_and_its_chunks_join_to_the_final_text(
-    ready: StartReady, stories: Path
+    take_box: TakeBox, stories: Path
 ) -> None:
-    _, client = await ready(model__path=stories)
+    client = (await take_box(model__path=stories)).client
     events = await gather(client, "Once upon a time", temperature=0, max_tokens=260)
     done = expect_done(events[-1])
     story = "Once upon a time" + done.text
@@ -73,15 +73,13 @@ async def test_the_published_story_is_told_greedily_and_its_chunks_join_to_the_f
     assert done.finish_reason == "length"
 
 
-async def test_pub_rr_and_a_3_1_1_client_get_the_same_answer(
-    ready: StartReady, stories: Path, broker: PrivateBroker, connect: AsyncConnect
-) -> None:
-    _, client = await ready(model__path=stories, sampling__temperature=0, sampling__max_tokens=30)
-    expected = (await client.answer("Once upon a time")).text
+async def test_pub_rr_and_a_3_1_1_client_get_the_same_answer(take_box: TakeBox, stories: Path) -> None:
+    box = await take_box(model__path=stories, sampling__temperature=0, sampling__max_tokens=30)
+    expected = (await box.client.answer("Once upon a time")).text
     assert expected.startswith(", there was a little girl")
 
-    wire = await connect.wire("edgeassist/box/reply/+")
-    await publish(broker, "edgeassist/box/prompt", "Once upon a time")
+    wire = await box.connect.wire("edgeassist/box/reply/+")
+    await publish(box, "edgeassist/box/prompt", "Once upon a time")
     assert (await wire.answer())["text"] == expected
     seqs = [json.loads(message.payload)["seq"] for message in wire.heard]
     assert seqs == list(range(len(wire.heard)))
@@ -89,24 +87,24 @@ async def test_pub_rr_and_a_3_1_1_client_get_the_same_answer(
     question = json.dumps({"prompt": "Once upon a time", "stream": False})
     answer = await asyncio.to_thread(
         run,
-        *("mosquitto_rr", "-h", HOST, "-p", str(broker.port)),
+        *("mosquitto_rr", "-h", HOST, "-p", str(box.port)),
         *("-V", "5", "-t", "edgeassist/box/prompt", "-e", "edgeassist/box/reply/me/1"),
         *("-m", question, "-W", "10"),
     )
     assert json.loads(answer)["text"] == expected
 
-    old = await connect("esp32", protocol="3.1.1")
+    old = await box.connect("esp32", protocol="3.1.1")
     events = await gather(old, "Once upon a time")
     assert expect_done(events[-1]).text == chunks(events) == expected
 
 
 async def test_correlation_data_comes_back_byte_for_byte_on_every_message(
-    ready: StartReady, broker: PrivateBroker, connect: AsyncConnect
+    take_box: TakeBox,
 ) -> None:
-    await ready()
-    wire = await connect.wire("reply/me")
+    box = await take_box()
+    wire = await box.connect.wire("reply/me")
     await publish(
-        broker, "edgeassist/box/prompt", "hello", "-V", "5",
+        box, "edgeassist/box/prompt", "hello", "-V", "5",
         *("-D", "publish", "response-topic", "reply/me", "-D", "publish", "correlation-data", "k7/é"),
     )  # fmt: skip
     assert (await wire.answer())["text"] == "hello"
@@ -114,10 +112,12 @@ async def test_correlation_data_comes_back_byte_for_byte_on_every_message(
 
 
 async def test_200_chinese_prompts_from_8_clients_each_end_once_without_gaps(
-    ready: StartReady, connect: AsyncConnect
+    take_box: TakeBox,
 ) -> None:
-    await ready(engine__slots=4, admission__queue=400, admission__per_client=50, stream__interval_ms=5)
-    clients = [await connect(f"client{number}") for number in range(8)]
+    box = await take_box(
+        engine__slots=4, admission__queue=400, admission__per_client=50, stream__interval_ms=5
+    )
+    clients = [await box.connect(f"client{number}") for number in range(8)]
 
     async def ask(number: int) -> tuple[str, list[AnyEvent]]:
         text = f"第{number}号设备：请把卧室的空调调到{number}度，谢谢！😀"
@@ -134,10 +134,9 @@ async def test_200_chinese_prompts_from_8_clients_each_end_once_without_gaps(
 
 
 async def test_bare_text_comes_for_a_display_with_an_empty_end_and_the_details_beside(
-    ready: StartReady, connect: AsyncConnect
+    take_box: TakeBox,
 ) -> None:
-    await ready()
-    wire = await connect.wire("reply/#")
+    wire = await (await take_box()).connect.wire("reply/#")
     request = {"id": "d1", "prompt": "Guten Tag", "format": "text", "reply_to": "reply/display"}
     wire.say("edgeassist/box/prompt", json.dumps(request))
     document = await wire.answer()
@@ -149,10 +148,10 @@ async def test_bare_text_comes_for_a_display_with_an_empty_end_and_the_details_b
 
 
 async def test_a_session_carries_on_and_an_unknown_one_is_refused_on_request(
-    ready: StartReady, any_model: Path
+    take_box: TakeBox, any_model: Path
 ) -> None:
-    _, client = await ready(model__path=any_model, sampling__max_tokens=8)
-    first = expect_done(await client.answer("hello", session="kitchen"))
+    client = (await take_box(model__path=any_model)).client
+    first = expect_done(await client.answer("hello", session="kitchen", max_tokens=8))
     second = expect_done(await client.answer("and now", session="kitchen", resume=True))
     assert second.usage.prompt_tokens > first.usage.prompt_tokens + first.usage.completion_tokens
     lost = expect_failed(await client.answer("and now", session="garden", resume=True))
@@ -160,8 +159,8 @@ async def test_a_session_carries_on_and_an_unknown_one_is_refused_on_request(
     assert "garden" in lost.message
 
 
-async def test_stop_texts_limits_and_seeds_do_what_they_say(ready: StartReady, any_model: Path) -> None:
-    _, client = await ready(model__path=any_model)
+async def test_stop_texts_limits_and_seeds_do_what_they_say(take_box: TakeBox, any_model: Path) -> None:
+    client = (await take_box(model__path=any_model)).client
     once = expect_done(await client.answer("tell me", seed=7, max_tokens=40, temperature=1.0))
     again = expect_done(await client.answer("tell me", seed=7, max_tokens=40, temperature=1.0))
     assert once.text == again.text
@@ -174,9 +173,9 @@ async def test_stop_texts_limits_and_seeds_do_what_they_say(ready: StartReady, a
 
 
 async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
-    ready: StartReady, any_model: Path
+    take_box: TakeBox, any_model: Path
 ) -> None:
-    _, client = await ready(model__path=any_model, model__context=64)
+    client = (await take_box(model__path=any_model, model__context=64)).client
     failed = expect_failed(await client.answer("word " * 300))
     assert failed.code == "context_overflow"
     assert "64" in failed.message
@@ -188,9 +187,9 @@ async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
     [
         (b'{"prompt": "hi"', "invalid_request", "EOF"),
         (b'{"id": "x1", "prompt": "hi", "color": 1}', "invalid_request", "color"),
-        (b'{"id": "x1", "prompt": 5}', "invalid_request", "prompt"),
-        (b'{"id": "x1", "prompt": "hi", "temperature": -1}', "invalid_request", "temperature"),
-        (b'{"id": "x1", "prompt": "  "}', "invalid_request", "empty"),
+        (b'{"id": "x2", "prompt": 5}', "invalid_request", "prompt"),
+        (b'{"id": "x3", "prompt": "hi", "temperature": -1}', "invalid_request", "temperature"),
+        (b'{"id": "x4", "prompt": "  "}', "invalid_request", "empty"),
         (b"", "invalid_request", "empty"),
         (b"\xff\xfe", "invalid_request", "UTF-8"),
         (b"x" * 1001, "too_large", "1001"),
@@ -208,23 +207,20 @@ async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
     ],
 )
 async def test_bad_input_gets_an_error_that_says_what_to_do(
-    ready: StartReady, connect: AsyncConnect, payload: bytes, code: str, hint: str
+    take_box: TakeBox, payload: bytes, code: str, hint: str
 ) -> None:
-    _, client = await ready(admission__payload_bytes=1000)
-    wire = await connect.wire("edgeassist/box/reply/+")
+    box = await take_box(admission__payload_bytes=1000)
+    wire = await box.connect.wire("edgeassist/box/reply/+")
     wire.say("edgeassist/box/prompt", payload)
     seen = await wire.answer()
     assert (seen["type"], seen["code"]) == ("error", code)
     assert hint in seen["message"]
-    assert isinstance(await client.answer("still there?"), Done)
+    assert isinstance(await box.client.answer("still there?"), Done)
 
 
 @pytest.mark.parametrize("payload", ["[1, 2]", "42", "null", '"quoted"'])
-async def test_json_that_is_no_object_is_a_prompt(
-    ready: StartReady, connect: AsyncConnect, payload: str
-) -> None:
-    await ready()
-    wire = await connect.wire("edgeassist/box/reply/+")
+async def test_json_that_is_no_object_is_a_prompt(take_box: TakeBox, payload: str) -> None:
+    wire = await (await take_box()).connect.wire("edgeassist/box/reply/+")
     wire.say("edgeassist/box/prompt", payload)
     assert (await wire.answer())["text"] == payload
 

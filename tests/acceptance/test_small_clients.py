@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import PrivateBroker
-from tests.conftest import ready_client, shared_daemon
+from tests.conftest import TakeBox
 from tests.small_client import BUFFER_BYTES, SmallClient
 
 # Longer than a buffer, with all that makes JSON longer: 450 bytes.
@@ -35,21 +34,15 @@ class Esp32(SmallClient):
 Ask = Callable[..., Awaitable[dict[str, Any]]]
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    """A broker with a daemon that has room for one answer and one that waits."""
-    settings = {"model__context": 512, "engine__slots": 1, "admission__queue": 1}
-    with shared_daemon(tmp_path_factory.mktemp("box"), **settings) as broker:
-        yield broker
-
-
 @pytest.fixture(params=[0, 1])
-async def esp32(box: PrivateBroker, request: pytest.FixtureRequest) -> AsyncIterator[Esp32]:
+async def esp32(take_box: TakeBox, request: pytest.FixtureRequest) -> AsyncIterator[Esp32]:
     """A small client of either subscription; at the end nothing was too large for it."""
-    async with ready_client(box) as client, Esp32(box.port, request.param) as small:
+    # Room for one answer and one that waits.
+    box = await take_box(model__context=512, engine__slots=1, admission__queue=1)
+    async with Esp32(box.port, request.param) as small:
         yield small
         assert small.dropped == []
-        await client.command("cancel", all=True)
+        await box.client.command("cancel", all=True)
 
 
 @pytest.fixture

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 
 import pytest
 
 from edgeassist.cli.demo import HOME
 from edgeassist.client.requester import Requester
 from edgeassist.models.builtin import TINY
-from edgeassist.sandbox import PrivateBroker
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.questions import MEASURED, Question, is_valid_action, judge, questions
-from tests.conftest import ready_client, shared_daemon
+from tests.conftest import TakeBox
 
 HOME_ZH = """\
 传感器:
@@ -83,33 +81,20 @@ VALID = 98
 SAME = 98
 
 
-Brokers = Mapping[str, PrivateBroker]
-
-
-@pytest.fixture(scope="module")
-def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
-    """For each backend a broker, at which a daemon serves the built-in model."""
-    with ExitStack() as stack:
-        yield {
-            backend: stack.enter_context(
-                shared_daemon(tmp_path_factory.mktemp(backend), model__path=TINY, model__backend=backend)
-            )
-            for backend in ("llama", "onnx")
-        }
-
-
 @pytest.fixture(params=["llama", "onnx"])
-async def tiny(request: pytest.FixtureRequest, brokers: Brokers) -> AsyncIterator[Requester]:
+async def tiny(request: pytest.FixtureRequest, take_box: TakeBox) -> Requester:
     """A client of the built-in model."""
-    async with ready_client(brokers[request.param]) as client:
-        yield client
+    return await serving(take_box, request.param)
 
 
 @pytest.fixture
-async def llama(brokers: Brokers) -> AsyncIterator[Requester]:
+async def llama(take_box: TakeBox) -> Requester:
     """A client of the built-in model on llama.cpp."""
-    async with ready_client(brokers["llama"]) as client:
-        yield client
+    return await serving(take_box, "llama")
+
+
+async def serving(take_box: TakeBox, backend: str) -> Requester:
+    return (await take_box(model__path=TINY, model__backend=backend)).client
 
 
 async def texts(client: Requester, asked: Sequence[Question]) -> list[str]:
@@ -179,12 +164,9 @@ async def test_ways_to_say_it_that_it_has_never_seen_are_understood(llama: Reque
     assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= VALID
 
 
-async def test_both_backends_say_the_same(brokers: Brokers) -> None:
+async def test_both_backends_say_the_same(take_box: TakeBox) -> None:
     asked = list(questions(3, MEASURED))
-    said = []
-    for broker in brokers.values():
-        async with ready_client(broker) as client:
-            said.append(await texts(client, asked))
+    said = [await texts(await serving(take_box, backend), asked) for backend in ("llama", "onnx")]
     same = sum(map(str.__eq__, *said))
     assert len(asked) > 150
     assert same >= SAME / 100 * len(asked)
