@@ -1,32 +1,39 @@
 #!/usr/bin/env bash
-# Runs the checks: ruff, mypy, pytest with branch coverage. All of them run, whichever fails.
+# Runs the checks: ruff, mypy, pytest. All of them run, whichever fails.
 set -euo pipefail
 
 if [[ ${1-} == --help || ${1-} == -h ]]; then
   cat <<'EOF'
-Usage: scripts/test.sh [--fast] [OPTIONS AND FILES FOR pytest]
+Usage: scripts/test.sh [--fast | --coverage] [OPTIONS AND FILES FOR pytest]
 
 Makes .venv ready (see scripts/setup.sh --help), then runs the linters and the tests.
 While llama.cpp is being compiled, the unit tests that do without it run first, by
 themselves; otherwise all tests are one run. Ends with the closing line of the last
 run of pytest; exits non-zero when any of the checks failed.
 
-  --fast    linters, types and unit tests only, without coverage: under a minute on
-            two quiet cores
-  --help    this text
+  --fast        linters, types and unit tests only: about a minute on two quiet cores
+  --coverage    also tell which branches were taken, in every process that a test
+                starts: nearly twice the time
+  --help        this text
 
-Tests run side by side, one for each core. For a debugger, add -n 0
+Tests run side by side, three for two cores: most wait for other processes. For a
+debugger, add -n 0
 EOF
   exit
 fi
 
 # tests/distribution.py says what stays together.
-tests=(--cov --cov-branch -n "$(nproc)" --dist loadscope --no-loadscope-reorder)
-first=(--cov-report=) then=(--cov-append)
-if [[ ${1-} == --fast ]]; then
-  tests=(-o testpaths=tests/unit -n auto --dist worksteal) first=() then=()
-  shift
-fi
+tests=(-n "$((($(nproc) * 3 + 1) / 2))" --dist loadscope --no-loadscope-reorder) first=() then=()
+case ${1-} in
+  --fast)
+    tests=(-o testpaths=tests/unit -n auto --dist worksteal)
+    shift
+    ;;
+  --coverage)
+    tests+=(--cov --cov-branch) first=(--cov-report=) then=(--cov-append)
+    shift
+    ;;
+esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./scripts/setup.sh --dev --soon

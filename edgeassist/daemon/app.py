@@ -194,7 +194,8 @@ class App:
             case Phase.UNUSABLE:
                 self.requests.engine_unusable(supervisor.problem or "unknown")
         self._lifecycle.engine_changed(phase)
-        self._reporter.changed()
+        # An engine that dies again and again is started ever later, so this stays rare.
+        self._reporter.changed(at_once=True)
 
     def _load_changed(self) -> None:
         """Another number of requests waits or runs."""

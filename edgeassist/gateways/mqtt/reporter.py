@@ -17,7 +17,7 @@ from edgeassist.protocol.topics import Topics
 
 log = logging.getLogger(__name__)
 
-# Between two health messages, however much happens.
+# Between two health messages, however much happens, but for what `changed` says at once.
 LEAST_INTERVAL_S = 1.0
 # How soon a wrong status is contradicted, and how much later each further time, against somebody who insists;
 # after a while without, at once again.
@@ -61,6 +61,7 @@ class Reporter(Gateway):
         self._telemetry = telemetry
         self._info = info
         self._changed = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._closed = False
         self._denial: asyncio.TimerHandle | None = None
         self._denial_s = FIRST_DENIAL_S
@@ -81,9 +82,15 @@ class Reporter(Gateway):
         self.say_info()
         self._report()
 
-    def changed(self) -> None:
-        """Note that something in `health` is different now."""
+    def changed(self, *, at_once: bool = False) -> None:
+        """Note that something in `health` is different now.
+
+        Args:
+            at_once: Whether to say so however soon after the last time: only for what happens rarely.
+        """
         self._changed.set()
+        if at_once:
+            self._at_once.set()
 
     def apply(self, interval_s: float) -> None:
         """Report at another interval, from the next report on."""
@@ -105,13 +112,16 @@ class Reporter(Gateway):
                 async with asyncio.timeout(self._interval_s):
                     await self._changed.wait()
             self._changed.clear()
+            self._at_once.clear()
             if time.monotonic() - last_telemetry >= self._interval_s:
                 last_telemetry = time.monotonic()
                 self._say_online()
                 self._report()
             else:
                 self.say_health()
-            await asyncio.sleep(LEAST_INTERVAL_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAST_INTERVAL_S):
+                    await self._at_once.wait()
 
     def stopping(self) -> None:
         """Say how the device is while it stops."""
