@@ -145,18 +145,19 @@ build_release() {
   [[ -z $own_flags ]] || cache=(--no-cache-dir)
   [[ -n ${build-} ]] || build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
   prepare_build "$build"
-  if [[ -n $wheelhouse ]] && wheel=$(newest_wheel pip) && [[ -n $wheel ]]; then
-    /usr/bin/python3 -m venv --without-pip "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
-    pip=("$wheel/pip")
+  # Neither the wheelhouse's pip nor Debian's need one in the venv to begin with.
+  wheel=$(first_pip) || wheel=
+  /usr/bin/python3 -m venv ${wheel:+--without-pip} "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
+  [[ -z $wheel ]] || pip=("$wheel/pip")
+  if [[ -z $wheelhouse ]]; then
+    pip_install "pip" --require-hashes -r "$locks/pip.txt"
+  elif [[ -n $wheel ]]; then
     pip_install "pip" pip
-    pip=(-m pip)
-  else
-    /usr/bin/python3 -m venv "$made" >>"$log" 2>&1 || explain_and_fail "could not make a venv"
   fi
+  pip=(-m pip)
   if [[ -n $wheelhouse ]]; then
     pip_install "the wheels" "edgeassist[$(extras)]==$(version_here)"
   else
-    pip_install "pip" --require-hashes -r "$locks/pip.txt"
     local left_out=(systemd-python) what="llama.cpp and all other Python packages"
     ! $follows || left_out+=(llama-cpp-python) what="the Python packages"
     not_locked "$(lock_of llama,onnx)" "${left_out[@]}" >"$build/lock.txt"
@@ -166,6 +167,7 @@ build_release() {
     # No file of this checkout has a hash, so it goes by itself.
     pip_install "EdgeAssist" --no-deps --build-constraint "$locks/build.txt" "$root"
   fi
+  byte_compile "$made"
   prove_release "$made"
   ! $follows || $onnx_runs || return 0
   mkdir -p "$made/share"
@@ -177,6 +179,17 @@ build_release() {
   unfinished=
 }
 
+# The wheel of a pip that is there before any was installed; nothing where ensurepip has its own.
+first_pip() {
+  if [[ -n $wheelhouse ]]; then newest_wheel pip; else compgen -G "/usr/share/python-wheels/pip-*.whl" | tail -n 1; fi
+}
+
+# The service can't write byte code. pip would compile all, half of which nobody imports: tests, tools, lexers.
+byte_compile() {
+  local unused='/(pip|tests|testing|lexers|styles|f2py|distutils|transformers|tools|quantization)/|/onnxruntime_genai/models/'
+  "$1/bin/python" -m compileall -q -x "$unused" "$1/lib" >>"$log" 2>&1 || explain_and_fail "could not compile byte code"
+}
+
 # pip_install WHAT ARGUMENT...: with the pip that `pip` names in Python's words.
 pip_install() {
   local what=$1 offline=()
@@ -184,7 +197,7 @@ pip_install() {
     offline=(--no-index --only-binary :all: --find-links "$wheelhouse")
     [[ ! -e $wheelhouse/constraints.txt ]] || offline+=(--constraint "$wheelhouse/constraints.txt")
   fi
-  logged "$what" "$releases/$release/bin/python" "${pip[@]}" install -v --disable-pip-version-check \
+  logged "$what" "$releases/$release/bin/python" "${pip[@]}" install -v --no-compile --disable-pip-version-check \
     "${offline[@]}" "${@:2}" || explain_and_fail "pip could not install $what"
 }
 

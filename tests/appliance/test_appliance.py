@@ -95,6 +95,16 @@ def test_the_installer_ends_with_a_service_that_is_ready(
     assert machine.run("systemctl is-system-running").strip() == "running"
 
 
+def test_no_module_of_the_service_waits_for_byte_code_that_it_can_not_write(
+    machine: Machine, installed: str
+) -> None:
+    modules = "edgeassist.daemon.app, edgeassist.engine.__main__, edgeassist.cli.run, llama_cpp"
+    files = "(getattr(module, '__cached__', None) for module in sys.modules.values())"
+    lacking = f"[file for file in {files} if file and not os.path.exists(file)]"
+    program = f"import os, sys, {modules}; print({lacking})"
+    assert machine.run(f'/opt/edgeassist/current/bin/python -B -c "{program}"').strip() == "[]"
+
+
 def test_the_first_prompt_of_a_client_is_answered(machine: Machine, client: Client) -> None:
     listen = f"mosquitto_sub {client.account} -i listener -c -q 1 -t '{client.root}/reply/{CLIENT}/#'"
     machine.run(f"{listen} -E")
