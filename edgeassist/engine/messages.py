@@ -93,6 +93,28 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     ignore_eos: bool = False
 
 
+class ConstraintKind(StrEnum):
+    """What bounds an answer, and so how the text of a `Constraint` reads."""
+
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    CHOICE = "choice"
+    GRAMMAR = "grammar"
+
+
+class Constraint(msgspec.Struct, frozen=True):
+    """The texts that an answer may be.
+
+    Attributes:
+        kind: What `text` is.
+        text: A JSON Schema, a regular expression, a JSON list of texts, or a grammar (Lark, or llama.cpp's
+            GBNF).
+    """
+
+    kind: ConstraintKind
+    text: str
+
+
 # --- daemon → engine ---------------------------------------------------------------------------------------
 
 
@@ -152,6 +174,7 @@ class Start(_Message, frozen=True, tag="start"):
         stop: Texts that end the answer; they are not part of it.
         gather_ms: How soon after the last delta text waits for a later step. Each message wakes a process
             that competes with the steps for the cores.
+        constraint: What the answer may be; None: anything.
     """
 
     id: str
@@ -162,6 +185,7 @@ class Start(_Message, frozen=True, tag="start"):
     first: int = 0
     droppable: int = 0
     gather_ms: float = 0.0
+    constraint: Constraint | None = None
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -205,6 +229,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         adjusts_threads: Whether that number can be lowered, and raised again.
         build: What the library was built with, in its own words.
         template: What conversations are rendered with.
+        constrains: Whether an answer can be bounded: requests with a `Constraint` may come.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -224,6 +249,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     threads: int = 1
     adjusts_threads: bool = True
     template: TemplateState = TemplateState.NONE
+    constrains: bool = False
     build: str = ""
     state_format: str = ""
 
