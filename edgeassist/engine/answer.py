@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
+from edgeassist.engine.backends.base import Bound
 from edgeassist.engine.messages import Delta, DeltaKind, Finish, Finished
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, Part
@@ -21,6 +22,7 @@ class Answer:
         prompt: What it answers.
         dropped: How many messages of history were left out of the prompt.
         parser: Turns its tokens' bytes into parts.
+        bound: What it may be; None: anything.
         gather_s: How soon after the last delta text waits for more.
         started: When the request came.
         computed_s: The backend's `computed_s` then.
@@ -35,6 +37,7 @@ class Answer:
     prompt: Encoded
     dropped: int
     parser: AnswerParser
+    bound: Bound | None
     gather_s: float
     started: float
     computed_s: float

@@ -1,7 +1,8 @@
 """Long prompts are turned into tokens in a thread of their own, so that answers go on streaming meanwhile.
 
-Template and tokenizer take up to a second for the longest prompts, which is many steps. Other prompts take
-less than a tenth of a step, and are encoded in the loop: those that came at once then begin in the same step.
+Template and tokenizer take up to a second for the longest prompts, which is many steps, and so may a schema
+that is compiled. Other prompts take less than a tenth of a step, and are encoded in the loop: those that came
+at once then begin in the same step.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from edgeassist.engine.backends.base import Bound
 from edgeassist.engine.messages import Encoding, Start
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.errors import EdgeAssistError, InternalError
@@ -30,26 +32,26 @@ class Prompt:
     Attributes:
         request: Whose.
         started: When it came, in seconds of the monotonic clock.
-        encoded: The prompt, and how many messages were left out.
+        encoded: The prompt, how many messages were left out, and what bounds the answer.
     """
 
     request: Start
     started: float
-    encoded: tuple[Encoded, int] | EdgeAssistError
+    encoded: tuple[Encoded, int, Bound | None] | EdgeAssistError
 
 
 class Encoder:
     """Encodes one prompt after the other. Its thread begins with the first long one.
 
     Args:
-        encode: Encodes a request's conversation. Any thread.
+        encode: Encodes a request's conversation, and compiles its constraint. Any thread.
         emit: Told when the thread begins with a prompt, and when that is done.
         deliver: Given what the thread has encoded.
     """
 
     def __init__(
         self,
-        encode: Callable[[Start], tuple[Encoded, int]],
+        encode: Callable[[Start], tuple[Encoded, int, Bound | None]],
         *,
         emit: Callable[[list[Encoding]], None],
         deliver: Callable[[Prompt], None],
@@ -63,8 +65,9 @@ class Encoder:
         self._wanted: set[str] = set()
 
     def submit(self, request: Start, started: float) -> Prompt | None:
-        """Return the prompt of a request; None if it is long, and delivered later."""
-        if sum(len(message.content) + _AROUND for message in request.messages) <= _LONG:
+        """Return the prompt of a request; None if it takes long, and is delivered later."""
+        characters = sum(len(message.content) + _AROUND for message in request.messages)
+        if characters <= _LONG and request.constraint is None:
             return self._prompt(request, started)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)

@@ -32,17 +32,17 @@ class Pacer:
 
     def __init__(self, *, target_s: float, most: int) -> None:
         self._target_s = target_s
-        self._most = most
+        self.most = most
         self._cost_s: float | None = None
 
     @property
     def block(self) -> int:
         """How many tokens fit into any step without streams."""
-        return min(BLOCK, self._most)
+        return min(BLOCK, self.most)
 
     def budget(self, streams: int) -> int:
         """Return how many tokens to prefill beside that many streams, each of which is a row as well."""
-        return max(1, min(self._most, self._rows(streams)) - streams)
+        return max(1, min(self.most, self._rows(streams)) - streams)
 
     def learn(self, *, prefilled: int, streams: int, seconds: float) -> None:
         """Learn from how long a step took."""

@@ -14,7 +14,7 @@ from edgeassist.engine.kv.world import World
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Sampled, Share, Trim, Work
+from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
 from edgeassist.errors import ContextOverflowError, InternalError
 
 # A shorter prefix is worth neither waiting for nor keeping.
@@ -112,6 +112,11 @@ class Scheduler:
         sequence.state = State.RUNNING
         sequence.computed = sequence.cached = computed
 
+    def begin_with(self, sequence: Sequence, tokens: abc.Sequence[Token]) -> None:
+        """Begin a new sequence's answer with tokens that need not be sampled: fewer than its limit."""
+        sequence.tokens += [token.id for token in tokens]
+        sequence.untold = tuple(tokens)
+
     def remove(self, sequence: Sequence) -> None:
         """End a sequence and free its slot, whose KV entries the caller has dropped."""
         del self._running[sequence.id]
@@ -124,13 +129,31 @@ class Scheduler:
         """Return the next step: a token for each stream, then prefill within what is left of the budget."""
         active = self._active
         ready = [seq for seq in active if seq.state is State.RUNNING or self._look_up(seq, active)]
-        streams = [seq for seq in ready if seq.rest == 1]
+        streams, prompts = self._divide(ready)
         work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
-        if len(streams) < len(ready):
-            budget = max(1, self._pacer.budget(len(streams)) >> self._squeeze)
-            work += _prefill([seq for seq in ready if seq.rest > 1], budget, self._pacer.block)
+        if prompts:
+            more = sum(len(each.tokens) - 1 for each in work)
+            budget = max(1, (self._pacer.budget(len(streams)) >> self._squeeze) - more)
+            work += _prefill(prompts, budget, self._pacer.block)
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)
+
+    def _divide(self, ready: list[Sequence]) -> tuple[list[Sequence], list[Sequence]]:
+        """Return the sequences whose next token the step samples in any case, and those that are read.
+
+        What follows a sampled token goes with it, as far as the step has room, and else as a prompt does.
+        """
+        streams: list[Sequence] = []
+        prompts: list[Sequence] = []
+        room = self._pacer.most - len(ready)
+        for seq in ready:
+            more = seq.rest - 1
+            if more and (more > min(seq.following, room) or self._squeeze):
+                prompts.append(seq)
+            else:
+                room -= more
+                streams.append(seq)
+        return streams, prompts
 
     def _look_up(self, seq: Sequence, active: list[Sequence]) -> bool:
         """Share what older sequences have of the prompt; False while one of them will have more of it."""
@@ -162,6 +185,7 @@ class Scheduler:
             and alone
             and not seq.reproducible
             and seq.generated
+            and seq.rest == 1
             and not self._squeeze
         ):
             room = seq.limit - seq.generated - 1
@@ -172,7 +196,9 @@ class Scheduler:
 
     # --- commit --------------------------------------------------------------------------------------------
 
-    def commit(self, plan: Plan, sampled: Sampled, seconds: float) -> list[Outcome]:
+    def commit(
+        self, plan: Plan, sampled: Sampled, seconds: float, following: Sampled | None = None
+    ) -> list[Outcome]:
         """Take what the step yielded, and return what it did for each sequence.
 
         A sequence that ended keeps its slot until `remove`.
@@ -181,11 +207,13 @@ class Scheduler:
             plan: What `plan` returned.
             sampled: Of every work that samples.
             seconds: How long the step took.
+            following: What comes behind the last of them without being sampled; the last of it may end the
+                turn.
         """
         self._squeeze = 0
         self._learn(plan, seconds)
         by_slot = {seq.slot: seq for seq in self._running.values()}
-        return [self._advance(by_slot[work.slot], work, sampled) for work in plan.work]
+        return [self._advance(by_slot[work.slot], work, sampled, following or {}) for work in plan.work]
 
     def preempt(self, plan: Plan) -> bool:
         """Make the next plan need less of the KV cache than this one, which did not fit; False if none can.
@@ -217,7 +245,7 @@ class Scheduler:
         if self._speculation is not None and streams + prefilled == 1:
             self._speculation.timed(drafted, seconds)
 
-    def _advance(self, seq: Sequence, work: Work, sampled: Sampled) -> Outcome:
+    def _advance(self, seq: Sequence, work: Work, sampled: Sampled, following: Sampled) -> Outcome:
         tokens = tuple(sampled[seq.slot]) if work.samples else ()
         held = max(0, len(tokens) - 1)
         seq.computed = work.position + len(work.tokens) - work.drafted + held
@@ -225,11 +253,26 @@ class Scheduler:
             return Outcome(seq)
         if self._speculation is not None and seq.draft:
             self._speculation.learn(seq.draft, [token.id for token in tokens])
+        seq.following = 0
+        if seq.slot in following:
+            tokens = self._follow(seq, tokens, following[seq.slot])
         ends = tokens[-1].ends
         seq.tokens += [token.id for token in tokens if not token.ends]
+        if seq.untold:
+            tokens, seq.untold = (*seq.untold, *tokens), ()
         if ends:
             return Outcome(seq, tokens, Ending.END_OF_TURN)
         return Outcome(seq, tokens, Ending.LIMIT if seq.generated >= seq.limit else None)
+
+    @staticmethod
+    def _follow(seq: Sequence, tokens: tuple[Token, ...], behind: abc.Sequence[Token]) -> tuple[Token, ...]:
+        """Return what was sampled with what follows it, as far as the sequence may go."""
+        room = seq.limit - seq.generated
+        more = [*tokens, *behind]
+        if sum(not token.ends for token in more) > room:
+            del more[room:]
+        seq.following = len(more) - len(tokens)
+        return tuple(more)
 
     @property
     def _active(self) -> list[Sequence]:

@@ -33,7 +33,7 @@ class Sequence:
     """A prompt and its answer so far.
 
     Attributes:
-        tokens: Ids: the prompt, then what was sampled, without the token that ends the turn.
+        tokens: Ids: the prompt, then the answer, without the token that ends the turn.
         world: What else decides their KV values; only sequences of equal worlds share.
         prompt_tokens: How many of them are the prompt.
         limit: The most tokens that it may generate.
@@ -44,6 +44,8 @@ class Sequence:
         state: Where it stands.
         ngrams: Where drafts of the next tokens come from.
         draft: What may come next, whether the step tries it or not.
+        untold: Tokens that were appended without being sampled, and that no outcome has told of yet.
+        following: How many tokens were appended behind the last one that was sampled.
     """
 
     id: str
@@ -59,10 +61,12 @@ class Sequence:
     state: State = State.NEW
     ngrams: NgramIndex = field(default_factory=NgramIndex)
     draft: list[int] = field(default_factory=list)
+    untold: tuple[Token, ...] = ()
+    following: int = 0
 
     @property
     def generated(self) -> int:
-        """How many tokens were sampled, without the one that ends the turn."""
+        """How many tokens the answer has, without the one that ends the turn."""
         return len(self.tokens) - self.prompt_tokens
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
-from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.base import Bound, LoadedModel
 from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
@@ -33,7 +33,7 @@ from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Sampled
+from edgeassist.engine.step import Plan, Sampled, Token
 from edgeassist.errors import Code, EdgeAssistError
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class Worker:
     ) -> None:
         self._backend = model.backend
         self._codec = model.codec
+        self._compiler = model.compiler
         self._context = model.facts.context
         self._scheduler = scheduler
         self._prefixes = prefixes
@@ -136,14 +137,39 @@ class Worker:
         self._steps += 1
         now = time.monotonic()
         events: list[Event] = []
+        following, lost = self._follow(sampled)
         ended = [
             answer
-            for outcome in self._scheduler.commit(plan, sampled, now - begun)
+            for outcome in self._scheduler.commit(plan, sampled, now - begun, following)
             if (answer := self._report(outcome, now, events)) is not None
         ]
         self._emit(events)
         for answer in ended:
             self._release(answer)
+        for answer in lost:
+            self._give_up(answer)
+
+    def _follow(self, sampled: Sampled) -> tuple[Sampled, list[Answer]]:
+        """Return what must follow on what was sampled, and the answers that can't go on."""
+        following: dict[int, list[Token]] = {}
+        lost: list[Answer] = []
+        for answer in self._answers.values():
+            bound, slot = answer.bound, answer.sequence.slot
+            if bound is None or slot not in sampled or sampled[slot][-1].ends:
+                continue
+            if tokens := bound.forced():
+                following[slot] = tokens
+            if bound.problem is not None:
+                lost.append(answer)
+        return following, lost
+
+    def _give_up(self, answer: Answer) -> None:
+        """Fail an answer whose bounds are too much for llguidance, unless it ended just now."""
+        request = answer.sequence.id
+        if request in self._answers and answer.bound is not None:
+            self._drop(answer)
+            message = f"what bounds the answer can't be followed any further: {answer.bound.problem}"
+            self._emit([Failed(request, Code.INVALID_REQUEST, message)])
 
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> Answer | None:
         """Add the events of an outcome; return the answer if it ended."""
@@ -192,20 +218,24 @@ class Worker:
                 case _:
                     log.error("the engine does not expect %s now", type(command).__name__)
 
-    def _encode(self, request: Start) -> tuple[Encoded, int]:
-        """Return the prompt of a request, and how many messages were left out. Any thread."""
+    def _encode(self, request: Start) -> tuple[Encoded, int, Bound | None]:
+        """Return a request's prompt, how many messages were left out, and what bounds it. Any thread."""
         check_roles(request.messages, self._codec.refused, first=request.first)
         room = self._context - min(request.max_tokens, self._context // 4)
-        return encode_within(
+        encoded, dropped = encode_within(
             room, self._codec, request.messages, droppable=request.droppable, most=self._context
         )
+        bound = None
+        if request.constraint is not None and self._compiler is not None:
+            bound = self._compiler.bound(request.constraint)
+        return encoded, dropped, bound
 
     def _start(self, prompt: Prompt) -> None:
         request = prompt.request
         try:
             if isinstance(prompt.encoded, EdgeAssistError):
                 raise prompt.encoded
-            encoded, dropped = prompt.encoded
+            encoded, dropped, bound = prompt.encoded
             sequence = self._scheduler.admit(
                 request.id,
                 encoded.tokens,
@@ -217,22 +247,36 @@ class Worker:
             self._emit([Failed(request.id, error.code, error.message)])
             return
         try:
-            self._backend.open(sequence.slot, request.sampling, encoded.world)
+            self._backend.open(sequence.slot, request.sampling, encoded.world, bound)
         except EdgeAssistError as error:
             self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
             return
         if sequence.shares:
             self._reuse(sequence)
+        if bound is not None:
+            self._begin_bound(sequence, bound)
         self._answers[request.id] = Answer(
             sequence,
             encoded,
             dropped,
             self._codec.parser(request.stop),
+            bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
         )
+
+    def _begin_bound(self, sequence: Sequence, bound: Bound) -> None:
+        """Let the answer begin with what it must begin with, which is read with the prompt.
+
+        One token at least is sampled, if only the end of an answer that was the only one.
+        """
+        tokens = [token for token in bound.forced() if not token.ends]
+        if len(tokens) < sequence.limit:
+            self._scheduler.begin_with(sequence, tokens)
+        else:
+            bound.rewind(len(tokens))
 
     def _reuse(self, sequence: Sequence) -> None:
         """Start from the state of an ended sequence, unless a running one will have as much to share."""

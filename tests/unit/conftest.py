@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from paho.mqtt.client import topic_matches_sub
 
-from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.backends.scripted import ScriptedBackend, ScriptedCodec, load
 from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
@@ -201,10 +201,10 @@ class Watched(ScriptedBackend):
         """Return the first tokens that were computed, over all steps."""
         return [token for plan in self.plans for work in plan.work for token in work.tokens][:count]
 
-    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World, limits: TokenFilter | None = None) -> None:
         assert slot not in self.open_slots
         self.open_slots.add(slot)
-        super().open(slot, sampling, world)
+        super().open(slot, sampling, world, limits)
 
     def step(self, plan: Plan) -> Sampled:
         self.plans.append(plan)

@@ -29,7 +29,7 @@ class Thinking:
 def make(parser: AnswerParser, *, gather_s: float = 0.0) -> Answer:
     """Return an answer that began at 10 s, when the backend had computed for 4 s."""
     sequence = Sequence("a", 0, [1, 2, 3], PLAIN, prompt_tokens=3, limit=9, cached=2)
-    return Answer(sequence, Encoded("", [1, 2, 3]), 2, parser, gather_s, started=10.0, computed_s=4.0)
+    return Answer(sequence, Encoded("", [1, 2, 3]), 2, parser, None, gather_s, started=10.0, computed_s=4.0)
 
 
 def take(answer: Answer, *pieces: bytes, now: float, ending: Ending | None = None) -> bool:

@@ -104,7 +104,7 @@ def test_a_long_prompt_that_does_not_fit_fails_alone(make_engine: MakeEngine) ->
 
 
 def test_a_defect_in_encoding_ends_its_request_and_not_the_engine(caplog: pytest.LogCaptureFixture) -> None:
-    def encode(_request: Start) -> tuple[Encoded, int]:
+    def encode(_request: Start) -> tuple[Encoded, int, None]:
         raise KeyError("oops")
 
     def deliver(prompt: Prompt) -> None:

@@ -1,14 +1,61 @@
-"""What a backend is: the Protocol that each one fulfils, and a model that one has loaded."""
+"""What a backend is: the Protocol that each one fulfils, and a model that one has loaded.
+
+What bounds answers is here as Protocols, so that a backend without needs no library for it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import ModelFacts, Sampling
+from edgeassist.engine.messages import Constraint, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Codec
-from edgeassist.engine.step import Plan, Sampled
+from edgeassist.engine.step import Plan, Sampled, Token
+
+
+class TokenFilter(Protocol):
+    """What a sequence may go on with. Nothing of it raises."""
+
+    def limit(self, logits: NDArray[np.float32]) -> None:
+        """Leave only what may come next, in place; shape (vocabulary,)."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Go on with a token that was picked from what `limit` left."""
+        ...
+
+
+class Bound(TokenFilter, Protocol):
+    """One answer's bounds."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the answer can't go on; None: it can."""
+        ...
+
+    def forced(self) -> list[Token]:
+        """Return what must come next, and go on with it; its last one ends the answer that is complete."""
+        ...
+
+    def rewind(self, count: int) -> None:
+        """Take back the last tokens."""
+        ...
+
+
+class Compiler(Protocol):
+    """Makes bounds for answers of one model."""
+
+    def bound(self, constraint: Constraint) -> Bound:
+        """Return what bounds one answer. Any thread.
+
+        Raises:
+            InvalidRequestError: It can't be compiled.
+        """
+        ...
 
 
 class Backend(Protocol):
@@ -20,13 +67,14 @@ class Backend(Protocol):
 
     computed_s: float
 
-    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World, limits: TokenFilter | None = None) -> None:
         """Begin a sequence in a slot.
 
         Args:
             slot: Empty.
             sampling: How its tokens are picked.
             world: What decides its KV values beside its tokens. Plans share only between equal worlds.
+            limits: What its tokens may be; told of each one that is picked. None: anything.
         """
         ...
 
@@ -83,8 +131,13 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model, ready to serve."""
+    """A model, ready to serve.
+
+    Attributes:
+        compiler: Makes bounds for answers; None: answers are not bounded, whatever a request says.
+    """
 
     backend: Backend
     codec: Codec
     facts: ModelFacts
+    compiler: Compiler | None = None

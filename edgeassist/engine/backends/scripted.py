@@ -38,7 +38,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Encoded
@@ -107,6 +107,8 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         kv_tokens=sizes.kv_tokens,
         prefix_bytes=sizes.prefix_bytes,
         threads=options.threads,
+        # A request with a constraint is answered as the script says.
+        constrains=True,
         state_format="scripted 1",
     )
     answers = Answers(Path(options.path) if options.path else None)
@@ -183,9 +185,9 @@ class ScriptedBackend:
         self._cells: dict[int, list[_Cell]] = {}
         self._aborted = threading.Event()
 
-    def open(self, slot: int, sampling: Sampling, world: World) -> None:
-        """Begin; of sampling and world, only `ignore_eos` changes anything here."""
-        del world
+    def open(self, slot: int, sampling: Sampling, world: World, limits: TokenFilter | None = None) -> None:
+        """Begin; of all this, only `ignore_eos` changes anything here."""
+        del world, limits
         self._scripts[slot] = _Script(sampling.ignore_eos)
 
     def step(self, plan: Plan) -> Sampled:

@@ -12,13 +12,14 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.backends.llama.batch import Batch
 from edgeassist.engine.backends.llama.context import Context, make_context
 from edgeassist.engine.backends.llama.locking import lock_memory
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import Model, load_model
 from edgeassist.engine.backends.llama.sampling import make_sampler
+from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Load, LoadMode, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import PromptCodec
@@ -49,6 +50,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
+    compiler = make_compiler(model.pieces, model.ends.tolist(), model.ids_of)
     made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
     if options.load_mode is LoadMode.LOCK:
         lock_memory()
@@ -68,10 +70,11 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         guesses=model.rewinds,
         threads=options.threads,
         template=chat.state,
+        constrains=compiler is not None,
         build=llama_cpp.llama_print_system_info().decode(),
         state_format=f"llama-cpp-python {llama_cpp.__version__}",
     )
-    return LoadedModel(LlamaBackend(model, made, llama_log), PromptCodec(chat, model), facts)
+    return LoadedModel(LlamaBackend(model, made, llama_log), PromptCodec(chat, model), facts, compiler)
 
 
 class LlamaBackend:
@@ -87,6 +90,7 @@ class LlamaBackend:
         self._batch = Batch(context.batch_size)
         self._samplers: dict[int, Any] = {}
         self._endless: set[int] = set()
+        self._limits: dict[int, TokenFilter] = {}
         self._threads = self._threads_set = context.threads, context.threads
         # llama.cpp asks `strlen(flag)` between the nodes of its graph whether to abort: a C function needs no
         # GIL, which a Python one would take each time.
@@ -94,12 +98,14 @@ class LlamaBackend:
         strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
         llama_cpp.llama_set_abort_callback(self._context, strlen, self._flag)
 
-    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World, limits: TokenFilter | None = None) -> None:
         """Give the slot a new sampler chain (`Backend.open`)."""
         del world  # there are no adapters or pictures to apply
         self._samplers[slot] = make_sampler(sampling, self._model.vocabulary_size)
         if sampling.ignore_eos:
             self._endless.add(slot)
+        if limits is not None:
+            self._limits[slot] = limits
 
     def step(self, plan: Plan) -> Sampled:
         """Run one `llama_decode` over the plan and sample where it asks (`Backend.step`)."""
@@ -126,6 +132,7 @@ class LlamaBackend:
     def close(self, slot: int) -> None:
         """Free the slot's sampler and drop its KV entries (`Backend.close`)."""
         self._endless.discard(slot)
+        self._limits.pop(slot, None)
         sampler = self._samplers.pop(slot, None)
         if sampler is not None:
             llama_cpp.llama_sampler_free(sampler)
@@ -188,9 +195,11 @@ class LlamaBackend:
 
     def _pick(self, slot: int, row: int) -> int:
         sampler = self._samplers[slot]
+        # Both in llama.cpp's own memory, from where the sampler reads.
         if slot in self._endless:
-            # In llama.cpp's own memory, from where the sampler reads.
             self._logits(row)[self._model.ends] = -np.inf
+        if slot in self._limits:
+            self._limits[slot].limit(self._logits(row))
         if sampler is not None:
             # It also accepts the token, for the penalties.
             return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))
@@ -203,10 +212,13 @@ class LlamaBackend:
     def _sample(self, work: Work, row: int) -> list[Token]:
         """Sample row by row, for as long as the drafted token that the next row follows from holds."""
         draft = work.tokens[len(work.tokens) - work.drafted :]
+        limits = self._limits.get(work.slot)
         tokens = []
         for index in range(work.drafted + 1):
             id_ = self._pick(work.slot, row + index)
             tokens.append(self._model.token(id_))
+            if limits is not None:
+                limits.accept(id_)
             if index == work.drafted or id_ != draft[index] or tokens[-1].ends:
                 break
         wrong = work.drafted + 1 - len(tokens)

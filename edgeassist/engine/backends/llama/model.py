@@ -115,6 +115,15 @@ class Model:
         self._ends = frozenset(ids[text] for text in template.ends if text in ids)
         return template
 
+    @property
+    def pieces(self) -> list[bytes]:
+        """The bytes of all tokens; none of a control token."""
+        return [self._piece(token) for token in range(self.vocabulary_size)]
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens of a text, none of them a control token."""
+        return self._tokenize(Segment(text, trusted=False))
+
     # --- tokens --------------------------------------------------------------------------------------------
 
     def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.backends.ortgenai.pieces import Pieces, read_pieces
 from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer
 from edgeassist.engine.backends.sampling import Sampler
+from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.kv.prefixes import shared_length
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import Load, ModelFacts, Sampling
@@ -76,6 +77,9 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         parts=folder.control.parts,
         configured=configured is not None,
     )
+    ours = OrtTokenizer(tokenizer)
+    ends = _ends(tokenizer, folder, chat)
+    compiler = make_compiler(list(pieces), sorted(ends), ours.ids_of)
     facts = ModelFacts(
         name=path.name,
         backend="onnx",
@@ -91,11 +95,10 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         threads=options.threads,
         adjusts_threads=False,
         template=chat.state,
+        constrains=compiler is not None,
         build=f"onnxruntime-genai {genai.__version__}",
     )
-    codec = PromptCodec(chat, OrtTokenizer(tokenizer))
-    ends = _ends(tokenizer, folder, chat)
-    return LoadedModel(OrtBackend(generator, pieces, ends), codec, facts)
+    return LoadedModel(OrtBackend(generator, pieces, ends), PromptCodec(chat, ours), facts, compiler)
 
 
 @dataclass(slots=True)
@@ -105,12 +108,14 @@ class _Answer:
     Attributes:
         world: Of the sequence.
         endless: Whether no token that ends a turn is picked.
+        limits: What its tokens may be.
         said: The tokens so far.
     """
 
     sampler: Sampler
     world: World
     endless: bool
+    limits: TokenFilter | None
     said: list[int] = field(default_factory=list)
 
 
@@ -134,9 +139,9 @@ class OrtBackend:
         self._answers: dict[int, _Answer] = {}
         self._aborted = threading.Event()
 
-    def open(self, slot: int, sampling: Sampling, world: World) -> None:
+    def open(self, slot: int, sampling: Sampling, world: World, limits: TokenFilter | None = None) -> None:
         """Begin to sample (`Backend.open`)."""
-        self._answers[slot] = _Answer(Sampler(sampling), world, sampling.ignore_eos)
+        self._answers[slot] = _Answer(Sampler(sampling), world, sampling.ignore_eos, limits)
 
     def step(self, plan: Plan) -> Sampled:
         """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
@@ -193,12 +198,17 @@ class OrtBackend:
 
     def _sample(self, answer: _Answer, logits: Any) -> Token:
         last = logits.reshape(-1, logits.shape[-1])[-1]
+        if answer.endless or answer.limits is not None:
+            last = last.astype(np.float32)
         if answer.endless:
-            last = last.copy()
             # Nobody checks the ids in a publisher's generation_config.json.
             last[[each for each in self._ends if 0 <= each < last.size]] = -np.inf
+        if answer.limits is not None:
+            answer.limits.limit(last)
         id_ = answer.sampler.pick(last, answer.said)
         answer.said.append(id_)
+        if answer.limits is not None:
+            answer.limits.accept(id_)
         ends = id_ in self._ends
         return Token(id_, b"" if ends else self._pieces[id_], ends)
 

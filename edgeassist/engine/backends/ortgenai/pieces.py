@@ -6,7 +6,7 @@ The library decodes to text only, and loses up to three letters after an unfinis
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +70,10 @@ class Pieces:
     def __len__(self) -> int:
         """Return the number of ids up to the largest."""
         return len(self._starts) - 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes of each token."""
+        return (self[token] for token in range(len(self)))
 
     def __getitem__(self, token: int) -> bytes:
         """Return a token's bytes; none for a special token, and for an id that the vocabulary lacks."""

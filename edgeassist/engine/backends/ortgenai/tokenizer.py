@@ -23,9 +23,10 @@ class OrtTokenizer:
     def tokenize(self, segments: Sequence[Segment], *, begins: bool) -> list[int]:
         """Return token ids (`Tokenizer.tokenize`)."""
         del begins  # the library adds nothing at the beginning
-        return [token for segment in segments for token in self._ids(segment.text)]
+        return [token for segment in segments for token in self.ids_of(segment.text)]
 
-    def _ids(self, text: str) -> list[int]:
+    def ids_of(self, text: str) -> list[int]:
+        """Return the tokens of a text; control tokens where it has their texts."""
         # For the library a text ends at a NUL, and what the template wrote behind it would be lost. To
         # leave it out might join the pieces of a control token.
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")

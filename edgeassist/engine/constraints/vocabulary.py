@@ -1,0 +1,94 @@
+"""A model's vocabulary as llguidance takes it: the bytes of all tokens, and how a text becomes tokens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from llguidance import LLTokenizer, TokenizerWrapper
+
+from edgeassist.engine.step import Token
+
+log = logging.getLogger(__name__)
+
+# A text after it is tokenized as in the middle of an answer: SentencePiece writes a space before the first.
+_BEFORE = "\n"
+
+
+class Vocabulary:
+    """The tokens of a model.
+
+    Args:
+        pieces: The bytes of each; none of a control token, which no bound answer has.
+        ends: The ids of those that end an answer.
+        tokenize: Returns the ids of a text, none of them a control token's. Any thread.
+    """
+
+    def __init__(
+        self, pieces: Sequence[bytes], ends: Sequence[int], tokenize: Callable[[str], list[int]]
+    ) -> None:
+        self.size = len(pieces)
+        self._end = ends[0]
+        self._tokenize = tokenize
+        self._table: LLTokenizer | None = None
+        self._table = LLTokenizer(
+            TokenizerWrapper(_Given(pieces, ends[0], self._ids)), n_vocab=len(pieces), eos_token=list(ends)
+        )
+
+    @property
+    def table(self) -> LLTokenizer:
+        """What a matcher needs."""
+        assert self._table is not None  # noqa: S101 - made by __init__
+        return self._table
+
+    @property
+    def end(self) -> Token:
+        """A token that ends an answer."""
+        return Token(self._end, b"", ends=True)
+
+    def token(self, id_: int) -> Token:
+        """Return what an id stands for that ends nothing."""
+        return Token(id_, self._piece(id_), ends=False)
+
+    def _piece(self, id_: int) -> bytes:
+        return self.table.decode_bytes([id_])
+
+    def _ids(self, text: bytes) -> list[int]:
+        """Return the tokens that a model would write for a text in the middle of an answer.
+
+        llguidance ends its thread with what this raises, so it raises nothing.
+        """
+        try:
+            return self._model_ids(text)
+        except Exception:
+            log.exception("a text of a bounded answer could not be tokenized")
+            return [int(id_) for id_ in self.table.greedy_tokenize(text.decode(errors="replace"))]
+
+    def _model_ids(self, text: bytes) -> list[int]:
+        ids = self._tokenize(text.decode())
+        # Without a table, llguidance tries whether this takes bytes.
+        if self._table is None or self._spells(ids, text):
+            return ids
+        ids = self._tokenize(_BEFORE + text.decode())
+        for at in range(1, len(ids) + 1):
+            if self._spells(ids[at:], text):
+                return ids[at:]
+        # The model's tokenizer changes this text, as some do with white space.
+        return [int(id_) for id_ in self._table.greedy_tokenize(text.decode())]
+
+    def _spells(self, ids: Sequence[int], text: bytes) -> bool:
+        return b"".join(map(self._piece, ids)) == text
+
+
+class _Given:
+    """What `TokenizerWrapper` asks for."""
+
+    def __init__(self, pieces: Sequence[bytes], end: int, ids: Callable[[bytes], list[int]]) -> None:
+        self.eos_token_id = end
+        self.bos_token_id = None
+        self.tokens = pieces
+        self.special_token_ids = [id_ for id_, piece in enumerate(pieces) if not piece]
+        self._ids = ids
+
+    def __call__(self, text: bytes) -> list[int]:
+        return self._ids(text)
