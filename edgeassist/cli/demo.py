@@ -150,10 +150,10 @@ def _compilation(folder: Path, model: Path) -> Compilation | None:
             soft_wrap=True,
         )
         return compilation
-    console.print(
-        f"[dim]this model needs llama.cpp, which is being compiled: {compilation.log}[/]", soft_wrap=True
-    )
     try:
+        console.print(
+            f"[dim]this model needs llama.cpp, which is being compiled: {compilation.log}[/]", soft_wrap=True
+        )
         with console.status("waiting for llama.cpp"):
             stage = _await_end(compilation)
     except KeyboardInterrupt:

@@ -213,38 +213,45 @@ def test_a_demo_that_is_ended_leaves_nothing_running(person: Person, end: Callab
 
 
 @pytest.fixture
-def gguf(tmp_path: Path) -> Path:
-    """What the demo asks llama.cpp for; it is never read."""
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"GGUF")
-    return path
+def asks(machine: Machine, tmp_path: Path) -> Iterator[Callable[[float], Person]]:
+    """Lets somebody ask for a GGUF file, which is never read, and wait so many seconds for llama.cpp."""
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF")
+    people: list[Person] = []
+
+    def ask(compile_s: float) -> Person:
+        people.append(Person(machine, "--model", model, compile_s=compile_s))
+        return people[-1]
+
+    yield ask
+    for person in people:
+        person.close()
 
 
 def test_who_leaves_while_the_demo_waits_for_llama_cpp_hears_that_it_goes_on(
-    machine: Machine, gguf: Path
+    asks: Callable[[float], Person],
 ) -> None:
-    person = Person(machine, "--model", gguf)
+    person = asks(PATIENCE_S)
     person.reads("this model needs llama.cpp, which is being compiled")
     person.presses_ctrl_c()
     said = person.reads("llama.cpp is still being compiled in the background; the next start uses it")
     assert "Traceback" not in said
     assert person.leaves() == 128 + signal.SIGINT
-    person.close()
 
 
-def test_the_demo_waits_for_llama_cpp_no_longer_than_the_set_up_does(machine: Machine, gguf: Path) -> None:
-    person = Person(machine, "--model", gguf, compile_s=1)
+def test_the_demo_waits_for_llama_cpp_no_longer_than_the_set_up_does(
+    asks: Callable[[float], Person],
+) -> None:
+    person = asks(1)
     person.reads("edgeassist: llama.cpp is not ready after 0 minutes")
     assert person.leaves() > 0
-    person.close()
 
 
 def test_a_model_that_needs_the_llama_cpp_that_could_not_be_compiled_is_told_why(
-    machine: Machine, gguf: Path
+    machine: Machine, asks: Callable[[float], Person]
 ) -> None:
-    person = Person(machine, "--model", gguf)
+    person = asks(PATIENCE_S)
     person.reads("this model needs llama.cpp, which is being compiled")
     machine.compile(succeeds=False)
     person.reads("this model needs llama.cpp, which could not be compiled")
     assert person.leaves() > 0
-    person.close()
