@@ -1,5 +1,22 @@
-"""`python -m edgeassist` is the command `edgeassist`."""
+"""The command `edgeassist`, and `python -m edgeassist`."""
 
-from edgeassist.cli.main import main
+from __future__ import annotations
 
-main()
+import signal
+from importlib import import_module
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it without a traceback while its modules are still being imported."""
+    # Where a shell has it ignored, it stays so.
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heard:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    run = import_module("edgeassist.cli.main").main
+    if heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()
+
+
+if __name__ == "__main__":
+    main()

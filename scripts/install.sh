@@ -132,7 +132,7 @@ begin() {
   ((EUID == 0)) || fail "only root can do this: sudo $0 $*"
   take_lock 10
   trap cleanup EXIT
-  trap 'say "interrupted"; exit 130' INT
+  trap 'stop_watching; say "interrupted"; exit 130' INT
   trap 'exit 143' TERM HUP
   { echo; date; echo "$0 $*"; } >>"$log"
 }

@@ -66,6 +66,14 @@ cleanup() {
 
 forget_compiler() { [[ $(cat "$work/llama.pid" 2>/dev/null) != "$$" ]] || rm -f "$work/llama.pid"; }
 
+# It may be somebody else's, or root's since a run with sudo.
+check_place() {
+  local said
+  said=$({ mkdir -p "$work" && : >>"$work/lock"; } 2>&1) ||
+    fail "this checkout can't be written to by $(id -un), and the set-up puts all it makes there:" "${said##*: line *: }" \
+      "Use a copy of your own, or: sudo chown -R $(id -un) $(printf %q "$root")"
+}
+
 # --- Debian packages ------------------------------------------------------------------------
 
 version_of_python() { "$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'; }
@@ -87,17 +95,19 @@ lasting_root() { ((EUID == 0)) || sudo -k -n true 2>/dev/null; }
 
 install_debian_packages() {
   local wanted compiler=()
+  remove_left_policy
   mapfile -t wanted < <(missing_for_wheels)
   llama_ready || mapfile -t compiler < <(missing_for_compiler)
   # Who has to ask somebody else asks once.
   ((${#wanted[@]} == 0)) || find_root "${wanted[@]}" "${compiler[@]}"
-  # In one go where nothing waits for the first part alone, or nobody could install the rest later.
-  if has_root && { [[ $mode == whole ]] || ! lasting_root; }; then wanted+=("${compiler[@]}"); fi
-  ((${#wanted[@]} > 0)) || return 0
-  find_root "${wanted[@]}"
-  install_packages "${wanted[@]}"
+  ((${#wanted[@]} == 0)) || install_packages "${wanted[@]}"
   [[ " ${wanted[*]} " != *" mosquitto "* ]] ||
     say "mosquitto is installed; its service is neither started nor enabled"
+  # Nobody may be there to install the rest later. Without it the first part works all the same.
+  if ((${#compiler[@]} > 0)) && has_root && ! lasting_root; then
+    find_root "${compiler[@]}"
+    (install_packages "${compiler[@]}") || say "going on without a compiler"
+  fi
 }
 
 # --- First: what comes as wheels ------------------------------------------------------------
@@ -122,7 +132,7 @@ make_first() {
 compile_here() {
   exec 8>"$work/llama.lock"
   if ! flock -n 8; then
-    say "llama.cpp is being compiled by process $(cat "$work/llama.pid"), which writes $work/llama.log: waiting for it"
+    say "llama.cpp is being compiled by process $(cat "$work/llama.pid" 2>/dev/null), which writes $work/llama.log: waiting for it"
     wait_for_compiler
   fi
   if llama_ready; then return; fi
@@ -183,14 +193,14 @@ compile_in_session() {
 # --------------------------------------------------------------------------------------------
 
 if [[ $mode != compile ]] && first_ready && llama_ready; then exit; fi
-mkdir -p "$work"
+check_place
 if [[ $mode == compile ]]; then
   compile_in_session
   exit
 fi
 
 trap cleanup EXIT
-trap 'say "interrupted; the next run goes on"; exit 130' INT
+trap 'stop_watching; say "interrupted; the next run goes on"; exit 130' INT
 trap 'exit 143' TERM
 make_first
 if llama_ready; then exit; fi

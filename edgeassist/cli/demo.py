@@ -30,6 +30,8 @@ from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 
 LOAD_S = 600.0
+# As scripts/setup.sh waits.
+COMPILE_S = 10800.0
 # The built-in model loads within a second or two; one that does not, never will.
 TAKE_OVER_S = 60.0
 DEVICE = "demo"
@@ -118,10 +120,14 @@ def demo(
             with PrivateDaemon(folder, environ) as daemon, contextlib.suppress(KeyboardInterrupt):
                 _talk(broker, daemon, show, Succession(daemon, environ, compilation, show.model))
     if compilation is not None and compilation.stage() is Stage.RUNS:
-        console.print(
-            f"llama.cpp is still being compiled in the background; the next start uses it: {compilation.log}",
-            soft_wrap=True,
-        )
+        _say_that_it_goes_on(compilation)
+
+
+def _say_that_it_goes_on(compilation: Compilation) -> None:
+    console.print(
+        f"llama.cpp is still being compiled in the background; the next start uses it: {compilation.log}",
+        soft_wrap=True,
+    )
 
 
 def _end(number: int, _frame: object) -> NoReturn:
@@ -129,7 +135,11 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 
 def _compilation(folder: Path, model: Path) -> Compilation | None:
-    """Say what is being compiled; wait for it where nothing else can serve the model. None if nothing is."""
+    """Say what is being compiled; wait for it where nothing else can serve the model. None if nothing is.
+
+    Raises:
+        ModelError: It was waited for, and failed or took more than COMPILE_S seconds.
+    """
     compilation = Compilation(folder)
     if compilation.stage() is not Stage.RUNS:
         return None
@@ -140,10 +150,29 @@ def _compilation(folder: Path, model: Path) -> Compilation | None:
             soft_wrap=True,
         )
         return compilation
-    with console.status(f"this model needs llama.cpp, which is being compiled: {compilation.log}"):
-        while compilation.stage() is Stage.RUNS:
-            time.sleep(0.5)
+    try:
+        console.print(
+            f"[dim]this model needs llama.cpp, which is being compiled: {compilation.log}[/]", soft_wrap=True
+        )
+        with console.status("waiting for llama.cpp"):
+            stage = _await_end(compilation)
+    except KeyboardInterrupt:
+        _say_that_it_goes_on(compilation)
+        raise typer.Exit(128 + signal.SIGINT) from None
+    if stage is Stage.RUNS:
+        raise ModelError(f"llama.cpp is not ready after {COMPILE_S / 60:.0f} minutes: {compilation.log}")
+    if stage is Stage.FAILED:
+        raise ModelError(
+            f"this model needs llama.cpp, which could not be compiled: {compilation.log} says why"
+        )
     return None
+
+
+def _await_end(compilation: Compilation) -> Stage:
+    until = time.monotonic() + COMPILE_S
+    while (stage := compilation.stage()) is Stage.RUNS and time.monotonic() < until:
+        time.sleep(0.5)
+    return stage
 
 
 class Succession:

@@ -2,8 +2,6 @@
 # llama.cpp and systemd-python: compiled, and put into .venv in one step. Sourced by setup.sh.
 
 : "${venv:?}" "${work:?}" "${locks:?}" "${compiled:?}"
-# What a machine must have in all, memory and swap, for one compiler.
-least_mb=900
 
 llama_fingerprint() {
   { "$venv/bin/python" -VV && locked "$(lock_of llama)" "${compiled[@]}"; } 2>/dev/null | sha256sum
@@ -17,9 +15,9 @@ llama_ready() {
 refuse_compiling() {
   local missing mb
   python=$venv/bin/python
-  mb=$(awk '/^(MemTotal|SwapTotal)/ {kb += $2} END {print int(kb / 1024)}' /proc/meminfo)
-  if ((mb < least_mb)); then
-    "$1" "llama.cpp can't be compiled here: it takes $least_mb MB of memory and swap, and this machine has $mb." \
+  mb=$(most_mb_for_build)
+  if ((mb < build_needs_mb)); then
+    "$1" "llama.cpp can't be compiled here: it takes $build_needs_mb MB of memory and swap, and there are $mb here." \
       "ONNX Runtime GenAI serves instead"
     return 1
   fi
@@ -39,7 +37,8 @@ compile() {
   mapfile -t missing < <(missing_for_compiler)
   if ((${#missing[@]} > 0)); then
     find_root "${missing[@]}"
-    install_packages "${missing[@]}"
+    (install_packages "${missing[@]}") ||
+      fail "llama.cpp can't be compiled without these packages; ONNX Runtime GenAI serves, and the next run tries again"
   fi
   rm -rf "$work/tmp" "$work/compiled"
   prepare_build "$work/tmp"

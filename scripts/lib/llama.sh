@@ -30,21 +30,41 @@ this_board() {
 
 # What one compiler takes at most (measured).
 compiler_mb=620
+# What a machine must have in all, memory and swap, for one compiler.
+build_needs_mb=900
 
 # free_mb_for_build [ROOT]: memory that a build can have: what the machine and every cgroup above leave. ROOT stands in
 # for / in tests.
 free_mb_for_build() {
-  local root=${1-} free folder limit
-  free=$(awk '/^MemAvailable/ {print int($2 / 1024)}' "$root/proc/meminfo")
+  least_mb "$(awk '/^MemAvailable/ {print int($2 / 1024)}' "${1-}/proc/meminfo")" cgroup_leaves_mb "${1-}"
+}
+
+# most_mb_for_build [ROOT]: memory and swap in all, of the machine, and memory of the cgroups above.
+most_mb_for_build() {
+  local swap
+  swap=$(awk '/^SwapTotal/ {print int($2 / 1024)}' "${1-}/proc/meminfo")
+  echo $(($(least_mb "$(awk '/^MemTotal/ {print int($2 / 1024)}' "${1-}/proc/meminfo")" cgroup_has_mb "${1-}") + swap))
+}
+
+# least_mb MB COMMAND ROOT: the machine's MB, or what the command prints for a cgroup above, where that is less.
+least_mb() {
+  local least=$1 root=$3 folder limit
   folder=$(sed -n 's/^0:://p' "$root/proc/self/cgroup" 2>/dev/null)
   while [[ -n $folder ]]; do
-    limit=$(cgroup_leaves_mb "$root/sys/fs/cgroup${folder%/}")
-    ((${limit:-free} >= free)) || free=$limit
+    limit=$("$2" "$root/sys/fs/cgroup${folder%/}")
+    ((${limit:-least} >= least)) || least=$limit
     [[ $folder != / ]] || break
     folder=${folder%/*}
     folder=${folder:-/}
   done
-  echo "$free"
+  echo "$least"
+}
+
+# cgroup_has_mb FOLDER: nothing where it has no limit.
+cgroup_has_mb() {
+  local most
+  most=$(cat "$1/memory.max" 2>/dev/null) && [[ $most =~ ^[0-9]+$ ]] || return 0
+  echo $((most / 1048576))
 }
 
 # cgroup_leaves_mb FOLDER: nothing where it has no limit. What was read from disk makes room when asked.

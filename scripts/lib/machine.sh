@@ -47,11 +47,11 @@ check_systemd() {
 }
 
 check_memory() {
-  local total swap
+  local total most
   total=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
-  swap=$(awk '/^SwapTotal/ {print int($2 / 1024)}' /proc/meminfo)
-  if [[ -z $wheelhouse ]] && ! $follows && ((total + swap < 900)); then
-    fail "this machine has $total MB of memory and $swap MB of swap; compiling llama.cpp takes 900." \
+  most=$(most_mb_for_build)
+  if [[ -z $wheelhouse ]] && ! $follows && ((most < build_needs_mb)); then
+    fail "compiling llama.cpp takes $build_needs_mb MB of memory and swap, and there are $most here." \
       "Fill a folder on another machine (scripts/wheelhouse.sh --help), and use --wheelhouse"
   fi
   ((total >= 900)) || warn "this machine has $total MB of memory: enough for very small models only"
@@ -98,6 +98,7 @@ begin_packages() {
   [[ -n $wheelhouse ]] || wanted+=(python3-systemd)
   [[ -n $wheelhouse ]] || $follows || wanted+=(g++)
   ! $with_broker || wanted+=(mosquitto mosquitto-clients)
+  $dry_run || remove_left_policy
   mapfile -t missing < <(missing_of "${wanted[@]}")
   if $dry_run; then
     ((${#missing[@]} == 0)) || echo "would install Debian packages: ${missing[*]}"

@@ -4,6 +4,9 @@
 : "${log:?}"
 
 as_root=(env)
+policy_file=/usr/sbin/policy-rc.d
+# shellcheck disable=SC2016 # the policy's own $*
+policy_line='case "$*" in *mosquitto*) exit 101 ;; esac'
 
 # missing_of PACKAGE...: those that are not installed, one a line.
 missing_of() {
@@ -18,6 +21,9 @@ find_root() {
   local packages=("$@") note=()
   if ((EUID == 0)); then
     as_root=(env)
+policy_file=/usr/sbin/policy-rc.d
+# shellcheck disable=SC2016 # the policy's own $*
+policy_line='case "$*" in *mosquitto*) exit 101 ;; esac'
   elif sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
   else
@@ -35,10 +41,9 @@ install_packages() {
   local packages=("$@")
   say "installing Debian packages: ${packages[*]}"
   # Debian would start the broker right away. An administrator's own policy stays as it is.
-  if [[ " ${packages[*]} " == *" mosquitto "* && ! -e /usr/sbin/policy-rc.d ]]; then
-    policy=/usr/sbin/policy-rc.d
-    # shellcheck disable=SC2016 # the policy's own $*
-    printf '#!/bin/sh\ncase "$*" in *mosquitto*) exit 101 ;; esac\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  if [[ " ${packages[*]} " == *" mosquitto "* && ! -e $policy_file ]]; then
+    policy=$policy_file
+    printf '#!/bin/sh\n%s\n' "$policy_line" | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
   fi
   # What an interrupted installation leaves, and apt refuses to work beside.
@@ -55,6 +60,12 @@ install_packages() {
     # Nor may it start at the next boot, unless somebody enables it.
     "${as_root[@]}" systemctl disable mosquitto.service >>"$log" 2>&1 || true
   fi
+}
+
+# What a set-up has left that was killed: no Mosquitto would ever start again.
+remove_left_policy() {
+  grep -qsxF "$policy_line" "$policy_file" || return 0
+  if ((EUID == 0)); then rm -f "$policy_file"; else sudo -n rm -f "$policy_file" 2>/dev/null || true; fi
 }
 
 # For the caller's EXIT trap too.

@@ -36,7 +36,7 @@ show_progress() {
 logged() {
   local what=$1 status=0
   shift
-  printf '\n### %s\n' "$*" >>"$log"
+  printf '\n### %s\n' "$*" 2>/dev/null >>"$log" || true
   show_progress "$what" 9>&- 8>&- &
   watcher=$!
   "$@" >>"$log" 2>&1 </dev/null || status=$?
@@ -54,6 +54,9 @@ stop_watching() {
   fi
 }
 
+# Then the log holds nothing of it.
+disk_is_full() { (($(df -Pk "$log" 2>/dev/null | awk 'NR == 2 {print $4}') + 0 < 1024)); }
+
 # explain_and_fail WHAT: shows the end of the log, and what it looks like.
 explain_and_fail() {
   local hint="the whole log: $log" end
@@ -62,8 +65,9 @@ explain_and_fail() {
   if grep -qE 'Killed|[Oo]ut of memory|annot allocate memory' <<<"$end"; then
     failure_cause=memory
     hint="the machine ran out of memory. Try again with CMAKE_BUILD_PARALLEL_LEVEL=1, or with more swap"
-  elif grep -q 'No space left on device' <<<"$end"; then
-    hint="the disk is full. The build needs about 500 MB in ${TMPDIR:-/tmp}, which TMPDIR can put elsewhere"
+  elif grep -q 'No space left on device' <<<"$end" || disk_is_full; then
+    hint="the disk is full. EdgeAssist takes about 300 MB, and its build 500 MB in ${TMPDIR:-/tmp}, which TMPDIR can put"
+    hint+=" elsewhere. Make room, and run the same command again"
   elif grep -q 'DO NOT MATCH THE HASHES' <<<"$end"; then
     hint="the index serves another file than the one in locks/: tell who runs it before you trust it (the log: $log)"
   elif grep -qE 'Could not (find a version|fetch URL|resolve)|Failed to fetch|Connection|Timeout' <<<"$end"; then

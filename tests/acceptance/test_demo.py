@@ -61,8 +61,9 @@ class Machine:
 class Person:
     """Sits at a terminal with the demo."""
 
-    def __init__(self, machine: Machine) -> None:
-        command = [machine.python, "-m", "edgeassist", "demo", "--compiling", machine.set_up]
+    def __init__(self, machine: Machine, *options: str | Path, compile_s: float = PATIENCE_S) -> None:
+        program = f"from edgeassist.cli import demo, main; demo.COMPILE_S = {compile_s}; main.main()"
+        command = [machine.python, "-c", program, "demo", "--compiling", machine.set_up, *options]
         environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
         self._terminal, its_end = pty.openpty()
         self._demo = subprocess.Popen(
@@ -98,6 +99,10 @@ class Person:
     def closes_the_terminal(self) -> None:
         """Do what a terminal does whose window is closed."""
         self._demo.send_signal(signal.SIGHUP)
+
+    def presses_ctrl_c(self) -> None:
+        # What the terminal sends to the whole foreground group.
+        os.killpg(self._demo.pid, signal.SIGINT)
 
     def is_ended(self) -> None:
         self._demo.terminate()
@@ -202,3 +207,51 @@ def test_a_demo_that_is_ended_leaves_nothing_running(person: Person, end: Callab
     end(person)
     assert person.leaves() > 128
     assert psutil.wait_procs(started, PATIENCE_S)[1] == []
+
+
+# --- A model that only llama.cpp can serve ------------------------------------------------------
+
+
+@pytest.fixture
+def asks(machine: Machine, tmp_path: Path) -> Iterator[Callable[[float], Person]]:
+    """Lets somebody ask for a GGUF file, which is never read, and wait so many seconds for llama.cpp."""
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF")
+    people: list[Person] = []
+
+    def ask(compile_s: float) -> Person:
+        people.append(Person(machine, "--model", model, compile_s=compile_s))
+        return people[-1]
+
+    yield ask
+    for person in people:
+        person.close()
+
+
+def test_who_leaves_while_the_demo_waits_for_llama_cpp_hears_that_it_goes_on(
+    asks: Callable[[float], Person],
+) -> None:
+    person = asks(PATIENCE_S)
+    person.reads("this model needs llama.cpp, which is being compiled")
+    person.presses_ctrl_c()
+    said = person.reads("llama.cpp is still being compiled in the background; the next start uses it")
+    assert "Traceback" not in said
+    assert person.leaves() == 128 + signal.SIGINT
+
+
+def test_the_demo_waits_for_llama_cpp_no_longer_than_the_set_up_does(
+    asks: Callable[[float], Person],
+) -> None:
+    person = asks(1)
+    person.reads("edgeassist: llama.cpp is not ready after 0 minutes")
+    assert person.leaves() > 0
+
+
+def test_a_model_that_needs_the_llama_cpp_that_could_not_be_compiled_is_told_why(
+    machine: Machine, asks: Callable[[float], Person]
+) -> None:
+    person = asks(PATIENCE_S)
+    person.reads("this model needs llama.cpp, which is being compiled")
+    machine.compile(succeeds=False)
+    person.reads("this model needs llama.cpp, which could not be compiled")
+    assert person.leaves() > 0

@@ -64,6 +64,14 @@ def test_a_limit_of_any_cgroup_above_counts_less_what_is_used_and_can_not_be_dro
     assert shell('build_jobs 4 "$1"', tmp_path) == "1"
 
 
+def test_whether_anything_can_be_compiled_depends_on_what_a_cgroup_may_take_at_most(tmp_path: Path) -> None:
+    machine(tmp_path, available_mb=100, cgroup="/system/demo")
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 4096000 kB\nSwapTotal: 102400 kB\n")
+    assert shell('most_mb_for_build "$1"', tmp_path) == "4100"
+    limit(tmp_path, "system", most_mb=512, used_mb=500)
+    assert shell('most_mb_for_build "$1"', tmp_path) == "612"
+
+
 def test_a_limit_in_a_container_is_found_at_the_top(tmp_path: Path) -> None:
     machine(tmp_path, available_mb=8_000, cgroup="/")
     limit(tmp_path, "", most_mb=1_500, used_mb=100)

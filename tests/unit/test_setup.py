@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.patience import PATIENCE_S
 
 PROJECT = Path(__file__).parents[2]
 SETUP = PROJECT / "scripts/setup.sh"
@@ -24,6 +29,62 @@ def test_the_set_up_explains_its_options_and_refuses_others() -> None:
     refused = subprocess.run([SETUP, "--now"], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--soon" in refused.stderr
+
+
+# --- a place that nothing is installed in yet -------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """As much of a checkout as the set-up reads before it installs anything."""
+    folder = tmp_path / "check out"
+    shutil.copytree(PROJECT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("train_tiny"))
+    shutil.copytree(PROJECT / "locks", folder / "locks")
+    return folder
+
+
+def test_a_checkout_that_can_not_be_written_to_is_named_and_what_to_do(checkout: Path) -> None:
+    # Root may write everywhere, but not into a file as if it were a folder.
+    (checkout / "build").touch()
+    ended = subprocess.run(
+        [checkout / "scripts/setup.sh"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert ended.returncode == 1
+    assert "setup: this checkout can't be written to by" in ended.stderr
+    assert "sudo chown" in ended.stderr
+
+
+def test_ctrl_c_ends_the_set_up_with_one_line(checkout: Path) -> None:
+    (checkout / "build/setup").mkdir(parents=True)
+    with subprocess.Popen(
+        ["flock", checkout / "build/setup/lock", checkout / "scripts/setup.sh"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as set_up:
+        assert set_up.stderr is not None
+        assert set_up.stderr.readline() == "==> waiting for another set-up to end\n"
+        os.killpg(set_up.pid, signal.SIGINT)
+        assert set_up.stderr.read() == "==> interrupted; the next run goes on\n"
+
+
+def policy_after(folder: Path, policy: str) -> str | None:
+    """Return what is left of a policy-rc.d; None where it is gone."""
+    file = folder / "policy-rc.d"
+    file.write_text(policy)
+    sourced = f"""set -euo pipefail
+    program=setup log={folder}/log; source {PROJECT}/scripts/lib/progress.sh
+    source {PROJECT}/scripts/lib/packages.sh
+    policy_file={file}; remove_left_policy"""
+    subprocess.run(["bash", "-c", sourced], check=True)
+    return file.read_text() if file.exists() else None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's set-up leaves one")
+def test_a_policy_that_a_killed_set_up_left_is_removed_and_an_administrators_stays(tmp_path: Path) -> None:
+    left = '#!/bin/sh\ncase "$*" in *mosquitto*) exit 101 ;; esac\n'
+    assert policy_after(tmp_path, left) is None
+    assert policy_after(tmp_path, "#!/bin/sh\nexit 101\n") == "#!/bin/sh\nexit 101\n"
 
 
 # --- uv -------------------------------------------------------------------------------------------------
