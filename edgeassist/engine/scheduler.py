@@ -173,8 +173,8 @@ class Scheduler:
         if source is not None:
             self._memory.append(Share(source, seq.slot, length))
             seq.computed = length
-            if not seq.generated:
-                seq.cached = length
+            if seq.generated == len(seq.untold):
+                seq.cached = min(length, seq.prompt_tokens)
         return True
 
     def _decode(self, seq: Sequence, *, alone: bool) -> Work:

@@ -361,6 +361,55 @@ def test_a_sequence_ends_with_its_last_allowed_token() -> None:
     assert endings == [None, Ending.LIMIT]
 
 
+def test_what_follows_a_token_is_told_with_it_and_computed_with_it_in_the_next_step() -> None:
+    scheduler = make(slots=2, step_tokens=16)
+    sequence = admit(scheduler, "a", tokens(3), 20)
+    plan = scheduler.plan()
+    (outcome,) = scheduler.commit(plan, {0: [word(7)]}, 0.001, {0: [word(8), word(9)]})
+    assert [token.id for token in outcome.tokens] == [7, 8, 9]
+    assert (sequence.generated, sequence.computed) == (3, 3)
+    assert scheduler.plan().work == (Work(0, 3, (7, 8, 9), samples=True),)
+
+
+def test_what_follows_beyond_the_limit_is_cut_and_so_is_the_answer() -> None:
+    scheduler = make(slots=1, step_tokens=16)
+    admit(scheduler, "a", tokens(3), 2)
+    (outcome,) = scheduler.commit(scheduler.plan(), {0: [word(7)]}, 0.001, {0: [word(8), word(9), END]})
+    assert [token.id for token in outcome.tokens] == [7, 8]
+    assert outcome.ending is Ending.LIMIT
+
+
+def test_an_answer_that_is_complete_ends_without_another_step() -> None:
+    scheduler = make(slots=1, step_tokens=16)
+    sequence = admit(scheduler, "a", tokens(3), 2)
+    (outcome,) = scheduler.commit(scheduler.plan(), {0: [word(7)]}, 0.001, {0: [word(8), END]})
+    assert outcome.ending is Ending.END_OF_TURN
+    assert outcome.tokens[-1] == END
+    assert sequence.tokens == [1, 2, 3, 7, 8]
+    assert sequence.computed == 3
+
+
+def test_more_than_a_step_has_room_for_is_read_as_a_prompt_is_beside_the_streams() -> None:
+    scheduler = make(slots=2, step_tokens=4)
+    admit(scheduler, "a", tokens(1), 50)
+    admit(scheduler, "b", tokens(1, first=9), 50)
+    following = {0: [word(number) for number in range(20, 26)]}
+    scheduler.commit(scheduler.plan(), {0: [word(7)], 1: [word(8)]}, 0.001, following)
+    (stream, prompt) = scheduler.plan().work
+    assert (stream.slot, stream.tokens, stream.samples) == (1, (8,), True)
+    assert (prompt.slot, prompt.tokens, prompt.samples) == (0, [7, 20, 21], False)
+
+
+def test_what_an_answer_begins_with_is_read_with_the_prompt_and_told_with_the_first_token() -> None:
+    scheduler = make(slots=1, step_tokens=16)
+    sequence = admit(scheduler, "a", tokens(3), 9)
+    scheduler.begin_with(sequence, [word(7), word(8)])
+    plan = scheduler.plan()
+    assert plan.work == (Work(0, 0, [1, 2, 3, 7, 8], samples=True),)
+    (outcome,) = scheduler.commit(plan, {0: [word(9)]}, 0.001)
+    assert [token.id for token in outcome.tokens] == [7, 8, 9]
+
+
 def test_an_answer_is_limited_by_what_the_prompt_leaves_of_the_context() -> None:
     scheduler = make(slots=1, context=16, step_tokens=8)
     assert admit(scheduler, "a", tokens(13), 100).limit == 3
@@ -415,10 +464,12 @@ class Expected:
     prompt: list[int]
     limit: int
     sampled: list[int] = field(default_factory=list)
+    untold: list[int] = field(default_factory=list)
+    begins: bool = False
 
     @property
     def tokens(self) -> list[int]:
-        return [*self.prompt, *self.sampled]
+        return [*self.prompt, *self.sampled, *self.untold]
 
 
 class AnySequenceOfSteps(RuleBasedStateMachine):
@@ -467,7 +518,11 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         assert sequence.slot not in self.expected
         self.worlds[sequence.slot] = world
         limit = min(max_tokens, self.context - len(prompt))
-        self.expected[sequence.slot] = Expected(sequence, prompt, limit)
+        begins_with = data.draw(st.lists(st.integers(1, 3), max_size=min(3, limit - 1)))
+        self.scheduler.begin_with(sequence, [word(number) for number in begins_with])
+        self.expected[sequence.slot] = Expected(
+            sequence, prompt, limit, untold=begins_with, begins=bool(begins_with)
+        )
 
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
@@ -486,8 +541,16 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         streams = {slot for slot, each in self.expected.items() if self.streams(each)}
         assert streams <= set(slots)
         sampled = {work.slot: self.compute(work, data) for work in plan.work}
-        for outcome in self.scheduler.commit(plan, {key: each for key, each in sampled.items() if each}, 1.0):
+        following = {slot: self.follow(data) for slot, said in sampled.items() if said and not said[-1].ends}
+        said = {slot: each for slot, each in sampled.items() if each}
+        more = {slot: each for slot, each in following.items() if each}
+        for outcome in self.scheduler.commit(plan, said, 1.0, more):
             self.note(outcome)
+
+    def follow(self, data: st.DataObject) -> list[Token]:
+        """What comes behind a sampled token of its own accord."""
+        tokens = [word(number) for number in data.draw(st.lists(st.integers(1, 3), max_size=5))]
+        return [*tokens, END] if data.draw(st.integers(0, 9)) == 0 else tokens
 
     def streams(self, each: Expected) -> bool:
         return bool(each.sampled) and each.sequence.state is State.RUNNING and each.sequence.rest == 1
@@ -525,11 +588,15 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
     def note(self, outcome: Outcome) -> None:
         sequence = outcome.sequence
         each = self.expected[sequence.slot]
+        if outcome.tokens:
+            assert [token.id for token in outcome.tokens[: len(each.untold)]] == each.untold
+            each.untold = []
         each.sampled += [token.id for token in outcome.tokens if not token.ends]
         assert sequence.tokens == each.tokens
-        assert sequence.generated == len(each.sampled) <= each.limit
+        assert sequence.generated == len(each.sampled) + len(each.untold) <= each.limit
         assert sequence.computed == len(self.kv[sequence.slot])
-        assert sequence.cached < len(each.prompt)
+        # Something is computed in any case: the last token of the prompt, or of what the answer begins with.
+        assert sequence.cached < len(each.prompt) + each.begins
         if not outcome.tokens:
             assert outcome.ending is None
         elif outcome.tokens[-1].ends:
