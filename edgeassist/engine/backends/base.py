@@ -20,6 +20,10 @@ from edgeassist.engine.step import Plan, Sampled, Token
 class TokenFilter(Protocol):
     """What a sequence may go on with. Nothing of it raises."""
 
+    def allows(self, token: int) -> bool:
+        """Whether that token may come next: some microseconds, where `limit` takes hundreds."""
+        ...
+
     def limit(self, logits: NDArray[np.float32]) -> None:
         """Leave only what may come next, in place; shape (vocabulary,)."""
         ...

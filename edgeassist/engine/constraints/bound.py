@@ -32,6 +32,10 @@ class Bound:
         """Why the answer can't go on; None: it can."""
         return self._matcher.get_error().splitlines()[0] if self._matcher.is_error() else None
 
+    def allows(self, token: int) -> bool:
+        """Whether that token may come next."""
+        return self._matcher.validate_tokens([token]) == 1
+
     def limit(self, logits: NDArray[np.float32]) -> None:
         """Leave only those tokens that may come next, in place.
 

@@ -194,12 +194,22 @@ class LlamaBackend:
         raise InternalError(f"llama_decode returned {status} for {plan.tokens} tokens")
 
     def _pick(self, slot: int, row: int) -> int:
+        """Return a token; where it is not allowed, the same is asked for among those that are.
+
+        That is rare, and cheaper than to limit each row. The one that is refused counts for the penalties.
+        """
+        limits = self._limits.get(slot)
+        token = self._choose(slot, row)
+        if limits is None or limits.allows(token):
+            return token
+        limits.limit(self._logits(row))
+        return self._choose(slot, row)
+
+    def _choose(self, slot: int, row: int) -> int:
         sampler = self._samplers[slot]
-        # Both in llama.cpp's own memory, from where the sampler reads.
+        # In llama.cpp's own memory, from where the sampler reads.
         if slot in self._endless:
             self._logits(row)[self._model.ends] = -np.inf
-        if slot in self._limits:
-            self._limits[slot].limit(self._logits(row))
         if sampler is not None:
             # It also accepts the token, for the penalties.
             return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))

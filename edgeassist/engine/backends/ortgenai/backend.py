@@ -203,9 +203,11 @@ class OrtBackend:
         if answer.endless:
             # Nobody checks the ids in a publisher's generation_config.json.
             last[[each for each in self._ends if 0 <= each < last.size]] = -np.inf
-        if answer.limits is not None:
-            answer.limits.limit(last)
         id_ = answer.sampler.pick(last, answer.said)
+        if answer.limits is not None and not answer.limits.allows(id_):
+            # As in `llama/backend`: rare, and cheaper than to limit each row.
+            answer.limits.limit(last)
+            id_ = answer.sampler.pick(last, answer.said)
         answer.said.append(id_)
         if answer.limits is not None:
             answer.limits.accept(id_)
