@@ -58,23 +58,27 @@ class Vocabulary:
 
         llguidance ends its thread with what this raises, so it raises nothing.
         """
+        if self._table is None:
+            return []  # asked whether it takes bytes
         try:
             return self._model_ids(text)
         except Exception:
             log.exception("a text of a bounded answer could not be tokenized")
-            return [int(id_) for id_ in self.table.greedy_tokenize(text.decode(errors="replace"))]
+            return self._greedy(text)
 
     def _model_ids(self, text: bytes) -> list[int]:
         ids = self._tokenize(text.decode())
-        # Without a table, llguidance tries whether this takes bytes.
-        if self._table is None or self._spells(ids, text):
+        if self._spells(ids, text):
             return ids
         ids = self._tokenize(_BEFORE + text.decode())
         for at in range(1, len(ids) + 1):
             if self._spells(ids[at:], text):
                 return ids[at:]
         # The model's tokenizer changes this text, as some do with white space.
-        return [int(id_) for id_ in self._table.greedy_tokenize(text.decode())]
+        return self._greedy(text)
+
+    def _greedy(self, text: bytes) -> list[int]:
+        return [int(id_) for id_ in self.table.greedy_tokenize(text.decode())]
 
     def _spells(self, ids: Sequence[int], text: bytes) -> bool:
         return b"".join(map(self._piece, ids)) == text
