@@ -21,7 +21,7 @@ from edgeassist.engine.messages import Constraint, ConstraintKind
 FILE = Path(edgeassist.__file__).parent / "assets/tiny/edgeassist-tiny-onnx/tokenizer.json"
 PIECES = list(read_pieces(FILE))
 READ = Tokenizer.from_file(str(FILE))
-END = READ.token_to_id("<|im_end|>")
+END = int(READ.token_to_id("<|im_end|>") or 0)
 SCHEMA = {
     "type": "object",
     "properties": {

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 # A text after it is tokenized as in the middle of an answer: SentencePiece writes a space before the first.
 _BEFORE = "\n"
+# How many tokens that may become.
+_MOST_BEFORE = 3
 
 
 class Vocabulary:
@@ -32,7 +34,7 @@ class Vocabulary:
         self._tokenize = tokenize
         self._table: LLTokenizer | None = None
         self._table = LLTokenizer(
-            TokenizerWrapper(_Given(pieces, ends[0], self._ids)), n_vocab=len(pieces), eos_token=list(ends)
+            TokenizerWrapper(_Given(pieces, ends, self._ids)), n_vocab=len(pieces), eos_token=list(ends)
         )
 
     @property
@@ -71,7 +73,7 @@ class Vocabulary:
         if self._spells(ids, text):
             return ids
         ids = self._tokenize(_BEFORE + text.decode())
-        for at in range(1, len(ids) + 1):
+        for at in range(1, _MOST_BEFORE + 1):
             if self._spells(ids[at:], text):
                 return ids[at:]
         # The model's tokenizer changes this text, as some do with white space.
@@ -87,11 +89,13 @@ class Vocabulary:
 class _Given:
     """What `TokenizerWrapper` asks for."""
 
-    def __init__(self, pieces: Sequence[bytes], end: int, ids: Callable[[bytes], list[int]]) -> None:
-        self.eos_token_id = end
+    def __init__(
+        self, pieces: Sequence[bytes], ends: Sequence[int], ids: Callable[[bytes], list[int]]
+    ) -> None:
+        self.eos_token_id = ends[0]
         self.bos_token_id = None
         self.tokens = pieces
-        self.special_token_ids = [id_ for id_, piece in enumerate(pieces) if not piece]
+        self.special_token_ids = sorted({id_ for id_, piece in enumerate(pieces) if not piece} | {*ends})
         self._ids = ids
 
     def __call__(self, text: bytes) -> list[int]:
