@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import psutil
 
@@ -40,6 +40,7 @@ class Question:
         system: The system prompt; empty for the one the side was started with.
         session: The conversation's name; empty for none. A side that keeps sessions ignores `history`.
         history: The conversation's earlier exchanges.
+        schema: What the answer may be, as a JSON Schema; None: anything, and as long as it may be.
     """
 
     prompt: str
@@ -47,6 +48,7 @@ class Question:
     system: str = ""
     session: str = ""
     history: tuple[Exchange, ...] = ()
+    schema: dict[str, Any] | None = None
 
 
 class Contender(Protocol):

@@ -135,7 +135,8 @@ class Device:
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
             "timeout_s": TIMEOUT_S,
-            **({"ignore_eos": True} if self._ignores_eos else {}),
+            **({"ignore_eos": True} if self._ignores_eos and question.schema is None else {}),
+            **({} if question.schema is None else {"json_schema": question.schema}),
             **({"system": question.system} if question.system else {}),
             **({"session": question.session} if question.session else {}),
         }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from statistics import median
+from typing import Any
 
 from edgeassist.bench.competitor import busy_program
 from edgeassist.bench.contender import (
@@ -48,6 +49,23 @@ LATER_ROUNDS = 2
 STREAM_TOKENS = 3000
 STREAM_LEAD = 2
 CANCEL_AFTER_S = 1.0
+BOUND_TOKENS = 400
+# Eight fields of the kinds that a device asks for.
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "room": {"enum": ["kitchen", "living room", "bedroom", "bathroom", "garage"]},
+        "device": {"enum": ["light", "heating", "fan", "blind", "socket"]},
+        "switched_on": {"type": "boolean"},
+        "brightness_percent": {"type": "integer", "minimum": 0, "maximum": 100},
+        "target_temperature": {"type": "integer", "minimum": 5, "maximum": 30},
+        "urgent": {"type": "boolean"},
+        "reason": {"type": "string", "maxLength": 60},
+        "needs_confirmation": {"type": "boolean"},
+    },
+    "additionalProperties": False,
+}
+SCHEMA["required"] = list(SCHEMA["properties"])
 
 
 class Name(StrEnum):
@@ -60,6 +78,7 @@ class Name(StrEnum):
     RESTART = "restart"
     CANCEL = "cancel"
     CONTENTION = "contention"
+    BOUND = "bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +108,9 @@ LONG_TTFT = Figure("long prompt's first token", "ms", Better.LOWER)
 SECOND_TTFT = Figure("second turn's first token", "ms", Better.LOWER)
 RESTART_TTFT = Figure("first prompt's first token", "ms", Better.LOWER)
 READY = Figure("start until ready", "ms", Better.LOWER)
+BOUND_RATE = Figure("bound answer", "tokens/s", Better.HIGHER)
+BOUND_WHOLE = Figure("the whole bound answer", "ms", Better.LOWER)
+GAIN = Figure("tokens/s, bound by free", "×", Better.HIGHER)
 FREED = Figure("next prompt's first token", "ms", Better.LOWER)
 # Reported by our daemon only.
 OVERHEAD = Figure("engine beside the model", "%", Better.LOWER)
@@ -119,6 +141,7 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
         Scenario(Name.RESTART, (RESTART_TTFT, READY), restart),
         Scenario(Name.CANCEL, (FREED,), cancel),
         Scenario(Name.CONTENTION, (DECODE, TTFT), partial(contention, alone=alone)),
+        Scenario(Name.BOUND, (BOUND_RATE, BOUND_WHOLE, GAIN), bound),
     )
     wanted = set(names)
     return [scenario for scenario in known if scenario.name in wanted]
@@ -257,6 +280,21 @@ async def contention(
         await pause()
         outcome = await alone(contender, texts)
     return Outcome({name: outcome.values[name] for name in (DECODE.name, TTFT.name)}, outcome.answers)
+
+
+async def bound(contender: Contender, texts: Texts) -> Outcome:
+    """One client asks for JSON by a schema, then for as many tokens of anything."""
+    answer = await collect(contender, Question(texts.question(SHORT_TOKENS), BOUND_TOKENS, schema=SCHEMA))
+    if answer.end.completion_tokens >= BOUND_TOKENS:
+        raise UnsuitedError("the bound answer came to no end")
+    free = await collect(contender, Question(texts.question(SHORT_TOKENS), answer.end.completion_tokens))
+    rate = rate_in_all([[answer]])
+    values = {
+        BOUND_RATE: rate,
+        BOUND_WHOLE: 1000 * (answer.end.at - answer.begun),
+        GAIN: rate / rate_in_all([[free]]),
+    }
+    return _outcome(values, [answer, free])
 
 
 def _outcome(values: dict[Figure, float], replies: Sequence[Reply]) -> Outcome:

@@ -190,11 +190,14 @@ def _body(question: Question, configured: str) -> dict[str, Any]:
         messages.append({"role": "user", "content": exchange.question})
         messages.append({"role": "assistant", "content": exchange.answer})
     messages.append({"role": "user", "content": question.prompt})
+    schema = {"name": "answer", "strict": True, "schema": question.schema}
+    bound = {"response_format": {"type": "json_schema", "json_schema": schema}}
     return {
         "messages": messages,
         "max_tokens": question.max_tokens,
         "temperature": 0.0,
-        "ignore_eos": True,
+        # Nothing would be left to pick at the end of a bound answer.
+        **({"ignore_eos": True} if question.schema is None else bound),
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -65,7 +65,8 @@ def bench(
             help="Scenarios, separated by commas: **single** (one client), **fan-in** (four new clients "
             "share a system prompt), **interference** (a long prompt arrives while three streams run), "
             "**session** (second turn), **restart** (first prompt after a restart), **cancel** (how soon the "
-            "next prompt starts), **contention** (one client, beside a busy program); or **all**."
+            "next prompt starts), **contention** (one client, beside a busy program), **bound** (JSON by a "
+            "schema); or **all**."
         ),
     ] = "single",
     peer: Annotated[

@@ -170,6 +170,25 @@ async def test_cancel_gives_up_while_the_prompt_is_read_and_asks_another_questio
     assert side.asked[0][0] == 1
 
 
+async def test_a_bound_answer_is_compared_with_as_many_tokens_of_anything() -> None:
+    side = Scripted(
+        lambda question: iter(["word"] * (question.max_tokens if question.schema is None else 30))
+    )
+    outcome = await run(Name.BOUND, side)
+    (_, bound), (_, free) = side.asked
+    assert bound.schema == scenarios.SCHEMA
+    assert (free.schema, free.max_tokens) == (None, 30)
+    assert bound.prompt != free.prompt
+    rate, whole_ms, gain = outcome.values.values()
+    assert rate == pytest.approx(30_000 / whole_ms)
+    assert gain > 0
+
+
+async def test_a_bound_answer_without_an_end_is_no_measurement() -> None:
+    with pytest.raises(UnsuitedError, match="no end"):
+        await scenario(Name.BOUND).run(Scripted(), texts())
+
+
 async def test_a_prompt_that_is_read_in_no_time_can_not_be_cancelled() -> None:
     with pytest.raises(UnsuitedError, match="too fast to be cancelled"):
         await scenario(Name.CANCEL).run(_AtOnce(), texts())
