@@ -115,7 +115,7 @@ install_debian_packages() {
 make_first() {
   if first_ready; then return; fi
   exec 9>"$work/lock"
-  flock -n 9 || { say "waiting for another set-up to end"; flock 9; }
+  flock -n 9 || { say "waiting for another set-up to end"; lock_packages; }
   if ! first_ready; then
     : >"$log"
     if sound_venv; then python=$venv/bin/python; else find_python; fi

@@ -52,11 +52,14 @@ compile() {
   say "llama.cpp is ready"
 }
 
+# Packages come within minutes, whatever the network is like.
+lock_packages() { flock -w 3600 9 || fail "another set-up has not ended within an hour: $work/log"; }
+
 # What imports these packages finds all of one or nothing of it, whenever this is interrupted.
 put_in_place() {
   local site staged name versions
   exec 9>"$work/lock"
-  flock 9
+  lock_packages
   [[ $(llama_fingerprint) == "$stamp" ]] || fail "the lock has changed meanwhile: the next run compiles again"
   site=$(site_packages)
   staged=$site/.compiled
