@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edgeassist.cli.connect import connect
+from edgeassist.cli.constraints import constraint_fields
 from edgeassist.client.answers import Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
@@ -39,14 +41,32 @@ def ask(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds, waiting included.", show_default=False)
     ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(help="The answer is JSON that fits the JSON Schema in this file.", show_default=False),
+    ] = None,
+    choice: Annotated[
+        str | None,
+        typer.Option(help="The answer is one of these: on,off,unknown.", show_default=False),
+    ] = None,
+    regex: Annotated[
+        str | None,
+        typer.Option(help="The answer matches this regular expression, as a whole.", show_default=False),
+    ] = None,
+    grammar: Annotated[
+        Path | None,
+        typer.Option(help="The answer is of the grammar (Lark or GBNF) in this file.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
 ) -> None:
     """Ask the daemon, and print the answer as it comes.
 
     Goes through the broker of the settings, as any client does. The exit status tells how it ended: 0 done,
-    2 the request was wrong, 69 no broker, device or model, 75 worth trying again, 1 cancelled.
+    2 the request was wrong, 69 no broker, device or model, 75 worth trying again, 1 cancelled, or an answer
+    that was bound (by a schema and the like) and did not get whole.
 
-    Examples: `edgeassist ask "Why is the sky blue?"`, `edgeassist ask - < question.txt`
+    Examples: `edgeassist ask "Why is the sky blue?"`, `edgeassist ask - < question.txt`,
+    `edgeassist ask --choice yes,no "Is the window open?"`
     """
     loaded = load_settings(context.obj)
     fields: dict[str, Any] = {
@@ -56,9 +76,11 @@ def ask(
         "temperature": temperature,
         "timeout_s": timeout,
     }
+    bound = constraint_fields(schema=schema, regex=regex, choice=choice, grammar=grammar)
+    fields |= bound
     text = sys.stdin.read() if prompt == "-" else prompt
 
-    async def run() -> None:
+    async def run() -> Done:
         async with connect(loaded.settings) as client:
             if await client.availability() is not Availability.ONLINE:
                 device = loaded.settings.device.name
@@ -67,12 +89,16 @@ def ask(
                     "(edgeassist run; another device: EDGEASSIST_DEVICE__NAME)",
                 )
             fields["busy_s"] = BUSY_S if timeout is None else timeout
-            await stream(client, text, as_json=as_json, **{k: v for k, v in fields.items() if v is not None})
+            wanted = {key: value for key, value in fields.items() if value is not None}
+            return await stream(client, text, as_json=as_json, **wanted)
 
     try:
-        asyncio.run(run())
+        done = asyncio.run(run())
     except KeyboardInterrupt:
         raise typer.Exit(ExitStatus.FAILURE) from None
+    if bound and done.finish_reason == "length":
+        print("the answer was cut off and is not whole: allow it more (--max-tokens)", file=sys.stderr)
+        raise typer.Exit(ExitStatus.FAILURE)
 
 
 async def stream(client: Requester, prompt: str, *, as_json: bool = False, **fields: Any) -> Done:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
@@ -37,7 +38,7 @@ def check_config(
     console.print(_table(loaded))
     worst = ExitStatus.OK
     for problem in _problems(loaded.settings, offline=offline):
-        console.print(f"[red]wrong:[/] {problem.message}", soft_wrap=True, highlight=False)
+        console.print(f"[red]wrong:[/] {escape(problem.message)}", soft_wrap=True, highlight=False)
         worst = max(worst, problem.exit_status)
     if worst is ExitStatus.OK:
         console.print("[green]all is well[/]")

@@ -280,7 +280,7 @@ async def _ask(client: Requester, text: str, session: str | None) -> None:
     try:
         done = await stream(client, text, session=session)
     except EdgeAssistError as error:
-        console.print(f"[red]{error.code}:[/] {error.message}", soft_wrap=True)
+        console.print(f"[red]{error.code}:[/] {escape(error.message)}", soft_wrap=True)
     else:
         if action := describe_action(done.text):
             console.print(f"      [green]→ {escape(action)}[/]")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from edgeassist import __version__
@@ -91,7 +92,7 @@ def main() -> None:
         app()
     except EdgeAssistError as error:
         Console(stderr=True, highlight=False).print(
-            f"[red]edgeassist:[/] {error.message}", markup=True, soft_wrap=True
+            f"[red]edgeassist:[/] {escape(error.message)}", soft_wrap=True
         )
         sys.exit(error.exit_status)
     except KeyboardInterrupt:

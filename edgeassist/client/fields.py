@@ -19,6 +19,10 @@ class Fields(TypedDict, total=False):
         resume: The session must be known.
         timeout_s: How long it may take in all, waiting included, in seconds.
         busy_s: How long to ask again a device that has no room, in seconds; by default the client's.
+        json_schema: The answer is JSON that fits this schema.
+        regex: The answer matches this regular expression, from its beginning to its end.
+        choice: The answer is one of these texts.
+        grammar: The answer is a text of this grammar, in Lark's or GBNF's notation.
         metadata: Comes back with the answer.
     """
 
@@ -37,6 +41,8 @@ class Fields(TypedDict, total=False):
     seed: int | None
     stop: str | Sequence[str] | None
     json_schema: Mapping[str, Any] | None
+    regex: str | None
+    choice: Sequence[str] | None
     grammar: str | None
     tools: Sequence[Mapping[str, Any]] | None
     priority: Literal["low", "normal", "high"] | None

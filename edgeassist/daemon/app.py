@@ -189,7 +189,7 @@ class App:
                     *(model.name, supervisor.load_ms, model.quantization, model.context, model.slots),
                 )
                 self._threads.apply()
-                self.requests.engine_ready(model.name, model.slots)
+                self.requests.engine_ready(model.name, model.slots, constrains=model.constrains)
                 self._reporter.say_info()
             case Phase.UNUSABLE:
                 self.requests.engine_unusable(supervisor.problem or "unknown")

@@ -147,13 +147,14 @@ class Condition:
                 chat_template=facts.template in {TemplateState.MODEL, TemplateState.FILE},
                 template=facts.template,
                 slots=facts.slots,
+                constrains=facts.constrains,
                 build=facts.build,
             )
         return Info(
             version=__version__,
             protocol=PROTOCOL_VERSION,
             device=self.topics.device,
-            capabilities=capabilities(),
+            capabilities=capabilities(constrains=facts is None or facts.constrains),
             model=model,
             settings=settings,
         )

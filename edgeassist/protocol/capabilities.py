@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import get_args
 
 from edgeassist.protocol.commands import COMMANDS
+from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.events import AnyEvent
 from edgeassist.protocol.requests import UNSUPPORTED, Priority, PromptRequest, ReplyFormat, Turn
 from edgeassist.protocol.state import Capabilities
 
 
-def capabilities() -> Capabilities:
-    """Return it, read off the contract itself."""
+def capabilities(*, constrains: bool = True) -> Capabilities:
+    """Return it, read off the contract itself.
+
+    Args:
+        constrains: Whether the model that runs can bind an answer.
+    """
+    refused = UNSUPPORTED if constrains else (*UNSUPPORTED, *CONSTRAINTS)
     return Capabilities(
-        fields=[name for name in PromptRequest.model_fields if name not in UNSUPPORTED],
+        fields=[name for name in PromptRequest.model_fields if name not in refused],
         roles=list(get_args(Turn.model_fields["role"].annotation)),
         formats=[each.value for each in ReplyFormat],
         priorities=[each.value for each in Priority],

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
+from edgeassist.protocol.constraints import CONSTRAINTS, BoundedText, Choice, JsonSchema
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_METADATA_BYTES = 4096
@@ -44,7 +45,18 @@ _WANTED = {
 _CAME = {str: "text", bool: "true or false", list: "a list", dict: "an object", type(None): "null"}
 
 # Fields that are validated but not supported in this version.
-UNSUPPORTED = ("json_schema", "grammar", "tools")
+UNSUPPORTED = ("tools",)
+
+# What others call a field of ours, and what to send instead.
+_OURS = {
+    "response_format": 'json_schema, with the schema itself ({"type": "object"} for any JSON object)',
+    "guided_json": "json_schema",
+    "guided_regex": "regex",
+    "guided_choice": "choice",
+    "guided_grammar": "grammar",
+    "schema": "json_schema",
+    "choices": "choice",
+}
 
 # The smallest packet that every message of an answer can be made to fit; PubSubClient's buffer, as it comes.
 MIN_PACKET_BYTES = 256
@@ -147,8 +159,10 @@ class PromptRequest(BaseModel):
     ignore_eos: bool = False
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
     stop: tuple[str, ...] = ()
-    json_schema: dict[str, JsonValue] | None = None
-    grammar: str | None = None
+    json_schema: JsonSchema | None = None
+    regex: BoundedText | None = None
+    choice: Choice | None = None
+    grammar: BoundedText | None = None
     tools: Annotated[tuple[Tool, ...], Field(min_length=1, strict=False)] | None = None
     priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
     timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
@@ -198,6 +212,21 @@ class PromptRequest(BaseModel):
             raise ValueError("resume needs a session")
         return self
 
+    @model_validator(mode="after")
+    def _one_constraint(self) -> PromptRequest:
+        given = self.constraints
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: one of them can bind the answer, leave out the others")
+        for name in ("stop", "ignore_eos"):
+            if given and getattr(self, name):
+                raise ValueError(f"{given[0]} says where the answer ends: leave out {name}")
+        return self
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The fields that bind its answer: one, or none."""
+        return tuple(name for name in CONSTRAINTS if getattr(self, name) is not None)
+
 
 def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
     """Parse a prompt topic's payload: a JSON object is a request, any other text is the prompt itself.
@@ -234,7 +263,8 @@ def explain(error: ValidationError) -> str:
     for problem in error.errors(include_url=False)[:5]:
         field = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            problems.append(f"unknown field {field!r}")
+            ours = _OURS.get(field)
+            problems.append(f"unknown field {field!r}" + (f": send {ours}" if ours else ""))
         elif problem["type"] == "string_pattern_mismatch":
             problems.append(f"{field}: must be 1 to 64 of A-Z a-z 0-9 _ -")
         else:

@@ -134,7 +134,11 @@ class Telemetry(StateDocument):
 
 
 class ModelInfo(_Document):
-    """The loaded model; `sha256` is null until computed, and for a model that is no single file."""
+    """The loaded model; `sha256` is null until computed, and for a model that is no single file.
+
+    Attributes:
+        constrains: Whether its answers can be bound, by `json_schema` and the like.
+    """
 
     name: str
     backend: str
@@ -148,11 +152,12 @@ class ModelInfo(_Document):
     chat_template: bool
     template: str
     slots: int
+    constrains: bool
     build: str
 
 
 class Capabilities(_Document):
-    """What this version supports.
+    """What this version supports, with the model that runs.
 
     Attributes:
         fields: Fields of a prompt request; valid ones not listed are answered with `unsupported`.

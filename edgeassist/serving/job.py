@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edgeassist.engine.messages import ChatMessage, Sampling, Start
+from edgeassist.engine.messages import ChatMessage, Constraint, ConstraintKind, Sampling, Start
+from edgeassist.protocol.constraints import compact_json
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.policy import Policy
 
@@ -23,6 +24,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
         first=len(messages) - len(question_of(asked)),
         droppable=len(history),
         gather_ms=policy.pace.interval_s * 1000,
+        constraint=constraint_of(asked),
     )
 
 
@@ -41,6 +43,14 @@ def question_of(asked: PromptRequest) -> tuple[ChatMessage, ...]:
     if asked.messages is not None:
         return tuple(ChatMessage(turn.role, turn.content) for turn in asked.messages)
     return (ChatMessage("user", asked.prompt or ""),)
+
+
+def constraint_of(asked: PromptRequest) -> Constraint | None:
+    """Return what the answer may be; None: anything."""
+    for name in asked.constraints:
+        value = getattr(asked, name)
+        return Constraint(ConstraintKind(name), value if isinstance(value, str) else compact_json(value))
+    return None
 
 
 def sampling_of(asked: PromptRequest, defaults: Sampling) -> Sampling:

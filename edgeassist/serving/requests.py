@@ -87,6 +87,8 @@ class Requests:
         self._dispatcher = Dispatcher(engine, self, self._alarm, clock)
         self._closing = False
         self._unavailable: str | None = None
+        # What is not known of a model yet is found out when it is ready.
+        self._constrains = True
         self.model: str | None = None
         self.tally = Tally()
 
@@ -138,6 +140,7 @@ class Requests:
             if known is not None:
                 raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
             self._check_open()
+            self._check_constraint(asked)
             self._check_session(request)
             self._check_room(caller)
         except EdgeAssistError as error:
@@ -204,6 +207,13 @@ class Requests:
         if self._unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
 
+    def _check_constraint(self, asked: PromptRequest) -> None:
+        if asked.constraints and not self._constrains:
+            raise UnsupportedError(
+                f"the model that runs, {self.model}, can't be held to {' or '.join(asked.constraints)}: "
+                "leave it out, or run another model (the daemon's setting model.path)"
+            )
+
     def _check_session(self, request: Request) -> None:
         if not request.asked.resume or request.session is None:
             return
@@ -219,9 +229,21 @@ class Requests:
 
     # --- to the engine and back ----------------------------------------------------------------------------
 
-    def engine_ready(self, model: str, slots: int) -> None:
-        """An engine serves: start what waits."""
+    def engine_ready(self, model: str, slots: int, *, constrains: bool) -> None:
+        """An engine serves: start what waits.
+
+        Args:
+            model: The name of what it has loaded.
+            slots: How many requests it takes at once.
+            constrains: Whether it can bind an answer.
+        """
         self.model, self._dispatcher.slots, self._unavailable = model, slots, None
+        self._constrains = constrains
+        for request in self._admission:
+            try:
+                self._check_constraint(request.asked)
+            except UnsupportedError as error:
+                self.fail(request, error)
         self._dispatcher.pump()
 
     def engine_lost(self, reason: str, *, planned: bool) -> None:
@@ -231,6 +253,7 @@ class Requests:
             reason: Why, for a person.
             planned: Whether it was replaced on purpose, which is no prompt's fault.
         """
+        self._constrains = True
         suspect = None if planned else self._dispatcher.encoded
         # A decision, or another one's prompt, is not the fault of what merely waited.
         innocent = planned or self._dispatcher.encodes

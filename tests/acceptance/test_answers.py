@@ -197,8 +197,9 @@ async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
         (b'{"prompt": "hi", "reply_to": "#"}', "invalid_request", "wildcard"),
         (b'{"prompt": "hi", "reply_to": "$SYS/x"}', "invalid_request", "$"),
         (b'{"prompt": "hi", "reply_to": "homeassistant/x"}', "invalid_request", "reply_prefixes"),
-        (b'{"prompt": "hi", "json_schema": {}}', "unsupported", "json_schema"),
-        (b'{"prompt": "hi", "grammar": "root ::= 1"}', "unsupported", "grammar"),
+        (b'{"prompt": "hi", "json_schema": true}', "invalid_request", "json_schema"),
+        (b'{"prompt": "hi", "regex": "a", "choice": ["b"]}', "invalid_request", "regex and choice"),
+        (b'{"prompt": "hi", "response_format": {}}', "invalid_request", "send json_schema"),
         (
             b'{"prompt": "hi", "tools": [{"type": "function", "function": {"name": "f"}}]}',
             "unsupported",

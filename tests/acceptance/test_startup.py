@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -214,6 +215,35 @@ async def test_ask_streams_the_answer_and_its_status_tells_how_it_ended(
     assert (bad.returncode, "empty" in bad.stderr) == (2, True)
     status = edgeassist("status", **here)
     assert (status.returncode, "online" in status.stdout, "scripted" in status.stdout) == (0, True, True)
+
+
+async def test_ask_sends_what_its_answer_may_be_and_tells_a_whole_answer_from_one_that_was_cut(
+    ready: StartReady, broker: PrivateBroker, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    await ready()
+    here: dict[str, Any] = {"mqtt__host": HOST, "mqtt__port": broker.port, "device__name": "box"}
+    wire = await connect.wire("edgeassist/box/prompt/#")
+    schema = tmp_path / "schema.json"
+    schema.write_text('{ "type": "object" }')
+    grammar = tmp_path / "yes.gbnf"
+    grammar.write_text('root ::= "yes"')
+    for options, field, value in [
+        (("--schema", str(schema)), "json_schema", {"type": "object"}),
+        (("--choice", "on, off"), "choice", ["on", "off"]),
+        (("--regex", "[a-z]+"), "regex", "[a-z]+"),
+        (("--grammar", str(grammar)), "grammar", 'root ::= "yes"'),
+    ]:
+        ended = edgeassist("ask", *options, "hello", **here)
+        assert (ended.returncode, ended.stdout) == (0, "hello\n"), ended.stderr
+        asked = await wire.until(lambda _: True)
+        assert json.loads(asked.payload)[field] == value
+        wire.heard.clear()
+    cut = edgeassist("ask", "--choice", "on,off", "--max-tokens", "1", "long enough", **here)
+    assert (cut.returncode, "--max-tokens" in cut.stderr) == (1, True)
+    free = edgeassist("ask", "--max-tokens", "1", "long enough", **here)
+    assert (free.returncode, free.stderr) == (0, "")
+    missing = edgeassist("ask", "--schema", str(tmp_path / "none"), "hello", **here)
+    assert (missing.returncode, "--schema: " in missing.stderr) == (2, True)
 
 
 async def test_ask_and_status_say_what_is_missing(broker: PrivateBroker) -> None:

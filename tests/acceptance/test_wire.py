@@ -24,7 +24,7 @@ FIXTURES: Mapping[str, Fixture] = {path.stem: load(path) for path in paths()}
 GROUPS = in_groups(paths())
 CASES = [(key, path) for key, group in GROUPS.items() for path in group]
 
-UNSUPPORTED = {"json_schema", "grammar", "tools"}
+UNSUPPORTED = {"tools"}
 # The scripted model can always be loaded; the other is a client's own word.
 NOT_PROVOKED = {Code.MODEL_UNAVAILABLE, Code.UNREACHABLE}
 NOT_FILLED = {(events.Done, "held_back")}  # needs a hot or busy machine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -64,9 +65,11 @@ def compile_cpp(*arguments: str | Path) -> None:
 def sketch(objects: list[Path], broker: PrivateBroker, tmp_path: Path) -> Sketch:
     """Make a board with the sketch, its settings changed on top."""
 
-    def make(**settings: object) -> Program:
+    def make(change: Callable[[str], str] | None = None, **settings: object) -> Program:
         told = {"BROKER": HOST, "PORT": broker.port, "DEVICE": "box", **settings}
         source = changed(SKETCH, tmp_path, **told)
+        if change is not None:
+            source.write_text(change(source.read_text()))
         compile_cpp(*objects, "-include", "Arduino.h", "-x", "c++", source, "-o", tmp_path / "ask")
         return Program(tmp_path / "ask", environ={"ASAN_OPTIONS": "detect_leaks=0"})
 
@@ -93,6 +96,39 @@ async def test_answers_and_errors_are_shown_and_a_prompt_that_does_not_fit_is_re
         assert "too long" in await board.until(")\n")
         board.say("still there")
         assert await board.until("\n(done)\n") == "still there\n(done)\n"
+
+
+def as_documented(sketch: str) -> str:
+    """Return it with the two changes of docs/structured-answers.md, and a light that says what it does."""
+    page = (EXAMPLES.parent / "docs" / "structured-answers.md").read_text()
+    for new in re.findall(r"^```cpp\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        first = new.partition("(")[0]
+        start = sketch.index(first)
+        sketch = sketch[:start] + new.rstrip("\n") + sketch[_end(sketch, start) :]
+    light = "#define LED_BUILTIN 2\n#define HIGH 1\n#define LOW 0\n"
+    return light + 'void digitalWrite(int, int to) { Serial.printf("(light %d)", to); }\n' + sketch
+
+
+def _end(sketch: str, start: int) -> int:
+    """Return where the statement, or the function on one line, ends that begins there."""
+    line = sketch.index("\n", start)
+    return line if sketch[line - 1] == "}" else sketch.index(";\n", start) + 1
+
+
+async def test_one_word_of_a_choice_switches_a_light_as_documented(
+    sketch: Sketch, ready: StartReady, connect: AsyncConnect
+) -> None:
+    await ready()
+    wire = await connect.wire(PROMPTS)
+    async with sketch(as_documented) as board:
+        for prompt, shown in [("on", "(light 1)"), ("off", "(light 0)"), ("of", "")]:
+            board.say(prompt)
+            assert await board.until("(done)\n") == f"{shown}\n(done)\n"
+        board.say("x" * 100)
+        assert await board.until("(done)\n") == "\n(done)\n"
+        board.say("x" * 120)
+        assert "too long" in await board.until(")\n")
+    assert json.loads(asked(wire)[0])["choice"] == ["on", "off"]
 
 
 async def test_a_long_answer_and_its_end_come_in_packets_that_fit(

@@ -105,6 +105,15 @@ AUTOMATIONS = f"""
       data:
         topic: test/spoken
         payload: "{{{{ heard.response.speech.plain.speech }}}}"
+- id: dims
+  alias: Dims as said
+  triggers:
+    - trigger: mqtt
+      topic: test/dim
+  actions:
+    - action: script.dim_as_said
+      data:
+        said: "{{{{ trigger.payload }}}}"
 - id: state
   alias: Tells whether it knows the device
   mode: queued
@@ -196,14 +205,15 @@ def probe(name: str, limit: int) -> str:
 
 
 def documented() -> tuple[str, str]:
-    """Return the automations and the script of docs/home-assistant.md, as a user changes them."""
-    text = (EXAMPLE.parents[1] / "docs" / "home-assistant.md").read_text()
+    """Return the automations and the scripts of the documents, as a user changes them."""
+    docs = EXAMPLE.parents[1] / "docs"
+    text = "".join((docs / name).read_text() for name in ("home-assistant.md", "structured-answers.md"))
     text = text.replace("kitchen-pi", "box").replace("kitchen_pi", "box")
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     automations = [each for each in blocks if each.startswith("alias:") and "weather" not in each]
-    script = next(each for each in blocks if each.startswith("# scripts.yaml"))
-    assert len(automations) == 2
-    return "".join(map(item, automations)), script.replace("tell_the_home:", "tell_as_documented:")
+    scripts = [each for each in blocks if each.startswith("# scripts.yaml")]
+    assert (len(automations), len(scripts)) == (2, 2)
+    return "".join(map(item, automations)), "".join(scripts).replace("tell_the_home:", "tell_as_documented:")
 
 
 @pytest.fixture(scope="module")
@@ -345,3 +355,22 @@ async def test_the_automations_of_the_documentation_show_an_answer_and_switch_a_
     assert (await house.hears("test/notified")).startswith("The house says: I can control lights")
     house.wire.say(PROMPT, json.dumps({"prompt": "turn on the kitchen light", "metadata": {"from": "home"}}))
     assert json.loads(await house.hears("home/kitchen/set")) == {"state": "ON"}
+
+
+async def test_a_schema_of_lamps_is_sent_in_its_order_and_its_answer_dims_one(
+    house: House, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.json"
+    said = {
+        "darker": '{"lamp":"light.kitchen","brightness_pct":30}',
+        "no lamp": '{"lamp":"none","brightness_pct":0}',
+    }
+    answers.write_text(json.dumps(said))
+    await house.device(model__backend="scripted", model__path=answers)
+    house.wire.say("test/dim", "no lamp")
+    await house.wire.until(lambda message: message.topic == EVENT)
+    house.wire.say("test/dim", "darker")
+    assert json.loads(await house.hears("home/kitchen/set")) == {"state": "ON", "brightness": 76}
+    asked = json.loads(await house.hears(PROMPT))
+    assert list(asked["json_schema"]["properties"]) == ["lamp", "brightness_pct"]
+    assert len(house.heard("home/kitchen/set")) == 1

@@ -48,6 +48,20 @@ USERS: list[Node] = [
     },
     {"id": "u5", "type": "http response", "z": "u0", "wires": []},
 ]
+# Another, whose answers are bound as docs/structured-answers.md says.
+DOCUMENT = (FLOW.parents[2] / "docs" / "structured-answers.md").read_text()
+BEFORE, AFTER = re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+BOUND: list[Node] = [
+    {"id": "b0", "type": "tab", "label": "A flow that asks for JSON"},
+    {"id": "b1", "type": "http in", "z": "b0", "url": "/json", "method": "post", "wires": [["b2"]]},
+    {"id": "b2", "type": "function", "z": "b0", "outputs": 1,
+     "func": "msg.payload = msg.payload.said;\n" + BEFORE, "wires": [["b3"]]},
+    {"id": "b3", "type": "link call", "z": "b0", "linkType": "static", "timeout": "120", "wires": [["b4"]]},
+    {"id": "b4", "type": "function", "z": "b0", "func": AFTER, "outputs": 1, "wires": [["b5"]]},
+    {"id": "b5", "type": "change", "z": "b0", "wires": [["b6"]],
+     "rules": [{"t": "set", "p": "payload", "pt": "msg", "to": "payload.room", "tot": "msg"}]},
+    {"id": "b6", "type": "http response", "z": "b0", "wires": []},
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,9 @@ def started(
         pytest.skip(f"Node-RED can't be installed here: {error}")
     nodes = as_a_user_changes_it(json.loads(FLOW.read_text()), broker.port, getattr(request, "param", "5"))
     target = next(node["id"] for node in nodes if node.get("name") == "ask EdgeAssist")
-    users = [{**node, "links": [target]} if node["type"] == "link call" else node for node in USERS]
+    users = [
+        {**node, "links": [target]} if node["type"] == "link call" else node for node in [*USERS, *BOUND]
+    ]
     with NodeRed(tmp_path_factory.mktemp("node-red"), [*nodes, *users]) as node_red:
         yield Flow(node_red, nodes)
 
@@ -133,6 +149,19 @@ async def test_the_text_grows_while_it_is_answered(ready: StartReady, flow: Flow
     grown = flow.shown("as it grows")[before:]
     assert len(grown) > 1
     assert all(long.startswith(short) for short, long in pairwise(grown))
+
+
+async def test_json_of_a_schema_comes_into_a_flow_as_an_object(
+    ready: StartReady, flow: Flow, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps({"close the blinds": '{"device":"blinds","room":"bedroom","percent":0}'}))
+    await ready(model__backend="scripted", model__path=answers)
+    wire = await connect.wire(f"{ROOT}/prompt/#")
+    answer = await flow.node_red.post("/json", {"said": "close the blinds"})
+    assert answer.text == "bedroom"
+    asked = json.loads((await wire.until(lambda _: True)).payload)
+    assert list(asked["json_schema"]["properties"]) == ["device", "room", "percent"]
 
 
 async def test_a_refusal_is_told_from_an_answer(ready: StartReady, flow: Flow) -> None:

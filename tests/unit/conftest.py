@@ -358,8 +358,8 @@ class House:
         self.clock.now += 0.001
         self.link.bring(Inbound(TOPICS.prompt(client), payload, **properties))
 
-    def ready(self, slots: int = 1) -> None:
-        self.requests.engine_ready("m", slots)
+    def ready(self, slots: int = 1, *, constrains: bool = True) -> None:
+        self.requests.engine_ready("m", slots, constrains=constrains)
 
     def say(self, event: Event) -> None:
         self.requests.engine_event(event)

@@ -22,7 +22,7 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "client.": "answers reading result",
-        "protocol.": "capabilities commands events packets requests state topics",
+        "protocol.": "capabilities commands constraints events packets requests state topics",
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",

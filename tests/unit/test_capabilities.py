@@ -1,11 +1,17 @@
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.commands import COMMANDS
+from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.requests import UNSUPPORTED, PromptRequest
 
 
 def test_every_field_of_a_request_is_either_a_capability_or_refused_by_name() -> None:
     assert set(capabilities().fields) | set(UNSUPPORTED) == set(PromptRequest.model_fields)
     assert set(capabilities().fields).isdisjoint(UNSUPPORTED)
+
+
+def test_a_model_that_can_not_bind_its_answers_takes_the_fields_for_it_away() -> None:
+    able, unable = capabilities(constrains=True).fields, capabilities(constrains=False).fields
+    assert set(able) - set(unable) == set(CONSTRAINTS) == {"json_schema", "regex", "choice", "grammar"}
 
 
 def test_a_client_learns_roles_formats_events_and_commands() -> None:

@@ -20,6 +20,7 @@ words `key=value`:
 Where `model.path` names a JSON file, it holds answers by prompt: `{"How warm is it?": "19.5 °C"}`. A prompt
 is the last message, or a pattern with `*` and `?`, of which the first that matches counts; an answer may
 begin with `!script` too. The file is read for every prompt; what is not in it is echoed.
+Requests that bind their answer are taken, and answered likewise: what is answered is up to who wrote it.
 
 The KV cache works as llama.cpp's does: a fixed number of cells, which slots share. A slot echoes what its
 cells hold, so a prefix that is shared wrongly shows in the answer.
@@ -107,7 +108,6 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         kv_tokens=sizes.kv_tokens,
         prefix_bytes=sizes.prefix_bytes,
         threads=options.threads,
-        # A request with a constraint is answered as the script says.
         constrains=True,
         state_format="scripted 1",
     )
