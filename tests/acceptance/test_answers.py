@@ -14,6 +14,7 @@ import pytest
 
 from edgeassist.client.answers import AnyEvent
 from edgeassist.client.requester import Requester
+from edgeassist.protocol.constraints import MAX_CONSTRAINT_BYTES
 from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
 from edgeassist.sandbox import HOST
 from tests.conftest import AsyncConnect, Box, StartReady, TakeBox, expect_done, expect_failed
@@ -217,6 +218,13 @@ async def test_bad_input_gets_an_error_that_says_what_to_do(
     assert (seen["type"], seen["code"]) == ("error", code)
     assert hint in seen["message"]
     assert isinstance(await box.client.answer("still there?"), Done)
+
+
+async def test_the_largest_schema_reaches_the_engine_and_comes_back_as_an_answer(take_box: TakeBox) -> None:
+    client = (await take_box()).client
+    schema = {"title": '"' * ((MAX_CONSTRAINT_BYTES - len('{"title":""}')) // 2)}
+    done = expect_done(await client.answer("hello", json_schema=schema))
+    assert (done.text, done.finish_reason) == ("hello", "stop")
 
 
 @pytest.mark.parametrize("payload", ["[1, 2]", "42", "null", '"quoted"'])

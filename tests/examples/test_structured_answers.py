@@ -26,7 +26,8 @@ WORD_BYTES = 16
 ANSWERS = {
     "It rains*": "yes",
     "It is dark*": '{"room":"kitchen","on":true}',
-    "Is that urgent*": "yes",
+    "Is that urgent*water?": "yes",
+    "Is that urgent*drips?": "no",
     "How many minutes*": "8",
     "Turn on*": '{"action":"turn_on","device":"light","room":"kitchen"}',
     "How warm*": "The nursery temperature is 19.5 °C.",
@@ -36,7 +37,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def device() -> Iterator[ScriptedDevice]:
-    with ScriptedDevice(ANSWERS, name="box") as running:
+    with ScriptedDevice(ANSWERS, name="pi") as running:
         yield running
 
 
@@ -54,17 +55,18 @@ def environ(device: ScriptedDevice, tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "EDGEASSIST_MQTT__HOST": device.host,
         "EDGEASSIST_MQTT__PORT": str(device.port),
-        "EDGEASSIST_DEVICE__NAME": "box",
+        "EDGEASSIST_DEVICE__NAME": "pi",
     }
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=range(len(SESSIONS)))
 def test_a_command_of_the_document_prints_what_stands_under_it(
-    environ: dict[str, str], tmp_path: Path, session: str
+    device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, session: str
 ) -> None:
     if "| jq " in session and shutil.which("jq") is None:
         pytest.skip("jq is not installed")
     (tmp_path / "light.json").write_text(SCHEMA)
+    session = session.replace("mosquitto_rr", f"mosquitto_rr -h {device.host} -p {device.port}")
     commands = [line.removeprefix("$ ") for line in session.splitlines() if line.startswith("$ ")]
     expected = [line for line in session.splitlines() if not line.startswith("$ ")]
     ended = subprocess.run(
