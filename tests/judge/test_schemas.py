@@ -41,7 +41,6 @@ def test_no_answer_to_a_drawn_schema_is_invalid() -> None:
             told["valid"] += 1
 
     holds()
-    print(dict(told))
     assert told["accepted"] >= EXAMPLES // 3
     assert told["valid"] >= EXAMPLES
 

@@ -9,14 +9,47 @@ from random import Random
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
-# All bytes, then what makes a token's edge fall elsewhere than a lexeme's.
-_PIECES = [bytes([byte]) for byte in range(256)]
-_PIECES += ['{"', '":', '","', '"}', "},{", "[[", "]]", "],", "true", "null", "false", "00", "123", "-1", ".5", "e1", "\\n"]
-_PIECES = [piece if isinstance(piece, bytes) else piece.encode() for piece in _PIECES]
-_PIECES += [text.encode() for text in ("ab", "a.b", "-0", " a", "2024-02-29", "é", "日本", "😀", '\\"', "\\\\", "\r\n", "\u2028")]
+_TEXTS = [
+    *(
+        '{"',
+        '":',
+        '","',
+        '"}',
+        "},{",
+        "[[",
+        "]]",
+        "],",
+        "true",
+        "null",
+        "false",
+        "00",
+        "123",
+        "-1",
+        ".5",
+        "e1",
+    ),
+    *(
+        "ab",
+        "a.b",
+        "-0",
+        " a",
+        "2024-02-29",
+        "é",
+        "日本",
+        "😀",
+        '\\"',
+        "\\\\",
+        "\\n",
+        "\\u0061",
+        "\r\n",
+        "\u2028",
+    ),
+]
+# All bytes, and what makes a token's edge fall elsewhere than a lexeme's.
+_PIECES = [*(bytes([byte]) for byte in range(256)), *(text.encode() for text in _TEXTS)]
 _END = len(_PIECES)
 # What brings an answer to its end, once it is long.
-_CLOSING = {piece: None for piece in b'"}],:'}
+_CLOSING = dict.fromkeys(b'"}],:')
 # As the engine compiles them.
 LIMITS = LLParserLimits(
     initial_lexer_fuel=200_000, max_lexer_states=25_000, max_grammar_size=50_000, verbose_errors=False
@@ -26,8 +59,8 @@ LIMITS = LLParserLimits(
 class _Bytes:
     eos_token_id = _END
     bos_token_id = None
-    tokens = [*_PIECES, b"<end>"]
-    special_token_ids = [_END]
+    tokens = (*_PIECES, b"<end>")
+    special_token_ids = (_END,)
 
     def __call__(self, text: bytes | str) -> list[int]:
         return list(text.encode() if isinstance(text, str) else text)
@@ -59,16 +92,20 @@ def allows(grammar: str, answer: bytes) -> bool:
 
 
 def walk(grammar: str, random: Random, *, longest: int = 120) -> tuple[Outcome, bytes]:
-    """Return an answer of tokens that are as likely as one another; once it is long, it prefers what closes."""
+    """Return an answer of tokens that are as likely as one another; a long one prefers what closes."""
     matched = matcher(grammar)
     assert not matched.is_error(), matched.get_error()
     answer = bytearray()
     while len(answer) < 4 * longest:
-        allowed = np.flatnonzero(np.unpackbits(np.frombuffer(matched.compute_bitmask(), np.uint8), bitorder="little"))
+        allowed = np.flatnonzero(
+            np.unpackbits(np.frombuffer(matched.compute_bitmask(), np.uint8), bitorder="little")
+        )
         if not len(allowed):
             return Outcome.STUCK, bytes(answer)
         closing = [token for token in allowed if token == _END or token in _CLOSING]
-        token = int(random.choice(closing if closing and len(answer) > longest * random.random() else allowed))
+        token = int(
+            random.choice(closing if closing and len(answer) > longest * random.random() else allowed)
+        )
         if token == _END:
             assert matched.is_accepting(), f"it ends in the middle: {bytes(answer)!r}"
             return Outcome.ENDED, bytes(answer)
@@ -79,7 +116,7 @@ def walk(grammar: str, random: Random, *, longest: int = 120) -> tuple[Outcome, 
 
 def walks(grammar: str, count: int, seed: object) -> Iterator[bytes]:
     """Yield the answers of that many walks, but for those that came to no end."""
-    random = Random(repr(seed))
+    random = Random(repr(seed))  # noqa: S311 - tests repeat
     for _ in range(count):
         outcome, answer = walk(grammar, random)
         assert outcome is not Outcome.STUCK, f"nothing may follow {answer!r}"

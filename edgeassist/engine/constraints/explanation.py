@@ -4,9 +4,18 @@ from __future__ import annotations
 
 # What its message has in it, and what to tell a client; the first that fits.
 _REASONS = (
-    ("are not disjoint", "two patterns of 'patternProperties' may match the same name: make them differ, or merge them"),
-    ("min/maxProperties only", "'minProperties' and 'maxProperties' are enforced where all names in 'properties' are required"),
-    ("circular references with sibling", "a '$ref' beside other keywords leads back to itself: put it into a schema of its own"),
+    (
+        "are not disjoint",
+        "two patterns of 'patternProperties' may match the same name: make them differ, or merge them",
+    ),
+    (
+        "min/maxProperties only",
+        "'minProperties' and 'maxProperties' are enforced where all names in 'properties' are required",
+    ),
+    (
+        "circular references with sibling",
+        "a '$ref' beside other keywords leads back to itself: put it into a schema of its own",
+    ),
     ("nsatisfiable", "no answer fulfils it"),
     ("Regex is empty", "no answer fulfils it"),
     ("stack level", "it takes too much to compile: schemas that refer to themselves can't be merged"),
@@ -28,4 +37,6 @@ def explain(error: str) -> str:
     first = error.strip().partition("\n")[0]
     if any(part in first for part in _LIMITS):
         return _TOO_MUCH
-    return "it can't be compiled: " + "".join(each if each.isprintable() else " " for each in first[:_LONGEST])
+    return "it can't be compiled: " + "".join(
+        each if each.isprintable() else " " for each in first[:_LONGEST]
+    )

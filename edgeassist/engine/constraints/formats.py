@@ -1,18 +1,17 @@
 """The `format`s of strings that are enforced, each as a regular expression in Rust's syntax.
 
-Every text that one matches is valid by the format's RFC; texts that only few readers take (leap seconds, quoted
-mailboxes, names over 251 characters) are left out. What llguidance has itself is not used where it allows more: it
-takes 29 February in any year, and labels of host names that no resolver does.
+Every text that one matches is valid by the format's RFC; what only few readers take (leap seconds, quoted
+mailboxes) is left out. llguidance's own are not used: they take 29 February in any year, and hosts' names
+that no resolver takes.
 """
 
 from __future__ import annotations
 
 _LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-_DAY_OF_YEAR = (
-    "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
-)
-_DATE = f"(?:{_YEAR}-(?:{_DAY_OF_YEAR})|{_LEAP_YEAR}-02-29)"
+_LONG_MONTH = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+_SHORT_MONTH = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8])"
+_DATE = f"(?:{_YEAR}-(?:{_LONG_MONTH}|{_SHORT_MONTH})|{_LEAP_YEAR}-02-29)"
 _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _TIME = rf"{_CLOCK}:[0-5][0-9](?:\.[0-9]{{1,9}})?(?:Z|[+-]{_CLOCK})"
 _LABEL = "[A-Za-z0-9](?:-?[A-Za-z0-9]){0,30}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
 from llguidance import LLMatcher
 from llguidance.gbnf_to_lark import gbnf_to_lark
@@ -20,7 +19,8 @@ MAX_TEXT = 65_536
 
 # What a grammar consists of, so that what is asked for is not found in a text or a comment.
 _LARK = re.compile(
-    r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|#[^\n]*|/(?:[^/\\\n]|\\.)+/|(?P<asked><[^\s<>]*>|%[a-z]+|@\w+)|.', re.DOTALL
+    r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|#[^\n]*|/(?:[^/\\\n]|\\.)+/|(?P<asked><[^\s<>]*>|%[a-z]+|@\w+)|.',
+    re.DOTALL,
 )
 # llguidance's converter drops the zeros that \\u00e9 begins with, and then can't read it.
 _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|.)", re.DOTALL)
@@ -30,8 +30,8 @@ _IMPORTS = frozenset({"%import", "%ignore"})
 def grammar_of(constraint: Constraint) -> str:
     """Return llguidance's grammar of a constraint.
 
-    A regular expression matches the whole answer; its dialect is `patterns`'. A choice is written as it stands,
-    without quotes. A grammar is Lark as llguidance reads it, or, where it has `::=`, llama.cpp's GBNF.
+    A regular expression matches the whole answer; `patterns` says in which dialect. A choice is written as it
+    stands, without quotes. A grammar is Lark as llguidance reads it or, where it has `::=`, llama.cpp's GBNF.
 
     Raises:
         InvalidRequestError: It is invalid, or asks for what isn't enforced. What only a compile shows is not
@@ -61,7 +61,11 @@ def _choices(text: str) -> list[str]:
         choices = json.loads(text)
     except (ValueError, RecursionError):
         raise Refusal("not a JSON list of texts") from None
-    if not isinstance(choices, list) or not choices or not all(isinstance(each, str) and each for each in choices):
+    if (
+        not isinstance(choices, list)
+        or not choices
+        or not all(isinstance(each, str) and each for each in choices)
+    ):
         raise Refusal("give a list of texts, one at least, none of them empty")
     if len(choices) > MAX_CHOICES:
         raise Refusal(f"there are more than {MAX_CHOICES:,} texts")
@@ -83,7 +87,7 @@ def _lark(text: str) -> str:
             raise Refusal("groups are nested too deeply") from None
         except Refusal:
             raise
-        except Exception as error:  # it raises Exception itself
+        except Exception as error:  # noqa: BLE001 - it raises Exception itself
             raise Refusal(f"not GBNF: {' '.join(str(error).split())[:200]}") from None
     for found in _LARK.finditer(text):
         asked = found["asked"]
@@ -96,10 +100,12 @@ def _unescaped(found: re.Match[str]) -> str:
     digits = found[1] or found[2]
     if digits is None:
         return found[0]
-    code = int(digits, 16)
-    if 0xD800 <= code <= 0xDFFF or code > sys.maxunicode:
-        raise Refusal(f"{found[0]} is no character")
-    return f"\\x{code:02x}" if code < 0x80 else chr(code)
+    try:
+        character = chr(int(digits, 16))
+        character.encode()
+    except (ValueError, OverflowError):
+        raise Refusal(f"{found[0]} is no character") from None
+    return f"\\x{ord(character):02x}" if character.isascii() else character
 
 
 def _reason(asked: str) -> str:

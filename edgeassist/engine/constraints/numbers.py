@@ -1,8 +1,7 @@
 """Bounds of numbers that hold for every reader, whatever it keeps numbers in.
 
-llguidance compares digits, a client doubles: 0.10000000000000000001 is over 0.1 for the one and not for the other.
-And llguidance reads a schema's number with an error in the last digits. So a bound is moved inwards to 15 digits,
-which both keep, and a value that has more is refused.
+llguidance compares digits, a client doubles: 0.10000000000000000001 is over 0.1 for the one and not for the
+other. So a bound is moved inwards to 15 digits, which both keep, and a value that has more is refused.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-from edgeassist.engine.constraints.documents import Json, is_number
+from edgeassist.engine.constraints.documents import Json, number_of
 from edgeassist.engine.constraints.refusals import Refusal
 
 MAX_EXACT = 2**53
 MAX_MULTIPLE = 10_000
+_FRACTIONS = (0.5, 0.25, 0.125)
 _DIGITS = 15
 _SMALLEST = Decimal(1).scaleb(-_DIGITS)
 _WIDE = Context(prec=400)
@@ -39,8 +39,14 @@ def bounds(schema: dict[str, Json], *, whole: bool) -> dict[str, Json]:
         schema: Whose keywords these are.
         whole: Only whole numbers are allowed.
     """
-    lower = max((_lower(schema, key, whole=whole) for key in ("minimum", "exclusiveMinimum") if key in schema), default=None)
-    upper = max((_lower(schema, key, whole=whole) for key in ("maximum", "exclusiveMaximum") if key in schema), default=None)
+    lower = max(
+        (_lower(schema, key, whole=whole) for key in ("minimum", "exclusiveMinimum") if key in schema),
+        default=None,
+    )
+    upper = max(
+        (_lower(schema, key, whole=whole) for key in ("maximum", "exclusiveMaximum") if key in schema),
+        default=None,
+    )
     found: dict[str, Json] = {}
     if lower is not None:
         if lower > MAX_EXACT:
@@ -55,8 +61,8 @@ def bounds(schema: dict[str, Json], *, whole: bool) -> dict[str, Json]:
 
 def _lower(schema: dict[str, Json], key: str, *, whole: bool) -> Decimal:
     """Return the least number that a lower bound allows; for an upper one, of the opposites."""
-    value = schema[key]
-    if not is_number(value) or not math.isfinite(float(str(value))):
+    value = number_of(schema[key])
+    if value is None:
         raise Refusal(f"'{key}' takes a number")
     exact = Decimal(repr(value))
     if key.endswith("aximum"):
@@ -65,7 +71,9 @@ def _lower(schema: dict[str, Json], key: str, *, whole: bool) -> Decimal:
         return exact
     excluded = key.startswith("exclusive")
     if whole:
-        return exact.to_integral_value(ROUND_FLOOR) + 1 if excluded else exact.to_integral_value(ROUND_CEILING)
+        return (
+            exact.to_integral_value(ROUND_FLOOR) + 1 if excluded else exact.to_integral_value(ROUND_CEILING)
+        )
     digits = Context(prec=_DIGITS, rounding=ROUND_CEILING)
     least = digits.plus(exact)
     if excluded and least == exact:
@@ -77,23 +85,21 @@ def _plain(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def check_multiple(value: Json) -> bool:
-    """Return whether only whole numbers are multiples of it.
+def multiple(value: Json) -> float:
+    """Return what `multipleOf` takes.
 
     Raises:
-        Refusal: It is no `multipleOf` that holds for every reader.
+        Refusal: It is none that holds for every reader.
     """
-    if not is_number(value) or float(str(value)) <= 0:
+    number = number_of(value)
+    if number is None or number <= 0:
         raise Refusal("'multipleOf' takes a number above 0")
-    number = float(str(value))
-    if number.is_integer() and number <= MAX_MULTIPLE:
-        return True
-    if number in {0.5, 0.25, 0.125}:
-        return False
-    raise Refusal(
-        f"'multipleOf' is enforced for whole numbers up to {MAX_MULTIPLE:,}, 0.5, 0.25 and 0.125 "
-        "(0.3 is no multiple of 0.1 to readers that count in doubles)"
-    )
+    if number not in _FRACTIONS and not (number <= MAX_MULTIPLE and float(number).is_integer()):
+        raise Refusal(
+            f"'multipleOf' is enforced for whole numbers up to {MAX_MULTIPLE:,}, 0.5, 0.25 and 0.125 "
+            "(0.3 is no multiple of 0.1 to readers that count in doubles)"
+        )
+    return float(number)
 
 
 def check_together(multiples: list[float]) -> None:

@@ -1,8 +1,8 @@
-"""Regular expressions as ECMA-262, Python and Rust read them alike, written for llguidance.
+r"""Regular expressions as ECMA-262, Python and Rust read them alike, written for llguidance.
 
-The three differ in what `.`, `\\s`, `\\w`, `\\d` and their opposites match. What a client checks an answer with is
-unknown, so a class that the model may write is the one that all agree on, and a class that it may not write
-is left out wherever one of them has it. What only one of them knows is refused.
+The three differ in what `.`, `\s`, `\w`, `\d` and their opposites match, and what a client checks an answer
+with is unknown. So a class that the model may write is what all agree on, and one that it may not write is left
+out wherever one of them has it. What only one of them knows is refused.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class _Reader:
         self._times = 1  # how often what was read last repeats within itself
 
     def alternatives(self) -> list[tuple[bool, str, bool]]:
-        """Return for each alternative whether it is bound to the text's begin, what it matches, whether to the end."""
+        """Return of each alternative whether it begins with `^`, its body, and whether it ends with `$`."""
         found = []
         while True:
             begins = self._took("^")
@@ -147,9 +147,14 @@ class _Reader:
                 return _ASCII if self._ascii_only else _DOT
             case "\\":
                 escaped = self._escape()
-                return self._within(f"[{_NARROW[escaped[1:]]}]") if len(escaped) > 1 else self._character(escaped)
+                return (
+                    self._within(f"[{_NARROW[escaped[1:]]}]")
+                    if len(escaped) > 1
+                    else self._character(escaped)
+                )
             case "*" | "+" | "?" | "{":
-                raise Refusal(f"'{character}' at character {self._at} repeats nothing; for the character, write '\\{character}'")
+                place = f"'{character}' at character {self._at}"
+                raise Refusal(f"{place} repeats nothing; for the character, write '\\{character}'")
             case _:
                 return self._character(character)
 
@@ -166,7 +171,8 @@ class _Reader:
     def _group(self) -> str:
         if self._pattern.startswith("?", self._at) and not self._took("?:"):
             opening = self._pattern[self._at - 1 : self._at + 3]
-            raise Refusal(next(f"{what} is not enforced here" for start, what in _GROUPS.items() if opening.startswith(start)))
+            kind = next(kind for start, kind in _GROUPS.items() if opening.startswith(start))
+            raise Refusal(f"{kind} is not enforced here")
         self._depth += 1
         if self._depth > MAX_NESTING:
             raise Refusal(f"more than {MAX_NESTING} groups stand in one another")
@@ -196,7 +202,9 @@ class _Reader:
     def _counts(self) -> str:
         end = self._pattern.find("}", self._at)
         lower, comma, upper = self._pattern[self._at : max(end, self._at)].partition(",")
-        if not (lower.isdecimal() and lower.isascii()) or (upper and not (upper.isdecimal() and upper.isascii())):
+        if not (lower.isdecimal() and lower.isascii()) or (
+            upper and not (upper.isdecimal() and upper.isascii())
+        ):
             raise Refusal(f"'{{' at character {self._at} begins no count; for the character, write '\\{{'")
         times = max(int(lower[:6]), int(upper[:6] or 0))
         self._times *= max(times, 1)
@@ -216,7 +224,9 @@ class _Reader:
             return _CONTROLS[character]
         if character in "xu":
             digits = self._pattern[self._at : self._at + (2 if character == "x" else 4)]
-            if len(digits) != (2 if character == "x" else 4) or not all(each in "0123456789abcdefABCDEF" for each in digits):
+            if len(digits) != (2 if character == "x" else 4) or not all(
+                each in "0123456789abcdefABCDEF" for each in digits
+            ):
                 raise Refusal(f"'\\{character}' takes {2 if character == 'x' else 4} hexadecimal digits")
             self._at += len(digits)
             return chr(int(digits, 16))
@@ -234,7 +244,9 @@ class _Reader:
             first = self._class_item()
             ranged = self._pattern.startswith("-", self._at) and not self._pattern.startswith("-]", self._at)
             if not ranged:
-                items.append(classes[first[1:]] if len(first) > 1 else self._class_character(first, negated))
+                items.append(
+                    classes[first[1:]] if len(first) > 1 else self._class_character(first, negated=negated)
+                )
                 continue
             self._at += 1
             last = self._class_item()
@@ -242,7 +254,8 @@ class _Reader:
                 raise Refusal("a range in brackets goes from one character to another")
             if first > last:
                 raise Refusal(f"the range {first}-{last} goes backwards")
-            items.append(f"{self._class_character(first, negated)}-{self._class_character(last, negated)}")
+            ends = (self._class_character(each, negated=negated) for each in (first, last))
+            items.append("-".join(ends))
         if not items:
             raise Refusal("'[]' and '[^]' mean different things to different readers")
         return self._within(f"[{'^' if negated else ''}{''.join(items)}]")
@@ -251,5 +264,9 @@ class _Reader:
         character = self._next()
         return self._escape() if character == "\\" else character
 
-    def _class_character(self, character: str, negated: bool) -> str:
-        return _escaped(character) if negated and not "\ud800" <= character <= "\udfff" else self._character(character)
+    def _class_character(self, character: str, *, negated: bool) -> str:
+        return (
+            _escaped(character)
+            if negated and not "\ud800" <= character <= "\udfff"
+            else self._character(character)
+        )

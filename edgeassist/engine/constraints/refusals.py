@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 _LONGEST_PLACE = 200
+_LONGEST_NAME = 60
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - what it is
     """A constraint asks for what isn't enforced.
 
     Args:
@@ -25,3 +26,8 @@ def pointer(place: tuple[str, ...]) -> str:
     text = "".join(f"/{step}" for step in steps)
     shown = "".join(each if each.isprintable() else "?" for each in text)
     return "#" + (shown if len(shown) <= _LONGEST_PLACE else f"{shown[:_LONGEST_PLACE]}…")
+
+
+def shown(text: str) -> str:
+    """Return a client's word as a message shows it."""
+    return "".join(each if each.isprintable() else "?" for each in text[:_LONGEST_NAME])

@@ -1,4 +1,4 @@
-"""Which answers a schema has: none, only endless ones, the same by two ways. Over schemas that `reading` wrote."""
+"""Whether a schema that `reading` wrote has answers, that end, and by one schema of a `oneOf` only."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Satisfying:
         """Return the schema without what has no finite answer, and with `anyOf` for `oneOf`.
 
         Raises:
-            Refusal: Nothing is left; it refers to itself without an object or a list between; or more than one
-                schema of a `oneOf` may allow the same answer.
+            Refusal: Nothing is left, it refers to itself without an object or a list between, or two schemas
+                of a `oneOf` may allow the same answer.
         """
         self._check_loops()
         self._find_finite()
@@ -55,7 +55,9 @@ class Satisfying:
         if not isinstance(schema, dict) or id(schema) in done:
             return
         if id(schema) in way:
-            raise Refusal("it refers to itself with no object or list between", self._places.get(id(schema), ()))
+            raise Refusal(
+                "it refers to itself with no object or list between", self._places.get(id(schema), ())
+            )
         for each in self._parts(schema):
             self._follow(each, (*way, id(schema)), done)
         done.add(id(schema))
@@ -131,7 +133,10 @@ class Satisfying:
                         found["anyOf"] = options
                 case "allOf" | "anyOf" | "prefixItems":
                     mine = found.get(key, [])
-                    found[key] = [*(mine if isinstance(mine, list) else []), *(self._written(each) for each in _schemas(schema, key))]
+                    found[key] = [
+                        *(mine if isinstance(mine, list) else []),
+                        *(self._written(each) for each in _schemas(schema, key)),
+                    ]
                 case _:
                     found[key] = value
         return found
@@ -156,26 +161,26 @@ class Satisfying:
             return True
         if not isinstance(one, dict) or not isinstance(other, dict) or not hops:
             return False
-        for schema, against in ((one, other), (other, one)):
-            if "$ref" in schema and self._apart(self._target(schema), against, types, hops - 1):
-                return True
-            if any(self._apart(each, against, types, hops - 1) for each in _schemas(schema, "allOf")):
-                return True
-            for key in ("anyOf", "oneOf"):
-                if key in schema and all(self._apart(each, against, types, hops - 1) for each in _schemas(schema, key)):
-                    return True
-        types = types & _types(one) & _types(other)
-        if not types:
+        if self._parts_apart(one, other, types, hops - 1) or self._parts_apart(other, one, types, hops - 1):
             return True
+        types = types & _types(one) & _types(other)
         mine, theirs = _values(one), _values(other)
         if mine is not None and theirs is not None:
             return not any(_equal(each, another) for each in mine for another in theirs)
-        return types == {"object"} and self._objects_apart(one, other, hops - 1)
+        return not types or (types == {"object"} and self._objects_apart(one, other, hops - 1))
+
+    def _parts_apart(self, schema: dict[str, Json], other: Json, types: set[str], hops: int) -> bool:
+        every = [*_schemas(schema, "allOf"), *([self._target(schema)] if "$ref" in schema else [])]
+        if any(self._apart(each, other, types, hops) for each in every):
+            return True
+        options = (_schemas(schema, key) for key in ("anyOf", "oneOf") if key in schema)
+        return any(all(self._apart(each, other, types, hops) for each in one_of) for one_of in options)
 
     def _objects_apart(self, one: dict[str, Json], other: dict[str, Json], hops: int) -> bool:
         names = {str(name) for schema in (one, other) for name in _list(schema.get("required"))}
         return any(
-            self._apart(_property(one, name), _property(other, name), set(TYPES), hops) for name in sorted(names)
+            self._apart(_property(one, name), _property(other, name), set(TYPES), hops)
+            for name in sorted(names)
         )
 
 
@@ -189,13 +194,23 @@ def _schemas(schema: dict[str, Json], key: str) -> list[Json]:
 
 def _types(schema: dict[str, Json]) -> set[str]:
     named = schema.get("type", list(TYPES))
-    types = {"number" if name == "integer" else str(name) for name in (named if isinstance(named, list) else [named])}
+    types = {
+        "number" if name == "integer" else str(name)
+        for name in (named if isinstance(named, list) else [named])
+    }
     values = _values(schema)
     return types if values is None else types & {_type_of(value) for value in values}
 
 
 def _type_of(value: Json) -> str:
-    kinds: list[tuple[type, str]] = [(bool, "boolean"), (int, "number"), (float, "number"), (str, "string"), (list, "array"), (dict, "object")]
+    kinds: list[tuple[type, str]] = [
+        (bool, "boolean"),
+        (int, "number"),
+        (float, "number"),
+        (str, "string"),
+        (list, "array"),
+        (dict, "object"),
+    ]
     return next((name for kind, name in kinds if isinstance(value, kind)), "null")
 
 

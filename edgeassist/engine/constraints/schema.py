@@ -1,7 +1,7 @@
 """JSON Schema (a subset of draft 2020-12) as a grammar.
 
-llguidance ignores keywords that it does not know, reads other drafts' for this one's, and gets some wrong. So it
-never sees a client's schema, but one that `reading` wrote: what isn't enforced was refused, by its name and place.
+llguidance ignores keywords that it does not know, reads those of other drafts, and gets some wrong. So it sees
+no client's schema, but one that `reading` wrote: what isn't enforced was refused, by its name and place.
 """
 
 from __future__ import annotations
@@ -18,15 +18,8 @@ from edgeassist.engine.constraints.satisfying import Satisfying
 from edgeassist.errors import InvalidRequestError
 
 MAX_BYTES = 65_536
-
-# Each character has one spelling. With \\u escapes llguidance takes {"\\u0061": …} for another name than "a", so that
-# additionalProperties would let a declared property in with a value of any kind.
-_OPTIONS = {
-    "whitespace_flexible": False,
-    "item_separator": ",",
-    "key_separator": ":",
-    "json_allowed_escapes": 'nrbtf\\"',
-}
+MAX_DEPTH = 64
+_TOO_DEEP = f"objects and lists stand more than {MAX_DEPTH} deep in one another"
 
 
 def grammar_of_schema(text: str) -> str:
@@ -38,15 +31,25 @@ def grammar_of_schema(text: str) -> str:
         text: A JSON Schema.
 
     Raises:
-        InvalidRequestError: It is no schema, has no finite answer, is too large, or asks for what isn't enforced;
-            the message names the keyword and its place.
+        InvalidRequestError: It is no schema, has no finite answer, is too large, or asks for what isn't
+            enforced; the message names the keyword and its place. What only a compile shows is not found.
     """
     try:
         schema = plain_schema(text)
     except Refusal as refusal:
         message = f"json_schema: {pointer(refusal.place)}: {refusal.reason}"
         raise InvalidRequestError(message) from None
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_OPTIONS)
+    return LLMatcher.grammar_from_json_schema(
+        json.dumps(schema),
+        # Each character has one spelling. With \u escapes llguidance takes {"\u0061": …} for another name
+        # than "a", so that additionalProperties would let in what property "a" does not allow.
+        overrides={
+            "whitespace_flexible": False,
+            "item_separator": ",",
+            "key_separator": ":",
+            "json_allowed_escapes": 'nrbtf\\"',
+        },
+    )
 
 
 def plain_schema(text: str) -> dict[str, Json]:
@@ -65,10 +68,26 @@ def _document(text: str) -> Json:
     try:
         document: Json = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except RecursionError:
-        raise Refusal("the schema is nested too deeply") from None
+        raise Refusal(_TOO_DEEP) from None
     except ValueError as error:
         raise Refusal(f"not JSON: {error}") from None
+    if _depth(document) > MAX_DEPTH:
+        raise Refusal(_TOO_DEEP)
     return document
+
+
+def _depth(document: Json) -> int:
+    depth = 0
+    level = [document]
+    while level:
+        depth += 1
+        inner: list[list[Json]] = [
+            list(each.values()) if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, dict | list)
+        ]
+        level = [each for below in inner for each in below]
+    return depth
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
