@@ -1,8 +1,11 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
+import edgeassist
 from edgeassist.engine.constraints import reading, schema
 from edgeassist.engine.constraints.explanation import explain
 from edgeassist.engine.constraints.schema import grammar_of_schema
@@ -120,6 +123,21 @@ def test_a_schema_with_too_many_parts_or_too_deep_is_refused() -> None:
     assert "stand more than 64 deep" in refusal({"items": {"items": deep}})
     assert "stand more than 64 deep" in refusal('{"const": ' + "[" * 500 + "]" * 500 + "}")
     assert "more than 2,000 schemas" in refusal({"prefixItems": [{}] * reading.MAX_SCHEMAS})
+
+
+def chain(count: int) -> dict[str, Any]:
+    links: dict[str, Any] = {f"x{at}": {"items": {"$ref": f"#/$defs/x{at + 1}"}} for at in range(count)}
+    return {"$ref": "#/$defs/x0", "$defs": {**links, f"x{count}": {"type": "null"}}}
+
+
+def test_a_chain_of_references_has_a_limit() -> None:
+    assert not matcher(grammar_of_schema(json.dumps(chain(190)))).is_error()
+    assert "more than 400 schemas deep" in refusal(chain(300))
+
+
+def test_one_of_that_takes_too_much_to_tell_apart_is_refused() -> None:
+    numbers = [{"enum": list(range(at, at + 400))} for at in (0, 400)]
+    assert "takes too much to find out" in refusal({"oneOf": numbers})
 
 
 @pytest.mark.parametrize(
@@ -317,3 +335,11 @@ def test_a_number_is_written_as_every_reader_takes_it(value: float) -> None:
 def test_a_number_that_is_none_to_most_readers_is_refused(number: str) -> None:
     assert "15 digits" in refusal(f'{{"const": [{number}]}}')
     assert "takes a number" in refusal(f'{{"minimum": {number}}}')
+
+
+def test_the_actions_of_edgeassist_tiny_are_answers_that_end() -> None:
+    text = (Path(edgeassist.__file__).parent / "assets" / "tiny" / "action.schema.json").read_text()
+    judge = Draft202012Validator(json.loads(text))
+    found = list(walks(grammar_of_schema(text), 50, "actions"))
+    assert len(found) >= 25
+    assert all(judge.is_valid(json.loads(answer)) for answer in found)

@@ -1,7 +1,8 @@
-"""JSON as Python has it."""
+"""JSON as Python has it, and the schemas within a schema."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -18,3 +19,19 @@ def number_of(value: Json) -> int | float | None:
 
 
 _OVER = 2**1023
+
+
+def parts_of(schema: dict[str, Json]) -> Iterator[Json]:
+    """Yield the schemas that stand in a schema that `reading` wrote, but for its `$defs`."""
+    for key in ("properties", "patternProperties"):
+        named = schema.get(key)
+        yield from named.values() if isinstance(named, dict) else ()
+    for key in ("allOf", "anyOf", "oneOf", "prefixItems"):
+        several = schema.get(key)
+        yield from several if isinstance(several, list) else ()
+    yield from (schema[key] for key in ("items", "additionalProperties") if key in schema)
+
+
+def height(schema: Json) -> int:
+    """Return how many schemas stand in one another."""
+    return 1 + max(map(height, parts_of(schema)), default=0) if isinstance(schema, dict) else 1

@@ -1,8 +1,8 @@
 r"""Regular expressions as ECMA-262, Python and Rust read them alike, written for llguidance.
 
 The three differ in what `.`, `\s`, `\w`, `\d` and their opposites match, and what a client checks an answer
-with is unknown. So a class that the model may write is what all agree on, and one that it may not write is left
-out wherever one of them has it. What only one of them knows is refused.
+with is unknown. So a class that the model may write is what all agree on, and one that it may not write is
+left out wherever one of them has it. What only one of them knows is refused.
 """
 
 from __future__ import annotations

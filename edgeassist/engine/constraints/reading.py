@@ -7,10 +7,12 @@ from itertools import islice
 from urllib.parse import unquote
 
 from edgeassist.engine.constraints import numbers, values
-from edgeassist.engine.constraints.documents import Json, Schema
+from edgeassist.engine.constraints.documents import Json, Schema, height
 from edgeassist.engine.constraints.refusals import Refusal, pointer, shown
 
 MAX_SCHEMAS = 2000
+# llguidance reads what is referred to within what refers to it, on the thread's stack: up to 9 kB each.
+MAX_WAY = 400
 
 Place = tuple[str, ...]
 
@@ -67,6 +69,8 @@ class Reader:
         while pending := list(islice(self._names.items(), len(definitions), None)):
             for place, name in pending:
                 definitions[name] = self._schema(self._at(place), place)
+        if height(root) + sum(map(height, definitions.values())) > MAX_WAY:
+            raise Refusal(f"all that it refers to is more than {MAX_WAY} schemas deep together")
         numbers.check_together(self._multiples)
         whole: dict[str, Json] = root if isinstance(root, dict) else {} if root else {"allOf": [False]}
         if definitions:

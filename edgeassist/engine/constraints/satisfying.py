@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeassist.engine.constraints.documents import TYPES, Json, Schema
+from edgeassist.engine.constraints.documents import TYPES, Json, Schema, parts_of
 from edgeassist.engine.constraints.refusals import Refusal
 
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
 _MAX_HOPS = 16
+_MAX_COMPARISONS = 100_000
 
 
 class Satisfying:
@@ -25,6 +26,7 @@ class Satisfying:
         definitions = schema.get("$defs", {})
         self._definitions: dict[str, Json] = definitions if isinstance(definitions, dict) else {}
         self._finite: dict[int, bool] = {}
+        self._comparisons = 0
 
     def checked(self) -> dict[str, Json]:
         """Return the schema without what has no finite answer, and with `anyOf` for `oneOf`.
@@ -73,13 +75,16 @@ class Satisfying:
 
     def _find_finite(self) -> None:
         """Find what has finite answers: what needs nothing else first, then what needs only that."""
-        schemas = [each for top in (self._root, *self._definitions.values()) for each in _all_in(top)]
-        found = True
-        while found:
-            found = False
-            for each in schemas:
-                if not self._finite.get(id(each)) and self._has_finite(each):
-                    self._finite[id(each)] = found = True
+        tops = [*reversed(self._definitions.values()), self._root]
+        left = [each for top in tops for each in _all_in(top)]
+        count = len(left) + 1
+        while len(left) < count:
+            count = len(left)
+            left = [each for each in left if not self._found_finite(each)]
+
+    def _found_finite(self, schema: dict[str, Json]) -> bool:
+        found = self._finite[id(schema)] = self._has_finite(schema)
+        return found
 
     def _is_finite(self, schema: Json) -> bool:
         return self._finite.get(id(schema), False) if isinstance(schema, dict) else schema is True
@@ -157,6 +162,7 @@ class Satisfying:
 
     def _apart(self, one: Json, other: Json, types: set[str], hops: int) -> bool:
         """Return whether it is certain that no value of these types fulfils both."""
+        self._spend(1)
         if not self._is_finite(one) or not self._is_finite(other):
             return True
         if not isinstance(one, dict) or not isinstance(other, dict) or not hops:
@@ -166,8 +172,14 @@ class Satisfying:
         types = types & _types(one) & _types(other)
         mine, theirs = _values(one), _values(other)
         if mine is not None and theirs is not None:
+            self._spend(len(mine) * len(theirs))
             return not any(_equal(each, another) for each in mine for another in theirs)
         return not types or (types == {"object"} and self._objects_apart(one, other, hops - 1))
+
+    def _spend(self, comparisons: int) -> None:
+        self._comparisons += comparisons
+        if self._comparisons > _MAX_COMPARISONS:
+            raise Refusal("it takes too much to find out whether the schemas of 'oneOf' can both hold")
 
     def _parts_apart(self, schema: dict[str, Json], other: Json, types: set[str], hops: int) -> bool:
         every = [*_schemas(schema, "allOf"), *([self._target(schema)] if "$ref" in schema else [])]
@@ -239,15 +251,7 @@ def _property(schema: dict[str, Json], name: str) -> Json:
 
 
 def _all_in(schema: Json) -> Iterator[dict[str, Json]]:
-    if not isinstance(schema, dict):
-        return
-    for key in ("properties", "patternProperties"):
-        below = schema.get(key)
-        for each in below.values() if isinstance(below, dict) else ():
+    if isinstance(schema, dict):
+        for each in parts_of(schema):
             yield from _all_in(each)
-    for key in ("allOf", "anyOf", "oneOf", "prefixItems"):
-        for each in _schemas(schema, key):
-            yield from _all_in(each)
-    for key in ("items", "additionalProperties"):
-        yield from _all_in(schema.get(key))
-    yield schema
+        yield schema

@@ -1,7 +1,7 @@
 """JSON Schema (a subset of draft 2020-12) as a grammar.
 
-llguidance ignores keywords that it does not know, reads those of other drafts, and gets some wrong. So it sees
-no client's schema, but one that `reading` wrote: what isn't enforced was refused, by its name and place.
+llguidance ignores keywords that it does not know, reads those of other drafts, and gets some wrong. So it
+sees no client's schema, but one that `reading` wrote: what isn't enforced was refused, by its name and place.
 """
 
 from __future__ import annotations
