@@ -43,8 +43,8 @@ def test_a_choice_is_one_of_the_texts_exactly() -> None:
         ),
         (
             ConstraintKind.GRAMMAR,
-            "start: %json {}",
-            "grammar: '%json' (give it as json_schema) is not enforced here",
+            "start: %lark {}",
+            "grammar: '%lark' is not enforced here",
         ),
         (ConstraintKind.GRAMMAR, "start: @other", "grammar: '@other' is not enforced here"),
         (ConstraintKind.GRAMMAR, "root ::= x", "grammar: not GBNF: Rule 'x' not found"),
@@ -65,7 +65,7 @@ def test_what_is_not_enforced_is_refused_with_the_fields_name(
 
 
 def test_a_lark_grammar_is_taken_as_it_is() -> None:
-    lark = 'start: "a" | "<b>%json@x" num // %json\nnum: /[0-9]+\\/<c>/\n%ignore " "\n%import common.INT\n'
+    lark = '%llguidance {}\nstart: "a" | "<b>%json@x" num // %json\nnum: /[0-9]+\\/<c>/\n%ignore " "\n'
     assert allowed(ConstraintKind.GRAMMAR, lark, "a", "<b>%json@x12/<c>", "b") == [True, True, False]
 
 
@@ -77,3 +77,27 @@ def test_llama_cpps_grammars_are_converted() -> None:
 
 def test_a_grammar_that_does_not_compile_is_an_error_of_its_matcher() -> None:
     assert matcher(grammar_of(Constraint(ConstraintKind.GRAMMAR, "start"))).is_error()
+
+
+def test_a_schema_in_a_grammar_is_enforced_like_any_other() -> None:
+    schema = '{"x-guidance":{"whitespace_flexible":false},"type":"object","properties":{"a":{"type":"null"}}}'
+    lark = f'start: "say " %json {schema} end\nend: "." | "%json"\n'
+    answers = ('say {"a":null}.', 'say {"a":null}%json', r'say {"\u0061":""}.', 'say {"a": null}.')
+    assert allowed(ConstraintKind.GRAMMAR, lark, *answers) == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ('{"items":{"not":{}}}', "#/items: the keyword 'not' is not enforced here"),
+        (
+            '{"x-guidance":{"lenient":true}}',
+            "#: the keyword 'x-guidance' is not enforced here: the answer is",
+        ),
+        ("{", "#: no JSON follows it"),
+    ],
+)
+def test_a_schema_in_a_grammar_is_refused_like_any_other(schema: str, told: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        grammar_of(Constraint(ConstraintKind.GRAMMAR, f"start: %json {schema}"))
+    assert refused.value.message.startswith(f"grammar: %json: {told}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 from llguidance import LLMatcher
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from edgeassist.engine.constraints import patterns
-from edgeassist.engine.constraints.refusals import Refusal
-from edgeassist.engine.constraints.schema import grammar_of_schema
+from edgeassist.engine.constraints.refusals import Refusal, pointer
+from edgeassist.engine.constraints.schema import end_of_json, grammar_of_schema, plain_schema
 from edgeassist.engine.messages import Constraint, ConstraintKind
 from edgeassist.errors import InvalidRequestError
 
@@ -19,19 +20,21 @@ MAX_TEXT = 65_536
 
 # What a grammar consists of, so that what is asked for is not found in a text or a comment.
 _LARK = re.compile(
-    r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|#[^\n]*|/(?:[^/\\\n]|\\.)+/|(?P<asked><[^\s<>]*>|%[a-z]+|@\w+)|.',
+    r'"(?:[^"\\\n]|\\.)*"|%llguidance\s*\{\s*\}|//[^\n]*|#[^\n]*|/(?:[^/\\\n]|\\.)+/|(?P<asked><[^\s<>]*>|%[a-z]+|@\w+)|.',
     re.DOTALL,
 )
 # llguidance's converter drops the zeros that \\u00e9 begins with, and then can't read it.
 _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|.)", re.DOTALL)
-_IMPORTS = frozenset({"%import", "%ignore"})
+_GBNF = re.compile(r"^\s*[\w-]+\s*::=", re.MULTILINE)
+_KNOWN = frozenset({"%import", "%ignore", "%json"})
 
 
 def grammar_of(constraint: Constraint) -> str:
     """Return llguidance's grammar of a constraint.
 
     A regular expression matches the whole answer; `patterns` says in which dialect. A choice is written as it
-    stands, without quotes. A grammar is Lark as llguidance reads it or, where it has `::=`, llama.cpp's GBNF.
+    stands, without quotes. A grammar is Lark as llguidance reads it, with schemas after `%json`; or, where it has
+    rules with `::=`, llama.cpp's GBNF.
 
     Raises:
         InvalidRequestError: It is invalid, or asks for what isn't enforced. What only a compile shows is not
@@ -79,7 +82,7 @@ def _choices(text: str) -> list[str]:
 def _lark(text: str) -> str:
     if len(text) > MAX_TEXT:
         raise Refusal(f"the grammar has more than {MAX_TEXT:,} characters")
-    if "::=" in text:
+    if _GBNF.search(text):
         try:
             # Nothing below comes from the client: the converter knows no such things.
             return str(gbnf_to_lark(_ESCAPED.sub(_unescaped, text)))
@@ -89,11 +92,25 @@ def _lark(text: str) -> str:
             raise
         except Exception as error:  # noqa: BLE001 - it raises Exception itself
             raise Refusal(f"not GBNF: {' '.join(str(error).split())[:200]}") from None
-    for found in _LARK.finditer(text):
+    return "".join(_pieces(text))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield a Lark grammar, with the schemas in it as they are enforced."""
+    at = 0
+    while found := _LARK.match(text, at):
+        at = found.end()
         asked = found["asked"]
-        if asked and asked not in _IMPORTS:
+        if asked and asked not in _KNOWN:
             raise Refusal(f"{_reason(asked)} is not enforced here")
-    return text
+        yield found[0]
+        if asked == "%json":
+            start = at + len(text[at:]) - len(text[at:].lstrip())
+            try:
+                at = end_of_json(text, start)
+                yield " " + json.dumps(plain_schema(text[start:at]))
+            except Refusal as refusal:
+                raise Refusal(f"%json: {pointer(refusal.place)}: {refusal.reason}") from None
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -112,4 +129,4 @@ def _reason(asked: str) -> str:
     shown = "".join(each if each.isprintable() else "?" for each in asked[:40])
     if asked.startswith("<"):
         return f"{shown}, a control token,"
-    return f"'{shown}'" + (" (give it as json_schema)" if asked == "%json" else "")
+    return f"'{shown}'"

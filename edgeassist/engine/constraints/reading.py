@@ -34,8 +34,9 @@ _ANNOTATIONS = frozenset(
 )
 # Their keywords mean the same, as far as they are enforced here.
 _DRAFTS = ("draft-06/schema", "draft-07/schema", "draft/2019-09/schema", "draft/2020-12/schema")
+# In what is written for llguidance itself.
+_AS_IT_IS: dict[str, Json] = {"whitespace_flexible": False}
 _HINTS = {
-    "x-guidance": "the answer is compact JSON",
     "nullable": "put \"null\" into 'type'",
     "dependencies": "it is of an older draft",
     "additionalItems": "it is of an older draft; write 'prefixItems' and 'items'",
@@ -87,7 +88,7 @@ class Reader:
             raise Refusal(f"there are more than {MAX_SCHEMAS:,} schemas in it")
         written: dict[str, Json] = {}
         for key in node:
-            if key in _ANNOTATIONS or (key.startswith("x-") and key not in _HINTS):
+            if key in _ANNOTATIONS or (key.startswith("x-") and key != "x-guidance"):
                 continue
             try:
                 _add(written, self._keyword(key, node, place))
@@ -119,7 +120,7 @@ class Reader:
                 return {key: self._properties(key, value, place, name_of=values.name_pattern)}
             case "$ref":
                 return {key: self._reference(value)}
-            case "$schema" | "$id":
+            case "$schema" | "$id" | "x-guidance":
                 _check_identity(key, value, place)
                 return {}
         hint = f": {_HINTS[key]}" if key in _HINTS else ""
@@ -171,6 +172,8 @@ class Reader:
 def _check_identity(key: str, value: Json, place: Place) -> None:
     if key == "$schema" and not str(value).rstrip("#").endswith(_DRAFTS):
         raise Refusal("'$schema' names a draft that is not read here; 2020-12 is")
+    if key == "x-guidance" and (place or value != _AS_IT_IS):
+        raise Refusal("the keyword 'x-guidance' is not enforced here: the answer is compact JSON")
     if key == "$id" and place:
         raise Refusal("the keyword '$id' is enforced at the top only")
 

@@ -22,6 +22,16 @@ MAX_DEPTH = 64
 _TOO_DEEP = f"objects and lists stand more than {MAX_DEPTH} deep in one another"
 
 
+# Each character has one spelling. With \u escapes llguidance takes {"\u0061": …} for another name than "a",
+# so that additionalProperties would let in what property "a" does not allow.
+_OPTIONS: dict[str, Json] = {
+    "whitespace_flexible": False,
+    "item_separator": ",",
+    "key_separator": ":",
+    "json_allowed_escapes": 'nrbtf\\"',
+}
+
+
 def grammar_of_schema(text: str) -> str:
     """Return llguidance's grammar of the answers that a schema allows, as compact JSON.
 
@@ -39,27 +49,17 @@ def grammar_of_schema(text: str) -> str:
     except Refusal as refusal:
         message = f"json_schema: {pointer(refusal.place)}: {refusal.reason}"
         raise InvalidRequestError(message) from None
-    return LLMatcher.grammar_from_json_schema(
-        json.dumps(schema),
-        # Each character has one spelling. With \u escapes llguidance takes {"\u0061": …} for another name
-        # than "a", so that additionalProperties would let in what property "a" does not allow.
-        overrides={
-            "whitespace_flexible": False,
-            "item_separator": ",",
-            "key_separator": ":",
-            "json_allowed_escapes": 'nrbtf\\"',
-        },
-    )
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema))
 
 
 def plain_schema(text: str) -> dict[str, Json]:
-    """Return a schema whose answers are answers to this one too, and which llguidance understands.
+    """Return a schema whose answers are answers to this one too, as llguidance understands it.
 
     Raises:
         Refusal: As above.
     """
     reader = Reader(_document(text))
-    return Satisfying(reader.read(), reader.places).checked()
+    return {**Satisfying(reader.read(), reader.places).checked(), "x-guidance": _OPTIONS}
 
 
 def _document(text: str) -> Json:
@@ -101,3 +101,15 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def end_of_json(text: str, start: int) -> int:
+    """Return where the JSON value ends that begins there.
+
+    Raises:
+        Refusal: There is none.
+    """
+    try:
+        return json.JSONDecoder().raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        raise Refusal("no JSON follows it") from None
