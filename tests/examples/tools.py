@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -10,17 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import platformdirs
-import pytest
+
+from tests.kept import GET_S, kept, run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CACHE = platformdirs.user_cache_path("edgeassist") / "examples"
-GET_S = 300
 
 _UMQTT = (
     "micropython-umqtt.simple==1.3.4 "
@@ -55,19 +52,19 @@ def changed(source: Path, folder: Path, **settings: object) -> Path:
 
 def umqtt() -> Path:
     """Return the folder that holds MicroPython's package `umqtt`; skip where PyPI does not give it."""
-    return _or_skip(_kept("umqtt-1.3.4", _get_umqtt))
+    return kept(CACHE / "umqtt-1.3.4", _get_umqtt)
 
 
 def pymodbus() -> Path:
     """Return the folder with the pymodbus that the gateway's requirements name; skip where PyPI does not."""
-    return _or_skip(_kept(_pymodbus_pin().replace("==", "-"), _get_pymodbus))
+    return kept(CACHE / _pymodbus_pin().replace("==", "-"), _get_pymodbus)
 
 
 def micropython() -> list[str]:
     """Return the command of MicroPython's unix port: the system's, else Debian 13's, unpacked; else skip."""
     if found := shutil.which("micropython"):
         return [found]
-    root = _or_skip(_kept("micropython-trixie", _get_micropython))
+    root = kept(CACHE / "micropython-trixie", _get_micropython)
     # With the library of its own Debian, whatever this system's is.
     loader = next((root / "usr/lib").glob("*/ld-linux*.so.*"))
     return [str(loader), "--library-path", str(loader.parent), str(root / "usr/bin/micropython")]
@@ -80,7 +77,7 @@ def _pymodbus_pin() -> str:
 
 def _get_pymodbus(folder: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-    _run(*install, _pymodbus_pin())
+    run(*install, _pymodbus_pin())
 
 
 def _get_umqtt(folder: Path) -> None:
@@ -117,10 +114,10 @@ def _get_micropython(folder: Path) -> None:
         "APT::Sandbox::User": "",
     }
     options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-    _run("apt-get", *options, "update")
-    _run("apt-get", *options, "download", *_MICROPYTHON, cwd=folder / "debs")
+    run("apt-get", *options, "update")
+    run("apt-get", *options, "download", *_MICROPYTHON, cwd=folder / "debs")
     for package in (folder / "debs").glob("*.deb"):
-        _run("dpkg-deb", "--extract", str(package), str(folder))
+        run("dpkg-deb", "--extract", str(package), str(folder))
     for rest in ("lists", "archives", "debs"):
         shutil.rmtree(folder / rest)
 
@@ -135,34 +132,3 @@ def _debian_mirror() -> str:
         if suite == release and origin in {"Debian", "$(ORIGIN)"}:  # apt knows the origin after an update
             return site
     raise FileNotFoundError("apt has no source of Debian's own packages")
-
-
-@cache
-def _kept(name: str, get: Callable[[Path], None]) -> Path | str:
-    """Return the folder of that name in the cache, which `get` fills, whole or not at all; else why not."""
-    folder = CACHE / name
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            return folder
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            part = Path(scratch) / name
-            part.mkdir()
-            try:
-                get(part)
-            except (OSError, subprocess.SubprocessError) as error:
-                said = str(getattr(error, "stderr", None) or error).strip()
-                return f"{name} can't be had here: {said[-300:]}"
-            part.rename(folder)
-    return folder
-
-
-def _or_skip(got: Path | str) -> Path:
-    if isinstance(got, str):
-        pytest.skip(got)
-    return got
-
-
-def _run(*command: str, cwd: Path | None = None) -> None:
-    subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=GET_S, check=True)

@@ -1,0 +1,124 @@
+"""Answers as a model of no sense would give them: tokens drawn at random from those that a grammar allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+from random import Random
+
+import numpy as np
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+_TEXTS = [
+    *(
+        '{"',
+        '":',
+        '","',
+        '"}',
+        "},{",
+        "[[",
+        "]]",
+        "],",
+        "true",
+        "null",
+        "false",
+        "00",
+        "123",
+        "-1",
+        ".5",
+        "e1",
+    ),
+    *(
+        "ab",
+        "a.b",
+        "-0",
+        " a",
+        "2024-02-29",
+        "é",
+        "日本",
+        "😀",
+        '\\"',
+        "\\\\",
+        "\\n",
+        "\\u0061",
+        "\r\n",
+        "\u2028",
+    ),
+]
+# All bytes, and what makes a token's edge fall elsewhere than a lexeme's.
+_PIECES = [*(bytes([byte]) for byte in range(256)), *(text.encode() for text in _TEXTS)]
+_END = len(_PIECES)
+# What brings an answer to its end, once it is long.
+_CLOSING = dict.fromkeys(b'"}],:')
+# As the engine compiles them.
+LIMITS = LLParserLimits(
+    initial_lexer_fuel=200_000, max_lexer_states=25_000, max_grammar_size=50_000, verbose_errors=False
+)
+
+
+class _Bytes:
+    eos_token_id = _END
+    bos_token_id = None
+    tokens = (*_PIECES, b"<end>")
+    special_token_ids = (_END,)
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)
+
+
+TABLE = LLTokenizer(TokenizerWrapper(_Bytes()))
+
+
+class Outcome(Enum):
+    ENDED = auto()
+    TOO_LONG = auto()
+    STUCK = auto()
+
+
+def matcher(grammar: str) -> LLMatcher:
+    """Return a matcher at the grammar's beginning; it may have an error."""
+    return LLMatcher(TABLE, grammar, log_level=0, limits=LIMITS)
+
+
+def allows(grammar: str, answer: bytes) -> bool:
+    """Return whether an answer may be just this."""
+    matched = matcher(grammar)
+    assert not matched.is_error(), matched.get_error()
+    tokens = list(answer)
+    if matched.validate_tokens(tokens) < len(tokens):
+        return False
+    matched.consume_tokens(tokens)
+    return bool(matched.is_accepting())
+
+
+def walk(grammar: str, random: Random, *, longest: int = 120) -> tuple[Outcome, bytes]:
+    """Return an answer of tokens that are as likely as one another; a long one prefers what closes."""
+    matched = matcher(grammar)
+    assert not matched.is_error(), matched.get_error()
+    answer = bytearray()
+    while len(answer) < 4 * longest:
+        allowed = np.flatnonzero(
+            np.unpackbits(np.frombuffer(matched.compute_bitmask(), np.uint8), bitorder="little")
+        )
+        if not len(allowed):
+            return Outcome.STUCK, bytes(answer)
+        closing = [token for token in allowed if token == _END or token in _CLOSING]
+        token = int(
+            random.choice(closing if closing and len(answer) > longest * random.random() else allowed)
+        )
+        if token == _END:
+            assert matched.is_accepting(), f"it ends in the middle: {bytes(answer)!r}"
+            return Outcome.ENDED, bytes(answer)
+        assert matched.consume_token(token), matched.get_error()
+        answer += _PIECES[token]
+    return Outcome.TOO_LONG, bytes(answer)
+
+
+def walks(grammar: str, count: int, seed: object) -> Iterator[bytes]:
+    """Yield the answers of that many walks, but for those that came to no end."""
+    random = Random(repr(seed))  # noqa: S311 - tests repeat
+    for _ in range(count):
+        outcome, answer = walk(grammar, random)
+        assert outcome is not Outcome.STUCK, f"nothing may follow {answer!r}"
+        if outcome is Outcome.ENDED:
+            yield answer
