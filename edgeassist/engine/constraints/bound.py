@@ -6,6 +6,7 @@ import numpy as np
 from llguidance import LLMatcher
 from numpy.typing import NDArray
 
+from edgeassist.engine.constraints.explanation import explain
 from edgeassist.engine.constraints.vocabulary import Vocabulary
 from edgeassist.engine.step import Token
 
@@ -30,7 +31,7 @@ class Bound:
     @property
     def problem(self) -> str | None:
         """Why the answer can't go on; None: it can."""
-        return self._matcher.get_error().splitlines()[0] if self._matcher.is_error() else None
+        return explain(self._matcher.get_error()) if self._matcher.is_error() else None
 
     def allows(self, token: int) -> bool:
         """Whether that token may come next."""

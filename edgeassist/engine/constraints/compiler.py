@@ -5,6 +5,7 @@ from __future__ import annotations
 from llguidance import LLMatcher, LLParserLimits
 
 from edgeassist.engine.constraints.bound import Bound
+from edgeassist.engine.constraints.explanation import explain
 from edgeassist.engine.constraints.grammars import grammar_of
 from edgeassist.engine.constraints.vocabulary import Vocabulary
 from edgeassist.engine.messages import Constraint
@@ -35,6 +36,5 @@ class Compiler:
         grammar = grammar_of(constraint)
         matcher = LLMatcher(self._vocabulary.table, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
-            reason = matcher.get_error().splitlines()[0]
-            raise InvalidRequestError(f"{constraint.kind}: {reason}")
+            raise InvalidRequestError(f"{constraint.kind}: {explain(matcher.get_error())}")
         return Bound(matcher, self._vocabulary)

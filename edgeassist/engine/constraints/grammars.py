@@ -33,8 +33,8 @@ def grammar_of(constraint: Constraint) -> str:
     """Return llguidance's grammar of a constraint.
 
     A regular expression matches the whole answer; `patterns` says in which dialect. A choice is written as it
-    stands, without quotes. A grammar is Lark as llguidance reads it, with schemas after `%json`; or, where it has
-    rules with `::=`, llama.cpp's GBNF.
+    stands, without quotes. A grammar is Lark as llguidance reads it, with schemas after `%json`; or, where it
+    has rules with `::=`, llama.cpp's GBNF.
 
     Raises:
         InvalidRequestError: It is invalid, or asks for what isn't enforced. What only a compile shows is not
