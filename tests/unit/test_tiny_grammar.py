@@ -56,6 +56,12 @@ def test_no_answer_that_looks_like_an_action_is_anything_but_a_valid_one(answer:
     assert not accepts(answer)
 
 
+def test_a_room_whose_name_goes_on_for_ever_is_ended() -> None:
+    action = '{"action":"turn_on","device":"light","room":"%s"}'
+    assert accepts(action % ("天" * 32))
+    assert not accepts(action % ("天" * 33))
+
+
 def test_keys_come_in_the_order_that_the_model_has_learnt() -> None:
     action = {"action": "set", "device": "light", "property": "brightness", "value": 30}
     assert accepts(json.dumps(action, separators=(",", ":")))
