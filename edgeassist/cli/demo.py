@@ -8,10 +8,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import indent
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,7 +24,7 @@ from edgeassist.cli.ask import stream
 from edgeassist.cli.compiling import Compilation, Stage
 from edgeassist.client.requester import Requester
 from edgeassist.errors import EdgeAssistError, ModelError
-from edgeassist.models.builtin import TINY
+from edgeassist.models.builtin import TINY, home_grammar
 from edgeassist.models.choice import choose_model, is_installed
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.topics import Topics
@@ -56,20 +57,21 @@ class Show:
         model: The setting `model.path`.
         system: The system prompt.
         questions: Questions asked before the user's own.
-        session: The conversation's name; None if each question stands alone.
+        asks: What else each question says: `session`, or the `grammar` of its answer.
     """
 
     model: Path
     system: str
     questions: tuple[str, ...]
-    session: str | None
+    asks: Mapping[str, Any]
 
 
 OWN = Show(
     TINY,
     HOME,
     ("How warm is the nursery?", "Turn the kitchen lights down to 30 percent", "Is the garage door locked?"),
-    session=None,
+    # A command is answered by a whole action, whatever is asked.
+    {"grammar": home_grammar()},
 )
 
 
@@ -95,7 +97,7 @@ def demo(
     """
     show = OWN
     if model not in {None, TINY}:
-        show = Show(model.resolve(), "", ("What can you do for this house?",), DEVICE)
+        show = Show(model.resolve(), "", ("What can you do for this house?",), {"session": DEVICE})
     if question:
         show = replace(show, questions=(question,))
     compilation = None if compiling is None else _compilation(compiling, show.model)
@@ -245,7 +247,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: 
                 if succession.due():
                     runner.run(succession.take_over(client))
                 console.print(f"[bold]you>[/] {question}")
-                runner.run(_ask(client, question, show.session))
+                runner.run(_ask(client, question, show.asks))
             console.print(
                 f"\nFrom another terminal:\n"
                 f"  mosquitto_sub -p {broker.port} -v -t '{topics.reply('+')}'\n"
@@ -258,7 +260,7 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: 
             while line := _read():
                 if succession.due():
                     runner.run(succession.take_over(client))
-                runner.run(_ask(client, line, show.session))
+                runner.run(_ask(client, line, show.asks))
         finally:
             runner.run(client.__aexit__(None, None, None))
 
@@ -275,10 +277,10 @@ async def _wait_ready(client: Requester, daemon: PrivateDaemon, limit_s: float) 
         raise ModelError("the daemon did not get ready; the end of its log:\n" + "\n".join(log[-5:]))
 
 
-async def _ask(client: Requester, text: str, session: str | None) -> None:
+async def _ask(client: Requester, text: str, asks: Mapping[str, Any]) -> None:
     console.print("[bold]device>[/] ", end="")
     try:
-        done = await stream(client, text, session=session)
+        done = await stream(client, text, **asks)
     except EdgeAssistError as error:
         console.print(f"[red]{error.code}:[/] {escape(error.message)}", soft_wrap=True)
     else:
