@@ -46,6 +46,8 @@ _OOM_SCORE_ADJ = 500
 # How long the reader waits for the GIL before it asks the worker for it, in seconds: a cancel is urgent. It
 # must be shorter than a step, since the wait restarts whenever the worker releases and takes the GIL.
 _SWITCH_S = 0.0001
+# Of each thread: what compiles grammars and renders templates recurses, and some systems give threads little.
+_STACK_BYTES = 32 << 20
 
 
 class Pipe:
@@ -122,6 +124,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
+    threading.stack_size(_STACK_BYTES)
     pipe = Pipe(socket.socket(fileno=int(sys.argv[1])))
     logging.basicConfig(handlers=[PipeHandler(pipe)], level=logging.DEBUG, format="%(message)s")
     options = pipe.first()

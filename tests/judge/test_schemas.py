@@ -12,7 +12,7 @@ from edgeassist.errors import InvalidRequestError
 from tests.judge import strategies
 from tests.judge.walks import allows, matcher, walks
 
-EXAMPLES = 300
+EXAMPLES = 150
 WALKS = 5
 
 

@@ -7,7 +7,9 @@ from enum import Enum, auto
 from random import Random
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+
+from edgeassist.engine.constraints.compiler import LIMITS
 
 _TEXTS = [
     *(
@@ -50,10 +52,6 @@ _PIECES = [*(bytes([byte]) for byte in range(256)), *(text.encode() for text in 
 _END = len(_PIECES)
 # What brings an answer to its end, once it is long.
 _CLOSING = dict.fromkeys(b'"}],:')
-# As the engine compiles them.
-LIMITS = LLParserLimits(
-    initial_lexer_fuel=200_000, max_lexer_states=25_000, max_grammar_size=50_000, verbose_errors=False
-)
 
 
 class _Bytes:

@@ -15,7 +15,7 @@ MODULES = {
     ".".join(["edgeassist", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-HEAVY = ("llama_cpp", "onnxruntime_genai", "paho")
+HEAVY = ("llama_cpp", "llguidance", "onnxruntime_genai", "paho")
 # Sans-I/O: no clock, thread, process, network or heavy library; time is passed in.
 SANS_IO = [
     f"{package}{name}"
@@ -168,6 +168,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
     [
         ("llama_cpp", {"edgeassist.engine.backends.llama.*", "edgeassist.bench.bare"}),
         ("onnxruntime_genai", {"edgeassist.engine.backends.ortgenai.backend", "edgeassist.bench.bare_onnx"}),
+        ("llguidance", {"edgeassist.engine.constraints.*"}),
         ("onnx", {"edgeassist.trial_models.onnx_graph"}),
         (
             "paho",

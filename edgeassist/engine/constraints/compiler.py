@@ -15,7 +15,7 @@ from edgeassist.engine.messages import Constraint
 from edgeassist.errors import InvalidRequestError
 
 # A tenth of llguidance's own, which let a compile take seconds on a small box.
-_LIMITS = LLParserLimits(
+LIMITS = LLParserLimits(
     initial_lexer_fuel=200_000, max_lexer_states=25_000, max_grammar_size=50_000, verbose_errors=False
 )
 # Programs ask with one schema again and again. A megabyte each, at most.
@@ -51,7 +51,9 @@ class Compiler:
         return Bound(matcher.deep_copy(), self._vocabulary)
 
     def _compile(self, constraint: Constraint) -> LLMatcher:
-        matcher = LLMatcher(self._vocabulary.table, grammar_of(constraint), log_level=0, limits=_LIMITS)
+        matcher = LLMatcher(self._vocabulary.table, grammar_of(constraint), log_level=0, limits=LIMITS)
         if matcher.is_error():
             raise InvalidRequestError(f"{constraint.kind}: {explain(matcher.get_error())}")
+        if matcher.is_stopped() and not matcher.is_accepting():
+            raise InvalidRequestError(f"{constraint.kind}: no answer fulfils it")
         return matcher

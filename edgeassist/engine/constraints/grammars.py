@@ -20,10 +20,11 @@ MAX_TEXT = 65_536
 
 # What a grammar consists of, so that what is asked for is not found in a text or a comment.
 _LARK = re.compile(
-    r'"(?:[^"\\\n]|\\.)*"|%llguidance\s*\{\s*\}|//[^\n]*|#[^\n]*|/(?:[^/\\\n]|\\.)+/|(?P<asked><[^\s<>]*>|%[a-z]+|@\w+)|.',
+    r'"(?:[^"\\\n]|\\.)*"|%llguidance\s*\{\s*\}|//[^\n]*|#[^\n]*|/(?:[^/\\\n]|\\.)+/'
+    r"|(?P<asked><[^\s<>]*>|%[a-z]+|@\w+)|.",
     re.DOTALL,
 )
-# llguidance's converter drops the zeros that \\u00e9 begins with, and then can't read it.
+# llguidance's converter drops the zeros that \u00e9 begins with, and then can't read it.
 _ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|.)", re.DOTALL)
 _GBNF = re.compile(r"^\s*[\w-]+\s*::=", re.MULTILINE)
 _KNOWN = frozenset({"%import", "%ignore", "%json"})
@@ -33,8 +34,8 @@ def grammar_of(constraint: Constraint) -> str:
     """Return llguidance's grammar of a constraint.
 
     A regular expression matches the whole answer; `patterns` says in which dialect. A choice is written as it
-    stands, without quotes. A grammar is Lark as llguidance reads it, with schemas after `%json`; or, where it
-    has rules with `::=`, llama.cpp's GBNF.
+    stands, without quotes. A grammar is Lark as llguidance reads it, with schemas after `%json`, or GBNF as
+    llama.cpp reads it, if it has rules with `::=`.
 
     Raises:
         InvalidRequestError: It is invalid, or asks for what isn't enforced. What only a compile shows is not

@@ -77,16 +77,10 @@ def _document(text: str) -> Json:
 
 
 def _depth(document: Json) -> int:
-    depth = 0
-    level = [document]
-    while level:
+    depth, level = 0, [document]
+    while level := [each for each in level if isinstance(each, dict | list)]:
         depth += 1
-        inner: list[list[Json]] = [
-            list(each.values()) if isinstance(each, dict) else each
-            for each in level
-            if isinstance(each, dict | list)
-        ]
-        level = [each for below in inner for each in below]
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
     return depth
 
 
