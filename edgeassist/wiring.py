@@ -10,7 +10,7 @@ import platformdirs
 
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
-from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling
+from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.prompts import PromptOptions
@@ -89,6 +89,10 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
             repeat_penalty=sampling.repeat_penalty,
         ),
         system=settings.model.system,
+        thinking=Thinking(
+            {"auto": None, "on": True, "off": False}[settings.model.think],
+            None if sampling.reasoning_budget == "auto" else sampling.reasoning_budget,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from edgeassist.errors import ContextOverflowError, InternalError
 
 # A shorter prefix is worth neither waiting for nor keeping.
 LEAST_SHARED = 16
+_NONE: Sampled = {}
 
 
 class Scheduler:
@@ -164,7 +165,8 @@ class Scheduler:
             and seq.generated
             and not self._squeeze
         ):
-            room = seq.limit - seq.generated - 1
+            end = seq.limit if seq.draft_end is None else min(seq.limit, seq.draft_end)
+            room = max(0, end - seq.generated - 1)
             seq.draft = seq.ngrams.draft(seq.tokens, min(room, self._speculation.most))
             length = min(self._speculation.length(), len(seq.draft))
         tokens = (*seq.tokens[seq.computed :], *seq.draft[:length])
@@ -172,7 +174,7 @@ class Scheduler:
 
     # --- commit --------------------------------------------------------------------------------------------
 
-    def commit(self, plan: Plan, sampled: Sampled, seconds: float) -> list[Outcome]:
+    def commit(self, plan: Plan, sampled: Sampled, seconds: float, forced: Sampled = _NONE) -> list[Outcome]:
         """Take what the step yielded, and return what it did for each sequence.
 
         A sequence that ended keeps its slot until `remove`.
@@ -181,11 +183,12 @@ class Scheduler:
             plan: What `plan` returned.
             sampled: Of every work that samples.
             seconds: How long the step took.
+            forced: By slot, the tokens that follow those without being sampled, as far as there is room.
         """
         self._squeeze = 0
         self._learn(plan, seconds)
         by_slot = {seq.slot: seq for seq in self._running.values()}
-        return [self._advance(by_slot[work.slot], work, sampled) for work in plan.work]
+        return [self._advance(by_slot[work.slot], work, sampled, forced) for work in plan.work]
 
     def preempt(self, plan: Plan) -> bool:
         """Make the next plan need less of the KV cache than this one, which did not fit; False if none can.
@@ -217,7 +220,7 @@ class Scheduler:
         if self._speculation is not None and streams + prefilled == 1:
             self._speculation.timed(drafted, seconds)
 
-    def _advance(self, seq: Sequence, work: Work, sampled: Sampled) -> Outcome:
+    def _advance(self, seq: Sequence, work: Work, sampled: Sampled, forced: Sampled) -> Outcome:
         tokens = tuple(sampled[seq.slot]) if work.samples else ()
         held = max(0, len(tokens) - 1)
         seq.computed = work.position + len(work.tokens) - work.drafted + held
@@ -229,6 +232,11 @@ class Scheduler:
         seq.tokens += [token.id for token in tokens if not token.ends]
         if ends:
             return Outcome(seq, tokens, Ending.END_OF_TURN)
+        if seq.slot in forced:
+            room = max(0, seq.limit - seq.generated)
+            following = tuple(forced[seq.slot][:room])
+            seq.tokens += [token.id for token in following]
+            tokens += following
         return Outcome(seq, tokens, Ending.LIMIT if seq.generated >= seq.limit else None)
 
     @property

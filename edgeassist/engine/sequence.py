@@ -44,6 +44,8 @@ class Sequence:
         state: Where it stands.
         ngrams: Where drafts of the next tokens come from.
         draft: What may come next, whether the step tries it or not.
+        draft_end: How many tokens may be generated before others follow than those that are sampled; no
+            draft reaches beyond. None: any number.
     """
 
     id: str
@@ -59,10 +61,11 @@ class Sequence:
     state: State = State.NEW
     ngrams: NgramIndex = field(default_factory=NgramIndex)
     draft: list[int] = field(default_factory=list)
+    draft_end: int | None = None
 
     @property
     def generated(self) -> int:
-        """How many tokens were sampled, without the one that ends the turn."""
+        """How many tokens were sampled or forced, without the one that ends the turn."""
         return len(self.tokens) - self.prompt_tokens
 
     @property

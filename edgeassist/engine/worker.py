@@ -23,6 +23,7 @@ from edgeassist.engine.messages import (
     Prefilled,
     Start,
     Stop,
+    Thinking,
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
@@ -138,12 +139,22 @@ class Worker:
         events: list[Event] = []
         ended = [
             answer
-            for outcome in self._scheduler.commit(plan, sampled, now - begun)
+            for outcome in self._scheduler.commit(plan, sampled, now - begun, self._forced(sampled))
             if (answer := self._report(outcome, now, events)) is not None
         ]
         self._emit(events)
         for answer in ended:
             self._release(answer)
+
+    def _forced(self, sampled: Sampled) -> Sampled:
+        """Return the tokens that follow sampled ones, by slot."""
+        return {
+            slot: tokens
+            for answer in self._answers.values()
+            if answer.budget is not None
+            and (slot := answer.sequence.slot) in sampled
+            and (tokens := answer.forced(sampled[slot]))
+        }
 
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> Answer | None:
         """Add the events of an outcome; return the answer if it ended."""
@@ -158,7 +169,8 @@ class Worker:
             events += answer.send(now)
         if not ended:
             return None
-        if not answer.parser.stopped:
+        # Templates leave the thoughts of earlier turns out, so nothing that follows them is computed as here.
+        if not answer.parser.stopped and not answer.reasoning_tokens:
             self._codec.remember(answer.prompt, answer.text, sequence.tokens)
         events.append(answer.finished(outcome.ending, now, self._backend.computed_s))
         return answer
@@ -197,7 +209,12 @@ class Worker:
         check_roles(request.messages, self._codec.refused, first=request.first)
         room = self._context - min(request.max_tokens, self._context // 4)
         return encode_within(
-            room, self._codec, request.messages, droppable=request.droppable, most=self._context
+            room,
+            self._codec,
+            request.messages,
+            droppable=request.droppable,
+            most=self._context,
+            thinking=request.thinking,
         )
 
     def _start(self, prompt: Prompt) -> None:
@@ -228,10 +245,12 @@ class Worker:
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop),
+            self._codec.parser(request.stop, thinks=encoded.thinks),
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
+            budget=_budget_of(request.thinking, sequence.limit) if self._codec.cut else None,
+            cut=self._codec.cut,
         )
 
     def _reuse(self, sequence: Sequence) -> None:
@@ -285,3 +304,10 @@ class Worker:
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self._emit([Heartbeat(self._steps, self._scheduler.running)])
+
+
+def _budget_of(thinking: Thinking, limit: int) -> int:
+    """Return the most tokens of an answer's thoughts; `limit` is the most of the answer."""
+    if thinking.wanted is False:
+        return 0
+    return limit // 2 if thinking.budget is None else thinking.budget

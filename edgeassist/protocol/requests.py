@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainValidator,
     ValidationError,
     field_validator,
     model_validator,
@@ -64,6 +65,15 @@ def _text_of_number(value: Any) -> Any:
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 AnyName = Annotated[str, BeforeValidator(_text_of_number)]
+
+
+def _think(value: Any) -> Any:
+    if value is None or isinstance(value, bool) or value == "auto":
+        return value
+    raise ValueError('must be true, false or "auto"')
+
+
+Think = Annotated[bool | Literal["auto"] | None, PlainValidator(_think)]
 Name = Annotated[AnyName, Field(pattern=NAME_PATTERN)]
 
 
@@ -147,6 +157,8 @@ class PromptRequest(BaseModel):
     ignore_eos: bool = False
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
     stop: tuple[str, ...] = ()
+    think: Think = None
+    reasoning_budget: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
     json_schema: dict[str, JsonValue] | None = None
     grammar: str | None = None
     tools: Annotated[tuple[Tool, ...], Field(min_length=1, strict=False)] | None = None
@@ -194,6 +206,10 @@ class PromptRequest(BaseModel):
                 raise ValueError("give the system prompt either as system or in messages")
         if self.session is not None and self.messages is not None:
             raise ValueError("a session keeps the messages itself: send prompt with it, or no session")
+        if self.think is True and self.reasoning_budget == 0:
+            raise ValueError("think is true, and reasoning_budget 0 means no thoughts: give one of the two")
+        if (self.reasoning_budget or 0) >= (self.max_tokens or 1_000_001):
+            raise ValueError("reasoning_budget must be less than max_tokens, which is for thoughts and text")
         if self.resume and self.session is None:
             raise ValueError("resume needs a session")
         return self

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edgeassist.engine.messages import ChatMessage, Sampling, Start
+from edgeassist.engine.messages import ChatMessage, Sampling, Start, Thinking
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.policy import Policy
 
@@ -23,6 +23,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
         first=len(messages) - len(question_of(asked)),
         droppable=len(history),
         gather_ms=policy.pace.interval_s * 1000,
+        thinking=thinking_of(asked, policy.thinking),
     )
 
 
@@ -56,3 +57,13 @@ def sampling_of(asked: PromptRequest, defaults: Sampling) -> Sampling:
     }
     given = {key: value for key, value in wanted.items() if value is not None}
     return msgspec.structs.replace(defaults, **given)
+
+
+def thinking_of(asked: PromptRequest, default: Thinking) -> Thinking:
+    """Return whether the model may think for that request, and how long."""
+    wanted = default.wanted
+    if asked.think is not None:
+        wanted = None if asked.think == "auto" else asked.think
+    elif asked.reasoning_budget == 0:
+        wanted = False
+    return Thinking(wanted, default.budget if asked.reasoning_budget is None else asked.reasoning_budget)
