@@ -318,8 +318,8 @@ def _split_thought(text: str) -> tuple[str, str]:
     """Return what is thought before an answer, with its marks, and what is said then."""
     if not text.lstrip().startswith(_MARKS.opening):
         return "", text
-    thought, closing, said = text.partition(_MARKS.closing)
-    return thought + closing, said
+    said = text.partition(_MARKS.closing)[2].lstrip("\n")
+    return text[: len(text) - len(said)], said
 
 
 def _tokens(text: bytes) -> tuple[Token, ...]:
