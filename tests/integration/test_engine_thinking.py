@@ -72,9 +72,8 @@ def test_a_thought_is_cut_short_and_the_answer_goes_on(thinker: Engine) -> None:
 
 
 def test_a_thought_that_is_not_wanted_is_closed_in_the_prompt(thinker: Engine) -> None:
-    thinker.send(
-        start(QUESTION, request="a", max_tokens=20, sampling=ENDLESS, thinking=Thinking(wanted=False))
-    )
+    unwanted = Thinking(wanted=False)
+    thinker.send(start(QUESTION, request="a", max_tokens=20, sampling=ENDLESS, thinking=unwanted))
     ended = thinker.wait("a").finished
     thought, text = parts(thinker, "a")
     assert thought == ""

@@ -135,6 +135,7 @@ class Replies:
             event = self._say_text(event)
         if self._bare:
             self._say(b"", qos)
+            event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
         self._say_end(event, qos)
 
