@@ -148,6 +148,7 @@ class _Printer:
             case Done():
                 self._line = True
                 if event.only_reasoning:
+                    self.end()
                     print(_ONLY_THOUGHTS, file=sys.stderr)
             case _:
                 pass
@@ -156,3 +157,4 @@ class _Printer:
         """End the line that was begun."""
         if self._line:
             print(flush=True)
+            self._line = False

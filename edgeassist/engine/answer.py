@@ -63,13 +63,15 @@ class Answer:
     def forced(self, sampled: abc.Sequence[Token]) -> abc.Sequence[Token]:
         """Return the tokens that follow those that a step sampled, without being sampled themselves.
 
-        They end a thought that has reached its budget. `take` gets both together.
+        They end a thought that has reached its budget, or in which the model would end its turn: it has not
+        answered yet. `take` gets both together.
         """
-        if self.budget is None or self.reasoning_tokens + len(sampled) < self.budget:
+        if self.budget is None:
             return ()
-        if sampled[-1].ends or not self.parser.thinks_after(b"".join(token.piece for token in sampled)):
+        if self.reasoning_tokens + len(sampled) < self.budget and not sampled[-1].ends:
             return ()
-        return self.cut
+        said = b"".join(token.piece for token in sampled if not token.ends)
+        return self.cut if self.parser.thinks_after(said) else ()
 
     def take(self, outcome: Outcome, now: float) -> bool:
         """Add what a step sampled; return whether the answer has ended with it."""

@@ -183,7 +183,8 @@ class Scheduler:
             plan: What `plan` returned.
             sampled: Of every work that samples.
             seconds: How long the step took.
-            forced: By slot, the tokens that follow those without being sampled, as far as there is room.
+            forced: By slot, the tokens that follow those without being sampled, as far as there is room. A
+                token that ends the turn gives way to them.
         """
         self._squeeze = 0
         self._learn(plan, seconds)
@@ -230,13 +231,12 @@ class Scheduler:
             self._speculation.learn(seq.draft, [token.id for token in tokens])
         ends = tokens[-1].ends
         seq.tokens += [token.id for token in tokens if not token.ends]
-        if ends:
+        following = tuple(forced.get(seq.slot, ())[: max(0, seq.limit - seq.generated)])
+        if ends and not following:
             return Outcome(seq, tokens, Ending.END_OF_TURN)
-        if seq.slot in forced:
-            room = max(0, seq.limit - seq.generated)
-            following = tuple(forced[seq.slot][:room])
+        if following:
             seq.tokens += [token.id for token in following]
-            tokens += following
+            tokens = (*(tokens[:-1] if ends else tokens), *following)
         return Outcome(seq, tokens, Ending.LIMIT if seq.generated >= seq.limit else None)
 
     @property

@@ -207,9 +207,11 @@ class PromptRequest(BaseModel):
         if self.session is not None and self.messages is not None:
             raise ValueError("a session keeps the messages itself: send prompt with it, or no session")
         if self.think is True and self.reasoning_budget == 0:
-            raise ValueError("think is true, and reasoning_budget 0 means no thoughts: give one of the two")
+            raise ValueError(
+                "think: true, but a reasoning_budget of 0 means no thoughts: give one of the two"
+            )
         if (self.reasoning_budget or 0) >= (self.max_tokens or 1_000_001):
-            raise ValueError("reasoning_budget must be less than max_tokens, which is for thoughts and text")
+            raise ValueError("reasoning_budget: must be less than max_tokens, which is for thoughts and text")
         if self.resume and self.session is None:
             raise ValueError("resume needs a session")
         return self

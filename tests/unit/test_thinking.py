@@ -21,7 +21,9 @@ from edgeassist.engine.messages import (
     Start,
     Thinking,
 )
+from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.scheduler import Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.step import Token
 from tests.unit.conftest import MakeEngine
@@ -112,6 +114,33 @@ def test_a_thought_that_is_never_closed_is_closed_at_its_budget(make_engine: Mak
     assert end(events).reasoning_tokens == 6 + CUT
 
 
+@pytest.mark.parametrize("room", [0, 1, CUT, CUT + 20])
+def test_a_turn_that_would_end_in_mid_thought_goes_on_behind_it(room: int) -> None:
+    codec = ScriptedCodec()
+    scheduler = Scheduler(slots=1, context=99, pacer=Pacer(target_s=1, most=99))
+    sequence = scheduler.admit("a", [1, 2], 2 + room, world=PLAIN)
+    thought, turn = (Token(5, b"<think>Hm", ends=False), Token(6, b"?", ends=False)), Token(0, b"", ends=True)
+    answer = Answer(
+        sequence, Encoded("", [1, 2]), 0, codec.parser(()), 0.0, 0.0, 0.0, budget=90, cut=codec.cut
+    )
+    for tokens in ((thought[0],), (thought[1],), (turn,)):
+        plan = scheduler.plan()
+        (outcome,) = scheduler.commit(plan, {0: tokens}, 0.1, {0: answer.forced(tokens)})
+        ended = answer.take(outcome, 1.0)
+        if sequence.generated == sequence.limit:
+            break
+    assert sequence.generated == 2 + min(room, CUT)
+    assert sequence.tokens[4:] == [token.id for token in codec.cut[:room]]
+    assert ended == (room <= CUT)
+    assert answer.parser.thinking == (room < CUT)
+    if not ended:
+        # The next step computes them all together, and the text follows.
+        (work,) = scheduler.plan().work
+        assert list(work.tokens) == [token.id for token in codec.cut]
+        assert work.samples
+        assert answer.forced((turn,)) == ()
+
+
 def test_an_answer_that_ends_within_its_thoughts_has_no_text(make_engine: MakeEngine) -> None:
     events = make_engine(context=1024).serve(start("a", max_tokens=12, budget=100))
     ending = end(events)
@@ -146,7 +175,6 @@ def test_a_model_that_thinks_although_it_was_told_not_to_is_stopped_at_once() ->
         sequence, Encoded("", [1, 2]), 0, codec.parser(()), 0.0, 0.0, 0.0, budget=0, cut=codec.cut
     )
     opening, closing, text = (Token(3, piece, ends=False) for piece in (b"<think>", b"</think>", b"Yes"))
-    assert answer.forced([Token(0, b"", ends=True)]) == ()
     assert answer.forced([opening]) == codec.cut
     assert answer.forced([opening, closing]) == ()
     assert answer.forced([text]) == ()
