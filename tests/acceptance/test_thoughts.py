@@ -100,7 +100,7 @@ def test_a_long_thought_does_not_take_the_answer_away(client: Client) -> None:
 
 def test_a_program_may_ask_for_no_thoughts_or_for_few(client: Client) -> None:
     for fields in ({"think": False}, {"reasoning_budget": 0}):
-        answer = client.ask("sum", **fields)  # type: ignore[arg-type]
+        answer = client.ask("sum", **fields)
         assert (answer.text, answer.reasoning, answer.usage.reasoning_tokens) == (TEXT, "", None)
     assert len(client.ask("long", reasoning_budget=10).reasoning) <= 40
     with pytest.raises(InvalidRequestError, match="reasoning_budget"):
