@@ -150,6 +150,7 @@ class Load(_Message, frozen=True, tag="load"):
         memory_bytes: The most that weights and KV cache may take together; 0: unknown.
         total_memory_bytes: The same if no other program used memory; 0: unknown.
         system: The system prompt of most requests.
+        thinking: Whether most requests let the model think: some templates say so in the system prompt.
         template: The file with the chat template to use instead of the model's own; empty: its own.
         state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
         state_bytes: The most that such states may take there.
@@ -171,6 +172,7 @@ class Load(_Message, frozen=True, tag="load"):
     memory_bytes: int = 0
     total_memory_bytes: int = 0
     system: str = ""
+    thinking: Thinking = AUTO
     template: str = ""
     state_folder: str = ""
     state_bytes: int = 0

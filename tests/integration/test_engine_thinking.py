@@ -99,6 +99,20 @@ def test_the_next_turn_of_a_session_is_as_if_there_had_been_no_thoughts(thinker:
     assert alone.cached_tokens == 0
 
 
+@pytest.mark.parametrize("backend", MODELS)
+def test_a_system_prompt_that_tells_whether_to_think_is_read_ahead_as_requests_will_have_it(
+    request: pytest.FixtureRequest, fresh: Engine, template: Path, backend: str
+) -> None:
+    template.write_text("{% if enable_thinking is false %}{{ 'Do not think. ' }}{% endif %}" + CHATML)
+    path = request.getfixturevalue(MODELS[backend])
+    unwanted = Thinking(wanted=False)
+    system = "You run a house, and know each room and each lamp in it by its name. " * 4
+    fresh.load(backend, path, template=str(template), slots=1, system=system, thinking=unwanted)
+    messages = (ChatMessage("system", system), ChatMessage("user", "Hello?"))
+    ended = fresh.answer("", messages=messages, max_tokens=1, thinking=unwanted).finished
+    assert ended.cached_tokens > ended.prompt_tokens // 2
+
+
 class Loop:
     """A scheduler and a backend without a worker, asked greedily and alone."""
 

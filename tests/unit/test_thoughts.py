@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.messages import DeltaKind
-from edgeassist.engine.prompting.parser import Part, ThoughtParser
+from edgeassist.engine.prompting.parser import Part, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks, find_marks
 
 THINK = find_marks("{{ '<think>' }}{{ '</think>' }}", (), ())
@@ -51,7 +51,7 @@ def read(
     """Return thoughts and text of an answer that comes in pieces, cut at these places."""
     assert marks is not None
     data = answer.encode() if isinstance(answer, str) else answer
-    parser = ThoughtParser(marks, stop, thinks=thinks)
+    parser = ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
     parts: list[Part] = []
     for begin, end in pairwise(sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})):
         parts += parser.push(data[begin:end])
@@ -133,7 +133,7 @@ def test_bytes_that_are_no_characters_do_no_harm() -> None:
 )
 def test_a_look_ahead_tells_what_the_parser_does_then(pieces: list[bytes], thinks: bool) -> None:  # noqa: FBT001
     assert THINK is not None
-    parser = ThoughtParser(THINK, (), thinks=thinks)
+    parser = ThoughtParser(THINK, TextParser(()), thinks=thinks)
     for piece in pieces:
         expected = parser.thinks_after(piece)
         parser.push(piece)
@@ -143,7 +143,7 @@ def test_a_look_ahead_tells_what_the_parser_does_then(pieces: list[bytes], think
 
 def test_what_was_thought_is_said_as_it_comes() -> None:
     assert THINK is not None
-    parser = ThoughtParser(THINK, (), thinks=False)
+    parser = ThoughtParser(THINK, TextParser(()), thinks=False)
     pushed = [
         parser.push(piece)
         for piece in (b"<th", b"ink>\n", b"Let", b" me \n", b"see", b"</", b"think>", b"\n\n", b"5")

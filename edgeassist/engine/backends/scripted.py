@@ -45,7 +45,7 @@ from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
 from edgeassist.engine.prompting.codec import Encoded
-from edgeassist.engine.prompting.parser import AnswerParser, ThoughtParser
+from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
@@ -175,7 +175,7 @@ class ScriptedCodec:
 
     def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
         """Return a parser for text with thoughts before it."""
-        return ThoughtParser(_MARKS, stop, thinks=thinks)
+        return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""

@@ -132,7 +132,9 @@ class PromptCodec:
     def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
         marks = self._chat.marks
-        return TextParser(stop) if marks is None else ThoughtParser(marks, stop, thinks=thinks)
+        if marks is None:
+            return TextParser(stop)
+        return ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).

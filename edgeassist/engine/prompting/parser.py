@@ -96,17 +96,17 @@ class _Stage(Enum):
 
 
 class ThoughtParser:
-    """Fulfils `AnswerParser` for a family that marks its thoughts, which come before the text.
+    """Fulfils `AnswerParser` for a family that marks its thoughts, which come before anything else.
 
     Thoughts that are never closed are all of the answer. White space around thoughts belongs to the marks.
 
     Args:
         marks: The family's.
-        stop: Texts that end the answer's text; in thoughts they end nothing.
+        rest: Reads what follows the thoughts.
         thinks: Whether the answer begins within a thought.
     """
 
-    def __init__(self, marks: Marks, stop: Sequence[str], *, thinks: bool) -> None:
+    def __init__(self, marks: Marks, rest: AnswerParser, *, thinks: bool) -> None:
         self.stopped = False
         self.thinking = thinks
         self.settled = False
@@ -117,7 +117,7 @@ class ThoughtParser:
         self._held = b""
         self._said_thought = False
         self._thought = TextStream()
-        self._text = TextStream((*stop, *marks.ends))
+        self._rest = rest
 
     def push(self, piece: bytes) -> list[Part]:
         """Return the parts that became certain (`AnswerParser.push`)."""
@@ -139,10 +139,7 @@ class ThoughtParser:
         if self.thinking:
             text = self._thought.push(held.rstrip()) + self._thought.finish()
             return [Part(_THOUGHT, text)] if text else []
-        before = self._text.push(held)
-        text = before + self._text.finish()
-        self.stopped = self._text.stopped
-        return [Part(_TEXT, text)] if text else []
+        return [*self._say(held), *self._rest.finish()]
 
     def thinks_after(self, data: bytes) -> bool:
         """Look ahead (`AnswerParser.thinks_after`)."""
@@ -198,9 +195,9 @@ class ThoughtParser:
         return self._say(text)
 
     def _say(self, piece: bytes) -> list[Part]:
-        text = self._text.push(piece)
-        self.stopped = self._text.stopped
-        return [Part(_TEXT, text)] if text else []
+        parts = self._rest.push(piece)
+        self.stopped = self._rest.stopped
+        return parts
 
     def _enter(self, stage: _Stage, held: bytes) -> None:
         self._stage, self._held = stage, held
