@@ -10,7 +10,7 @@ import platformdirs
 
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
-from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling
+from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.prompts import PromptOptions
@@ -89,6 +89,7 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
             repeat_penalty=sampling.repeat_penalty,
         ),
         system=settings.model.system,
+        thinking=_thinking_of(settings),
     )
 
 
@@ -105,6 +106,13 @@ def _temperature_of(settings: Settings, *, builtin: bool) -> float:
     if settings.sampling.temperature != "auto":
         return settings.sampling.temperature
     return 0.0 if builtin else _TEMPERATURE
+
+
+def _thinking_of(settings: Settings) -> Thinking:
+    return Thinking(
+        {"auto": None, "on": True, "off": False}[settings.model.think],
+        number_or_none(settings.sampling.reasoning_budget),
+    )
 
 
 def discovery_of(settings: Settings) -> DiscoveryOptions:
@@ -133,6 +141,7 @@ def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
         memory_bytes=available_memory_bytes() or 0,
         total_memory_bytes=total_memory_bytes() or 0,
         system=settings.model.system,
+        thinking=_thinking_of(settings),
         template=str(settings.model.template or ""),
         state_folder=str(state_folder_of(settings)),
         state_bytes=engine.state_mb << 20,

@@ -11,15 +11,20 @@ import typer
 
 from edgeassist.cli.connect import connect
 from edgeassist.cli.constraints import constraint_fields
-from edgeassist.client.answers import Restarted
+from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
-from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress
+from edgeassist.protocol.events import Chunk, Done, Failed, Reasoning
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
 
 # How long to ask a device again that has no room; for a person who waits.
 BUSY_S = 60.0
+# SGR: faint, and neither bold nor faint.
+_DIM, _PLAIN = "\x1b[2m", "\x1b[22m"
+_ONLY_THOUGHTS = (
+    "the model thought, and did not come to an answer: raise --max-tokens, or keep it from it (--no-think)"
+)
 
 
 def ask(
@@ -37,6 +42,14 @@ def ask(
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="0 always picks the likeliest token.", show_default=False)
+    ] = None,
+    think: Annotated[
+        bool | None,
+        typer.Option(
+            "--think/--no-think",
+            help="Let a model that can think do so, and show its thoughts on a terminal; or keep it from it.",
+            show_default=False,
+        ),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds, waiting included.", show_default=False)
@@ -74,6 +87,7 @@ def ask(
         "session": session,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "think": think,
         "timeout_s": timeout,
     }
     bound = constraint_fields(schema=schema, regex=regex, choice=choice, grammar=grammar)
@@ -90,7 +104,8 @@ def ask(
                 )
             fields["busy_s"] = BUSY_S if timeout is None else timeout
             wanted = {key: value for key, value in fields.items() if value is not None}
-            return await stream(client, text, as_json=as_json, **wanted)
+            thoughts = bool(think) and sys.stdout.isatty()
+            return await stream(client, text, as_json=as_json, thoughts=thoughts, **wanted)
 
     try:
         done = asyncio.run(run())
@@ -101,35 +116,70 @@ def ask(
         raise typer.Exit(ExitStatus.FAILURE)
 
 
-async def stream(client: Requester, prompt: str, *, as_json: bool = False, **fields: Any) -> Done:
+async def stream(
+    client: Requester, prompt: str, *, as_json: bool = False, thoughts: bool = False, **fields: Any
+) -> Done:
     """Ask, print the answer as it comes, and return its terminal event.
 
     Text already printed can't be taken back: if the device runs the request again and answers otherwise, a
     line on standard error says so, and the new answer begins on a line of its own.
 
+    Args:
+        client: Asks.
+        prompt: What is asked.
+        as_json: Print the events.
+        thoughts: Print what the model thinks as well, dimmed.
+        **fields: More of the request.
+
     Raises:
         EdgeAssistError: The request failed; the class tells why.
     """
-    printed = False
+    printer = _Printer(thoughts=thoughts)
     try:
         async for event in client.ask(prompt, **fields):
             if as_json:
                 print(event.model_dump_json(exclude_none=True), flush=True)
-            match event:
-                case Chunk(text=text) if not as_json:
-                    printed = True
-                    print(text, end="", flush=True)
-                case Restarted() if not as_json:
-                    print(flush=True)
-                    print("the device has begun again: its answer follows from the start", file=sys.stderr)
-                case Done():
-                    printed = printed or not as_json
-                    return event
-                case Failed():
-                    raise event.error()
-                case Accepted() | Progress() | Chunk() | Restarted():
-                    pass
+            else:
+                printer.show(event)
+            if isinstance(event, Failed):
+                raise event.error()
+            if isinstance(event, Done):
+                return event
     finally:
-        if printed:
-            print(flush=True)
+        printer.end()
     raise BrokerError("the answer has no terminal event")
+
+
+class _Printer:
+    """An answer on the terminal."""
+
+    def __init__(self, *, thoughts: bool) -> None:
+        self._thoughts = thoughts
+        self._thinking = False
+        self._line = False
+
+    def show(self, event: AnyEvent) -> None:
+        """Print what an event has to say to a person."""
+        match event:
+            case Reasoning(text=text) if self._thoughts:
+                print(f"{_DIM}{text}{_PLAIN}", end="", flush=True)
+                self._thinking = self._line = True
+            case Chunk(text=text):
+                print("\n\n" * self._thinking, text, sep="", end="", flush=True)
+                self._thinking, self._line = False, True
+            case Restarted():
+                print(flush=True)
+                print("the device has begun again: its answer follows from the start", file=sys.stderr)
+            case Done():
+                self._line = True
+                if event.only_reasoning:
+                    self.end()
+                    print(_ONLY_THOUGHTS, file=sys.stderr)
+            case _:
+                pass
+
+    def end(self) -> None:
+        """End the line that was begun."""
+        if self._line:
+            print(flush=True)
+            self._line = False

@@ -29,7 +29,7 @@ from edgeassist.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from edgeassist.protocol.events import Accepted, Chunk, Done, Progress, Timings, Usage
+from edgeassist.protocol.events import Accepted, Chunk, Done, Progress, Reasoning, Timings, Usage
 
 __all__ = [
     "Accepted",
@@ -58,6 +58,7 @@ __all__ = [
     "Options",
     "Progress",
     "QuotaExceededError",
+    "Reasoning",
     "Restarted",
     "ShuttingDownError",
     "Stream",

@@ -45,6 +45,11 @@ class Stream:
         """The text so far."""
         return self._stream.text
 
+    @property
+    def reasoning(self) -> str:
+        """What the model has thought before it, so far."""
+        return self._stream.reasoning
+
     def events(self) -> Generator[AnyEvent]:
         """Yield the events (`AsyncStream.events`)."""
         return self._each(self._stream.next_event)

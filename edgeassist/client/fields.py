@@ -17,6 +17,8 @@ class Fields(TypedDict, total=False):
         system: The system prompt.
         session: Goes on with the conversation of that name, or begins it.
         resume: The session must be known.
+        think: Whether the model may think before it answers, where it can; "auto": as it does by itself.
+        reasoning_budget: The most tokens of its thoughts.
         timeout_s: How long it may take in all, waiting included, in seconds.
         busy_s: How long to ask again a device that has no room, in seconds; by default the client's.
         json_schema: The answer is JSON that fits this schema.
@@ -40,6 +42,8 @@ class Fields(TypedDict, total=False):
     ignore_eos: bool | None
     seed: int | None
     stop: str | Sequence[str] | None
+    think: bool | Literal["auto"] | None
+    reasoning_budget: int | None
     json_schema: Mapping[str, Any] | None
     regex: str | None
     choice: Sequence[str] | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from edgeassist.client.answers import AnswerStream, AnyEvent
 from edgeassist.errors import BrokerError
-from edgeassist.protocol.events import Chunk, Progress
+from edgeassist.protocol.events import Chunk, Progress, Reasoning
 from edgeassist.protocol.packets import Outbound
 
 # How many events of one answer may wait for a caller before chunks are joined.
@@ -24,7 +24,7 @@ class Events:
         self._news = asyncio.Event()
 
     def put(self, event: AnyEvent | BrokerError) -> None:
-        """Let an event wait; beyond MOST_WAITING, chunks are joined and progress is forgotten."""
+        """Let an event wait; beyond MOST_WAITING, texts are joined and progress is forgotten."""
         last = self._waiting[-1] if len(self._waiting) >= MOST_WAITING else None
         if isinstance(last, Progress):
             self._waiting.pop()
@@ -32,6 +32,9 @@ class Events:
             return
         elif isinstance(event, Chunk) and isinstance(last, Chunk):
             self._waiting[-1] = Chunk(id=event.id, seq=event.seq, text=last.text + event.text)
+            return
+        elif isinstance(event, Reasoning) and isinstance(last, Reasoning):
+            self._waiting[-1] = Reasoning(id=event.id, seq=event.seq, text=last.text + event.text)
             return
         self._waiting.append(event)
         self._news.set()

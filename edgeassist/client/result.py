@@ -22,12 +22,16 @@ class Answer:
 
     Attributes:
         finish_reason: `stop`: the model ended it; `length`: `max_tokens` or the context did.
-        usage: Tokens: `prompt_tokens`, of which `cached_tokens` cost no work, and `completion_tokens`.
+        usage: Tokens: `prompt_tokens`, of which `cached_tokens` cost no work, and `completion_tokens`, of
+            which `reasoning_tokens` are thoughts.
         timings: Milliseconds and tokens per second, as the device measured them.
         session: The conversation that it belongs to, if any.
         history_dropped: How many old messages of the session did not fit the context any more.
         held_back: Why the device had fewer threads than it could have; None where it had all.
         metadata: The request's own.
+        reasoning: What the model thought before it answered, the beginning of it; empty where it did not.
+        only_reasoning: Whether nothing but thoughts came: give it more `max_tokens`, a smaller
+            `reasoning_budget`, or `think=False`.
     """
 
     id: str
@@ -41,6 +45,8 @@ class Answer:
     history_dropped: int = 0
     held_back: str | None = None
     metadata: dict[str, Any] | None = None
+    reasoning: str = ""
+    only_reasoning: bool = False
 
     @classmethod
     def of(cls, done: Done) -> Self:
@@ -57,6 +63,8 @@ class Answer:
             history_dropped=done.history_dropped,
             held_back=done.held_back,
             metadata=done.metadata,
+            reasoning=done.reasoning or "",
+            only_reasoning=done.only_reasoning or False,
         )
 
     def __str__(self) -> str:

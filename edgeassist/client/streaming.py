@@ -10,7 +10,7 @@ from typing import Self
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.result import Answer
 from edgeassist.errors import CancelledRequestError, DeadlineExceededError, EngineCrashedError
-from edgeassist.protocol.events import Chunk, Done, Failed
+from edgeassist.protocol.events import Chunk, Done, Failed, Reasoning
 
 # What the device gets beyond a time limit to say itself that it passed.
 GRACE_S = 2.0
@@ -24,10 +24,12 @@ class AsyncStream:
 
     Attributes:
         text: The text so far.
+        reasoning: What the model has thought before it, so far.
     """
 
     def __init__(self, events: AsyncGenerator[AnyEvent], limit_s: float | None) -> None:
         self.text = ""
+        self.reasoning = ""
         self._events = events
         self._limit_s = limit_s
         self._until: float | None = None
@@ -46,7 +48,7 @@ class AsyncStream:
         return self._texts()
 
     async def events(self) -> AsyncGenerator[AnyEvent]:
-        """Yield `Accepted`, `Progress`, `Chunk`, `Restarted` and, at last, `Done`.
+        """Yield `Accepted`, `Progress`, `Reasoning`, `Chunk`, `Restarted` and, at last, `Done`.
 
         Raises:
             EdgeAssistError: The request failed; the class and `code` tell why.
@@ -83,8 +85,10 @@ class AsyncStream:
         match event:
             case Chunk():
                 self.text += event.text
+            case Reasoning():
+                self.reasoning += event.text
             case Restarted():
-                self.text = ""
+                self.text = self.reasoning = ""
             case Done():
                 self.text = event.text
                 self._answer = Answer.of(event)

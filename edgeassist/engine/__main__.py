@@ -167,7 +167,15 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
         if digest is not None and facts.state_format:
             store = StateStore(Path(options.state_folder), options.state_bytes)
             saved = store, key_maker(digest, state_form(options, facts))
-        warm_up(model, scheduler, prefixes, system=options.system, saved=saved, on_step=progress)
+        warm_up(
+            model,
+            scheduler,
+            prefixes,
+            system=options.system,
+            thinking=options.thinking,
+            saved=saved,
+            on_step=progress,
+        )
     pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
     return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -11,6 +12,7 @@ from edgeassist.engine.messages import Delta, DeltaKind, Finish, Finished
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, Part
 from edgeassist.engine.sequence import Ending, Outcome, Sequence
+from edgeassist.engine.step import Token
 
 
 @dataclass(slots=True)
@@ -31,6 +33,9 @@ class Answer:
         parts: All that is certain of it.
         sent: How many of the parts were sent.
         last_sent: When; None: never.
+        budget: The most tokens of its thoughts; None: any number, or no thought can come any more.
+        cut: The tokens that end a thought which is over its budget.
+        reasoning_tokens: How many tokens are thoughts and their marks.
     """
 
     sequence: Sequence
@@ -46,11 +51,30 @@ class Answer:
     parts: list[Part] = field(default_factory=list)
     sent: int = 0
     last_sent: float | None = None
+    budget: int | None = None
+    cut: abc.Sequence[Token] = ()
+    reasoning_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self._note_budget()
 
     @property
     def text(self) -> str:
         """The answer's text so far, without thoughts and tool calls."""
         return "".join(part.text for part in self.parts if part.kind is DeltaKind.TEXT)
+
+    def forced(self, sampled: abc.Sequence[Token]) -> abc.Sequence[Token]:
+        """Return the tokens that follow those that a step sampled, without being sampled themselves.
+
+        They end a thought that has reached its budget, or in which the model would end its turn: it has not
+        answered yet. `take` gets both together.
+        """
+        if self.budget is None:
+            return ()
+        if self.reasoning_tokens + len(sampled) < self.budget and not sampled[-1].ends:
+            return ()
+        said = b"".join(token.piece for token in sampled if not token.ends)
+        return self.cut if self.parser.thinks_after(said) else ()
 
     def take(self, outcome: Outcome, now: float) -> bool:
         """Add what a step sampled; return whether the answer has ended with it."""
@@ -59,17 +83,29 @@ class Answer:
         parser, parts = self.parser, self.parts
         for token in outcome.tokens:
             if not token.ends and not parser.stopped:
+                thinking = parser.thinking
                 parts += parser.push(token.piece)
                 self.completion_tokens += 1
+                self.reasoning_tokens += thinking or parser.thinking
         ended = outcome.ending is not None or parser.stopped
         if ended:
             parts += parser.finish()
+        self._note_budget()
         return ended
 
+    def _note_budget(self) -> None:
+        """Let no draft reach beyond the budget: other tokens follow there."""
+        if self.parser.settled:
+            self.budget = self.sequence.draft_end = None
+        elif self.budget is not None:
+            self.sequence.draft_end = self.sequence.generated + self.budget - self.reasoning_tokens
+
     def due(self, now: float) -> bool:
-        """Whether there are parts to send, gathered for long enough; the first are sent at once."""
+        """Whether there are parts to send, gathered for long enough; the first of a kind are sent at once."""
         if self.sent == len(self.parts):
             return False
+        if self.sent and self.parts[-1].kind is not self.parts[self.sent - 1].kind:
+            return True
         return self.last_sent is None or now - self.last_sent >= self.gather_s
 
     def send(self, now: float) -> list[Delta]:
@@ -104,4 +140,5 @@ class Answer:
             decode_ms=(now - first_token) * 1000,
             dropped_messages=self.dropped,
             overhead_ms=(now - self.started - (computed_s - self.computed_s)) * 1000,
+            reasoning_tokens=self.reasoning_tokens,
         )

@@ -115,6 +115,21 @@ class Constraint(msgspec.Struct, frozen=True):
     text: str
 
 
+class Thinking(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether a model may think before it answers, and how long.
+
+    Attributes:
+        wanted: None: as its chat template does by itself.
+        budget: The most tokens of its thoughts; None: half of what the answer may have.
+    """
+
+    wanted: bool | None = None
+    budget: int | None = None
+
+
+AUTO = Thinking()
+
+
 # --- daemon → engine ---------------------------------------------------------------------------------------
 
 
@@ -135,6 +150,7 @@ class Load(_Message, frozen=True, tag="load"):
         memory_bytes: The most that weights and KV cache may take together; 0: unknown.
         total_memory_bytes: The same if no other program used memory; 0: unknown.
         system: The system prompt of most requests.
+        thinking: Whether most requests let the model think: some templates say so in the system prompt.
         template: The file with the chat template to use instead of the model's own; empty: its own.
         state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
         state_bytes: The most that such states may take there.
@@ -156,6 +172,7 @@ class Load(_Message, frozen=True, tag="load"):
     memory_bytes: int = 0
     total_memory_bytes: int = 0
     system: str = ""
+    thinking: Thinking = AUTO
     template: str = ""
     state_folder: str = ""
     state_bytes: int = 0
@@ -175,6 +192,7 @@ class Start(_Message, frozen=True, tag="start"):
         gather_ms: How soon after the last delta text waits for a later step. Each message wakes a process
             that competes with the steps for the cores.
         constraint: What the answer may be; None: anything.
+        thinking: Whether the model may think before it.
     """
 
     id: str
@@ -186,6 +204,7 @@ class Start(_Message, frozen=True, tag="start"):
     droppable: int = 0
     gather_ms: float = 0.0
     constraint: Constraint | None = None
+    thinking: Thinking = AUTO
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -309,7 +328,8 @@ class Delta(_Message, frozen=True, tag="delta"):
 class Finished(_Message, frozen=True, tag="finished"):
     """The answer is complete. Durations in ms: start to first token, first token to last.
 
-    `overhead_ms` is the part of both that was not spent in the library that computes.
+    `overhead_ms` is the part of both that was not spent in the library that computes. `reasoning_tokens` of
+    `completion_tokens` are thoughts and their marks.
     """
 
     id: str
@@ -321,6 +341,7 @@ class Finished(_Message, frozen=True, tag="finished"):
     decode_ms: float
     dropped_messages: int = 0
     overhead_ms: float = 0.0
+    reasoning_tokens: int = 0
 
 
 class Cancelled(_Message, frozen=True, tag="cancelled"):

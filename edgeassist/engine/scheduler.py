@@ -188,7 +188,8 @@ class Scheduler:
             and seq.rest == 1
             and not self._squeeze
         ):
-            room = seq.limit - seq.generated - 1
+            end = seq.limit if seq.draft_end is None else min(seq.limit, seq.draft_end)
+            room = max(0, end - seq.generated - 1)
             seq.draft = seq.ngrams.draft(seq.tokens, min(room, self._speculation.most))
             length = min(self._speculation.length(), len(seq.draft))
         tokens = (*seq.tokens[seq.computed :], *seq.draft[:length])
@@ -207,8 +208,8 @@ class Scheduler:
             plan: What `plan` returned.
             sampled: Of every work that samples.
             seconds: How long the step took.
-            following: What comes behind the last of them without being sampled; the last of it may end the
-                turn.
+            following: By slot, what comes behind the last of them without being sampled, as far as there is
+                room. A token that ends the turn gives way to it; the last of it may end the turn.
         """
         self._squeeze = 0
         self._learn(plan, seconds)
@@ -254,8 +255,8 @@ class Scheduler:
         if self._speculation is not None and seq.draft:
             self._speculation.learn(seq.draft, [token.id for token in tokens])
         seq.following = 0
-        if seq.slot in following:
-            tokens = self._follow(seq, tokens, following[seq.slot])
+        if behind := following.get(seq.slot):
+            tokens = self._follow(seq, tokens, behind)
         ends = tokens[-1].ends
         seq.tokens += [token.id for token in tokens if not token.ends]
         if seq.untold:
@@ -268,6 +269,8 @@ class Scheduler:
     def _follow(seq: Sequence, tokens: tuple[Token, ...], behind: abc.Sequence[Token]) -> tuple[Token, ...]:
         """Return what was sampled with what follows it, as far as the sequence may go."""
         room = seq.limit - seq.generated
+        if tokens[-1].ends:
+            tokens = tokens[:-1]
         more = [*tokens, *behind]
         if sum(not token.ends for token in more) > room:
             del more[room:]

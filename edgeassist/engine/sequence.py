@@ -46,6 +46,8 @@ class Sequence:
         draft: What may come next, whether the step tries it or not.
         untold: Tokens that were appended without being sampled, and that no outcome has told of yet.
         following: How many tokens were appended behind the last one that was sampled.
+        draft_end: How many tokens may be generated before others follow than those that are sampled; no
+            draft reaches beyond. None: any number.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Sequence:
     draft: list[int] = field(default_factory=list)
     untold: tuple[Token, ...] = ()
     following: int = 0
+    draft_end: int | None = None
 
     @property
     def generated(self) -> int:

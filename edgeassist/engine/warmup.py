@@ -13,7 +13,7 @@ from edgeassist.engine.backends.base import Backend, LoadedModel
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.states import StateKey, StateStore
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
+from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.signals import StepAbortedError
@@ -35,6 +35,7 @@ def warm_up(
     prefixes: Prefixes,
     *,
     system: str,
+    thinking: Thinking = AUTO,
     saved: tuple[StateStore, KeyMaker] | None,
     on_step: Callable[[float], None],
 ) -> None:
@@ -47,12 +48,13 @@ def warm_up(
         scheduler: Nothing runs yet.
         prefixes: Where the state is kept.
         system: The prompt's text.
+        thinking: Whether the requests that follow let the model think.
         saved: Where its state is kept between runs, and what makes its key; None: nowhere.
         on_step: Called with the fraction done, after each step.
     """
     backend = model.backend
     try:
-        tokens, world = _prefix(model.codec, system)
+        tokens, world = _prefix(model.codec, system, thinking)
         if len(tokens) < LEAST_SHARED:
             return
         if saved is None:
@@ -103,10 +105,10 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _prefix(codec: Codec, system: str) -> tuple[list[int], World]:
+def _prefix(codec: Codec, system: str, thinking: Thinking) -> tuple[list[int], World]:
     """Return the tokens that every prompt with that system prompt begins with, and their world."""
     one, other = (
-        codec.encode([ChatMessage("system", system), ChatMessage("user", question)])
+        codec.encode([ChatMessage("system", system), ChatMessage("user", question)], thinking=thinking)
         for question in _QUESTIONS
     )
     return list(one.tokens[: shared_length(one.tokens, other.tokens)]), one.world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import abc
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
@@ -23,6 +24,7 @@ from edgeassist.engine.messages import (
     Prefilled,
     Start,
     Stop,
+    Thinking,
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
@@ -151,16 +153,19 @@ class Worker:
 
     def _follow(self, sampled: Sampled) -> tuple[Sampled, list[Answer]]:
         """Return what must follow on what was sampled, and the answers that can't go on."""
-        following: dict[int, list[Token]] = {}
+        following: dict[int, abc.Sequence[Token]] = {}
         lost: list[Answer] = []
         for answer in self._answers.values():
             bound, slot = answer.bound, answer.sequence.slot
-            if bound is None or slot not in sampled or sampled[slot][-1].ends:
+            if slot not in sampled:
                 continue
-            if tokens := bound.forced():
+            if tokens := answer.forced(sampled[slot]):
                 following[slot] = tokens
-            if bound.problem is not None:
-                lost.append(answer)
+            elif bound is not None and not sampled[slot][-1].ends:
+                if tokens := bound.forced():
+                    following[slot] = tokens
+                if bound.problem is not None:
+                    lost.append(answer)
         return following, lost
 
     def _give_up(self, answer: Answer) -> None:
@@ -184,7 +189,8 @@ class Worker:
             events += answer.send(now)
         if not ended:
             return None
-        if not answer.parser.stopped:
+        # Templates leave the thoughts of earlier turns out, so nothing that follows them is computed as here.
+        if not answer.parser.stopped and not answer.reasoning_tokens:
             self._codec.remember(answer.prompt, answer.text, sequence.tokens)
         events.append(answer.finished(outcome.ending, now, self._backend.computed_s))
         return answer
@@ -223,7 +229,12 @@ class Worker:
         check_roles(request.messages, self._codec.refused, first=request.first)
         room = self._context - min(request.max_tokens, self._context // 4)
         encoded, dropped = encode_within(
-            room, self._codec, request.messages, droppable=request.droppable, most=self._context
+            room,
+            self._codec,
+            request.messages,
+            droppable=request.droppable,
+            most=self._context,
+            thinking=request.thinking,
         )
         bound = None
         if request.constraint is not None and self._compiler is not None:
@@ -255,26 +266,31 @@ class Worker:
         if sequence.shares:
             self._reuse(sequence)
         if bound is not None:
-            self._begin_bound(sequence, bound)
+            # A template may begin a thought by itself, and what bounds the answer comes behind it.
+            self._begin_bound(sequence, bound, self._codec.cut if encoded.thinks else ())
         self._answers[request.id] = Answer(
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop),
+            self._codec.parser(request.stop, thinks=encoded.thinks),
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
+            budget=_budget_of(request.thinking, sequence.limit)
+            if self._codec.cut and bound is None
+            else None,
+            cut=self._codec.cut,
         )
 
-    def _begin_bound(self, sequence: Sequence, bound: Bound) -> None:
+    def _begin_bound(self, sequence: Sequence, bound: Bound, before: abc.Sequence[Token]) -> None:
         """Let the answer begin with what it must begin with, which is read with the prompt.
 
         One token at least is sampled, if only the end of an answer that was the only one.
         """
         tokens = [token for token in bound.forced() if not token.ends]
-        if len(tokens) < sequence.limit:
-            self._scheduler.begin_with(sequence, tokens)
+        if len(before) + len(tokens) < sequence.limit:
+            self._scheduler.begin_with(sequence, [*before, *tokens])
         else:
             bound.rewind(len(tokens))
 
@@ -329,3 +345,10 @@ class Worker:
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self._emit([Heartbeat(self._steps, self._scheduler.running)])
+
+
+def _budget_of(thinking: Thinking, limit: int) -> int:
+    """Return the most tokens of an answer's thoughts; `limit` is the most of the answer."""
+    if thinking.wanted is False:
+        return 0
+    return limit // 2 if thinking.budget is None else thinking.budget

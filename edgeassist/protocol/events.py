@@ -12,6 +12,9 @@ from pydantic_core import to_json
 
 from edgeassist.errors import Code, EdgeAssistError, error_for
 
+# So much of the thoughts is in `done`, in characters.
+MAX_REASONING = 8192
+
 
 class _Event(BaseModel):
     """Base of all events: the request's id, and a sequence number from 0 without gaps."""
@@ -58,14 +61,25 @@ class Chunk(_Event):
     text: str
 
 
+class Reasoning(_Event):
+    """The next piece of what the model thinks before the text."""
+
+    type: Literal["reasoning"] = "reasoning"
+    text: str
+
+
 class Usage(BaseModel):
-    """Token counts; `cached_tokens` of the prompt came from the prefix cache."""
+    """Token counts; `cached_tokens` of the prompt came from the prefix cache.
+
+    `reasoning_tokens` of `completion_tokens` are thoughts and their marks; None where there were none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    reasoning_tokens: int | None = None
 
 
 class Timings(BaseModel):
@@ -93,10 +107,17 @@ class Timings(BaseModel):
 
 
 class Done(_Event):
-    """The answer is complete; `text` is the whole answer."""
+    """The answer is complete; `text` is the whole answer.
+
+    Attributes:
+        reasoning: What the model thought before, its first MAX_REASONING characters; None where it did not.
+        only_reasoning: True where nothing but thoughts came; else None.
+    """
 
     type: Literal["done"] = "done"
     text: str
+    reasoning: str | None = None
+    only_reasoning: Literal[True] | None = None
     finish_reason: Literal["stop", "length", "tool_calls"]
     tool_calls: list[JsonValue] = []
     usage: Usage
@@ -141,7 +162,7 @@ class Failed(_Event):
         )
 
 
-AnyEvent = Accepted | Progress | Chunk | Done | Failed
+AnyEvent = Accepted | Progress | Reasoning | Chunk | Done | Failed
 
 _events: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="type")])
 

@@ -22,6 +22,7 @@ _TWO_BYTES = frozenset('"\\\b\t\n\f\r')
 _LEFT_OUT: dict[type[AnyEvent], tuple[frozenset[str], ...]] = {
     Accepted: (frozenset({"metadata"}), frozenset({"device", "model"}), frozenset({"cancel"})),
     Done: (
+        frozenset({"reasoning"}),
         frozenset(
             {
                 "text",
@@ -63,6 +64,8 @@ def fitted(event: AnyEvent, most: int | None, *, short: bool = False) -> bytes:
     parts = iter(_LEFT_OUT.get(type(event), ()))
     if short:
         left_out |= next(parts)
+        if isinstance(event, Done):
+            left_out |= next(parts)
     payload = write()
     while len(payload) > most and (part := next(parts, None)) is not None:
         left_out |= part

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainValidator,
     ValidationError,
     field_validator,
     model_validator,
@@ -76,6 +77,15 @@ def _text_of_number(value: Any) -> Any:
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 AnyName = Annotated[str, BeforeValidator(_text_of_number)]
+
+
+def _think(value: Any) -> Any:
+    if value is None or isinstance(value, bool) or value == "auto":
+        return value
+    raise ValueError('must be true, false or "auto"')
+
+
+Think = Annotated[bool | Literal["auto"] | None, PlainValidator(_think)]
 Name = Annotated[AnyName, Field(pattern=NAME_PATTERN)]
 
 
@@ -159,6 +169,8 @@ class PromptRequest(BaseModel):
     ignore_eos: bool = False
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
     stop: tuple[str, ...] = ()
+    think: Think = None
+    reasoning_budget: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
     json_schema: JsonSchema | None = None
     regex: BoundedText | None = None
     choice: Choice | None = None
@@ -208,6 +220,12 @@ class PromptRequest(BaseModel):
                 raise ValueError("give the system prompt either as system or in messages")
         if self.session is not None and self.messages is not None:
             raise ValueError("a session keeps the messages itself: send prompt with it, or no session")
+        if self.think is True and self.reasoning_budget == 0:
+            raise ValueError(
+                "think: true, but a reasoning_budget of 0 means no thoughts: give one of the two"
+            )
+        if (self.reasoning_budget or 0) >= (self.max_tokens or 1_000_001):
+            raise ValueError("reasoning_budget: must be less than max_tokens, which is for thoughts and text")
         if self.resume and self.session is None:
             raise ValueError("resume needs a session")
         return self
@@ -220,6 +238,8 @@ class PromptRequest(BaseModel):
         for name in ("stop", "ignore_eos"):
             if given and getattr(self, name):
                 raise ValueError(f"{given[0]} says where the answer ends: leave out {name}")
+        if given and (self.think is True or self.reasoning_budget):
+            raise ValueError(f"an answer bound by {given[0]} is given without thoughts: leave out think")
         return self
 
     @property

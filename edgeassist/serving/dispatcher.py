@@ -135,8 +135,9 @@ class Dispatcher:
         now = self._clock()
         match event:
             case Delta():
-                if (request := self._find(event.id)) is not None and event.kind is DeltaKind.TEXT:
-                    request.stream.add(event.text, now)
+                if (request := self._find(event.id)) is not None and event.kind is not DeltaKind.TOOL_CALL:
+                    thought = event.kind is DeltaKind.THOUGHT
+                    (request.stream.think if thought else request.stream.add)(event.text, now)
                     if (due := request.stream.next_flush(now)) is not None:
                         self._alarm.by(due)
             case Encoding():

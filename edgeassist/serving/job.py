@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edgeassist.engine.messages import ChatMessage, Constraint, ConstraintKind, Sampling, Start
+from edgeassist.engine.messages import ChatMessage, Constraint, ConstraintKind, Sampling, Start, Thinking
 from edgeassist.protocol.constraints import compact_json
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.policy import Policy
@@ -25,6 +25,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
         droppable=len(history),
         gather_ms=policy.pace.interval_s * 1000,
         constraint=constraint_of(asked),
+        thinking=thinking_of(asked, policy.thinking),
     )
 
 
@@ -66,3 +67,15 @@ def sampling_of(asked: PromptRequest, defaults: Sampling) -> Sampling:
     }
     given = {key: value for key, value in wanted.items() if value is not None}
     return msgspec.structs.replace(defaults, **given)
+
+
+def thinking_of(asked: PromptRequest, default: Thinking) -> Thinking:
+    """Return whether the model may think for that request, and how long: not before a bound answer."""
+    if asked.constraints:
+        return Thinking(wanted=False)
+    wanted = default.wanted
+    if asked.think is not None:
+        wanted = None if asked.think == "auto" else asked.think
+    elif asked.reasoning_budget == 0:
+        wanted = False
+    return Thinking(wanted, default.budget if asked.reasoning_budget is None else asked.reasoning_budget)

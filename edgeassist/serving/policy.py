@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeassist.engine.messages import Sampling
+from edgeassist.engine.messages import AUTO, Sampling, Thinking
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.stream import Pace
@@ -20,6 +20,7 @@ class Policy:
         max_tokens: The default for the request's field of that name.
         defaults: Sampling defaults for omitted fields.
         system: The system prompt of requests that bring none.
+        thinking: The defaults for the request's fields `think` and `reasoning_budget`.
     """
 
     limits: Limits
@@ -30,3 +31,4 @@ class Policy:
     max_tokens: int
     defaults: Sampling
     system: str
+    thinking: Thinking = AUTO

@@ -15,7 +15,7 @@ class Sink(Protocol):
 
     @property
     def wants_progress(self) -> bool:
-        """Whether it has a use for `accepted` and `progress`; they are not numbered where it has not."""
+        """Whether it has a use for `accepted`, `progress` and `reasoning`; else these are not numbered."""
         ...
 
     @property

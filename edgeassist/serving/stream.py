@@ -13,7 +13,18 @@ from pydantic import JsonValue
 
 from edgeassist.engine.messages import Finished
 from edgeassist.errors import EdgeAssistError
-from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress, Timings, Usage
+from edgeassist.protocol.events import (
+    MAX_REASONING,
+    Accepted,
+    AnyEvent,
+    Chunk,
+    Done,
+    Failed,
+    Progress,
+    Reasoning,
+    Timings,
+    Usage,
+)
 from edgeassist.protocol.fitting import split
 from edgeassist.serving.sink import Sink
 
@@ -24,6 +35,10 @@ log = logging.getLogger(__name__)
 EARLY_SHARE = 0.8
 # How soon a congested sink is looked at again.
 CONGESTED_RETRY_S = 0.05
+# A `reasoning` event is so much longer than a `chunk` with the same text.
+_LONGER = len("reasoning") - len("chunk")
+# What a sink takes at least.
+_LEAST_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,10 @@ class Stream:
         self._seq = 0
         self._text: list[str] = []
         self._unsent: list[str] = []
+        self._thoughts: list[str] = []
+        self._thoughts_length = 0
+        self._unsent_thoughts: list[str] = []
+        self._last_thought: float | None = None
         self._last_chunk: float | None = None
         self._last_progress: float | None = None
         self._started: float | None = None
@@ -105,6 +124,9 @@ class Stream:
         self._first_text = None
         self._text.clear()
         self._unsent.clear()
+        self._thoughts.clear()
+        self._thoughts_length = 0
+        self._unsent_thoughts.clear()
 
     def progress(self, *, processed: int, cached: int, total: int, now: float) -> None:
         """Say how much of the prompt is read, unless that was said a moment ago."""
@@ -114,6 +136,19 @@ class Stream:
             self._send(
                 Progress(id=self._id, seq=self._next(), processed=processed, cached=cached, total=total)
             )
+
+    def think(self, text: str, now: float) -> None:
+        """Take what the model thinks before the text; like that, it goes out at once or gathered."""
+        if self._thoughts_length < MAX_REASONING:
+            self._thoughts.append(text)
+            self._thoughts_length += len(text)
+        if not self._chunks or not self._sink.wants_progress:
+            return
+        self._unsent_thoughts.append(text)
+        last = self._last_thought
+        soon = last is not None and now - last < EARLY_SHARE * self._pace.interval_s
+        if not soon and not self._sink.congested:
+            self._flush_thoughts(now)
 
     def add(self, text: str, now: float) -> None:
         """Take text; it goes out at once if it is the first or the interval is over, unless it must wait."""
@@ -129,9 +164,10 @@ class Stream:
 
     def next_flush(self, now: float) -> float | None:
         """Return when to call `flush_due`; None where no text waits."""
-        if not self._unsent:
+        last = self._last_chunk if self._unsent else self._last_thought
+        if not self._unsent and not self._unsent_thoughts:
             return None
-        due = now if self._last_chunk is None else self._last_chunk + self._pace.interval_s
+        due = now if last is None else last + self._pace.interval_s
         return max(due, now + CONGESTED_RETRY_S) if self._sink.congested else due
 
     def flush_due(self, now: float) -> None:
@@ -141,13 +177,22 @@ class Stream:
             self.flush(now)
 
     def flush(self, now: float) -> None:
-        """Send the text that waits."""
+        """Send the text that waits, and before it the thoughts."""
+        if self._unsent_thoughts:
+            self._flush_thoughts(now)
         unsent, self._unsent = "".join(self._unsent), []
         if not unsent:
             return
         self._last_chunk = now
         for text in split(unsent, self._sink.chunk_bytes, escaped=self._sink.escaped):
             self._send(Chunk(id=self._id, seq=self._next(), text=text))
+
+    def _flush_thoughts(self, now: float) -> None:
+        unsent, self._unsent_thoughts = "".join(self._unsent_thoughts), []
+        self._last_thought = now
+        most = max(_LEAST_BYTES, self._sink.chunk_bytes - _LONGER)
+        for text in split(unsent, most, escaped=self._sink.escaped):
+            self._send(Reasoning(id=self._id, seq=self._next(), text=text))
 
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
         """End the stream with the whole answer."""
@@ -157,11 +202,14 @@ class Stream:
             id=self._id,
             seq=self._next(),
             text=self.text,
+            reasoning="".join(self._thoughts)[:MAX_REASONING] or None,
+            only_reasoning=True if finished.reasoning_tokens and not self._text else None,
             finish_reason=finished.reason.value,
             usage=Usage(
                 prompt_tokens=finished.prompt_tokens,
                 cached_tokens=finished.cached_tokens,
                 completion_tokens=finished.completion_tokens,
+                reasoning_tokens=finished.reasoning_tokens or None,
             ),
             timings=Timings(
                 queue_ms=_ms(queue),

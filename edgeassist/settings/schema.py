@@ -131,6 +131,7 @@ class ModelSettings(_Table):
     context: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
     template: Path | None = None
     system: Annotated[str, LIVE] = ""
+    think: Annotated[Literal["auto", "on", "off"], LIVE] = "auto"
 
 
 _AutoOrNumber = int | Literal["auto"]
@@ -179,6 +180,7 @@ class SamplingSettings(_Table):
     """Defaults for omitted sampling fields."""
 
     max_tokens: Annotated[int, Field(ge=1), LIVE] = 512
+    reasoning_budget: Annotated[_AutoOrNumber, _auto_or(1, 1_000_000), LIVE] = "auto"
     temperature: Annotated[_AutoOrReal, _auto_or(0, 5, whole=False), LIVE] = "auto"
     top_k: Annotated[int, Field(ge=0), LIVE] = 40
     top_p: Annotated[float, Field(gt=0, le=1), LIVE] = 0.95

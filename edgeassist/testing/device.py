@@ -33,7 +33,7 @@ def script(
     """Return an answer that is slow or does not end well. A token is up to four bytes of UTF-8.
 
     Args:
-        text: What is answered.
+        text: What is answered, after what stands in `<think>` and `</think>` at its beginning: thoughts.
         delay_ms: How long each token takes.
         repeat: How often the text comes.
         fail_after: The token at which the answer fails with `internal`, and with it those that run beside it;

@@ -20,6 +20,7 @@ from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import (
+    AUTO,
     Cancel,
     Cancelled,
     ChatMessage,
@@ -34,6 +35,7 @@ from edgeassist.engine.messages import (
     Sampling,
     Start,
     Stop,
+    Thinking,
 )
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.step import Plan, Sampled
@@ -176,12 +178,14 @@ class StrangeCodec(ScriptedCodec):
         super().__init__()
         self.gate = threading.Event()
 
-    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
+    def encode(
+        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+    ) -> Encoded:
         if messages[-1].content == "refuse me":
             raise InvalidRequestError("the template does not take this")
         if messages[-1].content.startswith("wait:"):
             assert self.gate.wait(10)
-        prompt = super().encode(messages, most)
+        prompt = super().encode(messages, most, thinking)
         adapted = messages[-1].content.startswith("adapted:")
         return replace(prompt, world=("adapter",)) if adapted else prompt
 

@@ -14,11 +14,24 @@ class Thinking:
 
     def __init__(self) -> None:
         self.stopped = False
+        self.settled = False
         self._kind = THOUGHT
+
+    @property
+    def thinking(self) -> bool:
+        return self._kind is THOUGHT
+
+    @thinking.setter
+    def thinking(self, _: bool) -> None:
+        raise AssertionError
+
+    def thinks_after(self, data: bytes) -> bool:
+        return self.thinking and bool(data)
 
     def push(self, piece: bytes) -> list[Part]:
         if self._kind is THOUGHT and not piece:
             self._kind = TEXT
+            self.settled = True
             return []
         return [Part(self._kind, piece.decode())]
 

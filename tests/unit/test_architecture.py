@@ -28,7 +28,7 @@ SANS_IO = [
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages pacing scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
-        "engine.prompting.": "probes shield text transcripts turns",
+        "engine.prompting.": "parser probes shield switches text thoughts transcripts turns",
         "device.": "cores",
         "models.": "fit kinds recommend",
         "doctor.": "finding",

@@ -19,5 +19,5 @@ def test_a_client_learns_roles_formats_events_and_commands() -> None:
     assert told.roles == ["system", "user", "assistant", "tool"]
     assert told.formats == ["events", "text"]
     assert told.priorities == ["low", "normal", "high"]
-    assert told.events == ["accepted", "progress", "chunk", "done", "error"]
+    assert told.events == ["accepted", "progress", "reasoning", "chunk", "done", "error"]
     assert told.commands == list(COMMANDS) == ["cancel", "ping", "info", "log_level", "reload"]

@@ -138,4 +138,8 @@ def test_both_clients_have_the_same_words() -> None:
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert words(Client) == words(AsyncClient)
-    assert words(Stream) - {"text", "close"} == words(AsyncStream) - {"aclose", "next_event", "next_text"}
+    assert words(Stream) - {"text", "reasoning", "close"} == words(AsyncStream) - {
+        "aclose",
+        "next_event",
+        "next_text",
+    }

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.backends.scripted import ScriptedCodec
-from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.history import encode_within
 
@@ -20,9 +20,11 @@ class Counting(ScriptedCodec):
         super().__init__()
         self.rendered: list[list[ChatMessage]] = []
 
-    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
+    def encode(
+        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+    ) -> Encoded:
         self.rendered.append(list(messages))
-        return super().encode(messages, most)
+        return super().encode(messages, most, thinking)
 
 
 def turns(*roles: str, content: str = "x" * 60) -> list[ChatMessage]:

@@ -139,5 +139,5 @@ def test_the_marks_name_the_keys_that_could_always_change() -> None:
     assert live_keys() == [
         f"{table}.{key}"
         for table, key in keys()
-        if table in tables or f"{table}.{key}" in {"model.system", "mqtt.reply_prefixes"}
+        if table in tables or f"{table}.{key}" in {"model.system", "model.think", "mqtt.reply_prefixes"}
     ]

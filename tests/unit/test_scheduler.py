@@ -327,6 +327,39 @@ def test_nothing_is_drafted_beyond_the_limit() -> None:
     assert scheduler.plan().work[0].tokens == (3, 4)
 
 
+def test_nothing_is_drafted_beyond_where_other_tokens_follow_than_sampled_ones() -> None:
+    scheduler = make(slots=1, context=200, step_tokens=64, speculation=Sure())
+    sequence = admit(scheduler, "a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
+    step(scheduler, word(3))
+    for draft_end, expected in ((3, (3, 4)), (2, (3,)), (0, (3,)), (None, (3, 4, 5, 6, 7))):
+        sequence.draft_end = draft_end
+        assert scheduler.plan().work[0].tokens == expected
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_forced_tokens_follow_what_held_of_a_draft_and_are_computed_together(*, ends: bool) -> None:
+    scheduler = make(slots=1, context=200, step_tokens=64, speculation=Sure())
+    sequence = admit(scheduler, "a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)
+    step(scheduler, word(3))
+    last = END if ends else word(66)
+    (outcome,) = scheduler.commit(
+        scheduler.plan(), {0: [word(4), word(5), last]}, 0.001, {0: [word(70), word(71)]}
+    )
+    said = [4, 5, 70, 71] if ends else [4, 5, 66, 70, 71]
+    assert ([token.id for token in outcome.tokens], outcome.ending) == (said, None)
+    assert sequence.tokens[10:] == [3, *said]
+    (work,) = scheduler.plan().work
+    assert (work.position, list(work.tokens), work.samples) == (13, said[2:], True)
+
+
+def test_forced_tokens_take_no_more_than_is_left_of_the_limit() -> None:
+    scheduler = make(slots=1)
+    sequence = admit(scheduler, "a", tokens(2), 3)
+    (outcome,) = scheduler.commit(scheduler.plan(), {0: [word(7)]}, 0.001, {0: [word(n) for n in (8, 9, 10)]})
+    assert ([token.id for token in outcome.tokens], outcome.ending) == ([7, 8, 9], Ending.LIMIT)
+    assert sequence.generated == 3
+
+
 def test_two_that_run_together_draft_nothing() -> None:
     scheduler = make(slots=2, context=200, step_tokens=64, speculation=Sure())
     admit(scheduler, "a", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2], 50)

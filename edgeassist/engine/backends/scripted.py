@@ -22,6 +22,9 @@ is the last message, or a pattern with `*` and `?`, of which the first that matc
 begin with `!script` too. The file is read for every prompt; what is not in it is echoed.
 Requests that bind their answer are taken, and answered likewise: what is answered is up to who wrote it.
 
+What stands in `<think>` and `</think>` at the beginning of an answer are its thoughts, as other models have
+them: it is left out where the request wants none, and the text follows where they are cut short.
+
 The KV cache works as llama.cpp's does: a fixed number of cells, which slots share. A slot echoes what its
 cells hold, so a prefix that is shared wrongly shows in the answer.
 """
@@ -41,9 +44,10 @@ import msgspec
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import ChatMessage, Load, ModelFacts, Sampling
+from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
 from edgeassist.engine.prompting.codec import Encoded
-from edgeassist.engine.prompting.parser import AnswerParser, TextParser
+from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
+from edgeassist.engine.prompting.thoughts import Marks
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
 from edgeassist.errors import InternalError, ModelError
@@ -62,6 +66,9 @@ _WEIGHTS = Weights(
     value_size=_TOKEN_BYTES,
 )
 _END = Token(0, b"", ends=True)
+_MARKS = Marks("<think>", "</think>", ("\n", "\n\n"))
+# In the place of a chat template's empty thought: a token of its own at the end of the prompt.
+_NO_THOUGHT = b"\1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +84,7 @@ class _Script:
 
     endless: bool = False
     answer: list[Token] = field(default_factory=list)
+    thought: list[Token] = field(default_factory=list)
     words: dict[str, int] = field(default_factory=dict)
     at: int = 0
 
@@ -150,8 +158,11 @@ class ScriptedCodec:
 
     def __init__(self, answers: Answers | None = None) -> None:
         self._answers = answers or Answers()
+        self.cut = _tokens(_MARKS.cut.encode())
 
-    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
+    def encode(
+        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+    ) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
         del most  # nothing is gained by stopping early
         words, _ = _read(self._answers.to(messages[-1].content))
@@ -159,11 +170,14 @@ class ScriptedCodec:
         if words.get("encode_crash"):
             os.kill(os.getpid(), signal.SIGKILL)
         texts = ["\0" + each.content for each in messages if each.content or each.role != "system"]
-        return Encoded("".join(texts), [token for text in texts for token in _ids(text.encode())])
+        tokens = [token for text in texts for token in _ids(text.encode())]
+        if thinking.wanted is False:
+            tokens += _ids(_NO_THOUGHT)
+        return Encoded("".join(texts), tokens)
 
-    def parser(self, stop: Sequence[str]) -> AnswerParser:
-        """Return a parser for plain text."""
-        return TextParser(stop)
+    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+        """Return a parser for text with thoughts before it."""
+        return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""
@@ -250,15 +264,23 @@ class ScriptedBackend:
     def _prompt(self, work: Work) -> str:
         """Return the last message, as far as it is read with this work."""
         cells = [cell.token for cell in self._cells.get(work.slot, ())]
-        return _bytes([*cells, *work.tokens]).rpartition(b"\0")[2].decode(errors="ignore")
+        said = _bytes([*cells, *work.tokens]).rpartition(b"\0")[2].removesuffix(_NO_THOUGHT)
+        return said.decode(errors="ignore")
 
     def _advance(self, work: Work) -> list[Token]:
         script = self._scripts[work.slot]
         if work.samples and not script.answer:
             script.words, text = _read(self._answers.to(self._prompt(work)))
+            thought, text = _split_thought(text)
+            if _bytes(work.tokens).endswith(_NO_THOUGHT):
+                thought = ""
             echo = (text * script.words.get("repeat", 1)).encode()
-            said = [Token(id_, _bytes([id_]), ends=False) for id_ in _ids(echo)]
+            # No token has some of both, so that the text can follow without the thought.
+            script.thought = list(_tokens(thought.encode()))
+            said = [*script.thought, *_tokens(echo)]
             script.answer = said if script.endless and said else [*said, _END]
+        elif work.samples and _bytes(work.tokens).endswith(_MARKS.cut.encode()):
+            script.at = max(script.at, len(script.thought))
         cells = self._cells.setdefault(work.slot, [])
         assert len(cells) == work.position, "the plan leaves a gap in the KV cache"  # noqa: S101 - a bug
         cells += map(_Cell, work.tokens)
@@ -292,6 +314,18 @@ def _read(text: str) -> tuple[dict[str, int], str]:
         return {}, text
     pairs = (word.partition("=") for word in first.split()[1:])
     return {key: int(value[:6]) for key, _, value in pairs if value.isdecimal()}, rest
+
+
+def _split_thought(text: str) -> tuple[str, str]:
+    """Return what is thought before an answer, with its marks, and what is said then."""
+    if not text.lstrip().startswith(_MARKS.opening):
+        return "", text
+    said = text.partition(_MARKS.closing)[2].lstrip("\n")
+    return text[: len(text) - len(said)], said
+
+
+def _tokens(text: bytes) -> tuple[Token, ...]:
+    return tuple(Token(id_, _bytes([id_]), ends=False) for id_ in _ids(text))
 
 
 def _ids(text: bytes) -> list[int]:

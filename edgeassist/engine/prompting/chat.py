@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 
-from edgeassist.engine.messages import ChatMessage, TemplateState
+from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinking
 from edgeassist.engine.prompting.probes import find_abilities, find_ends
 from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern
+from edgeassist.engine.prompting.switches import Switches, Variables, find_switches, written_by
 from edgeassist.engine.prompting.template import Template, TemplateRefusedError
-from edgeassist.engine.prompting.turns import ASSISTANT, NOTHING, TOOL, Abilities, shape
+from edgeassist.engine.prompting.thoughts import Marks, find_marks
+from edgeassist.engine.prompting.turns import ASSISTANT, NOTHING, SYSTEM, TOOL, USER, Abilities, shape
 from edgeassist.errors import InvalidRequestError, ModelError, ModelUnavailableError
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,11 @@ log = logging.getLogger(__name__)
 _WAY_OUT = "set model.template to a file with a chat template that fits the model"
 # Templates that are for tool calls alone loop over the tools without asking whether there are any.
 _NO_TOOLS: tuple[list[object] | None, ...] = (None, [])
+# What a template is asked to find out how it lets a model think; some only say so without a system prompt.
+_ASKED = (
+    (ChatMessage(USER, "zqalpha"),),
+    (ChatMessage(SYSTEM, "zqalpha"), ChatMessage(USER, "zqbravo")),
+)
 # Of so many shapes of conversations we keep what the template writes around them.
 _SHAPES = 64
 
@@ -39,6 +46,8 @@ class ChatTemplate:
         state: Where the template comes from, or that there is none that works.
         refused: The roles that it has no place for.
         ends: The control tokens that end an answer, as it tells.
+        marks: How the model marks its thoughts; None: not at all, as far as it tells.
+        shown: The control tokens in these marks, which have to be read in an answer.
 
     Raises:
         ModelError: The source is no Jinja2 template.
@@ -54,11 +63,15 @@ class ChatTemplate:
         configured: bool = False,
     ) -> None:
         turns = frozenset(control)
+        self._vocabulary = turns.union(parts)
         self.turns = control_pattern(turns)
-        self.control = control_pattern(turns.union(parts))
+        self.control = control_pattern(self._vocabulary)
         self.state = TemplateState.FILE if configured else TemplateState.MODEL
         self.refused: frozenset[str] = frozenset()
         self.ends: frozenset[str] = frozenset()
+        self.marks: Marks | None = None
+        self.shown: frozenset[str] = frozenset()
+        self._switches = Switches()
         self._template: Template | None = None
         self._abilities = NOTHING
         self._written = lru_cache(_SHAPES)(self._written_for)
@@ -68,8 +81,12 @@ class ChatTemplate:
         else:
             self._load(source, tokens or {})
 
-    def render(self, messages: Sequence[ChatMessage]) -> list[Segment]:
+    def render(self, messages: Sequence[ChatMessage], thinking: Thinking = AUTO) -> list[Segment]:
         """Return the prompt, ready for an answer by the assistant.
+
+        Args:
+            messages: Oldest first.
+            thinking: Whether it may think before; a thought that is not wanted is closed.
 
         Raises:
             InvalidRequestError: The model's template does not take such a conversation.
@@ -80,34 +97,54 @@ class ChatTemplate:
         if self._template is None:
             text = "\n".join(message.content for message in messages if message.content)
             return [Segment(text, trusted=False)]
+        variables = self._switches.variables(thinking)
         try:
-            return self._render(self._template, messages, self._abilities)
+            segments = self._render(self._template, messages, self._abilities, variables)
         except TemplateRefusedError as refusal:
             try:
                 # What the probes found may not hold for every conversation.
-                return self._render(self._template, messages, replace(NOTHING, parts=self._abilities.parts))
+                plain = replace(NOTHING, parts=self._abilities.parts)
+                segments = self._render(self._template, messages, plain, variables)
             except TemplateRefusedError:
                 raise InvalidRequestError(
                     f"the model's chat template does not take this conversation: {refusal}"
                 ) from refusal
+        if thinking.wanted is False and self.marks is not None and self.ends_in_thought(segments):
+            segments.append(Segment(self.marks.cut, trusted=True))
+        return segments
+
+    def ends_in_thought(self, segments: Sequence[Segment]) -> bool:
+        """Whether the template has opened a thought at the end of a prompt, in which the answer goes on."""
+        if self.marks is None or not segments:
+            return False
+        last = segments[-1]
+        return last.trusted and self.marks.open_at_end(last.text)
 
     def _render(
-        self, template: Template, messages: Sequence[ChatMessage], abilities: Abilities
+        self,
+        template: Template,
+        messages: Sequence[ChatMessage],
+        abilities: Abilities,
+        variables: Variables,
     ) -> list[Segment]:
         turns = shape(messages, abilities)
-        segments = _fill(template, turns, abilities.parts, self._hold)
+        segments = _fill(template, turns, abilities.parts, self._hold, variables)
         outline = tuple((turn.role, bool(turn.content.strip())) for turn in turns)
-        if self._turns_in(segments) == self._written(template, outline, abilities.parts):
+        if self._turns_in(segments) == self._written(template, outline, abilities.parts, variables):
             return segments
         # The template turns what was written into what was not. This way it does not see it.
-        return _fill(template, turns, abilities.parts, _hold_all)
+        return _fill(template, turns, abilities.parts, _hold_all, variables)
 
     def _hold(self, shield: Shield, message: ChatMessage) -> str:
         pattern = self.turns if message.role == ASSISTANT else self.control
         return shield.hold(message.content, pattern)
 
     def _written_for(
-        self, template: Template, outline: Sequence[tuple[str, bool]], parts: frozenset[str]
+        self,
+        template: Template,
+        outline: Sequence[tuple[str, bool]],
+        parts: frozenset[str],
+        variables: Variables,
     ) -> list[str] | None:
         """Return the control tokens that the template itself writes; None if it does not take such turns.
 
@@ -115,10 +152,11 @@ class ChatTemplate:
             template: The template.
             outline: Of a conversation: each turn's role, and whether it has a text.
             parts: The roles whose content is a list of parts.
+            variables: What the template is told beside them.
         """
         turns = [ChatMessage(role, "x" if has_text else "") for role, has_text in outline]
         try:
-            return self._turns_in(_fill(template, turns, parts, _hold_all))
+            return self._turns_in(_fill(template, turns, parts, _hold_all, variables))
         except TemplateRefusedError:
             return None
 
@@ -146,10 +184,31 @@ class ChatTemplate:
                 self._template, self._abilities = template, abilities
                 self.refused = frozenset() if abilities.tool else frozenset({TOOL})
                 self.ends = find_ends(render, abilities.parts, self.turns)
+                self._find_thoughts(source, template, abilities)
                 log.debug("the chat template: %s", abilities)
                 return
         self.state = TemplateState.BROKEN
         log.warning("the chat template fails, or leaves out what is asked: every request fails; %s", _WAY_OUT)
+
+    def _find_thoughts(self, source: str, template: Template, abilities: Abilities) -> None:
+        """Find out how the template lets the model think, and how that marks its thoughts."""
+
+        @cache
+        def write(variables: Variables) -> tuple[str, ...] | None:
+            try:
+                return tuple(
+                    template.render(_documents(shape(each, abilities), abilities.parts), variables)
+                    for each in _ASKED
+                )
+            except TemplateRefusedError:
+                return None
+
+        self._switches = find_switches(write)
+        self.marks = find_marks(source, written_by(self._switches, write), self._vocabulary)
+        if self.marks is not None:
+            written = "".join((self.marks.opening, self.marks.closing, *self.marks.begins, *self.marks.ends))
+            self.shown = frozenset(self.control.findall(written))
+            log.debug("its thoughts: %s, %s", self.marks, self._switches)
 
 
 def _hold_all(shield: Shield, message: ChatMessage) -> str:
@@ -161,10 +220,11 @@ def _fill(
     messages: Sequence[ChatMessage],
     parts: frozenset[str],
     hold: Callable[[Shield, ChatMessage], str],
+    variables: Variables,
 ) -> list[Segment]:
     shield = Shield()
     held = [ChatMessage(message.role, hold(shield, message)) for message in messages]
-    return shield.release(template.render(_documents(held, parts)))
+    return shield.release(template.render(_documents(held, parts), variables))
 
 
 def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> Template:

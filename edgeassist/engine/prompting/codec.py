@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
-from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
 from edgeassist.engine.prompting.chat import ChatTemplate
-from edgeassist.engine.prompting.parser import AnswerParser, TextParser
+from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
+from edgeassist.engine.step import Token
 from edgeassist.errors import ContextOverflowError, InvalidRequestError
 
 # A prompt with more characters than that for each token of the context is looked at before it is tokenized
@@ -34,11 +35,13 @@ class Encoded:
         text: As `Transcripts` knows it.
         tokens: Ids.
         world: What else decides the KV values of these tokens.
+        thinks: Whether it ends within a thought, which the answer goes on with.
     """
 
     text: str
     tokens: Sequence[int]
     world: World = PLAIN
+    thinks: bool = False
 
 
 class Tokenizer(Protocol):
@@ -59,16 +62,21 @@ class Codec(Protocol):
 
     Attributes:
         refused: The roles that the model's chat template has no place for.
+        cut: The tokens that end a thought which is not complete; none where the model marks no thoughts.
     """
 
     refused: frozenset[str]
+    cut: tuple[Token, ...]
 
-    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
+    def encode(
+        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+    ) -> Encoded:
         """Return the conversation as text and token ids, ready for an answer.
 
         Args:
             messages: Oldest first.
             most: How many tokens make sense; what is far too long need not be tokenized to its end.
+            thinking: Whether the model may think before it answers.
 
         Raises:
             ContextOverflowError: There are more than `most`.
@@ -77,11 +85,12 @@ class Codec(Protocol):
         """
         ...
 
-    def parser(self, stop: Sequence[str]) -> AnswerParser:
+    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
         """Return a parser for one answer.
 
         Args:
             stop: Texts that end it.
+            thinks: Whether it begins within a thought (`Encoded.thinks`).
         """
         ...
 
@@ -104,21 +113,28 @@ class PromptCodec:
         self._chat = chat
         self._tokenizer = tokenizer
         self._transcripts = Transcripts()
+        self.cut = self._tokens_of("" if chat.marks is None else chat.marks.cut)
 
-    def encode(self, messages: Sequence[ChatMessage], most: int | None = None) -> Encoded:
+    def encode(
+        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+    ) -> Encoded:
         """Render the chat template, and tokenize what no transcript knows (`Codec.encode`)."""
-        text, tokens, rest = self._transcripts.find(self._chat.render(messages))
+        segments = self._chat.render(messages, thinking)
+        text, tokens, rest = self._transcripts.find(segments)
         pieces = [piece for segment in rest for piece in self._pieces(segment)]
         if most is not None:
             self._refuse_overflow(pieces, len(tokens), most)
-        prompt = [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)]
-        if not prompt:
+        tokens = [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)]
+        if not tokens:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
-        return Encoded(text, prompt)
+        return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
 
-    def parser(self, stop: Sequence[str]) -> AnswerParser:
-        """Return a parser for plain text (`Codec.parser`)."""
-        return TextParser(stop)
+    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+        """Return a parser for what the model's family writes (`Codec.parser`)."""
+        marks = self._chat.marks
+        if marks is None:
+            return TextParser(stop)
+        return ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).
@@ -127,6 +143,11 @@ class PromptCodec:
         """
         if not self._chat.turns.search(answer):
             self._transcripts.add(prompt.text + answer, tokens)
+
+    def _tokens_of(self, mark: str) -> tuple[Token, ...]:
+        ids = self._tokenizer.tokenize([Segment(mark, trusted=True)], begins=False) if mark else []
+        # Only all of their bytes together are read.
+        return tuple(Token(id_, b"" if at else mark.encode(), ends=False) for at, id_ in enumerate(ids))
 
     def _pieces(self, segment: Segment) -> list[Segment]:
         control = self._chat.control

@@ -6,13 +6,19 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 
-from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
 from edgeassist.engine.prompting.codec import Codec, Encoded
 from edgeassist.errors import ContextOverflowError
 
 
 def encode_within(
-    room: int, codec: Codec, messages: Sequence[ChatMessage], *, droppable: int, most: int | None = None
+    room: int,
+    codec: Codec,
+    messages: Sequence[ChatMessage],
+    *,
+    droppable: int,
+    most: int | None = None,
+    thinking: Thinking = AUTO,
 ) -> tuple[Encoded, int]:
     """Encode a conversation with as many turns of its history as fit.
 
@@ -25,6 +31,7 @@ def encode_within(
         messages: The conversation, oldest first. A leading system message stays.
         droppable: How many messages after it are history.
         most: How many tokens a prompt may have at all, an answer not counted.
+        thinking: Whether the model may think before it answers.
 
     Returns:
         The prompt, and how many messages were left out. It exceeds `room` if leaving out all is not enough.
@@ -40,7 +47,7 @@ def encode_within(
 
     @cache
     def encode(turns: int) -> Encoded:
-        return codec.encode([*messages[:first], *messages[first + cuts[turns] :]], most)
+        return codec.encode([*messages[:first], *messages[first + cuts[turns] :]], most, thinking)
 
     def fits(turns: int) -> bool:
         try:

@@ -66,7 +66,7 @@ def find_ends(render: Render, parts: frozenset[str], control: re.Pattern[str]) -
         return frozenset()
     _, opening, closing, ready = pieces
     opened, prepared = (
-        [found for each in control.finditer(piece) if "think" not in (found := each.group())]
+        [found for each in control.finditer(piece) if "think" not in (found := each.group()).lower()]
         for piece in (opening, ready)
     )
     ends = frozenset(_control_at_start(closing, control))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -42,14 +42,21 @@ class Template:
         except (jinja2.TemplateError, SyntaxError, RecursionError) as error:
             raise ModelError(f"the chat template can't be read: {error}") from None
 
-    def render(self, messages: Sequence[Mapping[str, object]]) -> str:
+    def render(
+        self, messages: Sequence[Mapping[str, object]], variables: Iterable[tuple[str, object]] = ()
+    ) -> str:
         """Return the prompt's text, ready for an answer by the assistant.
+
+        Args:
+            messages: As templates read them.
+            variables: More of what it may ask for.
 
         Raises:
             TemplateRefusedError: The template raised, or ran into an error of its own.
         """
         try:
-            return self._template.render(messages=messages, add_generation_prompt=True, **self._variables)
+            known = {**self._variables, **dict(variables)}
+            return self._template.render(messages=messages, add_generation_prompt=True, **known)
         except Exception as error:
             raise TemplateRefusedError(str(error)) from error
 

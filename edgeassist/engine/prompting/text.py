@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from typing import AnyStr
 
 
 class TextStream:
@@ -42,13 +43,13 @@ class TextStream:
             cut = sum(min(found))
             self.stopped = True
         else:
-            cut = len(self._held) - max((_overlap(self._held, stop) for stop in self._stop), default=0)
+            cut = len(self._held) - max((overlap(self._held, stop) for stop in self._stop), default=0)
         certain, self._held = self._held[:cut], "" if self.stopped else self._held[cut:]
         return certain
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Return how many characters at the end of text could begin the stop text."""
+def overlap(text: AnyStr, stop: AnyStr) -> int:
+    """Return how many characters or bytes at the end of text could begin the stop text."""
     for size in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:size]):
             return size

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress
+from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress, Reasoning
 from edgeassist.protocol.fitting import NEEDED_BYTES, fitted, room, split
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.requests import End, ReplyFormat
@@ -110,7 +110,7 @@ class Replies:
             case Chunk():
                 self._said_text = True
                 self._say(event.text.encode() if self._bare else event.payload(), self._options.chunk_qos)
-            case Progress():
+            case Progress() | Reasoning():
                 self._say(event.payload(), self._options.chunk_qos)
             case Accepted():
                 named = event.model_copy(update={"cancel": self._cancel})
@@ -135,6 +135,7 @@ class Replies:
             event = self._say_text(event)
         if self._bare:
             self._say(b"", qos)
+            event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
         self._say_end(event, qos)
 
@@ -144,7 +145,8 @@ class Replies:
         return 0 if refused and self._link.connected and self._link.congested else self._options.final_qos
 
     def _carries_text(self, end: Done | Failed) -> bool:
-        fits = self._room is None or len(end.payload()) <= self._room
+        least = _without_reasoning(end)
+        fits = self._room is None or len(least.payload()) <= self._room
         return fits and self._to.end is End.FULL
 
     def _say_text(self, event: Done | Failed) -> Done | Failed:
@@ -169,6 +171,9 @@ class Replies:
             problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
             instead = self._shrinking(_too_large(event, problem), topic, qos, short=short)
             message = replace(message, shorter=instead)
+        if isinstance(event, Done) and event.reasoning is not None and not short:
+            less = self._shrinking(_without_reasoning(event), topic, qos)
+            message = replace(message, shorter=replace(less, shorter=message.shorter))
         self._link.publish(message)
 
     def _shrinking(
@@ -184,6 +189,11 @@ class Replies:
 
     def _say(self, payload: bytes, qos: int) -> bool:
         return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
+
+
+def _without_reasoning(end: Done | Failed) -> Done | Failed:
+    """Return an end without thoughts, which are what matters least in it."""
+    return end.model_copy(update={"reasoning": None}) if isinstance(end, Done) and end.reasoning else end
 
 
 def _too_large(end: Done | Failed, problem: str) -> Failed:

@@ -66,6 +66,7 @@ class Model:
         self.parameters = int(llama_cpp.llama_model_n_params(self.handle))
         self._pieces: dict[int, Token] = {}
         self._ends: frozenset[int] = frozenset()
+        self._shown: frozenset[int] = frozenset()
         bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         adds_bos = bos >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
         self._bos = bos if adds_bos else None
@@ -113,6 +114,7 @@ class Model:
             configured=configured is not None,
         )
         self._ends = frozenset(ids[text] for text in template.ends if text in ids)
+        self._shown = frozenset(ids[text] for text in template.shown if text in ids)
         return template
 
     @property
@@ -186,6 +188,8 @@ class Model:
         return list(tokens[:count])
 
     def _piece(self, token: int) -> bytes:
+        if token in self._shown:
+            return self._text(token).encode()
         size = 32
         while True:
             buffer = ctypes.create_string_buffer(size)

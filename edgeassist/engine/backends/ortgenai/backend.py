@@ -62,14 +62,6 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     if options.slots is not None and options.slots > 1:
         log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
     progress(0.0)
-    pieces = read_pieces(path / TOKENIZER)
-    try:
-        model = _load_model(path, options.threads)
-        tokenizer = genai.Tokenizer(model)
-        generator = _make_generator(model, sizes.context)
-    except _ERRORS as error:
-        raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
-    progress(1.0)
     chat = ChatTemplate(
         folder.template,
         tokens=folder.special_tokens,
@@ -77,6 +69,14 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         parts=folder.control.parts,
         configured=configured is not None,
     )
+    pieces = read_pieces(path / TOKENIZER, chat.shown)
+    try:
+        model = _load_model(path, options.threads)
+        tokenizer = genai.Tokenizer(model)
+        generator = _make_generator(model, sizes.context)
+    except _ERRORS as error:
+        raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
+    progress(1.0)
     ours = OrtTokenizer(tokenizer)
     ends = _ends(tokenizer, folder, chat)
     compiler = make_compiler(list(pieces), sorted(ends), ours.ids_of)

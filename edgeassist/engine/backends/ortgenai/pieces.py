@@ -6,7 +6,7 @@ The library decodes to text only, and loses up to three letters after an unfinis
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,8 +82,12 @@ class Pieces:
         return self._bytes[self._starts[token] : self._starts[token + 1]]
 
 
-def read_pieces(path: Path) -> Pieces:
+def read_pieces(path: Path, shown: Collection[str] = ()) -> Pieces:
     """Read a `tokenizer.json`: byte-level BPE, or SentencePiece with bytes for what it has no token for.
+
+    Args:
+        path: The file.
+        shown: The special tokens whose bytes are their texts.
 
     Raises:
         ModelError: It isn't one.
@@ -102,7 +106,8 @@ def read_pieces(path: Path) -> Pieces:
     bytes_of = _byte_level if byte_level else _sentence_piece
     pieces = {token: bytes_of(text) for text, token in ids}
     for added in tokenizer.added_tokens:
-        pieces[added.id] = b"" if added.special else added.content.encode()
+        hidden = added.special and added.content not in shown
+        pieces[added.id] = b"" if hidden else added.content.encode()
     return Pieces(pieces)
 
 
