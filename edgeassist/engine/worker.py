@@ -190,7 +190,7 @@ class Worker:
         if not ended:
             return None
         # Templates leave the thoughts of earlier turns out, so nothing that follows them is computed as here.
-        if not answer.parser.stopped and not answer.reasoning_tokens:
+        if not answer.parser.stopped and answer.parser.verbatim:
             self._codec.remember(answer.prompt, answer.text, sequence.tokens)
         events.append(answer.finished(outcome.ending, now, self._backend.computed_s))
         return answer

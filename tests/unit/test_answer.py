@@ -15,6 +15,7 @@ class Thinking:
     def __init__(self) -> None:
         self.stopped = False
         self.settled = False
+        self.verbatim = False
         self._kind = THOUGHT
 
     @property

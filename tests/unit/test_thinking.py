@@ -190,9 +190,10 @@ def test_the_tokens_of_thoughts_are_not_remembered_as_those_of_the_text(
     remembered: list[str] = []
     monkeypatch.setattr(engine.codec, "remember", lambda _prompt, answer, _tokens: remembered.append(answer))
     engine.serve(start("a"))
-    engine.serve(start("b", TEXT))
+    engine.serve(start("b", f"</think>{TEXT}"))
+    engine.serve(start("c", TEXT))
     assert remembered == [TEXT]
-    assert end(engine.events, "b").reasoning_tokens == 0
+    assert [end(engine.events, "c").reasoning_tokens, both(engine.events, "c")[1]] == [0, TEXT]
 
 
 def test_a_session_goes_on_without_the_thoughts(make_engine: MakeEngine) -> None:

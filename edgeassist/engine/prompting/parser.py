@@ -33,9 +33,11 @@ class AnswerParser(Protocol):
         stopped: Whether the answer has reached a stop text, after which no part follows.
         thinking: Whether it is within a thought.
         settled: Whether no thought can come any more.
+        verbatim: Whether the text is all that was read so far, without thoughts and marks.
     """
 
     stopped: bool
+    verbatim: bool
     thinking: bool
     settled: bool
 
@@ -61,6 +63,7 @@ class TextParser:
 
     thinking = False
     settled = True
+    verbatim = True
 
     def __init__(self, stop: Sequence[str]) -> None:
         self.stopped = False
@@ -110,6 +113,7 @@ class ThoughtParser:
         self.stopped = False
         self.thinking = thinks
         self.settled = False
+        self.verbatim = not thinks
         self._opening, self._closing = marks.opening.encode(), marks.closing.encode()
         # A prompt may have closed the thought, or begun the text, and the model does it again.
         self._skipped = [self._closing, *(mark.encode() for mark in marks.begins)]
@@ -202,3 +206,4 @@ class ThoughtParser:
     def _enter(self, stage: _Stage, held: bytes) -> None:
         self._stage, self._held = stage, held
         self.settled = stage in {_Stage.AFTER, _Stage.TEXT}
+        self.verbatim = self.verbatim and stage is _Stage.TEXT
