@@ -13,6 +13,8 @@ from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.messages import (
     ChatMessage,
+    Constraint,
+    ConstraintKind,
     Delta,
     DeltaKind,
     Finish,
@@ -157,3 +159,13 @@ def test_what_follows_forced_tokens_is_what_follows_them_in_a_prompt(
     assert said[9 : 9 + len(cut)] == cut
     begun = [*prompt, *said[: 9 + len(cut)]]
     assert said[9 + len(cut) :] == loop.run(begun, 40 - 9 - len(cut))
+
+
+def test_a_bound_answer_comes_behind_a_thought_that_the_template_began(thinker: Engine) -> None:
+    choice = Constraint(ConstraintKind.CHOICE, '["yes", "no"]')
+    thinker.send(start(QUESTION, request="bound", constraint=choice, thinking=Thinking(wanted=False)))
+    answer = thinker.wait("bound")
+    thought, text = parts(thinker, "bound")
+    assert answer.finished.reason is Finish.STOP
+    assert text in {"yes", "no"}
+    assert not thought.strip()
