@@ -214,7 +214,7 @@ class Worker:
             request.messages,
             droppable=request.droppable,
             most=self._context,
-            thinking=request.thinking,
+            thinking=_thinking_of(request),
         )
 
     def _start(self, prompt: Prompt) -> None:
@@ -249,7 +249,7 @@ class Worker:
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
-            budget=_budget_of(request.thinking, sequence.limit) if self._codec.cut else None,
+            budget=_budget_of(_thinking_of(request), sequence.limit) if self._codec.cut else None,
             cut=self._codec.cut,
         )
 
@@ -304,6 +304,11 @@ class Worker:
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self._emit([Heartbeat(self._steps, self._scheduler.running)])
+
+
+def _thinking_of(request: Start) -> Thinking:
+    """Return whether the model may think; what bounds an answer does so from its first token on."""
+    return request.thinking if request.constraint is None else Thinking(wanted=False)
 
 
 def _budget_of(thinking: Thinking, limit: int) -> int:
