@@ -12,6 +12,7 @@ from collections import abc
 from edgeassist.engine.kv.prefixes import shared_length
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.pacing import Pacer
+from edgeassist.engine.prefill import prefill
 from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
 from edgeassist.engine.speculation import Speculation
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
@@ -134,7 +135,7 @@ class Scheduler:
         if prompts:
             more = sum(len(each.tokens) - 1 for each in work)
             budget = max(1, (self._pacer.budget(len(streams)) >> self._squeeze) - more)
-            work += _prefill(prompts, budget, self._pacer.block)
+            work += prefill(prompts, budget, self._pacer.block)
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)
 
@@ -296,50 +297,3 @@ class Scheduler:
 def _reusable(seq: Sequence) -> list[int]:
     # The last token is computed in any case: it yields the first of the answer.
     return seq.tokens[:-1]
-
-
-def _prefill(sequences: list[Sequence], budget: int, block: int) -> list[Work]:
-    """Share out the budget, oldest first; half of it is for those with at most half of the oldest's rest.
-
-    So a short question overtakes a long document, which takes at most twice as long for it.
-    """
-    counts = dict.fromkeys((seq.slot for seq in sequences), 0)
-
-    def give(seq: Sequence, most: int) -> int:
-        before = counts[seq.slot]
-        counts[seq.slot] = _cut(seq, min(seq.rest, before + most), block)
-        return counts[seq.slot] - before
-
-    overtaking = budget // 2
-    for seq in sorted(sequences, key=lambda each: each.rest):
-        if 2 * seq.rest <= sequences[0].rest:
-            given = give(seq, overtaking)
-            overtaking -= given
-            budget -= given
-    for seq in sequences:
-        budget -= give(seq, budget)
-    return [
-        Work(
-            seq.slot,
-            seq.computed,
-            seq.tokens[seq.computed : seq.computed + counts[seq.slot]],
-            samples=counts[seq.slot] == seq.rest,
-        )
-        for seq in sequences
-        if counts[seq.slot]
-    ]
-
-
-def _cut(seq: Sequence, count: int, block: int) -> int:
-    """Return how many of the next `count` tokens a step may compute.
-
-    A reproducible prompt is cut between blocks, and its last block, whole or not, is a step's own. Steps of
-    several blocks give the same values as one for each (measured with llama.cpp, bit for bit).
-    """
-    if not seq.reproducible:
-        return count
-    last = (len(seq.tokens) - 1) // block * block
-    if seq.computed >= last:
-        return count
-    end = min(seq.computed + count, last) // block * block
-    return end - seq.computed if end > seq.computed else count

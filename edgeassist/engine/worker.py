@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import abc
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import Bound, LoadedModel
 from edgeassist.engine.encoder import Encoder, Prompt
+from edgeassist.engine.following import budget_of, follow, opening, thinking_of
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
     Cancel,
@@ -24,7 +24,6 @@ from edgeassist.engine.messages import (
     Prefilled,
     Start,
     Stop,
-    Thinking,
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
@@ -35,7 +34,7 @@ from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Sampled, Token
+from edgeassist.engine.step import Plan, Sampled
 from edgeassist.errors import Code, EdgeAssistError
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class Worker:
         self._steps += 1
         now = time.monotonic()
         events: list[Event] = []
-        following, lost = self._follow(sampled)
+        following, lost = follow(self._answers.values(), sampled)
         ended = [
             answer
             for outcome in self._scheduler.commit(plan, sampled, now - begun, following)
@@ -150,23 +149,6 @@ class Worker:
             self._release(answer)
         for answer in lost:
             self._give_up(answer)
-
-    def _follow(self, sampled: Sampled) -> tuple[Sampled, list[Answer]]:
-        """Return what must follow on what was sampled, and the answers that can't go on."""
-        following: dict[int, abc.Sequence[Token]] = {}
-        lost: list[Answer] = []
-        for answer in self._answers.values():
-            bound, slot = answer.bound, answer.sequence.slot
-            if slot not in sampled:
-                continue
-            if tokens := answer.forced(sampled[slot]):
-                following[slot] = tokens
-            elif bound is not None and not sampled[slot][-1].ends:
-                if tokens := bound.forced():
-                    following[slot] = tokens
-                if bound.problem is not None:
-                    lost.append(answer)
-        return following, lost
 
     def _give_up(self, answer: Answer) -> None:
         """Fail an answer whose bounds are too much for llguidance, unless it ended just now."""
@@ -234,7 +216,7 @@ class Worker:
             request.messages,
             droppable=request.droppable,
             most=self._context,
-            thinking=request.thinking,
+            thinking=thinking_of(request),
         )
         bound = None
         if request.constraint is not None and self._compiler is not None:
@@ -267,7 +249,8 @@ class Worker:
             self._reuse(sequence)
         if bound is not None:
             # A template may begin a thought by itself, and what bounds the answer comes behind it.
-            self._begin_bound(sequence, bound, self._codec.cut if encoded.thinks else ())
+            before = self._codec.cut if encoded.thinks else ()
+            self._scheduler.begin_with(sequence, opening(bound, before, sequence.limit))
         self._answers[request.id] = Answer(
             sequence,
             encoded,
@@ -277,22 +260,11 @@ class Worker:
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
-            budget=_budget_of(request.thinking, sequence.limit)
+            budget=budget_of(thinking_of(request), sequence.limit)
             if self._codec.cut and bound is None
             else None,
             cut=self._codec.cut,
         )
-
-    def _begin_bound(self, sequence: Sequence, bound: Bound, before: abc.Sequence[Token]) -> None:
-        """Let the answer begin with what it must begin with, which is read with the prompt.
-
-        One token at least is sampled, if only the end of an answer that was the only one.
-        """
-        tokens = [token for token in bound.forced() if not token.ends]
-        if len(before) + len(tokens) < sequence.limit:
-            self._scheduler.begin_with(sequence, [*before, *tokens])
-        else:
-            bound.rewind(len(tokens))
 
     def _reuse(self, sequence: Sequence) -> None:
         """Start from the state of an ended sequence, unless a running one will have as much to share."""
@@ -345,10 +317,3 @@ class Worker:
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self._emit([Heartbeat(self._steps, self._scheduler.running)])
-
-
-def _budget_of(thinking: Thinking, limit: int) -> int:
-    """Return the most tokens of an answer's thoughts; `limit` is the most of the answer."""
-    if thinking.wanted is False:
-        return 0
-    return limit // 2 if thinking.budget is None else thinking.budget

@@ -70,9 +70,7 @@ def sampling_of(asked: PromptRequest, defaults: Sampling) -> Sampling:
 
 
 def thinking_of(asked: PromptRequest, default: Thinking) -> Thinking:
-    """Return whether the model may think for that request, and how long: not before a bound answer."""
-    if asked.constraints:
-        return Thinking(wanted=False)
+    """Return whether the model may think for that request, and how long."""
     wanted = default.wanted
     if asked.think is not None:
         wanted = None if asked.think == "auto" else asked.think

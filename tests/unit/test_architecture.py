@@ -26,7 +26,7 @@ SANS_IO = [
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",
-        "engine.": "messages pacing scheduler sequence signals sizing speculation step",
+        "engine.": "messages pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
         "engine.prompting.": "parser probes shield switches text thoughts transcripts turns",
         "device.": "cores",
