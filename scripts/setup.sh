@@ -147,6 +147,8 @@ most_wait_s=10800
 # A line now and then shows that it goes on.
 wait_for_compiler() {
   local begin=$SECONDS waited
+  # Now somebody wants it. What it may not be told (by another user, in a container) it goes on without.
+  { echo 0 >"/proc/$(cat "$work/llama.pid")/autogroup"; } 2>/dev/null || true
   until flock -w 30 8; do
     waited=$((SECONDS - begin))
     ((waited < most_wait_s)) || fail "llama.cpp is not ready after $((waited / 60)) minutes: $work/llama.log"
