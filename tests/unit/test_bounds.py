@@ -19,7 +19,7 @@ from edgeassist.engine.constraints.compiler import Compiler
 from edgeassist.engine.messages import Constraint, ConstraintKind
 
 FILE = Path(edgeassist.__file__).parent / "assets/tiny/edgeassist-tiny-onnx/tokenizer.json"
-PIECES = list(read_pieces(FILE))
+PIECES = read_pieces(FILE).of_text
 READ = Tokenizer.from_file(str(FILE))
 END = int(READ.token_to_id("<|im_end|>") or 0)
 SCHEMA = {

@@ -82,3 +82,15 @@ def test_what_is_no_tokenizer_is_told(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ModelError, match="get the tokenizer's files again"):
         read_pieces(path)
+
+
+def test_a_control_token_that_is_shown_is_no_text_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    added = [
+        {"id": 1, "content": "<think>", "special": True},
+        {"id": 2, "content": "<tool>", "special": False},
+    ]
+    path.write_text(json.dumps({"model": {"vocab": {"a": 0}}, "added_tokens": added}))
+    pieces = read_pieces(path, {"<think>"})
+    assert [pieces[token] for token in range(3)] == [b"a", b"<think>", b"<tool>"]
+    assert pieces.of_text == [b"a", b"", b"<tool>"]

@@ -120,7 +120,8 @@ class Model:
     @property
     def pieces(self) -> list[bytes]:
         """The bytes of all tokens; none of a control token."""
-        return [self._piece(token) for token in range(self.vocabulary_size)]
+        tokens = range(self.vocabulary_size)
+        return [b"" if token in self._shown else self._piece(token) for token in tokens]
 
     def ids_of(self, text: str) -> list[int]:
         """Return the tokens of a text, none of them a control token."""

@@ -6,7 +6,7 @@ The library decodes to text only, and loses up to three letters after an unfinis
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,20 +60,23 @@ class Pieces:
 
     Args:
         pieces: Bytes by token id.
+        special: Those that are control tokens, with bytes or without.
     """
 
-    def __init__(self, pieces: Mapping[int, bytes]) -> None:
+    def __init__(self, pieces: Mapping[int, bytes], special: frozenset[int] = frozenset()) -> None:
         each = [pieces.get(token, b"") for token in range(max(pieces, default=-1) + 1)]
         self._bytes = b"".join(each)
         self._starts = array("I", accumulate(map(len, each), initial=0))
+        self._special = special
 
     def __len__(self) -> int:
         """Return the number of ids up to the largest."""
         return len(self._starts) - 1
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes of each token."""
-        return (self[token] for token in range(len(self)))
+    @property
+    def of_text(self) -> list[bytes]:
+        """The bytes of each token; none of a control token."""
+        return [b"" if token in self._special else self[token] for token in range(len(self))]
 
     def __getitem__(self, token: int) -> bytes:
         """Return a token's bytes; none for a special token, and for an id that the vocabulary lacks."""
@@ -108,7 +111,7 @@ def read_pieces(path: Path, shown: Collection[str] = ()) -> Pieces:
     for added in tokenizer.added_tokens:
         hidden = added.special and added.content not in shown
         pieces[added.id] = b"" if hidden else added.content.encode()
-    return Pieces(pieces)
+    return Pieces(pieces, frozenset(added.id for added in tokenizer.added_tokens if added.special))
 
 
 def _byte_level(text: str) -> bytes:
