@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-
 from llguidance import LLMatcher, LLParserLimits
 
 from edgeassist.engine.constraints.bound import Bound
@@ -18,8 +15,6 @@ from edgeassist.errors import InvalidRequestError
 LIMITS = LLParserLimits(
     initial_lexer_fuel=200_000, max_lexer_states=25_000, max_grammar_size=50_000, verbose_errors=False
 )
-# Programs ask with one schema again and again. A megabyte each, at most.
-_KEPT = 16
 
 
 class Compiler:
@@ -31,29 +26,22 @@ class Compiler:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._compiled: OrderedDict[Constraint, LLMatcher] = OrderedDict()
-        self._lock = threading.Lock()
 
     def bound(self, constraint: Constraint) -> Bound:
         """Return what bounds one answer. Any thread.
 
-        Takes milliseconds, and up to a second for the largest; microseconds for one that came lately.
+        Takes milliseconds, and up to a second for the largest. None is kept for the next request: copies
+        share a table that grows with each answer, until llguidance's limits end one.
 
         Raises:
             InvalidRequestError: It can't be compiled; the message names the request's field, and the place.
         """
-        with self._lock:
-            matcher = self._compiled.get(constraint) or self._compile(constraint)
-            self._compiled[constraint] = matcher
-            self._compiled.move_to_end(constraint)
-            if len(self._compiled) > _KEPT:
-                self._compiled.popitem(last=False)
-        return Bound(matcher.deep_copy(), self._vocabulary)
-
-    def _compile(self, constraint: Constraint) -> LLMatcher:
         matcher = LLMatcher(self._vocabulary.table, grammar_of(constraint), log_level=0, limits=LIMITS)
+        # What comes first is compiled when it is asked for: now, and not between the steps of others.
+        matcher.compute_ff_tokens()
+        matcher.compute_bitmask()
         if matcher.is_error():
             raise InvalidRequestError(f"{constraint.kind}: {explain(matcher.get_error())}")
         if matcher.is_stopped() and not matcher.is_accepting():
             raise InvalidRequestError(f"{constraint.kind}: no answer fulfils it")
-        return matcher
+        return Bound(matcher, self._vocabulary)
