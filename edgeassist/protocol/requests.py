@@ -238,8 +238,6 @@ class PromptRequest(BaseModel):
         for name in ("stop", "ignore_eos"):
             if given and getattr(self, name):
                 raise ValueError(f"{given[0]} says where the answer ends: leave out {name}")
-        if given and (self.think is True or self.reasoning_budget):
-            raise ValueError(f"an answer bound by {given[0]} is given without thoughts: leave out think")
         return self
 
     @property
