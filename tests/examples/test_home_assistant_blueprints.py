@@ -107,6 +107,7 @@ AUTOMATIONS = f"""
         payload: "{{{{ heard.response.speech.plain.speech }}}}"
 - id: dims
   alias: Dims as said
+  mode: queued
   triggers:
     - trigger: mqtt
       topic: test/dim
