@@ -28,7 +28,9 @@ def make_compiler(
         ends: The ids of those that end an answer.
         tokenize: Returns the ids of a text. Any thread.
     """
-    if not ends:
+    # Nobody checks what a publisher's generation_config.json names.
+    known = [end for end in ends if 0 <= end < len(pieces)]
+    if not known:
         log.warning("the model knows no token that ends an answer, so no answer can be bounded by a schema")
         return None
     if find_spec("llguidance") is None:
@@ -38,4 +40,4 @@ def make_compiler(
     from edgeassist.engine.constraints.compiler import Compiler  # noqa: PLC0415 - as said above
     from edgeassist.engine.constraints.vocabulary import Vocabulary  # noqa: PLC0415
 
-    return Compiler(Vocabulary(pieces, ends, tokenize))
+    return Compiler(Vocabulary(pieces, known, tokenize))
