@@ -67,8 +67,8 @@ _WEIGHTS = Weights(
 )
 _END = Token(0, b"", ends=True)
 _MARKS = Marks("<think>", "</think>", ("\n", "\n\n"))
-# In the place of a chat template's empty thought: a token of its own at the end of the prompt.
-_NO_THOUGHT = b"\1"
+# In the place of a chat template's empty thought, at the end of the prompt: a byte that no text has.
+_NO_THOUGHT = b"\xff"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
