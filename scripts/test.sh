@@ -13,7 +13,7 @@ run of pytest; exits non-zero when any of the checks failed.
 
   --fast        linters, types and unit tests only: about a minute on two quiet cores
   --coverage    also tell which branches were taken, in every process that a test
-                starts: nearly twice the time
+                starts: half as much again of processor time
   --help        this text
 
 Tests run side by side, three for two cores: most wait for other processes. For a

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import indent
 from typing import Annotated, Any, NoReturn
@@ -70,8 +71,8 @@ OWN = Show(
     TINY,
     HOME,
     ("How warm is the nursery?", "Turn the kitchen lights down to 30 percent", "Is the garage door locked?"),
-    # A command is answered by a whole action, whatever is asked.
-    {"grammar": home_grammar()},
+    # A command is answered by a whole action. A set-up of an older checkout may lack what binds an answer.
+    {"grammar": home_grammar()} if find_spec("llguidance") else {},
 )
 
 

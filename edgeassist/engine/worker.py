@@ -156,7 +156,7 @@ class Worker:
         if request in self._answers and answer.bound is not None:
             self._drop(answer)
             message = f"what bounds the answer can't be followed any further: {answer.bound.problem}"
-            self._emit([Failed(request, Code.INVALID_REQUEST, message)])
+            self._emit([*answer.send(time.monotonic()), Failed(request, Code.INVALID_REQUEST, message)])
 
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> Answer | None:
         """Add the events of an outcome; return the answer if it ended."""

@@ -48,6 +48,10 @@ class Machine:
         self._compiler = subprocess.Popen(["bash", script], stdin=subprocess.PIPE)
         (self.set_up / "llama.pid").write_text(str(self._compiler.pid))
 
+    def lose(self, package: str) -> None:
+        """Be a set-up of an older checkout, which lacks a package."""
+        (self._here / package).unlink()
+
     def compile(self, *, succeeds: bool, for_another_cpu: bool = False) -> None:
         """End the compilation."""
         if for_another_cpu:
@@ -167,6 +171,15 @@ async def test_llama_cpp_takes_over_between_two_questions_once_it_is_compiled(
     said = person.reads("you> ")
     assert "The garage door is locked." in said
     assert "llama.cpp" not in said
+
+
+def test_a_set_up_that_lacks_what_binds_answers_shows_the_demo_all_the_same(machine: Machine) -> None:
+    machine.lose("llguidance")
+    person = Person(machine)
+    said = person.reads("ends it.\nyou> ")
+    person.close()
+    assert "The garage door is locked." in said
+    assert "kitchen light: brightness to 30 %" in said
 
 
 def test_a_compilation_that_failed_is_told_once_and_the_answers_go_on(

@@ -14,7 +14,7 @@ _WORD = 32
 
 
 class Bound:
-    """The state of one answer in its grammar: fulfils `backends.base.TokenFilter`.
+    """The state of one answer in its grammar: fulfils `backends.base.Bound`.
 
     What goes wrong in it is the end of its own answer only, so nothing raises: see `problem`.
 

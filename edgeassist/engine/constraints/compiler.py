@@ -11,7 +11,7 @@ from edgeassist.engine.constraints.vocabulary import Vocabulary
 from edgeassist.engine.messages import Constraint
 from edgeassist.errors import InvalidRequestError
 
-# A tenth of llguidance's own, which let a compile take seconds on a small box.
+# A fifth to a tenth of llguidance's own: what one client sends is to be refused, and not to take long.
 LIMITS = LLParserLimits(
     initial_lexer_fuel=200_000, max_lexer_states=25_000, max_grammar_size=50_000, verbose_errors=False
 )
