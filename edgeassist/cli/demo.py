@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -300,7 +302,21 @@ def _figures(done: Done) -> str:
 
 
 def _read() -> str:
+    console.print("[bold]you>[/] ", end="")
+    _await_input()
     try:
-        return console.input("[bold]you>[/] ").strip()
+        return input().strip()
     except EOFError:
         return ""
+
+
+def _await_input() -> None:
+    """Wait for a line, or a signal: input() sleeps on through a signal that comes as it begins to read."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            select.select([sys.stdin, reader], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
