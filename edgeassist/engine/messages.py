@@ -17,6 +17,7 @@ class Finish(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
 
 
 class KvType(StrEnum):
@@ -68,11 +69,32 @@ class _Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True
     """Base of all messages: immutable, tagged with the name of its class."""
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
-    """One message of a conversation, in OpenAI's terms."""
+class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of a tool.
+
+    Attributes:
+        name: The tool's.
+        arguments: A JSON object, as text.
+        id: By which its result names it; empty until the daemon gives it one.
+    """
+
+    name: str
+    arguments: str
+    id: str = ""
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of a conversation, in OpenAI's terms.
+
+    Attributes:
+        calls: What the assistant called, beside what it said.
+        call_id: Which call the result of a tool belongs to.
+    """
 
     role: str
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,6 +135,44 @@ class Constraint(msgspec.Struct, frozen=True):
 
     kind: ConstraintKind
     text: str
+
+
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tool that the model may call.
+
+    Attributes:
+        name: 1 to 64 of A-Z a-z 0-9 _ -.
+        description: What it does.
+        parameters: The JSON Schema of its arguments, as text: of an object.
+    """
+
+    name: str
+    description: str = ""
+    parameters: str = "{}"
+
+
+class Choice(StrEnum):
+    """Whether tools are called."""
+
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+
+
+class Tools(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the model may call.
+
+    Attributes:
+        tools: All that it is told of.
+        choice: Whether it calls any.
+        only: The one that it must call, with `Choice.REQUIRED`; empty: any.
+        parallel: Whether it may call several at once.
+    """
+
+    tools: tuple[Tool, ...]
+    choice: Choice = Choice.AUTO
+    only: str = ""
+    parallel: bool = True
 
 
 class Thinking(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -193,6 +253,7 @@ class Start(_Message, frozen=True, tag="start"):
             that competes with the steps for the cores.
         constraint: What the answer may be; None: anything.
         thinking: Whether the model may think before it.
+        tools: What it may call; None: nothing. Not beside a constraint.
     """
 
     id: str
@@ -205,6 +266,7 @@ class Start(_Message, frozen=True, tag="start"):
     gather_ms: float = 0.0
     constraint: Constraint | None = None
     thinking: Thinking = AUTO
+    tools: Tools | None = None
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -307,7 +369,7 @@ class Prefilled(_Message, frozen=True, tag="prefilled"):
 
 
 class DeltaKind(StrEnum):
-    """What a delta adds to: the answer's text, what the model thinks before it, or a tool call's JSON."""
+    """What a delta adds to the answer: text, what the model thinks before it, or a tool call."""
 
     TEXT = "text"
     THOUGHT = "thought"
@@ -317,7 +379,8 @@ class DeltaKind(StrEnum):
 class Delta(_Message, frozen=True, tag="delta"):
     """The next part of an answer, of one kind. May cover several tokens.
 
-    Its text is final: whole characters, and no beginning of a stop text.
+    Its text is final: whole characters, and no beginning of a stop text. That of a tool call is a
+    whole `ToolCall` as JSON.
     """
 
     id: str
