@@ -8,8 +8,8 @@ from typing import Protocol
 from edgeassist.engine.messages import Tools
 from edgeassist.engine.prompting.parser import AnswerParser
 
-# Returns a rule's body in Lark for the JSON values of a schema (a JSON text). It is given that, what stands between
-# items, and what between a key and its value.
+# Returns a rule's body in Lark for the JSON values of a schema. It is given that as JSON text, and what stands
+# between items, and between a key and its value.
 JsonOf = Callable[[str, str, str], str]
 # Returns how a mark stands in Lark: as text, or as the control token that it is in the model's vocabulary.
 MarkOf = Callable[[str], str]
