@@ -15,7 +15,7 @@ from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
 from edgeassist.errors import BrokerError, InvalidRequestError, error_for
-from edgeassist.protocol.state import Availability
+from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics, check_topic_name
 
 # How long to ask again a device that has no room.
@@ -149,9 +149,9 @@ class AsyncClient:
 
         Raises:
             InvalidRequestError: None of that id waits or runs.
-            BrokerError: The device did not answer within 5 s; the broker may not let this client command it.
+            BrokerError: The device did not answer within 5 s; the broker may not let this client cancel.
         """
-        await self.command("cancel", request=request, client=self.name)
+        _data(await self._requester.cancel(request))
 
     async def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Give the device a command of docs/protocol.md, and return the answer's `data`.
@@ -159,10 +159,7 @@ class AsyncClient:
         Raises:
             EdgeAssistError: The device refused it, or did not answer within 5 s.
         """
-        response = await self._requester.command(name, **arguments)
-        if response.error is not None:
-            raise error_for(response.error.code, response.error.message)
-        return dict(response.data or {})
+        return _data(await self._requester.command(name, **arguments))
 
     async def online(self) -> bool:
         """Whether the device is there."""
@@ -201,3 +198,9 @@ class AsyncClient:
 
     async def _document(self, topic: str) -> dict[str, Any]:
         return dict(json.loads(await self._requester.state(topic) or b"{}"))
+
+
+def _data(response: CommandResponse) -> dict[str, Any]:
+    if response.error is not None:
+        raise error_for(response.error.code, response.error.message)
+    return dict(response.data or {})

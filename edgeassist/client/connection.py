@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -137,12 +137,17 @@ class Connection:
         Raises:
             BrokerError: The device did not answer within `wait_s`.
         """
+        return await self._give(name, self.topics.command(name), wait_s, arguments)
+
+    async def _give(
+        self, name: str, topic: str, wait_s: float, arguments: Mapping[str, Any]
+    ) -> CommandResponse:
         key = secrets.token_hex(6)
         response: asyncio.Future[CommandResponse] = asyncio.get_running_loop().create_future()
         self._responses[key] = response
         try:
             payload = json.dumps({**arguments, "id": key}).encode()
-            self._broker.publish(Outbound(self.topics.command(name), payload))
+            self._broker.publish(Outbound(topic, payload))
             async with asyncio.timeout(wait_s):
                 return await response
         except TimeoutError:

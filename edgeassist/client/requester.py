@@ -16,13 +16,13 @@ from typing import Any
 
 from edgeassist.broker import BrokerOptions
 from edgeassist.client.answers import AnyEvent
-from edgeassist.client.connection import PING_S, Connection
+from edgeassist.client.connection import COMMAND_S, PING_S, Connection
 from edgeassist.client.pending import Request, Timer
 from edgeassist.client.reading import read_event
 from edgeassist.errors import BrokerError, Code, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
-from edgeassist.protocol.state import Availability
+from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics
 
 # The longest silence between two events of an answer; the daemon's own deadlines are shorter.
@@ -74,6 +74,7 @@ class Requester(Connection):
         self._spoken_at = -math.inf
         self._requests: dict[str, Request] = {}
         self._listen(topics.reply("+", name), self._take_event)
+        self._listen(topics.response("cancel", name), self._take_response, optional=True)
 
     async def close(self) -> None:
         """Cancel what has no answer yet, and disconnect."""
@@ -128,6 +129,14 @@ class Requester(Connection):
             del self._requests[request.id]
             if not ended:
                 self._cancel(request)
+
+    async def cancel(self, request: str, wait_s: float = COMMAND_S) -> CommandResponse:
+        """Cancel a request of this client's by its id.
+
+        Raises:
+            BrokerError: The device did not answer within `wait_s`.
+        """
+        return await self._give("cancel", self.topics.cancel(self.name), wait_s, {"request": request})
 
     async def answer(self, prompt: str | None = None, **fields: Any) -> Done | Failed:
         """Publish a prompt and return its terminal event."""
@@ -193,9 +202,9 @@ class Requester(Connection):
         return Request(key, message, streams=document.get("stream") is not False)
 
     def _cancel(self, request: Request) -> None:
-        cancel = json.dumps({"request": request.id, "client": self.name}).encode()
+        cancel = json.dumps({"request": request.id}).encode()
         # At QoS 1, so that it outlives a link that is down.
-        self._broker.publish(Outbound(self.topics.command("cancel"), cancel, qos=1))
+        self._broker.publish(Outbound(self.topics.cancel(self.name), cancel, qos=1))
 
     def _ask_again(self) -> None:
         for request in self._requests.values():

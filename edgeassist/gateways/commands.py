@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from edgeassist.errors import EdgeAssistError, InternalError
-from edgeassist.protocol.commands import parse_arguments, read_id
+from edgeassist.protocol.commands import CancelArguments, parse_arguments, read_id
 from edgeassist.protocol.state import CommandError, CommandResponse
 
 log = logging.getLogger(__name__)
@@ -18,10 +18,21 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Any], Awaitable[dict[str, JsonValue]]]
 
 
-async def answer(name: str, payload: bytes, handlers: Mapping[str, Handler]) -> CommandResponse:
-    """Carry a command out and return the answer; every failure is one too."""
+async def answer(
+    name: str, payload: bytes, handlers: Mapping[str, Handler], *, client: str | None = None
+) -> CommandResponse:
+    """Carry a command out and return the answer; every failure is one too.
+
+    Args:
+        name: The command's.
+        payload: Its arguments.
+        handlers: Who carries out which.
+        client: Whose requests it may be about; None: anybody's.
+    """
     try:
         arguments = parse_arguments(name, payload)
+        if client is not None and isinstance(arguments, CancelArguments):
+            arguments = arguments.of(client)
         data = await handlers[name](arguments)
     except EdgeAssistError as error:
         return refusal(error, payload)

@@ -40,6 +40,16 @@ class CancelArguments(Arguments):
             raise ValueError('give "request": "<id>" or "all": true')
         return self
 
+    def of(self, client: str) -> CancelArguments:
+        """Return the same for that client's requests only.
+
+        Raises:
+            InvalidRequestError: They name another client.
+        """
+        if self.client not in {None, client}:
+            raise InvalidRequestError(f"cancel: client: on this topic only requests of {client!r} are ended")
+        return self.model_copy(update={"client": client})
+
 
 class LogLevelArguments(Arguments):
     """How much to log, until the next start or reload."""

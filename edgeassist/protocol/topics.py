@@ -34,9 +34,10 @@ class PromptTopic:
 
 @dataclass(frozen=True, slots=True)
 class CommandTopic:
-    """The topic of a command."""
+    """The topic of a command; `client` is the one that may use it, None: whoever gives commands."""
 
     name: str
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class Topics:
         return (self.prompt(), self.prompt("+"))
 
     @property
-    def command_filter(self) -> str:
+    def command_filters(self) -> tuple[str, ...]:
         """What the daemon subscribes to for commands."""
-        return self.command("+")
+        return (self.command("+"), self.cancel("+"))
 
     def prompt(self, client: str | None = None) -> str:
         """Where a client publishes prompts."""
@@ -103,9 +104,13 @@ class Topics:
         """Where a command is published."""
         return f"{self.root}/command/{name}"
 
-    def response(self, name: str) -> str:
-        """The default topic for a command's answer."""
-        return f"{self.root}/response/{name}"
+    def cancel(self, client: str | None = None) -> str:
+        """Where a client cancels what it asked on a prompt topic of its own; without one, as any command."""
+        return self.command("cancel" if client is None else f"cancel/{client}")
+
+    def response(self, name: str, client: str | None = None) -> str:
+        """The default topic for a command's answer; with a client, to one on a topic of its own."""
+        return "/".join([self.root, "response", name, *([] if client is None else [client])])
 
     def parse(self, topic: str) -> PromptTopic | CommandTopic | None:
         """Return what a message on this topic is; None if it is no prompt or command of this device."""
@@ -119,6 +124,8 @@ class Topics:
                 return PromptTopic(client)
             case ["command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic(name)
+            case ["command", "cancel", client] if client:
+                return CommandTopic("cancel", client)
             case _:
                 return None
 

@@ -108,8 +108,7 @@ class Assistant:
 
     def _cancel(self, name):
         try:
-            command = json.dumps({"request": name, "client": self._name})
-            self._mqtt.publish(self._root + "/command/cancel", command.encode())
+            self._mqtt.publish(self._root + "/command/cancel/" + self._name, name.encode())
         except Exception:
             pass  # the device has the limit, too
         self._answer = None

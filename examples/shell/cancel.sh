@@ -10,13 +10,13 @@ request=${1-}
 
 [ $# -eq 1 ] || { echo "usage: $0 ID" >&2; exit 2; }
 
-response=$(connected mosquitto_rr -W 10 -t "$ROOT/command/cancel" -e "$ROOT/reply/$CLIENT/cancel-$ID" \
-  -m "{\"request\":\"$(quoted "$request")\",\"client\":\"$CLIENT\"}")
+response=$(connected mosquitto_rr -W 10 -t "$ROOT/command/cancel/$CLIENT" -e "$ROOT/reply/$CLIENT/cancel-$ID" \
+  -m "{\"request\":\"$(quoted "$request")\"}")
 status=$?
 [ $status -eq 0 ] || [ $status -eq 27 ] || exit 69
 case $response in
   *'"status":"ok"'*) exit 0 ;;
   *'"status":"error"'*) field message "$response" >&2; echo >&2; exit 1 ;;
 esac
-echo "no answer within 10 s: is $ROOT/status online, and may $CLIENT give commands?" >&2
+echo "no answer within 10 s: is $ROOT/status online, and may $CLIENT cancel?" >&2
 exit 75

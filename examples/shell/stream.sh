@@ -17,7 +17,7 @@ tidy() {
   rm -rf "$folder"
 }
 cancel() {
-  (connected mosquitto_pub -q 1 -t "$ROOT/command/cancel" -m "{\"request\":\"$ID\",\"client\":\"$CLIENT\"}")
+  (connected mosquitto_pub -q 1 -t "$ROOT/command/cancel/$CLIENT" -m "$ID")
   exit 1
 }
 trap tidy EXIT

@@ -96,6 +96,8 @@ topic readwrite homeassistant/#
 
 # Every other account: its own prompts, its own answers, and how the devices are. %u is the account's name.
 pattern write edgeassist/+/prompt/%u
+pattern write edgeassist/+/command/cancel/%u
+pattern read edgeassist/+/response/cancel/%u
 pattern read edgeassist/+/reply/%u/#
 pattern read edgeassist/+/status
 pattern read edgeassist/+/health

@@ -123,7 +123,8 @@ def test_a_client_hears_and_says_nothing_on_the_topics_of_another(machine: Machi
     assert client.answer()["type"] == "done"
     machine.run(f"mosquitto_pub {other.account} -q 1 -t {client.root}/prompt/{CLIENT} -m forged")
     machine.run(f"mosquitto_pub {other.account} -q 1 -t {client.root}/prompt -m forged")
-    machine.run(f"mosquitto_pub {other.account} -q 1 -t {client.root}/command/cancel -m all")
+    for topic in ("cancel", f"cancel/{CLIENT}"):
+        machine.run(f"mosquitto_pub {other.account} -q 1 -t {client.root}/command/{topic} -m all")
     assert client.answer()["type"] == "done"
     heard = {line.split()[0] for line in machine.run(f"{spy} -v -W 2", status=None).splitlines()}
     assert not {topic for topic in heard if "/reply/" in topic or "/command/" in topic}
@@ -131,6 +132,12 @@ def test_a_client_hears_and_says_nothing_on_the_topics_of_another(machine: Machi
     assert requests.strip() == "0"
     nobody = f"mosquitto_pub -p {machine.port} -t {client.root}/prompt -m anonymous"
     assert "not authorised" in machine.run(nobody, status=5).lower()
+
+
+def test_a_client_may_cancel_what_it_asked(machine: Machine, client: Client) -> None:
+    topics = f"-t {client.root}/command/cancel/{CLIENT} -e {client.root}/response/cancel/{CLIENT}"
+    said = machine.run(f"mosquitto_rr {client.account} -q 1 -W 10 {topics} -m nobody")
+    assert "no request 'nobody' waits or runs" in said
 
 
 def test_the_service_gives_up_what_it_does_not_need(machine: Machine, client: Client) -> None:

@@ -168,9 +168,14 @@ async def test_a_defect_is_answered_without_its_details_and_logged_with_them(
     assert response.id == "7"
 
 
-async def bring(link: ListLink, *messages: Inbound, prefixes: tuple[str, ...] = ("reply/",)) -> None:
+async def bring(
+    link: ListLink,
+    *messages: Inbound,
+    prefixes: tuple[str, ...] = ("reply/",),
+    handlers: Handlers | None = None,
+) -> None:
     """Start the gateway, deliver commands, and wait until they are carried out."""
-    commands = Commands(TOPICS, prefixes, link, Handlers().table)
+    commands = Commands(TOPICS, prefixes, link, (handlers or Handlers()).table)
     commands.start()
     for message in messages:
         link.bring(message)
@@ -203,6 +208,38 @@ async def test_an_answer_goes_out_once_with_the_correlation_of_its_command() -> 
 async def test_an_answer_goes_to_the_response_topic_where_that_is_allowed(wanted: str, topic: str) -> None:
     link = ListLink()
     await bring(link, Inbound("edgeassist/box/command/ping", b"", response_topic=wanted))
+    assert link.topics == [topic]
+
+
+@pytest.mark.parametrize("payload", [b"7", b'{"request": "7"}', b'{"request": "7", "client": "esp32"}'])
+async def test_on_a_topic_of_its_own_a_client_cancels_what_is_its_own(payload: bytes) -> None:
+    link, handlers = ListLink(), Handlers()
+    await bring(link, Inbound("edgeassist/box/command/cancel/esp32", payload), handlers=handlers)
+    assert handlers.called == [CancelArguments(request="7", client="esp32")]
+    assert link.topics == ["edgeassist/box/response/cancel/esp32"]
+
+
+@pytest.mark.parametrize("client", ["kitchen", ""])
+async def test_on_a_topic_of_its_own_a_client_can_not_cancel_anothers(client: str) -> None:
+    link, handlers = ListLink(), Handlers()
+    payload = json.dumps({"all": True, "client": client}).encode()
+    await bring(link, Inbound("edgeassist/box/command/cancel/esp32", payload), handlers=handlers)
+    assert handlers.called == []
+    assert "only requests of 'esp32'" in json.loads(link.published[0].payload)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "topic"),
+    [
+        ("edgeassist/box/reply/esp32/x", "edgeassist/box/reply/esp32/x"),
+        ("edgeassist/box/reply/kitchen/x", "edgeassist/box/response/cancel/esp32"),
+        ("edgeassist/box/response/cancel/kitchen", "edgeassist/box/response/cancel/esp32"),
+    ],
+)
+async def test_a_client_has_its_cancel_answered_on_topics_of_its_own(wanted: str, topic: str) -> None:
+    link = ListLink()
+    message = Inbound("edgeassist/box/command/cancel/esp32", b"7", response_topic=wanted)
+    await bring(link, message, prefixes=("{root}/reply/",))
     assert link.topics == [topic]
 
 

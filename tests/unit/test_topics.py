@@ -26,8 +26,11 @@ def test_every_topic_of_a_device_begins_with_its_root() -> None:
         "edgeassist/box/info",
     ]
     assert BOX.prompt_filters == ("edgeassist/box/prompt", "edgeassist/box/prompt/+")
-    assert BOX.command_filter == "edgeassist/box/command/+"
+    assert BOX.command_filters == ("edgeassist/box/command/+", "edgeassist/box/command/cancel/+")
+    assert BOX.cancel() == "edgeassist/box/command/cancel"
+    assert BOX.cancel("esp32") == "edgeassist/box/command/cancel/esp32"
     assert BOX.response("ping") == "edgeassist/box/response/ping"
+    assert BOX.response("cancel", "esp32") == "edgeassist/box/response/cancel/esp32"
     assert BOX.reply("7") == "edgeassist/box/reply/7"
     assert BOX.reply("7", "kitchen") == "edgeassist/box/reply/kitchen/7"
 
@@ -48,7 +51,10 @@ def test_a_base_of_several_levels_works_like_one() -> None:
         ("edgeassist/box/prompt/", PromptTopic("")),
         ("edgeassist/box/prompt/kitchen/1", None),
         ("edgeassist/box/command", None),
-        ("edgeassist/box/command/cancel/all", None),
+        ("edgeassist/box/command/cancel/kitchen", CommandTopic("cancel", "kitchen")),
+        ("edgeassist/box/command/cancel/", None),
+        ("edgeassist/box/command/ping/kitchen", None),
+        ("edgeassist/box/command/cancel/kitchen/7", None),
         ("edgeassist/box/reply/7", None),
         ("edgeassist/box/status", None),
         ("edgeassist/box", None),

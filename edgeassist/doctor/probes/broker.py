@@ -63,7 +63,7 @@ async def probe_broker(
         answer_bytes=answer_bytes,
     )
     trials = _trials(topics, key, answer_bytes)
-    needed = [*topics.prompt_filters, topics.command_filter]
+    needed = [*topics.prompt_filters, *topics.command_filters]
     wanted = (topics.status, topics.health, topics.reply(key), topics.response("+"))
     filters = [*needed, *wanted]
     loop = asyncio.get_running_loop()

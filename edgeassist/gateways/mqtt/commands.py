@@ -41,7 +41,8 @@ class Commands(Gateway):
 
     def start(self) -> None:
         """Listen at QoS 0: commands overtake prompts that wait for their acknowledgement."""
-        self._broker.subscribe(Subscription(self._topics.command_filter, qos=0), self.handle)
+        for each in self._topics.command_filters:
+            self._broker.subscribe(Subscription(each, qos=0), self.handle)
 
     def apply(self, prefixes: Sequence[str]) -> None:
         """Allow other Response Topics from the next command on."""
@@ -50,22 +51,23 @@ class Commands(Gateway):
     def handle(self, message: Inbound) -> None:
         """Carry a command out, beside others; a retained one is ignored."""
         match self._topics.parse(message.topic):
-            case CommandTopic(name=name) if not message.retained:
+            case CommandTopic() as topic if not message.retained:
                 if len(self._tasks) >= AT_ONCE:
                     error = BusyError(f"{len(self._tasks)} commands are being carried out: send it again")
-                    self._respond(name, message, refusal(error, message.payload))
+                    self._respond(topic, message, refusal(error, message.payload))
                     return
-                task = asyncio.create_task(self._carry_out(name, message), name=f"command-{name}")
+                task = asyncio.create_task(self._carry_out(topic, message), name=f"command-{topic.name}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             case _:
                 log.debug("ignored a message on %s", message.topic)
 
-    async def _carry_out(self, name: str, message: Inbound) -> None:
-        self._respond(name, message, await answer(name, message.payload, self._handlers))
+    async def _carry_out(self, topic: CommandTopic, message: Inbound) -> None:
+        response = await answer(topic.name, message.payload, self._handlers, client=topic.client)
+        self._respond(topic, message, response)
 
-    def _respond(self, name: str, message: Inbound, response: CommandResponse) -> None:
-        topic, shorter = self._place(name, message), None
+    def _respond(self, command: CommandTopic, message: Inbound, response: CommandResponse) -> None:
+        topic, shorter = self._place(command, message), None
         if response.data is not None:
             error = TooLargeError("the answer is more than the broker takes in one message")
             failure = CommandResponse(
@@ -76,16 +78,18 @@ class Commands(Gateway):
             Outbound(topic, _payload(response), qos=1, correlation=message.correlation, shorter=shorter)
         )
 
-    def _place(self, name: str, message: Inbound) -> str:
+    def _place(self, command: CommandTopic, message: Inbound) -> str:
         """Return where to answer: on the Response Topic, where that is allowed."""
-        topic = self._topics.response(name)
-        if message.response_topic is None:
+        topic = self._topics.response(command.name, command.client)
+        if message.response_topic in {None, topic}:
             return topic
-        prefixes = [*self._prefixes, f"{self._topics.root}/response/"]
+        ours = [] if command.client is not None else [f"{self._topics.root}/response/"]
         try:
-            return self._topics.check_reply(message.response_topic, prefixes=prefixes, client=None)
+            return self._topics.check_reply(
+                message.response_topic or "", prefixes=[*self._prefixes, *ours], client=command.client
+            )
         except InvalidRequestError as error:
-            log.warning("the command %s is answered on %s: %s", name, topic, error.message)
+            log.warning("the command %s is answered on %s: %s", command.name, topic, error.message)
             return topic
 
 

@@ -74,18 +74,18 @@ class Prompts(Gateway):
         )
         match take_in(message, topic.client, self._topics, self._options.rules):
             case Refused(error=error) as refused:
-                sink = self._sink(refused.request_id, refused.reply_to)
+                sink = self._sink(refused.request_id, refused.reply_to, topic.client)
                 self._requests.refuse(refused.request_id, caller, sink, error, metadata=refused.metadata)
             case Asked() as asked:
-                sink = self._sink(asked.request.id, asked.reply_to)
+                sink = self._sink(asked.request.id, asked.reply_to, topic.client)
                 self._requests.submit(asked.request, caller, sink)
 
-    def _sink(self, request_id: str, to: ReplyTo) -> Replies:
+    def _sink(self, request_id: str, to: ReplyTo, client: str | None) -> Replies:
         return Replies(
             request_id,
             to,
             self._options.replies,
-            cancel=self._topics.command("cancel"),
+            cancel=self._topics.cancel(client or None),
             link=self._broker,
         )
 

@@ -96,7 +96,7 @@ bool ask(const char* prompt) {
   snprintf(promptTopic, sizeof promptTopic, "edgeassist/%s/prompt/%s", DEVICE, CLIENT);
   snprintf(replyTopic, sizeof replyTopic, "edgeassist/%s/reply/%s/%s", DEVICE, CLIENT, id);
   snprintf(endTopic, sizeof endTopic, "%s/end", replyTopic);
-  snprintf(cancelTopic, sizeof cancelTopic, "edgeassist/%s/command/cancel", DEVICE);
+  snprintf(cancelTopic, sizeof cancelTopic, "edgeassist/%s/command/cancel/%s", DEVICE, CLIENT);
   int length = snprintf(request, sizeof request,
                         "{\"id\":\"%s\",\"max_packet\":%d,\"format\":\"text\",\"timeout_s\":%lu,\"prompt\":\"%s\"}",
                         id, PACKET, LIMIT_S, quoted);
@@ -185,9 +185,7 @@ void keepConnected() {
 void keepAsking() {
   if (!asking) return;
   if (millis() - askedAt >= LIMIT_S * 1000) {
-    char command[80];
-    snprintf(command, sizeof command, "{\"request\":\"%s\",\"client\":\"%s\"}", id, CLIENT);
-    mqtt.publish(cancelTopic, command);
+    mqtt.publish(cancelTopic, id);
     finish("timeout", "no end in time");
   } else if (toPublish && (long)(millis() - publishAt) >= 0 && mqtt.connected() && online) {
     toPublish = false;
