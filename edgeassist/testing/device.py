@@ -70,8 +70,8 @@ class ScriptedDevice:
 
     Args:
         answers: Answers by prompt, the last message of a conversation: its text, or a pattern with `*` and
-            `?`, of which the first that matches counts. An answer is a text, a `script`, or `calling` a tool. To
-            results of tools, the last of them is the prompt.
+            `?`, of which the first that matches counts. An answer is a text, a `script`, or `calling` a tool.
+            Of results of tools, the last is the prompt.
         name: The device's.
         **settings: More of its settings: `engine__slots=1` is `engine.slots`.
 
