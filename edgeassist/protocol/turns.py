@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from edgeassist.protocol.tools import MAX_TOOLS, CallId, PastCall
+from edgeassist.protocol.tools import CallId, PastCall
 
 MAX_MESSAGES = 256
 
@@ -30,7 +30,7 @@ class Turn(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_role)]
-    tool_calls: Annotated[tuple[PastCall, ...], Field(strict=False, max_length=MAX_TOOLS)] | None = None
+    tool_calls: Annotated[tuple[PastCall, ...], Field(strict=False, max_length=MAX_MESSAGES)] | None = None
     content: Annotated[str | None, Field(validate_default=True)] = None
     tool_call_id: Annotated[CallId | None, Field(validate_default=True)] = None
 

@@ -70,19 +70,21 @@ class Conversations:
     def remember(self, session: Key, turn: Turn, now: float) -> None:
         """Add a turn; the oldest turn or conversation makes room for it.
 
-        One that begins with results of tools goes on with the turn before it. If that was forgotten
-        meanwhile, there is nothing that it could go on with.
+        What of it stands before a user's message are results of tools, and what was answered to them: the
+        turn before goes on with it. If that was forgotten meanwhile, there is nothing that could go on.
         """
         self._expire(now)
-        goes_on = turn[0].role == "tool"
-        if goes_on and session not in self._histories:
+        rest = (
+            tuple(takewhile(lambda message: message.role != "user", turn)) if turn[0].role == "tool" else ()
+        )
+        if rest and session not in self._histories:
             return
         history = self._histories.setdefault(session, _History(now))
         history.used = now
-        if goes_on:
-            history.turns[-1] += turn
-        else:
-            history.turns.append(turn)
+        if rest:
+            history.turns[-1] += rest
+        if begun := turn[len(rest) :]:
+            history.turns.append(begun)
         del history.turns[: -self.bounds.turns]
         self._histories.move_to_end(session)
         while len(self._histories) > self.bounds.count:
