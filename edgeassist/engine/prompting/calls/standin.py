@@ -11,6 +11,11 @@ from edgeassist.engine.prompting.text import overlap
 _OPENING, _CLOSING = "<tool_call>", "</tool_call>"
 
 
+class _Call(msgspec.Struct):
+    name: str
+    arguments: msgspec.Raw
+
+
 class StandInParser:
     """Fulfils `AnswerParser`."""
 
@@ -53,9 +58,8 @@ class StandInParser:
             said, closing, rest = after.partition(_CLOSING)
             if not closing:
                 return parts
-            call = msgspec.json.decode(said)
-            arguments = msgspec.json.encode(call["arguments"]).decode()
-            written = msgspec.json.encode(ToolCall(call["name"], arguments)).decode()
+            call = msgspec.json.decode(said, type=_Call)
+            written = msgspec.json.encode(ToolCall(call.name, bytes(call.arguments).decode())).decode()
             parts.append(Part(DeltaKind.TOOL_CALL, written))
             self._held = rest
         data = self._held.encode()
