@@ -21,6 +21,7 @@ class ToySink:
     wants_progress: bool = True
     chunk_bytes: int = 1024
     escaped: bool = False
+    event_bytes: int | None = None
     congested: bool = False
     events: asyncio.Queue[AnyEvent] = field(default_factory=asyncio.Queue)
 

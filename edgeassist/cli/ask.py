@@ -11,10 +11,11 @@ import typer
 
 from edgeassist.cli.connect import connect
 from edgeassist.cli.constraints import constraint_fields
+from edgeassist.cli.tools import tool_fields
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
-from edgeassist.protocol.events import Chunk, Done, Failed, Reasoning
+from edgeassist.protocol.events import Called, Chunk, Done, Failed, Reasoning
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
 
@@ -70,16 +71,27 @@ def ask(
         Path | None,
         typer.Option(help="The answer is of the grammar (Lark or GBNF) in this file.", show_default=False),
     ] = None,
+    tool: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="What the model may call: a tool, or a list of tools, in JSON. May come several times.",
+            show_default=False,
+        ),
+    ] = None,
+    tool_choice: Annotated[
+        str | None,
+        typer.Option(help="Whether it calls: auto, none, required, or a tool's name.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
 ) -> None:
     """Ask the daemon, and print the answer as it comes.
 
     Goes through the broker of the settings, as any client does. The exit status tells how it ended: 0 done,
     2 the request was wrong, 69 no broker, device or model, 75 worth trying again, 1 cancelled, or an answer
-    that was bound (by a schema and the like) and did not get whole.
+    that was bound (by a schema and the like), or had tools, and did not get whole.
 
     Examples: `edgeassist ask "Why is the sky blue?"`, `edgeassist ask - < question.txt`,
-    `edgeassist ask --choice yes,no "Is the window open?"`
+    `edgeassist ask --choice yes,no "Is the window open?"`, `edgeassist ask --tool relay.json "Light, please"`
     """
     loaded = load_settings(context.obj)
     fields: dict[str, Any] = {
@@ -91,7 +103,8 @@ def ask(
         "timeout_s": timeout,
     }
     bound = constraint_fields(schema=schema, regex=regex, choice=choice, grammar=grammar)
-    fields |= bound
+    tools = tool_fields(tool or (), tool_choice, bound=bound)
+    fields |= bound | tools
     text = sys.stdin.read() if prompt == "-" else prompt
 
     async def run() -> Done:
@@ -111,7 +124,7 @@ def ask(
         done = asyncio.run(run())
     except KeyboardInterrupt:
         raise typer.Exit(ExitStatus.FAILURE) from None
-    if bound and done.finish_reason == "length":
+    if (bound or tools) and done.finish_reason == "length":
         print("the answer was cut off and is not whole: allow it more (--max-tokens)", file=sys.stderr)
         raise typer.Exit(ExitStatus.FAILURE)
 
@@ -167,11 +180,15 @@ class _Printer:
             case Chunk(text=text):
                 print("\n\n" * self._thinking, text, sep="", end="", flush=True)
                 self._thinking, self._line = False, True
+            case Called(name=name, arguments=arguments):
+                self.end()
+                print("\n" * self._thinking, f"{name} {arguments}", sep="", flush=True)
+                self._thinking = False
             case Restarted():
                 print(flush=True)
                 print("the device has begun again: its answer follows from the start", file=sys.stderr)
             case Done():
-                self._line = True
+                self._line = self._line or not event.tool_calls
                 if event.only_reasoning:
                     self.end()
                     print(_ONLY_THOUGHTS, file=sys.stderr)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from edgeassist.cli.files import read_json, read_text
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.requests import PromptRequest, explain
-
-# A schema counts without its white space, so a file may be larger than what is sent.
-MAX_FILE_BYTES = 1_048_576
 
 
 def constraint_fields(
@@ -35,39 +32,16 @@ def constraint_fields(
         raise InvalidRequestError(f"{' and '.join(given)}: one of them can bind the answer, give one only")
     fields: dict[str, Any] = {}
     if schema is not None:
-        fields["json_schema"] = _json("--schema", schema)
+        fields["json_schema"] = read_json("--schema", schema)
     if regex is not None:
         fields["regex"] = regex
     if choice is not None:
         fields["choice"] = [text.strip() for text in choice.split(",")]
     if grammar is not None:
-        fields["grammar"] = _text("--grammar", grammar)
+        fields["grammar"] = read_text("--grammar", grammar)
     try:
         PromptRequest.model_validate({"prompt": "?", **fields})
     except ValidationError as error:
         reason = explain(error).removeprefix(f"{next(iter(fields))}: ")
         raise InvalidRequestError(f"{given[0]}: {reason}") from None
     return fields
-
-
-def _json(option: str, path: Path) -> Any:
-    try:
-        return json.loads(_text(option, path))
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"{option}: {path} holds no JSON: {error}") from None
-
-
-def _text(option: str, path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidRequestError(f"{option}: {path} can't be read: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise InvalidRequestError(f"{option}: {path} has more than {MAX_FILE_BYTES} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(
-            f"{option}: {path} is not UTF-8: byte {error.start} can't be read"
-        ) from None

@@ -8,8 +8,10 @@ from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.asynchronous import AsyncClient
 from edgeassist.client.blocking import Client, Stream
 from edgeassist.client.fields import Fields, Options
-from edgeassist.client.result import Answer, AnswerFormatError
+from edgeassist.client.formats import AnswerFormatError
+from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
+from edgeassist.client.tools import ToolCall, tool
 from edgeassist.errors import (
     BrokerError,
     BusyError,
@@ -29,7 +31,7 @@ from edgeassist.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from edgeassist.protocol.events import Accepted, Chunk, Done, Progress, Reasoning, Timings, Usage
+from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Progress, Reasoning, Timings, Usage
 
 __all__ = [
     "Accepted",
@@ -40,6 +42,7 @@ __all__ = [
     "AsyncStream",
     "BrokerError",
     "BusyError",
+    "Called",
     "CancelledRequestError",
     "Chunk",
     "Client",
@@ -65,6 +68,8 @@ __all__ = [
     "Timings",
     "Tls",
     "TooLargeError",
+    "ToolCall",
     "UnsupportedError",
     "Usage",
+    "tool",
 ]

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from edgeassist.client.reading import Unread, WireEvent
-from edgeassist.protocol.events import Chunk, Done, Failed
+from edgeassist.protocol.events import Called, Chunk, Done, Failed
 
 
 class Restarted(BaseModel):
@@ -29,18 +29,20 @@ AnyEvent = WireEvent | Restarted
 class AnswerStream:
     """Turns the events of one answer that arrive into the events that a caller of `ask` gets. Sans-I/O.
 
-    - A chunk after a gap in `seq` is left out: the text before it is missing. The terminal event has all of
-      the text, and what the caller lacks comes in one `Chunk` right before it.
+    - What comes after a gap in `seq` is left out: what was said before is missing. The terminal event has all
+      text and calls, and what the caller lacks comes right before it, the text in one `Chunk`.
     - After the request was published again, `seq` may begin anew: a daemon that has restarted runs it again.
-      Text that the caller has already is not yielded twice; as soon as the new text differs from it,
-      `Restarted` is yielded, and then the new text from its beginning.
+      What the caller has already is not yielded twice; as soon as the new answer differs from it (a call by
+      its id, too), `Restarted` is yielded, and then the new one from its beginning.
     """
 
     def __init__(self) -> None:
         # What the caller has.
         self._shown = ""
-        # The text of this run from its beginning; None after a gap.
+        self._shown_calls: list[Called] = []
+        # The text of this run from its beginning; None after a gap. And its calls.
         self._text: str | None = ""
+        self._calls: list[Called] = []
         self._next_seq = 0
         self._repeated = False
 
@@ -54,13 +56,15 @@ class AnswerStream:
             if not self._repeated and not isinstance(event, Done | Failed):  # QoS 1 may deliver twice
                 return []
             self._repeated = False
-            self._text, self._next_seq = "", 0
+            self._text, self._calls, self._next_seq = "", [], 0
         if event.seq > self._next_seq:
             self._text = None
         self._next_seq = event.seq + 1
         match event:
             case Chunk():
                 return self._chunk(event)
+            case Called():
+                return self._call(event)
             case Done() | Failed():
                 return [*self._missing(event), event]
             case Unread():
@@ -74,21 +78,61 @@ class AnswerStream:
         self._text += event.text
         if self._shown.startswith(self._text):
             return []
-        return self._show(self._text, event.id, event.seq)
+        return self._show(self._text, self._calls, event.id, event.seq)
+
+    def _call(self, event: Called) -> list[AnyEvent]:
+        if self._text is None:
+            return []
+        self._calls.append(event)
+        if _begins(self._shown_calls, self._calls):
+            return []
+        return self._show(self._text, self._calls, event.id, event.seq)
 
     def _missing(self, end: Done | Failed) -> list[AnyEvent]:
-        """Return the text that the caller lacks of an answer that has ended."""
-        if end.text == self._shown or (self._text == "" and not self._shown):  # the latter: without `stream`
+        """Return what the caller lacks of an answer that has ended."""
+        # The former: without `stream`.
+        if self._text == "" and not self._calls and not self._shown and not self._shown_calls:
             return []
-        # An error may have no text at all, or less than an earlier run.
-        if isinstance(end, Failed) and self._shown.startswith(end.text):
-            return []
-        return self._show(end.text, end.id, max(0, end.seq - 1))
+        # An error may have no text at all, or less than an earlier run; and it has no calls.
+        if isinstance(end, Failed):
+            if self._shown.startswith(end.text):
+                return []
+            calls = self._shown_calls if end.text.startswith(self._shown) else []
+            return self._show(end.text, calls, end.id, max(0, end.seq - 1))
+        return self._show(end.text, calls_of(end), end.id, max(0, end.seq - 1))
 
-    def _show(self, text: str, request: str, seq: int) -> list[AnyEvent]:
-        """Return what makes `text` of the text that the caller has."""
+    def _show(self, text: str, calls: list[Called], request: str, seq: int) -> list[AnyEvent]:
+        """Return what makes these of the text and the calls that the caller has."""
         shown, self._shown = self._shown, text
-        if text.startswith(shown):
-            return [Chunk(id=request, seq=seq, text=text[len(shown) :])]
-        chunks = [Chunk(id=request, seq=seq, text=text)] if text else []
-        return [Restarted(id=request, seq=seq), *chunks]
+        known, self._shown_calls = self._shown_calls, list(calls)
+        events: list[AnyEvent] = []
+        if not (text.startswith(shown) and _begins(calls, known)):
+            shown, known = "", []
+            events.append(Restarted(id=request, seq=seq))
+        if text != shown:
+            events.append(Chunk(id=request, seq=seq, text=text[len(shown) :]))
+        return [*events, *(call.model_copy(update={"seq": seq}) for call in calls[len(known) :])]
+
+
+def calls_of(done: Done) -> list[Called]:
+    """Return the calls of a terminal event as events, each of them whole."""
+    return [
+        Called(
+            id=done.id,
+            seq=done.seq,
+            index=index,
+            tool_call_id=call.id,
+            name=call.function.name,
+            arguments=call.function.arguments,
+        )
+        for index, call in enumerate(done.tool_calls)
+    ]
+
+
+def _begins(calls: list[Called], others: list[Called]) -> bool:
+    """Whether the calls begin with these others."""
+    return [_said(call) for call in calls[: len(others)]] == [_said(call) for call in others]
+
+
+def _said(call: Called) -> tuple[str | None, str | None, str]:
+    return call.tool_call_id, call.name, call.arguments

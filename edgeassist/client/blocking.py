@@ -13,6 +13,7 @@ from edgeassist.client.fields import Fields, Options
 from edgeassist.client.loop import LoopThread
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
+from edgeassist.client.tools import ToolCall
 from edgeassist.errors import BrokerError
 
 T = TypeVar("T")
@@ -49,6 +50,11 @@ class Stream:
     def reasoning(self) -> str:
         """What the model has thought before it, so far."""
         return self._stream.reasoning
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What it has called so far."""
+        return self._stream.tool_calls
 
     def events(self) -> Generator[AnyEvent]:
         """Yield the events (`AsyncStream.events`)."""

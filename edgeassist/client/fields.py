@@ -13,7 +13,8 @@ class Fields(TypedDict, total=False):
 
     Attributes:
         id: Names the request, for `cancel`; by default one is made up.
-        messages: A conversation, in place of the prompt: `{"role": "user", "content": "…"}`.
+        messages: A conversation, in place of the prompt: `{"role": "user", "content": "…"}`. With a session,
+            the results of its last answer's calls (`ToolCall.result`), and what the user says then.
         system: The system prompt.
         session: Goes on with the conversation of that name, or begins it.
         resume: The session must be known.
@@ -25,11 +26,15 @@ class Fields(TypedDict, total=False):
         regex: The answer matches this regular expression, from its beginning to its end.
         choice: The answer is one of these texts.
         grammar: The answer is a text of this grammar, in Lark's or GBNF's notation.
+        tools: What the model may call (`tool`).
+        tool_choice: Whether it calls any: as it likes, none, at least one, or that of a name:
+            `{"type": "function", "function": {"name": "…"}}`.
+        parallel_tool_calls: Whether it may call several at once; by default it may.
         metadata: Comes back with the answer.
     """
 
     id: str | None
-    messages: Sequence[Mapping[str, str]] | None
+    messages: Sequence[Mapping[str, Any]] | None
     system: str | None
     session: str | None
     resume: bool | None
@@ -49,6 +54,8 @@ class Fields(TypedDict, total=False):
     choice: Sequence[str] | None
     grammar: str | None
     tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: Literal["auto", "none", "required"] | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
     priority: Literal["low", "normal", "high"] | None
     timeout_s: float | None
     metadata: Mapping[str, Any] | None

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from edgeassist.errors import Code
-from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Reasoning, parse_event
+from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Failed, Progress, Reasoning, parse_event
 
-WireEvent = Accepted | Progress | Reasoning | Chunk | Done | Failed
+WireEvent = Accepted | Progress | Reasoning | Chunk | Called | Done | Failed
 
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 

@@ -6,14 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from edgeassist.errors import InternalError
+from edgeassist.client.answers import calls_of
+from edgeassist.client.formats import AnswerFormatError
+from edgeassist.client.tools import ToolCall
 from edgeassist.protocol.events import Done, Timings, Usage
-
-
-class AnswerFormatError(InternalError):
-    """The answer is not what it was to be; the model may do better when asked again."""
-
-    retryable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +17,8 @@ class Answer:
     """A whole answer. `str(answer)` is its text.
 
     Attributes:
-        finish_reason: `stop`: the model ended it; `length`: `max_tokens` or the context did.
+        finish_reason: `stop`: the model ended it; `length`: `max_tokens` or the context did; `tool_calls`: it
+            waits for the results of its calls.
         usage: Tokens: `prompt_tokens`, of which `cached_tokens` cost no work, and `completion_tokens`, of
             which `reasoning_tokens` are thoughts.
         timings: Milliseconds and tokens per second, as the device measured them.
@@ -32,6 +29,7 @@ class Answer:
         reasoning: What the model thought before it answered, the beginning of it; empty where it did not.
         only_reasoning: Whether nothing but thoughts came: give it more `max_tokens`, a smaller
             `reasoning_budget`, or `think=False`.
+        tool_calls: What the model calls, to be carried out.
     """
 
     id: str
@@ -47,10 +45,15 @@ class Answer:
     metadata: dict[str, Any] | None = None
     reasoning: str = ""
     only_reasoning: bool = False
+    tool_calls: tuple[ToolCall, ...] = ()
 
     @classmethod
     def of(cls, done: Done) -> Self:
-        """Return the answer that a terminal event carries."""
+        """Return the answer that a terminal event carries.
+
+        Raises:
+            AnswerFormatError: A call's arguments are no object in JSON.
+        """
         return cls(
             id=done.id,
             text=done.text,
@@ -65,10 +68,16 @@ class Answer:
             metadata=done.metadata,
             reasoning=done.reasoning or "",
             only_reasoning=done.only_reasoning or False,
+            tool_calls=tuple(map(ToolCall.of, calls_of(done))),
         )
 
     def __str__(self) -> str:
         return self.text
+
+    def message(self) -> dict[str, Any]:
+        """Return the answer as a message, for `messages` that go on with it."""
+        calls = {"tool_calls": [call.asked() for call in self.tool_calls]} if self.tool_calls else {}
+        return {"role": "assistant", "content": self.text, **calls}
 
     def json(self) -> Any:
         """Return the text's value, of a model that answers in JSON, as the built-in one does to a command.

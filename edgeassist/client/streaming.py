@@ -9,8 +9,9 @@ from typing import Self
 
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.result import Answer
+from edgeassist.client.tools import ToolCall
 from edgeassist.errors import CancelledRequestError, DeadlineExceededError, EngineCrashedError
-from edgeassist.protocol.events import Chunk, Done, Failed, Reasoning
+from edgeassist.protocol.events import Called, Chunk, Done, Failed, Reasoning
 
 # What the device gets beyond a time limit to say itself that it passed.
 GRACE_S = 2.0
@@ -25,11 +26,13 @@ class AsyncStream:
     Attributes:
         text: The text so far.
         reasoning: What the model has thought before it, so far.
+        tool_calls: What it has called so far.
     """
 
     def __init__(self, events: AsyncGenerator[AnyEvent], limit_s: float | None) -> None:
         self.text = ""
         self.reasoning = ""
+        self.tool_calls: tuple[ToolCall, ...] = ()
         self._events = events
         self._limit_s = limit_s
         self._until: float | None = None
@@ -48,7 +51,7 @@ class AsyncStream:
         return self._texts()
 
     async def events(self) -> AsyncGenerator[AnyEvent]:
-        """Yield `Accepted`, `Progress`, `Reasoning`, `Chunk`, `Restarted` and, at last, `Done`.
+        """Yield `Accepted`, `Progress`, `Reasoning`, `Chunk`, `Called`, `Restarted` and, at last, `Done`.
 
         Raises:
             EdgeAssistError: The request failed; the class and `code` tell why.
@@ -87,11 +90,13 @@ class AsyncStream:
                 self.text += event.text
             case Reasoning():
                 self.reasoning += event.text
+            case Called():
+                self.tool_calls += (ToolCall.of(event),)
             case Restarted():
-                self.text = self.reasoning = ""
+                self.text, self.reasoning, self.tool_calls = "", "", ()
             case Done():
-                self.text = event.text
                 self._answer = Answer.of(event)
+                self.text, self.tool_calls = event.text, self._answer.tool_calls
             case Failed():
                 self._left = True
                 raise event.error()

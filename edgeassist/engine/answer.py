@@ -116,7 +116,7 @@ class Answer:
             return [Delta(self.sequence.id, waiting[0].text, waiting[0].kind)]
         return [
             Delta(self.sequence.id, "".join(part.text for part in parts), kind)
-            for kind, parts in groupby(waiting, attrgetter("kind"))
+            for kind, parts in _runs(waiting)
         ]
 
     def finished(self, ending: Ending | None, now: float, computed_s: float) -> Finished:
@@ -130,9 +130,10 @@ class Answer:
         sequence = self.sequence
         first_token = now if self.first_token is None else self.first_token
         by_limit = ending is Ending.LIMIT and not self.parser.stopped
+        called = any(part.kind is DeltaKind.TOOL_CALL for part in self.parts)
         return Finished(
             sequence.id,
-            Finish.LENGTH if by_limit else Finish.STOP,
+            Finish.LENGTH if by_limit else Finish.TOOL_CALLS if called else Finish.STOP,
             prompt_tokens=sequence.prompt_tokens,
             cached_tokens=sequence.cached,
             completion_tokens=self.completion_tokens,
@@ -142,3 +143,12 @@ class Answer:
             overhead_ms=(now - self.started - (computed_s - self.computed_s)) * 1000,
             reasoning_tokens=self.reasoning_tokens,
         )
+
+
+def _runs(waiting: abc.Sequence[Part]) -> abc.Iterator[tuple[DeltaKind, abc.Iterable[Part]]]:
+    """Yield adjacent parts of one kind together, but each call by itself."""
+    for kind, parts in groupby(waiting, attrgetter("kind")):
+        if kind is DeltaKind.TOOL_CALL:
+            yield from ((kind, [part]) for part in parts)
+        else:
+            yield kind, parts

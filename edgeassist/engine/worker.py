@@ -15,6 +15,7 @@ from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
+    Choice,
     Command,
     Event,
     Failed,
@@ -40,6 +41,10 @@ from edgeassist.errors import Code, EdgeAssistError
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
+
+
+def _may_call(request: Start) -> bool:
+    return request.tools is not None and request.tools.choice is not Choice.NONE
 
 
 def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
@@ -255,7 +260,7 @@ class Worker:
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop, thinks=encoded.thinks),
+            self._codec.parser(request.stop, thinks=encoded.thinks, calls=_may_call(request)),
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,

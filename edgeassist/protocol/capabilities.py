@@ -7,8 +7,10 @@ from typing import get_args
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.events import AnyEvent
-from edgeassist.protocol.requests import UNSUPPORTED, Priority, PromptRequest, ReplyFormat, Turn
+from edgeassist.protocol.requests import Priority, PromptRequest, ReplyFormat
 from edgeassist.protocol.state import Capabilities
+from edgeassist.protocol.tools import TOOL_FIELDS
+from edgeassist.protocol.turns import Turn
 
 
 def capabilities(*, constrains: bool = True) -> Capabilities:
@@ -17,7 +19,7 @@ def capabilities(*, constrains: bool = True) -> Capabilities:
     Args:
         constrains: Whether the model that runs can bind an answer.
     """
-    refused = UNSUPPORTED if constrains else (*UNSUPPORTED, *CONSTRAINTS)
+    refused = () if constrains else (*CONSTRAINTS, *TOOL_FIELDS)
     return Capabilities(
         fields=[name for name in PromptRequest.model_fields if name not in refused],
         roles=list(get_args(Turn.model_fields["role"].annotation)),

@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
-from edgeassist.protocol.requests import AnyName, Name, explain
+from edgeassist.protocol.requests import explain
 from edgeassist.protocol.salvage import salvage
+from edgeassist.protocol.values import AnyName, Name
 
 MAX_PAYLOAD_BYTES = 65_536
 

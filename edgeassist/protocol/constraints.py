@@ -45,7 +45,7 @@ def _bounded_text(text: str) -> str:
 def _bounded_schema(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if isinstance(schema.get("schema"), dict) and _ENVELOPE.issuperset(schema):
         raise ValueError("must be the schema itself: send what stands in its 'schema'")
-    if _depth(schema, MAX_SCHEMA_DEPTH) > MAX_SCHEMA_DEPTH:
+    if depth(schema, MAX_SCHEMA_DEPTH) > MAX_SCHEMA_DEPTH:
         raise ValueError(f"is nested more than {MAX_SCHEMA_DEPTH} deep")
     try:
         text = compact_json(schema)
@@ -55,7 +55,7 @@ def _bounded_schema(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return schema
 
 
-def _depth(value: JsonValue, most: int) -> int:
+def depth(value: JsonValue, most: int) -> int:
     """Return how deep objects and lists are nested; what is beyond `most` is not counted."""
     depth, level = 0, [value]
     while depth <= most and (level := [each for each in level if isinstance(each, dict | list)]):

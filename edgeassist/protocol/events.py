@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic_core import to_json
 
 from edgeassist.errors import Code, EdgeAssistError, error_for
+from edgeassist.protocol.tools import ToolCall
 
 # So much of the thoughts is in `done`, in characters.
 MAX_REASONING = 8192
@@ -68,6 +69,25 @@ class Reasoning(_Event):
     text: str
 
 
+class Called(_Event):
+    """The model calls a tool; a call that is too large for a client's packet comes in several events.
+
+    Attributes:
+        index: Which of the answer's calls it is, from 0.
+        tool_call_id: By which its result names it; None in all events of a call but the first.
+        name: The tool's; likewise.
+        arguments: A JSON object as text, or the next piece of it.
+        more: True in all events of a call but the last; else None.
+    """
+
+    type: Literal["tool_call"] = "tool_call"
+    index: int
+    tool_call_id: str | None = None
+    name: str | None = None
+    arguments: str
+    more: Literal[True] | None = None
+
+
 class Usage(BaseModel):
     """Token counts; `cached_tokens` of the prompt came from the prefix cache.
 
@@ -112,6 +132,7 @@ class Done(_Event):
     Attributes:
         reasoning: What the model thought before, its first MAX_REASONING characters; None where it did not.
         only_reasoning: True where nothing but thoughts came; else None.
+        tool_calls: What the model called, in this order.
     """
 
     type: Literal["done"] = "done"
@@ -119,7 +140,7 @@ class Done(_Event):
     reasoning: str | None = None
     only_reasoning: Literal[True] | None = None
     finish_reason: Literal["stop", "length", "tool_calls"]
-    tool_calls: list[JsonValue] = []
+    tool_calls: list[ToolCall] = []
     usage: Usage
     timings: Timings
     model: str
@@ -162,7 +183,7 @@ class Failed(_Event):
         )
 
 
-AnyEvent = Accepted | Progress | Reasoning | Chunk | Done | Failed
+AnyEvent = Accepted | Progress | Reasoning | Chunk | Called | Done | Failed
 
 _events: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="type")])
 

@@ -9,13 +9,16 @@ from functools import partial
 
 from pydantic_core import to_json
 
-from edgeassist.protocol.events import Accepted, AnyEvent, Done, Failed
+from edgeassist.protocol.events import Accepted, AnyEvent, Called, Done, Failed
+from edgeassist.protocol.tools import CALL_ID_CHARACTERS, ToolCall
 
 # What every event needs in its smallest form, beside the request's id.
 NEEDED_BYTES = 128
 # Of one character: in UTF-8, and as JSON escapes it.
 _MOST_BYTES = 4
 _MOST_ESCAPED_BYTES = 6
+# Numbers of as many digits as there may be.
+_MOST_SEQ, _MOST_INDEX = 9_999_999, 9_999
 _TWO_BYTES = frozenset('"\\\b\t\n\f\r')
 
 # What is left out first, next and last of an event that is too large.
@@ -77,6 +80,43 @@ def fitted(event: AnyEvent, most: int | None, *, short: bool = False) -> bytes:
     return payload
 
 
+def call_bytes(name: str) -> int:
+    """Return the bytes that every event of a call of that tool fits into, beside the request's id."""
+    first = Called(id="", seq=_MOST_SEQ, index=_MOST_INDEX, tool_call_id="x" * CALL_ID_CHARACTERS, name=name,
+                   arguments="", more=True)  # fmt: skip
+    return len(first.payload()) + _MOST_ESCAPED_BYTES
+
+
+def call_events(request: str, seq: int, index: int, call: ToolCall, most: int | None) -> list[Called]:
+    """Return a call as events, of at most so many bytes each (None: any).
+
+    Args:
+        request: The request's id.
+        seq: Of the first event.
+        index: Which of the answer's calls it is.
+        call: What is called.
+        most: Bytes; at least `call_bytes` and the id's.
+    """
+    rest = call.function.arguments
+    whole = Called(
+        id=request, seq=seq, index=index, tool_call_id=call.id, name=call.function.name, arguments=rest
+    )
+    if most is None or len(whole.payload()) <= most:
+        return [whole]
+    first = whole.model_copy(update={"seq": _MOST_SEQ, "arguments": "", "more": True})
+    later = first.model_copy(update={"tool_call_id": None, "name": None})
+    [beginning, *_] = split(rest, _spare(first, most), escaped=True)
+    rest = rest[len(beginning) :]
+    others = split(rest, _spare(later, most), escaped=True)
+    pieces = [(first, beginning), *((later, piece) for piece in others)]
+    return [
+        frame.model_copy(
+            update={"seq": seq + at, "arguments": piece, "more": True if at < len(pieces) - 1 else None}
+        )
+        for at, (frame, piece) in enumerate(pieces)
+    ]
+
+
 def split(text: str, most: int, *, escaped: bool = False) -> list[str]:
     """Cut the text between characters into parts of at most so many bytes.
 
@@ -120,6 +160,10 @@ def _escaped_bytes(character: str) -> int:
     if character in _TWO_BYTES:
         return 2
     return _MOST_ESCAPED_BYTES if character < " " else len(character.encode())
+
+
+def _spare(frame: Called, most: int) -> int:
+    return max(_MOST_ESCAPED_BYTES, most - len(frame.payload()))
 
 
 def _length_bytes(value: int) -> int:

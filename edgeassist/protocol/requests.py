@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -22,10 +21,11 @@ from pydantic import (
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.protocol.constraints import CONSTRAINTS, BoundedText, Choice, JsonSchema
+from edgeassist.protocol.tools import TOOL_FIELDS, ToolChoice, Tools, check_tools
+from edgeassist.protocol.turns import MAX_MESSAGES, Turn, check_of_session, check_results
+from edgeassist.protocol.values import Name, Whole
 
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_METADATA_BYTES = 4096
-MAX_MESSAGES = 256
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 
@@ -45,9 +45,6 @@ _WANTED = {
 }
 _CAME = {str: "text", bool: "true or false", list: "a list", dict: "an object", type(None): "null"}
 
-# Fields that are validated but not supported in this version.
-UNSUPPORTED = ("tools",)
-
 # What others call a field of ours, and what to send instead.
 _OURS = {
     "response_format": 'json_schema, with the schema itself ({"type": "object"} for any JSON object)',
@@ -57,26 +54,14 @@ _OURS = {
     "guided_grammar": "grammar",
     "schema": "json_schema",
     "choices": "choice",
+    "functions": 'tools, of which each is {"type": "function", "function": …}',
+    "function_call": "tool_choice",
 }
+_OURS_IN_MESSAGES = {"function_call": "tool_calls"}
 
 # The smallest packet that every message of an answer can be made to fit; PubSubClient's buffer, as it comes.
 MIN_PACKET_BYTES = 256
 MAX_PACKET_BYTES = 268_435_460
-
-
-def _whole(value: Any) -> Any:
-    """Lua, JavaScript and templates write whole numbers as 60.0."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _text_of_number(value: Any) -> Any:
-    """Counters make good ids: 1 is taken as "1"."""
-    number = _whole(value)
-    return str(number) if isinstance(number, int) and not isinstance(number, bool) else value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-AnyName = Annotated[str, BeforeValidator(_text_of_number)]
 
 
 def _think(value: Any) -> Any:
@@ -86,7 +71,6 @@ def _think(value: Any) -> Any:
 
 
 Think = Annotated[bool | Literal["auto"] | None, PlainValidator(_think)]
-Name = Annotated[AnyName, Field(pattern=NAME_PATTERN)]
 
 
 class Priority(StrEnum):
@@ -114,34 +98,6 @@ class End(StrEnum):
 Format = Annotated[ReplyFormat, Field(strict=False)]
 EndKind = Annotated[End, Field(strict=False)]
 PacketBytes = Annotated[Whole, Field(ge=MIN_PACKET_BYTES, le=MAX_PACKET_BYTES)]
-
-
-class Turn(BaseModel):
-    """A message of a conversation, in OpenAI's format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str
-
-
-class ToolFunction(BaseModel):
-    """A tool's name and parameters, in OpenAI's format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: Name
-    description: str = ""
-    parameters: dict[str, JsonValue] = {}
-
-
-class Tool(BaseModel):
-    """A tool that the model may call, in OpenAI's format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    type: Literal["function"]
-    function: ToolFunction
 
 
 class PromptRequest(BaseModel):
@@ -175,7 +131,9 @@ class PromptRequest(BaseModel):
     regex: BoundedText | None = None
     choice: Choice | None = None
     grammar: BoundedText | None = None
-    tools: Annotated[tuple[Tool, ...], Field(min_length=1, strict=False)] | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoice = None
+    parallel_tool_calls: bool | None = None
     priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
     timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
     metadata: dict[str, JsonValue] | None = None
@@ -214,12 +172,12 @@ class PromptRequest(BaseModel):
         if self.prompt is not None and not self.prompt.strip():
             raise ValueError("the prompt is empty")
         if self.messages is not None:
-            if not any(turn.content.strip() for turn in self.messages if turn.role != "system"):
+            said = [turn for turn in self.messages if turn.role != "system"]
+            if not any(turn.role == "tool" or (turn.content or "").strip() for turn in said):
                 raise ValueError("messages hold nothing to answer")
             if self.system is not None and any(turn.role == "system" for turn in self.messages):
                 raise ValueError("give the system prompt either as system or in messages")
-        if self.session is not None and self.messages is not None:
-            raise ValueError("a session keeps the messages itself: send prompt with it, or no session")
+            (check_results if self.session is None else check_of_session)(self.messages)
         if self.think is True and self.reasoning_budget == 0:
             raise ValueError(
                 "think: true, but a reasoning_budget of 0 means no thoughts: give one of the two"
@@ -240,10 +198,34 @@ class PromptRequest(BaseModel):
                 raise ValueError(f"{given[0]} says where the answer ends: leave out {name}")
         return self
 
+    @model_validator(mode="after")
+    def _tools_that_fit(self) -> PromptRequest:
+        check_tools(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+        if self.tools is None:
+            return self
+        if self.constraints:
+            raise ValueError(f"tools and {self.constraints[0]}: either may bind the answer, leave out one")
+        if self.ignore_eos:
+            raise ValueError("tools: calls end an answer: leave out ignore_eos")
+        if self.format is ReplyFormat.TEXT and self.tool_choice != "none":
+            raise ValueError('tools: calls need events: leave out format, or say tool_choice "none"')
+        return self
+
     @property
     def constraints(self) -> tuple[str, ...]:
         """The fields that bind its answer: one, or none."""
         return tuple(name for name in CONSTRAINTS if getattr(self, name) is not None)
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The fields for which a model has to be held to what its answer may be."""
+        return (*self.constraints, *(TOOL_FIELDS[:1] if self.tools else ()))
+
+    @property
+    def results(self) -> tuple[Turn, ...]:
+        """The results of tools that it begins with, for the calls of its session's last answer."""
+        turns = () if self.session is None else self.messages or ()
+        return tuple(turn for turn in turns if turn.role == "tool")
 
 
 def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
@@ -282,6 +264,8 @@ def explain(error: ValidationError) -> str:
         field = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             ours = _OURS.get(field)
+            if problem["loc"][0] == "messages":
+                ours = _OURS_IN_MESSAGES.get(str(problem["loc"][-1]))
             problems.append(f"unknown field {field!r}" + (f": send {ours}" if ours else ""))
         elif problem["type"] == "string_pattern_mismatch":
             problems.append(f"{field}: must be 1 to 64 of A-Z a-z 0-9 _ -")

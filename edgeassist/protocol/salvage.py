@@ -18,10 +18,10 @@ from edgeassist.protocol.requests import (
     End,
     EndKind,
     Format,
-    Name,
     PacketBytes,
     ReplyFormat,
 )
+from edgeassist.protocol.values import Name
 
 # What is read of a broken text at most; it takes a few milliseconds.
 MAX_BYTES = 65_536

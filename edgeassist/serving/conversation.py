@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+
+import msgspec
 
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.errors import InvalidRequestError
@@ -11,6 +15,19 @@ from edgeassist.serving.request import Key
 
 # One exchange: what was asked and all that was answered, any roles, any number of messages.
 Turn = tuple[ChatMessage, ...]
+
+
+def settle(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return a conversation without the calls of which results are missing; what was said stays."""
+    settled = []
+    for at, message in enumerate(messages):
+        results = takewhile(lambda each: each.role == "tool", messages[at + 1 :]) if message.calls else ()
+        answered = {each.call_id for each in results}
+        if any(call.id not in answered for call in message.calls):
+            settled.append(msgspec.structs.replace(message, calls=()))
+        else:
+            settled.append(message)
+    return settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +68,23 @@ class Conversations:
             )
 
     def remember(self, session: Key, turn: Turn, now: float) -> None:
-        """Add a turn; the oldest turn or conversation makes room for it."""
+        """Add a turn; the oldest turn or conversation makes room for it.
+
+        What of it stands before a user's message are results of tools, and what was answered to them: the
+        turn before goes on with it. If that was forgotten meanwhile, there is nothing that could go on.
+        """
         self._expire(now)
+        rest = (
+            tuple(takewhile(lambda message: message.role != "user", turn)) if turn[0].role == "tool" else ()
+        )
+        if rest and session not in self._histories:
+            return
         history = self._histories.setdefault(session, _History(now))
         history.used = now
-        history.turns.append(turn)
+        if rest:
+            history.turns[-1] += rest
+        if begun := turn[len(rest) :]:
+            history.turns.append(begun)
         del history.turns[: -self.bounds.turns]
         self._histories.move_to_end(session)
         while len(self._histories) > self.bounds.count:

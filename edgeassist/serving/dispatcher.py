@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Protocol
 
+import msgspec
+
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -18,10 +20,14 @@ from edgeassist.engine.messages import (
     Finished,
     Prefilled,
     Start,
+    ToolCall,
 )
-from edgeassist.errors import EdgeAssistError, error_for
+from edgeassist.errors import EdgeAssistError, InvalidRequestError, error_for
 from edgeassist.serving.alarm import Alarm
 from edgeassist.serving.request import Request, State
+from edgeassist.serving.stream import Stream
+
+_calls = msgspec.json.Decoder(ToolCall)
 
 
 class Engine(Protocol):
@@ -40,7 +46,11 @@ class Work(Protocol):
         ...
 
     def start_of(self, request: Request, job: str, now: float) -> Start:
-        """Return the command that begins it."""
+        """Return the command that begins it.
+
+        Raises:
+            InvalidRequestError: It does not fit what was said in its conversation.
+        """
         ...
 
     def started(self) -> None:
@@ -91,12 +101,18 @@ class Dispatcher:
         """Start what waits while the engine has free slots."""
         while len(self._jobs) < self.slots and (request := self._work.next_request()) is not None:
             now = self._clock()
-            job = request.job = str(next(self._numbers))
+            job = str(next(self._numbers))
+            try:
+                start = self._work.start_of(request, job, now)
+            except InvalidRequestError as error:
+                self._work.fail(request, error)
+                continue
+            request.job = job
             request.attempts += 1
             self._jobs[job] = request
             request.stream.started(now)
             request.stream.held_back = self._held_back
-            self._engine.send(self._work.start_of(request, job, now))
+            self._engine.send(start)
             self._work.started()
 
     def cancel(self, request: Request) -> None:
@@ -135,9 +151,8 @@ class Dispatcher:
         now = self._clock()
         match event:
             case Delta():
-                if (request := self._find(event.id)) is not None and event.kind is not DeltaKind.TOOL_CALL:
-                    thought = event.kind is DeltaKind.THOUGHT
-                    (request.stream.think if thought else request.stream.add)(event.text, now)
+                if (request := self._find(event.id)) is not None:
+                    _take(event, request.stream, now)
                     if (due := request.stream.next_flush(now)) is not None:
                         self._alarm.by(due)
             case Encoding():
@@ -166,3 +181,15 @@ class Dispatcher:
         """Return a job's request; None where that has ended."""
         request = self._jobs.get(job)
         return request if request is not None and request.state is State.RUNNING else None
+
+
+def _take(delta: Delta, stream: Stream, now: float) -> None:
+    """Hand the next part of an answer to its stream."""
+    match delta.kind:
+        case DeltaKind.TEXT:
+            stream.add(delta.text, now)
+        case DeltaKind.THOUGHT:
+            stream.think(delta.text, now)
+        case DeltaKind.TOOL_CALL:
+            call = _calls.decode(delta.text)
+            stream.call(call.name, call.arguments, now)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from edgeassist.engine.messages import ChatMessage, Event, Finished, Start
+from edgeassist.engine.messages import Event, Finished, Start
 from edgeassist.errors import (
     CancelledRequestError,
     DeadlineExceededError,
@@ -27,12 +27,12 @@ from edgeassist.errors import (
     UnsupportedError,
 )
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.requests import UNSUPPORTED, PromptRequest
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
 from edgeassist.serving.conversation import Conversations
 from edgeassist.serving.dispatcher import Dispatcher, Engine
-from edgeassist.serving.job import question_of, start_of
+from edgeassist.serving.job import answer_of, question_of, start_of
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.replay import Replays
 from edgeassist.serving.request import Caller, Request, State
@@ -117,11 +117,6 @@ class Requests:
         A repeat of one that runs is dropped: the first one's sink gets the answer. A repeat of one that was
         answered a moment ago gets the same end again.
         """
-        wrong = [name for name in UNSUPPORTED if getattr(asked, name) is not None]
-        if wrong:
-            error = UnsupportedError(f"this version can't do {' or '.join(wrong)} yet: leave it out")
-            self.refuse(asked.id, caller, sink, error, metadata=asked.metadata)
-            return
         now = self._clock()
         self.tally.requests += 1
         key, fingerprint = caller.key(asked.id), caller.fingerprint or _fingerprint(asked)
@@ -140,7 +135,7 @@ class Requests:
             if known is not None:
                 raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
             self._check_open()
-            self._check_constraint(asked)
+            self._check_bounds(asked)
             self._check_session(request)
             self._check_room(caller)
         except EdgeAssistError as error:
@@ -207,10 +202,10 @@ class Requests:
         if self._unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
 
-    def _check_constraint(self, asked: PromptRequest) -> None:
-        if asked.constraints and not self._constrains:
+    def _check_bounds(self, asked: PromptRequest) -> None:
+        if asked.bounds and not self._constrains:
             raise UnsupportedError(
-                f"the model that runs, {self.model}, can't be held to {' or '.join(asked.constraints)}: "
+                f"the model that runs, {self.model}, can't be held to {' or '.join(asked.bounds)}: "
                 "leave it out, or run another model (the daemon's setting model.path)"
             )
 
@@ -241,7 +236,7 @@ class Requests:
         self._constrains = constrains
         for request in self._admission:
             try:
-                self._check_constraint(request.asked)
+                self._check_bounds(request.asked)
             except UnsupportedError as error:
                 self.fail(request, error)
         self._dispatcher.pump()
@@ -309,7 +304,7 @@ class Requests:
         self.tally.count_done(done)
         self._replays.remember(request.key, request.fingerprint, done, now)
         if request.session is not None:
-            turn = (*question_of(asked), ChatMessage("assistant", done.text))
+            turn = (*question_of(asked), answer_of(done))
             self._conversations.remember(request.session, turn, now)
         self._end(request, done)
 

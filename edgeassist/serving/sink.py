@@ -29,6 +29,11 @@ class Sink(Protocol):
         ...
 
     @property
+    def event_bytes(self) -> int | None:
+        """The most bytes of an event's payload; None: any number. It decides what a call is cut into."""
+        ...
+
+    @property
     def congested(self) -> bool:
         """True while text should wait: later chunks then get longer instead of piling up."""
         ...

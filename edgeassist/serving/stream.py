@@ -7,6 +7,8 @@ coalesced, exactly one terminal event, and that one last.
 from __future__ import annotations
 
 import logging
+import secrets
+import string
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -25,7 +27,8 @@ from edgeassist.protocol.events import (
     Timings,
     Usage,
 )
-from edgeassist.protocol.fitting import split
+from edgeassist.protocol.fitting import call_events, split
+from edgeassist.protocol.tools import CALL_ID_CHARACTERS, CalledFunction, ToolCall
 from edgeassist.serving.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ CONGESTED_RETRY_S = 0.05
 _LONGER = len("reasoning") - len("chunk")
 # What a sink takes at least.
 _LEAST_BYTES = 6
+_OF_CALL_IDS = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Stream:
         self._thoughts: list[str] = []
         self._thoughts_length = 0
         self._unsent_thoughts: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._called = False
         self._last_thought: float | None = None
         self._last_chunk: float | None = None
         self._last_progress: float | None = None
@@ -101,8 +107,13 @@ class Stream:
 
     @property
     def began(self) -> bool:
-        """Whether text has gone out: such a request can't start again unnoticed."""
-        return self._last_chunk is not None
+        """Whether text or a call has gone out: such a request can't start again unnoticed."""
+        return self._called or self._last_chunk is not None
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """All calls so far."""
+        return tuple(self._calls)
 
     def accepted(self, *, model: str | None, position: int) -> None:
         """Say that the request will be answered."""
@@ -119,11 +130,12 @@ class Stream:
             )
 
     def started(self, now: float) -> None:
-        """Note that the engine has it; for a second time only if no text has gone out of the first."""
+        """Note that the engine has it; for a second time only if nothing of the first counts as begun."""
         self._started = now
         self._first_text = None
         self._text.clear()
         self._unsent.clear()
+        self._calls.clear()
         self._thoughts.clear()
         self._thoughts_length = 0
         self._unsent_thoughts.clear()
@@ -161,6 +173,27 @@ class Stream:
         soon = last is not None and now - last < EARLY_SHARE * self._pace.interval_s
         if not soon and not self._sink.congested:
             self.flush(now)
+
+    def call(self, name: str, arguments: str, now: float) -> None:
+        """Take a call of a tool; it goes out at once, behind what waits.
+
+        Args:
+            name: The tool's.
+            arguments: A JSON object, as text.
+            now: When.
+        """
+        if self._first_text is None:
+            self._first_text = now
+        call = ToolCall(id=self._new_call_id(), function=CalledFunction(name=name, arguments=arguments))
+        self._calls.append(call)
+        if not self._chunks:
+            return
+        self.flush(now)
+        self._called = True
+        events = call_events(self._id, self._seq, len(self._calls) - 1, call, self._sink.event_bytes)
+        self._seq += len(events)
+        for event in events:
+            self._send(event)
 
     def next_flush(self, now: float) -> float | None:
         """Return when to call `flush_due`; None where no text waits."""
@@ -203,8 +236,9 @@ class Stream:
             seq=self._next(),
             text=self.text,
             reasoning="".join(self._thoughts)[:MAX_REASONING] or None,
-            only_reasoning=True if finished.reasoning_tokens and not self._text else None,
+            only_reasoning=True if finished.reasoning_tokens and not self._text and not self._calls else None,
             finish_reason=finished.reason.value,
+            tool_calls=list(self._calls),
             usage=Usage(
                 prompt_tokens=finished.prompt_tokens,
                 cached_tokens=finished.cached_tokens,
@@ -255,6 +289,12 @@ class Stream:
             self._sink.send(event)
         except Exception:  # a bug in one transport must not end the requests of the others
             log.exception("an event of the request %s could not be sent", self._id)
+
+    def _new_call_id(self) -> str:
+        known = {call.id for call in self._calls}
+        while (id_ := "".join(secrets.choice(_OF_CALL_IDS) for _ in range(CALL_ID_CHARACTERS))) in known:
+            pass
+        return id_
 
     def _next(self) -> int:
         """Return the next event's number."""

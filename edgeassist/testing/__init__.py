@@ -4,6 +4,6 @@
 for pytest are in `edgeassist.testing.fixtures`.
 """
 
-from edgeassist.testing.device import ScriptedDevice, script
+from edgeassist.testing.device import ScriptedDevice, calling, script
 
-__all__ = ["ScriptedDevice", "script"]
+__all__ = ["ScriptedDevice", "calling", "script"]

@@ -52,6 +52,17 @@ def script(
     return f"!script {said}\n{text}"
 
 
+def calling(tool: str, **arguments: object) -> str:
+    """Return an answer that calls a tool, of requests that offer any; `+` joins several, or a text before it.
+
+    Args:
+        tool: Its name.
+        **arguments: What can be written as JSON.
+    """
+    call = json.dumps({"name": tool, "arguments": arguments}, ensure_ascii=False)
+    return f"<tool_call>\n{call}\n</tool_call>"
+
+
 class ScriptedDevice:
     """A device on this machine, alone with its broker. A context manager, ready inside its block.
 
@@ -59,7 +70,8 @@ class ScriptedDevice:
 
     Args:
         answers: Answers by prompt, the last message of a conversation: its text, or a pattern with `*` and
-            `?`, of which the first that matches counts. An answer is a text, or a `script`.
+            `?`, of which the first that matches counts. An answer is a text, a `script`, or `calling` a tool.
+            Of results of tools, the last is the prompt.
         name: The device's.
         **settings: More of its settings: `engine__slots=1` is `engine.slots`.
 

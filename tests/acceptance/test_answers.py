@@ -202,9 +202,9 @@ async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
         (b'{"prompt": "hi", "regex": "a", "choice": ["b"]}', "invalid_request", "regex and choice"),
         (b'{"prompt": "hi", "response_format": {}}', "invalid_request", "send json_schema"),
         (
-            b'{"prompt": "hi", "tools": [{"type": "function", "function": {"name": "f"}}]}',
-            "unsupported",
-            "tools",
+            b'{"prompt": "hi", "tools": [{"name": "f"}]}',
+            "invalid_request",
+            '"type": "function"',
         ),
     ],
 )

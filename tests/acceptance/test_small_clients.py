@@ -103,7 +103,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"reply_to": "elsewhere"}, "invalid_request"),
     ({"max_packet": 128}, "invalid_request"),
     ({"max_packet": "256"}, "invalid_request"),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported"),
+    ({"tools": [{"name": "f"}]}, "invalid_request"),
     ({"choice": []}, "invalid_request"),
     ({"session": "s", "resume": True}, "invalid_request"),
     ({"timeout_s": 0.2, "prompt": "!script prefill_ms=50\nHello, hello"}, "deadline_exceeded"),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker
+from edgeassist.testing import calling
 from tests.conftest import AsyncConnect, StartReady, Wire
 from tests.examples.board import PROMPTS, asked, times_asked
 from tests.examples.program import Program
@@ -113,6 +114,44 @@ def _end(sketch: str, start: int) -> int:
     """Return where the statement, or the function on one line, ends that begins there."""
     line = sketch.index("\n", start)
     return line if sketch[line - 1] == "}" else sketch.index(";\n", start) + 1
+
+
+def that_calls(sketch: str) -> str:
+    """Return it with the changes of docs/tools.md."""
+    page = (EXAMPLES.parent / "docs" / "tools.md").read_text()
+    packet, board, request, end, branch = re.findall(r"^```cpp\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    reply = sketch.index("  if (strcmp(topic, replyTopic) == 0) {")
+    sketch = sketch[:reply] + sketch[sketch.index("  }\n", reply) + 4 :]
+    for old, new in (
+        ("const int PACKET = MQTT_MAX_PACKET_SIZE;", packet.rstrip()),
+        ("// Asks. False where", f"{board}\n// Asks. False where"),
+        ('  snprintf(endTopic, sizeof endTopic, "%s/end", replyTopic);\n', end),
+        ("  event[length] = 0;\n", f"  event[length] = 0;\n{branch}"),
+    ):
+        assert sketch.count(old) == 1, old
+        sketch = sketch.replace(old, new)
+    start = sketch.index("  int length = snprintf(request")
+    sketch = sketch[:start] + request.rstrip("\n") + sketch[_end(sketch, start) :]
+    light = "#define LED_BUILTIN 2\n#define HIGH 1\n#define LOW 0\n"
+    return light + 'void digitalWrite(int, int to) { Serial.printf("(light %d)", to); }\n' + sketch
+
+
+async def test_a_call_switches_a_light_as_documented(
+    sketch: Sketch, ready: StartReady, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.json"
+    calls = {"on": calling("set_relay", on=True), "off": calling("set_relay", on=False), "no": "no"}
+    answers.write_text(json.dumps(calls))
+    await ready(model__backend="scripted", model__path=answers)
+    wire = await connect.wire(PROMPTS, REPLIES)
+    async with sketch(that_calls) as board:
+        for prompt, shown in [("on", "(light 1)"), ("off", "(light 0)")]:
+            board.say(prompt)
+            assert await board.until("(done)\n") == f"{shown}\n(done)\n"
+    assert json.loads(asked(wire)[0])["tools"][0]["function"]["name"] == "set_relay"
+    replies = [json.loads(message.payload) for message in wire.heard if "/reply/" in message.topic]
+    assert [event["type"] for event in replies] == ["tool_call", "done"] * 2
+    assert all(len(json.dumps(event, separators=(",", ":"))) < 256 for event in replies)
 
 
 async def test_one_word_of_a_choice_switches_a_light_as_documented(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker
+from edgeassist.testing import calling
 from tests.conftest import AsyncConnect, StartDaemon, StartReady
 from tests.examples.node_red import Node, NodeRed, UnavailableError, installed
 
@@ -61,6 +62,24 @@ BOUND: list[Node] = [
     {"id": "b5", "type": "change", "z": "b0", "wires": [["b6"]],
      "rules": [{"t": "set", "p": "payload", "pt": "msg", "to": "payload.room", "tot": "msg"}]},
     {"id": "b6", "type": "http response", "z": "b0", "wires": []},
+]  # fmt: skip
+# And one that offers tools, as docs/tools.md says.
+OFFER, TAKE = re.findall(
+    r"^```js\n(.*?)^```",
+    (FLOW.parents[2] / "docs" / "tools.md").read_text(),
+    re.MULTILINE | re.DOTALL,
+)
+CALLING: list[Node] = [
+    {"id": "c0", "type": "tab", "label": "A flow that offers tools"},
+    {"id": "c1", "type": "http in", "z": "c0", "url": "/calls", "method": "post", "wires": [["c2"]]},
+    {"id": "c2", "type": "function", "z": "c0", "outputs": 1,
+     "func": "msg.payload = msg.payload.said;\n" + OFFER, "wires": [["c3"]]},
+    {"id": "c3", "type": "link call", "z": "c0", "linkType": "static", "timeout": "120", "wires": [["c4"]]},
+    {"id": "c4", "type": "function", "z": "c0", "func": TAKE, "outputs": 1, "wires": [["c5"]]},
+    {"id": "c5", "type": "switch", "z": "c0", "property": "topic", "propertyType": "msg", "outputs": 2,
+     "rules": [{"t": "eq", "v": "set_relay", "vt": "str"}, {"t": "else"}], "checkall": "false",
+     "wires": [["c6"], []]},
+    {"id": "c6", "type": "http response", "z": "c0", "wires": []},
 ]  # fmt: skip
 
 
@@ -125,7 +144,8 @@ def started(
     nodes = as_a_user_changes_it(json.loads(FLOW.read_text()), broker.port, getattr(request, "param", "5"))
     target = next(node["id"] for node in nodes if node.get("name") == "ask EdgeAssist")
     users = [
-        {**node, "links": [target]} if node["type"] == "link call" else node for node in [*USERS, *BOUND]
+        {**node, "links": [target]} if node["type"] == "link call" else node
+        for node in [*USERS, *BOUND, *CALLING]
     ]
     with NodeRed(tmp_path_factory.mktemp("node-red"), [*nodes, *users]) as node_red:
         yield Flow(node_red, nodes)
@@ -162,6 +182,20 @@ async def test_json_of_a_schema_comes_into_a_flow_as_an_object(
     assert answer.text == "bedroom"
     asked = json.loads((await wire.until(lambda _: True)).payload)
     assert list(asked["json_schema"]["properties"]) == ["device", "room", "percent"]
+
+
+async def test_calls_come_into_a_flow_as_messages(
+    ready: StartReady, flow: Flow, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.json"
+    calls = calling("nothing") + calling("set_relay", relay="porch", on=True)
+    answers.write_text(json.dumps({"it is dark": calls}))
+    await ready(model__backend="scripted", model__path=answers)
+    wire = await connect.wire(f"{ROOT}/prompt/#")
+    answer = await flow.node_red.post("/calls", {"said": "it is dark"})
+    assert answer.json() == {"relay": "porch", "on": True}
+    asked = json.loads((await wire.until(lambda _: True)).payload)
+    assert [each["function"]["name"] for each in asked["tools"]] == ["set_relay", "nothing"]
 
 
 async def test_a_refusal_is_told_from_an_answer(ready: StartReady, flow: Flow) -> None:

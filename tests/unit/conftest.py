@@ -124,6 +124,7 @@ class ListSink:
     wants_progress: bool = True
     chunk_bytes: int = 16
     escaped: bool = False
+    event_bytes: int | None = None
     congested: bool = False
     events: list[AnyEvent] = field(default_factory=list)
 

@@ -21,8 +21,9 @@ SANS_IO = [
     f"{package}{name}"
     for package, names in {
         "": "errors",
-        "client.": "answers reading result",
-        "protocol.": "capabilities commands constraints events packets requests state topics",
+        "client.": "answers formats reading result tools",
+        "protocol.": "capabilities commands constraints events packets requests state tools topics "
+        "turns values",
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",

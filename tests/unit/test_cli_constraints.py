@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import edgeassist.cli.main as command
-from edgeassist.cli.constraints import MAX_FILE_BYTES, constraint_fields
+from edgeassist.cli.constraints import constraint_fields
+from edgeassist.cli.files import MAX_FILE_BYTES
 from edgeassist.errors import InvalidRequestError
 
 NONE: dict[str, Any] = {"schema": None, "regex": None, "choice": None, "grammar": None}

@@ -12,9 +12,10 @@ import pytest
 from edgeassist.client import AsyncClient, AsyncStream, Client, Stream
 from edgeassist.client.answers import AnswerStream, AnyEvent
 from edgeassist.client.fields import Fields, Options
+from edgeassist.client.formats import AnswerFormatError
 from edgeassist.client.pending import MOST_WAITING, Events
 from edgeassist.client.reading import Unread, read_event
-from edgeassist.client.result import Answer, AnswerFormatError
+from edgeassist.client.result import Answer
 from edgeassist.errors import BrokerError, Code, DeadlyPromptError, EngineCrashedError
 from edgeassist.protocol.events import Chunk, Done, Failed, Progress, Timings, Usage
 from edgeassist.protocol.requests import PromptRequest
@@ -138,7 +139,7 @@ def test_both_clients_have_the_same_words() -> None:
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert words(Client) == words(AsyncClient)
-    assert words(Stream) - {"text", "reasoning", "close"} == words(AsyncStream) - {
+    assert words(Stream) - {"text", "reasoning", "tool_calls", "close"} == words(AsyncStream) - {
         "aclose",
         "next_event",
         "next_text",

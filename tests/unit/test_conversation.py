@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.messages import ChatMessage, ToolCall
 from edgeassist.errors import InvalidRequestError
-from edgeassist.serving.conversation import Bounds, Conversations, Turn
+from edgeassist.serving.conversation import Bounds, Conversations, Turn, settle
 from edgeassist.serving.request import Key
 
 
@@ -102,6 +102,54 @@ def test_narrower_bounds_hold_from_the_next_turn_on() -> None:
     room.bounds = replace(room.bounds, count=1, turns=1)
     room.remember(Key("", "c"), turn(4), 1)
     assert [room.recall(Key("", key), 1) for key in "abc"] == [[], [], turns(4)]
+
+
+def results(*texts: str) -> Turn:
+    return tuple(ChatMessage("tool", text, call_id=text) for text in texts)
+
+
+def test_results_and_what_is_answered_to_them_go_on_with_the_turn_before() -> None:
+    room = conversations(turns=2)
+    called = (ChatMessage("user", "on"), ChatMessage("assistant", "", (ToolCall("f", "{}", "a"),)))
+    said = (*results("a"), ChatMessage("assistant", "it is on"))
+    room.remember(Key("", "a"), turn(1), 0)
+    room.remember(Key("", "a"), called, 0)
+    room.remember(Key("", "a"), said, 0)
+    assert room.recall(Key("", "a"), 0) == [*turn(1), *called, *said]
+    room.remember(Key("", "a"), turn(2), 0)
+    assert room.recall(Key("", "a"), 0) == [*called, *said, *turn(2)]
+    room.remember(Key("", "a"), turn(3), 0)
+    assert room.recall(Key("", "a"), 0) == turns(2, 3)
+
+
+def test_what_the_user_says_behind_results_begins_a_turn() -> None:
+    room = conversations(turns=2)
+    called = (ChatMessage("user", "on"), ChatMessage("assistant", "", (ToolCall("f", "{}", "a"),)))
+    room.remember(Key("", "a"), called, 0)
+    for number in range(20):
+        calls = (ToolCall("f", "{}", "a"),)
+        again = (ChatMessage("user", f"and {number}"), ChatMessage("assistant", "", calls))
+        room.remember(Key("", "a"), (*results("a"), *again), 0)
+    kept = room.recall(Key("", "a"), 0)
+    assert [message.content for message in kept] == ["and 18", "", "a", "and 19", ""]
+
+
+def test_results_of_what_was_forgotten_begin_nothing() -> None:
+    room = conversations()
+    room.remember(Key("", "a"), (*results("a"), ChatMessage("assistant", "x")), 0)
+    assert room.recall(Key("", "a"), 0) == []
+
+
+def test_calls_stay_in_a_conversation_where_all_their_results_follow() -> None:
+    calls = (ToolCall("f", "{}", "a"), ToolCall("g", "{}", "b"))
+    said = ChatMessage("assistant", "I do", calls)
+    user = ChatMessage("user", "q")
+    whole = [user, said, *results("b", "a"), user]
+    assert settle(whole) == whole
+    without = ChatMessage("assistant", "I do")
+    assert settle([user, said, user]) == [user, without, user]
+    assert settle([user, said, *results("a"), user, *results("b")])[1] == without
+    assert settle([user, said]) == [user, without]
 
 
 def test_a_turn_is_remembered_whole_whatever_messages_it_has() -> None:

@@ -6,15 +6,14 @@ from hypothesis import strategies as st
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.protocol.requests import (
-    MAX_MESSAGES,
     MAX_METADATA_BYTES,
     MAX_STOPS,
     Priority,
     PromptRequest,
     ReplyFormat,
-    Turn,
     parse_prompt,
 )
+from edgeassist.protocol.turns import MAX_MESSAGES, Turn
 
 LIMIT = 1 << 20
 QUESTION = {"role": "user", "content": "x"}
@@ -136,7 +135,7 @@ def test_a_bare_text_ends_before_its_nuls_and_keeps_its_white_space() -> None:
 
 
 def test_a_conversation_takes_the_roles_of_openai() -> None:
-    turns = [{"role": role, "content": role} for role in ("system", "user", "assistant", "tool")]
+    turns = [{"role": role, "content": role} for role in ("system", "user", "assistant")]
     assert parse({"messages": turns}).messages == tuple(map(Turn.model_validate, turns))
 
 
@@ -302,7 +301,8 @@ def test_null_means_as_the_daemon_is_set(field: str) -> None:
         ),
         (
             {"session": "s", "messages": [QUESTION]},
-            "a session keeps the messages itself: send prompt with it, or no session",
+            "a session keeps the messages itself: send prompt with it, or as messages the results of tools "
+            "and what the user says then, or no session",
         ),
         ({"prompt": "x", "resume": True}, "resume needs a session"),
     ],

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from edgeassist.engine.messages import ChatMessage, Sampling, Start
-from edgeassist.protocol.requests import PromptRequest, Turn
+from edgeassist.protocol.requests import PromptRequest
+from edgeassist.protocol.turns import Turn
 from edgeassist.serving.job import compose, sampling_of
 from tests.unit.conftest import MakeHouse
 

@@ -161,15 +161,15 @@ def test_a_refusal_goes_where_the_answer_would_have_gone(make_house: MakeHouse) 
     assert house.requests.tally.report().errors == {"invalid_request": 1}
 
 
-def test_what_this_version_can_not_do_is_refused_by_name_in_the_wished_form(make_house: MakeHouse) -> None:
+def test_what_the_model_can_not_do_is_refused_by_name_in_the_wished_form(make_house: MakeHouse) -> None:
     house = make_house()
-    tools = [{"type": "function", "function": {"name": "lamp"}}]
-    house.ask(id="7", format="text", metadata={"n": 1}, tools=tools)
+    house.ready(constrains=False)
+    house.ask(id="7", format="text", metadata={"n": 1}, choice=["a"])
     empty, refusal = house.published
     assert (empty.payload, refusal.topic) == (b"", "edgeassist/box/reply/7/end")
     event = json.loads(refusal.payload)
     assert (event["code"], event["metadata"]) == ("unsupported", {"n": 1})
-    assert "tools" in event["message"]
+    assert "choice" in event["message"]
     assert house.engine.starts == []
 
 

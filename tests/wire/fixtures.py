@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -20,7 +21,10 @@ class _Form(BaseModel):
 
 
 class Sent(_Form):
-    """What a client publishes; `fill` letters x take the place of the `<fill>` in its payload."""
+    """What a client publishes; `fill` letters x take the place of the `<fill>` in its payload.
+
+    `<call id 0>` in an object stands for the id of the last answer's first call.
+    """
 
     topic: str
     payload: JsonObject | str = ""
@@ -31,6 +35,15 @@ class Sent(_Form):
     response_topic: str | None = None
     correlation: Hex | None = None
     expiry_s: int | None = None
+
+    def of_calls(self, ids: Sequence[str]) -> Self:
+        """Return it with these ids of calls."""
+        if not isinstance(self.payload, dict):
+            return self
+        text = compact(self.payload)
+        for number, id_ in enumerate(ids):
+            text = text.replace(f"<call id {number}>", id_)
+        return self.model_copy(update={"payload": json.loads(text)})
 
     def data(self) -> bytes:
         """Return the payload as it goes over the wire."""

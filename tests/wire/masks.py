@@ -14,6 +14,8 @@ from pydantic import JsonValue
 
 _MADE_UP_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 
+_CALL_ID = re.compile(r"^[a-z0-9]{9}$")
+
 _NUMBER = (int, float)
 # A machine may lack the sensor.
 _READING = (int, float, NoneType)
@@ -64,9 +66,15 @@ def mask(value: JsonValue, name: str = "") -> JsonValue:
         return {key: "<if there is a sensor>" if key in _COMPONENTS else value[key] for key in value}
     if isinstance(value, dict):
         # A figure may be an object: of its percentiles.
-        return {key: mask(each, name if name in _MASKS else key) for key, each in value.items()}
+        meant = {"id": "tool_call_id"} if name == "tool_call" else {}
+        return {
+            key: mask(each, name if name in _MASKS else meant.get(key, key)) for key, each in value.items()
+        }
     if isinstance(value, list):
-        return [mask(each) for each in value]
+        inner = "tool_call" if name == "tool_calls" else ""
+        return [mask(each, inner) for each in value]
+    if name == "tool_call_id" and isinstance(value, str):
+        return _CALL_ID.sub("<call id>", value)
     placeholder, kinds = _MASKS.get(name, ("", ()))
     if type(value) in kinds:
         return placeholder

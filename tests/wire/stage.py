@@ -101,7 +101,7 @@ class Stage:
                 self._up = False
                 self._daemon.stop(signal.SIGKILL)
         for message in step.publish:
-            self._client.publish(message)
+            self._client.publish(message.of_calls(self._calls()))
         if step.start:
             self._daemon.start()
             self._up = True
@@ -110,6 +110,11 @@ class Stage:
         if step.state is not None:
             document = self._search(step.state, step.when or {})[1].recorded(str(self._folder))
         return step.model_copy(update={"receive": received, "document": document})
+
+    def _calls(self) -> list[str]:
+        """Return the ids of the last answer's calls."""
+        ends = (each.document() for each in reversed(self._client.heard))
+        return next(([call["id"] for call in end["tool_calls"]] for end in ends if "tool_calls" in end), [])
 
     def _receive(self, step: Step) -> tuple[Received, ...]:
         if step.messages == 0:

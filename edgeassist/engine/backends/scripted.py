@@ -45,6 +45,7 @@ import msgspec
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
+from edgeassist.engine.prompting.calls.standin import StandInParser
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
@@ -175,9 +176,10 @@ class ScriptedCodec:
             tokens += _ids(_NO_THOUGHT)
         return Encoded("".join(texts), tokens)
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
-        """Return a parser for text with thoughts before it."""
-        return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks)
+    def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
+        """Return a parser for text and calls with thoughts before them."""
+        rest: AnswerParser = StandInParser(TextParser(stop)) if calls else TextParser(stop)
+        return ThoughtParser(_MARKS, rest, thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""

@@ -85,12 +85,13 @@ class Codec(Protocol):
         """
         ...
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
         """Return a parser for one answer.
 
         Args:
             stop: Texts that end it.
             thinks: Whether it begins within a thought (`Encoded.thinks`).
+            calls: Whether it may hold calls of tools.
         """
         ...
 
@@ -129,8 +130,9 @@ class PromptCodec:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
         return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
+        del calls
         marks = self._chat.marks
         if marks is None:
             return TextParser(stop)

@@ -66,7 +66,7 @@ def take_in(message: Inbound, client: str | None, topics: Topics, rules: ReplyRu
     try:
         if forbidden is not None:
             raise forbidden
-        reply_to.check(request.id)
+        reply_to.check(request.id, [tool.function.name for tool in request.tools or ()])
     except InvalidRequestError as error:
         return Refused(error, request.id, reply_to, request.metadata)
     return Asked(request, reply_to)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.events import Accepted, AnyEvent, Chunk, Done, Failed, Progress, Reasoning
-from edgeassist.protocol.fitting import NEEDED_BYTES, fitted, room, split
+from edgeassist.protocol.events import Accepted, AnyEvent, Called, Chunk, Done, Failed, Progress, Reasoning
+from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, room, split
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.requests import End, ReplyFormat
+from edgeassist.protocol.tools import ToolCall
 
 # Into how many messages a text is cut that goes out at once: far below what may wait for the broker.
 MOST_PARTS = 256
@@ -48,13 +50,22 @@ class ReplyTo:
         """Return the most bytes of a payload on that topic; None: any number."""
         return None if self.max_packet is None else room(self.max_packet, topic, self.correlation)
 
-    def check(self, request_id: str) -> None:
-        """Raise an InvalidRequestError where the topic leaves no room in a packet."""
-        left, needed = self.room(self.end_topic), NEEDED_BYTES + len(request_id)
-        if left is not None and left < needed:
+    def check(self, request_id: str, tools: Iterable[str] = ()) -> None:
+        """Raise an InvalidRequestError where the topic leaves no room in a packet.
+
+        Args:
+            request_id: Stands in every event.
+            tools: The names that may stand in calls.
+        """
+        left = self.room(self.end_topic)
+        if left is None:
+            return
+        needed = max([NEEDED_BYTES, *map(call_bytes, tools)]) + len(request_id)
+        if left < needed:
+            names = "" if needed == NEEDED_BYTES + len(request_id) else ", shorter names of tools"
             raise InvalidRequestError(
-                f"max_packet: use a shorter id or reply_to, or a larger buffer: {self.max_packet} bytes "
-                f"leave {left} beside the topic, and {needed} are needed"
+                f"max_packet: use a shorter id or reply_to{names}, or a larger buffer: "
+                f"{self.max_packet} bytes leave {left} beside the topic, and {needed} are needed"
             )
 
 
@@ -82,7 +93,8 @@ class Replies:
             frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
             self._chunk_bytes = min(self._chunk_bytes, self._room - frame)
         self._begun = False
-        self._said_text = False
+        # Whether text or a call has gone out by itself.
+        self._said_some = False
 
     @property
     def wants_progress(self) -> bool:
@@ -100,6 +112,11 @@ class Replies:
         return self._room is not None and not self._bare
 
     @property
+    def event_bytes(self) -> int | None:
+        """What the client's buffer holds (`Sink.event_bytes`)."""
+        return self._room
+
+    @property
     def congested(self) -> bool:
         """Whether the connection has enough to send (`Sink.congested`)."""
         return self._link.congested
@@ -108,8 +125,11 @@ class Replies:
         """Publish it (`Sink.send`)."""
         match event:
             case Chunk():
-                self._said_text = True
+                self._said_some = True
                 self._say(event.text.encode() if self._bare else event.payload(), self._options.chunk_qos)
+            case Called():
+                self._said_some = True
+                self._say(event.payload(), self._options.chunk_qos)
             case Progress() | Reasoning():
                 self._say(event.payload(), self._options.chunk_qos)
             case Accepted():
@@ -125,14 +145,15 @@ class Replies:
         return self._to.format is ReplyFormat.TEXT
 
     def _end(self, event: Done | Failed) -> None:
-        """Say the end, and before it the text, where no chunk has said it and the end can't carry it.
+        """Say the end, and before it text and calls that no event has said, where it can't carry them.
 
         So it is without streaming, and where an answer is given again. The end's number is that of the
         messages before it.
         """
         qos = self._qos_of(event)
-        if event.text and not self._said_text and (self._bare or not self._carries_text(event)):
-            event = self._say_text(event)
+        content = event.text or _calls(event)
+        if content and not self._said_some and (self._bare or not self._carries_all(event)):
+            event = self._say_all(event)
         if self._bare:
             self._say(b"", qos)
             event = _without_reasoning(event)
@@ -144,29 +165,34 @@ class Replies:
         refused = isinstance(end, Failed) and not self._begun
         return 0 if refused and self._link.connected and self._link.congested else self._options.final_qos
 
-    def _carries_text(self, end: Done | Failed) -> bool:
+    def _carries_all(self, end: Done | Failed) -> bool:
         least = _without_reasoning(end)
         fits = self._room is None or len(least.payload()) <= self._room
         return fits and self._to.end is End.FULL
 
-    def _say_text(self, event: Done | Failed) -> Done | Failed:
-        """Say the text in as many messages as it needs; return the end that follows."""
+    def _say_all(self, event: Done | Failed) -> Done | Failed:
+        """Say text and calls in as many messages as they need; return the end that follows."""
         most = self._room and self._chunk_bytes
         parts = split(event.text, most, escaped=self.escaped) if most else [event.text]
-        if len(parts) > MOST_PARTS:
+        events: list[AnyEvent] = [
+            Chunk(id=event.id, seq=seq, text=part) for seq, part in enumerate(filter(None, parts))
+        ]
+        for index, call in enumerate(_calls(event)):
+            events += call_events(event.id, len(events), index, call, self._room)
+        if len(events) > MOST_PARTS:
             problem = f"more than {MOST_PARTS} messages of this client's size do not go out at once"
             return _too_large(event, f"{problem}: set stream to true, or ask for less (max_tokens)")
         said = 0
-        for seq, part in enumerate(parts):
-            chunk = part.encode() if self._bare else Chunk(id=event.id, seq=seq, text=part).payload()
-            said += self._say(chunk, self._options.final_qos)
-        return event.model_copy(update={"seq": said if self._bare else len(parts)})
+        for each in events:
+            payload = each.text.encode() if self._bare and isinstance(each, Chunk) else each.payload()
+            said += self._say(payload, self._options.final_qos)
+        return event.model_copy(update={"seq": said if self._bare else len(events)})
 
     def _say_end(self, event: Done | Failed, qos: int) -> None:
         topic = self._to.end_topic
         short = self._to.end is End.SHORT
         message = self._shrinking(event, topic, qos, short=short)
-        if event.text:
+        if event.text or _calls(event):
             chunks = "its chunks were all of it; or " if self._to.stream else ""
             problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
             instead = self._shrinking(_too_large(event, problem), topic, qos, short=short)
@@ -196,7 +222,11 @@ def _without_reasoning(end: Done | Failed) -> Done | Failed:
     return end.model_copy(update={"reasoning": None}) if isinstance(end, Done) and end.reasoning else end
 
 
+def _calls(end: Done | Failed) -> Sequence[ToolCall]:
+    return end.tool_calls if isinstance(end, Done) else ()
+
+
 def _too_large(end: Done | Failed, problem: str) -> Failed:
     """Return an end without text in the place of one whose text can't be delivered."""
-    size = len(end.text.encode())
+    size = len(end.text.encode()) + sum(len(call.function.arguments.encode()) for call in _calls(end))
     return Failed.in_place_of(end, TooLargeError(f"the answer has {size} bytes, and {problem}"))

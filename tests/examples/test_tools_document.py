@@ -1,0 +1,146 @@
+"""The commands and programs of docs/tools.md, against a device that answers as they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.events import Called, Done, parse_event
+from edgeassist.protocol.requests import parse_prompt
+from edgeassist.testing import ScriptedDevice, calling
+from tests.patience import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "tools.md").read_text()
+SESSIONS = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```json\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+ANSWERS = {
+    "It is dark*": calling("set_relay", relay="porch", on=True),
+    "How warm*": calling("temperature", room="nursery"),
+    '*"celsius": 19.5*': "It is 19.5 °C.",
+    "Beep*": calling("beep"),
+    "It beeped*": "You should have heard it.",
+}
+SAID = ["It is 19.5 °C.\n", "You should have heard it.\n", ""]
+LIMIT_S = 4 * PATIENCE_S
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[ScriptedDevice]:
+    with ScriptedDevice(ANSWERS, name="pi") as running:
+        yield running
+
+
+@pytest.fixture
+def environ(device: ScriptedDevice, tmp_path: Path) -> dict[str, str]:
+    """Of a shell that knows the command `edgeassist` and reaches the device."""
+    program = tmp_path / "bin" / "edgeassist"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m edgeassist "$@"\n')
+    program.chmod(0o755)
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "EDGEASSIST_MQTT__HOST": device.host,
+        "EDGEASSIST_MQTT__PORT": str(device.port),
+        "EDGEASSIST_DEVICE__NAME": "pi",
+    }
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=range(len(SESSIONS)))
+def test_a_command_of_the_document_prints_what_stands_under_it(
+    device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, session: str
+) -> None:
+    if "jq " in session and shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    (tmp_path / "relay.json").write_text(BLOCKS[0])
+    session = session.replace("mosquitto_rr", f"mosquitto_rr -h {device.host} -p {device.port}")
+    commands = [line.removeprefix("$ ") for line in session.splitlines() if line.startswith("$ ")]
+    expected = [line for line in session.splitlines() if not line.startswith("$ ")]
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-ec", "\n".join(commands)],
+        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize(("number", "said"), list(enumerate(SAID)))
+def test_a_program_of_the_document_runs(
+    device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, number: int, said: str
+) -> None:
+    path = tmp_path / "program.py"
+    place = f'"{device.host}", {device.port}'
+    path.write_text(
+        PROGRAMS[number].replace('"pi.local"', place).replace('device="kitchen-pi"', 'device="pi"')
+    )
+    ended = subprocess.run(
+        [sys.executable, str(path)],
+        env=environ, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, said), ended.stderr
+
+
+def test_all_programs_of_the_document_pass_a_strict_type_check(tmp_path: Path) -> None:
+    assert len(PROGRAMS) == len(SAID)
+    paths = [tmp_path / f"program{number}.py" for number in range(len(PROGRAMS))]
+    for path, program in zip(paths, PROGRAMS, strict=True):
+        path.write_text(program)
+    ended = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *map(str, paths)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_the_json_of_the_document_is_what_is_sent_and_comes() -> None:
+    relay, results, events = BLOCKS
+    parse_prompt(json.dumps({"prompt": "x", "tools": [json.loads(relay)]}).encode(), limit=10_000)
+    parse_prompt(results.replace("[…]", f"[{relay}]").encode(), limit=10_000)
+    call, end = events.splitlines()
+    assert isinstance(parse_event(call.encode()), Called)
+    assert 100 < len(call) < 130
+    with pytest.raises(ValueError, match="validation error"):  # a short one
+        parse_event(end.encode())
+    assert set(json.loads(end)) <= {"id", "seq", *Done.model_fields}
+
+
+REFUSED: list[dict[str, object]] = [
+    {"prompt": "x", "tools": [{"name": "a"}]},
+    {"prompt": "x", "tool_choice": "auto"},
+    {"prompt": "x", "tools": [{"type": "function", "function": {"name": "a"}}], "json_schema": {}},
+    {"prompt": "x", "tools": [{"type": "function", "function": {"name": "a"}}], "format": "text"},
+    {
+        "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "a", "arguments": {}}}]},
+        ]
+        * 2
+    },
+    {
+        "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "x"}] * 1
+        + [{"role": "user", "content": "x"}, {"role": "tool", "tool_call_id": "c", "content": "x"}]
+    },
+]
+
+
+def test_the_errors_of_the_document_are_those_that_come() -> None:
+    rows = re.findall(r"^\| `([^`]*)` \|", DOCUMENT.partition("## When it is refused")[2], re.MULTILINE)
+    for row, request in zip(rows, REFUSED, strict=False):
+        with pytest.raises(InvalidRequestError) as refusal:
+            parse_prompt(json.dumps(request).encode(), limit=10_000)
+        parts = [part.strip() for part in row.split("…") if part.strip()]
+        assert all(part in refusal.value.message for part in parts), (row, refusal.value.message)
+        assert refusal.value.message.startswith(parts[0])
