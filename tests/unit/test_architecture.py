@@ -67,6 +67,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
     "edgeassist.daemon.control",
+    "edgeassist.daemon.wiring",
     "edgeassist.wiring",
 )
 
