@@ -30,8 +30,7 @@ def test_ctrl_c_while_modules_are_imported_ends_a_command_without_a_traceback(tm
 
 def test_garbage_is_looked_for_again_once_a_command_runs(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import atexit, gc\n"
-        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))\n"
+        "import atexit, gc\natexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))\n"
     )
     ended = subprocess.run(
         [sys.executable, "-m", "edgeassist", "--config", str(tmp_path / "none.toml"), "run"],
