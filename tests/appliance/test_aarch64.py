@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from edgeassist.sandbox import HOST, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests.appliance.images import (
     CACHE,
-    KEPT_S,
     Arch,
     Release,
     Tell,
@@ -39,6 +37,8 @@ PROJECT = Path(__file__).parents[2]
 INSTALL_S = 1500.0
 READY_S = 900.0
 CURRENT = "/opt/edgeassist/current/bin"
+# Of 250 MB each; every change of EdgeAssist makes another.
+BOARDS_KEPT = 3
 
 pytestmark = pytest.mark.timeout(4200)
 
@@ -66,9 +66,8 @@ def board(pi5_wheels: Path, tell: Tell, tmp_path_factory: pytest.TempPathFactory
                 tell("installing in an emulated Debian for arm64: 2 to 3 minutes")
                 install_into(scratch / "new", pi5_wheels, layer)
             os.utime(layer)
-            for other in CACHE.glob("board-*/"):
-                if time.time() - other.stat().st_mtime > KEPT_S:
-                    shutil.rmtree(other)
+            for other in sorted(CACHE.glob("board-*/"), key=lambda each: each.stat().st_mtime)[:-BOARDS_KEPT]:
+                shutil.rmtree(other)
         return layer
 
     with fresh_root(scratch / "disk", Release.BOOKWORM, Arch.ARM64, tell, laid) as root:
