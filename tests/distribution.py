@@ -15,7 +15,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Long modules whose tests share nothing.
 SPLIT = {
-    "test_answers",
     "test_broken_links",
     "test_broker_hangups",
     "test_doctor",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperGroup
 
-from edgeassist import __version__
+from edgeassist import ENV_FILE, __version__
 from edgeassist.errors import EdgeAssistError, ExitStatus
-from edgeassist.settings import ENV_FILE
 
 # Each command's module and function, in the order of the help.
 _COMMANDS = {
@@ -42,9 +40,13 @@ class _LazyGroup(TyperGroup):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module, function = _COMMANDS[cmd_name]
+        name, function = _COMMANDS[cmd_name]
+        module = import_module(f"edgeassist.cli.{name}")
+        if not gc.isenabled():  # see `__main__`
+            gc.freeze()
+            gc.enable()
         alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-        alone.command(name=cmd_name)(getattr(import_module(f"edgeassist.cli.{module}"), function))
+        alone.command(name=cmd_name)(getattr(module, function))
         return typer.main.get_command(alone)
 
 
@@ -91,6 +93,10 @@ def main() -> None:
     try:
         app()
     except EdgeAssistError as error:
+        # A twentieth of a second, which most commands do without.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.markup import escape  # noqa: PLC0415
+
         Console(stderr=True, highlight=False).print(
             f"[red]edgeassist:[/] {escape(error.message)}", soft_wrap=True
         )

@@ -16,6 +16,15 @@ from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
+from edgeassist.daemon.wiring import (
+    discovery_of,
+    load_of,
+    patience_of,
+    policy_of,
+    prompt_options_of,
+    reply_prefixes_of,
+    telemetry_interval_of,
+)
 from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.gateways.gateway import Gateway
@@ -32,20 +41,7 @@ from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.reload import LiveRoom
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
-from edgeassist.wiring import (
-    broker_options,
-    client_id_of,
-    discovery_of,
-    load_of,
-    number_or_none,
-    patience_of,
-    policy_of,
-    prompt_options_of,
-    reply_prefixes_of,
-    state_folder_of,
-    telemetry_interval_of,
-    topics_of,
-)
+from edgeassist.wiring import broker_options, client_id_of, number_or_none, state_folder_of, topics_of
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 
-from rich.console import Console
-from rich.logging import RichHandler
-
 from edgeassist.daemon import systemd
 
 
@@ -26,6 +23,10 @@ def _handler() -> logging.Handler:
     if systemd.under_journal():
         return systemd.JournalHandler()
     if sys.stderr.isatty():
+        # A tenth of the start, which a service does without.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.logging import RichHandler  # noqa: PLC0415
+
         return RichHandler(
             console=Console(stderr=True), show_path=False, log_time_format="[%X]", rich_tracebacks=True
         )

@@ -17,11 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from edgeassist import ENV_FILE
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings.schema import ENV_PREFIX, Settings
 
 DEFAULT_FILE = Path("/etc/edgeassist/edgeassist.toml")
-ENV_FILE = "EDGEASSIST_CONFIG"
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ build_release() {
   mkdir -p "$releases"
   # pip knows a wheel in its cache by its source, not by the flags that it was compiled with.
   own_flags=${own_flags-${CMAKE_ARGS+set}}
-  [[ -z $own_flags ]] || cache=(--no-cache-dir)
+  [[ -z $own_flags ]] || $follows || cache=(--no-cache-dir)
   [[ -n ${build-} ]] || build=$(mktemp -d /var/tmp/edgeassist.XXXXXX)
   prepare_build "$build"
   # Neither the wheelhouse's pip nor Debian's need one in the venv to begin with.
@@ -186,7 +186,8 @@ first_pip() {
 
 # The service can't write byte code. pip would compile all, half of which nobody imports: tests, tools, lexers.
 byte_compile() {
-  local unused='/(pip|tests|testing|lexers|styles|f2py|distutils|transformers|tools|quantization)/|/onnxruntime_genai/models/'
+  local unused='/(pip|tests|testing|lexers|styles|f2py|ma|polynomial|distutils|transformers|tools|quantization)/'
+  unused+='|/onnxruntime_genai/models/|/pydantic/v1/'
   "$1/bin/python" -m compileall -q -x "$unused" "$1/lib" >>"$log" 2>&1 || explain_and_fail "could not compile byte code"
 }
 

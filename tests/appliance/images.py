@@ -162,19 +162,34 @@ def debian_root(release: Release, arch: Arch = Arch.AMD64, tell: Tell = print) -
 
 @contextmanager
 def fresh_root(
-    scratch: Path, release: Release, arch: Arch = Arch.AMD64, tell: Tell = print
+    scratch: Path,
+    release: Release,
+    arch: Arch = Arch.AMD64,
+    tell: Tell = print,
+    laid: Callable[[Path], Path | None] = lambda _template: None,
 ) -> Iterator[Path]:
-    """Give a writable copy below the folder `scratch` (which must not exist), and delete it in the end."""
+    """Give a writable copy below the folder `scratch` (which must not exist), and delete it in the end.
+
+    Args:
+        scratch: Below it, `upper` has what differs from the root.
+        release: Of Debian.
+        arch: The processor's.
+        tell: Hears what takes long.
+        laid: Returns a folder with what lies over the root, such as another copy's `upper`.
+    """
     template = debian_root(release, arch, tell)
+    over = laid(template)
     root, upper, work = (scratch / name for name in ("root", "upper", "work"))
     for folder in (root, upper, work):
         folder.mkdir(parents=True)
     # The copy's own top folder keeps the mode of Debian's: a service user must be able to enter it.
     upper.chmod(0o755)
-    layers = f"lowerdir={template},upperdir={upper},workdir={work}"
+    lower = template if over is None else f"{over}:{template}"
+    layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
     mounted = _output("mount", "-t", "overlay", "overlay", "-o", layers, str(root)) is not None
     if not mounted:
-        _run("copying", "cp", "-a", "--reflink=auto", f"{template}/.", str(root))
+        for each in [template] if over is None else [template, over]:
+            _run("copying", "cp", "-a", "--reflink=auto", f"{each}/.", str(root))
     try:
         yield root
     finally:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,16 @@ import pytest
 from edgeassist.protocol.packets import Inbound
 from edgeassist.sandbox import HOST, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
-from tests.appliance.images import Arch, Release, Tell, fresh_root, nspawn, why_not
+from tests.appliance.images import (
+    CACHE,
+    Arch,
+    Release,
+    Tell,
+    exclusive,
+    fresh_root,
+    nspawn,
+    why_not,
+)
 from tests.appliance.wheels import filled
 from tests.conftest import Wire
 
@@ -25,6 +37,8 @@ PROJECT = Path(__file__).parents[2]
 INSTALL_S = 1500.0
 READY_S = 900.0
 CURRENT = "/opt/edgeassist/current/bin"
+# Of 250 MB each; every change of EdgeAssist makes another.
+BOARDS_KEPT = 3
 
 pytestmark = pytest.mark.timeout(4200)
 
@@ -39,24 +53,52 @@ def pi5_wheels(tell: Tell) -> Path:
 
 @pytest.fixture(scope="module")
 def board(pi5_wheels: Path, tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The root of a Debian for ARM on which EdgeAssist was installed, without any network."""
-    folder = tmp_path_factory.mktemp("board")
-    model = folder / "little.gguf"
+    """The root of a Debian for ARM on which EdgeAssist was installed, without any network.
+
+    Installed once for what goes into it: what the installer then laid over Debian is kept.
+    """
+    scratch = tmp_path_factory.mktemp("board")
+
+    def laid(template: Path) -> Path:
+        layer = CACHE / f"board-{installed_from(template, pi5_wheels)}"
+        with exclusive("board", tell):
+            if not layer.exists():
+                tell("installing in an emulated Debian for arm64: 2 to 3 minutes")
+                install_into(scratch / "new", pi5_wheels, layer)
+            os.utime(layer)
+            for other in sorted(CACHE.glob("board-*/"), key=lambda each: each.stat().st_mtime)[:-BOARDS_KEPT]:
+                shutil.rmtree(other)
+        return layer
+
+    with fresh_root(scratch / "disk", Release.BOOKWORM, Arch.ARM64, tell, laid) as root:
+        yield root
+
+
+def installed_from(template: Path, wheels: Path) -> str:
+    """Return a digest of all that an installation is made of; that of Debian and wheels is in their names."""
+    digest = hashlib.sha256(f"{template.name} {wheels.parent.name}\0".encode())
+    tops = ("scripts/install.sh", "scripts/lib", "config", "systemd", "tests/appliance/test_aarch64.py")
+    for path in sorted(path for top in tops for path in [PROJECT / top, *(PROJECT / top).rglob("*")]):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(PROJECT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def install_into(scratch: Path, wheels: Path, layer: Path) -> None:
+    """Install, and keep what that laid over Debian."""
+    model = scratch.with_name("little.gguf")
     write_gguf(model, SHAPES["trial"])
-    with fresh_root(folder / "disk", Release.BOOKWORM, Arch.ARM64, tell) as root:
-        tell("installing in an emulated Debian for arm64: 2 to 3 minutes")
-        binds = [f"--bind-ro={path}" for path in (PROJECT, pi5_wheels, model)]
-        install = [
-            f"{PROJECT}/scripts/install.sh",
-            "--no-start",
-            "--wheelhouse",
-            pi5_wheels,
-            "--model",
-            model,
-        ]
+    with fresh_root(scratch, Release.BOOKWORM, Arch.ARM64) as root:
+        binds = [f"--bind-ro={path}" for path in (PROJECT, wheels, model)]
+        install = [f"{PROJECT}/scripts/install.sh", "--no-start", "--wheelhouse", wheels, "--model", model]
         said = inside(root, "--private-network", *binds, "--", *map(str, install), timeout_s=INSTALL_S)
         assert "is installed, and not started" in said
-        yield root
+        part = layer.with_suffix(".part")
+        subprocess.run(["rm", "-rf", part], check=True, timeout=INSTALL_S)
+        # Without overlays, a copy is all that there is.
+        changed = scratch / "upper" if any((scratch / "upper").iterdir()) else root
+        subprocess.run(["cp", "-a", changed, part], check=True, timeout=INSTALL_S)
+        part.rename(layer)
 
 
 def inside(root: Path, *options: str, timeout_s: float) -> str:

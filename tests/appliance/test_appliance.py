@@ -342,6 +342,18 @@ def test_uninstalling_leaves_what_it_says(machine: Machine, client: Client) -> N
     assert "/var/lib/edgeassist" in named
 
 
+def test_settings_that_can_not_work_are_told_and_nothing_is_started(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses
+) -> None:
+    machine.run(f"mv {SETTINGS} {SETTINGS}.mine && printf '[model]\\npath = \"/none.gguf\"\\n' > {SETTINGS}")
+    said = install(machine, "--wheelhouse", wheelhouses.own)
+    assert "can't answer yet" in said
+    assert "there is no /none.gguf" in said
+    assert machine.show("edgeassist", "UnitFileState") == "enabled"
+    assert machine.show("edgeassist", "ActiveState") == "inactive"
+    machine.run(f"mv {SETTINGS}.mine {SETTINGS}")
+
+
 def test_installed_again_it_finds_its_settings_and_its_model(
     machine: Machine, client: Client, wheelhouses: Wheelhouses
 ) -> None:
@@ -350,29 +362,20 @@ def test_installed_again_it_finds_its_settings_and_its_model(
     assert client.answer()["type"] == "done"
 
 
+def test_without_a_model_it_answers_with_its_own(
+    machine: Machine, client: Client, wheelhouses: Wheelhouses
+) -> None:
+    machine.run(f"rm {SETTINGS}")
+    options = ("--wheelhouse", wheelhouses.own, "--with-broker", "--broker-port", machine.port)
+    assert "runs, and starts at boot" in install(machine, *options)
+    answer = client.answer("Turn on the kitchen light", max_tokens=60)
+    assert json.loads(str(answer["text"])) == {"action": "turn_on", "device": "light", "room": "kitchen"}
+    assert "to move to Qwen2.5-0.5B" in machine.run("journalctl -u edgeassist --no-pager")
+
+
 def test_purging_removes_the_rest(machine: Machine, client: Client, fresh: list[str]) -> None:
     install(machine, "--purge")
     left = set(files(machine)) - set(fresh)
     broker = "/etc/systemd/system/multi-user.target.wants/mosquitto.service"
     assert left <= {"/etc/credstore", broker}
     assert not machine.tries("id edgeassist")
-
-
-def test_settings_that_can_not_work_are_told_and_nothing_is_started(
-    machine: Machine, wheelhouses: Wheelhouses
-) -> None:
-    machine.run(f"mkdir -p /etc/edgeassist && printf '[model]\\npath = \"/none.gguf\"\\n' > {SETTINGS}")
-    said = install(machine, "--wheelhouse", wheelhouses.own)
-    assert "can't answer yet" in said
-    assert "there is no /none.gguf" in said
-    assert machine.show("edgeassist", "UnitFileState") == "enabled"
-    assert machine.show("edgeassist", "ActiveState") == "inactive"
-
-
-def test_without_a_model_it_answers_with_its_own(machine: Machine, wheelhouses: Wheelhouses) -> None:
-    machine.run(f"rm {SETTINGS}")
-    options = ("--wheelhouse", wheelhouses.own, "--with-broker", "--broker-port", machine.port)
-    assert "runs, and starts at boot" in install(machine, *options)
-    answer = Client(machine, CLIENT).answer("Turn on the kitchen light", max_tokens=60)
-    assert json.loads(str(answer["text"])) == {"action": "turn_on", "device": "light", "room": "kitchen"}
-    assert "to move to Qwen2.5-0.5B" in machine.run("journalctl -u edgeassist --no-pager")

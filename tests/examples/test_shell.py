@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
-from tests.conftest import AsyncConnect, StartReady
+from tests.conftest import Box, TakeBox
 from tests.examples.program import Program
 from tests.examples.tools import EXAMPLES, changed
 
@@ -22,9 +22,15 @@ SLOW = "!script delay_ms=50 repeat=2000\nslowly "
 
 
 @pytest.fixture
-def folder(broker: PrivateBroker, tmp_path: Path) -> Path:
-    """The scripts, with the test's broker."""
-    return scripts(tmp_path, broker.port)
+async def box(take_box: TakeBox) -> Box:
+    """A device that all of these tests ask."""
+    return await take_box()
+
+
+@pytest.fixture
+def folder(box: Box, tmp_path: Path) -> Path:
+    """The scripts, with its broker."""
+    return scripts(tmp_path, box.port)
 
 
 def scripts(tmp_path: Path, port: int, **settings: object) -> Path:
@@ -42,15 +48,14 @@ async def run(script: Path, *arguments: str, name: str = "") -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("script", ["ask.sh", "stream.sh"])
-async def test_a_text_comes_back_as_it_was_asked(ready: StartReady, folder: Path, script: str) -> None:
-    await ready()
+async def test_a_text_comes_back_as_it_was_asked(folder: Path, script: str) -> None:
     assert await run(folder / script, TEXT) == (OK, TEXT + "\n")
 
 
-async def test_a_long_answer_is_printed_while_it_comes(ready: StartReady, folder: Path) -> None:
-    await ready()
-    async with Program(folder / "stream.sh", SLOW) as program:
+async def test_a_long_answer_is_printed_while_it_comes(folder: Path) -> None:
+    async with Program(folder / "stream.sh", SLOW, environ={"ID": "grows"}) as program:
         assert (await program.until("slowly slowly")).startswith("slowly ")
+        assert await run(folder / "cancel.sh", "grows") == (OK, "")
 
 
 @pytest.mark.parametrize("script", ["ask.sh", "stream.sh"])
@@ -63,11 +68,10 @@ async def test_a_long_answer_is_printed_while_it_comes(ready: StartReady, folder
     ],
 )
 async def test_an_error_is_told_from_an_answer(
-    ready: StartReady, tmp_path: Path, broker: PrivateBroker, script: str, case: tuple[str, int, str]
+    tmp_path: Path, box: Box, script: str, case: tuple[str, int, str]
 ) -> None:
-    await ready()
     prompt, status, said = case
-    ended, output = await run(scripts(tmp_path, broker.port, LIMIT=3) / script, prompt)
+    ended, output = await run(scripts(tmp_path, box.port, LIMIT=3) / script, prompt)
     assert ended == status
     assert said in output
 
@@ -87,23 +91,17 @@ async def test_a_broker_that_is_not_there_is_said(tmp_path: Path, script: str) -
     assert (await run(scripts(tmp_path, free_port()) / script, "Hello"))[0] == UNAVAILABLE
 
 
-async def test_the_same_id_brings_the_same_answer_and_no_second_run(
-    ready: StartReady, folder: Path, connect: AsyncConnect
-) -> None:
-    await ready()
-    wire = await connect.wire("edgeassist/box/reply/#")
+async def test_the_same_id_brings_the_same_answer_and_no_second_run(box: Box, folder: Path) -> None:
+    wire = await box.connect.wire("edgeassist/box/reply/#")
     for _ in range(2):
-        assert await run(folder / "ask.sh", "Hello", name="x1") == (OK, "Hello\n")
+        assert await run(folder / "ask.sh", "Hello", name="twice") == (OK, "Hello\n")
     await wire.until(lambda _: len(wire.heard) == 2)
     first, second = (json.loads(message.payload) for message in wire.heard)
     assert first["timings"] == second["timings"]
 
 
-async def test_ctrl_c_cancels_the_request_on_the_device(
-    ready: StartReady, folder: Path, connect: AsyncConnect
-) -> None:
-    await ready()
-    wire = await connect.wire("edgeassist/box/reply/#")
+async def test_ctrl_c_cancels_the_request_on_the_device(box: Box, folder: Path) -> None:
+    wire = await box.connect.wire("edgeassist/box/reply/#")
     async with Program(folder / "stream.sh", SLOW) as program:
         await program.until("slowly")
         program.signal(signal.SIGINT)
@@ -111,15 +109,14 @@ async def test_ctrl_c_cancels_the_request_on_the_device(
     assert (await wire.answer())["code"] == "cancelled"
 
 
-async def test_cancel_ends_a_stream_by_its_id(ready: StartReady, folder: Path) -> None:
-    await ready()
-    async with Program(folder / "stream.sh", SLOW, environ={"ID": "x1"}) as program:
+async def test_cancel_ends_a_stream_by_its_id(folder: Path) -> None:
+    async with Program(folder / "stream.sh", SLOW, environ={"ID": "ended"}) as program:
         await program.until("slowly")
-        assert await run(folder / "cancel.sh", "x1") == (OK, "")
+        assert await run(folder / "cancel.sh", "ended") == (OK, "")
         status, output = await program.ended()
     assert status == FAILED
     assert "cancelled: " in output
-    assert (await run(folder / "cancel.sh", "x1"))[0] == FAILED
+    assert (await run(folder / "cancel.sh", "ended"))[0] == FAILED
 
 
 async def test_an_account_is_used_where_a_password_is_set(tmp_path: Path) -> None:

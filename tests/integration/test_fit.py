@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from edgeassist.cli.check import check_model as check_configured
+from edgeassist.daemon.wiring import load_of
 from edgeassist.doctor.checks.model import check_model
 from edgeassist.doctor.finding import Severity
 from edgeassist.doctor.probes.model import Wanted, probe_model
@@ -29,7 +30,7 @@ from edgeassist.settings.schema import EngineSettings, ModelSettings
 from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
-from edgeassist.wiring import demand_of, load_of
+from edgeassist.wiring import demand_of
 from tests.integration.driver import Engine
 
 MIB = 1 << 20

@@ -145,12 +145,16 @@ _LEAVES = st.one_of(
 )
 
 
+# Made once: hypothesis looks through a strategy whenever it is made.
+_PART = st.recursive(_LEAVES, _below, max_leaves=8)
+_ROOT = _PART.filter(lambda each: isinstance(each, dict))
+
+
 @st.composite
 def schemas(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a schema, with two definitions that it may refer to."""
-    part = st.recursive(_LEAVES, _below, max_leaves=8)
-    definitions = {"x": draw(part), "x/y": draw(part)}
-    return {**draw(part.filter(lambda each: isinstance(each, dict))), "$defs": definitions}
+    definitions = {"x": draw(_PART), "x/y": draw(_PART)}
+    return {**draw(_ROOT), "$defs": definitions}
 
 
 def bounded() -> st.SearchStrategy[dict[str, Any]]:

@@ -51,7 +51,7 @@ _TEXTS = [
 _PIECES = [*(bytes([byte]) for byte in range(256)), *(text.encode() for text in _TEXTS)]
 _END = len(_PIECES)
 # What brings an answer to its end, once it is long.
-_CLOSING = dict.fromkeys(b'"}],:')
+_CLOSING = np.array([*sorted(b'"}],:'), _END])
 
 
 class _Bytes:
@@ -89,23 +89,23 @@ def allows(grammar: str, answer: bytes) -> bool:
     return bool(matched.is_accepting())
 
 
-def walk(grammar: str, random: Random, *, longest: int = 120) -> tuple[Outcome, bytes]:
+def walk(matched: LLMatcher, random: Random, *, longest: int = 120) -> tuple[Outcome, bytes]:
     """Return an answer of tokens that are as likely as one another; a long one prefers what closes."""
-    matched = matcher(grammar)
     assert not matched.is_error(), matched.get_error()
     answer = bytearray()
     while len(answer) < 4 * longest:
-        allowed = np.flatnonzero(
-            np.unpackbits(np.frombuffer(matched.compute_bitmask(), np.uint8), bitorder="little")
-        )
+        mask = np.frombuffer(matched.compute_bitmask(), np.uint8)
+        bits = np.unpackbits(mask, bitorder="little").astype(bool)
+        allowed = bits.nonzero()[0]
         if not len(allowed):
             return Outcome.STUCK, bytes(answer)
-        closing = [token for token in allowed if token == _END or token in _CLOSING]
+        closing = _CLOSING[bits[_CLOSING]]
         token = int(
-            random.choice(closing if closing and len(answer) > longest * random.random() else allowed)
+            random.choice(closing if len(closing) and len(answer) > longest * random.random() else allowed)
         )
         if token == _END:
             assert matched.is_accepting(), f"it ends in the middle: {bytes(answer)!r}"
+            assert not matched.is_error(), matched.get_error()
             return Outcome.ENDED, bytes(answer)
         assert matched.consume_token(token), matched.get_error()
         answer += _PIECES[token]
@@ -115,8 +115,11 @@ def walk(grammar: str, random: Random, *, longest: int = 120) -> tuple[Outcome, 
 def walks(grammar: str, count: int, seed: object) -> Iterator[bytes]:
     """Yield the answers of that many walks, but for those that came to no end."""
     random = Random(repr(seed))  # noqa: S311 - tests repeat
+    # Its table grows with each, up to llguidance's limits, of which it would complain.
+    matched = matcher(grammar)
     for _ in range(count):
-        outcome, answer = walk(grammar, random)
+        outcome, answer = walk(matched, random)
+        matched.reset()
         assert outcome is not Outcome.STUCK, f"nothing may follow {answer!r}"
         if outcome is Outcome.ENDED:
             yield answer

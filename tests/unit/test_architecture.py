@@ -1,9 +1,11 @@
 import ast
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
     "edgeassist.daemon.control",
+    "edgeassist.daemon.wiring",
     "edgeassist.wiring",
 )
 
@@ -76,17 +79,27 @@ def below(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield what a module's source imports, wherever in it: modules, and what may be one."""
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Return what a module's source imports, wherever in it: modules, and what may be one."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: imports are absolute"
             source = str(node.module)
             names = [f"{source}.{alias.name}" for alias in node.names]
-            yield from ([source] if source not in MODULES else [])
-            yield from (name if name in MODULES else source for name in names)
+            found |= {source} - set(MODULES)
+            found |= {name if name in MODULES else source for name in names}
+    return frozenset(found)
+
+
+def loaded_by(module: str, names: Iterable[str]) -> set[str]:
+    """Return which of those are there when a process has imported that module."""
+    program = f"import json, sys, {module}; print(json.dumps([*sys.modules]))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(ended.stdout)) & set(names)
 
 
 def importers(library: str) -> set[str]:
@@ -108,21 +121,34 @@ def test_all_modules_are_looked_at() -> None:
     }
 
 
-# The package `client` offers all it has, and so brings paho with any module of it.
-@pytest.mark.parametrize("module", [name for name in SANS_IO if not name.startswith("client.")])
-def test_a_sans_io_module_loads_no_heavy_library(module: str) -> None:
+def test_no_sans_io_module_loads_a_heavy_library() -> None:
+    # The package `client` offers all it has, and so brings paho with any module of it.
+    names = [f"edgeassist.{name}" for name in SANS_IO if not name.startswith("client.")]
     program = (
-        f"import sys, edgeassist.{module}\n"
-        f"sys.exit(', '.join(name for name in {HEAVY!r} if name in sys.modules) or None)"
+        "import importlib, sys\n"
+        f"for module in {names!r}:\n"
+        "    importlib.import_module(module)\n"
+        f"    heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "    assert not heavy, f'{module} loads {heavy}'\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_daemon_loads_no_numpy() -> None:
-    program = "import sys, edgeassist.cli.main; sys.exit('numpy' in sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+# Each costs a start a twentieth of a second of a PC, or more, and on a small box some tenths.
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("edgeassist.cli.main", "asyncio edgeassist.settings numpy pydantic rich"),
+        ("edgeassist.cli.run", "jinja2 numpy rich"),
+        ("edgeassist.cli.ask", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
+        ("edgeassist.cli.status", "edgeassist.serving edgeassist.supervision numpy psutil"),
+        ("edgeassist.engine.__main__", "asyncio jinja2 llguidance numpy pydantic"),
+        ("edgeassist.engine.backends.scripted", "asyncio jinja2 llguidance numpy pydantic"),
+    ],
+)
+def test_a_start_loads_nothing_that_it_has_no_use_for(module: str, unused: str) -> None:
+    assert loaded_by(module, unused.split()) == set()
 
 
 def test_the_client_needs_no_package_but_pahos_and_pydantics() -> None:

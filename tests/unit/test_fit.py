@@ -10,6 +10,7 @@ import gguf
 import msgspec
 import pytest
 
+from edgeassist.daemon.wiring import load_of
 from edgeassist.engine import sizing
 from edgeassist.engine.messages import KvType
 from edgeassist.errors import MemoryShortError, ModelError
@@ -31,7 +32,7 @@ from edgeassist.models.fit import (
 )
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import EngineSettings, ModelSettings
-from edgeassist.wiring import demand_of, load_of
+from edgeassist.wiring import demand_of
 
 MIB = 1 << 20
 # Qwen2.5-0.5B's shape: 12,288 bytes of KV cache per token in f16.

@@ -26,3 +26,18 @@ def test_ctrl_c_while_modules_are_imported_ends_a_command_without_a_traceback(tm
         command.send_signal(signal.SIGINT)
         assert command.stderr.read() == ""
         assert command.wait() == -signal.SIGINT
+
+
+def test_garbage_is_looked_for_again_once_a_command_runs(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import atexit, gc\natexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "edgeassist", "--config", str(tmp_path / "none.toml"), "run"],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "there is no configuration file" in ended.stderr
+    assert ended.stdout == "True True\n"

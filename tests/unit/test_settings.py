@@ -6,8 +6,9 @@ from typing import Any, Literal, Protocol, get_args, get_origin
 
 import pytest
 
+from edgeassist import ENV_FILE
 from edgeassist.errors import ConfigurationError
-from edgeassist.settings import ENV_FILE, Loaded, Settings, load_settings
+from edgeassist.settings import Loaded, Settings, load_settings
 from edgeassist.settings import sources as settings_sources
 from edgeassist.settings.schema import keys
 

@@ -146,11 +146,19 @@ def wheel(folder: Path, name: str, version: str, package: str) -> None:
         file.writestr(f"{information}/RECORD", "")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A .venv without EdgeAssist, and what was compiled for it."""
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A venv that has pip only."""
+    folder = tmp_path_factory.mktemp("venv") / "empty"
     # Not by pytest's Python, which may be a .venv's own.
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / ".venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
+
+
+@pytest.fixture
+def place(empty: Path, tmp_path: Path) -> Path:
+    """A .venv without EdgeAssist, and what was compiled for it."""
+    shutil.copytree(empty, tmp_path / ".venv", symlinks=True)
     (tmp_path / "work").mkdir()
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks/llama.txt").write_text(LOCK)

@@ -1,20 +1,21 @@
 """What a backend is: the Protocol that each one fulfils, and a model that one has loaded.
 
-What bounds answers is here as Protocols, so that a backend without needs no library for it.
+What bounds answers is here as Protocols, so that a backend without needs no library for it, numpy included.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Constraint, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.step import Plan, Sampled, Token
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class TokenFilter(Protocol):

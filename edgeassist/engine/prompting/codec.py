@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
-from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
 from edgeassist.engine.step import Token
 from edgeassist.errors import ContextOverflowError, InvalidRequestError
+
+if TYPE_CHECKING:
+    # It brings Jinja, which a backend without chat templates has no use for.
+    from edgeassist.engine.prompting.chat import ChatTemplate
 
 # A prompt with more characters than that for each token of the context is looked at before it is tokenized
 # whole: the first so many characters at a time, until there are too many tokens.

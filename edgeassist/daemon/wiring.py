@@ -1,0 +1,120 @@
+"""Settings become the plain values that the daemon's rooms take; what commands need of them too: `wiring`."""
+
+from __future__ import annotations
+
+from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
+from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
+from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
+from edgeassist.gateways.mqtt.intake import ReplyRules
+from edgeassist.gateways.mqtt.prompts import PromptOptions
+from edgeassist.gateways.mqtt.replies import ReplyOptions
+from edgeassist.models.choice import Choice
+from edgeassist.serving.admission import Limits
+from edgeassist.serving.conversation import Bounds
+from edgeassist.serving.policy import Policy
+from edgeassist.serving.stream import Pace
+from edgeassist.settings import Settings
+from edgeassist.supervision.supervisor import Patience
+from edgeassist.wiring import number_or_none, state_folder_of
+
+# What `sampling.temperature = "auto"` is for a model that converses.
+_TEMPERATURE = 0.7
+
+
+def policy_of(settings: Settings, *, builtin: bool) -> Policy:
+    """Return what requests are served by.
+
+    Args:
+        settings: In force.
+        builtin: Whether the model that runs is the built-in one. It writes commands, not stories, so its
+            default temperature is 0.
+    """
+    admission, session, sampling = settings.admission, settings.session, settings.sampling
+    return Policy(
+        limits=Limits(admission.queue, admission.per_client, admission.ageing_s),
+        bounds=Bounds(session.count, session.turns, session.expire_s),
+        pace=Pace(settings.stream.interval_ms / 1000, settings.stream.progress_ms / 1000),
+        timeout_s=admission.timeout_s,
+        remember_s=admission.remember_s,
+        max_tokens=sampling.max_tokens,
+        defaults=Sampling(
+            temperature=_temperature_of(settings, builtin=builtin),
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            min_p=sampling.min_p,
+            repeat_penalty=sampling.repeat_penalty,
+        ),
+        system=settings.model.system,
+        thinking=_thinking_of(settings),
+    )
+
+
+def prompt_options_of(settings: Settings) -> PromptOptions:
+    """Return what prompts over MQTT may ask for, and how they are answered."""
+    stream = settings.stream
+    return PromptOptions(
+        rules=ReplyRules(settings.mqtt.reply_prefixes, settings.admission.payload_bytes),
+        replies=ReplyOptions(stream.chunk_bytes, stream.chunk_qos, stream.final_qos),
+    )
+
+
+def _temperature_of(settings: Settings, *, builtin: bool) -> float:
+    if settings.sampling.temperature != "auto":
+        return settings.sampling.temperature
+    return 0.0 if builtin else _TEMPERATURE
+
+
+def _thinking_of(settings: Settings) -> Thinking:
+    return Thinking(
+        {"auto": None, "on": True, "off": False}[settings.model.think],
+        number_or_none(settings.sampling.reasoning_budget),
+    )
+
+
+def discovery_of(settings: Settings) -> DiscoveryOptions:
+    """Return what Home Assistant is told, and where."""
+    ours = settings.homeassistant
+    return DiscoveryOptions(ours.discovery, ours.prefix, ours.status_topic)
+
+
+def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
+    """Return what an engine is told first; memory is looked at now."""
+    engine = settings.engine
+    return Load(
+        backend=model.backend,
+        path=str(model.path or ""),
+        context=settings.model.context,
+        threads=threads,
+        step_tokens=engine.step_tokens,
+        step_ms=engine.step_ms,
+        slots=number_or_none(engine.slots),
+        kv_tokens=number_or_none(engine.kv_tokens),
+        prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
+        kv_type=KvType(engine.kv_type),
+        flash_attention=FlashAttention(engine.flash_attention),
+        load_mode=LoadMode(engine.load_mode),
+        speculate=engine.speculate,
+        memory_bytes=available_memory_bytes() or 0,
+        total_memory_bytes=total_memory_bytes() or 0,
+        system=settings.model.system,
+        thinking=_thinking_of(settings),
+        template=str(settings.model.template or ""),
+        state_folder=str(state_folder_of(settings)),
+        state_bytes=engine.state_mb << 20,
+    )
+
+
+def patience_of(settings: Settings) -> Patience:
+    """Return when to give up on an engine."""
+    engine = settings.engine
+    return Patience(engine.load_timeout_s, engine.stall_timeout_s, engine.restart_max_s)
+
+
+def reply_prefixes_of(settings: Settings) -> tuple[str, ...]:
+    """Return what a reply topic may begin with."""
+    return settings.mqtt.reply_prefixes
+
+
+def telemetry_interval_of(settings: Settings) -> float:
+    """Return the seconds between two reports."""
+    return settings.daemon.telemetry_s
