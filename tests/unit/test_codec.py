@@ -9,8 +9,9 @@ from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer
 from edgeassist.engine.messages import ChatMessage, DeltaKind
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.prompting.escapes import MARK
 from edgeassist.engine.prompting.parser import Part, TextParser
-from edgeassist.engine.prompting.shield import MARK, Segment, defuse
+from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.errors import ContextOverflowError, InvalidRequestError
 
 CONTROL = ["<|user|>", "<|assistant|>", "<|end|>", "<|end|>>", "<s>"]

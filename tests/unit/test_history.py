@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.backends.scripted import ScriptedCodec
-from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, Tools
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.history import encode_within
 
@@ -21,10 +21,14 @@ class Counting(ScriptedCodec):
         self.rendered: list[list[ChatMessage]] = []
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         self.rendered.append(list(messages))
-        return super().encode(messages, most, thinking)
+        return super().encode(messages, most, thinking, tools)
 
 
 def turns(*roles: str, content: str = "x" * 60) -> list[ChatMessage]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
-from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, Tools
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
@@ -69,7 +69,11 @@ class Codec(Protocol):
     cut: tuple[Token, ...]
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         """Return the conversation as text and token ids, ready for an answer.
 
@@ -77,10 +81,12 @@ class Codec(Protocol):
             messages: Oldest first.
             most: How many tokens make sense; what is far too long need not be tokenized to its end.
             thinking: Whether the model may think before it answers.
+            tools: What it may call; None: nothing.
 
         Raises:
             ContextOverflowError: There are more than `most`.
-            InvalidRequestError: The model's chat template does not take such a conversation.
+            InvalidRequestError: The model's chat template does not take such a conversation, or a schema is
+                no JSON object.
             ModelUnavailableError: It takes none.
         """
         ...
@@ -116,10 +122,14 @@ class PromptCodec:
         self.cut = self._tokens_of("" if chat.marks is None else chat.marks.cut)
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         """Render the chat template, and tokenize what no transcript knows (`Codec.encode`)."""
-        segments = self._chat.render(messages, thinking)
+        segments = self._chat.render(messages, thinking, tools)
         text, tokens, rest = self._transcripts.find(segments)
         pieces = [piece for segment in rest for piece in self._pieces(segment)]
         if most is not None:

@@ -1,0 +1,39 @@
+"""Which form of tool calls a model has. Stands in until the families' forms are there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from edgeassist.engine.messages import Tools
+from edgeassist.engine.prompting.calls.form import Form, JsonOf, MarkOf
+from edgeassist.engine.prompting.parser import AnswerParser
+
+
+class Tagged:
+    """JSON in plain `<tool_call>` tags."""
+
+    name = "tagged"
+    marks: tuple[str, ...] = ("<tool_call>", "</tool_call>")
+
+    def grammar(self, tools: Tools, json_of: JsonOf, mark_of: MarkOf) -> str:
+        """Return the grammar (`Form.grammar`)."""
+        raise NotImplementedError
+
+    def parser(self, rest: AnswerParser) -> AnswerParser:
+        """Return what reads one answer (`Form.parser`)."""
+        return rest
+
+
+OURS: Form = Tagged()
+
+
+def find_form(written: str | None, source: str, vocabulary: Collection[str]) -> Form:
+    """Return the form of calls that a template writes.
+
+    Args:
+        written: What it wrote for a call of `zqtool` with `{"zqkey": "zqvalue"}`; None: it writes none.
+        source: Its text.
+        vocabulary: The texts of tokens that may be marks.
+    """
+    del written, source, vocabulary
+    return OURS
