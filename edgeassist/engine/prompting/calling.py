@@ -33,6 +33,8 @@ class Calling:
         several: Several calls at once. Apart: each is a turn, with its result behind it.
         results: Results, as turns of their role; as plain text the user tells them.
         untold: Calls and results where there are no tools (any more).
+        system: Whether the system prompt comes out behind a result, too. Mistral Nemo's stands before the last
+            question, and only if that comes last.
     """
 
     manner: Manner = PLAIN
@@ -41,6 +43,7 @@ class Calling:
     several: Way = Way.AS_IT_IS
     results: Way = Way.AS_IT_IS
     untold: Way = Way.AS_IT_IS
+    system: bool = True
 
 
 NO_TOOLS = Calling(Manner(Told.NOWHERE), *[Way.AS_TEXT] * 5)

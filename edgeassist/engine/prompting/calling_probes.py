@@ -52,7 +52,8 @@ def find_calling(write: Write) -> Calling:
                 _beside(write, manner, behind),
                 _several(write, manner, results),
                 results,
-                Way.AS_IT_IS if _calls(write, manner, behind, None) else Way.AS_TEXT,
+                untold=Way.AS_IT_IS if _calls(write, manner, behind, None) else Way.AS_TEXT,
+                system=_exchanges(write, manner, (_TOLD, _QUESTION, _CALLED, *behind)),
             )
     as_text = (_QUESTION, _SAID, _RESULT)
     results = Way.AS_IT_IS if _exchanges(write, Manner(told), as_text) else Way.AS_TEXT

@@ -144,8 +144,9 @@ class ChatTemplate:
         calling = self._calling if uses_tools(messages, tools) else NO_TOOLS
         # What the probes found may not hold for every conversation.
         least = replace(NOTHING, parts=self._abilities.parts)
+        native = self._abilities if calling.system else replace(self._abilities, system=False)
         for way, abilities in dict.fromkeys(
-            [(calling, self._abilities), (NO_TOOLS, self._abilities), (NO_TOOLS, least)]
+            [(calling, native), (NO_TOOLS, self._abilities), (NO_TOOLS, least)]
         ):
             frame = _Frame(template, abilities.parts, way.manner, tools, variables)
             try:
