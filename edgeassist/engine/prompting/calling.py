@@ -33,8 +33,8 @@ class Calling:
         several: Several calls at once. Apart: each is a turn, with its result behind it.
         results: Results, as turns of their role; as plain text the user tells them.
         untold: Calls and results where there are no tools (any more).
-        system: Whether the system prompt comes out behind a result, too. Mistral Nemo's stands before the last
-            question, and only if that comes last.
+        system: Whether the system prompt comes out behind a result, too. Mistral Nemo's stands before a last
+            question, where nothing follows it.
     """
 
     manner: Manner = PLAIN
@@ -46,7 +46,7 @@ class Calling:
     system: bool = True
 
 
-NO_TOOLS = Calling(Manner(Told.NOWHERE), *[Way.AS_TEXT] * 5)
+NO_TOOLS = Calling(Manner(Told.NOWHERE), Way.AS_TEXT, Way.AS_TEXT, Way.AS_TEXT, Way.AS_TEXT, Way.AS_TEXT)
 
 
 def uses_tools(messages: Sequence[ChatMessage], tools: Tools | None) -> bool:

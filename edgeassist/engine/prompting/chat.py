@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 
 from msgspec.structs import replace as replace_fields
@@ -14,20 +14,21 @@ from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinkin
 from edgeassist.engine.prompting.calling import NO_TOOLS, put, uses_tools
 from edgeassist.engine.prompting.calling_probes import find_calling, written_for_call
 from edgeassist.engine.prompting.calls.finding import OURS, find_form
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.documents import (
     ASSISTANT,
     SYSTEM,
     TOOL,
     USER,
-    Hold,
     Manner,
     Told,
     Variables,
     documents_of,
 )
+from edgeassist.engine.prompting.frame import Frame, control_in
 from edgeassist.engine.prompting.holds import Held, Sealed
 from edgeassist.engine.prompting.probes import find_abilities, find_ends
-from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern
+from edgeassist.engine.prompting.shield import Segment, control_pattern
 from edgeassist.engine.prompting.switches import Switches, find_switches, written_by
 from edgeassist.engine.prompting.template import Template, TemplateRefusedError
 from edgeassist.engine.prompting.thoughts import Marks, find_marks
@@ -96,6 +97,7 @@ class ChatTemplate:
         self._calling = NO_TOOLS
         self.form = OURS
         self._written = lru_cache(_SHAPES)(self._written_for)
+        self._takes = lru_cache(_SHAPES)(self._takes_tools)
         if source is None:
             self.state = TemplateState.NONE
             log.warning("the model has no chat template: it gets bare texts; %s", _WAY_OUT)
@@ -129,6 +131,10 @@ class ChatTemplate:
             segments.append(Segment(self.marks.cut, trusted=True))
         return segments
 
+    def form_for(self, tools: Tools) -> Form:
+        """Return the form in which a prompt with these tools tells the model to call them."""
+        return self.form if self._takes(tools) else OURS
+
     def ends_in_thought(self, segments: Sequence[Segment]) -> bool:
         """Whether the template has opened a thought at the end of a prompt, in which the answer goes on."""
         if self.marks is None or not segments:
@@ -141,14 +147,15 @@ class ChatTemplate:
     ) -> list[Segment]:
         """Return the prompt in the first way that the template takes."""
         refusal: TemplateRefusedError | None = None
-        calling = self._calling if uses_tools(messages, tools) else NO_TOOLS
-        # What the probes found may not hold for every conversation.
-        least = replace(NOTHING, parts=self._abilities.parts)
+        calling = self._calling if uses_tools(messages, tools) and self._takes(tools) else NO_TOOLS
         native = self._abilities if calling.system else replace(self._abilities, system=False)
+        # What the probes found may not hold for every conversation.
+        told = replace(NO_TOOLS, manner=calling.manner)
+        least = replace(NOTHING, parts=self._abilities.parts)
         for way, abilities in dict.fromkeys(
-            [(calling, native), (NO_TOOLS, self._abilities), (NO_TOOLS, least)]
+            [(calling, native), (told, self._abilities), (told, least), (NO_TOOLS, least)]
         ):
-            frame = _Frame(template, abilities.parts, way.manner, tools, variables)
+            frame = Frame(template, abilities.parts, way.manner, tools, variables)
             try:
                 return self._render(frame, shape(put(messages, tools, way, self.control), abilities))
             except TemplateRefusedError as error:
@@ -157,11 +164,22 @@ class ChatTemplate:
             f"the model's chat template does not take this conversation: {refusal}"
         ) from refusal
 
-    def _render(self, frame: _Frame, turns: Sequence[ChatMessage]) -> list[Segment]:
+    def _takes_tools(self, tools: Tools | None) -> bool:
+        """Whether the template takes them. Some refuse what is rare in a schema."""
+        if tools is None or self._template is None:
+            return True
+        frame = Frame(self._template, self._abilities.parts, self._calling.manner, tools, ())
+        try:
+            frame.fill(shape([ChatMessage(USER, "x")], self._abilities), Sealed)
+        except TemplateRefusedError:
+            return False
+        return True
+
+    def _render(self, frame: Frame, turns: Sequence[ChatMessage]) -> list[Segment]:
         segments = frame.fill(turns, lambda shield: Held(shield, self.turns, self.control))
         pattern = self._pattern_for(turns, frame.tools)
         outline = tuple(replace_fields(turn, content="x" if turn.content.strip() else "") for turn in turns)
-        if _found(pattern, segments) == self._written(frame, outline, pattern):
+        if control_in(segments, pattern) == self._written(frame, outline, pattern):
             return segments
         # The template turns what was written into what was not. This way it does not see it.
         return frame.fill(turns, Sealed)
@@ -178,7 +196,7 @@ class ChatTemplate:
         return self.turns
 
     def _written_for(
-        self, frame: _Frame, outline: Sequence[ChatMessage], pattern: re.Pattern[str]
+        self, frame: Frame, outline: Sequence[ChatMessage], pattern: re.Pattern[str]
     ) -> list[str] | None:
         """Return the control tokens that the template itself writes; None if it does not take such turns.
 
@@ -188,7 +206,7 @@ class ChatTemplate:
             pattern: Matches control tokens.
         """
         try:
-            return _found(pattern, frame.fill(outline, Sealed))
+            return control_in(frame.fill(outline, Sealed), pattern)
         except TemplateRefusedError:
             return None
 
@@ -255,27 +273,6 @@ class ChatTemplate:
             self.form = find_form(written_for_call(write, self._calling), source, self._vocabulary)
         self.shown |= {token for mark in self.form.marks for token in self.control.findall(mark)}
         log.debug("its tools: %s, %s", self.form.name, self._calling)
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """What a conversation is rendered with."""
-
-    template: Template
-    parts: frozenset[str]
-    manner: Manner
-    tools: Tools | None
-    variables: Variables
-
-    def fill(self, turns: Sequence[ChatMessage], hold: Callable[[Shield], Hold]) -> list[Segment]:
-        """Return the prompt of turns in which some texts are taken out meanwhile."""
-        shield = Shield()
-        documents, variables = documents_of(turns, self.parts, self.manner, self.tools, hold(shield))
-        return shield.release(self.template.render(documents, (*self.variables, *variables)))
-
-
-def _found(pattern: re.Pattern[str], segments: Sequence[Segment]) -> list[str]:
-    return [token for segment in segments if segment.trusted for token in pattern.findall(segment.text)]
 
 
 def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> Template:

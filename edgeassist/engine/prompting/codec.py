@@ -11,6 +11,7 @@ from typing import Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
@@ -36,12 +37,14 @@ class Encoded:
         tokens: Ids.
         world: What else decides the KV values of these tokens.
         thinks: Whether it ends within a thought, which the answer goes on with.
+        form: In which it tells the model to call tools; None where it tells of none.
     """
 
     text: str
     tokens: Sequence[int]
     world: World = PLAIN
     thinks: bool = False
+    form: Form | None = None
 
 
 class Tokenizer(Protocol):
@@ -137,7 +140,8 @@ class PromptCodec:
         tokens = [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)]
         if not tokens:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
-        return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
+        form = None if tools is None else self._chat.form_for(tools)
+        return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments), form=form)
 
     def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
