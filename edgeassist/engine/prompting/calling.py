@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import groupby
 
 from edgeassist.engine.messages import ChatMessage, Tools
+from edgeassist.engine.prompting.calls.finding import OURS
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.documents import ASSISTANT, PLAIN, TOOL, Manner, Told
 from edgeassist.engine.prompting.ours import call_as_text, results_as_text, with_tools
 
@@ -55,7 +57,11 @@ def uses_tools(messages: Sequence[ChatMessage], tools: Tools | None) -> bool:
 
 
 def put(
-    messages: Sequence[ChatMessage], tools: Tools | None, calling: Calling, control: re.Pattern[str]
+    messages: Sequence[ChatMessage],
+    tools: Tools | None,
+    calling: Calling,
+    form: Form,
+    control: re.Pattern[str],
 ) -> list[ChatMessage]:
     """Return a conversation whose calls and results the template takes.
 
@@ -65,6 +71,7 @@ def put(
         messages: Oldest first.
         tools: What may be called.
         calling: What the template does with that.
+        form: In which the model writes calls, if the template tells it of tools.
         control: Matches control tokens.
 
     Raises:
@@ -72,22 +79,28 @@ def put(
     """
     if tools is None and calling.untold is Way.AS_TEXT:
         calling = NO_TOOLS
+    if calling.manner.told is Told.NOWHERE:
+        form = OURS
     if tools is not None and calling.manner.told is Told.NOWHERE:
         messages = with_tools(messages, tools)
+
+    def write(message: ChatMessage) -> ChatMessage:
+        return call_as_text(message, form, control)
+
     turns: list[ChatMessage] = []
     asked: ChatMessage | None = None
     for is_result, group in groupby(messages, _is_result):
         if is_result:
-            turns += _exchange(asked, list(group), calling, control)
+            turns += _exchange(asked, list(group), calling, write)
             asked = None
             continue
         for message in group:
             if asked is not None:
-                turns += _exchange(asked, [], calling, control)
+                turns += _exchange(asked, [], calling, write)
             asked = message if message.calls else None
             if asked is None:
                 turns.append(message)
-    return turns if asked is None else [*turns, *_exchange(asked, [], calling, control)]
+    return turns if asked is None else [*turns, *_exchange(asked, [], calling, write)]
 
 
 def _is_result(message: ChatMessage) -> bool:
@@ -95,7 +108,10 @@ def _is_result(message: ChatMessage) -> bool:
 
 
 def _exchange(
-    message: ChatMessage | None, results: Sequence[ChatMessage], calling: Calling, control: re.Pattern[str]
+    message: ChatMessage | None,
+    results: Sequence[ChatMessage],
+    calling: Calling,
+    write: Callable[[ChatMessage], ChatMessage],
 ) -> Iterator[ChatMessage]:
     """Return a message with calls, if there is one, and the results that follow it."""
     calls = () if message is None else message.calls
@@ -104,7 +120,7 @@ def _exchange(
     strays = [each for each in results if each.call_id not in order]
     if message is not None:
         if _is_text(message, calling):
-            yield call_as_text(message, control)
+            yield write(message)
             as_text = calling.results is Way.AS_TEXT or calling.calls is not Way.AS_TEXT
             yield from _told(theirs, as_text=as_text)
         else:

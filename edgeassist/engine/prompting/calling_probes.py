@@ -64,17 +64,16 @@ def written_for_call(write: Write, calling: Calling) -> str | None:
     """Return what a template writes for a turn that calls; None if it writes no calls."""
     if calling.calls is Way.AS_TEXT:
         return None
-    asked, said, called = (
-        write((_QUESTION, *behind), calling.manner, TOOLS) for behind in ((), (_SAID,), (_CALLED,))
+    asked, said, called, answered = (
+        write((_QUESTION, *behind), calling.manner, TOOLS) or ""
+        for behind in ((), (_SAID,), (_CALLED,), (_CALLED, *_behind([_RESULT], calling.results)))
     )
-    if called is None:
-        called = (
-            write((_QUESTION, _CALLED, *_behind([_RESULT], calling.results)), calling.manner, TOOLS) or ""
-        )
-    turn = called.removeprefix(asked or "")
+    # Some leave a call out that nothing follows.
+    called = max(called, answered.partition(_RESULT.content)[0], key=lambda each: each.count(_VALUE))
+    turn = called.removeprefix(asked) if asked else called
     if turn == called:
         turn = called.partition(_QUESTION.content)[2]
-    return turn.removesuffix((said or "").rpartition(_SAID.content)[2]).partition(_RESULT.content)[0]
+    return turn.removesuffix(said.rpartition(_SAID.content)[2])
 
 
 def _behind(results: Sequence[ChatMessage], way: Way) -> tuple[ChatMessage, ...]:

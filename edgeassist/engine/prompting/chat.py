@@ -95,7 +95,7 @@ class ChatTemplate:
         self._template: Template | None = None
         self._abilities = NOTHING
         self._calling = NO_TOOLS
-        self.form = OURS
+        self.form: Form = OURS
         self._written = lru_cache(_SHAPES)(self._written_for)
         self._takes = lru_cache(_SHAPES)(self._takes_tools)
         if source is None:
@@ -103,6 +103,8 @@ class ChatTemplate:
             log.warning("the model has no chat template: it gets bare texts; %s", _WAY_OUT)
         else:
             self._load(source, tokens or {})
+        # A mark that is part of another text is none of it.
+        self.shown |= self._vocabulary.intersection(self.form.marks)
 
     def render(
         self, messages: Sequence[ChatMessage], thinking: Thinking = AUTO, tools: Tools | None = None
@@ -122,7 +124,7 @@ class ChatTemplate:
         if self.state is TemplateState.BROKEN:
             raise ModelUnavailableError(f"the chat template does not work: {_WAY_OUT}")
         if self._template is None:
-            plain = put(messages, tools, NO_TOOLS, self.control)
+            plain = put(messages, tools, NO_TOOLS, OURS, self.control)
             text = "\n".join(message.content for message in plain if message.content)
             return [Segment(text, trusted=False)]
         variables = self._switches.variables(thinking)
@@ -157,7 +159,9 @@ class ChatTemplate:
         ):
             frame = Frame(template, abilities.parts, way.manner, tools, variables)
             try:
-                return self._render(frame, shape(put(messages, tools, way, self.control), abilities))
+                return self._render(
+                    frame, shape(put(messages, tools, way, self.form, self.control), abilities)
+                )
             except TemplateRefusedError as error:
                 refusal = refusal or error
         raise InvalidRequestError(
@@ -271,7 +275,6 @@ class ChatTemplate:
         # What we tell the model in the place of the template we tell in a form of ours.
         if self._calling.manner.told is not Told.NOWHERE:
             self.form = find_form(written_for_call(write, self._calling), source, self._vocabulary)
-        self.shown |= {token for mark in self.form.marks for token in self.control.findall(mark)}
         log.debug("its tools: %s, %s", self.form.name, self._calling)
 
 

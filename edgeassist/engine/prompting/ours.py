@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from edgeassist.engine.messages import ChatMessage, ToolCall, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.documents import (
     ASSISTANT,
     SYSTEM,
@@ -31,7 +34,7 @@ To call one, answer with its name and arguments as JSON within <tool_call> tags:
 {{"name": <function-name>, "arguments": <arguments-as-a-JSON-object>}}
 </tool_call>
 What it returns comes within <tool_response> tags."""
-_MARKED = re.compile(rf"{MARK}(\\u[0-9a-f]{{4}}|\\.|.)", re.DOTALL)
+_MARKED = re.compile(rf"""{MARK}(\\u[0-9a-f]{{4}}|\\["\\/bfnrt]|[^\\])""")
 
 
 def with_tools(messages: Sequence[ChatMessage], tools: Tools) -> list[ChatMessage]:
@@ -47,15 +50,18 @@ def with_tools(messages: Sequence[ChatMessage], tools: Tools) -> list[ChatMessag
     return [ChatMessage(SYSTEM, told), *messages]
 
 
-def call_as_text(message: ChatMessage, control: re.Pattern[str]) -> ChatMessage:
+def call_as_text(message: ChatMessage, form: Form, control: re.Pattern[str]) -> ChatMessage:
     """Return an assistant's message whose calls are text.
 
     Args:
         message: With calls.
-        control: Matches control tokens. An assistant's message may hold some of them, but no argument.
+        form: In which the model writes them.
+        control: Matches control tokens. An assistant's message may hold some of them, but no argument: there
+            they are escaped.
     """
+    marked = [_marked(call, control) for call in message.calls]
     said = [message.content] if message.content else []
-    return ChatMessage(ASSISTANT, "\n".join([*said, *(_written(call, control) for call in message.calls)]))
+    return ChatMessage(ASSISTANT, "\n".join([*said, _MARKED.sub(_escape, form.write(marked))]))
 
 
 def results_as_text(messages: Sequence[ChatMessage]) -> ChatMessage:
@@ -65,15 +71,14 @@ def results_as_text(messages: Sequence[ChatMessage]) -> ChatMessage:
     )
 
 
-def _written(call: ToolCall, control: re.Pattern[str]) -> str:
-    # Each control token is marked, and then its first character is escaped.
+def _marked(call: ToolCall, control: re.Pattern[str]) -> ToolCall:
+    """Return a call with a mark before each control token."""
     arguments = change_texts(
         read_arguments(call), lambda text: control.sub(lambda found: f"{MARK}{found.group()}", text)
     )
-    said = json.dumps({"name": call.name, "arguments": arguments}, ensure_ascii=False)
-    return f"<tool_call>\n{_MARKED.sub(_escape, said)}\n</tool_call>"
+    return replace(call, arguments=json.dumps(arguments, ensure_ascii=False))
 
 
 def _escape(marked: re.Match[str]) -> str:
-    character = json.loads(f'"{marked[1]}"')
+    character = json.loads(f'"{marked[1]}"', strict=False) if marked[1] != '"' else '"'
     return f"\\u{ord(character):04x}" if character.isascii() else json.dumps(character)[1:-1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from edgeassist.engine.messages import Tools
+from edgeassist.engine.messages import ToolCall, Tools
 from edgeassist.engine.prompting.calls.form import Form, JsonOf, MarkOf
 from edgeassist.engine.prompting.parser import AnswerParser
 
@@ -14,6 +14,13 @@ class Tagged:
 
     name = "tagged"
     marks: tuple[str, ...] = ("<tool_call>", "</tool_call>")
+
+    def write(self, calls: Sequence[ToolCall]) -> str:
+        """Return calls as text (`Form.write`)."""
+        return "\n".join(
+            f'<tool_call>\n{{"name": "{call.name}", "arguments": {call.arguments}}}\n</tool_call>'
+            for call in calls
+        )
 
     def grammar(self, tools: Tools, json_of: JsonOf, mark_of: MarkOf) -> str:
         """Return the grammar (`Form.grammar`)."""
