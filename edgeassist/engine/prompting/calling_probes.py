@@ -26,11 +26,11 @@ TOOLS = Tools(
         ),
     )
 )
-_CALL, _NEXT = (ToolCall(_NAME, f'{{"{_KEY}": "{value}"}}', id=value) for value in (_VALUE, _OTHER))
+CALL, _NEXT = (ToolCall(_NAME, f'{{"{_KEY}": "{value}"}}', id=value) for value in (_VALUE, _OTHER))
 _TOLD = ChatMessage(SYSTEM, "zqsystem")
 _QUESTION = ChatMessage(USER, "zqalpha")
 _SAID = ChatMessage(ASSISTANT, "zqbravo")
-_CALLED = ChatMessage(ASSISTANT, "", (_CALL,))
+_CALLED = ChatMessage(ASSISTANT, "", (CALL,))
 _CALLED_NEXT = ChatMessage(ASSISTANT, "", (_NEXT,))
 _RESULT = ChatMessage(TOOL, "zqresult", call_id=_VALUE)
 _RESULT_NEXT = ChatMessage(TOOL, "zqdelta", call_id=_OTHER)
@@ -101,7 +101,7 @@ def _calls(write: Write, manner: Manner, behind: Sequence[ChatMessage], tools: T
 
 
 def _beside(write: Write, manner: Manner, behind: Sequence[ChatMessage]) -> Way:
-    together = (_QUESTION, ChatMessage(ASSISTANT, _SAID.content, (_CALL,)), *behind)
+    together = (_QUESTION, ChatMessage(ASSISTANT, _SAID.content, (CALL,)), *behind)
     if _exchanges(write, manner, together):
         return Way.AS_IT_IS
     apart = (_QUESTION, _SAID, _CALLED, *behind)
@@ -109,7 +109,7 @@ def _beside(write: Write, manner: Manner, behind: Sequence[ChatMessage]) -> Way:
 
 
 def _several(write: Write, manner: Manner, results: Way) -> Way:
-    both = ChatMessage(ASSISTANT, "", (_CALL, _NEXT))
+    both = ChatMessage(ASSISTANT, "", (CALL, _NEXT))
     if _exchanges(write, manner, (_QUESTION, both, *_behind([_RESULT, _RESULT_NEXT], results))):
         return Way.AS_IT_IS
     first, last = _behind([_RESULT], results), _behind([_RESULT_NEXT], results)

@@ -12,7 +12,7 @@ from msgspec.structs import replace as replace_fields
 
 from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinking, Tools
 from edgeassist.engine.prompting.calling import NO_TOOLS, put, uses_tools
-from edgeassist.engine.prompting.calling_probes import find_calling, written_for_call
+from edgeassist.engine.prompting.calling_probes import CALL, find_calling, written_for_call
 from edgeassist.engine.prompting.calls.finding import OURS, find_form
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.documents import (
@@ -271,10 +271,15 @@ class ChatTemplate:
             except TemplateRefusedError:
                 return None
 
-        self._calling = find_calling(write)
-        # What we tell the model in the place of the template we tell in a form of ours.
-        if self._calling.manner.told is not Told.NOWHERE:
-            self.form = find_form(written_for_call(write, self._calling), source, self._vocabulary)
+        calling = find_calling(write)
+        # What we tell the model in place of the template we tell in a form of ours.
+        if calling.manner.told is not Told.NOWHERE:
+            written = written_for_call(write, calling)
+            self.form = find_form(written, source, self._vocabulary)
+            if self.form == OURS and written is not None and OURS.write([CALL]) not in written:
+                # It tells the model to call in a way that we can neither hold it to nor read.
+                calling = NO_TOOLS
+        self._calling = calling
         log.debug("its tools: %s, %s", self.form.name, self._calling)
 
 
