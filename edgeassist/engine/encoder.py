@@ -101,11 +101,8 @@ class Encoder:
 
 
 def _characters(request: Start) -> int:
-    """Return about how many characters a request's prompt has."""
-    tools = () if request.tools is None else request.tools.tools
+    """Return about how many characters a request's conversation has."""
     calls = (call for message in request.messages for call in message.calls)
-    return (
-        sum(len(message.content) + _AROUND for message in request.messages)
-        + sum(len(call.arguments) + _AROUND for call in calls)
-        + sum(len(tool.description) + len(tool.parameters) + _AROUND for tool in tools)
+    return sum(len(message.content) + _AROUND for message in request.messages) + sum(
+        len(call.arguments) + _AROUND for call in calls
     )

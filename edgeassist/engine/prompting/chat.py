@@ -66,6 +66,7 @@ class ChatTemplate:
         refused: The roles that it has no place for.
         ends: The control tokens that end an answer, as it tells.
         marks: How the model marks its thoughts; None: not at all, as far as it tells.
+        calling: What it does with tools.
         form: How the model calls tools.
         shown: The control tokens in the marks of both, which have to be read in an answer.
 
@@ -94,7 +95,7 @@ class ChatTemplate:
         self._switches = Switches()
         self._template: Template | None = None
         self._abilities = NOTHING
-        self._calling = NO_TOOLS
+        self.calling = NO_TOOLS
         self.form: Form = OURS
         self._written = lru_cache(_SHAPES)(self._written_for)
         self._takes = lru_cache(_SHAPES)(self._takes_tools)
@@ -149,7 +150,7 @@ class ChatTemplate:
     ) -> list[Segment]:
         """Return the prompt in the first way that the template takes."""
         refusal: TemplateRefusedError | None = None
-        calling = self._calling if uses_tools(messages, tools) and self._takes(tools) else NO_TOOLS
+        calling = self.calling if uses_tools(messages, tools) and self._takes(tools) else NO_TOOLS
         native = self._abilities if calling.system else replace(self._abilities, system=False)
         # What the probes found may not hold for every conversation.
         told = replace(NO_TOOLS, manner=calling.manner)
@@ -172,7 +173,7 @@ class ChatTemplate:
         """Whether the template takes them. Some refuse what is rare in a schema."""
         if tools is None or self._template is None:
             return True
-        frame = Frame(self._template, self._abilities.parts, self._calling.manner, tools, ())
+        frame = Frame(self._template, self._abilities.parts, self.calling.manner, tools, ())
         try:
             frame.fill(shape([ChatMessage(USER, "x")], self._abilities), Sealed)
         except TemplateRefusedError:
@@ -279,8 +280,8 @@ class ChatTemplate:
             if self.form == OURS and written is not None and OURS.write([CALL]) not in written:
                 # It tells the model to call in a way that we can neither hold it to nor read.
                 calling = NO_TOOLS
-        self._calling = calling
-        log.debug("its tools: %s, %s", self.form.name, self._calling)
+        self.calling = calling
+        log.debug("its tools: %s, %s", self.form.name, self.calling)
 
 
 def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> Template:
