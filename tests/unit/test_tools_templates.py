@@ -385,9 +385,9 @@ def test_a_form_of_calls_that_is_unknown_to_us_is_not_told() -> None:
     """The model would be told to call in a way that is not read."""
     unknown = HERMES.replace("<tool_call>\\n{", "~~{").replace("}\\n</tool_call>", "}~~")
     template = make(unknown)
-    if template.form == OURS:
-        assert template.calling.manner.told is Told.NOWHERE
-        assert "# Tools" in prompt(unknown, (QUESTION,))
+    assert template.form == OURS
+    assert template.calling.manner.told is Told.NOWHERE
+    assert "# Tools" in prompt(unknown, (QUESTION,))
 
 
 def test_marks_of_calls_that_are_control_tokens_are_shown() -> None:

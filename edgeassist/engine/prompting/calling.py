@@ -77,30 +77,32 @@ def put(
     Raises:
         InvalidRequestError: A schema, or arguments, are no JSON object.
     """
+    if not uses_tools(messages, tools):
+        return list(messages)
     if tools is None and calling.untold is Way.AS_TEXT:
         calling = NO_TOOLS
     if calling.manner.told is Told.NOWHERE:
         form = OURS
-    if tools is not None and calling.manner.told is Told.NOWHERE:
-        messages = with_tools(messages, tools)
+        messages = messages if tools is None else with_tools(messages, tools)
+    return [*_turns(messages, calling, lambda message: call_as_text(message, form, control))]
 
-    def write(message: ChatMessage) -> ChatMessage:
-        return call_as_text(message, form, control)
 
-    turns: list[ChatMessage] = []
+def _turns(
+    messages: Sequence[ChatMessage], calling: Calling, write: Callable[[ChatMessage], ChatMessage]
+) -> Iterator[ChatMessage]:
+    """Return a conversation in which each message with calls is put together with its results."""
     asked: ChatMessage | None = None
     for is_result, group in groupby(messages, _is_result):
         if is_result:
-            turns += _exchange(asked, list(group), calling, write)
+            yield from _exchange(asked, [*group], calling, write)
             asked = None
             continue
         for message in group:
-            if asked is not None:
-                turns += _exchange(asked, [], calling, write)
+            yield from _exchange(asked, [], calling, write)
             asked = message if message.calls else None
             if asked is None:
-                turns.append(message)
-    return turns if asked is None else [*turns, *_exchange(asked, [], calling, write)]
+                yield message
+    yield from _exchange(asked, [], calling, write)
 
 
 def _is_result(message: ChatMessage) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 
-from msgspec.structs import replace as replace_fields
-
 from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinking, Tools
-from edgeassist.engine.prompting.calling import NO_TOOLS, put, uses_tools
+from edgeassist.engine.prompting.calling import NO_TOOLS, Calling, put, uses_tools
 from edgeassist.engine.prompting.calling_probes import CALL, find_calling, written_for_call
 from edgeassist.engine.prompting.calls.finding import OURS, find_form
 from edgeassist.engine.prompting.calls.form import Form
@@ -97,7 +95,7 @@ class ChatTemplate:
         self._abilities = NOTHING
         self.calling = NO_TOOLS
         self.form: Form = OURS
-        self._written = lru_cache(_SHAPES)(self._written_for)
+        self._written = lru_cache(_SHAPES)(Frame.written)
         self._takes = lru_cache(_SHAPES)(self._takes_tools)
         if source is None:
             self.state = TemplateState.NONE
@@ -150,14 +148,7 @@ class ChatTemplate:
     ) -> list[Segment]:
         """Return the prompt in the first way that the template takes."""
         refusal: TemplateRefusedError | None = None
-        calling = self.calling if uses_tools(messages, tools) and self._takes(tools) else NO_TOOLS
-        native = self._abilities if calling.system else replace(self._abilities, system=False)
-        # What the probes found may not hold for every conversation.
-        told = replace(NO_TOOLS, manner=calling.manner)
-        least = replace(NOTHING, parts=self._abilities.parts)
-        for way, abilities in dict.fromkeys(
-            [(calling, native), (told, self._abilities), (told, least), (NO_TOOLS, least)]
-        ):
+        for way, abilities in self._ways(messages, tools):
             frame = Frame(template, abilities.parts, way.manner, tools, variables)
             try:
                 return self._render(
@@ -169,21 +160,34 @@ class ChatTemplate:
             f"the model's chat template does not take this conversation: {refusal}"
         ) from refusal
 
+    def _ways(
+        self, messages: Sequence[ChatMessage], tools: Tools | None
+    ) -> Iterator[tuple[Calling, Abilities]]:
+        """Return how a conversation may be put; what the probes found may not hold for every one."""
+        abilities = self._abilities
+        if uses_tools(messages, tools) and self._takes(tools):
+            calling = self.calling
+            yield calling, abilities if calling.system else replace(abilities, system=False)
+            told = replace(NO_TOOLS, manner=calling.manner)
+            yield told, abilities
+            yield told, replace(NOTHING, parts=abilities.parts)
+        yield NO_TOOLS, abilities
+        yield NO_TOOLS, replace(NOTHING, parts=abilities.parts)
+
     def _takes_tools(self, tools: Tools | None) -> bool:
         """Whether the template takes them. Some refuse what is rare in a schema."""
         if tools is None or self._template is None:
             return True
         frame = Frame(self._template, self._abilities.parts, self.calling.manner, tools, ())
-        try:
-            frame.fill(shape([ChatMessage(USER, "x")], self._abilities), Sealed)
-        except TemplateRefusedError:
-            return False
-        return True
+        return frame.written(shape([ChatMessage(USER, "x")], self._abilities), self.control) is not None
 
     def _render(self, frame: Frame, turns: Sequence[ChatMessage]) -> list[Segment]:
         segments = frame.fill(turns, lambda shield: Held(shield, self.turns, self.control))
         pattern = self._pattern_for(turns, frame.tools)
-        outline = tuple(replace_fields(turn, content="x" if turn.content.strip() else "") for turn in turns)
+        outline = tuple(
+            ChatMessage(turn.role, "x" if turn.content.strip() else "", turn.calls, turn.call_id)
+            for turn in turns
+        )
         if control_in(segments, pattern) == self._written(frame, outline, pattern):
             return segments
         # The template turns what was written into what was not. This way it does not see it.
@@ -199,21 +203,6 @@ class ChatTemplate:
         ):
             return self.control
         return self.turns
-
-    def _written_for(
-        self, frame: Frame, outline: Sequence[ChatMessage], pattern: re.Pattern[str]
-    ) -> list[str] | None:
-        """Return the control tokens that the template itself writes; None if it does not take such turns.
-
-        Args:
-            frame: What is around the turns.
-            outline: A conversation with other texts.
-            pattern: Matches control tokens.
-        """
-        try:
-            return control_in(frame.fill(outline, Sealed), pattern)
-        except TemplateRefusedError:
-            return None
 
     def _load(self, source: str, tokens: Mapping[str, object]) -> None:
         """Take the template, and find out what it can do."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from edgeassist.engine.messages import ChatMessage, Tools
 from edgeassist.engine.prompting.documents import Hold, Manner, Variables, documents_of
+from edgeassist.engine.prompting.holds import Sealed
 from edgeassist.engine.prompting.shield import Segment, Shield
-from edgeassist.engine.prompting.template import Template
+from edgeassist.engine.prompting.template import Template, TemplateRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,18 @@ class Frame:
         shield = Shield()
         documents, variables = documents_of(turns, self.parts, self.manner, self.tools, hold(shield))
         return shield.release(self.template.render(documents, (*self.variables, *variables)))
+
+    def written(self, turns: Sequence[ChatMessage], pattern: re.Pattern[str]) -> list[str] | None:
+        """Return the control tokens that the template itself writes; None if it does not take such turns.
+
+        Args:
+            turns: Of other texts.
+            pattern: Matches control tokens.
+        """
+        try:
+            return control_in(self.fill(turns, Sealed), pattern)
+        except TemplateRefusedError:
+            return None
 
 
 def control_in(segments: Sequence[Segment], pattern: re.Pattern[str]) -> list[str]:

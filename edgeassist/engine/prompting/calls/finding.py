@@ -38,6 +38,7 @@ class Another(Tagged):
 
 
 OURS: Form = Tagged()
+_SIGNS = ('"parameters"', "[TOOL_CALLS]", "<function=", "<|tool_call>")
 _ANOTHER: Form = Another()
 
 
@@ -50,4 +51,4 @@ def find_form(written: str | None, source: str, vocabulary: Collection[str]) -> 
         vocabulary: The texts of tokens that may be marks.
     """
     del source, vocabulary
-    return OURS if written is None or "<tool_call>\n{" in written else _ANOTHER
+    return _ANOTHER if written is not None and any(sign in written for sign in _SIGNS) else OURS
