@@ -16,7 +16,7 @@ from edgeassist.engine.prompting.escapes import MARK
 from edgeassist.engine.prompting.holds import Held, Sealed
 from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern
 from edgeassist.engine.prompting.template import Template
-from tests.unit.test_tools_templates import ALL, CONTROL, HERMES, NO_TOOLS, PARTS, make
+from tests.tools_templates import ALL, CONTROL, HERMES, NO_TOOLS, PARTS, make
 
 TOKENS = [*CONTROL, *PARTS]
 PATTERN = control_pattern(TOKENS)

@@ -17,6 +17,8 @@ SYSTEM, USER, ASSISTANT, TOOL = "system", "user", "assistant", "tool"
 
 Variables = tuple[tuple[str, object], ...]
 
+# How deep objects and lists of arguments and schemas may stand in one another: templates and we recurse.
+MAX_DEPTH = 64
 # Parsed tools of so many requests are kept.
 _KEPT = 16
 
@@ -170,11 +172,23 @@ def change_texts(value: Any, change: Callable[[str], str]) -> Any:
 def _read(text: str, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         value = None
+    except RecursionError:
+        raise _too_deep(what) from None
     if not isinstance(value, dict):
         raise InvalidRequestError(f"{what} are no JSON object")
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    if depth > MAX_DEPTH:
+        raise _too_deep(what)
     return value
+
+
+def _too_deep(what: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{what} have objects and lists more than {MAX_DEPTH} deep in one another")
 
 
 def _call(
