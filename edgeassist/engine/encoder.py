@@ -66,8 +66,7 @@ class Encoder:
 
     def submit(self, request: Start, started: float) -> Prompt | None:
         """Return the prompt of a request; None if it takes long, and is delivered later."""
-        characters = sum(len(message.content) + _AROUND for message in request.messages)
-        if characters <= _LONG and request.constraint is None:
+        if _characters(request) <= _LONG and request.constraint is None:
             return self._prompt(request, started)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
@@ -99,3 +98,11 @@ class Encoder:
         except Exception as error:
             log.exception("the prompt of %s could not be encoded", request.id)
             return Prompt(request, started, InternalError(f"the prompt could not be encoded: {error!r}"))
+
+
+def _characters(request: Start) -> int:
+    """Return about how many characters a request's conversation has."""
+    calls = (call for message in request.messages for call in message.calls)
+    return sum(len(message.content) + _AROUND for message in request.messages) + sum(
+        len(call.arguments) + _AROUND for call in calls
+    )

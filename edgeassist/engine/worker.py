@@ -222,6 +222,7 @@ class Worker:
             droppable=request.droppable,
             most=self._context,
             thinking=thinking_of(request),
+            tools=request.tools,
         )
         bound = None
         if request.constraint is not None and self._compiler is not None:

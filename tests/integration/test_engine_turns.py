@@ -9,12 +9,23 @@ from typing import Any
 
 import gguf
 import pytest
+from msgspec.structs import replace
 
-from edgeassist.engine.messages import ChatMessage, Finish, Log, Sampling, TemplateState, Unusable
+from edgeassist.engine.messages import (
+    ChatMessage,
+    Choice,
+    Finish,
+    Log,
+    Sampling,
+    TemplateState,
+    ToolCall,
+    Unusable,
+)
 from edgeassist.errors import Code, ExitStatus
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.vocabulary import make_up_vocabulary
 from tests.integration.driver import Engine
+from tests.tools_templates import HERMES, NO_TOOLS, TOOLS
 
 EOS, TEMPLATE = "tokenizer.ggml.eos_token_id", "tokenizer.chat_template"
 GENAI, TOKENIZER = "genai_config.json", "tokenizer_config.json"
@@ -134,6 +145,26 @@ def test_an_end_that_the_vocabulary_lacks_does_no_harm_to_an_answer_without_end(
     fresh.load("onnx", folder)
     sampling = Sampling(temperature=0, ignore_eos=True)
     assert fresh.answer("hello", sampling=sampling, max_tokens=5).finished.completion_tokens == 5
+
+
+@pytest.mark.parametrize("source", [HERMES, NO_TOOLS])
+def test_what_a_tool_returned_is_read_behind_what_was_known_of_the_tools(source: str, tmp_path: Path) -> None:
+    """Also where neither tools nor calls are known to the template."""
+    question = ChatMessage("user", "How is Oslo?")
+    call = ToolCall("weather", '{"city": "Oslo"}', "c")
+    asked = (question, ChatMessage("assistant", "", (call,)), ChatMessage("tool", "Snow.", call_id="c"))
+    path = write(tmp_path / "model.gguf", {TEMPLATE: source})
+    with Engine() as engine:
+        engine.load("llama", path, context=1024)
+        tools = replace(TOOLS, choice=Choice.NONE)
+        untold = engine.answer("", messages=(question,), max_tokens=4)
+        first, then = (
+            engine.answer("", messages=messages, tools=tools, max_tokens=4).finished
+            for messages in ((question,), asked)
+        )
+    assert first.prompt_tokens > untold.finished.prompt_tokens + 50
+    assert then.prompt_tokens > first.prompt_tokens
+    assert then.cached_tokens > first.prompt_tokens - 16
 
 
 def test_a_file_names_the_template_of_a_model_that_has_none(plain: list[Said], tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
     Thinking,
+    Tools,
 )
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.step import Plan, Sampled
@@ -180,13 +181,17 @@ class StrangeCodec(ScriptedCodec):
         self.gate = threading.Event()
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         if messages[-1].content == "refuse me":
             raise InvalidRequestError("the template does not take this")
         if messages[-1].content.startswith("wait:"):
             assert self.gate.wait(10)
-        prompt = super().encode(messages, most, thinking)
+        prompt = super().encode(messages, most, thinking, tools)
         adapted = messages[-1].content.startswith("adapted:")
         return replace(prompt, world=("adapter",)) if adapted else prompt
 

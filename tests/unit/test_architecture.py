@@ -31,7 +31,8 @@ SANS_IO = [
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
-        "engine.prompting.": "parser probes shield switches text thoughts transcripts turns",
+        "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
+        "switches text thoughts transcripts turns",
         "device.": "cores",
         "models.": "fit kinds recommend",
         "doctor.": "finding",

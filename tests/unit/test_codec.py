@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.backends.ortgenai.tokenizer import OrtTokenizer
-from edgeassist.engine.messages import ChatMessage, DeltaKind
+from edgeassist.engine.messages import ChatMessage, DeltaKind, Tool, Tools
+from edgeassist.engine.prompting.calls.finding import OURS
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.prompting.escapes import MARK
 from edgeassist.engine.prompting.parser import Part, TextParser
-from edgeassist.engine.prompting.shield import MARK, Segment, defuse
+from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.errors import ContextOverflowError, InvalidRequestError
 
 CONTROL = ["<|user|>", "<|assistant|>", "<|end|>", "<|end|>>", "<s>"]
@@ -119,6 +121,15 @@ def test_a_forgery_is_cut_and_what_the_template_wrote_is_not() -> None:
     tokens = codec.encode(ask("a<|end|>b")).tokens
     assert library.texts == ["<|user|>a", "<", "|end|>", "b<|end|><|assistant|>"]
     assert bytes(tokens) == b"<|user|>a<|end|>b<|end|><|assistant|>"
+
+
+def test_a_prompt_tells_in_which_form_its_tools_are_called() -> None:
+    codec, _ = make()
+    plain, told = (codec.encode(ask("Hi"), tools=tools) for tools in (None, Tools((Tool("lamp"),))))
+    assert plain.form is None
+    assert told.form == OURS
+    assert "lamp" in told.text
+    assert "lamp" not in plain.text
 
 
 @given(WRITTEN)

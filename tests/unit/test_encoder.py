@@ -20,6 +20,7 @@ from edgeassist.engine.messages import (
     Prefilled,
     Sampling,
     Start,
+    ToolCall,
 )
 from edgeassist.engine.prompting.codec import Encoded
 from tests.unit.conftest import MakeEngine
@@ -56,6 +57,14 @@ def test_a_long_prompt_is_told_before_and_after_and_a_short_one_is_not(make_engi
     ]
     assert isinstance(events[2], Prefilled)
     assert not [event for event in engine.serve(start("short", "Hi")) if isinstance(event, Encoding)]
+
+
+def test_a_long_call_makes_a_long_prompt(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    call = ToolCall("note", f'{{"text": "{LONG}"}}', "1")
+    messages = (ChatMessage("user", "Hi"), ChatMessage("assistant", "", (call,)), ChatMessage("user", "Hi"))
+    events = engine.serve(Start("long", messages, Sampling(), max_tokens=9))
+    assert events[:2] == [Encoding("long"), Encoding("long", done=True)]
 
 
 def test_the_heart_beats_while_nothing_but_a_long_prompt_is_there(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.backends.scripted import ScriptedCodec
-from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, ToolCall, Tools
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.history import encode_within
 
@@ -21,10 +21,14 @@ class Counting(ScriptedCodec):
         self.rendered: list[list[ChatMessage]] = []
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         self.rendered.append(list(messages))
-        return super().encode(messages, most, thinking)
+        return super().encode(messages, most, thinking, tools)
 
 
 def turns(*roles: str, content: str = "x" * 60) -> list[ChatMessage]:
@@ -71,6 +75,39 @@ def test_a_turn_with_tool_calls_goes_as_a_whole() -> None:
     prompt, dropped = encode_within(room, ScriptedCodec(), messages, droppable=len(history))
     assert dropped == 5
     assert list(prompt.tokens) == tokens([SYSTEM, *history[5:], QUESTION])
+
+
+def test_a_call_stays_while_its_result_is_asked_about() -> None:
+    """The answer to the last prompt was a call; this one brings what came of it."""
+    call = ToolCall("weather", "{}", "1")
+    calls = [ChatMessage("user", "x" * 60), ChatMessage("assistant", "", (call,))]
+    history = [*turns("user", "assistant"), *calls]
+    messages = [SYSTEM, *history, ChatMessage("tool", "snow", call_id="1")]
+    prompt, dropped = encode_within(1, ScriptedCodec(), messages, droppable=len(history))
+    assert dropped == 2
+    assert list(prompt.tokens) == tokens([SYSTEM, *messages[3:]])
+    prompt, dropped = encode_within(1, ScriptedCodec(), [SYSTEM, *calls, messages[-1]], droppable=2)
+    assert dropped == 0
+
+
+@given(roles=st.text("uact", max_size=12), room=st.integers(1, 200), own=st.integers(1, 4))
+def test_no_result_is_left_without_its_call(roles: str, room: int, own: int) -> None:
+    messages = []
+    called = ""
+    for number, role in enumerate(f"{roles}u"):
+        calls = (ToolCall("weather", "{}", str(number)),) if role == "c" else ()
+        if role == "t" and not called:
+            continue
+        name = {"u": "user", "t": "tool"}.get(role, "assistant")
+        messages.append(ChatMessage(name, f"{number}" + "x" * 12, calls, called if role == "t" else ""))
+        called = str(number) if calls else called
+    droppable = max(0, len(messages) - own)
+    codec = Counting()
+    _, dropped = encode_within(room, codec, messages, droppable=droppable)
+    for left in codec.rendered:
+        known = {call.id for message in left for call in message.calls}
+        assert all(message.call_id in known for message in left if message.call_id)
+    assert dropped <= droppable
 
 
 def test_messages_before_the_first_question_go_with_the_oldest_turn_of_their_own() -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate
-from edgeassist.engine.prompting.shield import MARK, Segment, Shield, control_pattern, defuse
+from edgeassist.engine.prompting.escapes import MARK
+from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
 
 # As Gemma 3's vocabulary has them.

@@ -3,7 +3,8 @@ from hypothesis import strategies as st
 
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate
-from edgeassist.engine.prompting.shield import MARK, Segment
+from edgeassist.engine.prompting.escapes import MARK
+from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.prompting.transcripts import MOST, Transcripts
 
 TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"

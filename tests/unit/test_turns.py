@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.messages import ChatMessage, ToolCall
 from edgeassist.engine.prompting.turns import NOTHING, Abilities, check_roles, shape
 from edgeassist.errors import InvalidRequestError
 
@@ -81,3 +81,23 @@ def test_a_role_that_the_template_has_no_place_for_is_named_with_its_number() ->
         check_roles(messages, {"tool"})
     with pytest.raises(InvalidRequestError, match=r"^messages\.1\.role: "):
         check_roles(messages, {"tool"}, first=1)
+
+
+def test_the_result_of_a_call_has_a_place_in_any_case() -> None:
+    check_roles([ChatMessage("user", "0"), ChatMessage("tool", "1", call_id="c")], {"tool"})
+
+
+def test_a_message_with_calls_is_no_empty_answer_and_stays_by_itself() -> None:
+    call = ChatMessage("assistant", "", (ToolCall("weather", "{}", "c"),))
+    said = ChatMessage("assistant", "well")
+    messages = [ChatMessage("user", "0"), said, call, ChatMessage("tool", "snow", call_id="c"), said, said]
+    put = shape(messages, NOTHING)
+    assert put == [*messages[:-2], ChatMessage("assistant", "well\n\nwell")]
+
+
+def test_nothing_that_is_told_comes_between_a_call_and_its_result() -> None:
+    call = ChatMessage("assistant", "", (ToolCall("weather", "{}", "c"),))
+    result = ChatMessage("tool", "snow", call_id="c")
+    late = ChatMessage("system", "told")
+    put = shape([ChatMessage("user", "0"), call, late, result, ChatMessage("user", "1")], NOTHING)
+    assert put == [ChatMessage("user", "0"), call, result, ChatMessage("user", "told\n\n1")]

@@ -44,7 +44,7 @@ import msgspec
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking, Tools
 from edgeassist.engine.prompting.calls.standin import StandInParser
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
@@ -162,10 +162,14 @@ class ScriptedCodec:
         self.cut = _tokens(_MARKS.cut.encode())
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
-        del most  # nothing is gained by stopping early
+        del most, tools  # nothing is gained by stopping early
         words, _ = _read(self._answers.to(messages[-1].content))
         time.sleep(words.get("encode_ms", 0) / 1000)
         if words.get("encode_crash"):

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 
-from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinking, Tools
+from edgeassist.engine.prompting.calling import NO_TOOLS, Calling, put, uses_tools
+from edgeassist.engine.prompting.calling_probes import CALL, find_calling, written_for_call
+from edgeassist.engine.prompting.calls.finding import OURS, find_form
+from edgeassist.engine.prompting.calls.form import Form
+from edgeassist.engine.prompting.documents import (
+    ASSISTANT,
+    SYSTEM,
+    TOOL,
+    USER,
+    Manner,
+    Told,
+    Variables,
+    documents_of,
+)
+from edgeassist.engine.prompting.frame import Frame, control_in
+from edgeassist.engine.prompting.holds import Held, Sealed
 from edgeassist.engine.prompting.probes import find_abilities, find_ends
-from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern
-from edgeassist.engine.prompting.switches import Switches, Variables, find_switches, written_by
+from edgeassist.engine.prompting.shield import Segment, control_pattern
+from edgeassist.engine.prompting.switches import Switches, find_switches, written_by
 from edgeassist.engine.prompting.template import Template, TemplateRefusedError
 from edgeassist.engine.prompting.thoughts import Marks, find_marks
-from edgeassist.engine.prompting.turns import ASSISTANT, NOTHING, SYSTEM, TOOL, USER, Abilities, shape
+from edgeassist.engine.prompting.turns import NOTHING, Abilities, shape
 from edgeassist.errors import InvalidRequestError, ModelError, ModelUnavailableError
 
 log = logging.getLogger(__name__)
@@ -47,7 +64,9 @@ class ChatTemplate:
         refused: The roles that it has no place for.
         ends: The control tokens that end an answer, as it tells.
         marks: How the model marks its thoughts; None: not at all, as far as it tells.
-        shown: The control tokens in these marks, which have to be read in an answer.
+        calling: What it does with tools.
+        form: How the model calls tools.
+        shown: The control tokens in the marks of both, which have to be read in an answer.
 
     Raises:
         ModelError: The source is no Jinja2 template.
@@ -74,44 +93,48 @@ class ChatTemplate:
         self._switches = Switches()
         self._template: Template | None = None
         self._abilities = NOTHING
-        self._written = lru_cache(_SHAPES)(self._written_for)
+        self.calling = NO_TOOLS
+        self.form: Form = OURS
+        self._written = lru_cache(_SHAPES)(Frame.written)
+        self._takes = lru_cache(_SHAPES)(self._takes_tools)
         if source is None:
             self.state = TemplateState.NONE
             log.warning("the model has no chat template: it gets bare texts; %s", _WAY_OUT)
         else:
             self._load(source, tokens or {})
+        # A mark that is part of another text is none of it.
+        self.shown |= self._vocabulary.intersection(self.form.marks)
 
-    def render(self, messages: Sequence[ChatMessage], thinking: Thinking = AUTO) -> list[Segment]:
+    def render(
+        self, messages: Sequence[ChatMessage], thinking: Thinking = AUTO, tools: Tools | None = None
+    ) -> list[Segment]:
         """Return the prompt, ready for an answer by the assistant.
 
         Args:
             messages: Oldest first.
             thinking: Whether it may think before; a thought that is not wanted is closed.
+            tools: What it may call; None: nothing.
 
         Raises:
-            InvalidRequestError: The model's template does not take such a conversation.
+            InvalidRequestError: The model's template does not take such a conversation, or a schema, or
+                arguments of a call, are no JSON object.
             ModelUnavailableError: It takes none.
         """
         if self.state is TemplateState.BROKEN:
             raise ModelUnavailableError(f"the chat template does not work: {_WAY_OUT}")
         if self._template is None:
-            text = "\n".join(message.content for message in messages if message.content)
+            plain = put(messages, tools, NO_TOOLS, OURS, self.control)
+            text = "\n".join(message.content for message in plain if message.content)
             return [Segment(text, trusted=False)]
         variables = self._switches.variables(thinking)
-        try:
-            segments = self._render(self._template, messages, self._abilities, variables)
-        except TemplateRefusedError as refusal:
-            try:
-                # What the probes found may not hold for every conversation.
-                plain = replace(NOTHING, parts=self._abilities.parts)
-                segments = self._render(self._template, messages, plain, variables)
-            except TemplateRefusedError:
-                raise InvalidRequestError(
-                    f"the model's chat template does not take this conversation: {refusal}"
-                ) from refusal
+        segments = self._first_taken(self._template, messages, tools, variables)
         if thinking.wanted is False and self.marks is not None and self.ends_in_thought(segments):
             segments.append(Segment(self.marks.cut, trusted=True))
         return segments
+
+    def form_for(self, tools: Tools) -> Form:
+        """Return the form in which a prompt with these tools tells the model to call them."""
+        return self.form if self._takes(tools) else OURS
 
     def ends_in_thought(self, segments: Sequence[Segment]) -> bool:
         """Whether the template has opened a thought at the end of a prompt, in which the answer goes on."""
@@ -120,50 +143,66 @@ class ChatTemplate:
         last = segments[-1]
         return last.trusted and self.marks.open_at_end(last.text)
 
-    def _render(
-        self,
-        template: Template,
-        messages: Sequence[ChatMessage],
-        abilities: Abilities,
-        variables: Variables,
+    def _first_taken(
+        self, template: Template, messages: Sequence[ChatMessage], tools: Tools | None, variables: Variables
     ) -> list[Segment]:
-        turns = shape(messages, abilities)
-        segments = _fill(template, turns, abilities.parts, self._hold, variables)
-        outline = tuple((turn.role, bool(turn.content.strip())) for turn in turns)
-        if self._turns_in(segments) == self._written(template, outline, abilities.parts, variables):
+        """Return the prompt in the first way that the template takes."""
+        refusal: TemplateRefusedError | None = None
+        for way, abilities in self._ways(messages, tools):
+            frame = Frame(template, abilities.parts, way.manner, tools, variables)
+            try:
+                return self._render(
+                    frame, shape(put(messages, tools, way, self.form, self.control), abilities)
+                )
+            except TemplateRefusedError as error:
+                refusal = refusal or error
+        raise InvalidRequestError(
+            f"the model's chat template does not take this conversation: {refusal}"
+        ) from refusal
+
+    def _ways(
+        self, messages: Sequence[ChatMessage], tools: Tools | None
+    ) -> Iterator[tuple[Calling, Abilities]]:
+        """Return how a conversation may be put; what the probes found may not hold for every one."""
+        abilities = self._abilities
+        if uses_tools(messages, tools) and self._takes(tools):
+            calling = self.calling
+            yield calling, abilities if calling.system else replace(abilities, system=False)
+            told = replace(NO_TOOLS, manner=calling.manner)
+            yield told, abilities
+            yield told, replace(NOTHING, parts=abilities.parts)
+        yield NO_TOOLS, abilities
+        yield NO_TOOLS, replace(NOTHING, parts=abilities.parts)
+
+    def _takes_tools(self, tools: Tools | None) -> bool:
+        """Whether the template takes them. Some refuse what is rare in a schema."""
+        if tools is None or self._template is None:
+            return True
+        frame = Frame(self._template, self._abilities.parts, self.calling.manner, tools, ())
+        return frame.written(shape([ChatMessage(USER, "x")], self._abilities), self.control) is not None
+
+    def _render(self, frame: Frame, turns: Sequence[ChatMessage]) -> list[Segment]:
+        segments = frame.fill(turns, lambda shield: Held(shield, self.turns, self.control))
+        pattern = self._pattern_for(turns, frame.tools)
+        outline = tuple(
+            ChatMessage(turn.role, "x" if turn.content.strip() else "", turn.calls, turn.call_id)
+            for turn in turns
+        )
+        if control_in(segments, pattern) == self._written(frame, outline, pattern):
             return segments
         # The template turns what was written into what was not. This way it does not see it.
-        return _fill(template, turns, abilities.parts, _hold_all, variables)
+        return frame.fill(turns, Sealed)
 
-    def _hold(self, shield: Shield, message: ChatMessage) -> str:
-        pattern = self.turns if message.role == ASSISTANT else self.control
-        return shield.hold(message.content, pattern)
+    def _pattern_for(self, turns: Sequence[ChatMessage], tools: Tools | None) -> re.Pattern[str]:
+        """Return what matches the control tokens that only the template may have written.
 
-    def _written_for(
-        self,
-        template: Template,
-        outline: Sequence[tuple[str, bool]],
-        parts: frozenset[str],
-        variables: Variables,
-    ) -> list[str] | None:
-        """Return the control tokens that the template itself writes; None if it does not take such turns.
-
-        Args:
-            template: The template.
-            outline: Of a conversation: each turn's role, and whether it has a text.
-            parts: The roles whose content is a list of parts.
-            variables: What the template is told beside them.
+        An assistant's words may hold some of their own; how many are left of them the template decides.
         """
-        turns = [ChatMessage(role, "x" if has_text else "") for role, has_text in outline]
-        try:
-            return self._turns_in(_fill(template, turns, parts, _hold_all, variables))
-        except TemplateRefusedError:
-            return None
-
-    def _turns_in(self, segments: Sequence[Segment]) -> list[str]:
-        return [
-            token for segment in segments if segment.trusted for token in self.turns.findall(segment.text)
-        ]
+        if uses_tools(turns, tools) and not any(
+            self.control.search(turn.content) for turn in turns if turn.role == ASSISTANT
+        ):
+            return self.control
+        return self.turns
 
     def _load(self, source: str, tokens: Mapping[str, object]) -> None:
         """Take the template, and find out what it can do."""
@@ -175,7 +214,7 @@ class ChatTemplate:
                 messages: tuple[ChatMessage, ...], parts: frozenset[str], template: Template = template
             ) -> str | None:
                 try:
-                    return template.render(_documents(messages, parts))
+                    return template.render(documents_of(messages, parts)[0])
                 except TemplateRefusedError:
                     return None
 
@@ -185,6 +224,7 @@ class ChatTemplate:
                 self.refused = frozenset() if abilities.tool else frozenset({TOOL})
                 self.ends = find_ends(render, abilities.parts, self.turns)
                 self._find_thoughts(source, template, abilities)
+                self._find_calling(source, template, abilities)
                 log.debug("the chat template: %s", abilities)
                 return
         self.state = TemplateState.BROKEN
@@ -197,7 +237,7 @@ class ChatTemplate:
         def write(variables: Variables) -> tuple[str, ...] | None:
             try:
                 return tuple(
-                    template.render(_documents(shape(each, abilities), abilities.parts), variables)
+                    template.render(documents_of(shape(each, abilities), abilities.parts)[0], variables)
                     for each in _ASKED
                 )
             except TemplateRefusedError:
@@ -210,21 +250,27 @@ class ChatTemplate:
             self.shown = frozenset(self.control.findall(written))
             log.debug("its thoughts: %s, %s", self.marks, self._switches)
 
+    def _find_calling(self, source: str, template: Template, abilities: Abilities) -> None:
+        """Find out what the template does with tools, and in which form the model calls them."""
 
-def _hold_all(shield: Shield, message: ChatMessage) -> str:
-    return shield.hold_all(message.content)
+        @cache
+        def write(messages: tuple[ChatMessage, ...], manner: Manner, tools: Tools | None) -> str | None:
+            documents, variables = documents_of(shape(messages, abilities), abilities.parts, manner, tools)
+            try:
+                return template.render(documents, variables)
+            except TemplateRefusedError:
+                return None
 
-
-def _fill(
-    template: Template,
-    messages: Sequence[ChatMessage],
-    parts: frozenset[str],
-    hold: Callable[[Shield, ChatMessage], str],
-    variables: Variables,
-) -> list[Segment]:
-    shield = Shield()
-    held = [ChatMessage(message.role, hold(shield, message)) for message in messages]
-    return shield.release(template.render(_documents(held, parts), variables))
+        calling = find_calling(write)
+        # What we tell the model in place of the template we tell in a form of ours.
+        if calling.manner.told is not Told.NOWHERE:
+            written = written_for_call(write, calling)
+            self.form = find_form(written, source, self._vocabulary)
+            if self.form == OURS and written is not None and OURS.write([CALL]) not in written:
+                # It tells the model to call in a way that we can neither hold it to nor read.
+                calling = NO_TOOLS
+        self.calling = calling
+        log.debug("its tools: %s, %s", self.form.name, self.calling)
 
 
 def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> Template:
@@ -234,16 +280,3 @@ def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> 
         if configured:
             raise ModelError(f"model.template: {error.message}") from None
         raise ModelError(f"model.path: {error.message}; {_WAY_OUT}") from None
-
-
-def _documents(messages: Sequence[ChatMessage], parts: frozenset[str]) -> list[dict[str, object]]:
-    """Return messages as templates read them."""
-    return [
-        {
-            "role": message.role,
-            "content": [{"type": "text", "text": message.content}]
-            if message.role in parts
-            else message.content,
-        }
-        for message in messages
-    ]

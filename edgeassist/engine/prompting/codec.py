@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
-from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
@@ -39,12 +40,14 @@ class Encoded:
         tokens: Ids.
         world: What else decides the KV values of these tokens.
         thinks: Whether it ends within a thought, which the answer goes on with.
+        form: In which it tells the model to call tools; None where it tells of none.
     """
 
     text: str
     tokens: Sequence[int]
     world: World = PLAIN
     thinks: bool = False
+    form: Form | None = None
 
 
 class Tokenizer(Protocol):
@@ -72,7 +75,11 @@ class Codec(Protocol):
     cut: tuple[Token, ...]
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         """Return the conversation as text and token ids, ready for an answer.
 
@@ -80,10 +87,12 @@ class Codec(Protocol):
             messages: Oldest first.
             most: How many tokens make sense; what is far too long need not be tokenized to its end.
             thinking: Whether the model may think before it answers.
+            tools: What it may call; None: nothing.
 
         Raises:
             ContextOverflowError: There are more than `most`.
-            InvalidRequestError: The model's chat template does not take such a conversation.
+            InvalidRequestError: The model's chat template does not take such a conversation, or a schema is
+                no JSON object.
             ModelUnavailableError: It takes none.
         """
         ...
@@ -120,10 +129,14 @@ class PromptCodec:
         self.cut = self._tokens_of("" if chat.marks is None else chat.marks.cut)
 
     def encode(
-        self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
+        self,
+        messages: Sequence[ChatMessage],
+        most: int | None = None,
+        thinking: Thinking = AUTO,
+        tools: Tools | None = None,
     ) -> Encoded:
         """Render the chat template, and tokenize what no transcript knows (`Codec.encode`)."""
-        segments = self._chat.render(messages, thinking)
+        segments = self._chat.render(messages, thinking, tools)
         text, tokens, rest = self._transcripts.find(segments)
         pieces = [piece for segment in rest for piece in self._pieces(segment)]
         if most is not None:
@@ -131,7 +144,8 @@ class PromptCodec:
         tokens = [*tokens, *self._tokenizer.tokenize(pieces, begins=not tokens)]
         if not tokens:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
-        return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
+        form = None if tools is None else self._chat.form_for(tools)
+        return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments), form=form)
 
     def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""

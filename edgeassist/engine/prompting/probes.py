@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 from edgeassist.engine.messages import ChatMessage
-from edgeassist.engine.prompting.turns import ASSISTANT, SYSTEM, TOOL, USER, Abilities
+from edgeassist.engine.prompting.documents import ASSISTANT, SYSTEM, TOOL, USER
+from edgeassist.engine.prompting.turns import Abilities
 
 # In lower case and without spaces: templates strip, lower and split what is said.
 _WORDS = ("zqalpha", "zqbravo", "zqcharlie", "zqdelta")

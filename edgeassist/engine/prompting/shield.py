@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-# Marks a place in a rendered prompt where a text was taken out. Messages that contain it are shielded, too.
-MARK = "\ue000"
-_PLACE = re.compile(f"{MARK}([0-9]{{1,9}}){MARK}")
+from edgeassist.engine.prompting.escapes import MARK, PLACE, escaped
+
 # `re` compiles recursively, and a vocabulary may have tokens that are each other's beginnings, dozens deep.
 _DEEPEST = 24
 
@@ -75,14 +74,16 @@ class Shield:
 
     def release(self, rendered: str) -> list[Segment]:
         """Return a prompt that was rendered of held texts, as segments."""
-        parts = _PLACE.split(rendered)
-        segments = [
-            # A template that cuts a message in two may leave one mark of a pair.
-            Segment(self._text_of(int(part)), trusted=False)
-            if index % 2
-            else Segment(part.replace(MARK, ""), trusted=True)
-            for index, part in enumerate(parts)
-        ]
+        segments = []
+        at = 0
+        for place in PLACE.finditer(rendered):
+            segments += [
+                # A template that cuts a message in two may leave one mark of a pair.
+                Segment(rendered[at : place.start()].replace(MARK, ""), trusted=True),
+                Segment(escaped(self._text_of(int(place[1])), place[2]), trusted=False),
+            ]
+            at = place.end()
+        segments.append(Segment(rendered[at:].replace(MARK, ""), trusted=True))
         return [segment for segment in segments if segment.text]
 
     def _take(self, text: str) -> str:

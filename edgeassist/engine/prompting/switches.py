@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgeassist.engine.messages import Thinking
-
-Variables = tuple[tuple[str, object], ...]
+from edgeassist.engine.prompting.documents import Variables
 
 # Returns what a template writes for some conversations, with these variables; None if it refuses them.
 Write = Callable[[Variables], tuple[str, ...] | None]

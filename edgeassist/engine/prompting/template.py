@@ -13,6 +13,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from edgeassist.engine.prompting.escapes import ASCII, JSON, note
 from edgeassist.errors import ModelError
 
 # Templates tell "no tools" by None, and add text to a token that they take to have a text.
@@ -83,9 +84,10 @@ def _to_json(
     sort_keys: bool = False,  # noqa: FBT001, FBT002
 ) -> str:
     # Jinja's own filter escapes for HTML; models were trained on plain JSON.
-    return json.dumps(
+    text = json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )
+    return note(text, ASCII if ensure_ascii else JSON)
 
 
 class _GenerationBlock(Extension):

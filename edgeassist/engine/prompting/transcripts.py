@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgeassist.engine.prompting.shield import MARK, Segment
+from edgeassist.engine.prompting.escapes import MARK
+from edgeassist.engine.prompting.shield import Segment
 
 MOST = 32
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from edgeassist.engine.messages import ChatMessage
+from edgeassist.engine.prompting.documents import ASSISTANT, SYSTEM, TOOL, USER
 from edgeassist.errors import InvalidRequestError
-
-SYSTEM, USER, ASSISTANT, TOOL = "system", "user", "assistant", "tool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +78,15 @@ def shape(messages: Sequence[ChatMessage], abilities: Abilities) -> list[ChatMes
 def check_roles(messages: Sequence[ChatMessage], refused: Iterable[str], *, first: int = 0) -> None:
     """Raise an InvalidRequestError that names the first message of a role that the template does not take.
 
+    The result of a call is told in any case.
+
     Args:
         messages: Oldest first.
         refused: Those roles.
         first: Where the request's own messages begin; they are numbered from there.
     """
     for number, message in enumerate(messages[first:]):
-        if message.role in refused:
+        if message.role in refused and not message.call_id:
             raise InvalidRequestError(
                 f"messages.{number}.role: the model's chat template has no place for the role "
                 f"{message.role!r}: send its text as a user's message"
@@ -93,7 +94,7 @@ def check_roles(messages: Sequence[ChatMessage], refused: Iterable[str], *, firs
 
 
 def _is_empty_answer(message: ChatMessage) -> bool:
-    return message.role == ASSISTANT and not message.content.strip()
+    return message.role == ASSISTANT and not message.calls and not message.content.strip()
 
 
 def _begin(leading: list[ChatMessage], abilities: Abilities) -> list[ChatMessage]:
@@ -105,7 +106,10 @@ def _begin(leading: list[ChatMessage], abilities: Abilities) -> list[ChatMessage
 
 
 def _into_users(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """Put each system message before what the user says next, or into a turn of its own."""
+    """Put each system message before what the user says next, or into a turn of its own.
+
+    None comes between a call and its result.
+    """
     turns: list[ChatMessage] = []
     told: list[ChatMessage] = []
     for message in messages:
@@ -114,6 +118,9 @@ def _into_users(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
             continue
         if told and message.role == USER:
             turns.append(_merged([*told, message]))
+        elif message.call_id:
+            turns.append(message)
+            continue
         else:
             turns += [*_join(told, ()), message]
         told = []
@@ -121,10 +128,11 @@ def _into_users(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
 
 
 def _join(messages: Sequence[ChatMessage], repeats: Iterable[str]) -> list[ChatMessage]:
-    """Join neighbours of one role, but for roles that may repeat."""
+    """Join neighbours of one role, but for roles that may repeat. A message with calls stays by itself."""
     turns: list[ChatMessage] = []
     for message in messages:
-        if turns and turns[-1].role == message.role and message.role not in repeats:
+        repeated = turns and turns[-1].role == message.role and message.role not in repeats
+        if repeated and not message.calls and not turns[-1].calls:
             turns[-1] = _merged([turns[-1], message])
         else:
             turns.append(message)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from edgeassist.engine.messages import Tools
+from edgeassist.engine.messages import ToolCall, Tools
 from edgeassist.engine.prompting.parser import AnswerParser
 
 # Returns a rule's body in Lark for the JSON values of a schema. It is given that as JSON text, and what stands
@@ -25,6 +25,10 @@ class Form(Protocol):
 
     name: str
     marks: tuple[str, ...]
+
+    def write(self, calls: Sequence[ToolCall]) -> str:
+        """Return calls as the model writes them, without text."""
+        ...
 
     def grammar(self, tools: Tools, json_of: JsonOf, mark_of: MarkOf) -> str:
         """Return the Lark grammar of a whole answer, with the start rule `start`.
