@@ -10,7 +10,8 @@ from queue import Empty, SimpleQueue
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import Bound, LoadedModel
 from edgeassist.engine.encoder import Encoder, Prompt
-from edgeassist.engine.following import budget_of, follow, opening, thinking_of
+from edgeassist.engine.deferred import Deferred
+from edgeassist.engine.following import behind_thoughts, budget_of, follow, opening
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
     Cancel,
@@ -77,6 +78,7 @@ class Worker:
         self._backend = model.backend
         self._codec = model.codec
         self._compiler = model.compiler
+        self._marking = model.marking
         self._context = model.facts.context
         self._scheduler = scheduler
         self._prefixes = prefixes
@@ -216,7 +218,7 @@ class Worker:
             request.messages,
             droppable=request.droppable,
             most=self._context,
-            thinking=thinking_of(request),
+            thinking=request.thinking,
         )
         bound = None
         if request.constraint is not None and self._compiler is not None:
@@ -239,6 +241,7 @@ class Worker:
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
+        bound = behind_thoughts(bound, self._marking, request.thinking, thinks=encoded.thinks)
         try:
             self._backend.open(sequence.slot, request.sampling, encoded.world, bound)
         except EdgeAssistError as error:
@@ -248,21 +251,18 @@ class Worker:
         if sequence.shares:
             self._reuse(sequence)
         if bound is not None:
-            # A template may begin a thought by itself, and what bounds the answer comes behind it.
-            before = self._codec.cut if encoded.thinks else ()
-            self._scheduler.begin_with(sequence, opening(bound, before, sequence.limit))
+            self._scheduler.begin_with(sequence, opening(bound, sequence.limit))
+        thoughts = bound is None or isinstance(bound, Deferred)
         self._answers[request.id] = Answer(
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop, thinks=encoded.thinks),
+            self._codec.parser(request.stop, thinks=encoded.thinks, thoughts=thoughts),
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
-            budget=budget_of(thinking_of(request), sequence.limit)
-            if self._codec.cut and bound is None
-            else None,
+            budget=budget_of(request.thinking, sequence.limit) if self._codec.cut and thoughts else None,
             cut=self._codec.cut,
         )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Constraint, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Codec
+from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.step import Plan, Sampled, Token
 
 
@@ -139,9 +140,11 @@ class LoadedModel:
 
     Attributes:
         compiler: Makes bounds for answers; None: answers are not bounded, whatever a request says.
+        marking: How the model marks its thoughts; None: not at all.
     """
 
     backend: Backend
     codec: Codec
     facts: ModelFacts
     compiler: Compiler | None = None
+    marking: Marking | None = None

@@ -117,6 +117,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         prefix_bytes=sizes.prefix_bytes,
         threads=options.threads,
         constrains=True,
+        thinks=True,
         state_format="scripted 1",
     )
     answers = Answers(Path(options.path) if options.path else None)
@@ -175,8 +176,10 @@ class ScriptedCodec:
             tokens += _ids(_NO_THOUGHT)
         return Encoded("".join(texts), tokens)
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True) -> AnswerParser:
         """Return a parser for text with thoughts before it."""
+        if not thoughts:
+            return TextParser(stop)
         return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:

@@ -85,12 +85,13 @@ class Codec(Protocol):
         """
         ...
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True) -> AnswerParser:
         """Return a parser for one answer.
 
         Args:
             stop: Texts that end it.
             thinks: Whether it begins within a thought (`Encoded.thinks`).
+            thoughts: Whether any may come; if not, what reads as a mark is text.
         """
         ...
 
@@ -129,10 +130,10 @@ class PromptCodec:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
         return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
         marks = self._chat.marks
-        if marks is None:
+        if marks is None or not thoughts:
             return TextParser(stop)
         return ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
 
