@@ -44,6 +44,10 @@ class Deferred:
         # How many tokens the bound has taken, and whether they can be its.
         self._taken = 0
         self._fits = True
+        self._stage = _Stage.ANSWER
+        # What of a mark is there, or of what comes behind it.
+        self._held = b""
+        self._lead: Sequence[Token] = ()
         self._begin()
 
     @property
@@ -125,12 +129,11 @@ class Deferred:
     # -------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._stage = _Stage.THOUGHT if self._thinks else _Stage.BEGINNING
-        # What of a mark is there, or of what comes behind it.
         self._held = b""
-        self._lead: Sequence[Token] = ()
-        if not self._thinks and not self._marking.may_open(b""):
-            self._stage = _Stage.ANSWER
+        if self._thinks:
+            self._stage = _Stage.THOUGHT
+        else:
+            self._stage = _Stage.BEGINNING if self._marking.may_open(b"") else _Stage.ANSWER
 
     def _goes_on(self, thought: bytes) -> bool:
         """Whether no token of a thought reaches into the answer."""

@@ -9,8 +9,8 @@ from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import Bound, LoadedModel
-from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.deferred import Deferred
+from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.following import behind_thoughts, budget_of, follow, opening
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
@@ -252,12 +252,18 @@ class Worker:
             self._reuse(sequence)
         if bound is not None:
             self._scheduler.begin_with(sequence, opening(bound, sequence.limit))
-        thoughts = bound is None or isinstance(bound, Deferred)
+        behind = isinstance(bound, Deferred)
+        thoughts = bound is None or behind
         self._answers[request.id] = Answer(
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop, thinks=encoded.thinks, thoughts=thoughts),
+            self._codec.parser(
+                request.stop,
+                thinks=encoded.thinks,
+                thoughts=thoughts,
+                lead=self._marking.lead_length if behind and self._marking else None,
+            ),
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,

@@ -263,15 +263,16 @@ def test_a_tokenizer_that_changes_a_mark_opens_no_thought() -> None:
 def test_whatever_is_picked_of_what_is_allowed_the_text_is_in_its_bounds(
     *, words: Vocabulary, moves: list[int], thinks: bool, wrapped: bool
 ) -> None:
-    texts = ("yes", "no", "<b>", "</b", ">x")
+    texts = ("yes", "no", "<b>", "</think>", "</b", ">x", " yes", "\n\nno", "<response>")
     marks = WRAPPED if wrapped else TAGS
     bound = deferred(words, *texts, marks=marks, thinks=thinks)
+    lead = Marking(marks, words.of_text, words.token, words).lead_length
     mark = [words.pieces[id_] for each in (b"<think>", b"</think>") for id_ in words.ids(each)]
     said: list[Token] = []
 
     def read() -> tuple[str, bool]:
         """Return the text so far, and whether a thought is open."""
-        parser = ThoughtParser(marks, TextParser(()), thinks=thinks)
+        parser = ThoughtParser(marks, TextParser(()), thinks=thinks, lead=lead)
         parts = [part for token in said for part in parser.push(token.piece)]
         thinking = parser.thinks_after(b"")
         parts += parser.finish() if said and said[-1].ends else ()

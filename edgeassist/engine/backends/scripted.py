@@ -46,7 +46,7 @@ from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
 from edgeassist.engine.prompting.codec import Encoded
-from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
+from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
@@ -176,11 +176,13 @@ class ScriptedCodec:
             tokens += _ids(_NO_THOUGHT)
         return Encoded("".join(texts), tokens)
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True) -> AnswerParser:
+    def parser(
+        self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True, lead: Lead | None = None
+    ) -> AnswerParser:
         """Return a parser for text with thoughts before it."""
         if not thoughts:
             return TextParser(stop)
-        return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks)
+        return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks, lead=lead)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""

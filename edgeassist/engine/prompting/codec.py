@@ -12,7 +12,7 @@ from typing import Protocol
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
 from edgeassist.engine.prompting.chat import ChatTemplate
-from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
+from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
@@ -85,13 +85,16 @@ class Codec(Protocol):
         """
         ...
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True) -> AnswerParser:
+    def parser(
+        self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True, lead: Lead | None = None
+    ) -> AnswerParser:
         """Return a parser for one answer.
 
         Args:
             stop: Texts that end it.
             thinks: Whether it begins within a thought (`Encoded.thinks`).
             thoughts: Whether any may come; if not, what reads as a mark is text.
+            lead: What stands between thoughts and a bound answer (`ThoughtParser`).
         """
         ...
 
@@ -130,12 +133,15 @@ class PromptCodec:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
         return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True) -> AnswerParser:
+    def parser(
+        self, stop: Sequence[str], *, thinks: bool = False, thoughts: bool = True, lead: Lead | None = None
+    ) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
         marks = self._chat.marks
         if marks is None or not thoughts:
             return TextParser(stop)
-        return ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
+        ends = marks.ends if lead is None else ()
+        return ThoughtParser(marks, TextParser((*stop, *ends)), thinks=thinks, lead=lead)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).

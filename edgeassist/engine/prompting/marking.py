@@ -82,6 +82,10 @@ class Marking:
         """
         return self._tokens(self._behind[len(after) :] if self._behind.startswith(after) else self._begin)
 
+    def lead_length(self, after: bytes) -> int:
+        """Return how many bytes come between what is there behind the closing mark and the answer."""
+        return sum(len(token.piece) for token in self.lead(after))
+
     def _tokens_of(self, text: bytes) -> tuple[Token, ...]:
         """Return a text in tokens; none if the tokenizer changes it."""
         if not text:
