@@ -73,6 +73,17 @@ def parts(engine: Engine, request: str) -> tuple[str, str]:
     return thought, text
 
 
+@pytest.mark.parametrize("backend", MODELS)
+def test_a_model_says_whether_its_thoughts_are_known_by_their_marks(
+    request: pytest.FixtureRequest, template: Path, backend: str
+) -> None:
+    for source, thinks in ((CHATML, True), ("{{ messages[-1].content }}", False)):
+        template.write_text(source)
+        with Engine() as engine:
+            ready = engine.load(backend, request.getfixturevalue(MODELS[backend]), template=str(template))
+            assert ready.model.thinks == thinks
+
+
 def test_a_thought_is_cut_short_and_the_answer_goes_on(thinker: Engine) -> None:
     thinker.send(start(QUESTION, request="a", max_tokens=60, sampling=ENDLESS, thinking=Thinking(budget=9)))
     ended = thinker.wait("a").finished
