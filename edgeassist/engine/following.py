@@ -13,7 +13,10 @@ from edgeassist.engine.step import Sampled, Token
 
 
 def follow(answers: Iterable[Answer], sampled: Sampled) -> tuple[Sampled, list[Answer]]:
-    """Return by slot what must follow on what was sampled, and the answers that can't go on."""
+    """Return by slot what must follow on what was sampled, and the answers that can't go on.
+
+    What was sampled of the latter is not in their bounds.
+    """
     following: dict[int, Sequence[Token]] = {}
     lost: list[Answer] = []
     for answer in answers:
@@ -21,10 +24,11 @@ def follow(answers: Iterable[Answer], sampled: Sampled) -> tuple[Sampled, list[A
         if slot not in sampled:
             continue
         tokens = answer.forced(sampled[slot])
-        if bound is not None and (tokens or not sampled[slot][-1].ends):
-            for token in tokens:
-                bound.accept(token.id)
-            tokens = [*tokens, *bound.forced()]
+        if bound is not None:
+            if tokens or not sampled[slot][-1].ends:
+                for token in tokens:
+                    bound.accept(token.id)
+                tokens = [*tokens, *bound.forced()]
             if bound.problem is not None:
                 lost.append(answer)
         if tokens:

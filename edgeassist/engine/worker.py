@@ -141,10 +141,12 @@ class Worker:
         now = time.monotonic()
         events: list[Event] = []
         following, lost = follow(self._answers.values(), sampled)
+        failed = {answer.sequence.id for answer in lost}
         ended = [
             answer
             for outcome in self._scheduler.commit(plan, sampled, now - begun, following)
-            if (answer := self._report(outcome, now, events)) is not None
+            if outcome.sequence.id not in failed
+            and (answer := self._report(outcome, now, events)) is not None
         ]
         self._emit(events)
         for answer in ended:
@@ -153,12 +155,12 @@ class Worker:
             self._give_up(answer)
 
     def _give_up(self, answer: Answer) -> None:
-        """Fail an answer whose bounds are too much for llguidance, unless it ended just now."""
-        request = answer.sequence.id
-        if request in self._answers and answer.bound is not None:
-            self._drop(answer)
-            message = f"what bounds the answer can't be followed any further: {answer.bound.problem}"
-            self._emit([*answer.send(time.monotonic()), Failed(request, Code.INVALID_REQUEST, message)])
+        """Fail an answer whose bounds are too much for llguidance."""
+        problem = answer.bound.problem if answer.bound is not None else None
+        self._drop(answer)
+        message = f"what bounds the answer can't be followed any further: {problem}"
+        failed = Failed(answer.sequence.id, Code.INVALID_REQUEST, message)
+        self._emit([*answer.send(time.monotonic()), failed])
 
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> Answer | None:
         """Add the events of an outcome; return the answer if it ended."""
