@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from edgeassist.engine.messages import (
     FlashAttention,
     Load,
     Sampling,
+    Start,
     Thinking,
 )
 from edgeassist.engine.step import Token
@@ -305,48 +307,63 @@ def test_a_bound_answer_with_thoughts_is_the_same_with_drafts_and_without(
     assert said[:7] == said[7:]
 
 
-Asked = tuple[int | None, bool, int, bool]
+@dataclass(frozen=True)
+class Asked:
+    """A request.
+
+    Attributes:
+        apart: Whether its prompt begins otherwise than those beside it, so that no room is shared.
+    """
+
+    constraint: Constraint | None
+    budget: int | None
+    limit: int
+    warm: bool
+    apart: bool
+
+    def start(self, request: str) -> Start:
+        return start(
+            (f"{request}. " if self.apart else "") + QUESTION * 3,
+            request=request,
+            constraint=self.constraint,
+            thinking=Thinking(None if self.budget is None else self.budget > 0, budget=self.budget),
+            max_tokens=self.limit,
+            sampling=WARM if self.warm else ENDLESS,
+        )
+
+
+REQUESTS = st.builds(
+    Asked,
+    constraint=st.sampled_from([OBJECT, CHOICE, None]),
+    budget=st.none() | st.integers(0, 40),
+    limit=st.integers(1, 90),
+    warm=st.booleans(),
+    apart=st.booleans(),
+)
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    asked=st.lists(
-        st.tuples(st.none() | st.integers(0, 30), st.booleans(), st.integers(1, 70), st.booleans()),
-        min_size=1,
-        max_size=6,
-    ),
-    cancelled=st.integers(0, 9),
-)
+@given(asked=st.lists(REQUESTS, min_size=1, max_size=6), cancelled=st.integers(0, 9))
 def test_whatever_runs_beside_it_a_bound_answer_is_behind_its_thought_and_in_its_bounds(
     bounding: Engine, asked: list[Asked], cancelled: int
 ) -> None:
-    ids = [f"{next(NUMBERS)}" for _ in asked]
-    requests = [
-        start(
-            QUESTION * 3,
-            request=id_,
-            constraint=CHOICE if chosen else OBJECT,
-            thinking=Thinking(None if budget is None else budget > 0, budget=budget),
-            max_tokens=limit,
-            sampling=WARM if warm else ENDLESS,
-        )
-        for id_, (budget, chosen, limit, warm) in zip(ids, asked, strict=True)
-    ]
+    requests = [one.start(str(next(NUMBERS))) for one in asked]
     for at in range(0, len(requests), bounding.slots):
         together = requests[at : at + bounding.slots]
         bounding.send(*together)
-        if cancelled < len(ids) and requests[cancelled] in together:
-            bounding.send(Cancel(ids[cancelled]))
-        for each in together:
-            bounding.wait(each.id)
-    for id_, (budget, chosen, limit, _) in zip(ids, asked, strict=True):
-        ending = bounding.wait(id_).ending
+        if at <= cancelled < at + len(together):
+            bounding.send(Cancel(requests[cancelled].id))
+        for request in together:
+            bounding.wait(request.id)
+    for each, request in zip(asked, requests, strict=True):
+        ending = bounding.wait(request.id).ending
         if isinstance(ending, Cancelled):
             continue
         assert isinstance(ending, Finished)
-        thought, text = parts(bounding, id_)
-        assert ending.completion_tokens <= limit
-        assert ending.reasoning_tokens <= (limit // 2 if budget is None else max(budget, 1)) + 12
+        thought, text = parts(bounding, request.id)
+        budget = each.limit // 2 if each.budget is None else max(each.budget, 1)
+        assert ending.completion_tokens <= each.limit
+        assert ending.reasoning_tokens <= budget + 12
         assert bool(thought) <= bool(ending.reasoning_tokens)
-        if ending.reason is Finish.STOP:
-            assert in_bounds(CHOICE if chosen else OBJECT, text)
+        if each.constraint is not None and ending.reason is Finish.STOP:
+            assert in_bounds(each.constraint, text)
