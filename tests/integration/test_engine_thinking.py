@@ -36,7 +36,7 @@ from edgeassist.engine.messages import (
 )
 from edgeassist.engine.step import Token
 from edgeassist.engine.worker import scheduler_for
-from tests.integration.driver import Engine, start
+from tests.integration.driver import GREEDY, Engine, start
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{{ m.content.split('</think>')[-1] }}"
@@ -246,6 +246,16 @@ def test_a_bound_answer_comes_behind_the_thought_and_is_in_its_bounds(
     assert 9 < ended.reasoning_tokens < 9 + 12
     assert ended.reason is Finish.STOP
     assert in_bounds(constraint, text)
+
+
+@pytest.mark.parametrize("text", ["<think>", "</think>", "<think></think>", "\n\n yes", "</think>no"])
+@pytest.mark.parametrize("thinking", [Thinking(wanted=False), Thinking(budget=5)], ids=["off", "on"])
+def test_a_bound_answer_that_reads_like_a_mark_is_text(
+    bounding: Engine, text: str, thinking: Thinking
+) -> None:
+    only = Constraint(ConstraintKind.CHOICE, json.dumps([text]))
+    _, said, ended = ask(bounding, only, thinking=thinking, sampling=GREEDY)
+    assert (said, ended.reason) == (text, Finish.STOP)
 
 
 def test_a_limit_counts_thought_and_answer_together(bounding: Engine) -> None:
