@@ -19,6 +19,7 @@ class Fields(TypedDict, total=False):
         session: Goes on with the conversation of that name, or begins it.
         resume: The session must be known.
         think: Whether the model may think before it answers, where it can; "auto": as it does by itself.
+            By default a bound answer comes without thoughts.
         reasoning_budget: The most tokens of its thoughts.
         timeout_s: How long it may take in all, waiting included, in seconds.
         busy_s: How long to ask again a device that has no room, in seconds; by default the client's.

@@ -148,6 +148,7 @@ class Condition:
                 template=facts.template,
                 slots=facts.slots,
                 constrains=facts.constrains,
+                thinks=facts.thinks,
                 build=facts.build,
             )
         return Info(

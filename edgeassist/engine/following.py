@@ -6,48 +6,66 @@ from collections.abc import Iterable, Sequence
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import Bound
-from edgeassist.engine.messages import Start, Thinking
+from edgeassist.engine.deferred import Deferred
+from edgeassist.engine.messages import Thinking
+from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.step import Sampled, Token
 
 
 def follow(answers: Iterable[Answer], sampled: Sampled) -> tuple[Sampled, list[Answer]]:
-    """Return by slot what must follow on what was sampled, and the answers that can't go on."""
+    """Return by slot what must follow on what was sampled, and the answers that can't go on.
+
+    What was sampled of the latter is not in their bounds.
+    """
     following: dict[int, Sequence[Token]] = {}
     lost: list[Answer] = []
     for answer in answers:
         bound, slot = answer.bound, answer.sequence.slot
         if slot not in sampled:
             continue
-        if tokens := answer.forced(sampled[slot]):
-            following[slot] = tokens
-        elif bound is not None and not sampled[slot][-1].ends:
-            if tokens := bound.forced():
-                following[slot] = tokens
+        tokens = answer.forced(sampled[slot])
+        if bound is not None:
+            if tokens or not sampled[slot][-1].ends:
+                for token in tokens:
+                    bound.accept(token.id)
+                tokens = [*tokens, *bound.forced()]
             if bound.problem is not None:
                 lost.append(answer)
+        if tokens:
+            following[slot] = tokens
     return following, lost
 
 
-def opening(bound: Bound, before: Sequence[Token], limit: int) -> Sequence[Token]:
+def behind_thoughts(
+    bound: Bound | None, marking: Marking | None, thinking: Thinking, *, thinks: bool
+) -> Bound | None:
+    """Return what bounds an answer, behind its thoughts where any may come.
+
+    Args:
+        bound: What bounds it from its beginning; None: nothing.
+        marking: How the model marks thoughts; None: not at all.
+        thinking: Whether it may think.
+        thinks: Whether the prompt ends within a thought.
+    """
+    if bound is None or marking is None or thinking.wanted is False:
+        return bound
+    return Deferred(bound, marking, thinks=thinks)
+
+
+def opening(bound: Bound, limit: int) -> Sequence[Token]:
     """Return what an answer must begin with; nothing if that is all that it may have.
 
     One token at least is sampled, if only the end of an answer that was the only one.
 
     Args:
         bound: At its beginning; it goes on with what is returned.
-        before: What comes first.
         limit: The most tokens of the answer.
     """
     tokens = [token for token in bound.forced() if not token.ends]
-    if len(before) + len(tokens) < limit:
-        return [*before, *tokens]
+    if len(tokens) < limit:
+        return tokens
     bound.rewind(len(tokens))
     return ()
-
-
-def thinking_of(request: Start) -> Thinking:
-    """Return whether the model may think for a request: not before a bound answer."""
-    return request.thinking if request.constraint is None else Thinking(wanted=False)
 
 
 def budget_of(thinking: Thinking, limit: int) -> int:

@@ -251,7 +251,7 @@ class Start(_Message, frozen=True, tag="start"):
         stop: Texts that end the answer; they are not part of it.
         gather_ms: How soon after the last delta text waits for a later step. Each message wakes a process
             that competes with the steps for the cores.
-        constraint: What the answer may be; None: anything.
+        constraint: What the answer may be, behind thoughts; None: anything.
         thinking: Whether the model may think before it.
         tools: What it may call; None: nothing. Not beside a constraint.
     """
@@ -311,6 +311,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         build: What the library was built with, in its own words.
         template: What conversations are rendered with.
         constrains: Whether an answer can be bounded: requests with a `Constraint` may come.
+        thinks: Whether it marks what it thinks, if it thinks.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -331,6 +332,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     adjusts_threads: bool = True
     template: TemplateState = TemplateState.NONE
     constrains: bool = False
+    thinks: bool = False
     build: str = ""
     state_format: str = ""
 

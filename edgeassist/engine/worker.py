@@ -9,8 +9,9 @@ from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import Bound, LoadedModel
+from edgeassist.engine.deferred import Deferred
 from edgeassist.engine.encoder import Encoder, Prompt
-from edgeassist.engine.following import budget_of, follow, opening, thinking_of
+from edgeassist.engine.following import behind_thoughts, budget_of, follow, opening
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
     Cancel,
@@ -82,6 +83,7 @@ class Worker:
         self._backend = model.backend
         self._codec = model.codec
         self._compiler = model.compiler
+        self._marking = model.marking
         self._context = model.facts.context
         self._scheduler = scheduler
         self._prefixes = prefixes
@@ -144,10 +146,12 @@ class Worker:
         now = time.monotonic()
         events: list[Event] = []
         following, lost = follow(self._answers.values(), sampled)
+        failed = {answer.sequence.id for answer in lost}
         ended = [
             answer
             for outcome in self._scheduler.commit(plan, sampled, now - begun, following)
-            if (answer := self._report(outcome, now, events)) is not None
+            if outcome.sequence.id not in failed
+            and (answer := self._report(outcome, now, events)) is not None
         ]
         self._emit(events)
         for answer in ended:
@@ -156,12 +160,12 @@ class Worker:
             self._give_up(answer)
 
     def _give_up(self, answer: Answer) -> None:
-        """Fail an answer whose bounds are too much for llguidance, unless it ended just now."""
-        request = answer.sequence.id
-        if request in self._answers and answer.bound is not None:
-            self._drop(answer)
-            message = f"what bounds the answer can't be followed any further: {answer.bound.problem}"
-            self._emit([*answer.send(time.monotonic()), Failed(request, Code.INVALID_REQUEST, message)])
+        """Fail an answer whose bounds are too much for llguidance."""
+        problem = answer.bound.problem if answer.bound is not None else None
+        self._drop(answer)
+        message = f"what bounds the answer can't be followed any further: {problem}"
+        failed = Failed(answer.sequence.id, Code.INVALID_REQUEST, message)
+        self._emit([*answer.send(time.monotonic()), failed])
 
     def _report(self, outcome: Outcome, now: float, events: list[Event]) -> Answer | None:
         """Add the events of an outcome; return the answer if it ended."""
@@ -221,7 +225,7 @@ class Worker:
             request.messages,
             droppable=request.droppable,
             most=self._context,
-            thinking=thinking_of(request),
+            thinking=request.thinking,
             tools=request.tools,
         )
         bound = None
@@ -245,6 +249,7 @@ class Worker:
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
+        bound = behind_thoughts(bound, self._marking, request.thinking, thinks=encoded.thinks)
         try:
             self._backend.open(sequence.slot, request.sampling, encoded.world, bound)
         except EdgeAssistError as error:
@@ -254,21 +259,25 @@ class Worker:
         if sequence.shares:
             self._reuse(sequence)
         if bound is not None:
-            # A template may begin a thought by itself, and what bounds the answer comes behind it.
-            before = self._codec.cut if encoded.thinks else ()
-            self._scheduler.begin_with(sequence, opening(bound, before, sequence.limit))
+            self._scheduler.begin_with(sequence, opening(bound, sequence.limit))
+        behind = isinstance(bound, Deferred)
+        thoughts = bound is None or behind
         self._answers[request.id] = Answer(
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop, thinks=encoded.thinks, calls=_may_call(request)),
+            self._codec.parser(
+                request.stop,
+                thinks=encoded.thinks,
+                thoughts=thoughts,
+                lead=self._marking.lead_length if behind and self._marking else None,
+                form=encoded.form,
+            ),
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
-            budget=budget_of(thinking_of(request), sequence.limit)
-            if self._codec.cut and bound is None
-            else None,
+            budget=budget_of(request.thinking, sequence.limit) if self._codec.cut and thoughts else None,
             cut=self._codec.cut,
         )
 

@@ -138,6 +138,7 @@ class ModelInfo(_Document):
 
     Attributes:
         constrains: Whether its answers can be bound, by `json_schema` and the like.
+        thinks: Whether it marks what it thinks before an answer, if it thinks.
     """
 
     name: str
@@ -153,6 +154,7 @@ class ModelInfo(_Document):
     template: str
     slots: int
     constrains: bool
+    thinks: bool
     build: str
 
 

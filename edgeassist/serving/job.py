@@ -151,7 +151,8 @@ def thinking_of(asked: PromptRequest, default: Thinking) -> Thinking:
     wanted = default.wanted
     if asked.think is not None:
         wanted = None if asked.think == "auto" else asked.think
-    elif asked.reasoning_budget == 0:
+    elif asked.reasoning_budget == 0 or (asked.constraints and not wanted):
+        # Who binds an answer wants little of it, and soon.
         wanted = False
     return Thinking(wanted, default.budget if asked.reasoning_budget is None else asked.reasoning_budget)
 

@@ -20,6 +20,7 @@ from edgeassist.engine.messages import (
     ChatMessage,
     Command,
     Delta,
+    Encoding,
     Event,
     Failed,
     Finished,
@@ -170,7 +171,8 @@ class Engine:
         while request not in self._endings:
             assert time.monotonic() < deadline
             assert self.read(timeout_s) is not None, "the engine ended"
-        *said, ending = self.about(request)
+        # One that is cancelled while it is encoded ends before that does.
+        *said, ending = (event for event in self.about(request) if not isinstance(event, Encoding))
         assert ending is self._endings[request]
         return Answer(tuple(event.text for event in said if isinstance(event, Delta)), ending)
 

@@ -158,9 +158,11 @@ def test_a_bound_answer_is_cancelled_and_its_slot_is_free(bounding: Engine) -> N
 
 def test_a_pattern_that_becomes_too_much_on_the_way_fails_alone(bounding: Engine) -> None:
     huge = Constraint(ConstraintKind.REGEX, "(?:a?){300}a{300}")
-    failed = bounding.answer("Tell me", constraint=huge, max_tokens=400).failed
+    answer = bounding.answer("Tell me", constraint=huge, max_tokens=400)
+    failed = answer.failed
     assert failed.code == "invalid_request"
     assert failed.message.startswith("what bounds the answer can't be followed any further")
+    assert set(answer.text) <= {"a"}
     assert bounding.answer("And now?", constraint=CHOICE).text in ROOMS
 
 

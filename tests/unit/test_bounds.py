@@ -12,11 +12,18 @@ import pytest
 from tokenizers import Tokenizer
 
 import edgeassist
+from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.ortgenai.pieces import read_pieces
 from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.constraints.bound import Bound
 from edgeassist.engine.constraints.compiler import Compiler
+from edgeassist.engine.following import follow
+from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.messages import Constraint, ConstraintKind
+from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.prompting.parser import TextParser
+from edgeassist.engine.sequence import Sequence
+from edgeassist.engine.step import Token
 
 FILE = Path(edgeassist.__file__).parent / "assets/tiny/edgeassist-tiny-onnx/tokenizer.json"
 PIECES = read_pieces(FILE).of_text
@@ -113,6 +120,17 @@ def test_what_was_forced_can_be_taken_back() -> None:
     first = bounds.forced()
     bounds.rewind(len(first))
     assert bounds.forced() == first
+
+
+@pytest.mark.parametrize("last", [ids_of("x")[0], END], ids=["text", "end"])
+def test_an_answer_that_went_out_of_its_bounds_is_lost_also_where_it_ends(last: int) -> None:
+    bounds = bound()
+    bounds.forced()
+    bounds.accept(last)  # as where llguidance gave up, and nothing was limited
+    sequence = Sequence("a", 0, [1, 2], PLAIN, prompt_tokens=2, limit=50)
+    answer = Answer(sequence, Encoded("", [1, 2]), 0, TextParser(()), bounds, 0.0, 0.0, 0.0)
+    following, lost = follow([answer], {0: [Token(last, b"", ends=last == END)]})
+    assert (following, lost) == ({}, [answer])
 
 
 # --- tokenizers ---------------------------------------------------------------------------------------------

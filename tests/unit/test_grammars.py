@@ -18,6 +18,51 @@ def test_a_schema_and_a_regular_expression_have_their_grammars() -> None:
     assert allowed(ConstraintKind.REGEX, r"^\d+$", "12", "1a") == [True, False]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'start: "a" start',
+        "start: start",
+        'start: x\nx: "b" y\ny: ("c" | "d") x',
+        'start: "a" x // and so on\n?x: "b" x | "c"+ x\nz: "x"',
+        'start: x+\nx: x "b"',
+        'start: x~2\nx: "(" x ")"',
+        'start: [x] "a" y\nx: "b"\ny.2: /[a-z]/ y | %json {"enum": ["y: 1", "|"]} y',
+        'start: "a" start\n%ignore /[ ]+/',
+        'start: x{1,3}\nx: "b" x',
+        'root ::= "a" root',
+        'root ::= item+\nitem ::= "(" item ")" | [a-z] item',
+    ],
+)
+def test_a_grammar_without_a_finite_text_is_refused(text: str) -> None:
+    with pytest.raises(
+        InvalidRequestError, match="grammar: no answer fulfils it: its first rule always leads"
+    ):
+        grammar_of(Constraint(ConstraintKind.GRAMMAR, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'start: "a" start | "b"',
+        'start: "a" start?',
+        'start: "a" [start]',
+        'start: "a" (start | "b" start)*',
+        'start: x~0..2 "a"\nx: "b" x',
+        'start: x{0,2} "a"\nx: "b" x',
+        'start: x\nx: y\n  | "(" x ")"\ny: Z\nZ: /z|\\/start: start/',
+        'start: "start: start" // start: start\n# start: start\n',
+        'start: "c" | x\nx: "b" x',
+        'start: %json {"type": "object", "properties": {"start": {"const": ")(|"}}}',
+        "start: WORD\n%import common.WORD",
+        'root ::= "a" root?',
+        'root ::= ("a" | "b" root)',
+    ],
+)
+def test_a_grammar_with_a_finite_text_is_not(text: str) -> None:
+    assert grammar_of(Constraint(ConstraintKind.GRAMMAR, text))
+
+
 def test_a_choice_is_one_of_the_texts_exactly() -> None:
     texts = ["a", "ab", "two words", "é😀", "<|im_end|>", "a\nb", '"']
     assert allowed(ConstraintKind.CHOICE, json.dumps(texts), *texts) == [True] * len(texts)

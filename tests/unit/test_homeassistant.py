@@ -106,6 +106,7 @@ def telemetry(value: float | None, errors: dict[Code, int]) -> Telemetry:
 MODEL = ModelInfo(
     name="m",
     constrains=True,
+    thinks=False,
     backend="llama",
     architecture="qwen2",
     parameters=494_000_000,

@@ -128,6 +128,15 @@ def test_a_session_remembers_the_text_without_the_thoughts(make_house: MakeHouse
         ({"reasoning_budget": 5}, (None, 90), (None, 5)),
         ({"reasoning_budget": 0}, (True, 90), (False, 0)),
         ({"think": "auto", "reasoning_budget": 7}, (False, None), (None, 7)),
+        # A bound answer comes at once, unless thoughts are asked for by name.
+        ({"choice": ["a"]}, (None, 90), (False, 90)),
+        ({"choice": ["a"], "reasoning_budget": 7}, (None, 90), (False, 7)),
+        ({"choice": ["a"]}, (False, None), (False, None)),
+        ({"choice": ["a"]}, (True, None), (True, None)),
+        ({"choice": ["a"], "reasoning_budget": 0}, (True, None), (False, 0)),
+        ({"choice": ["a"], "think": True}, (None, None), (True, None)),
+        ({"choice": ["a"], "think": "auto"}, (False, None), (None, None)),
+        ({"choice": ["a"], "think": False}, (True, None), (False, None)),
     ],
 )
 def test_the_engine_is_told_what_the_request_says_or_else_the_settings(

@@ -1,6 +1,5 @@
 """A thinking model's answers in the engine: thoughts are apart from text, and within their budget."""
 
-import json
 from typing import Any
 
 import pytest
@@ -12,8 +11,6 @@ from edgeassist.engine.backends.scripted import ScriptedCodec
 from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.messages import (
     ChatMessage,
-    Constraint,
-    ConstraintKind,
     Delta,
     DeltaKind,
     Event,
@@ -162,12 +159,6 @@ def test_the_closing_mark_takes_no_more_tokens_than_the_answer_may_have(make_eng
 
 def test_where_none_is_wanted_there_is_no_thought(make_engine: MakeEngine) -> None:
     events = make_engine(context=1024).serve(start("a", thinking=Thinking(wanted=False)))
-    assert (*both(events), end(events).reasoning_tokens) == ("", TEXT, 0)
-
-
-def test_a_bounded_answer_has_no_thoughts(make_engine: MakeEngine) -> None:
-    bounds = Constraint(ConstraintKind.CHOICE, json.dumps([TEXT]))
-    events = make_engine(context=1024).serve(start("a", constraint=bounds))
     assert (*both(events), end(events).reasoning_tokens) == ("", TEXT, 0)
 
 

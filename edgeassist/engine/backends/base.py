@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Constraint, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import Codec
+from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.step import Plan, Sampled, Token
 
 if TYPE_CHECKING:
@@ -140,9 +141,11 @@ class LoadedModel:
 
     Attributes:
         compiler: Makes bounds for answers; None: answers are not bounded, whatever a request says.
+        marking: How the model marks its thoughts; None: not at all.
     """
 
     backend: Backend
     codec: Codec
     facts: ModelFacts
     compiler: Compiler | None = None
+    marking: Marking | None = None

@@ -45,9 +45,8 @@ import msgspec
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking, Tools
-from edgeassist.engine.prompting.calls.standin import StandInParser
 from edgeassist.engine.prompting.codec import Encoded
-from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
+from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
@@ -118,6 +117,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         prefix_bytes=sizes.prefix_bytes,
         threads=options.threads,
         constrains=True,
+        thinks=True,
         state_format="scripted 1",
     )
     answers = Answers(Path(options.path) if options.path else None)
@@ -180,10 +180,18 @@ class ScriptedCodec:
             tokens += _ids(_NO_THOUGHT)
         return Encoded("".join(texts), tokens)
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
+    def parser(
+        self,
+        stop: Sequence[str],
+        *,
+        thinks: bool = False,
+        thoughts: bool = True,
+        lead: Lead | None = None,
+        calls: ReadsCalls | None = None,
+    ) -> AnswerParser:
         """Return a parser for text and calls with thoughts before them."""
-        rest: AnswerParser = StandInParser(TextParser(stop)) if calls else TextParser(stop)
-        return ThoughtParser(_MARKS, rest, thinks=thinks)
+        rest: AnswerParser = TextParser(stop) if calls is None else calls(TextParser(stop))
+        return ThoughtParser(_MARKS, rest, thinks=thinks, lead=lead) if thoughts else rest
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""

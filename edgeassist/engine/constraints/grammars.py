@@ -10,6 +10,7 @@ from llguidance import LLMatcher
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from edgeassist.engine.constraints import patterns
+from edgeassist.engine.constraints.endless import ends_somewhere
 from edgeassist.engine.constraints.refusals import Refusal, pointer
 from edgeassist.engine.constraints.schema import end_of_json, grammar_of_schema, plain_schema
 from edgeassist.engine.messages import Constraint, ConstraintKind
@@ -57,7 +58,12 @@ def _grammar_of(constraint: Constraint) -> str:
         case ConstraintKind.CHOICE:
             return LLMatcher.grammar_from_regex("|".join(map(patterns.literal, _choices(text))))
         case ConstraintKind.GRAMMAR:
-            return LLMatcher.grammar_from_lark(_lark(text))
+            grammar = _lark(text)
+            if not ends_somewhere(grammar):
+                raise Refusal(
+                    "no answer fulfils it: its first rule always leads back to itself, without an end"
+                )
+            return LLMatcher.grammar_from_lark(grammar)
 
 
 def _choices(text: str) -> list[str]:

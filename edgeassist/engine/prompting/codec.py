@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, Tools
 from edgeassist.engine.prompting.calls.form import Form
-from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
+from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
 from edgeassist.engine.prompting.transcripts import Transcripts
@@ -97,13 +97,23 @@ class Codec(Protocol):
         """
         ...
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
+    def parser(
+        self,
+        stop: Sequence[str],
+        *,
+        thinks: bool = False,
+        thoughts: bool = True,
+        lead: Lead | None = None,
+        calls: ReadsCalls | None = None,
+    ) -> AnswerParser:
         """Return a parser for one answer.
 
         Args:
             stop: Texts that end it.
             thinks: Whether it begins within a thought (`Encoded.thinks`).
-            calls: Whether it may hold calls of tools.
+            thoughts: Whether any may come; if not, what reads as a mark is text.
+            lead: What stands between thoughts and a bound answer (`ThoughtParser`).
+            calls: Makes of what reads the text what also reads calls; None: the answer calls nothing.
         """
         ...
 
@@ -147,13 +157,22 @@ class PromptCodec:
         form = None if tools is None else self._chat.form_for(tools)
         return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments), form=form)
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False, calls: bool = False) -> AnswerParser:
+    def parser(
+        self,
+        stop: Sequence[str],
+        *,
+        thinks: bool = False,
+        thoughts: bool = True,
+        lead: Lead | None = None,
+        calls: ReadsCalls | None = None,
+    ) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
-        del calls
-        marks = self._chat.marks
-        if marks is None:
-            return TextParser(stop)
-        return ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
+        marks = self._chat.marks if thoughts else None
+        ends = marks.ends if marks is not None and lead is None else ()
+        rest: AnswerParser = TextParser((*stop, *ends))
+        if calls is not None:
+            rest = calls(rest)
+        return rest if marks is None else ThoughtParser(marks, rest, thinks=thinks, lead=lead)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).

@@ -5,7 +5,7 @@ A model family that marks thoughts or tool calls in its text has a parser of its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -14,6 +14,9 @@ import msgspec
 from edgeassist.engine.messages import DeltaKind
 from edgeassist.engine.prompting.text import TextStream, overlap
 from edgeassist.engine.prompting.thoughts import Marks
+
+# Returns how many bytes stand between what ends a thought, with the white space behind that, and an answer.
+Lead = Callable[[bytes], int]
 
 _TEXT = DeltaKind.TEXT
 _THOUGHT = DeltaKind.THOUGHT
@@ -107,16 +110,20 @@ class ThoughtParser:
         marks: The family's.
         rest: Reads what follows the thoughts.
         thinks: Whether the answer begins within a thought.
+        lead: Of an answer that is bound: the text is all that follows, to the byte. None: white space and
+            marks before the text are none of it.
     """
 
-    def __init__(self, marks: Marks, rest: AnswerParser, *, thinks: bool) -> None:
+    def __init__(self, marks: Marks, rest: AnswerParser, *, thinks: bool, lead: Lead | None = None) -> None:
         self.stopped = False
         self.thinking = thinks
         self.settled = False
         self.verbatim = not thinks
         self._opening, self._closing = marks.opening.encode(), marks.closing.encode()
         # A prompt may have closed the thought, or begun the text, and the model does it again.
-        self._skipped = [self._closing, *(mark.encode() for mark in marks.begins)]
+        self._skipped = [self._closing, *(mark.encode() for mark in marks.begins)] if lead is None else []
+        self._lead = lead
+        self._passed = 0
         self._stage = _Stage.BEGINNING
         self._held = b""
         self._said_thought = False
@@ -143,6 +150,8 @@ class ThoughtParser:
         if self.thinking:
             text = self._thought.push(held.rstrip()) + self._thought.finish()
             return [Part(_THOUGHT, text)] if text else []
+        if self._lead is not None and self._stage is _Stage.AFTER:
+            held = b""
         return [*self._say(held), *self._rest.finish()]
 
     def thinks_after(self, data: bytes) -> bool:
@@ -173,6 +182,9 @@ class ThoughtParser:
         if closing:
             certain = before.rstrip()
             self.thinking = False
+            if self._lead is not None:
+                self._passed = self._lead(after)
+                after = b""
             self._enter(_Stage.AFTER, after)
         else:
             # White space at the end may stand before the mark.
@@ -185,6 +197,9 @@ class ThoughtParser:
         return [Part(_THOUGHT, text)] if text else []
 
     def _pass_marks(self) -> list[Part]:
+        if self._lead is not None:
+            begun = len(self._held) >= self._passed
+            return self._begin_text(self._held[self._passed :]) if begun else []
         held = self._held.lstrip()
         for mark in self._skipped:
             if held.startswith(mark):

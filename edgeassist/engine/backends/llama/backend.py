@@ -23,6 +23,7 @@ from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Load, LoadMode, ModelFacts, Sampling
 from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
@@ -50,7 +51,9 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
-    compiler = make_compiler(model.pieces, model.ends.tolist(), model.ids_of)
+    pieces = model.pieces
+    compiler = make_compiler(pieces, model.ends.tolist(), model.ids_of)
+    marking = None if chat.marks is None else Marking(chat.marks, pieces, model.token, model)
     made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
     if options.load_mode is LoadMode.LOCK:
         lock_memory()
@@ -71,10 +74,12 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         threads=options.threads,
         template=chat.state,
         constrains=compiler is not None,
+        thinks=marking is not None,
         build=llama_cpp.llama_print_system_info().decode(),
         state_format=f"llama-cpp-python {llama_cpp.__version__}",
     )
-    return LoadedModel(LlamaBackend(model, made, llama_log), PromptCodec(chat, model), facts, compiler)
+    backend = LlamaBackend(model, made, llama_log)
+    return LoadedModel(backend, PromptCodec(chat, model), facts, compiler, marking)
 
 
 class LlamaBackend:

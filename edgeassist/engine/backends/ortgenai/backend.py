@@ -28,6 +28,7 @@ from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import Load, ModelFacts, Sampling
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.codec import PromptCodec
+from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Sampled, Token, Work
@@ -80,6 +81,8 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     ours = OrtTokenizer(tokenizer)
     ends = _ends(tokenizer, folder, chat)
     compiler = make_compiler(pieces.of_text, sorted(ends), ours.ids_of)
+    backend = OrtBackend(generator, pieces, ends)
+    marking = None if chat.marks is None else Marking(chat.marks, pieces.of_text, backend.token, ours)
     facts = ModelFacts(
         name=path.name,
         backend="onnx",
@@ -96,9 +99,10 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         adjusts_threads=False,
         template=chat.state,
         constrains=compiler is not None,
+        thinks=marking is not None,
         build=f"onnxruntime-genai {genai.__version__}",
     )
-    return LoadedModel(OrtBackend(generator, pieces, ends), PromptCodec(chat, ours), facts, compiler)
+    return LoadedModel(backend, PromptCodec(chat, ours), facts, compiler, marking)
 
 
 @dataclass(slots=True)
@@ -160,6 +164,11 @@ class OrtBackend:
         self.computed_s += time.perf_counter() - begun
         return sampled
 
+    def token(self, token: int) -> Token:
+        """Return what a token id stands for."""
+        ends = token in self._ends
+        return Token(token, b"" if ends else self._pieces[token], ends)
+
     def use_threads(self, decode: int, prefill: int) -> None:
         """Change nothing: a session of ONNX Runtime keeps the threads that it was made with."""
 
@@ -211,8 +220,7 @@ class OrtBackend:
         answer.said.append(id_)
         if answer.limits is not None:
             answer.limits.accept(id_)
-        ends = id_ in self._ends
-        return Token(id_, b"" if ends else self._pieces[id_], ends)
+        return self.token(id_)
 
     def _undo(self, work: Work, error: Exception) -> None:
         """Raise what a failed step means; the generator is where it was before."""
