@@ -47,7 +47,8 @@ def opening(bound: Bound, before: Sequence[Token], limit: int) -> Sequence[Token
 
 def thinking_of(request: Start) -> Thinking:
     """Return whether the model may think for a request: not before a bound answer."""
-    return request.thinking if request.constraint is None else Thinking(wanted=False)
+    bound = request.constraint is not None or request.tools is not None
+    return Thinking(wanted=False) if bound else request.thinking
 
 
 def budget_of(thinking: Thinking, limit: int) -> int:

@@ -221,6 +221,8 @@ class Worker:
         bound = None
         if request.constraint is not None and self._compiler is not None:
             bound = self._compiler.bound(request.constraint)
+        elif request.tools is not None and self._compiler is not None:
+            bound = self._compiler.calls(request.tools, self._codec.form)
         return encoded, dropped, bound
 
     def _start(self, prompt: Prompt) -> None:
@@ -255,7 +257,7 @@ class Worker:
             sequence,
             encoded,
             dropped,
-            self._codec.parser(request.stop, thinks=encoded.thinks),
+            self._codec.parser(request.stop, thinks=encoded.thinks, calls=request.tools),
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import Constraint, ModelFacts, Sampling
+from edgeassist.engine.messages import Constraint, ModelFacts, Sampling, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.step import Plan, Sampled, Token
 
@@ -55,6 +56,18 @@ class Compiler(Protocol):
 
     def bound(self, constraint: Constraint) -> Bound:
         """Return what bounds one answer. Any thread.
+
+        Raises:
+            InvalidRequestError: It can't be compiled.
+        """
+        ...
+
+    def calls(self, tools: Tools, form: Form) -> Bound:
+        """Return what bounds an answer that may call tools. Any thread.
+
+        Args:
+            tools: What may be called, and whether.
+            form: How the model writes calls.
 
         Raises:
             InvalidRequestError: It can't be compiled.

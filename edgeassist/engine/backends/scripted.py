@@ -44,7 +44,9 @@ import msgspec
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking, Tools
+from edgeassist.engine.prompting.calls.finding import OURS
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
@@ -159,6 +161,7 @@ class ScriptedCodec:
     def __init__(self, answers: Answers | None = None) -> None:
         self._answers = answers or Answers()
         self.cut = _tokens(_MARKS.cut.encode())
+        self.form: Form = OURS
 
     def encode(
         self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
@@ -175,9 +178,14 @@ class ScriptedCodec:
             tokens += _ids(_NO_THOUGHT)
         return Encoded("".join(texts), tokens)
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
-        """Return a parser for text with thoughts before it."""
-        return ThoughtParser(_MARKS, TextParser(stop), thinks=thinks)
+    def parser(
+        self, stop: Sequence[str], *, thinks: bool = False, calls: Tools | None = None
+    ) -> AnswerParser:
+        """Return a parser for text and calls, with thoughts before it."""
+        text: AnswerParser = TextParser(stop)
+        if calls is not None:
+            text = self.form.parser(calls, text)
+        return ThoughtParser(_MARKS, text, thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""

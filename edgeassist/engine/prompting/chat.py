@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cache, lru_cache
 
 from edgeassist.engine.messages import AUTO, ChatMessage, TemplateState, Thinking
+from edgeassist.engine.prompting.calls.finding import OURS, find_form
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.probes import find_abilities, find_ends
 from edgeassist.engine.prompting.shield import Segment, Shield, control_pattern
 from edgeassist.engine.prompting.switches import Switches, Variables, find_switches, written_by
@@ -47,7 +49,8 @@ class ChatTemplate:
         refused: The roles that it has no place for.
         ends: The control tokens that end an answer, as it tells.
         marks: How the model marks its thoughts; None: not at all, as far as it tells.
-        shown: The control tokens in these marks, which have to be read in an answer.
+        form: How it writes tool calls.
+        shown: The control tokens in what both are marked with, which have to be read in an answer.
 
     Raises:
         ModelError: The source is no Jinja2 template.
@@ -70,6 +73,7 @@ class ChatTemplate:
         self.refused: frozenset[str] = frozenset()
         self.ends: frozenset[str] = frozenset()
         self.marks: Marks | None = None
+        self.form: Form = OURS
         self.shown: frozenset[str] = frozenset()
         self._switches = Switches()
         self._template: Template | None = None
@@ -80,6 +84,9 @@ class ChatTemplate:
             log.warning("the model has no chat template: it gets bare texts; %s", _WAY_OUT)
         else:
             self._load(source, tokens or {})
+            self.form = find_form(None, source, self._vocabulary)
+        # A mark that is part of another text is none of it.
+        self.shown |= self._vocabulary.intersection(self.form.marks)
 
     def render(self, messages: Sequence[ChatMessage], thinking: Thinking = AUTO) -> list[Segment]:
         """Return the prompt, ready for an answer by the assistant.

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeassist.engine.kv.world import PLAIN, World
-from edgeassist.engine.messages import AUTO, ChatMessage, Thinking
+from edgeassist.engine.messages import AUTO, ChatMessage, Thinking, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.parser import AnswerParser, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
@@ -63,10 +64,12 @@ class Codec(Protocol):
     Attributes:
         refused: The roles that the model's chat template has no place for.
         cut: The tokens that end a thought which is not complete; none where the model marks no thoughts.
+        form: How the model writes tool calls.
     """
 
     refused: frozenset[str]
     cut: tuple[Token, ...]
+    form: Form
 
     def encode(
         self, messages: Sequence[ChatMessage], most: int | None = None, thinking: Thinking = AUTO
@@ -85,12 +88,15 @@ class Codec(Protocol):
         """
         ...
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(
+        self, stop: Sequence[str], *, thinks: bool = False, calls: Tools | None = None
+    ) -> AnswerParser:
         """Return a parser for one answer.
 
         Args:
             stop: Texts that end it.
             thinks: Whether it begins within a thought (`Encoded.thinks`).
+            calls: What it may call.
         """
         ...
 
@@ -110,6 +116,7 @@ class PromptCodec:
 
     def __init__(self, chat: ChatTemplate, tokenizer: Tokenizer) -> None:
         self.refused = chat.refused
+        self.form = chat.form
         self._chat = chat
         self._tokenizer = tokenizer
         self._transcripts = Transcripts()
@@ -129,12 +136,15 @@ class PromptCodec:
             raise InvalidRequestError("there is nothing to answer: no message has a text")
         return Encoded(text, tokens, thinks=self._chat.ends_in_thought(segments))
 
-    def parser(self, stop: Sequence[str], *, thinks: bool = False) -> AnswerParser:
+    def parser(
+        self, stop: Sequence[str], *, thinks: bool = False, calls: Tools | None = None
+    ) -> AnswerParser:
         """Return a parser for what the model's family writes (`Codec.parser`)."""
         marks = self._chat.marks
-        if marks is None:
-            return TextParser(stop)
-        return ThoughtParser(marks, TextParser((*stop, *marks.ends)), thinks=thinks)
+        text: AnswerParser = TextParser(stop if marks is None else (*stop, *marks.ends))
+        if calls is not None:
+            text = self.form.parser(calls, text)
+        return text if marks is None else ThoughtParser(marks, text, thinks=thinks)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).

@@ -50,7 +50,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
-    compiler = make_compiler(model.pieces, model.ends.tolist(), model.ids_of)
+    compiler = make_compiler(model.pieces, model.ends.tolist(), model.ids_of, model.marks)
     made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
     if options.load_mode is LoadMode.LOCK:
         lock_memory()

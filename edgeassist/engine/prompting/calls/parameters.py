@@ -1,0 +1,96 @@
+"""What the forms ask of a tool's parameters that write them one by one. Sans-I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Any
+
+from edgeassist.engine.messages import Tool
+from edgeassist.engine.prompting.calls.form import Schema, Unwritable
+
+NOT_HERE = "is not enforced in the form in which this model calls tools"
+
+_OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties", "$defs", "x-guidance"})
+_MERGED = ("$ref", "allOf", "anyOf", "oneOf")
+
+
+class Spelling(Enum):
+    """How a form that has no quotes writes a parameter."""
+
+    TEXT = auto()
+    """As the text that it is."""
+    NULLABLE = auto()
+    """Likewise, and `null` is no text."""
+    JSON = auto()
+
+
+def spelling_of(schema: object) -> Spelling:
+    """Return how a parameter is written, by its schema as the client gave it: texts only if they surely are."""
+    if not isinstance(schema, dict):
+        return Spelling.JSON
+    several = schema.get("anyOf")
+    if isinstance(several, list) and len(several) == 2:  # noqa: PLR2004 - as pydantic writes what may be null
+        others = [each for each in several if each != {"type": "null"}]
+        merged = any(key in schema for key in ("type", "enum", "const", "$ref", "allOf", "oneOf"))
+        if len(others) == 1 and not merged and spelling_of(others[0]) is Spelling.TEXT:
+            return Spelling.NULLABLE
+    if any(key in schema for key in _MERGED):
+        return Spelling.JSON
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
+        return Spelling.TEXT if schema.get("type", "string") == "string" else Spelling.JSON
+    match schema.get("type"):
+        case "string" if values is None:
+            return Spelling.TEXT
+        case ["string", "null"] | ["null", "string"] if values is None:
+            return Spelling.NULLABLE
+    return Spelling.JSON
+
+
+def spellings(tool: Tool) -> dict[str, Spelling]:
+    """Return how each parameter of a tool is written."""
+    try:
+        document = json.loads(tool.parameters)
+    except (ValueError, RecursionError):
+        return {}
+    properties = document.get("properties") if isinstance(document, dict) else None
+    if not isinstance(properties, dict):
+        return {}
+    return {name: spelling_of(schema) for name, schema in properties.items()}
+
+
+def text_part(schema: Schema) -> Schema:
+    """Return the schema of the texts, of a parameter that is `NULLABLE` or `TEXT`."""
+    several = schema.get("anyOf")
+    if isinstance(several, list):
+        return next(each for each in several if each != {"type": "null"})
+    return {**schema, "type": "string"}
+
+
+def parameters(schema: Schema, names: re.Pattern[str]) -> Iterator[tuple[str, Schema, bool]]:
+    """Yield the name, the schema and whether it is required, of each property of an object.
+
+    Args:
+        schema: Of the object.
+        names: Matches a name that can be written.
+
+    Raises:
+        Unwritable: The schema asks for more than that.
+    """
+    if other := next((key for key in schema if key not in _OF_OBJECTS), None):
+        raise Unwritable(f"'{other}' {NOT_HERE}")
+    required = schema.get("required", [])
+    properties: dict[str, Any] = dict(schema.get("properties", {}))
+    for name in required:
+        properties.setdefault(name, schema.get("additionalProperties", True))
+    for name, each in properties.items():
+        if each is False and name not in required:
+            continue
+        if each is False:
+            raise Unwritable("no value fulfils it", "properties", name)
+        if not names.fullmatch(name):
+            raise Unwritable(f"such a name {NOT_HERE}", "properties", name)
+        yield name, each if isinstance(each, dict) else {}, name in required
