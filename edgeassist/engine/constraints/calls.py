@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from llguidance import LLMatcher
 
-from edgeassist.engine.constraints import patterns
 from edgeassist.engine.constraints.refusals import Refusal, pointer
 from edgeassist.engine.constraints.schema import MAX_BYTES, arguments_schema, json_of
 from edgeassist.engine.messages import Tools
 from edgeassist.engine.prompting.calls.form import Form, Unwritable
+from edgeassist.engine.prompting.calls.lark import quoted, without
+from edgeassist.engine.prompting.calls.parameters import NOT_HERE
 from edgeassist.errors import InvalidRequestError
 
 _OF_TEXTS = frozenset({"type", "enum", "const", "minLength", "maxLength", "pattern", "allOf"})
@@ -68,15 +68,19 @@ class _Writer:
         known = root.get("$defs")
         return f"%json {json_of(schema if known is None else {**schema, '$defs': known})}"
 
-    def text(self, schema: dict[str, Any], mark: str) -> str:
+    def text(self, rule: str, schema: dict[str, Any], mark: str) -> list[str]:
         if other := next((key for key in schema if key not in _OF_TEXTS), None):
-            raise Unwritable(f"'{other}' is not enforced in the form in which this model calls tools")
-        without = f"~/(?s:.*){patterns.literal(mark)}(?s:.*)/"
+            raise Unwritable(f"'{other}' {NOT_HERE}")
         several = [schema, *schema.get("allOf", [])]
-        return " & ".join(["/(?s:.*)/", without, *(part for each in several for part in _parts(each, mark))])
+        parts = [without(mark), *(part for each in several for part in _parts(each, mark))]
+        body, ending = " & ".join(parts), self.mark(mark)
+        if ending.startswith("<"):
+            return [f"{rule}: {rule.upper()} {ending}", f"{rule.upper()}: {body}"]
+        # As a terminal of its own, the mark's beginning would be taken for text.
+        return [f"{rule}: {rule.upper()}", f"{rule.upper()}: ({body}) {ending}"]
 
     def mark(self, text: str) -> str:
-        return f"<[{self._marks[text]}]>" if text in self._marks else json.dumps(text, ensure_ascii=False)
+        return f"<[{self._marks[text]}]>" if text in self._marks else quoted(text)
 
 
 def _parts(schema: dict[str, Any], mark: str) -> list[str]:
@@ -93,5 +97,5 @@ def _parts(schema: dict[str, Any], mark: str) -> list[str]:
             texts = [value for value in values if isinstance(value, str) and mark not in value]
             if not texts:
                 raise Unwritable("no value fulfils it")
-            parts.append("(" + " | ".join(json.dumps(text, ensure_ascii=False) for text in texts) + ")")
+            parts.append("(" + " | ".join(map(quoted, texts)) + ")")
     return parts

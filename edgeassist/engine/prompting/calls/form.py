@@ -35,11 +35,12 @@ class Writer(Protocol):
         """
         ...
 
-    def text(self, schema: Schema, mark: str) -> str:
-        """Return a terminal's body for texts, as they are, without a mark in them.
+    def text(self, rule: str, schema: Schema, mark: str) -> list[str]:
+        """Return the rules of a text, as it is, and the mark behind it, which does not stand in it.
 
         Args:
-            schema: Of a text: `type`, `enum`, `const`, `minLength`, `maxLength`, `pattern`.
+            rule: The name of the first.
+            schema: Of the text: `type`, `enum`, `const`, `minLength`, `maxLength`, `pattern`.
             mark: What ends the text.
 
         Raises:

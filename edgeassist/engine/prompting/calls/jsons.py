@@ -122,7 +122,7 @@ class BareCall:
 
     def grammar(self, tools: Tools, writer: Writer) -> str:
         """Return the grammar of an answer (`Form.grammar`)."""
-        before = f"{pattern('{')}|{pattern(self.before)}"
+        before = "|".join(map(pattern, ("{", self.before)))
         rules = [rf"CALLS_TEXT: /(?s:.*)/ & ~/[ \t\r\n]*(?:{before})(?s:.*)/"]
         if tools.choice is Choice.NONE:
             return "\n".join(["start: CALLS_TEXT", *rules])

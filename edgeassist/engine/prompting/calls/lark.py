@@ -98,4 +98,5 @@ def members(name: str, each: Sequence[tuple[str, bool]], comma: str) -> list[str
         rules.append(f"{tail}: {quoted(comma)} {rule} {behind}" + ("" if needed else f" | {behind}"))
         behind = tail
     optional = not any(needed for _, needed in each)
-    return [f"{name}: {either([*firsts, *(['""'] if optional else [])])}", *rules]
+    nothing = ['""'] if optional else []
+    return [f"{name}: {either([*firsts, *nothing])}", *rules]

@@ -198,10 +198,9 @@ class _Values:
                 return self._json({**of_kind, "type": kind})
 
     def _text(self, schema: Schema) -> str:
-        name = f"{self.prefix}_{len(self.rules)}".upper()
-        self.rules.append(f"{name}: {self.writer.text({**schema, 'type': 'string'}, self.quote)}")
-        quote = self.writer.mark(self.quote)
-        return self._new(f"{quote} {name} {quote}")
+        text = f"{self.prefix}_{len(self.rules)}"
+        self.rules += self.writer.text(text, {**schema, "type": "string"}, self.quote)
+        return self._new(f"{self.writer.mark(self.quote)} {text}")
 
     def _json(self, schema: Schema) -> str:
         return self._new(self.writer.json(schema, self.root))

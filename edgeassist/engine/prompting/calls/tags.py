@@ -109,17 +109,18 @@ def _call_rules(tools: Tools, number: int, writer: Writer) -> list[str]:
     known = spellings(tools.tools[number])
     rules, each = [], []
     for at, (name, part, needed) in enumerate(parameters(schema, _NAME)):
-        rule, member = f"value_{number}_{at}", f"member_{number}_{at}"
-        opening, closing = quoted(f"<parameter={name}>\n"), quoted(f"{_CLOSING}\n")
-        rules.append(f"{member}: {opening} {rule} {closing}")
+        value, member = f"value_{number}_{at}", f"member_{number}_{at}"
+        opening = quoted(f"<parameter={name}>\n")
+        rules.append(f'{member}: {opening} {value} "\\n"')
         match known.get(name, Spelling.JSON):
             case Spelling.JSON:
                 words = ' | "True" | "False"' if part == {"type": "boolean"} else ""
-                rules += [f"{rule}: {rule}_json{words}", f"{rule}_json: {writer.json(part, schema)}"]
+                rules.append(f"{value}: ({value}_json{words}) {quoted(_CLOSING)}")
+                rules.append(f"{value}_json: {writer.json(part, schema)}")
             case spelling:
-                null = ' | "null"' if spelling is Spelling.NULLABLE else ""
-                text = writer.text(text_part(part), _CLOSING)
-                rules += [f"{rule}: {rule.upper()}{null}", f"{rule.upper()}: {text}"]
+                null = f" | {quoted('null' + _CLOSING)}" if spelling is Spelling.NULLABLE else ""
+                rules.append(f"{value}: {value}_text{null}")
+                rules += writer.text(f"{value}_text", text_part(part), _CLOSING)
         each.append((member, needed))
     head = quoted(f"{tools.tools[number].name}>\n")
     return [f"call_{number}: {head} members_{number}", *members(f"members_{number}", each, ""), *rules]
