@@ -69,6 +69,11 @@ _FILE = Path(edgeassist.__file__).parent / "assets/tiny/edgeassist-tiny-onnx/tok
 PIECES = read_pieces(_FILE).of_text
 READ = Tokenizer.from_file(str(_FILE))
 END = int(READ.token_to_id("<|im_end|>") or 0)
+_LONGEST = 100
+# What brings an answer to its end: closing characters, and marks.
+_CLOSING = np.array(
+    [END, *(id_ for id_, piece in enumerate(PIECES) if piece[:1] in b'"}])<\n,'), *range(len(PIECES), 9999)]
+)
 
 
 def ids_of(text: str) -> list[int]:
@@ -110,29 +115,38 @@ def allows(bound: Bound, tokens: Sequence[int]) -> bool:
     return bound.problem is None and (bound.allows(END) or [token.ends for token in bound.forced()] == [True])
 
 
-def walk(bound: Bound, random: Random, size: int, longest: int = 160) -> bytes | None:
-    """Return the bytes of an answer of tokens that are as likely as one another; None: it came to no end."""
-    said = bytearray()
-    vocabulary = bound._vocabulary
-    for count in range(4 * longest):
+def walk(bound: Bound, random: Random, said: Sequence[int] = ()) -> bytes | None:
+    """Return the bytes of an answer of tokens that are as likely as one another; None: it came to no end.
+
+    Args:
+        bound: At its beginning.
+        random: Picks them; a long answer prefers what closes.
+        said: The tokens that it begins with.
+    """
+    answer = bytearray()
+    for id_ in said:
+        assert bound.allows(id_)
+        bound.accept(id_)
+        answer += bound._vocabulary.token(id_).piece
+    size = bound._vocabulary.size
+    closing = _CLOSING[_CLOSING < size]
+    for count in range(4 * _LONGEST):
         for token in bound.forced():
             if token.ends:
-                return bytes(said)
-            said += token.piece
+                return bytes(answer)
+            answer += token.piece
         logits = np.zeros(size, np.float32)
         bound.limit(logits)
-        allowed = np.flatnonzero(np.isfinite(logits))
         assert bound.problem is None, bound.problem
-        assert len(allowed), f"nothing may follow {bytes(said)!r}"
-        closing = [
-            id_ for id_ in allowed if id_ == END or vocabulary.token(int(id_)).piece[:1] in b'"}])<\n,'
-        ]
-        some = closing if closing and count > longest * random.random() else allowed
-        token = int(random.choice(some))
-        if token == END:
-            return bytes(said)
-        bound.accept(token)
-        said += vocabulary.token(token).piece
+        allowed = np.isfinite(logits)
+        assert allowed.any(), f"nothing may follow {bytes(answer)!r}"
+        ending = closing[allowed[closing]]
+        late = len(ending) and count > _LONGEST * random.random()
+        token_id = int(random.choice(ending if late else np.flatnonzero(allowed)))
+        if token_id == END:
+            return bytes(answer)
+        bound.accept(token_id)
+        answer += bound._vocabulary.token(token_id).piece
     return None
 
 

@@ -182,7 +182,7 @@ class _Values:
         kinds = [kinds] if isinstance(kinds, str) else kinds
         known = {"type"}.union(*(_KEYS[kind] for kind in kinds))
         if other := next((key for key in schema if key not in known), None):
-            raise Unwritable(f"'{other}' here {NOT_HERE}", *place)
+            raise Unwritable(f"'{other}' {NOT_HERE}", *place)
         return self._new(either(self._kind(kind, schema, place) for kind in kinds))
 
     def _kind(self, kind: str, schema: Schema, place: tuple[str, ...]) -> str:

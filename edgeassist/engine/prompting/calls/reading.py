@@ -179,6 +179,7 @@ class CallParser:
         self._rest = rest
         self._first = first
         self._held = b""
+        self._space = b""
         self._called = False
         self._spoken = False
         self._reading: Reading | None = None
@@ -231,7 +232,7 @@ class CallParser:
         """Return what was held back (`AnswerParser.finish`)."""
         held, self._held = self._held, b""
         begun = max(overlap(held, mark) for mark in self._openings)
-        if begun >= _CERTAIN:
+        if begun >= _CERTAIN or (self._called and not self._spoken):
             held = held[: len(held) - begun].rstrip(_SPACE)
         if self._called and not held.strip(_SPACE):
             held = b""
@@ -266,7 +267,9 @@ class CallParser:
                 rest, self._held = self._held, b""
                 self._say(rest, parts)
             return False
-        self._speak(held[:at].rstrip(_SPACE), parts)
+        before = held[:at].rstrip(_SPACE)
+        self._space = held[len(before) : at]
+        self._speak(before, parts)
         if self.stopped:
             self._held = b""
             return False
@@ -300,7 +303,7 @@ class CallParser:
             text = bytes(self._cursor.data[self._since :])
             opening = b"" if self._since else next(mark for mark in self._openings if text.startswith(mark))
             self._held = text[len(opening) :]
-            self._speak(opening, parts)
+            self._speak((b"" if self._since else self._space) + opening, parts)
         else:
             self._held = self._cursor.rest
         self._reading = None

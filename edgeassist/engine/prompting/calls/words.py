@@ -19,6 +19,7 @@ from edgeassist.engine.prompting.parser import AnswerParser
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_PYTHON = {b"True": b"true", b"False": b"false", b"None": b"null"}
+_OF_KINDS: dict[str, tuple[bool | None, ...]] = {"boolean": (True, False), "null": (None,)}
 _TO_PYTHON = {"true": "True", "false": "False", "null": "None"}
 
 
@@ -103,13 +104,21 @@ def _call_rules(tools: Tools, number: int, writer: Writer) -> list[str]:
 
 
 def _member_rules(member: str, name: str, schema: Schema, writer: Writer, root: Schema) -> list[str]:
-    head = quoted(f"{name}=")
-    kind = schema.get("type")
-    if schema == {"type": "boolean"}:
-        return [f'{member}: {head} ("True" | "False")']
-    null = ""
-    if isinstance(kind, list) and "null" in kind and not {"enum", "const"} & schema.keys():
-        others = [each for each in kind if each != "null"]
-        schema = {**schema, "type": others if len(others) > 1 else others[0]}
-        null = ' | "None"'
-    return [f"{member}: {head} ({member}_value{null})", f"{member}_value: {writer.json(schema, root)}"]
+    words = sorted(_TO_PYTHON[json.dumps(value)] for value in _constants(schema))
+    values = either([f"{member}_value", *map(quoted, words)])
+    return [
+        f"{member}: {quoted(f'{name}=')} ({values})",
+        f"{member}_value: {writer.json(schema, root)}",
+    ]
+
+
+def _constants(schema: Schema) -> set[bool | None]:
+    """Return those of true, false and null that a schema surely allows."""
+    if schema.keys() == {"anyOf"}:
+        return {value for each in schema["anyOf"] if isinstance(each, dict) for value in _constants(each)}
+    if "enum" in schema or "const" in schema:
+        values = schema["enum"] if "enum" in schema else [schema["const"]]
+        return {value for value in values if value is None or isinstance(value, bool)}
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return {value for kind in kinds for value in _OF_KINDS.get(kind, ())}
