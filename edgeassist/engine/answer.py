@@ -101,7 +101,7 @@ class Answer:
             self.sequence.draft_end = self.sequence.generated + self.budget - self.reasoning_tokens
 
     def due(self, now: float) -> bool:
-        """Whether there are parts to send, gathered for long enough; the first of a kind, and calls, at once."""
+        """Whether there are parts to send, gathered for long enough: a call and the first of a kind at once."""
         if self.sent == len(self.parts):
             return False
         last = self.parts[-1].kind
@@ -110,7 +110,7 @@ class Answer:
         return self.last_sent is None or now - self.last_sent >= self.gather_s
 
     def send(self, now: float) -> list[Delta]:
-        """Return the parts that were not sent yet; adjacent ones of one kind are one delta, but for calls."""
+        """Return the parts that were not sent yet; adjacent ones of one kind are one delta, calls are several."""
         waiting = self.parts[self.sent :]
         self.sent, self.last_sent = len(self.parts), now
         if len(waiting) == 1:

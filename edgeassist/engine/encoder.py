@@ -1,8 +1,8 @@
 """Long prompts are turned into tokens in a thread of their own, so that answers go on streaming meanwhile.
 
 Template and tokenizer take up to a second for the longest prompts, which is many steps, and so may a schema
-or tools that are compiled. Other prompts take less than a tenth of a step, and are encoded in the loop: those that came
-at once then begin in the same step.
+or tools that are compiled. Other prompts take less than a tenth of a step, and are encoded in the loop: those
+that came at once then begin in the same step.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from edgeassist.engine.backends.ortgenai.pieces import read_pieces
 from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.constraints.bound import Bound
 from edgeassist.engine.constraints.compiler import Compiler
-from edgeassist.engine.messages import Choice, DeltaKind, Tool, ToolCall, Tools
+from edgeassist.engine.messages import DeltaKind, Tool, ToolCall, Tools
 from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.calls.jsons import JsonCalls
@@ -129,7 +129,7 @@ def walk(bound: Bound, random: Random, said: Sequence[int] = ()) -> bytes | None
         bound.accept(id_)
         answer += bound._vocabulary.token(id_).piece
     size = bound._vocabulary.size
-    closing = _CLOSING[_CLOSING < size]
+    closing = _CLOSING[size > _CLOSING]
     for count in range(4 * _LONGEST):
         for token in bound.forced():
             if token.ends:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgeassist.engine.messages import DeltaKind, ToolCall, Tools
+from edgeassist.engine.messages import Choice, DeltaKind, ToolCall, Tools
 from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.finding import find_form
 from edgeassist.engine.prompting.calls.form import Form
@@ -132,6 +132,19 @@ def test_a_stop_text_holds_for_text_only(form: Form) -> None:
 def test_the_beginning_of_a_mark_at_the_end_is_no_text() -> None:
     assert parse(finding.OURS, [b"Wait.\n<tool_c"]) == [Part(DeltaKind.TEXT, "Wait.")]
     assert parse(finding.OURS, [b"1 <"]) == [Part(DeltaKind.TEXT, "1 <")]
+
+
+def test_an_answer_of_which_something_is_left_out_is_not_verbatim(form: Form) -> None:
+    data = written(form)[0].encode()
+    sure = Tools(TOOLS.tools, Choice.REQUIRED)
+    for at in range(1, len(data)):
+        parser = form.parser(sure, TextParser(()))
+        parts = [*parser.push(data[:at]), *parser.finish()]
+        assert told(parts) == ""
+        assert not parser.verbatim
+    parser = form.parser(TOOLS, TextParser(()))
+    assert [*parser.push(b"text"), *parser.finish()]
+    assert parser.verbatim
 
 
 def test_what_a_model_ends_its_turn_with_is_no_text() -> None:

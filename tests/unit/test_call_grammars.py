@@ -1,4 +1,4 @@
-"""What bounds an answer with tool calls, over the vocabulary of EdgeAssist Tiny and the marks of each form."""
+"""What bounds an answer with tool calls, over the vocabulary of EdgeAssist Tiny and each form's marks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.unit.calls import (
     compiler,
     marks_of,
     parse,
-    told,
     tokens_of,
+    told,
     walk,
 )
 
@@ -219,7 +219,7 @@ def test_a_parameter_is_what_its_schema_allows(
     tools = Tools((Tool("do", "", json.dumps(document)),), Choice.REQUIRED)
     for form in FORMS.values():
         # Without a schema, tags don't tell the text from the number.
-        quoted = form is not finding.QWEN_3_CODER or ["integer", "string"] != kinds(schema)
+        quoted = form is not finding.QWEN_3_CODER or kinds(schema) != ["integer", "string"]
         for value in right if quoted else right[:1]:
             written = form.write([call("do", it=value)])
             assert accepted((form, True), written, tools), written

@@ -68,7 +68,7 @@ def plain_schema(text: str) -> dict[str, Json]:
 
 
 def arguments_schema(text: str) -> dict[str, Json]:
-    """Return the schema of a tool's arguments, an object, as `plain_schema` does, without llguidance's options.
+    """Return the schema of a tool's arguments as `plain_schema` does, without llguidance's options.
 
     Names that the schema does not tell of are no arguments, unless it says that there may be others.
 
@@ -86,7 +86,7 @@ def arguments_schema(text: str) -> dict[str, Json]:
 
 
 def json_of(schema: dict[str, Json]) -> str:
-    """Return what llguidance is given for such arguments, or a part of them, as models were trained to write them."""
+    """Return what llguidance is given for arguments, or a part of them: with the spaces that models write."""
     return json.dumps({**schema, "x-guidance": {**_OPTIONS, "item_separator": ", ", "key_separator": ": "}})
 
 

@@ -76,8 +76,7 @@ class JsonCalls:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        del tools
-        return CallParser((self.opening,), self._read, rest)
+        return CallParser((self.opening,), self._read, rest, sure=tools.choice is Choice.REQUIRED)
 
     def _read(self, cursor: Cursor) -> Reading:
         yield from cursor.take(self.opening.encode())
@@ -134,8 +133,9 @@ class BareCall:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        del tools
-        return CallParser(("{", self.before), self._read, rest, first=True)
+        return CallParser(
+            ("{", self.before), self._read, rest, sure=tools.choice is Choice.REQUIRED, first=True
+        )
 
     def _read(self, cursor: Cursor) -> Reading:
         yield from cursor.spaces()
@@ -188,8 +188,7 @@ class NamedCalls:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        del tools
-        return CallParser((self.opening,), self._read, rest)
+        return CallParser((self.opening,), self._read, rest, sure=tools.choice is Choice.REQUIRED)
 
     def _read(self, cursor: Cursor) -> Reading:
         yield from cursor.take(self.opening.encode())

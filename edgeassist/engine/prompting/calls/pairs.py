@@ -18,6 +18,7 @@ from edgeassist.engine.prompting.calls.parameters import NOT_HERE, parameters
 from edgeassist.engine.prompting.calls.reading import CallParser, Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.parser import AnswerParser
 
+_Node = Schema | bool
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _WORDS = {b"True": b"true", b"False": b"false", b"None": b"null"}
 _TEXTS = frozenset({"minLength", "maxLength", "pattern"})
@@ -80,8 +81,9 @@ class PairCalls:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        del tools
-        return CallParser((self.opening,), self._read, rest, ends=(self.result,))
+        return CallParser(
+            (self.opening,), self._read, rest, sure=tools.choice is Choice.REQUIRED, ends=(self.result,)
+        )
 
     def _read(self, cursor: Cursor) -> Reading:
         yield from cursor.take(self.opening.encode())
@@ -160,7 +162,7 @@ class _Values:
         self.rules.append(f"{name}: {body}")
         return name
 
-    def _value(self, schema: Schema | bool, place: tuple[str, ...]) -> str:
+    def _value(self, schema: _Node, place: tuple[str, ...]) -> str:
         """Return the name of the rule of a schema's values."""
         if isinstance(schema, bool) or not schema:
             if schema is False:

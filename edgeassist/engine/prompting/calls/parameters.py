@@ -14,7 +14,10 @@ from edgeassist.engine.prompting.calls.form import Schema, Unwritable
 NOT_HERE = "is not enforced in the form in which this model calls tools"
 
 _OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties", "$defs", "x-guidance"})
-_MERGED = ("$ref", "allOf", "anyOf", "oneOf")
+_MERGED = {"$ref", "allOf", "oneOf"}
+_KINDS = {"type", "enum", "const", *_MERGED}
+_NULLABLE = {"string", "null"}
+_NULL = {"type": "null"}
 
 
 class Spelling(Enum):
@@ -28,26 +31,25 @@ class Spelling(Enum):
 
 
 def spelling_of(schema: object) -> Spelling:
-    """Return how a parameter is written, by its schema as the client gave it: texts only if they surely are."""
+    """Return how a parameter is written, by its schema as the client gave it: texts, if they surely are."""
     if not isinstance(schema, dict):
         return Spelling.JSON
     several = schema.get("anyOf")
-    if isinstance(several, list) and len(several) == 2:  # noqa: PLR2004 - as pydantic writes what may be null
-        others = [each for each in several if each != {"type": "null"}]
-        merged = any(key in schema for key in ("type", "enum", "const", "$ref", "allOf", "oneOf"))
-        if len(others) == 1 and not merged and spelling_of(others[0]) is Spelling.TEXT:
-            return Spelling.NULLABLE
-    if any(key in schema for key in _MERGED):
+    if isinstance(several, list):
+        # As pydantic writes what may be null.
+        others = [each for each in several if each != _NULL]
+        plain = len(several) - len(others) == len(others) == 1 and not schema.keys() & _KINDS
+        return Spelling.NULLABLE if plain and spelling_of(others[0]) is Spelling.TEXT else Spelling.JSON
+    if schema.keys() & _MERGED:
         return Spelling.JSON
-    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
-        return Spelling.TEXT if schema.get("type", "string") == "string" else Spelling.JSON
-    match schema.get("type"):
-        case "string" if values is None:
-            return Spelling.TEXT
-        case ["string", "null"] | ["null", "string"] if values is None:
-            return Spelling.NULLABLE
-    return Spelling.JSON
+    kind = schema.get("type")
+    if "enum" in schema or "const" in schema:
+        values = schema["enum"] if "enum" in schema else [schema["const"]]
+        texts = isinstance(values, list) and values and all(isinstance(value, str) for value in values)
+        return Spelling.TEXT if texts and kind in {None, "string"} else Spelling.JSON
+    if isinstance(kind, list) and len(kind) == len(_NULLABLE) and set(map(str, kind)) == _NULLABLE:
+        return Spelling.NULLABLE
+    return Spelling.TEXT if kind == "string" else Spelling.JSON
 
 
 def spellings(tool: Tool) -> dict[str, Spelling]:
@@ -66,7 +68,7 @@ def text_part(schema: Schema) -> Schema:
     """Return the schema of the texts, of a parameter that is `NULLABLE` or `TEXT`."""
     several = schema.get("anyOf")
     if isinstance(several, list):
-        return next(each for each in several if each != {"type": "null"})
+        return next(each for each in several if each != _NULL)
     return {**schema, "type": "string"}
 
 

@@ -160,6 +160,7 @@ class CallParser:
         opening: The mark; it and what follows is given to `read`.
         read: Reads a mark and what it opens, and tells of each call.
         rest: Reads text.
+        sure: Whether the answer begins with a call.
         first: Whether only the answer's beginning may be a call.
         ends: What a model may end its turn with behind calls.
     """
@@ -170,6 +171,7 @@ class CallParser:
         read: Callable[[Cursor], Reading],
         rest: AnswerParser,
         *,
+        sure: bool,
         first: bool = False,
         ends: tuple[str, ...] = (),
     ) -> None:
@@ -177,10 +179,12 @@ class CallParser:
         self._ends = tuple(mark.encode() for mark in ends)
         self._read = read
         self._rest = rest
+        self._sure = sure
         self._first = first
         self._held = b""
         self._space = b""
         self._called = False
+        self._left_out = False
         self._spoken = False
         self._reading: Reading | None = None
         self._cursor = Cursor()
@@ -204,7 +208,8 @@ class CallParser:
     @property
     def verbatim(self) -> bool:
         """Whether no call has begun."""
-        return self._rest.verbatim and not self._called and self._reading is None
+        called = self._called or self._left_out or self._reading is not None
+        return self._rest.verbatim and not called
 
     @property
     def calling(self) -> bool:
@@ -232,8 +237,9 @@ class CallParser:
         """Return what was held back (`AnswerParser.finish`)."""
         held, self._held = self._held, b""
         begun = max(overlap(held, mark) for mark in self._openings)
-        if begun >= _CERTAIN or (self._called and not self._spoken):
+        if begun >= _CERTAIN or ((self._sure or self._called) and not self._spoken):
             held = held[: len(held) - begun].rstrip(_SPACE)
+            self._left_out = True
         if self._called and not held.strip(_SPACE):
             held = b""
         parts = self._rest.push(held) if held and not self.stopped else []

@@ -18,7 +18,6 @@ from edgeassist.engine.prompting.calls.parameters import Spelling, parameters, s
 from edgeassist.engine.prompting.calls.reading import (
     CallParser,
     Cursor,
-    GarbledError,
     Reading,
     call_of,
     text_of,
@@ -72,7 +71,9 @@ class TagCalls:
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
         known = {tool.name: spellings(tool) for tool in tools.tools}
-        return CallParser((self.opening,), partial(self._read, known), rest)
+        return CallParser(
+            (self.opening,), partial(self._read, known), rest, sure=tools.choice is Choice.REQUIRED
+        )
 
     def _read(self, known: _Spellings, cursor: Cursor) -> Reading:
         yield from cursor.take(self.opening.encode())

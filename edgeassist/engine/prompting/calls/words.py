@@ -63,8 +63,7 @@ class KeywordCalls:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        del tools
-        return CallParser((self.opening,), self._read, rest)
+        return CallParser((self.opening,), self._read, rest, sure=tools.choice is Choice.REQUIRED)
 
     def _read(self, cursor: Cursor) -> Reading:
         yield from cursor.take(self.opening.encode())
