@@ -101,7 +101,7 @@ class Answer:
             self.sequence.draft_end = self.sequence.generated + self.budget - self.reasoning_tokens
 
     def due(self, now: float) -> bool:
-        """Whether there are parts to send, gathered for long enough: a call and the first of a kind at once."""
+        """Whether there are parts to send, gathered long enough; a call or the first of a kind at once."""
         if self.sent == len(self.parts):
             return False
         last = self.parts[-1].kind

@@ -28,6 +28,7 @@ SANS_IO = [
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
+        "engine.prompting.calls.": "finding form jsons lark pairs parameters reading tags words",
         "engine.prompting.": "parser probes shield switches text thoughts transcripts turns",
         "device.": "cores",
         "models.": "fit kinds recommend",

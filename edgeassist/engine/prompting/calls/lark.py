@@ -58,12 +58,10 @@ def answer(
         return ["start: CALLS_TEXT", *rules]
     mark = writer.mark(opening)
     more = []
-    if between is not None:
+    if between is not None and tools.parallel:
         space = f"{quoted(between)}?" if between else ""
-        if tools.parallel:
-            more.append(f"({space} {mark} {body})*")
         # Some models write it behind the last one too.
-        more.append(space)
+        more.append(f"({space} {mark} {body})* {space}")
     tails = [tail for end in ends if (tail := writer.mark(end)).startswith("<")]
     if tails:
         rules.append(f"calls_tail: {either(tails)}")
