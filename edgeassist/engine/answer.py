@@ -110,7 +110,7 @@ class Answer:
         return self.last_sent is None or now - self.last_sent >= self.gather_s
 
     def send(self, now: float) -> list[Delta]:
-        """Return the parts that were not sent yet; adjacent ones of one kind are one delta, calls are several."""
+        """Return the parts that were not sent yet; adjacent ones of one kind are one delta, but calls."""
         waiting = self.parts[self.sent :]
         self.sent, self.last_sent = len(self.parts), now
         if len(waiting) == 1:

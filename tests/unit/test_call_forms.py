@@ -227,7 +227,7 @@ def test_the_form_is_that_in_which_the_template_writes_a_call(written: str, form
         ("{{ messages }}", ["[TOOL_CALLS]", "[ARGS]"], finding.MISTRAL_11),
         ("{{ '[TOOL_CALLS][' }}", ["[TOOL_CALLS]"], finding.MISTRAL_LIST),
         ('Respond in the format {"name": function name, "parameters": dictionary of', [], finding.LLAMA_3),
-        ("<function=a>\n<parameter=b>", [], finding.QWEN_3_CODER),
+        ("<tool_call>\n<function=a>\n<parameter=b>", [], finding.QWEN_3_CODER),
         ("{{ messages }}", ["<start_function_call>"], finding.FUNCTION_GEMMA),
         ("{{ messages }}", ["<|tool_call>"], finding.GEMMA_4),
     ],
@@ -236,6 +236,18 @@ def test_the_form_is_told_by_source_and_vocabulary_where_no_call_is_written(
     source: str, vocabulary: list[str], form: Form
 ) -> None:
     assert find_form(None, source, vocabulary) is form
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<tool_call>zqtool\n<arg_key>zqkey</arg_key>\n<arg_value>zqvalue</arg_value>\n</tool_call>",
+        '<function=zqtool>{"zqkey": "zqvalue"}</function>',
+        "<seed:tool_call>\n<function=zqtool>\n<parameter=zqkey>zqvalue</parameter>\n</function>",
+    ],
+)
+def test_a_form_that_we_do_not_know_is_ours(written: str) -> None:
+    assert find_form(written, f"<|python_tag|> {written}", ["[TOOL_CALLS]"]) is finding.OURS
 
 
 def test_a_mark_of_a_turn_is_none_of_a_call() -> None:

@@ -38,6 +38,7 @@ _JSON = re.compile(
     r'\{"name": "zqtool", "(?P<key>\w+)": \{"zqkey": "zqvalue"\}(?P<id>, "id": "[^"]*")?\}'
     r"\]?\s*(?P<closing>(?:</[^<>\s]+>|<\|/[^<>\s]+>|\[/[A-Z_]+\])?)"
 )
+_TAGS = re.compile(r"<tool_call>\s*<function=")
 # What a mark before a call has in it, and one of a turn has not.
 _CALLS = re.compile("tool|call|function", re.IGNORECASE)
 
@@ -55,11 +56,12 @@ def find_form(written: str | None, source: str, vocabulary: Collection[str]) -> 
         for sign, form in _SIGNS.items():
             if sign in text:
                 return form
-        if "<function=" in text and "<parameter=" in text:
+        if _TAGS.search(text) and "<parameter=" in text:
             return QWEN_3_CODER
         if found := _JSON.search(text):
             return _of_json(found, source)
-    return _of_source(source, vocabulary)
+    # What is written otherwise than all that we know is no form that only the source has the signs of.
+    return OURS if written else _of_source(source, vocabulary)
 
 
 def _of_json(found: re.Match[str], source: str) -> Form:
