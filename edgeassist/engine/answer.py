@@ -101,23 +101,26 @@ class Answer:
             self.sequence.draft_end = self.sequence.generated + self.budget - self.reasoning_tokens
 
     def due(self, now: float) -> bool:
-        """Whether there are parts to send, gathered for long enough; the first of a kind are sent at once."""
+        """Whether there are parts to send, gathered long enough; a call or the first of a kind at once."""
         if self.sent == len(self.parts):
             return False
-        if self.sent and self.parts[-1].kind is not self.parts[self.sent - 1].kind:
+        last = self.parts[-1].kind
+        if last is DeltaKind.TOOL_CALL or (self.sent and last is not self.parts[self.sent - 1].kind):
             return True
         return self.last_sent is None or now - self.last_sent >= self.gather_s
 
     def send(self, now: float) -> list[Delta]:
-        """Return the parts that were not sent yet; adjacent ones of one kind are one delta."""
+        """Return the parts that were not sent yet; adjacent ones of one kind are one delta, but calls."""
         waiting = self.parts[self.sent :]
         self.sent, self.last_sent = len(self.parts), now
         if len(waiting) == 1:
             return [Delta(self.sequence.id, waiting[0].text, waiting[0].kind)]
-        return [
-            Delta(self.sequence.id, "".join(part.text for part in parts), kind)
-            for kind, parts in _runs(waiting)
-        ]
+        deltas: list[Delta] = []
+        for kind, parts in groupby(waiting, attrgetter("kind")):
+            texts = [part.text for part in parts]
+            whole = texts if kind is DeltaKind.TOOL_CALL else ["".join(texts)]
+            deltas += [Delta(self.sequence.id, text, kind) for text in whole]
+        return deltas
 
     def finished(self, ending: Ending | None, now: float, computed_s: float) -> Finished:
         """Return the end of a complete answer, of which at least one token was sampled.
@@ -129,11 +132,9 @@ class Answer:
         """
         sequence = self.sequence
         first_token = now if self.first_token is None else self.first_token
-        by_limit = ending is Ending.LIMIT and not self.parser.stopped
-        called = any(part.kind is DeltaKind.TOOL_CALL for part in self.parts)
         return Finished(
             sequence.id,
-            Finish.LENGTH if by_limit else Finish.TOOL_CALLS if called else Finish.STOP,
+            self._reason(ending),
             prompt_tokens=sequence.prompt_tokens,
             cached_tokens=sequence.cached,
             completion_tokens=self.completion_tokens,
@@ -144,11 +145,9 @@ class Answer:
             reasoning_tokens=self.reasoning_tokens,
         )
 
-
-def _runs(waiting: abc.Sequence[Part]) -> abc.Iterator[tuple[DeltaKind, abc.Iterable[Part]]]:
-    """Yield adjacent parts of one kind together, but each call by itself."""
-    for kind, parts in groupby(waiting, attrgetter("kind")):
-        if kind is DeltaKind.TOOL_CALL:
-            yield from ((kind, [part]) for part in parts)
-        else:
-            yield kind, parts
+    def _reason(self, ending: Ending | None) -> Finish:
+        by_limit = ending is Ending.LIMIT and not self.parser.stopped
+        called = any(part.kind is DeltaKind.TOOL_CALL for part in self.parts)
+        if called and not (by_limit and self.parser.calling):
+            return Finish.TOOL_CALLS
+        return Finish.LENGTH if by_limit else Finish.STOP

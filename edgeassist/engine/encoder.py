@@ -1,8 +1,8 @@
 """Long prompts are turned into tokens in a thread of their own, so that answers go on streaming meanwhile.
 
 Template and tokenizer take up to a second for the longest prompts, which is many steps, and so may a schema
-that is compiled. Other prompts take less than a tenth of a step, and are encoded in the loop: those that came
-at once then begin in the same step.
+or tools that are compiled. Other prompts take less than a tenth of a step, and are encoded in the loop: those
+that came at once then begin in the same step.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Encoder:
     """Encodes one prompt after the other. Its thread begins with the first long one.
 
     Args:
-        encode: Encodes a request's conversation, and compiles its constraint. Any thread.
+        encode: Encodes a request's conversation, and compiles its constraint or tools. Any thread.
         emit: Told when the thread begins with a prompt, and when that is done.
         deliver: Given what the thread has encoded.
     """
@@ -66,7 +66,7 @@ class Encoder:
 
     def submit(self, request: Start, started: float) -> Prompt | None:
         """Return the prompt of a request; None if it takes long, and is delivered later."""
-        if _characters(request) <= _LONG and request.constraint is None:
+        if _characters(request) <= _LONG and request.constraint is None and request.tools is None:
             return self._prompt(request, started)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)

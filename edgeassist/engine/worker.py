@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
@@ -27,9 +28,10 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
     Threads,
+    Tools,
 )
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.prompting.codec import Encoded, ReadsCalls
 from edgeassist.engine.prompting.history import encode_within
 from edgeassist.engine.prompting.turns import check_roles
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
@@ -42,10 +44,6 @@ from edgeassist.errors import Code, EdgeAssistError
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
-
-
-def _may_call(request: Start) -> bool:
-    return request.tools is not None and request.tools.choice is not Choice.NONE
 
 
 def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
@@ -231,6 +229,8 @@ class Worker:
         bound = None
         if request.constraint is not None and self._compiler is not None:
             bound = self._compiler.bound(request.constraint)
+        elif request.tools is not None and encoded.form is not None and self._compiler is not None:
+            bound = self._compiler.calls(request.tools, encoded.form)
         return encoded, dropped, bound
 
     def _start(self, prompt: Prompt) -> None:
@@ -271,7 +271,7 @@ class Worker:
                 thinks=encoded.thinks,
                 thoughts=thoughts,
                 lead=self._marking.lead_length if behind and self._marking else None,
-                form=encoded.form,
+                calls=_reads_calls(encoded, request.tools),
             ),
             bound,
             gather_s=request.gather_ms / 1000,
@@ -332,3 +332,10 @@ class Worker:
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self._emit([Heartbeat(self._steps, self._scheduler.running)])
+
+
+def _reads_calls(prompt: Encoded, tools: Tools | None) -> ReadsCalls | None:
+    """Return what reads the calls of an answer; None where it may have none."""
+    if tools is None or prompt.form is None or tools.choice is Choice.NONE:
+        return None
+    return partial(prompt.form.parser, tools)

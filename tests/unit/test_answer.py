@@ -1,12 +1,15 @@
+import pytest
+
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.kv.world import PLAIN
-from edgeassist.engine.messages import Delta, DeltaKind, Finish
+from edgeassist.engine.messages import Delta, DeltaKind, Finish, Tool, Tools
+from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.prompting.parser import AnswerParser, Part, TextParser
 from edgeassist.engine.sequence import Ending, Outcome, Sequence
 from edgeassist.engine.step import Token
 
-THOUGHT, TEXT = DeltaKind.THOUGHT, DeltaKind.TEXT
+THOUGHT, TEXT, CALL = DeltaKind.THOUGHT, DeltaKind.TEXT, DeltaKind.TOOL_CALL
 
 
 class Thinking:
@@ -16,6 +19,7 @@ class Thinking:
         self.stopped = False
         self.settled = False
         self.verbatim = False
+        self.calling = False
         self._kind = THOUGHT
 
     @property
@@ -101,3 +105,39 @@ def test_a_stop_text_ends_the_answer_and_later_tokens_of_its_step_do_not_count()
     assert answer.text == "one t"
     finished = answer.finished(Ending.LIMIT, 12.0, computed_s=4.0)
     assert (finished.reason, finished.completion_tokens) == (Finish.STOP, 2)
+
+
+def calling() -> AnswerParser:
+    return finding.OURS.parser(Tools((Tool("x"),)), TextParser(()))
+
+
+WRITTEN = b'<tool_call>\n{"name": "x", "arguments": {}}\n</tool_call>'
+READ = '{"name":"x","arguments":"{}"}'
+
+
+def test_each_call_is_a_delta_of_its_own_and_due_at_once() -> None:
+    answer = make(calling(), gather_s=9.0)
+    take(answer, b"a", now=11.0)
+    assert answer.send(11.0) == [Delta("a", "a")]
+    take(answer, b" b", WRITTEN, WRITTEN, now=11.1)
+    assert answer.due(11.1)
+    assert answer.send(11.1) == [Delta("a", " b"), Delta("a", READ, CALL), Delta("a", READ, CALL)]
+    take(answer, WRITTEN, now=11.2)
+    assert answer.due(11.2)
+
+
+@pytest.mark.parametrize(
+    ("said", "ending", "reason"),
+    [
+        (WRITTEN, Ending.END_OF_TURN, Finish.TOOL_CALLS),
+        (WRITTEN, Ending.LIMIT, Finish.TOOL_CALLS),
+        (WRITTEN + b"\n<tool_call>", Ending.LIMIT, Finish.LENGTH),
+        (WRITTEN[:-1], Ending.LIMIT, Finish.LENGTH),
+        (b"text", Ending.LIMIT, Finish.LENGTH),
+        (b"text", Ending.END_OF_TURN, Finish.STOP),
+    ],
+)
+def test_an_answer_with_a_whole_call_ended_by_it(said: bytes, ending: Ending, reason: Finish) -> None:
+    answer = make(calling())
+    take(answer, said, now=11.0, ending=ending)
+    assert answer.finished(ending, 11.0, 5.0).reason is reason

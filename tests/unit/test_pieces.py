@@ -94,3 +94,14 @@ def test_a_control_token_that_is_shown_is_no_text_all_the_same(tmp_path: Path) -
     pieces = read_pieces(path, {"<think>"})
     assert [pieces[token] for token in range(3)] == [b"a", b"<think>", b"<tool>"]
     assert pieces.of_text == [b"a", b"", b"<tool>"]
+    assert pieces.marks == {"<think>": 1}
+
+
+def test_a_mark_that_the_file_calls_text_is_no_text_either(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    added = [{"id": 1, "content": "<tool_call>", "special": False}]
+    path.write_text(json.dumps({"model": {"vocab": {"a": 0}}, "added_tokens": added}))
+    pieces = read_pieces(path, {"<tool_call>"})
+    assert pieces[1] == b"<tool_call>"
+    assert pieces.of_text == [b"a", b""]
+    assert pieces.marks == {"<tool_call>": 1}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import Constraint, ModelFacts, Sampling
+from edgeassist.engine.messages import Constraint, ModelFacts, Sampling, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.step import Plan, Sampled, Token
@@ -57,6 +58,18 @@ class Compiler(Protocol):
 
     def bound(self, constraint: Constraint) -> Bound:
         """Return what bounds one answer. Any thread.
+
+        Raises:
+            InvalidRequestError: It can't be compiled.
+        """
+        ...
+
+    def calls(self, tools: Tools, form: Form) -> Bound:
+        """Return what bounds an answer that may call tools. Any thread.
+
+        Args:
+            tools: What may be called, and whether.
+            form: How the model writes calls.
 
         Raises:
             InvalidRequestError: It can't be compiled.

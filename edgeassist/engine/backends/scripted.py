@@ -45,7 +45,8 @@ import msgspec
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking, Tools
-from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.prompting.calls.finding import OURS
+from edgeassist.engine.prompting.codec import Encoded, ReadsCalls
 from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
 from edgeassist.engine.signals import KvFullError, StepAbortedError
@@ -169,7 +170,7 @@ class ScriptedCodec:
         tools: Tools | None = None,
     ) -> Encoded:
         """Return all messages' bytes as token ids, a marker before each; no two share a token."""
-        del most, tools  # nothing is gained by stopping early
+        del most  # nothing is gained by stopping early
         words, _ = _read(self._answers.to(messages[-1].content))
         time.sleep(words.get("encode_ms", 0) / 1000)
         if words.get("encode_crash"):
@@ -178,7 +179,7 @@ class ScriptedCodec:
         tokens = [token for text in texts for token in _ids(text.encode())]
         if thinking.wanted is False:
             tokens += _ids(_NO_THOUGHT)
-        return Encoded("".join(texts), tokens)
+        return Encoded("".join(texts), tokens, form=None if tools is None else OURS)
 
     def parser(
         self,

@@ -6,7 +6,7 @@ Nothing else imports llguidance.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def make_compiler(
-    pieces: Sequence[bytes], ends: Sequence[int], tokenize: Callable[[str], list[int]]
+    pieces: Sequence[bytes],
+    ends: Sequence[int],
+    tokenize: Callable[[str], list[int]],
+    marks: Mapping[str, int] | None = None,
 ) -> Compiler | None:
     """Return what makes bounds over a vocabulary; None where that can't be had, which is logged.
 
@@ -27,6 +30,7 @@ def make_compiler(
         pieces: The bytes of each token; none of a control token.
         ends: The ids of those that end an answer.
         tokenize: Returns the ids of a text. Any thread.
+        marks: The ids, by their texts, of the control tokens with which the model marks its calls of tools.
     """
     # Nobody checks what a publisher's generation_config.json names.
     known = [end for end in ends if 0 <= end < len(pieces)]
@@ -40,4 +44,4 @@ def make_compiler(
     from edgeassist.engine.constraints.compiler import Compiler  # noqa: PLC0415 - as said above
     from edgeassist.engine.constraints.vocabulary import Vocabulary  # noqa: PLC0415
 
-    return Compiler(Vocabulary(pieces, known, tokenize))
+    return Compiler(Vocabulary(pieces, known, tokenize, marks or {}))

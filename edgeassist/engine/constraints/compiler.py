@@ -5,10 +5,12 @@ from __future__ import annotations
 from llguidance import LLMatcher, LLParserLimits
 
 from edgeassist.engine.constraints.bound import Bound
+from edgeassist.engine.constraints.calls import grammar_of_calls
 from edgeassist.engine.constraints.explanation import explain
 from edgeassist.engine.constraints.grammars import grammar_of
 from edgeassist.engine.constraints.vocabulary import Vocabulary
-from edgeassist.engine.messages import Constraint
+from edgeassist.engine.messages import Constraint, Tools
+from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.errors import InvalidRequestError
 
 # A fifth to a tenth of llguidance's own: what one client sends is to be refused, and not to take long.
@@ -36,12 +38,27 @@ class Compiler:
         Raises:
             InvalidRequestError: It can't be compiled; the message names the request's field, and the place.
         """
-        matcher = LLMatcher(self._vocabulary.table, grammar_of(constraint), log_level=0, limits=LIMITS)
+        return self._bound(str(constraint.kind), grammar_of(constraint))
+
+    def calls(self, tools: Tools, form: Form) -> Bound:
+        """Return what bounds an answer that may call tools: every call is valid. Any thread.
+
+        Args:
+            tools: What may be called, and whether.
+            form: How the model writes calls.
+
+        Raises:
+            InvalidRequestError: It can't be compiled; the message names the tool, and the place.
+        """
+        return self._bound("tools", grammar_of_calls(tools, form, self._vocabulary.marks))
+
+    def _bound(self, what: str, grammar: str) -> Bound:
+        matcher = LLMatcher(self._vocabulary.table, grammar, log_level=0, limits=LIMITS)
         # What comes first is compiled when it is asked for: now, and not between the steps of others.
         matcher.compute_ff_tokens()
         matcher.compute_bitmask()
         if matcher.is_error():
-            raise InvalidRequestError(f"{constraint.kind}: {explain(matcher.get_error())}")
+            raise InvalidRequestError(f"{what}: {explain(matcher.get_error())}")
         if matcher.is_stopped() and not matcher.is_accepting():
-            raise InvalidRequestError(f"{constraint.kind}: no answer fulfils it")
+            raise InvalidRequestError(f"{what}: no answer fulfils it")
         return Bound(matcher, self._vocabulary)

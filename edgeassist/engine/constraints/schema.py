@@ -22,6 +22,12 @@ MAX_DEPTH = 64
 _TOO_DEEP = f"objects and lists stand more than {MAX_DEPTH} deep in one another"
 
 
+# Beside these, or with them, other members may be what makes an answer valid.
+_MERGING = (
+    *("$ref", "allOf", "anyOf", "oneOf", "enum", "const"),
+    *("additionalProperties", "patternProperties", "minProperties"),
+)
+
 # Each character has one spelling. With \u escapes llguidance takes {"\u0061": …} for another name than "a",
 # so that additionalProperties would let in what property "a" does not allow.
 _OPTIONS: dict[str, Json] = {
@@ -58,8 +64,48 @@ def plain_schema(text: str) -> dict[str, Json]:
     Raises:
         Refusal: As above.
     """
-    reader = Reader(_document(text))
-    return {**Satisfying(reader.read(), reader.places).checked(), "x-guidance": _OPTIONS}
+    return {**_plain(_document(text)), "x-guidance": _OPTIONS}
+
+
+def arguments_schema(text: str) -> dict[str, Json]:
+    """Return the schema of a tool's arguments as `plain_schema` does, without llguidance's options.
+
+    Names that the schema does not tell of are no arguments, unless it says that there may be others.
+
+    Raises:
+        Refusal: As above, or they are no object.
+    """
+    document = _document(text)
+    if isinstance(document, dict):
+        if document.setdefault("type", "object") != "object":
+            raise Refusal('the parameters of a tool are an object: write "type": "object"')
+        if not any(key in document for key in ("$ref", "allOf", "anyOf", "oneOf", "enum", "const")):
+            document.setdefault("properties", {})
+        _close(document)
+    return _plain(document)
+
+
+def json_of(schema: dict[str, Json]) -> str:
+    """Return what llguidance is given for arguments, or a part of them: with the spaces that models write."""
+    return json.dumps({**schema, "x-guidance": {**_OPTIONS, "item_separator": ", ", "key_separator": ": "}})
+
+
+def _plain(document: Json) -> dict[str, Json]:
+    reader = Reader(document)
+    return Satisfying(reader.read(), reader.places).checked()
+
+
+def _close(schema: Json) -> None:
+    """Let objects have no other members than those that are told of, where nothing else is said of them."""
+    if not isinstance(schema, dict) or any(key in schema for key in _MERGING):
+        return
+    properties, required = schema.get("properties"), schema.get("required", [])
+    if isinstance(properties, dict):
+        if isinstance(required, list) and all(name in properties for name in required):
+            schema.setdefault("additionalProperties", False)
+        for each in properties.values():
+            _close(each)
+    _close(schema.get("items"))
 
 
 def _document(text: str) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from llguidance import LLTokenizer, TokenizerWrapper
 
@@ -21,16 +21,28 @@ class Vocabulary:
     """The tokens of a model.
 
     Args:
-        pieces: The bytes of each; none of a control token, which no bound answer has.
+        pieces: The bytes of each; none of a control token, which no bound answer has but for its marks.
         ends: The ids of those that end an answer.
         tokenize: Returns the ids of a text, none of them a control token's. Any thread.
+        marks: The ids of control tokens that a grammar may ask for, by their texts.
+
+    Attributes:
+        marks: These.
     """
 
     def __init__(
-        self, pieces: Sequence[bytes], ends: Sequence[int], tokenize: Callable[[str], list[int]]
+        self,
+        pieces: Sequence[bytes],
+        ends: Sequence[int],
+        tokenize: Callable[[str], list[int]],
+        marks: Mapping[str, int],
     ) -> None:
         self.size = len(pieces)
+        known = [id_ for id_ in range(len(pieces)) if not pieces[id_] and id_ not in ends]
+        self.marks = {text: id_ for text, id_ in marks.items() if id_ in known}
+        self._texts = {id_: text.encode() for text, id_ in self.marks.items()}
         self._end = ends[0]
+        self._hidden = frozenset(id_ for id_, piece in enumerate(pieces) if not piece)
         self._tokenize = tokenize
         self._table: LLTokenizer | None = None
         self._table = LLTokenizer(
@@ -50,10 +62,10 @@ class Vocabulary:
 
     def token(self, id_: int) -> Token:
         """Return what an id stands for that ends nothing."""
-        return Token(id_, self._piece(id_), ends=False)
+        return Token(id_, self._texts.get(id_) or self._piece(id_), ends=False)
 
     def _piece(self, id_: int) -> bytes:
-        return self.table.decode_bytes([id_])
+        return b"" if id_ in self._hidden else self.table.decode_bytes([id_])
 
     def _ids(self, text: bytes) -> list[int]:
         """Return the tokens that a model would write for a text in the middle of an answer.
@@ -94,7 +106,8 @@ class _Given:
     ) -> None:
         self.eos_token_id = ends[0]
         self.bos_token_id = None
-        self.tokens = pieces
+        # Without names of their own, llguidance takes all control tokens for one.
+        self.tokens = [piece or b"[%d]" % id_ for id_, piece in enumerate(pieces)]
         self.special_token_ids = sorted({id_ for id_, piece in enumerate(pieces) if not piece} | {*ends})
         self._ids = ids
 

@@ -89,12 +89,12 @@ class ChatTemplate:
         self.refused: frozenset[str] = frozenset()
         self.ends: frozenset[str] = frozenset()
         self.marks: Marks | None = None
+        self.form: Form = OURS
         self.shown: frozenset[str] = frozenset()
         self._switches = Switches()
         self._template: Template | None = None
         self._abilities = NOTHING
         self.calling = NO_TOOLS
-        self.form: Form = OURS
         self._written = lru_cache(_SHAPES)(Frame.written)
         self._takes = lru_cache(_SHAPES)(self._takes_tools)
         if source is None:

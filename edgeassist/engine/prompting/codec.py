@@ -5,7 +5,7 @@ One codec serves every model that has a chat template and a tokenizer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +48,10 @@ class Encoded:
     world: World = PLAIN
     thinks: bool = False
     form: Form | None = None
+
+
+# Makes of what reads an answer's text what also reads its calls.
+ReadsCalls = Callable[[AnswerParser], AnswerParser]
 
 
 class Tokenizer(Protocol):
@@ -113,7 +117,7 @@ class Codec(Protocol):
             thinks: Whether it begins within a thought (`Encoded.thinks`).
             thoughts: Whether any may come; if not, what reads as a mark is text.
             lead: What stands between thoughts and a bound answer (`ThoughtParser`).
-            calls: Makes of what reads the text what also reads calls; None: the answer calls nothing.
+            calls: Reads calls, too; None: there are none.
         """
         ...
 

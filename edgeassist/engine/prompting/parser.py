@@ -30,19 +30,32 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class AnswerParser(Protocol):
-    """Reads one answer.
+    """Reads one answer."""
 
-    Attributes:
-        stopped: Whether the answer has reached a stop text, after which no part follows.
-        thinking: Whether it is within a thought.
-        settled: Whether no thought can come any more.
-        verbatim: Whether the text is all that was read so far, without thoughts and marks.
-    """
+    @property
+    def stopped(self) -> bool:
+        """Whether the answer has reached a stop text, after which no part follows."""
+        ...
 
-    stopped: bool
-    verbatim: bool
-    thinking: bool
-    settled: bool
+    @property
+    def verbatim(self) -> bool:
+        """Whether the text is all that was read so far, without thoughts, calls and marks."""
+        ...
+
+    @property
+    def thinking(self) -> bool:
+        """Whether it is within a thought."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether no thought can come any more."""
+        ...
+
+    @property
+    def calling(self) -> bool:
+        """Whether it is within a tool call."""
+        ...
 
     def push(self, piece: bytes) -> list[Part]:
         """Return the parts that became certain with a token's bytes; none of them is empty."""
@@ -67,6 +80,7 @@ class TextParser:
     thinking = False
     settled = True
     verbatim = True
+    calling = False
 
     def __init__(self, stop: Sequence[str]) -> None:
         self.stopped = False
@@ -118,7 +132,7 @@ class ThoughtParser:
         self.stopped = False
         self.thinking = thinks
         self.settled = False
-        self.verbatim = not thinks
+        self._plain = not thinks
         self._opening, self._closing = marks.opening.encode(), marks.closing.encode()
         # A prompt may have closed the thought, or begun the text, and the model does it again.
         self._skipped = [self._closing, *(mark.encode() for mark in marks.begins)] if lead is None else []
@@ -129,6 +143,16 @@ class ThoughtParser:
         self._said_thought = False
         self._thought = TextStream()
         self._rest = rest
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether there was no thought, and the rest was text (`AnswerParser.verbatim`)."""
+        return self._plain and self._rest.verbatim
+
+    @property
+    def calling(self) -> bool:
+        """Whether a call is read behind the thought (`AnswerParser.calling`)."""
+        return self._rest.calling
 
     def push(self, piece: bytes) -> list[Part]:
         """Return the parts that became certain (`AnswerParser.push`)."""
@@ -221,4 +245,4 @@ class ThoughtParser:
     def _enter(self, stage: _Stage, held: bytes) -> None:
         self._stage, self._held = stage, held
         self.settled = stage in {_Stage.AFTER, _Stage.TEXT}
-        self.verbatim = self.verbatim and stage is _Stage.TEXT
+        self._plain = self._plain and stage is _Stage.TEXT

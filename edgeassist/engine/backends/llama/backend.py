@@ -52,7 +52,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
     pieces = model.pieces
-    compiler = make_compiler(pieces, model.ends.tolist(), model.ids_of)
+    compiler = make_compiler(pieces, model.ends.tolist(), model.ids_of, model.marks)
     marking = None if chat.marks is None else Marking(chat.marks, pieces, model.token, model)
     made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
     if options.load_mode is LoadMode.LOCK:

@@ -55,6 +55,9 @@ class Model:
 
     Args:
         handle: A `llama_model`.
+
+    Attributes:
+        marks: The control tokens that are read in an answer, by their texts: those of thoughts and calls.
     """
 
     def __init__(self, handle: Any) -> None:
@@ -67,6 +70,7 @@ class Model:
         self._pieces: dict[int, Token] = {}
         self._ends: frozenset[int] = frozenset()
         self._shown: frozenset[int] = frozenset()
+        self.marks: dict[str, int] = {}
         bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         adds_bos = bos >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
         self._bos = bos if adds_bos else None
@@ -114,7 +118,8 @@ class Model:
             configured=configured is not None,
         )
         self._ends = frozenset(ids[text] for text in template.ends if text in ids)
-        self._shown = frozenset(ids[text] for text in template.shown if text in ids)
+        self.marks = {text: ids[text] for text in template.shown if text in ids}
+        self._shown = frozenset(self.marks.values())
         return template
 
     @property

@@ -80,7 +80,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     progress(1.0)
     ours = OrtTokenizer(tokenizer)
     ends = _ends(tokenizer, folder, chat)
-    compiler = make_compiler(pieces.of_text, sorted(ends), ours.ids_of)
+    compiler = make_compiler(pieces.of_text, sorted(ends), ours.ids_of, pieces.marks)
     backend = OrtBackend(generator, pieces, ends)
     marking = None if chat.marks is None else Marking(chat.marks, pieces.of_text, backend.token, ours)
     facts = ModelFacts(

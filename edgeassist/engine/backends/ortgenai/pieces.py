@@ -61,9 +61,16 @@ class Pieces:
     Args:
         pieces: Bytes by token id.
         special: Those that are control tokens, with bytes or without.
+        marks: Those of them that have bytes, by their texts.
     """
 
-    def __init__(self, pieces: Mapping[int, bytes], special: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        pieces: Mapping[int, bytes],
+        special: frozenset[int] = frozenset(),
+        marks: Mapping[str, int] | None = None,
+    ) -> None:
+        self.marks = dict(marks or {})
         each = [pieces.get(token, b"") for token in range(max(pieces, default=-1) + 1)]
         self._bytes = b"".join(each)
         self._starts = array("I", accumulate(map(len, each), initial=0))
@@ -111,7 +118,9 @@ def read_pieces(path: Path, shown: Collection[str] = ()) -> Pieces:
     for added in tokenizer.added_tokens:
         hidden = added.special and added.content not in shown
         pieces[added.id] = b"" if hidden else added.content.encode()
-    return Pieces(pieces, frozenset(added.id for added in tokenizer.added_tokens if added.special))
+    marks = {added.content: added.id for added in tokenizer.added_tokens if added.content in shown}
+    special = frozenset(added.id for added in tokenizer.added_tokens if added.special)
+    return Pieces(pieces, special.union(marks.values()), marks)
 
 
 def _byte_level(text: str) -> bytes:
