@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-
-import numpy as np
-from numpy.typing import NDArray
+from math import inf
+from typing import TYPE_CHECKING
 
 from edgeassist.engine.backends.base import Bound
 from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.step import Token
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class _Stage(Enum):
@@ -75,7 +78,7 @@ class Deferred:
             case _Stage.LEAD:
                 _leave(logits, self._lead[0].id)
             case _Stage.THOUGHT:
-                logits[self._marking.crossing(self._held)] = -np.inf
+                logits[self._marking.crossing(self._held)] = -inf
             case _Stage.BEGINNING:
                 (first, *_) = self._marking.next_of_opening(self._held)
                 if self._fits:
@@ -202,5 +205,5 @@ class Deferred:
 
 def _leave(logits: NDArray[np.float32], token: int) -> None:
     kept = logits[token]
-    logits[:] = -np.inf
+    logits[:] = -inf
     logits[token] = kept
