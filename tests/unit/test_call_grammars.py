@@ -283,6 +283,15 @@ def test_what_a_form_has_no_way_to_write_is_refused_by_name(
     )
 
 
+@pytest.mark.parametrize("form", [finding.QWEN_3_CODER, finding.GEMMA_4], ids=lambda form: form.name)
+@pytest.mark.parametrize("more", [{"pattern": "a"}, {"maxLength": 3}], ids=str)
+def test_a_text_that_can_not_be_is_refused(form: Form, more: dict[str, Any]) -> None:
+    schema = {"properties": {"it": {"type": "string", "format": "date", **more}}, "required": ["it"]}
+    with pytest.raises(InvalidRequestError) as refused:
+        bound((form, True), Tools((Tool("x", "", json.dumps(schema)),)))
+    assert refused.value.message == "tools.0.function.parameters: #/properties/it: no value fulfils it"
+
+
 def test_too_much_is_refused() -> None:
     large = json.dumps({"properties": {"a": {"enum": ["x" * 1000] * 40}}})
     with pytest.raises(InvalidRequestError, match="more than 65,536 bytes together"):

@@ -50,13 +50,21 @@ class Compiler:
         Raises:
             InvalidRequestError: It can't be compiled; the message names the tool, and the place.
         """
-        return self._bound("tools", grammar_of_calls(tools, form, self._vocabulary.marks))
+        grammar = grammar_of_calls(tools, form, self._vocabulary.marks, self._possible)
+        return self._bound("tools", grammar)
 
-    def _bound(self, what: str, grammar: str) -> Bound:
+    def _matcher(self, grammar: str) -> LLMatcher:
         matcher = LLMatcher(self._vocabulary.table, grammar, log_level=0, limits=LIMITS)
         # What comes first is compiled when it is asked for: now, and not between the steps of others.
         matcher.compute_ff_tokens()
         matcher.compute_bitmask()
+        return matcher
+
+    def _possible(self, grammar: str) -> bool:
+        return not self._matcher(grammar).is_error()
+
+    def _bound(self, what: str, grammar: str) -> Bound:
+        matcher = self._matcher(grammar)
         if matcher.is_error():
             raise InvalidRequestError(f"{what}: {explain(matcher.get_error())}")
         if matcher.is_stopped() and not matcher.is_accepting():

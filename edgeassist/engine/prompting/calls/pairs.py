@@ -14,14 +14,15 @@ from typing import Any
 from edgeassist.engine.messages import Choice, ToolCall, Tools
 from edgeassist.engine.prompting.calls.form import Schema, Unwritable, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
-from edgeassist.engine.prompting.calls.parameters import NOT_HERE, parameters
+from edgeassist.engine.prompting.calls.parameters import NOT_HERE, NOTHING, parameters
 from edgeassist.engine.prompting.calls.reading import CallParser, Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _Node = Schema | bool
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _WORDS = {b"True": b"true", b"False": b"false", b"None": b"null"}
-_TEXTS = frozenset({"minLength", "maxLength", "pattern"})
+# A pattern beside a format stands in `allOf`.
+_TEXTS = frozenset({"minLength", "maxLength", "pattern", "allOf"})
 _NUMBERS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _LISTS = frozenset({"items", "minItems", "maxItems"})
 _OBJECTS = frozenset({"properties", "required", "additionalProperties"})
@@ -166,8 +167,10 @@ class _Values:
         """Return the name of the rule of a schema's values."""
         if isinstance(schema, bool) or not schema:
             if schema is False:
-                raise Unwritable("no value fulfils it", *place)
-            return self._new(f"{self._text({})} | {self._json({'type': ['number', 'boolean', 'null']})}")
+                raise Unwritable(NOTHING, *place)
+            return self._new(
+                f"{self._text({}, place)} | {self._json({'type': ['number', 'boolean', 'null']})}"
+            )
         if "$ref" in schema and len(schema) == 1:
             return self._reference(schema["$ref"], place)
         for key in ("anyOf", "oneOf"):
@@ -191,7 +194,7 @@ class _Values:
         of_kind = {key: value for key, value in schema.items() if key in _KEYS[kind]}
         match kind:
             case "string":
-                return self._text(of_kind)
+                return self._text(of_kind, place)
             case "object":
                 return self._object(of_kind, place)
             case "array":
@@ -199,9 +202,12 @@ class _Values:
             case _:
                 return self._json({**of_kind, "type": kind})
 
-    def _text(self, schema: Schema) -> str:
+    def _text(self, schema: Schema, place: tuple[str, ...]) -> str:
         text = f"{self.prefix}_{len(self.rules)}"
-        self.rules += self.writer.text(text, {**schema, "type": "string"}, self.quote)
+        try:
+            self.rules += self.writer.text(text, {**schema, "type": "string"}, self.quote)
+        except Unwritable as unwritable:
+            raise Unwritable(unwritable.reason, *place) from None
         return self._new(f"{self.writer.mark(self.quote)} {text}")
 
     def _json(self, schema: Schema) -> str:
@@ -222,7 +228,7 @@ class _Values:
             else:
                 written.append(quoted(json.dumps(value)))
         if not written:
-            raise Unwritable("no value fulfils it", *place)
+            raise Unwritable(NOTHING, *place)
         return self._new(either(written))
 
     def _object(self, schema: Schema, place: tuple[str, ...]) -> str:
@@ -253,7 +259,7 @@ class _Values:
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         if most == 0 or schema.get("items") is False:
             if least:
-                raise Unwritable("no value fulfils it", *place)
+                raise Unwritable(NOTHING, *place)
             return self._new('"[]"')
         item = self._value(schema.get("items", True), (*place, "items"))
         upper = "" if most is None else str(most - 1)

@@ -11,6 +11,7 @@ from typing import Any
 from edgeassist.engine.messages import Tool
 from edgeassist.engine.prompting.calls.form import Schema, Unwritable
 
+NOTHING = "no value fulfils it"
 NOT_HERE = "is not enforced in the form in which this model calls tools"
 
 _OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties", "$defs", "x-guidance"})
@@ -92,7 +93,7 @@ def parameters(schema: Schema, names: re.Pattern[str]) -> Iterator[tuple[str, Sc
         if each is False and name not in required:
             continue
         if each is False:
-            raise Unwritable("no value fulfils it", "properties", name)
+            raise Unwritable(NOTHING, "properties", name)
         if not names.fullmatch(name):
             raise Unwritable(f"such a name {NOT_HERE}", "properties", name)
         yield name, each if isinstance(each, dict) else {}, name in required

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
-from edgeassist.engine.prompting.calls.form import Writer
+from edgeassist.engine.prompting.calls.form import Unwritable, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
 from edgeassist.engine.prompting.calls.parameters import Spelling, parameters, spellings, text_part
 from edgeassist.engine.prompting.calls.reading import (
@@ -121,7 +121,10 @@ def _call_rules(tools: Tools, number: int, writer: Writer) -> list[str]:
             case spelling:
                 null = f" | {quoted('null' + _CLOSING)}" if spelling is Spelling.NULLABLE else ""
                 rules.append(f"{value}: {value}_text{null}")
-                rules += writer.text(f"{value}_text", text_part(part), _CLOSING)
+                try:
+                    rules += writer.text(f"{value}_text", text_part(part), _CLOSING)
+                except Unwritable as unwritable:
+                    raise Unwritable(unwritable.reason, "properties", name) from None
         each.append((member, needed))
     head = quoted(f"{tools.tools[number].name}>\n")
     return [f"call_{number}: {head} members_{number}", *members(f"members_{number}", each, ""), *rules]
