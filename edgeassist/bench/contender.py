@@ -41,6 +41,7 @@ class Question:
         session: The conversation's name; empty for none. A side that keeps sessions ignores `history`.
         history: The conversation's earlier exchanges.
         schema: What the answer may be, as a JSON Schema; None: anything, and as long as it may be.
+        tools: One of them is called, as OpenAI writes them; empty: none.
     """
 
     prompt: str
@@ -49,6 +50,12 @@ class Question:
     session: str = ""
     history: tuple[Exchange, ...] = ()
     schema: dict[str, Any] | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the answer may be anything, so that it can be kept from ending."""
+        return self.schema is None and not self.tools
 
 
 class Contender(Protocol):

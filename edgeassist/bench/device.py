@@ -135,8 +135,9 @@ class Device:
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
             "timeout_s": TIMEOUT_S,
-            **({"ignore_eos": True} if self._ignores_eos and question.schema is None else {}),
+            **({"ignore_eos": True} if self._ignores_eos and question.is_free else {}),
             **({} if question.schema is None else {"json_schema": question.schema}),
+            **({"tools": question.tools, "tool_choice": "required"} if question.tools else {}),
             **({"system": question.system} if question.system else {}),
             **({"session": question.session} if question.session else {}),
         }
@@ -177,7 +178,7 @@ def _end(done: Done, now: float) -> End:
         usage.prompt_tokens,
         usage.cached_tokens,
         usage.completion_tokens,
-        by_itself=done.finish_reason == "stop",
+        by_itself=done.finish_reason != "length",
         overhead=None if timings.overhead_ms is None else timings.overhead_ms / engine_ms,
     )
 

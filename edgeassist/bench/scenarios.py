@@ -66,6 +66,19 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 SCHEMA["required"] = list(SCHEMA["properties"])
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "set_light",
+        "description": "Sets the brightness of a room's light.",
+        "parameters": {
+            "type": "object",
+            "properties": {name: SCHEMA["properties"][name] for name in ("room", "brightness_percent")},
+            "required": ["room", "brightness_percent"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 
 class Name(StrEnum):
@@ -79,6 +92,7 @@ class Name(StrEnum):
     CANCEL = "cancel"
     CONTENTION = "contention"
     BOUND = "bound"
+    CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,8 @@ READY = Figure("start until ready", "ms", Better.LOWER)
 BOUND_RATE = Figure("bound answer", "tokens/s", Better.HIGHER)
 BOUND_WHOLE = Figure("the whole bound answer", "ms", Better.LOWER)
 GAIN = Figure("tokens/s, bound by free", "×", Better.HIGHER)
+BESIDE = Figure("streams beside it, by beside a free one", "×", Better.HIGHER)
+CALL_WHOLE = Figure("a whole tool call", "ms", Better.LOWER)
 FREED = Figure("next prompt's first token", "ms", Better.LOWER)
 # Reported by our daemon only.
 OVERHEAD = Figure("engine beside the model", "%", Better.LOWER)
@@ -141,7 +157,8 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
         Scenario(Name.RESTART, (RESTART_TTFT, READY), restart),
         Scenario(Name.CANCEL, (FREED,), cancel),
         Scenario(Name.CONTENTION, (DECODE, TTFT), partial(contention, alone=alone)),
-        Scenario(Name.BOUND, (BOUND_RATE, BOUND_WHOLE, GAIN), bound),
+        Scenario(Name.BOUND, (BOUND_RATE, BOUND_WHOLE, GAIN, BESIDE), bound),
+        Scenario(Name.CALL, (CALL_WHOLE,), call),
     )
     wanted = set(names)
     return [scenario for scenario in known if scenario.name in wanted]
@@ -283,18 +300,38 @@ async def contention(
 
 
 async def bound(contender: Contender, texts: Texts) -> Outcome:
-    """One client asks for JSON by a schema, then for as many tokens of anything."""
-    answer = await collect(contender, Question(texts.question(SHORT_TOKENS), BOUND_TOKENS, schema=SCHEMA))
-    if answer.end.completion_tokens >= BOUND_TOKENS:
+    """One client asks for JSON by a schema, then for as many tokens of anything; then both beside streams."""
+
+    def asked(*, most: int, schema: dict[str, Any] | None = None) -> Question:
+        return Question(texts.question(SHORT_TOKENS), most, schema=schema)
+
+    answer = await collect(contender, asked(most=BOUND_TOKENS, schema=SCHEMA))
+    count = answer.end.completion_tokens
+    if count >= BOUND_TOKENS:
         raise UnsuitedError("the bound answer came to no end")
-    free = await collect(contender, Question(texts.question(SHORT_TOKENS), answer.end.completion_tokens))
+    free = await collect(contender, asked(most=count))
     rate = rate_in_all([[answer]])
+    rates = []
+    for other in (asked(most=BOUND_TOKENS, schema=SCHEMA), asked(most=count)):
+        await pause()
+        streams = [asked(most=ANSWER_TOKENS) for _ in range(CLIENTS - 1)]
+        *replies, _ = await collect_all(contender, [*streams, other])
+        rates.append(rate_in_all([replies]))
     values = {
         BOUND_RATE: rate,
         BOUND_WHOLE: 1000 * (answer.end.at - answer.begun),
         GAIN: rate / rate_in_all([[free]]),
+        BESIDE: rates[0] / rates[1],
     }
     return _outcome(values, [answer, free])
+
+
+async def call(contender: Contender, texts: Texts) -> Outcome:
+    """One client has a tool called, for the second time: time to the whole call."""
+    for _ in range(2):
+        await pause()
+        reply = await collect(contender, Question(texts.question(SHORT_TOKENS), BOUND_TOKENS, tools=(TOOL,)))
+    return _outcome({CALL_WHOLE: 1000 * (reply.end.at - reply.begun)}, [reply])
 
 
 def _outcome(values: dict[Figure, float], replies: Sequence[Reply]) -> Outcome:

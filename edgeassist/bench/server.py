@@ -197,7 +197,9 @@ def _body(question: Question, configured: str) -> dict[str, Any]:
         "max_tokens": question.max_tokens,
         "temperature": 0.0,
         # Nothing would be left to pick at the end of a bound answer.
-        **({"ignore_eos": True} if question.schema is None else bound),
+        **({"ignore_eos": True} if question.is_free else {}),
+        **({} if question.schema is None else bound),
+        **({"tools": question.tools, "tool_choice": "required"} if question.tools else {}),
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -22,7 +22,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The text is complete; `by_itself` is True if the model ended it."""
+    """The answer is complete; `by_itself` is True if the model ended it, or its grammar."""
 
     by_itself: bool
 
@@ -60,7 +60,7 @@ def _read(document: dict[str, Any]) -> Delta | Stopped | Counts | None:
     if document["choices"]:
         choice = document["choices"][0]
         if choice.get("finish_reason"):
-            return Stopped(by_itself=choice["finish_reason"] == "stop")
+            return Stopped(by_itself=choice["finish_reason"] != "length")
         text = choice["delta"].get("content")
         return Delta(text) if text else None
     if document.get("usage"):

@@ -175,13 +175,35 @@ async def test_a_bound_answer_is_compared_with_as_many_tokens_of_anything() -> N
         lambda question: iter(["word"] * (question.max_tokens if question.schema is None else 30))
     )
     outcome = await run(Name.BOUND, side)
-    (_, bound), (_, free) = side.asked
+    (_, bound), (_, free), *_ = side.asked
     assert bound.schema == scenarios.SCHEMA
     assert (free.schema, free.max_tokens) == (None, 30)
     assert bound.prompt != free.prompt
-    rate, whole_ms, gain = outcome.values.values()
+    rate, whole_ms, gain, _ = outcome.values.values()
     assert rate == pytest.approx(30_000 / whole_ms)
     assert gain > 0
+
+
+async def test_streams_beside_a_bound_answer_are_compared_with_streams_beside_a_free_one() -> None:
+    def script(question: Question) -> Iterator[str]:
+        for _ in range(question.max_tokens if question.schema is None else 30):
+            yield "word"
+
+    side = Scripted(script)
+    outcome = await run(Name.BOUND, side)
+    beside_bound, beside_free = side.asked[2:6], side.asked[6:]
+    for asked, schema in ((beside_bound, scenarios.SCHEMA), (beside_free, None)):
+        assert [client for client, _ in asked] == [0, 1, 2, 3]
+        assert [question.schema for _, question in asked] == [None, None, None, schema]
+    assert beside_free[-1][1].max_tokens == 30
+    assert outcome.values["streams beside it, by beside a free one"] > 0
+
+
+async def test_a_tool_call_is_measured_once_its_definition_is_known() -> None:
+    side = Scripted(lambda question: iter(["word"] * (30 if question.tools else 0)))
+    outcome = await run(Name.CALL, side)
+    assert [question.tools for _, question in side.asked] == [(scenarios.TOOL,)] * 2
+    assert outcome.values["a whole tool call"] > 0
 
 
 async def test_a_bound_answer_without_an_end_is_no_measurement() -> None:
