@@ -25,6 +25,7 @@ SCHEMA = DOCUMENT.partition("`light.json`:\n\n```json\n")[2].partition("```")[0]
 WORD_BYTES = 16
 ANSWERS = {
     "It rains*": "yes",
+    "The tumble dryer*": "yes",
     "It is dark*": '{"room":"kitchen","on":true}',
     "Is that urgent*water?": "yes",
     "Is that urgent*drips?": "no",
