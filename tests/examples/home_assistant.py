@@ -70,6 +70,7 @@ _SILENT = (
     "haffmpeg.",
     "components.camera.",
     "mqtt.client] Error returned from MQTT server",
+    "mqtt.util] Error talking to MQTT: The client is not currently connected",
 )
 
 
