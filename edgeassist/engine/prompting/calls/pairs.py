@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Schema, Unwritable, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
 from edgeassist.engine.prompting.calls.parameters import NOT_HERE, NOTHING, parameters
-from edgeassist.engine.prompting.calls.reading import CallParser, Cursor, Reading, call_of, text_of
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _Node = Schema | bool

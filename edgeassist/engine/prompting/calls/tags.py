@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Unwritable, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
 from edgeassist.engine.prompting.calls.parameters import Spelling, parameters, spellings, text_part
-from edgeassist.engine.prompting.calls.reading import (
-    CallParser,
-    Cursor,
-    Reading,
-    call_of,
-    text_of,
-)
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _CLOSING = "\n</parameter>"

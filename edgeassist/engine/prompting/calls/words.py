@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Schema, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
 from edgeassist.engine.prompting.calls.parameters import parameters
-from edgeassist.engine.prompting.calls.reading import CallParser, Cursor, Reading, call_of, text_of
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
