@@ -113,7 +113,7 @@ def tools_of(asked: PromptRequest) -> Tools | None:
             Tool(
                 tool.function.name,
                 tool.function.description or "",
-                compact_json({"type": "object", **(tool.function.parameters or tools.NO_PARAMETERS)}),
+                compact_json(tool.function.parameters or {}),
             )
             for tool in asked.tools
         ),
