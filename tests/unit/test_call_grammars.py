@@ -15,9 +15,7 @@ from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.errors import InvalidRequestError
 from tests.unit.calls import (
-    END,
     FORMS,
-    LIGHT,
     TIME,
     TOOLS,
     allows,
@@ -109,14 +107,13 @@ def test_an_invalid_call_is_never_allowed(wrong: ToolCall) -> None:
 
 
 def test_behind_an_opening_everything_is_bound(spelled: tuple[Form, bool]) -> None:
-    form, control = spelled
+    form = spelled[0]
     if form is finding.LLAMA_3:
         assert not accepted(spelled, '{"a": 1}')
         return
     for text in (form.marks[0], text_before(form) + form.marks[0]):
         assert not accepted(spelled, text + " is a mark")
         assert not accepted(spelled, text)
-    assert not control or not accepted((form, False), form.marks[0])
 
 
 def test_only_one_call_is_allowed_where_they_are_not_parallel(spelled: tuple[Form, bool]) -> None:
@@ -320,8 +317,3 @@ def test_what_a_bound_answer_forces_has_the_marks_bytes() -> None:
     said = b"".join(token.piece for token in bounds.forced())
     assert said.startswith(b"<|tool_call>call:get-time_2{}<tool_call|>"[: len(said)])
     assert said.startswith(b"<|tool_call>call:")
-
-
-def test_a_light_is_no_time() -> None:
-    assert accepted((finding.OURS, True), finding.OURS.write([call(LIGHT.name, room="a", level=1)]))
-    assert bound((finding.OURS, True)).allows(END)
