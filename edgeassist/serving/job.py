@@ -152,7 +152,7 @@ def thinking_of(asked: PromptRequest, default: Thinking) -> Thinking:
     if asked.think is not None:
         wanted = None if asked.think == "auto" else asked.think
     elif asked.reasoning_budget == 0 or (asked.constraints and not wanted):
-        # Who binds an answer wants little of it, and soon.
+        # Who binds an answer wants little of it, and soon; whether to call a tool is worth a thought.
         wanted = False
     return Thinking(wanted, default.budget if asked.reasoning_budget is None else asked.reasoning_budget)
 
