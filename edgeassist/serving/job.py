@@ -34,7 +34,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
     Raises:
         InvalidRequestError: Its results of tools are not those of the calls in its session's last answer.
     """
-    check_results(asked, history)
+    check_answered(asked, history)
     messages = compose(asked, history, policy.system)
     return Start(
         id=job,
@@ -73,7 +73,7 @@ def answer_of(done: Done) -> ChatMessage:
     return ChatMessage("assistant", done.text, tuple(map(_call, done.tool_calls)))
 
 
-def check_results(asked: PromptRequest, history: Sequence[ChatMessage]) -> None:
+def check_answered(asked: PromptRequest, history: Sequence[ChatMessage]) -> None:
     """Raise an InvalidRequestError unless a session's results are those of the calls in its last answer."""
     if not asked.results:
         return
