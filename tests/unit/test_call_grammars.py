@@ -187,6 +187,11 @@ PARAMETERS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     ({"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]}, [3, "x"], [1.5, "xy"]),
     ({"type": "number", "maximum": 1.5}, [1.5, -2, 0.25], [2]),
     ({"enum": [1, 2.5, True, None]}, [1, 2.5, True, None], [2, False]),
+    ({"enum": ["a", "b"], "const": "a"}, ["a"], ["b"]),
+    ({"enum": [True, None], "const": True}, [True], [None]),
+    ({"enum": [True, 3, None], "type": "integer"}, [3], [True, None]),
+    ({"enum": [True, 3, "x"], "type": ["boolean", "null"]}, [True], [3, "x"]),
+    ({"enum": ["a", "b"], "type": ["string", "null"]}, ["a"], ["c", None]),
     ({"type": "array", "minItems": 1, "items": {"enum": ["a", "b"]}}, [["a"], ["b", "a"]], [[], ["c"]]),
     ({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}, [[], [[1], []]], [[["a"]]]),
     ({"type": "object", "additionalProperties": {"type": "integer"}}, [{}, {"a": 1, "b": 2}], [{"a": "x"}]),
@@ -226,6 +231,18 @@ def test_a_parameter_is_what_its_schema_allows(
             written = form.write([call("do", it=value)])
             if form is not finding.QWEN_3_CODER or not isinstance(value, str):
                 assert not accepted((form, True), written, tools), written
+
+
+def test_keywords_of_python_are_only_those_that_all_of_a_schema_allows() -> None:
+    for schema in (
+        {"allOf": [{"const": True}]},
+        {"anyOf": [{"type": "boolean"}]},
+        {"oneOf": [{"const": True}]},
+    ):
+        document = {"properties": {"it": {"type": ["boolean", "null"], **schema}}, "required": ["it"]}
+        tools = Tools((Tool("do", "", json.dumps(document)),), Choice.REQUIRED)
+        assert accepted((finding.LFM_2, True), "<|tool_call_start|>[do(it=true)]<|tool_call_end|>", tools)
+        assert not accepted((finding.LFM_2, True), finding.LFM_2.write([call("do", it=None)]), tools)
 
 
 @pytest.mark.parametrize(

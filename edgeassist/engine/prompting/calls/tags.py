@@ -65,7 +65,7 @@ class TagCalls:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        known = {tool.name: spellings(tool) for tool in tools.tools}
+        known = {tools.tools[at].name: spellings(tools.tools[at]) for at in chosen(tools)}
         return CallParser(
             (self.opening,), partial(self._read, known), rest, sure=tools.choice is Choice.REQUIRED
         )
