@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from edgeassist.cli.checking import check_fields
 from edgeassist.cli.files import read_json, read_text
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.requests import PromptRequest, explain
 
 
 def constraint_fields(
@@ -39,9 +37,6 @@ def constraint_fields(
         fields["choice"] = [text.strip() for text in choice.split(",")]
     if grammar is not None:
         fields["grammar"] = read_text("--grammar", grammar)
-    try:
-        PromptRequest.model_validate({"prompt": "?", **fields})
-    except ValidationError as error:
-        reason = explain(error).removeprefix(f"{next(iter(fields))}: ")
-        raise InvalidRequestError(f"{given[0]}: {reason}") from None
+    if given:
+        check_fields(fields, given[0])
     return fields

@@ -1,4 +1,4 @@
-"""The options of `edgeassist ask` that offer tools, as fields of a request; and how a call is printed."""
+"""The options of `edgeassist ask` that offer tools, as fields of a request."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from edgeassist.cli.checking import check_fields
 from edgeassist.cli.files import read_json
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.requests import PromptRequest, explain
 
 _WORDS = ("auto", "none", "required")
 
@@ -36,23 +34,13 @@ def tool_fields(
     for path in files:
         held = read_json("--tool", path)
         own = held if isinstance(held, list) else [held]
-        _check({"tools": own}, f"--tool: {path}: ")
+        check_fields({"tools": own}, f"--tool: {path}")
         tools += own
     fields: dict[str, Any] = {"tools": tools}
-    _check(fields, "--tool: ")
+    check_fields(fields, "--tool")
     if choice is not None:
         named = {"type": "function", "function": {"name": choice}}
         fields["tool_choice"] = choice if choice in _WORDS else named
-        _check(fields, "--tool-choice: ")
-    _check({**fields, **(bound or {})}, "")
+        check_fields(fields, "--tool-choice")
+    check_fields({**fields, **(bound or {})})
     return fields
-
-
-def _check(fields: dict[str, Any], place: str) -> None:
-    try:
-        PromptRequest.model_validate({"prompt": "?", **fields})
-    except ValidationError as error:
-        reason = explain(error)
-        for name in fields if place else ():
-            reason = reason.removeprefix(f"{name}: ")
-        raise InvalidRequestError(f"{place}{reason}") from None

@@ -90,7 +90,7 @@ class AnswerStream:
 
     def _missing(self, end: Done | Failed) -> list[AnyEvent]:
         """Return what the caller lacks of an answer that has ended."""
-        # The former: without `stream`.
+        # Without `stream`, the end is all there is.
         if self._text == "" and not self._calls and not self._shown and not self._shown_calls:
             return []
         # An error may have no text at all, or less than an earlier run; and it has no calls.

@@ -143,7 +143,8 @@ class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         name: 1 to 64 of A-Z a-z 0-9 _ -.
         description: What it does.
-        parameters: The JSON Schema of its arguments, as text: of an object.
+        parameters: The JSON Schema of its arguments, as text: of an object, whether it says so or not. Empty:
+            there are none.
     """
 
     name: str

@@ -21,7 +21,7 @@ from pydantic import (
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.protocol.constraints import CONSTRAINTS, BoundedText, Choice, JsonSchema
-from edgeassist.protocol.tools import TOOL_FIELDS, ToolChoice, Tools, check_tools
+from edgeassist.protocol.tools import ToolChoice, Tools, check_tools
 from edgeassist.protocol.turns import MAX_MESSAGES, Turn, check_of_session, check_results
 from edgeassist.protocol.values import Name, Whole
 
@@ -219,7 +219,7 @@ class PromptRequest(BaseModel):
     @property
     def bounds(self) -> tuple[str, ...]:
         """The fields for which a model has to be held to what its answer may be."""
-        return (*self.constraints, *(TOOL_FIELDS[:1] if self.tools else ()))
+        return (*self.constraints, *(("tools",) if self.tools else ()))
 
     @property
     def results(self) -> tuple[Turn, ...]:

@@ -31,8 +31,6 @@ MAX_TOOLS_BYTES = 65_536
 MAX_CALL_ID_CHARACTERS = 128
 # Of an id that the daemon gives: as many as some models' chat templates insist on.
 CALL_ID_CHARACTERS = 9
-# What a tool takes of which nothing is said.
-NO_PARAMETERS: dict[str, JsonValue] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 _AS_TOOL = '{"type": "function", "function": {"name": …, "description": …, "parameters": …}}'
 _AS_CHOICE = '"auto", "none", "required" or {"type": "function", "function": {"name": …}}'
@@ -100,8 +98,6 @@ def _choice(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 def _bounded(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     names = [tool.function.name for tool in tools]
-    if not 1 <= len(names) <= MAX_TOOLS:
-        raise ValueError(f"takes 1 to {MAX_TOOLS} tools, not {len(names)}")
     if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
         raise ValueError(f"has the name {twice!r} twice: every tool needs a name of its own")
     size = len(compact_json([tool.model_dump(exclude_unset=True) for tool in tools]).encode())
@@ -111,8 +107,8 @@ def _bounded(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
 
 
 def _count(value: Any) -> Any:
-    """Refuse too many before each of them is looked at."""
-    if isinstance(value, list) and len(value) > MAX_TOOLS:
+    """Refuse too many before each of them is looked at, or none."""
+    if isinstance(value, list | tuple) and not 1 <= len(value) <= MAX_TOOLS:
         raise ValueError(f"takes 1 to {MAX_TOOLS} tools, not {len(value)}")
     return value
 

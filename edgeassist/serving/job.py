@@ -34,7 +34,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
     Raises:
         InvalidRequestError: Its results of tools are not those of the calls in its session's last answer.
     """
-    check_results(asked, history)
+    check_answered(asked, history)
     messages = compose(asked, history, policy.system)
     return Start(
         id=job,
@@ -73,7 +73,7 @@ def answer_of(done: Done) -> ChatMessage:
     return ChatMessage("assistant", done.text, tuple(map(_call, done.tool_calls)))
 
 
-def check_results(asked: PromptRequest, history: Sequence[ChatMessage]) -> None:
+def check_answered(asked: PromptRequest, history: Sequence[ChatMessage]) -> None:
     """Raise an InvalidRequestError unless a session's results are those of the calls in its last answer."""
     if not asked.results:
         return
@@ -113,7 +113,7 @@ def tools_of(asked: PromptRequest) -> Tools | None:
             Tool(
                 tool.function.name,
                 tool.function.description or "",
-                compact_json({"type": "object", **(tool.function.parameters or tools.NO_PARAMETERS)}),
+                compact_json(tool.function.parameters or {}),
             )
             for tool in asked.tools
         ),
@@ -152,7 +152,7 @@ def thinking_of(asked: PromptRequest, default: Thinking) -> Thinking:
     if asked.think is not None:
         wanted = None if asked.think == "auto" else asked.think
     elif asked.reasoning_budget == 0 or (asked.constraints and not wanted):
-        # Who binds an answer wants little of it, and soon.
+        # Who binds an answer wants little of it, and soon; whether to call a tool is worth a thought.
         wanted = False
     return Thinking(wanted, default.budget if asked.reasoning_budget is None else asked.reasoning_budget)
 

@@ -70,7 +70,7 @@ def valid(call: ToolCall) -> bool:
 
 
 def ask(engine: Engine, count: int, **fields: Any) -> list[tuple[str, Answer]]:
-    """Ask that many at once and one after the other, as there are slots."""
+    """Ask that often, one after the other."""
     asked = []
     for number in range(count):
         request = f"{fields.get('request', 'call')}-{len(engine.events)}-{number}"

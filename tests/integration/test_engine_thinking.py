@@ -22,6 +22,7 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     ChatMessage,
+    Choice,
     Constraint,
     ConstraintKind,
     Delta,
@@ -33,6 +34,9 @@ from edgeassist.engine.messages import (
     Sampling,
     Start,
     Thinking,
+    Tool,
+    ToolCall,
+    Tools,
 )
 from edgeassist.engine.step import Token
 from edgeassist.engine.worker import scheduler_for
@@ -47,6 +51,11 @@ QUESTION = "Why is the sky blue? Tell me in a few words."
 ENDLESS = Sampling(temperature=0, ignore_eos=True)
 WARM = Sampling(temperature=1.5, top_k=0, top_p=1.0, min_p=0.0, ignore_eos=True)
 NUMBERS = count(1)
+LIGHT = Tool(
+    "light",
+    parameters='{"properties": {"on": {"type": "boolean"}, "why": {"type": "string", "maxLength": 9}},'
+    ' "required": ["on", "why"], "additionalProperties": false}',
+)
 MODELS = {"llama": "trial_model", "onnx": "trial_onnx"}
 
 
@@ -105,6 +114,21 @@ def test_a_thought_that_is_not_wanted_is_closed_in_the_prompt(thinker: Engine) -
     assert thought == ""
     assert text
     assert ended.reasoning_tokens == 0
+
+
+def test_a_call_comes_behind_the_thought_or_without_one(thinker: Engine) -> None:
+    tools = Tools((LIGHT,), Choice.REQUIRED, parallel=False)
+    for number, thinking in enumerate((Thinking(budget=9), Thinking(wanted=False))):
+        request = f"call-{number}"
+        fields = {"max_tokens": 200, "sampling": WARM, "thinking": thinking, "tools": tools}
+        thinker.send(start(QUESTION, request=request, **fields))
+        ended = thinker.wait(request).finished
+        *thoughts, last = [event for event in thinker.about(request) if isinstance(event, Delta)]
+        assert {each.kind for each in thoughts} == ({DeltaKind.THOUGHT} if thinking.budget else set())
+        assert (last.kind, ended.reason) == (DeltaKind.TOOL_CALL, Finish.TOOL_CALLS)
+        call = msgspec.json.decode(last.text, type=ToolCall)
+        assert call.name == LIGHT.name
+        Draft202012Validator(json.loads(LIGHT.parameters)).validate(json.loads(call.arguments))
 
 
 def test_the_next_turn_of_a_session_is_as_if_there_had_been_no_thoughts(thinker: Engine) -> None:

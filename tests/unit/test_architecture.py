@@ -29,11 +29,11 @@ SANS_IO = [
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",
-        "engine.": "messages pacing prefill scheduler sequence signals sizing speculation step",
+        "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
         "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
         "switches text thoughts transcripts turns",
-        "engine.prompting.calls.": "finding form jsons lark pairs parameters reading tags words",
+        "engine.prompting.calls.": "cursor finding form jsons lark pairs parameters reading tags words",
         "device.": "cores",
         "models.": "fit kinds recommend",
         "doctor.": "finding",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgeassist.engine.messages import Choice, DeltaKind, ToolCall, Tools
+from edgeassist.engine.messages import Choice, DeltaKind, Tool, ToolCall, Tools
 from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.finding import find_form
 from edgeassist.engine.prompting.calls.form import Form
@@ -180,6 +180,13 @@ def test_a_parameter_in_tags_is_a_text_where_its_schema_says_so() -> None:
     )
     python = text.replace("true", "True")
     assert parse(form, [python.encode()]) == parse(form, [text.encode()])
+
+
+def test_a_tool_that_is_not_called_may_have_any_schema() -> None:
+    odd = Tool("odd", "", '{"properties": {"a": {"enum": ["x"], "type": [[]]}, "b": {"type": {}}, "c": 1}}')
+    tools = Tools((*TOOLS.tools, odd), Choice.REQUIRED, only="get-time_2")
+    for form in FORMS.values():
+        assert alike(called(parse(form, [form.write(CALLS[1:]).encode()], tools))) == alike(CALLS[1:])
 
 
 def test_mistral_writes_ids_or_not() -> None:

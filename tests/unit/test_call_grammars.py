@@ -15,9 +15,7 @@ from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.errors import InvalidRequestError
 from tests.unit.calls import (
-    END,
     FORMS,
-    LIGHT,
     TIME,
     TOOLS,
     allows,
@@ -109,14 +107,13 @@ def test_an_invalid_call_is_never_allowed(wrong: ToolCall) -> None:
 
 
 def test_behind_an_opening_everything_is_bound(spelled: tuple[Form, bool]) -> None:
-    form, control = spelled
+    form = spelled[0]
     if form is finding.LLAMA_3:
         assert not accepted(spelled, '{"a": 1}')
         return
     for text in (form.marks[0], text_before(form) + form.marks[0]):
         assert not accepted(spelled, text + " is a mark")
         assert not accepted(spelled, text)
-    assert not control or not accepted((form, False), form.marks[0])
 
 
 def test_only_one_call_is_allowed_where_they_are_not_parallel(spelled: tuple[Form, bool]) -> None:
@@ -190,6 +187,11 @@ PARAMETERS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     ({"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]}, [3, "x"], [1.5, "xy"]),
     ({"type": "number", "maximum": 1.5}, [1.5, -2, 0.25], [2]),
     ({"enum": [1, 2.5, True, None]}, [1, 2.5, True, None], [2, False]),
+    ({"enum": ["a", "b"], "const": "a"}, ["a"], ["b"]),
+    ({"enum": [True, None], "const": True}, [True], [None]),
+    ({"enum": [True, 3, None], "type": "integer"}, [3], [True, None]),
+    ({"enum": [True, 3, "x"], "type": ["boolean", "null"]}, [True], [3, "x"]),
+    ({"enum": ["a", "b"], "type": ["string", "null"]}, ["a"], ["c", None]),
     ({"type": "array", "minItems": 1, "items": {"enum": ["a", "b"]}}, [["a"], ["b", "a"]], [[], ["c"]]),
     ({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}, [[], [[1], []]], [[["a"]]]),
     ({"type": "object", "additionalProperties": {"type": "integer"}}, [{}, {"a": 1, "b": 2}], [{"a": "x"}]),
@@ -229,6 +231,18 @@ def test_a_parameter_is_what_its_schema_allows(
             written = form.write([call("do", it=value)])
             if form is not finding.QWEN_3_CODER or not isinstance(value, str):
                 assert not accepted((form, True), written, tools), written
+
+
+def test_keywords_of_python_are_only_those_that_all_of_a_schema_allows() -> None:
+    for schema in (
+        {"allOf": [{"const": True}]},
+        {"anyOf": [{"type": "boolean"}]},
+        {"oneOf": [{"const": True}]},
+    ):
+        document = {"properties": {"it": {"type": ["boolean", "null"], **schema}}, "required": ["it"]}
+        tools = Tools((Tool("do", "", json.dumps(document)),), Choice.REQUIRED)
+        assert accepted((finding.LFM_2, True), "<|tool_call_start|>[do(it=true)]<|tool_call_end|>", tools)
+        assert not accepted((finding.LFM_2, True), finding.LFM_2.write([call("do", it=None)]), tools)
 
 
 @pytest.mark.parametrize(
@@ -320,8 +334,3 @@ def test_what_a_bound_answer_forces_has_the_marks_bytes() -> None:
     said = b"".join(token.piece for token in bounds.forced())
     assert said.startswith(b"<|tool_call>call:get-time_2{}<tool_call|>"[: len(said)])
     assert said.startswith(b"<|tool_call>call:")
-
-
-def test_a_light_is_no_time() -> None:
-    assert accepted((finding.OURS, True), finding.OURS.write([call(LIGHT.name, room="a", level=1)]))
-    assert bound((finding.OURS, True)).allows(END)

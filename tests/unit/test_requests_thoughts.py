@@ -18,6 +18,7 @@ from edgeassist.serving.stream import Stream
 from tests.unit.conftest import PACE, Hear, ListLink, MakeHouse
 
 THOUGHT = DeltaKind.THOUGHT
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
 
 
 def finished(job: str = "1", *, thoughts: int = 4, tokens: int = 6) -> Finished:
@@ -137,6 +138,9 @@ def test_a_session_remembers_the_text_without_the_thoughts(make_house: MakeHouse
         ({"choice": ["a"], "think": True}, (None, None), (True, None)),
         ({"choice": ["a"], "think": "auto"}, (False, None), (None, None)),
         ({"choice": ["a"], "think": False}, (True, None), (False, None)),
+        # One with tools doesn't: whether to call, and what, is worth a thought.
+        ({"tools": TOOLS}, (None, 90), (None, 90)),
+        ({"tools": TOOLS, "think": False}, (True, None), (False, None)),
     ],
 )
 def test_the_engine_is_told_what_the_request_says_or_else_the_settings(

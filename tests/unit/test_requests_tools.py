@@ -69,7 +69,7 @@ def said(start: Start) -> list[str]:
 # --- what the engine is told -------------------------------------------------------------------------------
 
 
-def test_the_engine_is_told_of_tools_with_schemas_that_are_objects() -> None:
+def test_the_engine_is_told_of_tools_as_the_client_wrote_them() -> None:
     request = PromptRequest.model_validate(
         {
             "prompt": "x",
@@ -83,10 +83,7 @@ def test_the_engine_is_told_of_tools_with_schemas_that_are_objects() -> None:
             ],
         }
     )
-    nothing = '{"type":"object","properties":{},"additionalProperties":false}'
-    assert tools_of(request) == Tools(
-        (Tool("a", "d", '{"type":"object","properties":{}}'), Tool("b", "", nothing), Tool("c", "", nothing))
-    )
+    assert tools_of(request) == Tools((Tool("a", "d", '{"properties":{}}'), Tool("b"), Tool("c")))
     assert tools_of(PromptRequest(prompt="x")) is None
 
 

@@ -6,9 +6,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import edgeassist
-from edgeassist.engine.constraints import reading, schema
+from edgeassist.engine.constraints import reading
 from edgeassist.engine.constraints.explanation import explain
-from edgeassist.engine.constraints.schema import grammar_of_schema
+from edgeassist.engine.constraints.schema import MAX_BYTES, grammar_of_schema
+from edgeassist.engine.nesting import MAX_DEPTH
 from edgeassist.errors import InvalidRequestError
 from tests.judge.walks import allows, matcher, walks
 
@@ -107,7 +108,7 @@ def test_what_is_not_enforced_as_it_is_meant_is_refused_where_it_stands(
         ('{"type": "null", "type": "object"}', '#: "type" stands twice in one object'),
         ("[]", "#: a schema is an object, true or false"),
         ("[" * 60_000, "#: objects and lists stand more than 64 deep in one another"),
-        ('{"title": "' + "x" * schema.MAX_BYTES + '"}', "#: the schema has more than 65,536 bytes"),
+        ('{"title": "' + "x" * MAX_BYTES + '"}', "#: the schema has more than 65,536 bytes"),
         ('"\\ud800"', "#: a schema is an object"),
     ],
 )
@@ -117,7 +118,7 @@ def test_what_is_no_schema_is_refused(text: str, told: str) -> None:
 
 def test_a_schema_with_too_many_parts_or_too_deep_is_refused() -> None:
     deep: Any = {}
-    for _ in range(schema.MAX_DEPTH - 1):
+    for _ in range(MAX_DEPTH - 1):
         deep = {"items": deep}
     assert not matcher(grammar_of_schema(json.dumps(deep))).is_error()
     assert "stand more than 64 deep" in refusal({"items": deep})

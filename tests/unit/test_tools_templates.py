@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from edgeassist.engine.messages import ChatMessage, Tool, ToolCall, Tools
+from edgeassist.engine.nesting import MAX_DEPTH
 from edgeassist.engine.prompting.calling import NO_TOOLS as NO_TOOLS_AT_ALL
 from edgeassist.engine.prompting.calling import Calling, Way
 from edgeassist.engine.prompting.calls.finding import OURS
 from edgeassist.engine.prompting.chat import ChatTemplate
-from edgeassist.engine.prompting.documents import MAX_DEPTH, Manner, Told
+from edgeassist.engine.prompting.documents import Manner, Told
 from edgeassist.engine.prompting.template import Template
 from edgeassist.errors import InvalidRequestError
 from tests.tools_templates import (

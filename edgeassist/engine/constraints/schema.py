@@ -15,12 +15,11 @@ from edgeassist.engine.constraints.documents import Json
 from edgeassist.engine.constraints.reading import Reader
 from edgeassist.engine.constraints.refusals import Refusal, pointer
 from edgeassist.engine.constraints.satisfying import Satisfying
+from edgeassist.engine.nesting import MAX_DEPTH, depth_of
 from edgeassist.errors import InvalidRequestError
 
 MAX_BYTES = 65_536
-MAX_DEPTH = 64
 _TOO_DEEP = f"objects and lists stand more than {MAX_DEPTH} deep in one another"
-
 
 # Beside these, or with them, other members may be what makes an answer valid.
 _MERGING = (
@@ -117,17 +116,9 @@ def _document(text: str) -> Json:
         raise Refusal(_TOO_DEEP) from None
     except ValueError as error:
         raise Refusal(f"not JSON: {error}") from None
-    if _depth(document) > MAX_DEPTH:
+    if depth_of(document) > MAX_DEPTH:
         raise Refusal(_TOO_DEEP)
     return document
-
-
-def _depth(document: Json) -> int:
-    depth, level = 0, [document]
-    while level := [each for each in level if isinstance(each, dict | list)]:
-        depth += 1
-        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
-    return depth
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

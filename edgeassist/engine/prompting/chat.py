@@ -36,8 +36,8 @@ from edgeassist.errors import InvalidRequestError, ModelError, ModelUnavailableE
 log = logging.getLogger(__name__)
 
 _WAY_OUT = "set model.template to a file with a chat template that fits the model"
-# Templates that are for tool calls alone loop over the tools without asking whether there are any.
-_NO_TOOLS: tuple[list[object] | None, ...] = (None, [])
+# What `tools` is where there are none: templates for tool calls alone loop over them in any case.
+_UNTOLD: tuple[list[object] | None, ...] = (None, [])
 # What a template is asked to find out how it lets a model think; some only say so without a system prompt.
 _ASKED = (
     (ChatMessage(USER, "zqalpha"),),
@@ -206,7 +206,7 @@ class ChatTemplate:
 
     def _load(self, source: str, tokens: Mapping[str, object]) -> None:
         """Take the template, and find out what it can do."""
-        for tools in _NO_TOOLS:
+        for tools in _UNTOLD:
             template = _read(source, {**tokens, "tools": tools}, configured=self.state is TemplateState.FILE)
 
             @cache  # the probes ask for some conversations again

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from edgeassist.engine.messages import ChatMessage, ToolCall, Tools
+from edgeassist.engine.nesting import MAX_DEPTH, depth_of
 from edgeassist.engine.prompting.escapes import JSON, note
 from edgeassist.errors import InvalidRequestError
 
@@ -17,8 +18,6 @@ SYSTEM, USER, ASSISTANT, TOOL = "system", "user", "assistant", "tool"
 
 Variables = tuple[tuple[str, object], ...]
 
-# How deep objects and lists of arguments and schemas may stand in one another: templates and we recurse.
-MAX_DEPTH = 64
 # Parsed tools of so many requests are kept.
 _KEPT = 16
 
@@ -155,7 +154,7 @@ def read_arguments(call: ToolCall) -> dict[str, Any]:
     Raises:
         InvalidRequestError: They are no JSON object.
     """
-    return _read(call.arguments or "{}", f"the arguments of a call of {call.name}")
+    return _read(call.arguments, f"the arguments of a call of {call.name}")
 
 
 def change_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -178,11 +177,7 @@ def _read(text: str, what: str) -> dict[str, Any]:
         raise _too_deep(what) from None
     if not isinstance(value, dict):
         raise InvalidRequestError(f"{what} are no JSON object")
-    depth, level = 0, [value]
-    while level := [each for each in level if isinstance(each, dict | list)]:
-        depth += 1
-        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
-    if depth > MAX_DEPTH:
+    if depth_of(value) > MAX_DEPTH:
         raise _too_deep(what)
     return value
 

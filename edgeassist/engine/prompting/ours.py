@@ -1,4 +1,4 @@
-"""Tools for models whose chat template has no place for them: told and called in plain text. Sans-I/O."""
+"""Tools, calls and results as plain text, where a chat template has no place for them. Sans-I/O."""
 
 from __future__ import annotations
 

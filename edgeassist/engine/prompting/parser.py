@@ -1,6 +1,6 @@
 """An answer's bytes in, parts of a known kind out.
 
-A model family that marks thoughts or tool calls in its text has a parser of its own, which its codec makes.
+Thoughts are read around the rest of an answer, here, and tool calls around its text, in `calls.reading`.
 """
 
 from __future__ import annotations

@@ -55,17 +55,17 @@ def defuse(text: str, control: re.Pattern[str]) -> list[str]:
 
 
 class Shield:
-    """Takes texts out of the messages of one prompt, and puts them back as plain text."""
+    """Takes texts out of the messages and tools of one prompt, and puts them back as plain text."""
 
     def __init__(self) -> None:
         self._held: list[str] = []
 
     def hold(self, text: str, control: re.Pattern[str]) -> str:
-        """Return a message's text with marks in the place of control tokens."""
+        """Return a text with marks in the place of control tokens."""
         return control.sub(lambda match: self._take(match.group()), text)
 
     def hold_all(self, text: str) -> str:
-        """Return a mark in the place of a message's text; white space around it stays."""
+        """Return a mark in the place of a text; white space around it stays."""
         inside = text.strip()
         if not inside:
             return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.calls.jsons import BareCall, JsonCalls, NamedCalls
@@ -12,7 +13,7 @@ from edgeassist.engine.prompting.calls.tags import TagCalls
 from edgeassist.engine.prompting.calls.words import KeywordCalls
 
 # For a template that knows no tools, and what Hermes and Qwen write.
-OURS: Form = JsonCalls("hermes", "<tool_call>", "</tool_call>", inside="\n", between="\n")
+OURS = JsonCalls("hermes", "<tool_call>", "</tool_call>", inside="\n", between="\n")
 
 GEMMA_4 = PairCalls("gemma 4", "<|tool_call>", "<tool_call|>", '<|"|>', "<|tool_response>")
 FUNCTION_GEMMA = PairCalls(
@@ -83,12 +84,12 @@ def _of_json(found: re.Match[str], source: str) -> Form:
         listed=listed,
         ids=found["id"] is not None,
     )
-    return OURS if (form.marks, form.key, form.inside, form.listed) == _SHAPE else form
+    return OURS if replace(form, name=OURS.name, ids=OURS.ids) == OURS else form
 
 
 def _of_source(source: str, vocabulary: Collection[str]) -> Form:
     known = frozenset(vocabulary)
-    if OURS.marks[0] in source:
+    if OURS.opening in source:
         return OURS
     if '"parameters": dictionary' in source or "<|python_tag|>" in source:
         return LLAMA_3
@@ -100,6 +101,3 @@ def _of_source(source: str, vocabulary: Collection[str]) -> Form:
     if MISTRAL_LIST.opening in source or MISTRAL_LIST.opening in known:
         return MISTRAL_LIST
     return OURS
-
-
-_SHAPE = (("<tool_call>", "</tool_call>"), "arguments", "\n", False)

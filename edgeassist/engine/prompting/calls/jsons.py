@@ -7,16 +7,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, GarbledError, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, pattern, quoted
-from edgeassist.engine.prompting.calls.reading import (
-    CallParser,
-    Cursor,
-    GarbledError,
-    Reading,
-    call_of,
-    text_of,
-)
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 # A call's id, as Mistral's models write it.

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Schema, Unwritable, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
-from edgeassist.engine.prompting.calls.parameters import NOT_HERE, NOTHING, parameters
-from edgeassist.engine.prompting.calls.reading import CallParser, Cursor, Reading, call_of, text_of
+from edgeassist.engine.prompting.calls.parameters import NOT_HERE, NOTHING, literals, parameters
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _Node = Schema | bool
@@ -216,9 +217,8 @@ class _Values:
     def _literals(self, schema: Schema, place: tuple[str, ...]) -> str:
         if other := next((key for key in schema if key not in {"type", "enum", "const"}), None):
             raise Unwritable(f"'{other}' beside 'enum' or 'const' {NOT_HERE}", *place)
-        values = schema["enum"] if "enum" in schema else [schema["const"]]
         written = []
-        for value in values:
+        for value in literals(schema):
             if isinstance(value, dict | list):
                 raise Unwritable(f"a list or an object in 'enum' or 'const' {NOT_HERE}", *place)
             if isinstance(value, str):

@@ -17,6 +17,15 @@ NOT_HERE = "is not enforced in the form in which this model calls tools"
 _OF_OBJECTS = frozenset({"type", "properties", "required", "additionalProperties", "$defs", "x-guidance"})
 _MERGED = {"$ref", "allOf", "oneOf"}
 _KINDS = {"type", "enum", "const", *_MERGED}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
 _NULLABLE = {"string", "null"}
 _NULL = {"type": "null"}
 
@@ -47,7 +56,8 @@ def spelling_of(schema: object) -> Spelling:
     if "enum" in schema or "const" in schema:
         values = schema["enum"] if "enum" in schema else [schema["const"]]
         texts = isinstance(values, list) and values and all(isinstance(value, str) for value in values)
-        return Spelling.TEXT if texts and kind in {None, "string"} else Spelling.JSON
+        known = kind is None or "string" in (kind if isinstance(kind, list) else [kind])
+        return Spelling.TEXT if texts and known else Spelling.JSON
     if isinstance(kind, list) and len(kind) == len(_NULLABLE) and set(map(str, kind)) == _NULLABLE:
         return Spelling.NULLABLE
     return Spelling.TEXT if kind == "string" else Spelling.JSON
@@ -63,6 +73,22 @@ def spellings(tool: Tool) -> dict[str, Spelling]:
     if not isinstance(properties, dict):
         return {}
     return {name: spelling_of(schema) for name, schema in properties.items()}
+
+
+def literals(schema: Schema) -> list[Any]:
+    """Return the values that a schema with `enum` or `const` names: all that both and `type` allow."""
+    values: list[Any] = schema["enum"] if "enum" in schema else [schema["const"]]
+    if "const" in schema:
+        values = [value for value in values if json.dumps(value) == json.dumps(schema["const"])]
+    kinds = schema.get("type", list(_TYPES))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return [value for value in values if any(_is(value, kind) for kind in kinds)]
+
+
+def _is(value: Any, kind: str) -> bool:
+    # True is an int in Python, and 1.0 an integer in JSON Schema.
+    whole = kind == "integer" and isinstance(value, float) and value.is_integer()
+    return whole or type(value) in _TYPES[kind]
 
 
 def text_part(schema: Schema) -> Schema:

@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Unwritable, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
 from edgeassist.engine.prompting.calls.parameters import Spelling, parameters, spellings, text_part
-from edgeassist.engine.prompting.calls.reading import (
-    CallParser,
-    Cursor,
-    Reading,
-    call_of,
-    text_of,
-)
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _CLOSING = "\n</parameter>"
@@ -70,7 +65,7 @@ class TagCalls:
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        known = {tool.name: spellings(tool) for tool in tools.tools}
+        known = {tools.tools[at].name: spellings(tools.tools[at]) for at in chosen(tools)}
         return CallParser(
             (self.opening,), partial(self._read, known), rest, sure=tools.choice is Choice.REQUIRED
         )

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeassist.engine.messages import Choice, ToolCall, Tools
+from edgeassist.engine.prompting.calls.cursor import Cursor, Reading, call_of, text_of
 from edgeassist.engine.prompting.calls.form import Schema, Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, members, quoted
-from edgeassist.engine.prompting.calls.parameters import parameters
-from edgeassist.engine.prompting.calls.reading import CallParser, Cursor, Reading, call_of, text_of
+from edgeassist.engine.prompting.calls.parameters import literals, parameters
+from edgeassist.engine.prompting.calls.reading import CallParser
 from edgeassist.engine.prompting.parser import AnswerParser
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_PYTHON = {b"True": b"true", b"False": b"false", b"None": b"null"}
 _OF_KINDS: dict[str, tuple[bool | None, ...]] = {"boolean": (True, False), "null": (None,)}
+# Beside these it takes more to know.
+_OTHERS = ("$ref", "allOf", "anyOf", "oneOf")
 _TO_PYTHON = {"true": "True", "false": "False", "null": "None"}
 
 
@@ -115,9 +118,10 @@ def _constants(schema: Schema) -> set[bool | None]:
     """Return those of true, false and null that a schema surely allows."""
     if schema.keys() == {"anyOf"}:
         return {value for each in schema["anyOf"] if isinstance(each, dict) for value in _constants(each)}
+    if not schema.keys().isdisjoint(_OTHERS):
+        return set()
     if "enum" in schema or "const" in schema:
-        values = schema["enum"] if "enum" in schema else [schema["const"]]
-        return {value for value in values if value is None or isinstance(value, bool)}
+        return {value for value in literals(schema) if value is None or isinstance(value, bool)}
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     return {value for kind in kinds for value in _OF_KINDS.get(kind, ())}
