@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from edgeassist.engine.backends.base import Bound
 from edgeassist.engine.messages import Encoding, Start
-from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.preparation import Prepared
 from edgeassist.errors import EdgeAssistError, InternalError
 
 log = logging.getLogger(__name__)
@@ -32,31 +31,31 @@ class Prompt:
     Attributes:
         request: Whose.
         started: When it came, in seconds of the monotonic clock.
-        encoded: The prompt, how many messages were left out, and what bounds the answer.
+        prepared: What the answer begins with.
     """
 
     request: Start
     started: float
-    encoded: tuple[Encoded, int, Bound | None] | EdgeAssistError
+    prepared: Prepared | EdgeAssistError
 
 
 class Encoder:
     """Encodes one prompt after the other. Its thread begins with the first long one.
 
     Args:
-        encode: Encodes a request's conversation, and compiles its constraint or tools. Any thread.
+        prepare: Encodes a request's conversation, and compiles its constraint or tools. Any thread.
         emit: Told when the thread begins with a prompt, and when that is done.
         deliver: Given what the thread has encoded.
     """
 
     def __init__(
         self,
-        encode: Callable[[Start], tuple[Encoded, int, Bound | None]],
+        prepare: Callable[[Start], Prepared],
         *,
         emit: Callable[[list[Encoding]], None],
         deliver: Callable[[Prompt], None],
     ) -> None:
-        self._encode = encode
+        self._prepare = prepare
         self._emit = emit
         self._deliver = deliver
         self._queue: SimpleQueue[tuple[Start, float]] = SimpleQueue()
@@ -92,7 +91,7 @@ class Encoder:
 
     def _prompt(self, request: Start, started: float) -> Prompt:
         try:
-            return Prompt(request, started, self._encode(request))
+            return Prompt(request, started, self._prepare(request))
         except EdgeAssistError as error:
             return Prompt(request, started, error)
         except Exception as error:

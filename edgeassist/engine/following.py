@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import Bound
-from edgeassist.engine.deferred import Deferred
 from edgeassist.engine.messages import Thinking
-from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.step import Sampled, Token
 
 
@@ -34,22 +32,6 @@ def follow(answers: Iterable[Answer], sampled: Sampled) -> tuple[Sampled, list[A
         if tokens:
             following[slot] = tokens
     return following, lost
-
-
-def behind_thoughts(
-    bound: Bound | None, marking: Marking | None, thinking: Thinking, *, thinks: bool
-) -> Bound | None:
-    """Return what bounds an answer, behind its thoughts where any may come.
-
-    Args:
-        bound: What bounds it from its beginning; None: nothing.
-        marking: How the model marks thoughts; None: not at all.
-        thinking: Whether it may think.
-        thinks: Whether the prompt ends within a thought.
-    """
-    if bound is None or marking is None or thinking.wanted is False:
-        return bound
-    return Deferred(bound, marking, thinks=thinks)
 
 
 def opening(bound: Bound, limit: int) -> Sequence[Token]:

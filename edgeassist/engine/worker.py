@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
-from edgeassist.engine.backends.base import Bound, LoadedModel
-from edgeassist.engine.deferred import Deferred
+from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.encoder import Encoder, Prompt
-from edgeassist.engine.following import behind_thoughts, budget_of, follow, opening
+from edgeassist.engine.following import budget_of, follow, opening
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
-    Choice,
     Command,
     Event,
     Failed,
@@ -28,12 +25,9 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
     Threads,
-    Tools,
 )
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.prompting.codec import Encoded, ReadsCalls
-from edgeassist.engine.prompting.history import encode_within
-from edgeassist.engine.prompting.turns import check_roles
+from edgeassist.engine.preparation import Preparation
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.signals import KvFullError, StepAbortedError
@@ -80,14 +74,11 @@ class Worker:
     ) -> None:
         self._backend = model.backend
         self._codec = model.codec
-        self._compiler = model.compiler
-        self._marking = model.marking
-        self._context = model.facts.context
         self._scheduler = scheduler
         self._prefixes = prefixes
         self._commands = commands
         self._emit = emit
-        self._encoder = Encoder(self._encode, emit=emit, deliver=commands.put)
+        self._encoder = Encoder(Preparation(model).prepare, emit=emit, deliver=commands.put)
         self._answers: dict[str, Answer] = {}
         self._alone: str | None = None
         self._steps = 0
@@ -213,32 +204,13 @@ class Worker:
                 case _:
                     log.error("the engine does not expect %s now", type(command).__name__)
 
-    def _encode(self, request: Start) -> tuple[Encoded, int, Bound | None]:
-        """Return a request's prompt, how many messages were left out, and what bounds it. Any thread."""
-        check_roles(request.messages, self._codec.refused, first=request.first)
-        room = self._context - min(request.max_tokens, self._context // 4)
-        encoded, dropped = encode_within(
-            room,
-            self._codec,
-            request.messages,
-            droppable=request.droppable,
-            most=self._context,
-            thinking=request.thinking,
-            tools=request.tools,
-        )
-        bound = None
-        if request.constraint is not None and self._compiler is not None:
-            bound = self._compiler.bound(request.constraint)
-        elif request.tools is not None and encoded.form is not None and self._compiler is not None:
-            bound = self._compiler.calls(request.tools, encoded.form)
-        return encoded, dropped, bound
-
     def _start(self, prompt: Prompt) -> None:
         request = prompt.request
         try:
-            if isinstance(prompt.encoded, EdgeAssistError):
-                raise prompt.encoded
-            encoded, dropped, bound = prompt.encoded
+            if isinstance(prompt.prepared, EdgeAssistError):
+                raise prompt.prepared
+            prepared = prompt.prepared
+            encoded, bound = prepared.prompt, prepared.bound
             sequence = self._scheduler.admit(
                 request.id,
                 encoded.tokens,
@@ -249,7 +221,6 @@ class Worker:
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
             return
-        bound = behind_thoughts(bound, self._marking, request.thinking, thinks=encoded.thinks)
         try:
             self._backend.open(sequence.slot, request.sampling, encoded.world, bound)
         except EdgeAssistError as error:
@@ -260,24 +231,18 @@ class Worker:
             self._reuse(sequence)
         if bound is not None:
             self._scheduler.begin_with(sequence, opening(bound, sequence.limit))
-        behind = isinstance(bound, Deferred)
-        thoughts = bound is None or behind
         self._answers[request.id] = Answer(
             sequence,
             encoded,
-            dropped,
-            self._codec.parser(
-                request.stop,
-                thinks=encoded.thinks,
-                thoughts=thoughts,
-                lead=self._marking.lead_length if behind and self._marking else None,
-                calls=_reads_calls(encoded, request.tools),
-            ),
+            prepared.dropped,
+            prepared.parser,
             bound,
             gather_s=request.gather_ms / 1000,
             started=prompt.started,
             computed_s=self._backend.computed_s,
-            budget=budget_of(request.thinking, sequence.limit) if self._codec.cut and thoughts else None,
+            budget=budget_of(request.thinking, sequence.limit)
+            if self._codec.cut and prepared.may_think
+            else None,
             cut=self._codec.cut,
         )
 
@@ -332,10 +297,3 @@ class Worker:
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self._emit([Heartbeat(self._steps, self._scheduler.running)])
-
-
-def _reads_calls(prompt: Encoded, tools: Tools | None) -> ReadsCalls | None:
-    """Return what reads the calls of an answer; None where it may have none."""
-    if tools is None or prompt.form is None or tools.choice is Choice.NONE:
-        return None
-    return partial(prompt.form.parser, tools)

@@ -22,7 +22,7 @@ from edgeassist.engine.messages import (
     Start,
     ToolCall,
 )
-from edgeassist.engine.prompting.codec import Encoded
+from edgeassist.engine.preparation import Prepared
 from tests.unit.conftest import MakeEngine
 
 LONG = "wait: " + "as-long-as-a-word-may-be " * 400
@@ -113,13 +113,13 @@ def test_a_long_prompt_that_does_not_fit_fails_alone(make_engine: MakeEngine) ->
 
 
 def test_a_defect_in_encoding_ends_its_request_and_not_the_engine(caplog: pytest.LogCaptureFixture) -> None:
-    def encode(_request: Start) -> tuple[Encoded, int, None]:
+    def prepare(_request: Start) -> Prepared:
         raise KeyError("oops")
 
     def deliver(prompt: Prompt) -> None:
         raise AssertionError(prompt)
 
-    prompt = Encoder(encode, emit=lambda _events: None, deliver=deliver).submit(start("a", "Hi"), 0.0)
+    prompt = Encoder(prepare, emit=lambda _events: None, deliver=deliver).submit(start("a", "Hi"), 0.0)
     assert prompt is not None
-    assert "oops" in str(prompt.encoded)
+    assert "oops" in str(prompt.prepared)
     assert "oops" in caplog.text
