@@ -315,3 +315,14 @@ def test_a_call_without_a_mark_that_is_cut_off_is_nothing() -> None:
             parts = parse(form, [text[:at].encode()])
             assert told(parts) == ""
             assert len(called(parts)) == (0 if at < text.index(BARE) + len(BARE) else 1)
+
+
+def test_a_call_behind_others_that_is_cut_off_at_its_beginning_has_begun() -> None:
+    for text in (f'{BARE}\n{{"na', f"{finding.OURS.write(CALLS)}\n<tool_c"):
+        parser = finding.OURS.parser(TOOLS, TextParser(()))
+        assert parser.push(text.encode())
+        assert parser.finish() == []
+        assert parser.calling
+    parser = finding.OURS.parser(TOOLS, TextParser(()))
+    assert [*parser.push(f"```json\n{BARE}\n```".encode()), *parser.finish()]
+    assert not parser.calling

@@ -189,6 +189,7 @@ class CallParser:
         self._space = b""
         self._called = False
         self._left_out = False
+        self._cut = False
         self._spoken = False
         self._reading: Reading | None = None
         self._cursor = Cursor()
@@ -218,8 +219,9 @@ class CallParser:
     @property
     def calling(self) -> bool:
         """Whether a call has begun that is not complete."""
-        return self._reading is not None and (
-            not self._since or bool(self._cursor.data[self._since :].strip(_BETWEEN))
+        return self._cut or (
+            self._reading is not None
+            and (not self._since or bool(self._cursor.data[self._since :].strip(_BETWEEN)))
         )
 
     def push(self, piece: bytes) -> list[Part]:
@@ -245,7 +247,7 @@ class CallParser:
             begun = len(held.lstrip(_SPACE))
         if begun >= _CERTAIN or ((self._sure or self._called) and not self._spoken):
             held = held[: len(held) - begun].rstrip(_SPACE)
-            self._left_out = True
+            self._left_out, self._cut = True, begun > 0
         if self._called and not held.strip(_SPACE):
             held = b""
         parts = self._rest.push(held) if held and not self.stopped else []
