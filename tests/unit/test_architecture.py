@@ -33,7 +33,8 @@ SANS_IO = [
         "engine.kv.": "prefixes world",
         "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
         "switches text thoughts transcripts turns",
-        "engine.prompting.calls.": "cursor finding form jsons lark pairs parameters reading tags words",
+        "engine.prompting.calls.": "cursor finding form jsons lark pairs parameters reading tags unmarked "
+        "words",
         "device.": "cores",
         "models.": "fit kinds recommend",
         "doctor.": "finding",

@@ -264,3 +264,72 @@ def test_a_mark_of_a_turn_is_none_of_a_call() -> None:
 
 def test_no_tool_is_needed_to_read() -> None:
     assert alike(called(parse(finding.OURS, [finding.OURS.write(CALLS).encode()], Tools(())))) == alike(CALLS)
+
+
+BARE = '{"name": "set_light", "arguments": {"room": "a", "level": 3}}'
+OTHER = '{"name": "get-time_2", "arguments": {}}'
+IN_JSON = [form for form in FORMS.values() if isinstance(form, JsonCalls)]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (BARE, ["set_light"]),
+        (f" \n{BARE}\n", ["set_light"]),
+        (f"```json\n{BARE}\n```", ["set_light"]),
+        (f"```\n{OTHER}```", ["get-time_2"]),
+        ('{\n  "name" : "get-time_2",\n  "arguments": {}\n}', ["get-time_2"]),
+        (f"{BARE}\n{OTHER}\n", ["set_light", "get-time_2"]),
+    ],
+)
+def test_an_answer_that_begins_with_an_object_that_names_a_tool_is_a_call(
+    text: str, names: list[str]
+) -> None:
+    for form in IN_JSON:
+        parts = parse(form, [text.encode()])
+        assert ([each.name for each in called(parts)], told(parts)) == (names, "")
+        assert parse(form, [bytes([byte]) for byte in text.encode()]) == parts
+        assert parse(form, [text.encode()], Tools(TOOLS.tools, Choice.NONE)) == [Part(DeltaKind.TEXT, text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"So: {BARE}",
+        f"[{BARE}]",
+        "{}",
+        "```",
+        "```json\n{}\n```",
+        "```python\nprint()\n```",
+        '{"name": "Bob"}',
+        '{"name": "set_lights"}',
+        '{"name": "set _light"}',
+        '{"na me": "set_light"}',
+        '{"name": "set_light"}',
+        ' \n{"name": "set_light", "age": 3} and more',
+    ],
+)
+def test_an_object_that_is_no_call_is_text(text: str) -> None:
+    for form in IN_JSON:
+        assert parse(form, [text.encode()]) == [Part(DeltaKind.TEXT, text)]
+        assert parse(form, [bytes([byte]) for byte in text.encode()]) == [Part(DeltaKind.TEXT, text)]
+
+
+def test_a_call_without_a_mark_that_is_cut_off_is_nothing() -> None:
+    text = f"```json\n{BARE}\n{OTHER}"
+    for form in IN_JSON:
+        for at in range(text.index('"name'), len(text)):
+            parts = parse(form, [text[:at].encode()])
+            assert told(parts) == ""
+            assert len(called(parts)) == (0 if at < text.index(BARE) + len(BARE) else 1)
+
+
+def test_a_call_behind_others_that_is_cut_off_at_its_beginning_has_begun() -> None:
+    for text in (f'{BARE}\n{{"na', f"{finding.OURS.write(CALLS)}\n<tool_c"):
+        parser = finding.OURS.parser(TOOLS, TextParser(()))
+        assert parser.push(text.encode())
+        assert parser.finish() == []
+        assert parser.calling
+    parser = finding.OURS.parser(TOOLS, TextParser(()))
+    assert [*parser.push(f"```json\n{BARE}\n```".encode()), *parser.finish()]
+    assert not parser.calling

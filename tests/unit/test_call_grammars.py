@@ -13,6 +13,7 @@ from edgeassist.engine.constraints.bound import Bound
 from edgeassist.engine.messages import Choice, Constraint, ConstraintKind, Tool, ToolCall, Tools
 from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.form import Form
+from edgeassist.engine.prompting.calls.jsons import JsonCalls
 from edgeassist.errors import InvalidRequestError
 from tests.unit.calls import (
     FORMS,
@@ -334,3 +335,47 @@ def test_what_a_bound_answer_forces_has_the_marks_bytes() -> None:
     said = b"".join(token.piece for token in bounds.forced())
     assert said.startswith(b"<|tool_call>call:get-time_2{}<tool_call|>"[: len(said)])
     assert said.startswith(b"<|tool_call>call:")
+
+
+BARE = '{"name": "set_light", "arguments": {"room": "a", "level": 3}}'
+OTHER = '{"name": "get-time_2", "arguments": {}}'
+
+
+IN_JSON = [name for name, form in FORMS.items() if isinstance(form, JsonCalls)]
+
+
+@pytest.fixture(params=[(name, control) for name in IN_JSON for control in (True, False)], ids=str)
+def in_json(request: pytest.FixtureRequest) -> tuple[Form, bool]:
+    """A form with objects between marks, and whether these are control tokens."""
+    name, control = request.param
+    return FORMS[name], control
+
+
+def test_an_object_that_names_a_tool_is_a_call_without_a_mark_too(in_json: tuple[Form, bool]) -> None:
+    one = Tools(TOOLS.tools, parallel=False)
+    for text in (BARE, f" \n{BARE}\n", f"```json\n{BARE}\n```", f"```\n{OTHER}```"):
+        assert accepted(in_json, text)
+        assert accepted(in_json, text, one)
+        assert not accepted(in_json, text, REQUIRED)
+        assert accepted(in_json, text, Tools(TOOLS.tools, Choice.NONE))
+    assert accepted(in_json, f"{BARE}\n{OTHER}")
+    assert not accepted(in_json, f"{BARE}\n{OTHER}", one)
+    for text in (f"So: {BARE}", '{"name": "Bob"}', '{"name": "set _light"}', "{}", "```json\n{}\n```"):
+        assert accepted(in_json, text)
+
+
+@pytest.mark.parametrize("before", ["", " \n", "```json\n"])
+def test_behind_the_name_of_a_tool_everything_is_bound(in_json: tuple[Form, bool], before: str) -> None:
+    form, control = in_json
+    assert not accepted(in_json, before + BARE.replace("3", "101"))
+    assert not accepted(in_json, f'{before}{{"name": "set_light"}}')
+    assert not accepted(in_json, f"{before}{BARE} and more")
+    said = tokens_of(form, f'{before}{{"name": "set_light"', control=control)
+    for seed in range(3):
+        answer = walk(bound(in_json), Random(seed), said)  # noqa: S311 - tests repeat
+        if answer is not None:
+            parts = parse(form, [answer])
+            assert told(parts) == ""
+            for each in called(parts):
+                VALIDATORS[each.name].validate(json.loads(each.arguments))
+            assert called(parts)

@@ -11,6 +11,7 @@ from edgeassist.engine.prompting.calls.cursor import Cursor, GarbledError, Readi
 from edgeassist.engine.prompting.calls.form import Writer
 from edgeassist.engine.prompting.calls.lark import answer, chosen, either, pattern, quoted
 from edgeassist.engine.prompting.calls.reading import CallParser
+from edgeassist.engine.prompting.calls.unmarked import FENCE, Unmarked, beginning
 from edgeassist.engine.prompting.parser import AnswerParser
 
 # A call's id, as Mistral's models write it.
@@ -65,14 +66,31 @@ class JsonCalls:
         space = quoted(self.inside) if self.inside else ""
         end = f"{space} {writer.mark(self.closing)}" if self.closing else ""
         between = None if self.listed else self.between
-        start = answer(tools, writer, self.opening, "calls_body", between=between)
+        unmarked = None
+        if names := _unmarked_names(tools):
+            rules += _unmarked_rules(numbers, tools, self.key)
+            unmarked = (beginning(names), "calls_unmarked")
+        start = answer(tools, writer, self.opening, "calls_body", between=between, unmarked=unmarked)
         return "\n".join([*start, *([f"calls_body: {space} {call} {end}"] if numbers else []), *rules])
 
     def parser(self, tools: Tools, rest: AnswerParser) -> AnswerParser:
         """Return what reads an answer (`Form.parser`)."""
-        return CallParser((self.opening,), self._read, rest, sure=tools.choice is Choice.REQUIRED)
+        names = _unmarked_names(tools)
+        return CallParser(
+            (self.opening,),
+            self._read,
+            rest,
+            sure=tools.choice is Choice.REQUIRED,
+            ends=(FENCE,) if names else (),
+            unmarked=Unmarked(names) if names else None,
+        )
 
     def _read(self, cursor: Cursor) -> Reading:
+        if not cursor.rest.startswith(self.opening.encode()):
+            yield from cursor.until(b"{")
+            cursor.at -= 1
+            yield (yield from _read_object(cursor, self.key))
+            return
         yield from cursor.take(self.opening.encode())
         yield from cursor.spaces()
         if self.listed:
@@ -217,6 +235,22 @@ def _read_object(cursor: Cursor, key: str) -> Generator[None, None, ToolCall]:
     if not isinstance(called, str):
         raise GarbledError
     return call_of(called, text_of(arguments))
+
+
+def _unmarked_names(tools: Tools) -> list[str]:
+    """Return which tools an answer may call without a mark: where it need not call, a model may write so."""
+    return [tool.name for tool in tools.tools] if tools.choice is Choice.AUTO else []
+
+
+def _unmarked_rules(numbers: Sequence[int], tools: Tools, key: str) -> list[str]:
+    middle = quoted(f', "{key}": ')
+    rules = []
+    for number in numbers:
+        rules.append(f'unmarked_{number}: UNMARKED_{number} {middle} arguments_{number} "}}"')
+        rules.append(f"UNMARKED_{number}: /{beginning([tools.tools[number].name])}/")
+    first = either(f"unmarked_{number}" for number in numbers)
+    more = f'("\\n" ({either(f"call_{number}" for number in numbers)}))*' if tools.parallel else ""
+    return [f'calls_unmarked: ({first}) {more} "\\n"? {quoted(FENCE)}?', *rules]
 
 
 def _written(call: ToolCall, key: str) -> str:

@@ -42,6 +42,7 @@ def answer(
     *,
     between: str | None = None,
     ends: Sequence[str] = (),
+    unmarked: tuple[str, str] | None = None,
 ) -> list[str]:
     """Return the rules of an answer in which a mark opens calls.
 
@@ -52,8 +53,10 @@ def answer(
         body: The rule of what stands behind it.
         between: White space before another opening; None: one opens all calls.
         ends: Control tokens with which a model may end its turn behind calls.
+        unmarked: The regular expression of how an answer begins that is a call without a mark, and its rule.
     """
-    rules = [f"CALLS_TEXT: {without(opening)}"]
+    not_unmarked = "" if unmarked is None else f" & ~/{unmarked[0]}(?s:.*)/"
+    rules = [f"CALLS_TEXT: {without(opening)}{not_unmarked}"]
     if tools.choice is Choice.NONE:
         return ["start: CALLS_TEXT", *rules]
     mark = writer.mark(opening)
@@ -72,8 +75,10 @@ def answer(
     elif mark.startswith("<"):
         start = f"CALLS_TEXT ({mark} {body} {rest})?"
     else:
-        rules.append(f"calls_head[lazy]: /(?s:.*){pattern(opening)}/")
+        rules.append(f"calls_head[lazy]: CALLS_HEAD\nCALLS_HEAD: /(?s:.*){pattern(opening)}/{not_unmarked}")
         start = f"CALLS_TEXT | calls_head {body} {rest}"
+    if unmarked is not None:
+        start += f" | {unmarked[1]}"
     return [f"start: {start}", *rules]
 
 

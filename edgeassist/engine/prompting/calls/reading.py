@@ -8,6 +8,7 @@ import msgspec
 
 from edgeassist.engine.messages import DeltaKind
 from edgeassist.engine.prompting.calls.cursor import Cursor, GarbledError, Reading
+from edgeassist.engine.prompting.calls.unmarked import Unmarked
 from edgeassist.engine.prompting.parser import AnswerParser, Part
 from edgeassist.engine.prompting.text import overlap
 
@@ -30,6 +31,7 @@ class CallParser:
         sure: Whether the answer begins with a call.
         first: Whether only the answer's beginning may be a call.
         ends: What a model may end its turn with behind calls.
+        unmarked: How an answer begins that is a call without a mark; `read` is given that beginning then.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class CallParser:
         sure: bool,
         first: bool = False,
         ends: tuple[str, ...] = (),
+        unmarked: Unmarked | None = None,
     ) -> None:
         self._openings = tuple(mark.encode() for mark in opening)
         self._ends = tuple(mark.encode() for mark in ends)
         self._read = read
+        self._unmarked = unmarked
         self._rest = rest
         self._sure = sure
         self._first = first
@@ -52,6 +56,7 @@ class CallParser:
         self._space = b""
         self._called = False
         self._left_out = False
+        self._cut = False
         self._spoken = False
         self._reading: Reading | None = None
         self._cursor = Cursor()
@@ -81,8 +86,9 @@ class CallParser:
     @property
     def calling(self) -> bool:
         """Whether a call has begun that is not complete."""
-        return self._reading is not None and (
-            not self._since or bool(self._cursor.data[self._since :].strip(_BETWEEN))
+        return self._cut or (
+            self._reading is not None
+            and (not self._since or bool(self._cursor.data[self._since :].strip(_BETWEEN)))
         )
 
     def push(self, piece: bytes) -> list[Part]:
@@ -104,9 +110,11 @@ class CallParser:
         """Return what was held back (`AnswerParser.finish`)."""
         held, self._held = self._held, b""
         begun = max(overlap(held, mark) for mark in self._openings)
+        if self._begins_unmarked(held) is None:
+            begun = len(held.lstrip(_SPACE))
         if begun >= _CERTAIN or ((self._sure or self._called) and not self._spoken):
             held = held[: len(held) - begun].rstrip(_SPACE)
-            self._left_out = True
+            self._left_out, self._cut = True, begun > 0
         if self._called and not held.strip(_SPACE):
             held = b""
         parts = self._rest.push(held) if held and not self.stopped else []
@@ -126,7 +134,11 @@ class CallParser:
         if self._first and (self._spoken or self._called):
             self._say(held, parts)
             return False
-        at = self._begin(held)
+        unmarked = self._begins_unmarked(held)
+        if unmarked is None:
+            self._held = held
+            return False
+        at = 0 if unmarked else self._begin(held)
         if at is None:
             marks = (*self._openings, *(self._ends if self._called else ()))
             keep = max(overlap(held, mark) for mark in marks)
@@ -153,6 +165,10 @@ class CallParser:
         self._reading = self._read(self._cursor)
         return True
 
+    def _begins_unmarked(self, held: bytes) -> bool | None:
+        """Whether a call without a mark begins; None: that shows later."""
+        return self._unmarked is not None and not self._spoken and self._unmarked.begins(held)
+
     def _begin(self, held: bytes) -> int | None:
         """Return where a call begins."""
         if self._first:
@@ -174,7 +190,8 @@ class CallParser:
         except (GarbledError, RecursionError):
             # Of a list, what was understood was told already.
             text = bytes(self._cursor.data[self._since :])
-            opening = b"" if self._since else next(mark for mark in self._openings if text.startswith(mark))
+            marks = (mark for mark in self._openings if text.startswith(mark))
+            opening = b"" if self._since else next(marks, text[:1])
             self._held = text[len(opening) :]
             self._speak((b"" if self._since else self._space) + opening, parts)
         else:
