@@ -138,6 +138,12 @@ _LEAVES = st.one_of(
     st.builds(lambda value: {"const": value}, LITERALS),
     st.builds(lambda values: {"enum": values}, st.lists(LITERALS, min_size=1, max_size=3)),
     st.builds(
+        lambda values, type_, value: {"enum": values, **({"type": type_} if type_ else {"const": value})},
+        st.lists(LITERALS, min_size=2, max_size=4),
+        st.sampled_from(["string", "integer", ["string", "null"], None]),
+        LITERALS,
+    ),
+    st.builds(
         lambda name: {"type": name},
         st.sampled_from(["null", "boolean", "object", "array", ["string", "null"]]),
     ),

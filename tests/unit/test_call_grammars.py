@@ -307,6 +307,15 @@ def test_a_text_that_can_not_be_is_refused(form: Form, more: dict[str, Any]) -> 
     assert refused.value.message == "tools.0.function.parameters: #/properties/it: no value fulfils it"
 
 
+@pytest.mark.parametrize("choice", [Choice.AUTO, Choice.REQUIRED])
+def test_a_tool_whose_arguments_can_not_be_is_named_among_others(choice: Choice) -> None:
+    schema = {"properties": {"it": {"type": "string", "pattern": r"[^\s\S]"}}, "required": ["it"]}
+    tools = Tools((TIME, Tool("x", "", json.dumps(schema))), choice)
+    with pytest.raises(InvalidRequestError) as refused:
+        bound((finding.OURS, True), tools)
+    assert refused.value.message == "tools.1.function.parameters: no answer fulfils it"
+
+
 def test_too_much_is_refused() -> None:
     large = json.dumps({"properties": {"a": {"enum": ["x" * 1000] * 40}}})
     with pytest.raises(InvalidRequestError, match="more than 65,536 bytes together"):

@@ -9,7 +9,7 @@ from edgeassist.engine.constraints.calls import grammar_of_calls
 from edgeassist.engine.constraints.explanation import explain
 from edgeassist.engine.constraints.grammars import grammar_of
 from edgeassist.engine.constraints.vocabulary import Vocabulary
-from edgeassist.engine.messages import Constraint, Tools
+from edgeassist.engine.messages import Choice, Constraint, Tools
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.errors import InvalidRequestError
 
@@ -51,7 +51,19 @@ class Compiler:
             InvalidRequestError: It can't be compiled; the message names the tool, and the place.
         """
         grammar = grammar_of_calls(tools, form, self._vocabulary.marks, self._possible)
-        return self._bound("tools", grammar)
+        try:
+            return self._bound("tools", grammar)
+        except InvalidRequestError:
+            self._blame(tools, form)
+            raise
+
+    def _blame(self, tools: Tools, form: Form) -> None:
+        """Raise an InvalidRequestError of the first tool that can't be compiled by itself."""
+        for number, tool in enumerate(tools.tools):
+            if tools.only in {"", tool.name}:
+                one = Tools((tool,), Choice.REQUIRED, parallel=False)
+                grammar = grammar_of_calls(one, form, self._vocabulary.marks, self._possible)
+                self._bound(f"tools.{number}.function.parameters", grammar)
 
     def _matcher(self, grammar: str) -> LLMatcher:
         matcher = LLMatcher(self._vocabulary.table, grammar, log_level=0, limits=LIMITS)
