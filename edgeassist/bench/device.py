@@ -137,7 +137,11 @@ class Device:
             "timeout_s": TIMEOUT_S,
             **({"ignore_eos": True} if self._ignores_eos and question.is_free else {}),
             **({} if question.schema is None else {"json_schema": question.schema}),
-            **({"tools": question.tools, "tool_choice": "required"} if question.tools else {}),
+            **(
+                {"tools": question.tools, "tool_choice": "required", "parallel_tool_calls": False}
+                if question.tools
+                else {}
+            ),
             **({"system": question.system} if question.system else {}),
             **({"session": question.session} if question.session else {}),
         }

@@ -328,9 +328,12 @@ async def bound(contender: Contender, texts: Texts) -> Outcome:
 
 async def call(contender: Contender, texts: Texts) -> Outcome:
     """One client has a tool called, for the second time: time to the whole call."""
-    for _ in range(2):
+    for percent in (30, 70):
         await pause()
-        reply = await collect(contender, Question(texts.question(SHORT_TOKENS), BOUND_TOKENS, tools=(TOOL,)))
+        prompt = f"{texts.prose(5)} Set the light in the kitchen to {percent} percent."
+        reply = await collect(contender, Question(prompt, BOUND_TOKENS, tools=(TOOL,)))
+        if reply.texts or reply.end.completion_tokens >= BOUND_TOKENS:
+            raise UnsuitedError(f"{contender.name} did not call the tool")
     return _outcome({CALL_WHOLE: 1000 * (reply.end.at - reply.begun)}, [reply])
 
 

@@ -199,7 +199,11 @@ def _body(question: Question, configured: str) -> dict[str, Any]:
         # Nothing would be left to pick at the end of a bound answer.
         **({"ignore_eos": True} if question.is_free else {}),
         **({} if question.schema is None else bound),
-        **({"tools": question.tools, "tool_choice": "required"} if question.tools else {}),
+        **(
+            {"tools": question.tools, "tool_choice": "required", "parallel_tool_calls": False}
+            if question.tools
+            else {}
+        ),
         "stream": True,
         "stream_options": {"include_usage": True},
     }

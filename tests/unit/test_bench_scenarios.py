@@ -200,10 +200,15 @@ async def test_streams_beside_a_bound_answer_are_compared_with_streams_beside_a_
 
 
 async def test_a_tool_call_is_measured_once_its_definition_is_known() -> None:
-    side = Scripted(lambda question: iter(["word"] * (30 if question.tools else 0)))
+    side = Scripted(lambda _question: iter(()))
     outcome = await run(Name.CALL, side)
     assert [question.tools for _, question in side.asked] == [(scenarios.TOOL,)] * 2
     assert outcome.values["a whole tool call"] > 0
+
+
+async def test_text_in_the_place_of_a_tool_call_is_no_measurement() -> None:
+    with pytest.raises(UnsuitedError, match="scripted did not call the tool"):
+        await scenario(Name.CALL).run(Scripted(lambda _question: iter(["I"])), texts())
 
 
 async def test_a_bound_answer_without_an_end_is_no_measurement() -> None:
