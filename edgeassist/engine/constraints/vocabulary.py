@@ -106,7 +106,7 @@ class _Given:
     ) -> None:
         self.eos_token_id = ends[0]
         self.bos_token_id = None
-        # Without names of their own, llguidance takes all control tokens for one.
+        # Without bytes of their own, all control tokens are one in a mask.
         self.tokens = [piece or b"[%d]" % id_ for id_, piece in enumerate(pieces)]
         self.special_token_ids = sorted({id_ for id_, piece in enumerate(pieces) if not piece} | {*ends})
         self._ids = ids
