@@ -124,7 +124,7 @@ class Topics:
                 return PromptTopic(client)
             case ["command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic(name)
-            case ["command", "cancel", client] if client:
+            case ["command", "cancel", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic("cancel", client)
             case _:
                 return None

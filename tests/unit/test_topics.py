@@ -53,6 +53,7 @@ def test_a_base_of_several_levels_works_like_one() -> None:
         ("edgeassist/box/command", None),
         ("edgeassist/box/command/cancel/kitchen", CommandTopic("cancel", "kitchen")),
         ("edgeassist/box/command/cancel/", None),
+        (f"edgeassist/box/command/cancel/{'x' * 129}", None),
         ("edgeassist/box/command/ping/kitchen", None),
         ("edgeassist/box/command/cancel/kitchen/7", None),
         ("edgeassist/box/reply/7", None),
