@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +11,8 @@ import pytest
 from edgeassist.models.builtin import home_grammar
 from edgeassist.testing import ScriptedDevice
 from tests.conftest import Wire
-from tests.patience import PATIENCE_S
+from tests.examples.documents import ROOT, check_session, shell_environ
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "structured-answers.md").read_text()
 SESSIONS = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 SCHEMA = DOCUMENT.partition("`light.json`:\n\n```json\n")[2].partition("```")[0]
@@ -45,37 +40,15 @@ def device() -> Iterator[ScriptedDevice]:
 @pytest.fixture
 def environ(device: ScriptedDevice, tmp_path: Path) -> dict[str, str]:
     """Of a shell that knows the command `edgeassist` and reaches the device."""
-    for name, words in {"edgeassist": "-m edgeassist", "python3": ""}.items():
-        program = tmp_path / "bin" / name
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        program.chmod(0o755)
-    return {
-        **{key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "EDGEASSIST_MQTT__HOST": device.host,
-        "EDGEASSIST_MQTT__PORT": str(device.port),
-        "EDGEASSIST_DEVICE__NAME": "pi",
-    }
+    return shell_environ(device, tmp_path)
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=range(len(SESSIONS)))
 def test_a_command_of_the_document_prints_what_stands_under_it(
     device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, session: str
 ) -> None:
-    if "| jq " in session and shutil.which("jq") is None:
-        pytest.skip("jq is not installed")
     (tmp_path / "light.json").write_text(SCHEMA)
-    session = session.replace("mosquitto_rr", f"mosquitto_rr -h {device.host} -p {device.port}")
-    commands = [line.removeprefix("$ ") for line in session.splitlines() if line.startswith("$ ")]
-    expected = [line for line in session.splitlines() if not line.startswith("$ ")]
-    ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-ec", "\n".join(commands)],
-        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=4 * PATIENCE_S, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines() == expected
+    check_session(session, device, environ, tmp_path)
     if (grammar := tmp_path / "home.lark").exists():
         assert grammar.read_text() == home_grammar() + "\n"
 

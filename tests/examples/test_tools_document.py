@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +16,8 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.events import Called, Done, parse_event
 from edgeassist.protocol.requests import parse_prompt
 from edgeassist.testing import ScriptedDevice, calling
-from tests.patience import PATIENCE_S
+from tests.examples.documents import LIMIT_S, ROOT, check_session, shell_environ
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "tools.md").read_text()
 SESSIONS = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -32,7 +30,6 @@ ANSWERS = {
     "It beeped*": "You should have heard it.",
 }
 SAID = ["It is 19.5 °C.\n", "You should have heard it.\n", ""]
-LIMIT_S = 4 * PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -44,36 +41,15 @@ def device() -> Iterator[ScriptedDevice]:
 @pytest.fixture
 def environ(device: ScriptedDevice, tmp_path: Path) -> dict[str, str]:
     """Of a shell that knows the command `edgeassist` and reaches the device."""
-    program = tmp_path / "bin" / "edgeassist"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m edgeassist "$@"\n')
-    program.chmod(0o755)
-    return {
-        **{key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")},
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "EDGEASSIST_MQTT__HOST": device.host,
-        "EDGEASSIST_MQTT__PORT": str(device.port),
-        "EDGEASSIST_DEVICE__NAME": "pi",
-    }
+    return shell_environ(device, tmp_path)
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=range(len(SESSIONS)))
 def test_a_command_of_the_document_prints_what_stands_under_it(
     device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, session: str
 ) -> None:
-    if "jq " in session and shutil.which("jq") is None:
-        pytest.skip("jq is not installed")
     (tmp_path / "relay.json").write_text(BLOCKS[0])
-    session = session.replace("mosquitto_rr", f"mosquitto_rr -h {device.host} -p {device.port}")
-    commands = [line.removeprefix("$ ") for line in session.splitlines() if line.startswith("$ ")]
-    expected = [line for line in session.splitlines() if not line.startswith("$ ")]
-    ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-ec", "\n".join(commands)],
-        env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines() == expected
+    check_session(session, device, environ, tmp_path)
 
 
 @pytest.mark.parametrize(("number", "said"), list(enumerate(SAID)))
