@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.requests import PromptRequest, explain
+from edgeassist.protocol.asking import explain
+from edgeassist.protocol.requests import PromptRequest
 
 
 def check_fields(fields: Mapping[str, object], option: str = "") -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
+from edgeassist.protocol.asking import Priority, ReplyFormat
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.events import AnyEvent
-from edgeassist.protocol.requests import Priority, PromptRequest, ReplyFormat
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.state import Capabilities
 from edgeassist.protocol.tools import TOOL_FIELDS
 from edgeassist.protocol.turns import Turn

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
-from edgeassist.protocol.requests import explain
+from edgeassist.protocol.asking import explain
 from edgeassist.protocol.salvage import salvage
 from edgeassist.protocol.values import AnyName, Name
 

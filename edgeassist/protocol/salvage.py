@@ -13,14 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from edgeassist.protocol.requests import (
-    MIN_PACKET_BYTES,
-    End,
-    EndKind,
-    Format,
-    PacketBytes,
-    ReplyFormat,
-)
+from edgeassist.protocol.asking import MIN_PACKET_BYTES, End, EndKind, Format, PacketBytes, ReplyFormat
 from edgeassist.protocol.values import Name
 
 # What is read of a broken text at most; it takes a few milliseconds.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from edgeassist.errors import BusyError, ModelLoadingError, QuotaExceededError
-from edgeassist.protocol.requests import Priority
+from edgeassist.protocol.asking import Priority
 from edgeassist.serving.request import Caller, Key, Request, State
 
 _HEAD_STARTS = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2}

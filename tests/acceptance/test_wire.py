@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from edgeassist.errors import Code
 from edgeassist.protocol import events, state
-from edgeassist.protocol.requests import Priority, PromptRequest, ReplyFormat
+from edgeassist.protocol.asking import Priority, ReplyFormat
+from edgeassist.protocol.requests import PromptRequest
 from tests.wire.fixtures import FOLDER, Fixture, JsonObject, Received, Sent, load, paths
 from tests.wire.masks import mask
 from tests.wire.stage import ROOT

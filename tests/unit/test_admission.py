@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import BusyError, ModelLoadingError, QuotaExceededError
-from edgeassist.protocol.requests import Priority, PromptRequest
+from edgeassist.protocol.asking import Priority
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Admission, Limits
 from edgeassist.serving.request import Caller, Request
 from edgeassist.serving.stream import Stream

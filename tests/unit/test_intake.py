@@ -6,8 +6,8 @@ import pytest
 from edgeassist.errors import Code
 from edgeassist.gateways.mqtt.intake import Asked, Refused, ReplyRules, take_in
 from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.requests import End, ReplyFormat
 from edgeassist.protocol.topics import Topics
 
 TOPICS = Topics("edgeassist", "box")

@@ -5,14 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
-from edgeassist.protocol.requests import (
-    MAX_METADATA_BYTES,
-    MAX_STOPS,
-    Priority,
-    PromptRequest,
-    ReplyFormat,
-    parse_prompt,
-)
+from edgeassist.protocol.asking import MAX_METADATA_BYTES, Priority, ReplyFormat
+from edgeassist.protocol.requests import MAX_STOPS, PromptRequest, parse_prompt
 from edgeassist.protocol.turns import MAX_MESSAGES, Turn
 
 LIMIT = 1 << 20

@@ -6,8 +6,8 @@ import pytest
 
 from edgeassist.errors import BusyError, InternalError, InvalidRequestError
 from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo
+from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.packets import Outbound
-from edgeassist.protocol.requests import End, ReplyFormat
 from edgeassist.serving.stream import Stream
 from tests.unit.conftest import PACE, ListLink, finished
 

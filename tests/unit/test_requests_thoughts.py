@@ -10,9 +10,10 @@ from edgeassist.client.pending import MOST_WAITING, Events
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import Delta, DeltaKind, Finish, Finished, Thinking
 from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
+from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import MAX_REASONING, Chunk, Done, Reasoning
 from edgeassist.protocol.fitting import fitted
-from edgeassist.protocol.requests import End, PromptRequest, ReplyFormat
+from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.job import thinking_of
 from edgeassist.serving.stream import Stream
 from tests.unit.conftest import PACE, Hear, ListLink, MakeHouse

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.requests import MIN_PACKET_BYTES, End, ReplyFormat, parse_prompt
+from edgeassist.protocol.asking import MIN_PACKET_BYTES, End, ReplyFormat
+from edgeassist.protocol.requests import parse_prompt
 from edgeassist.protocol.salvage import MAX_BYTES, MAX_TOKENS, Address, salvage
 
 BROKEN = Address(max_packet=MIN_PACKET_BYTES)

@@ -14,8 +14,8 @@ from edgeassist.engine.messages import Finish, Finished
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo
 from edgeassist.protocol import tools
+from edgeassist.protocol.asking import End
 from edgeassist.protocol.fitting import call_bytes, call_events, fitted
-from edgeassist.protocol.requests import End
 from edgeassist.serving.stream import Stream
 from tests.unit.conftest import PACE, Hear, ListLink, MakeHouse
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
+from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import Accepted, AnyEvent, Called, Chunk, Done, Failed, Progress, Reasoning
 from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, room, split
 from edgeassist.protocol.packets import Outbound
-from edgeassist.protocol.requests import End, ReplyFormat
 from edgeassist.protocol.tools import ToolCall
 
 # Into how many messages a text is cut that goes out at once: far below what may wait for the broker.
