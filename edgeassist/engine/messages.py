@@ -270,6 +270,55 @@ class Start(_Message, frozen=True, tag="start"):
     tools: Tools | None = None
 
 
+class QuestionKind(StrEnum):
+    """What a question asks for: one of some options, a place on a scale, or yes or no."""
+
+    CHOICE = "choice"
+    SCORE = "score"
+    YES_NO = "yes_no"
+
+
+class Question(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A question about the state of a decision.
+
+    Attributes:
+        kind: What is asked for.
+        text: What is asked.
+        options: What may be answered, at least two; of a scale from low to high, of yes and no in this order.
+        notes: What each of them means, empty where its name says it; as many as options, or none.
+    """
+
+    kind: QuestionKind
+    text: str
+    options: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A state, and by the number of the question the right options."""
+
+    state: str
+    answers: tuple[tuple[int, str], ...]
+
+
+class Decide(_Message, frozen=True, tag="decide"):
+    """Score the options of questions about a state; nothing is generated. Takes a slot, as an answer does.
+
+    Attributes:
+        id: The request's id, unique among those running.
+        state: What the questions are about.
+        questions: At least one.
+        instructions: What to know for all of them; empty: nothing more.
+        examples: Of right answers.
+    """
+
+    id: str
+    state: str
+    questions: tuple[Question, ...]
+    instructions: str = ""
+    examples: tuple[Example, ...] = ()
+
+
 class Cancel(_Message, frozen=True, tag="cancel"):
     """End that request before the next step. The engine answers with `Cancelled` unless it ended already."""
 
@@ -313,6 +362,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         template: What conversations are rendered with.
         constrains: Whether an answer can be bounded: requests with a `Constraint` may come.
         thinks: Whether it marks what it thinks, if it thinks.
+        decides: Whether it scores options: a `Decide` may come.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -334,6 +384,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     template: TemplateState = TemplateState.NONE
     constrains: bool = False
     thinks: bool = False
+    decides: bool = False
     build: str = ""
     state_format: str = ""
 
@@ -410,6 +461,29 @@ class Finished(_Message, frozen=True, tag="finished"):
     reasoning_tokens: int = 0
 
 
+class Decided(_Message, frozen=True, tag="decided"):
+    """All options are scored.
+
+    Attributes:
+        id: The request's.
+        scores: For each question, the log-odds of each option: a softmax of them, divided by the model's
+            temperature of calibration, are probabilities.
+        prompt_tokens: How many tokens were read: the state once, and every question.
+        cached_tokens: How many of them had KV entries before.
+        steps: In how many steps.
+        prefill_ms: From its start until all were scored.
+        overhead_ms: The part of that which was not spent in the library that computes.
+    """
+
+    id: str
+    scores: tuple[tuple[float, ...], ...]
+    prompt_tokens: int
+    cached_tokens: int
+    steps: int
+    prefill_ms: float
+    overhead_ms: float = 0.0
+
+
 class Cancelled(_Message, frozen=True, tag="cancelled"):
     """The request ended at the daemon's command; its slot is free."""
 
@@ -444,7 +518,7 @@ class Log(_Message, frozen=True, tag="log"):
     message: str
 
 
-Command = Load | Start | Cancel | Threads | Stop
+Command = Load | Start | Decide | Cancel | Threads | Stop
 Event = (
     Loading
     | Ready
@@ -453,6 +527,7 @@ Event = (
     | Prefilled
     | Delta
     | Finished
+    | Decided
     | Cancelled
     | Failed
     | Unusable
