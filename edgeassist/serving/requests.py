@@ -30,10 +30,9 @@ from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
-from edgeassist.serving.conversation import Conversations
 from edgeassist.serving.dispatcher import Dispatcher, Engine
-from edgeassist.serving.job import answer_of, question_of, start_of
 from edgeassist.serving.policy import Policy
+from edgeassist.serving.prompting import Prompting
 from edgeassist.serving.replay import Replays
 from edgeassist.serving.request import Caller, Request, State
 from edgeassist.serving.sink import Sink
@@ -81,7 +80,7 @@ class Requests:
         self._on_end = on_end
         self._clock = clock
         self._admission = Admission(policy.limits)
-        self._conversations = Conversations(policy.bounds)
+        self._prompting = Prompting(policy)
         self._replays = Replays(policy.remember_s)
         self._alarm = Alarm()
         self._dispatcher = Dispatcher(engine, self, self._alarm, clock)
@@ -106,7 +105,7 @@ class Requests:
         """Go by another policy from now on; the streams of requests under way keep their pace."""
         self._policy = policy
         self._admission.limits = policy.limits
-        self._conversations.bounds = policy.bounds
+        self._prompting.apply(policy)
         self._replays.remember_s = policy.remember_s
 
     # --- requests come in ----------------------------------------------------------------------------------
@@ -136,7 +135,7 @@ class Requests:
                 raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
             self._check_open()
             self._check_bounds(asked)
-            self._check_session(request)
+            self._prompting.check_session(asked, request, self._admission)
             self._check_room(caller)
         except EdgeAssistError as error:
             self._refuse(asked.id, caller, stream, error, asked)
@@ -203,18 +202,7 @@ class Requests:
             raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
 
     def _check_bounds(self, asked: PromptRequest) -> None:
-        if asked.bounds and not self._constrains:
-            raise UnsupportedError(
-                f"the model that runs, {self.model}, can't be held to {' or '.join(asked.bounds)}: "
-                "leave it out, or run another model (the daemon's setting model.path)"
-            )
-
-    def _check_session(self, request: Request) -> None:
-        if not request.asked.resume or request.session is None:
-            return
-        # One that began a moment ago is known too, though its first answer is not complete.
-        if all(each.session != request.session for each in self._admission):
-            self._conversations.require(request.session, request.arrived)
+        self._prompting.check_bounds(asked, constrains=self._constrains, model=self.model)
 
     def _check_room(self, caller: Caller) -> None:
         slots = self._dispatcher.slots
@@ -290,8 +278,7 @@ class Requests:
 
     def start_of(self, request: Request, job: str, now: float) -> Start:
         """Return the command that begins it (`dispatcher.Work`)."""
-        history = [] if request.session is None else self._conversations.recall(request.session, now)
-        return start_of(job, request.asked, history, self._policy)
+        return self._prompting.start_of(request.asked, request, job, now)
 
     def started(self) -> None:
         """Note that the engine was given one (`dispatcher.Work`)."""
@@ -299,13 +286,9 @@ class Requests:
 
     def finish(self, request: Request, finished: Finished, now: float) -> None:
         """End a request with its answer (`dispatcher.Work`)."""
-        asked = request.asked
-        done = request.stream.done(finished, model=self.model or "", session=asked.session, now=now)
+        done = self._prompting.finish(request.asked, request, finished, model=self.model or "", now=now)
         self.tally.count_done(done)
         self._replays.remember(request.key, request.fingerprint, done, now)
-        if request.session is not None:
-            turn = (*question_of(asked), answer_of(done))
-            self._conversations.remember(request.session, turn, now)
         self._end(request, done)
 
     def fail(self, request: Request, error: EdgeAssistError) -> None:

@@ -26,7 +26,7 @@ SANS_IO = [
         "client.": "answers formats reading result tools",
         "protocol.": "capabilities commands constraints events packets requests state tools topics "
         "turns values",
-        "serving.": "admission conversation job policy replay request sink stream telemetry",
+        "serving.": "admission conversation job policy prompting replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
