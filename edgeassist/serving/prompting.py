@@ -19,10 +19,14 @@ class Prompting:
 
     Args:
         policy: Replaced whole by `apply`.
+
+    Attributes:
+        constrains: Whether the model can bind an answer; true until one is known.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.constrains = True
         self._conversations = Conversations(policy.bounds)
 
     def apply(self, policy: Policy) -> None:
@@ -30,15 +34,9 @@ class Prompting:
         self._policy = policy
         self._conversations.bounds = policy.bounds
 
-    def check_bounds(self, asked: PromptRequest, *, constrains: bool, model: str | None) -> None:
-        """Raise an UnsupportedError if the model can't be held to what the answer may be.
-
-        Args:
-            asked: The prompt.
-            constrains: Whether the model can bind an answer.
-            model: Its name.
-        """
-        if asked.bounds and not constrains:
+    def check(self, asked: PromptRequest, model: str | None) -> None:
+        """Raise an UnsupportedError if the model, of that name, can't be held to what the answer may be."""
+        if asked.bounds and not self.constrains:
             raise UnsupportedError(
                 f"the model that runs, {model}, can't be held to {' or '.join(asked.bounds)}: "
                 "leave it out, or run another model (the daemon's setting model.path)"
