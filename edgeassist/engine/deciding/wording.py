@@ -67,4 +67,7 @@ def _options(question: Question) -> tuple[str, ...]:
 def _listed(question: Question, options: Sequence[str]) -> str:
     notes = question.notes or [""] * len(options)
     named = [f"{option} ({note})" if note else option for option, note in zip(options, notes, strict=True)]
+    if question.kind is QuestionKind.CHOICE:
+        # In whichever order they came, so that it decides nothing.
+        named.sort()
     return f"选项：{'、'.join(named)}" if _CHINESE.search(question.text) else f"Options: {', '.join(named)}"
