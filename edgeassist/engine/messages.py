@@ -363,6 +363,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         constrains: Whether an answer can be bounded: requests with a `Constraint` may come.
         thinks: Whether it marks what it thinks, if it thinks.
         decides: Whether it scores options: a `Decide` may come.
+        branches: How many prompts of decisions it reads at once, beside the slots; 0: one, in a slot.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -385,6 +386,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     constrains: bool = False
     thinks: bool = False
     decides: bool = False
+    branches: int = 0
     build: str = ""
     state_format: str = ""
 
