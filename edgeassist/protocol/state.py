@@ -135,12 +135,21 @@ class Telemetry(StateDocument):
 
 
 class CalibrationInfo(_Document):
-    """What decisions go by: temperatures by kind of question, and the margin under which one abstains."""
+    """What decisions go by.
+
+    Attributes:
+        choice: The temperature of a choice's scores.
+        score: Of a score's.
+        yes_no: Of those of a question of yes or no.
+        threshold: The margin under which an answer abstains.
+        prior: How much of what the model answers without a state is taken off its scores.
+    """
 
     choice: float
     score: float
     yes_no: float
     threshold: float
+    prior: float
 
 
 class ModelInfo(_Document):

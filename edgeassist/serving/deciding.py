@@ -53,7 +53,7 @@ class Deciding:
 
     def start_of(self, asked: DecisionRequest, job: str) -> Decide:
         """Return the command that begins it."""
-        return decide_of(job, asked)
+        return decide_of(job, asked, self.calibration)
 
     def finish(
         self, asked: DecisionRequest, request: Request, decided: Decided, *, model: str, now: float

@@ -31,12 +31,14 @@ class Calibration:
         score: Of a score.
         yes_no: Of a question of yes or no.
         threshold: With a smaller margin an answer abstains, 0 to 1.
+        prior: How much of what the model answers without a state is taken off its scores, 0 to 1.
     """
 
     choice: float = 1.0
     score: float = 1.0
     yes_no: float = 1.0
     threshold: float = 0.2
+    prior: float = 1.0
 
     def temperature(self, kind: Kind) -> float:
         """Return that of a kind of question."""
@@ -46,7 +48,7 @@ class Calibration:
 UNCALIBRATED = Calibration()
 
 
-def decide_of(job: str, asked: DecisionRequest) -> Decide:
+def decide_of(job: str, asked: DecisionRequest, calibration: Calibration = UNCALIBRATED) -> Decide:
     """Return the command that has a decision made, under the engine's id for it."""
     numbers = {name: number for number, name in enumerate(asked.questions)}
     return Decide(
@@ -61,6 +63,7 @@ def decide_of(job: str, asked: DecisionRequest) -> Decide:
             )
             for example in asked.examples
         ),
+        prior=calibration.prior,
     )
 
 
