@@ -49,7 +49,7 @@ class BrokerSnapshot:
         max_qos: The highest QoS that it takes.
         retains: Whether it keeps retained messages.
         certificate_days: How long its certificate is good for; None without TLS.
-        retained_prompts: Topics for prompts and decisions that hold a retained message, which the daemon ignores.
+        retained_prompts: Topics for requests that hold a retained message, which the daemon ignores.
     """
 
     address: str
