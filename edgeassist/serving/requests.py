@@ -20,23 +20,19 @@ from edgeassist.errors import (
     DeadlyPromptError,
     EdgeAssistError,
     EngineCrashedError,
-    InternalError,
     InvalidRequestError,
     ModelLoadingError,
     ModelUnavailableError,
     ShuttingDownError,
     UnsupportedError,
 )
-from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
-from edgeassist.serving.deciding import Deciding
 from edgeassist.serving.decisions import UNCALIBRATED, Calibration
 from edgeassist.serving.dispatcher import Dispatcher, Engine
+from edgeassist.serving.kinds import Kinds
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.prompting import Prompting
 from edgeassist.serving.replay import Replays
 from edgeassist.serving.request import AnyRequest, Caller, Request, State
 from edgeassist.serving.sink import Sink
@@ -84,8 +80,7 @@ class Requests:
         self._on_end = on_end
         self._clock = clock
         self._admission = Admission(policy.limits)
-        self._prompting = Prompting(policy)
-        self._deciding = Deciding(policy)
+        self._kinds = Kinds(policy)
         self._replays = Replays(policy.remember_s)
         self._alarm = Alarm()
         self._dispatcher = Dispatcher(engine, self, self._alarm, clock)
@@ -107,14 +102,13 @@ class Requests:
     @property
     def calibration(self) -> Calibration:
         """By what decisions are made honest."""
-        return self._deciding.calibration
+        return self._kinds.calibration
 
     def apply(self, policy: Policy) -> None:
         """Go by another policy from now on; the streams of requests under way keep their pace."""
         self._policy = policy
         self._admission.limits = policy.limits
-        self._prompting.apply(policy)
-        self._deciding.apply(policy)
+        self._kinds.apply(policy)
         self._replays.remember_s = policy.remember_s
 
     # --- requests come in ----------------------------------------------------------------------------------
@@ -143,9 +137,8 @@ class Requests:
             if known is not None:
                 raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
             self._check_open()
-            self._check_model(asked)
-            if isinstance(asked, PromptRequest):
-                self._prompting.check_session(asked, request, self._admission)
+            self._kinds.check_model(asked, self.model)
+            self._kinds.check_session(request, self._admission)
             self._check_room(caller)
         except EdgeAssistError as error:
             self._refuse(asked.id, caller, stream, error, asked)
@@ -211,13 +204,6 @@ class Requests:
         if self._unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
 
-    def _check_model(self, asked: AnyRequest) -> None:
-        match asked:
-            case PromptRequest():
-                self._prompting.check(asked, self.model)
-            case DecisionRequest():
-                self._deciding.check(self.model)
-
     def _check_room(self, caller: Caller) -> None:
         slots = self._dispatcher.slots
         waiting = self.queued + self.running
@@ -245,11 +231,10 @@ class Requests:
             calibration: By what these are made honest.
         """
         self.model, self._dispatcher.slots, self._unavailable = model, slots, None
-        self._prompting.constrains = constrains
-        self._deciding.decides, self._deciding.calibrated = decides, calibration
+        self._kinds.model_loaded(constrains=constrains, decides=decides, calibration=calibration)
         for request in self._admission:
             try:
-                self._check_model(request.asked)
+                self._kinds.check_model(request.asked, self.model)
             except UnsupportedError as error:
                 self.fail(request, error)
         self._dispatcher.pump()
@@ -261,8 +246,7 @@ class Requests:
             reason: Why, for a person.
             planned: Whether it was replaced on purpose, which is no prompt's fault.
         """
-        # What the next model can do is found out when it is ready.
-        self._prompting.constrains = self._deciding.decides = True
+        self._kinds.model_lost()
         suspect = None if planned else self._dispatcher.encoded
         # A decision, or another one's prompt, is not the fault of what merely waited.
         innocent = planned or self._dispatcher.encodes
@@ -304,9 +288,7 @@ class Requests:
 
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it (`dispatcher.Work`)."""
-        if isinstance(request.asked, DecisionRequest):
-            return self._deciding.start_of(request.asked, job)
-        return self._prompting.start_of(request.asked, request, job, now)
+        return self._kinds.start_of(request, job, now)
 
     def started(self) -> None:
         """Note that the engine was given one (`dispatcher.Work`)."""
@@ -314,15 +296,11 @@ class Requests:
 
     def finish(self, request: Request, end: Finished | Decided, now: float) -> None:
         """End a request with its answer, or its decision (`dispatcher.Work`)."""
-        model = self.model or ""
-        match request.asked, end:
-            case PromptRequest() as asked, Finished():
-                done = self._prompting.finish(asked, request, end, model=model, now=now)
-            case DecisionRequest() as asked, Decided():
-                done = self._deciding.finish(asked, request, end, model=model, now=now)
-            case _:
-                self.fail(request, InternalError("the engine has answered what was not asked"))
-                return
+        try:
+            done = self._kinds.finish(request, end, model=self.model or "", now=now)
+        except EdgeAssistError as error:
+            self.fail(request, error)
+            return
         self.tally.count_done(done)
         self._replays.remember(request.key, request.fingerprint, done, now)
         self._end(request, done)

@@ -26,8 +26,8 @@ SANS_IO = [
         "client.": "answers decision formats reading result tools",
         "protocol.": "capabilities commands constraints decisions events fitting packets requests state "
         "tools topics turns values",
-        "serving.": "admission conversation deciding decisions figures job policy prompting replay request "
-        "sink stream telemetry",
+        "serving.": "admission conversation deciding decisions figures job kinds policy prompting replay "
+        "request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",

@@ -292,3 +292,14 @@ def test_a_decision_that_the_broker_delivers_again_is_made_once(make_house: Make
     house.link.bring(message)
     house.link.bring(Inbound(TOPICS.decide(), payload, packet_id=7, redelivered=True))
     assert len(house.engine.decisions) == 1
+
+
+def test_an_end_that_was_not_asked_for_is_a_defect_of_ours(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    request = house.decide()
+    house.finish(house.engine.decisions[0].id)
+    assert house.error(request) == "internal"
+    other = house.decide()
+    house.decided(house.engine.decisions[1].id, LIKELY_BATH)
+    assert house.types(other) == ["done"]
