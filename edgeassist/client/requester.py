@@ -175,6 +175,12 @@ class Requester(Connection):
         if self._broker.connects:
             self._link_timer.start()
 
+    def _refused(self, topic: str, why: str) -> None:
+        super()._refused(topic, why)
+        for request in self._requests.values():
+            if request.message.topic == topic:
+                request.events.put(BrokerError(f"the request can't be published on {topic}: {why}"))
+
     def _give_up_link(self) -> None:
         self._fail(
             f"the connection to the broker was lost and did not come back within {self._reconnect_s:g} s: "

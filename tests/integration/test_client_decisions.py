@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -139,16 +140,26 @@ async def test_a_broker_that_restarts_costs_no_decision(broker: PrivateBroker, d
         assert (await waiting)["room"].choice == "kitchen"
 
 
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ("5", "can't be published on edgeassist/box/decide/me: the broker says: not authorized"),
+        ("3.1.1", "may this client publish to edgeassist/box/decide/me"),  # it has no word for a refusal
+    ],
+)
 def test_one_who_may_not_ask_is_told_what_to_look_at(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: Literal["5", "3.1.1"],
+    said: str,
 ) -> None:
-    monkeypatch.setattr(requester, "SILENCE_S", 0.5)
+    monkeypatch.setattr(requester, "SILENCE_S", 0.5 if protocol == "3.1.1" else 60)
     folder = tmp_path_factory.mktemp("broker")
     (folder / "rights").write_text("topic read edgeassist/#\n")
     lines = ("allow_anonymous true", f"acl_file {folder / 'rights'}")
     with PrivateBroker(folder, lines) as broker:
-        client = Client(HOST, broker.port, device="box", name="me", return_s=60)
-        with client, pytest.raises(BrokerError, match="may this client publish to edgeassist/box/decide/me"):
+        client = Client(HOST, broker.port, device="box", name="me", return_s=60, protocol=protocol)
+        with client, pytest.raises(BrokerError, match=said):
             client.decide(STATE, QUESTIONS)
 
 
