@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeassist.engine.messages import Decided
 from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
@@ -98,6 +100,38 @@ def test_a_broker_that_takes_less_gets_the_picks_and_then_an_error() -> None:
     _, end = say(answers(30, options=20), most_bytes=500, metadata={"a": 1})
     assert (end["type"], end["code"]) == ("error", "too_large")
     assert "the broker does not take as much" in end["message"]
+
+
+@given(
+    names=st.lists(st.text('a厨"\\x01', min_size=1, max_size=64), min_size=1, max_size=12, unique=True),
+    options=st.lists(st.text('b房"', min_size=1, max_size=64), min_size=2, max_size=8, unique=True),
+    max_packet=st.integers(256, 3000),
+    short=st.booleans(),
+    bare=st.booleans(),
+)
+def test_no_packet_is_too_large_and_none_is_invalid_whatever_is_answered(
+    names: list[str], options: list[str], max_packet: int, *, short: bool, bare: bool
+) -> None:
+    shares = dict.fromkeys(options, 1 / len(options))
+    one = DecisionAnswer(
+        type="score", choice=options[0], probabilities=shares, margin=0, abstain=True, score=1
+    )
+    names = names[:1] if bare else names
+    published, end = say(
+        dict.fromkeys(names, one),
+        text=pick if bare else "",
+        metadata={"note": "n" * 100},
+        max_packet=max_packet,
+        end=End.SHORT if short else End.FULL,
+        format=ReplyFormat.TEXT if bare else ReplyFormat.EVENTS,
+    )
+    assert end["type"] == "done" or (end["code"] == "too_large" and not bare)
+    if "answers" in end:
+        assert {name: each["choice"] for name, each in end["answers"].items()} == dict.fromkeys(
+            names, options[0]
+        )
+    if bare:
+        assert b"".join(each.payload for each in published[:-1]).decode() == pick
 
 
 def test_with_bare_text_the_end_leaves_the_answers_out_at_last_because_the_pick_is_said() -> None:
