@@ -43,6 +43,8 @@ class StateDocument(_Document):
 
     kept: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """The fields that are left, where less must do, and still less."""
+    spared: ClassVar[dict[str, set[str]]] = {}
+    """What of these is left out then, too."""
 
     def payloads(self) -> list[bytes]:
         """Return the document, and then with fewer and fewer fields and `"cut": true`."""
@@ -50,7 +52,7 @@ class StateDocument(_Document):
         return [whole, *map(self._cut, self.kept)]
 
     def _cut(self, fields: tuple[str, ...]) -> bytes:
-        values = self.model_dump(mode="json", include=set(fields))
+        values = self.model_dump(mode="json", include=set(fields), exclude=self.spared)
         return json.dumps({**values, "cut": True}, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -209,6 +211,8 @@ class Info(StateDocument):
     """The device's version, capabilities, model and settings; secrets are left out."""
 
     kept = (("version", "protocol", "device", "capabilities", "model"), ("version", "protocol", "device"))
+    # So that this is still less than a broker takes that stops at 1,000 bytes.
+    spared = {"capabilities": {"decision_fields", "questions"}, "model": {"calibration"}}
 
     version: str
     protocol: int

@@ -1,8 +1,11 @@
+import json
+
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.protocol.state import CalibrationInfo, Info, ModelInfo
 from edgeassist.protocol.tools import TOOL_FIELDS
 
 
@@ -32,3 +35,33 @@ def test_a_client_learns_roles_formats_events_and_commands() -> None:
     assert told.priorities == ["low", "normal", "high"]
     assert told.events == ["accepted", "progress", "reasoning", "chunk", "tool_call", "done", "error"]
     assert told.commands == list(COMMANDS) == ["cancel", "ping", "info", "log_level", "reload"]
+
+
+def test_a_broker_that_takes_little_gets_info_without_settings_and_what_is_of_decisions() -> None:
+    model = ModelInfo(
+        name="m",
+        backend="llama",
+        architecture="qwen2",
+        parameters=494_000_000,
+        quantisation="Q4_K_M",
+        context=4096,
+        trained_context=32768,
+        size_bytes=491_000_000,
+        sha256=None,
+        chat_template=True,
+        template="model",
+        slots=4,
+        constrains=True,
+        thinks=False,
+        decides=True,
+        calibration=CalibrationInfo(choice=1, score=1, yes_no=1, threshold=0.2, prior=1),
+        build="",
+    )
+    info = Info(
+        version="0.1.0", protocol=1, device="box", capabilities=capabilities(), model=model, settings={}
+    )
+    whole, cut, least = map(json.loads, info.payloads())
+    assert cut["model"] == {key: each for key, each in whole["model"].items() if key != "calibration"}
+    assert cut["capabilities"]["fields"] == whole["capabilities"]["fields"]
+    assert not {"decision_fields", "questions"} & set(cut["capabilities"])
+    assert least == {"version": "0.1.0", "protocol": 1, "device": "box", "cut": True}

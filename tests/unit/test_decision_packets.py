@@ -112,10 +112,9 @@ def test_a_broker_that_takes_less_gets_the_picks_and_then_an_error() -> None:
 def test_no_packet_is_too_large_and_none_is_invalid_whatever_is_answered(
     names: list[str], options: list[str], max_packet: int, *, short: bool, bare: bool
 ) -> None:
+    pick = options[0]
     shares = dict.fromkeys(options, 1 / len(options))
-    one = DecisionAnswer(
-        type="score", choice=options[0], probabilities=shares, margin=0, abstain=True, score=1
-    )
+    one = DecisionAnswer(type="score", choice=pick, probabilities=shares, margin=0, abstain=True, score=1)
     names = names[:1] if bare else names
     published, end = say(
         dict.fromkeys(names, one),
@@ -127,9 +126,7 @@ def test_no_packet_is_too_large_and_none_is_invalid_whatever_is_answered(
     )
     assert end["type"] == "done" or (end["code"] == "too_large" and not bare)
     if "answers" in end:
-        assert {name: each["choice"] for name, each in end["answers"].items()} == dict.fromkeys(
-            names, options[0]
-        )
+        assert {name: each["choice"] for name, each in end["answers"].items()} == dict.fromkeys(names, pick)
     if bare:
         assert b"".join(each.payload for each in published[:-1]).decode() == pick
 
