@@ -16,7 +16,7 @@ from edgeassist.protocol.decisions import Kind
 # A bin of fewer answers says little: its accuracy is off by 0.13 in one of three cases.
 BIN_ANSWERS = 15
 MOST_BINS = 10
-# Less than any probability that is told; of an option that was given none.
+# Of an option that was given no probability.
 LEAST = 1e-15
 # Standard deviations that 95 % of a normal distribution are within.
 _Z = 1.96

@@ -62,10 +62,8 @@ def read_table(document: dict[str, Any]) -> dict[str, Calibration]:
     """
     table: dict[str, Calibration] = {}
     for entry in document["models"]:
-        key, temperatures = key_of(entry["model"]), entry["temperatures"]
-        if key in table:
-            raise ValueError(f"{entry['model']} is there twice")
-        table[key] = Calibration(
+        temperatures = entry["temperatures"]
+        calibration = Calibration(
             choice=temperatures["choice"],
             score=temperatures["score"],
             yes_no=temperatures["yes_no"],
@@ -73,6 +71,10 @@ def read_table(document: dict[str, Any]) -> dict[str, Calibration]:
             threshold=1.0 if entry["threshold"] is None else entry["threshold"],
             known=True,
         )
+        for name in (entry["model"], *entry.get("also", ())):
+            if key_of(name) in table:
+                raise ValueError(f"{name} is there twice")
+            table[key_of(name)] = calibration
     return table
 
 

@@ -54,6 +54,11 @@ def test_an_entry_has_its_temperatures_and_is_known() -> None:
     assert found == Calibration(choice=2.5, score=1.5, yes_no=0.5, threshold=0.3, known=True)
 
 
+def test_what_publishers_call_a_model_is_one_of_its_names_too() -> None:
+    found = table({"model": "Some Model", "also": ["mix1 ep2"], **FITTED})
+    assert found[key_of("mix1-ep2-q4_0.gguf")] == found[key_of("Some Model")]
+
+
 def test_where_no_margin_is_enough_it_always_abstains_but_when_certain() -> None:
     (found,) = table({"model": "Some Model", **FITTED, "threshold": None}).values()
     assert found.threshold == 1.0
