@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.bench import run, scenarios
+from edgeassist.bench import run, scenarios, turns
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
 from edgeassist.bench.plan import Peer, PeerKind, Plan
@@ -38,7 +38,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured in earnest: no time to come to rest, and no run is too disturbed."""
-    monkeypatch.setattr(scenarios, "PAUSE_S", 0.05)
+    monkeypatch.setattr(turns, "PAUSE_S", 0.05)
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
 
 

@@ -11,12 +11,13 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from edgeassist.bench import scenarios
+from edgeassist.bench import scenarios, turns
 from edgeassist.bench.contender import Listener, Question, collect_all
 from edgeassist.bench.figures import Outcome
 from edgeassist.bench.replies import End, Text
-from edgeassist.bench.scenarios import Name, Scenario, UnsuitedError
+from edgeassist.bench.scenarios import Name, Scenario
 from edgeassist.bench.texts import Ruler, Texts
+from edgeassist.bench.turns import UnsuitedError
 from edgeassist.errors import BusyError, ModelError
 
 
@@ -66,7 +67,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenarios, "PAUSE_S", 0)
+    monkeypatch.setattr(turns, "PAUSE_S", 0)
     monkeypatch.setattr(scenarios, "CANCEL_AFTER_S", 0.05)
 
 
