@@ -16,6 +16,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+from edgeassist.bench import deciding
 from edgeassist.bench.competitor import busy_program
 from edgeassist.bench.contender import (
     CLIENTS,
@@ -92,6 +93,7 @@ class Name(StrEnum):
     CONTENTION = "contention"
     BOUND = "bound"
     CALL = "call"
+    DECIDE = "decide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
         Scenario(Name.CONTENTION, (DECODE, TTFT), partial(contention, alone=alone)),
         Scenario(Name.BOUND, (BOUND_RATE, BOUND_WHOLE, GAIN, BESIDE), bound),
         Scenario(Name.CALL, (CALL_WHOLE,), call),
+        Scenario(Name.DECIDE, deciding.FIGURES, deciding.decide),
     )
     wanted = set(names)
     return [scenario for scenario in known if scenario.name in wanted]

@@ -75,6 +75,15 @@ def read_cases(text: str, *, name: str) -> list[Case]:
     return cases
 
 
+def read_questions(fields: Mapping[str, Any]) -> Mapping[str, Question]:
+    """Return the questions of a decision's fields.
+
+    Raises:
+        InvalidRequestError: They make no decision.
+    """
+    return read_json(DecisionRequest, json.dumps(fields)).questions
+
+
 def splits_of(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
     """Return those to fit to, and those to judge by: as the file says, else its first half and the rest.
 
@@ -121,12 +130,12 @@ def _case(number: int, line: str) -> Case:
             f"unknown field {unknown[0]!r}; a case has {', '.join(_ASKED)}, {', '.join(_OURS)}"
         )
     fields = {key: document[key] for key in _ASKED if key in document}
-    request = read_json(DecisionRequest, json.dumps(fields))
+    questions = read_questions(fields)
     return Case(
         line=number,
         fields=fields,
-        questions=request.questions,
-        expected=_expected(document.get("expected"), request.questions),
+        questions=questions,
+        expected=_expected(document.get("expected"), questions),
         domain=_word(document, "domain"),
         language=_word(document, "language"),
         split=_split(document),

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from edgeassist.evaluation.cases import Case
-from edgeassist.protocol.asking import read_json
-from edgeassist.protocol.decisions import MAX_OPTION_CHARACTERS, DecisionRequest, Kind, Question, option_of
+from edgeassist.evaluation.cases import Case, read_questions
+from edgeassist.protocol.decisions import MAX_OPTION_CHARACTERS, Kind, Question, option_of
 
 _CHINESE = ("\u4e00", "\u9fff")
 
@@ -86,6 +85,6 @@ def _asked_otherwise(case: Case, original: Mapping[str, Mapping[str, str]]) -> C
     return replace(
         case,
         fields=fields,
-        questions=read_json(DecisionRequest, json.dumps(fields)).questions,
+        questions=read_questions(fields),
         expected={name: renamed(name, option) for name, option in case.expected.items()},
     )
