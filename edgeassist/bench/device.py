@@ -16,7 +16,7 @@ from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.replies import End, Text
 from edgeassist.broker import BrokerOptions
-from edgeassist.client.requester import Requester
+from edgeassist.client.deciding import Decider
 from edgeassist.errors import ModelError
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.topics import Topics
@@ -66,7 +66,7 @@ class Device:
         }
         self._topics = Topics("edgeassist", NAME)
         self._stack = AsyncExitStack()
-        self._clients: list[Requester] = []
+        self._clients: list[Decider] = []
         self._ignores_eos = False
         self._processes: dict[str, psutil.Process] = {}
 
@@ -97,7 +97,7 @@ class Device:
             self._clients = []
             for number in range(CLIENTS):
                 options = BrokerOptions(HOST, broker.port, client_id=f"edgeassist-{NAME}-client{number}")
-                client = Requester(options, self._topics, name=f"{NAME}{number}")
+                client = Decider(options, self._topics, name=f"{NAME}{number}")
                 self._clients.append(await stack.enter_async_context(client))
             await self._wait_ready(daemon)
             took = time.perf_counter() - begun
@@ -131,6 +131,14 @@ class Device:
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
         """Publish a prompt, and yield its chunks and its end (`Contender.ask`)."""
+        if question.decision is not None:
+            asked: dict[str, Any] = {
+                "state": question.decision.state,
+                "questions": question.decision.questions,
+            }
+            decided = await self._clients[client].decide(timeout_s=TIMEOUT_S, **asked)
+            yield _end(decided.end, time.perf_counter())
+            return
         fields: dict[str, Any] = {
             "max_tokens": question.max_tokens,
             "temperature": 0.0,

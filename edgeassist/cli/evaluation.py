@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,19 @@ from typing import Any, Protocol, TypeVar
 
 import typer
 
-from edgeassist.errors import Code, ConfigurationError, EdgeAssistError, ExitStatus, InvalidRequestError
+from edgeassist.cli.ask import BUSY_S
+from edgeassist.cli.connect import connect
+from edgeassist.client.deciding import Decider
+from edgeassist.errors import (
+    BrokerError,
+    Code,
+    ConfigurationError,
+    EdgeAssistError,
+    ExitStatus,
+    InvalidRequestError,
+    ModelLoadingError,
+    UnsupportedError,
+)
 from edgeassist.evaluation.cases import Case, digest_of, read_cases, splits_of
 from edgeassist.evaluation.generation import json_request, picks_of
 from edgeassist.evaluation.lines import lines_of
@@ -30,7 +42,10 @@ from edgeassist.evaluation.report import (
     written_shares,
 )
 from edgeassist.evaluation.variants import Variation, vary
-from edgeassist.protocol.decisions import DecisionAnswer
+from edgeassist.protocol.decisions import DecisionAnswer, Kind
+from edgeassist.protocol.events import Failed
+from edgeassist.protocol.state import Availability
+from edgeassist.settings import Settings
 
 BUILTIN = "builtin"
 # Asked at once: enough that the engine never waits for us, and few of a client's quota.
@@ -48,7 +63,7 @@ class Device(Protocol):
     async def asked(self) -> Asked:
         """Return the model, and how its scores become probabilities."""
 
-    async def decide(self, fields: dict[str, Any]) -> dict[str, DecisionAnswer]:
+    async def decide(self, fields: dict[str, Any]) -> Mapping[str, DecisionAnswer]:
         """Return the answers to a decision."""
 
     async def write(self, fields: dict[str, Any]) -> str:
@@ -159,7 +174,75 @@ def to_json(report: Report) -> str:
     return json.dumps({**dataclasses.asdict(report), "entry": entry_of(report, date=date)}, indent=2)
 
 
-def on_terminal(what: str) -> None:
+def run_evaluation(
+    settings: Settings,
+    name: str,
+    *,
+    fit: bool = False,
+    wanted: float = WANTED,
+    robust: bool = False,
+    against_json: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Evaluate the device of the settings (`evaluate`), and print the report.
+
+    Raises:
+        EdgeAssistError: There is no report.
+        typer.Exit: A case could not be asked.
+    """
+
+    async def run() -> Report:
+        async with connect(settings) as client:
+            device = DeviceAtBroker(client)
+            choices = {"fit": fit, "robust": robust, "against_json": against_json}
+            return await evaluate(device, name, wanted=wanted, on_step=_on_terminal, **choices)
+
+    try:
+        report = asyncio.run(run())
+    finally:
+        _on_terminal("")
+    show(report, as_json=as_json)
+
+
+class DeviceAtBroker:
+    """The device of a client."""
+
+    def __init__(self, client: Decider) -> None:
+        self._client = client
+
+    async def asked(self) -> Asked:
+        """Return the model, and how its scores become probabilities.
+
+        Raises:
+            BrokerError: The device is not online.
+            ModelLoadingError: It has no model yet.
+            UnsupportedError: Its model makes no decisions.
+        """
+        root = self._client.topics.root
+        if await self._client.availability() is not Availability.ONLINE:
+            raise BrokerError(f"the device {root} is not online: is its daemon running? (edgeassist run)")
+        info = json.loads(await self._client.state(self._client.topics.info) or b"{}")
+        model = info.get("model")
+        if model is None:
+            raise ModelLoadingError(f"{root} has no model yet: `edgeassist status` says how far it is")
+        calibration = model.get("calibration")
+        if calibration is None:
+            raise UnsupportedError(f"{model['name']} makes no decisions, on {root}")
+        return Asked(model["name"], {kind: calibration[kind] for kind in Kind}, calibration["threshold"])
+
+    async def decide(self, fields: dict[str, Any]) -> Mapping[str, DecisionAnswer]:
+        """Return the answers to a decision."""
+        return (await self._client.decide(busy_s=BUSY_S, **fields)).answers
+
+    async def write(self, fields: dict[str, Any]) -> str:
+        """Return the text of an answer to a prompt."""
+        end = await self._client.answer(busy_s=BUSY_S, stream=False, **fields)
+        if isinstance(end, Failed):
+            raise end.error()
+        return end.text
+
+
+def _on_terminal(what: str) -> None:
     """Show how far it is, where standard error is a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
