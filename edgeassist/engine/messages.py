@@ -310,6 +310,8 @@ class Decide(_Message, frozen=True, tag="decide"):
         questions: At least one.
         instructions: What to know for all of them; empty: nothing more.
         examples: Of right answers.
+        prior: How much of what the model answers to each question without a state is taken off: 0, nothing
+            (and it is not asked), to 1, all.
     """
 
     id: str
@@ -317,6 +319,7 @@ class Decide(_Message, frozen=True, tag="decide"):
     questions: tuple[Question, ...]
     instructions: str = ""
     examples: tuple[Example, ...] = ()
+    prior: float = 1.0
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -363,6 +366,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         constrains: Whether an answer can be bounded: requests with a `Constraint` may come.
         thinks: Whether it marks what it thinks, if it thinks.
         decides: Whether it scores options: a `Decide` may come.
+        branches: How many prompts of decisions it reads at once, beside the slots; 0: one, in a slot.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -385,6 +389,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     constrains: bool = False
     thinks: bool = False
     decides: bool = False
+    branches: int = 0
     build: str = ""
     state_format: str = ""
 

@@ -39,7 +39,7 @@ from edgeassist.engine.messages import (
     Tools,
 )
 from edgeassist.engine.prompting.codec import Encoded
-from edgeassist.engine.step import Plan, Sampled
+from edgeassist.engine.step import Plan, Yield
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.intake import ReplyRules
@@ -216,7 +216,7 @@ class Watched(ScriptedBackend):
         self.open_slots.add(slot)
         super().open(slot, sampling, world, limits)
 
-    def step(self, plan: Plan) -> Sampled:
+    def step(self, plan: Plan) -> Yield:
         self.plans.append(plan)
         soon, self.abort_soon = self.abort_soon, None
         if soon is not None:
@@ -244,7 +244,7 @@ class WorkerRoom:
         facts = load(self.load, lambda _fraction: None).facts
         self.backend = Watched(facts.kv_tokens)
         self.codec = StrangeCodec()
-        self.model = LoadedModel(self.backend, self.codec, facts)
+        self.model = LoadedModel(self.backend, self.codec, facts, ends=(0,))
         self.scheduler = scheduler_for(self.load, facts)
         self.prefixes = Prefixes(facts.prefix_bytes)
         self.worker = Worker(
