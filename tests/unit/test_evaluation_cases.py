@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from edgeassist.cli.evaluation import BUILTIN, load_cases
 from edgeassist.errors import InvalidRequestError
 from edgeassist.evaluation.cases import Case, Split, read_cases, splits_of
+from edgeassist.evaluation.fit import LEAST_ANSWERS
 from edgeassist.protocol.decisions import Kind
 
 ROOM = {"type": "choice", "instructions": "Which room?", "criteria": ["kitchen", "bath"]}
@@ -102,3 +105,11 @@ def test_cases_are_split_as_they_say_or_in_halves() -> None:
 def test_cases_that_can_not_be_split_are_told(lines: list[str], told: str) -> None:
     with pytest.raises(InvalidRequestError, match=told):
         splits_of(read(*lines))
+
+
+def test_all_cases_that_are_shipped_can_be_asked_and_have_both_splits() -> None:
+    cases, _ = load_cases(BUILTIN)
+    for part in splits_of(cases):
+        kinds = Counter(case.questions[name].type for case in part for name in case.expected)
+        assert all(kinds[kind] >= LEAST_ANSWERS for kind in Kind)
+    assert {case.language for case in cases} == {"en", "zh"}
