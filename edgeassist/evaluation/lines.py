@@ -14,7 +14,8 @@ from edgeassist.protocol.decisions import Kind
 _WIDTH = 40
 _SAID_OF = {
     Variation.REVERSED: "with a choice's options in reverse",
-    Variation.LENGTHENED: "with every second option's name longer",
+    Variation.LENGTHENED: "with more words behind every second option's name",
+    Variation.PREFIXED: "with more words before it",
 }
 # Of reasons why a case could not be asked.
 _MOST_REASONS = 3

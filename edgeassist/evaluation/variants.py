@@ -15,10 +15,14 @@ _CHINESE = ("\u4e00", "\u9fff")
 
 
 class Variation(StrEnum):
-    """How it is asked: with a choice's options in reverse, or with every second name of an option longer."""
+    """How it is asked otherwise."""
 
     REVERSED = "reversed"
+    """With a choice's options in reverse."""
     LENGTHENED = "lengthened"
+    """With more words behind every second option's name."""
+    PREFIXED = "prefixed"
+    """With more words before it: names that begin alike are told apart late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,25 @@ def _names(question: Question, variation: Variation) -> dict[str, str]:
     match variation:
         case Variation.REVERSED if question.type is Kind.CHOICE:
             return {each: each for each in reversed(options)}
-        case Variation.LENGTHENED if question.type is not Kind.YES_NO and question.criteria is not None:
+        case Variation.LENGTHENED | Variation.PREFIXED if (
+            question.type is not Kind.YES_NO and question.criteria
+        ):
             # Those at the places 0, 2, 4, so that names of the same question differ in length.
             longer = {
-                (_lengthened(each) if place % 2 == 0 else each): each for place, each in enumerate(options)
+                (_longer(each, variation) if place % 2 == 0 else each): each
+                for place, each in enumerate(options)
             }
             return longer if len(longer) == len(options) else {each: each for each in options}
         case _:
             return {each: each for each in options}
 
 
-def _lengthened(option: str) -> str:
+def _longer(option: str, variation: Variation) -> str:
     is_chinese = any(_CHINESE[0] <= character <= _CHINESE[1] for character in option)
-    longer = f"就是这一项：{option}" if is_chinese else f"what is called {option}"
+    if variation is Variation.LENGTHENED:
+        longer = f"{option}，就是这一项" if is_chinese else f"{option}, to say it in full"
+    else:
+        longer = f"可以说是{option}" if is_chinese else f"what is called {option}"
     return longer if len(longer) <= MAX_OPTION_CHARACTERS else option
 
 

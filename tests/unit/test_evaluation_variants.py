@@ -37,7 +37,7 @@ def test_a_choices_options_are_reversed_and_a_scale_is_not() -> None:
 
 
 def test_every_second_name_is_longer_and_says_the_same() -> None:
-    (variant,) = vary([case()], Variation.LENGTHENED)
+    (variant,) = vary([case()], Variation.PREFIXED)
     assert variant.case.questions["room"].options == ("what is called bath", "hall")
     assert variant.case.questions["room"].notes == ("wet", "")
     assert variant.case.questions["load"].options == ("what is called light", "fair", "what is called heavy")
@@ -50,9 +50,16 @@ def test_every_second_name_is_longer_and_says_the_same() -> None:
     assert set(variant.original) == {"room", "load"}
 
 
+def test_words_may_stand_behind_the_names_too() -> None:
+    (variant,) = vary([case()], Variation.LENGTHENED)
+    assert variant.case.questions["room"].options == ("bath, to say it in full", "hall")
+    assert variant.case.expected["room"] == "bath, to say it in full"
+    assert variant.original["room"]["bath, to say it in full"] == "bath"
+
+
 def test_examples_are_renamed_with_the_options() -> None:
     examples = [{"state": "Steam.", "answers": {"room": "bath", "risk": 2}}]
-    (variant,) = vary([case(examples=examples)], Variation.LENGTHENED)
+    (variant,) = vary([case(examples=examples)], Variation.PREFIXED)
     assert variant.case.fields["examples"] == [
         {"state": "Steam.", "answers": {"room": "what is called bath", "risk": "2"}}
     ]
@@ -68,11 +75,11 @@ def test_the_case_itself_stays_as_it_was() -> None:
 def test_a_chinese_name_becomes_longer_in_chinese() -> None:
     room = {"type": "choice", "instructions": "哪个房间？", "criteria": ["浴室", "走廊"]}
     (variant,) = vary([case(questions={"room": room}, expected={"room": "浴室"})], Variation.LENGTHENED)
-    assert variant.case.questions["room"].options == ("就是这一项：浴室", "走廊")
+    assert variant.case.questions["room"].options == ("浴室，就是这一项", "走廊")
 
 
 def test_a_name_at_the_limit_and_a_question_of_yes_or_no_can_not_be_asked_otherwise() -> None:
-    full = {"type": "choice", "instructions": "Which?", "criteria": ["x" * 60, "short"]}
+    full = {"type": "choice", "instructions": "Which?", "criteria": ["x" * 50, "short"]}
     for questions, expected in (({"a": full}, {"a": "short"}), ({"a": QUESTIONS["done"]}, {"a": "yes"})):
         assert list(vary([case(questions=questions, expected=expected)], Variation.LENGTHENED)) == []
 
