@@ -33,6 +33,9 @@ def lines_of(report: Report) -> Iterator[str]:
         yield f"and {len(report.refused) - _MOST_REASONS} more could not be asked"
     yield ""
     yield from table(report.figures)
+    guesses = [name for name, each in report.figures.items() if each.low <= each.chance]
+    if guesses:
+        yield f"for all that so few cases tell, guesses: {', '.join(guesses)}"
     yield ""
     yield from picture(report.figures["all"].bins)
     yield ""

@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from edgeassist.protocol.decisions import Kind
 
-# A bin of fewer answers says little: its accuracy is off by 0.13 in one of three cases.
-BIN_ANSWERS = 15
+# A bin of fewer answers says little: the accuracy of so many is off by 0.1 in one of three cases.
+BIN_ANSWERS = 25
 MOST_BINS = 10
 # Of an option that was given no probability.
 LEAST = 1e-15

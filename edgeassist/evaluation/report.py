@@ -202,12 +202,13 @@ def written_shares(
                     rows.setdefault(group, []).append(row)
     return {
         group: Written(
-            count=len(found),
-            written=sum(row[0] for row in found) / len(found),
-            decided=sum(row[1] for row in found) / len(found),
-            without=sum(row[2] for row in found),
+            count=len(rows[group]),
+            written=sum(row[0] for row in rows[group]) / len(rows[group]),
+            decided=sum(row[1] for row in rows[group]) / len(rows[group]),
+            without=sum(row[2] for row in rows[group]),
         )
-        for group, found in rows.items()
+        for group in ("all", *Kind)
+        if group in rows
     }
 
 

@@ -111,6 +111,14 @@ async def test_the_figures_are_those_of_the_cases(cases: Callable[..., str]) -> 
     assert device.most == IN_FLIGHT
 
 
+async def test_what_may_be_guesses_is_told_as_that(cases: Callable[..., str]) -> None:
+    first = Scripted(lambda _, question: sure_of(question.options[0], question))
+    assert "for all that so few cases tell, guesses: all, choice" in lines_of(
+        await evaluate(first, cases(*mixed(30)))
+    )
+    assert not any("guesses:" in line for line in lines_of(await evaluate(Scripted(), cases(*mixed(30)))))
+
+
 async def test_domains_and_languages_have_figures_where_there_are_several(cases: Callable[..., str]) -> None:
     home = case("bath", domain="home", language="en")
     report = await evaluate(

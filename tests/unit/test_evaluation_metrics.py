@@ -78,7 +78,7 @@ def test_a_score_is_off_by_the_steps_of_its_expected_value() -> None:
     assert measure([between, exact, answer(1.0, 0.0)], threshold=0.0).distance == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize(("count", "bins"), [(1, 1), (29, 1), (30, 2), (44, 2), (149, 9), (1000, 10)])
+@pytest.mark.parametrize(("count", "bins"), [(1, 1), (49, 1), (50, 2), (74, 2), (249, 9), (1000, 10)])
 def test_a_bin_is_never_too_small_to_say_something(count: int, bins: int) -> None:
     found = reliability(drawn(count))
     assert len(found) == bins
