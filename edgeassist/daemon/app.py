@@ -17,11 +17,11 @@ from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.wiring import (
+    asking_options_of,
     discovery_of,
     load_of,
     patience_of,
     policy_of,
-    prompt_options_of,
     reply_prefixes_of,
     telemetry_interval_of,
 )
@@ -29,8 +29,8 @@ from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
+from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
-from edgeassist.gateways.mqtt.prompts import Prompts
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
@@ -117,7 +117,7 @@ class App:
         twins = Twins(
             topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
         )
-        prompts = Prompts(topics, prompt_options_of(settings), broker, self.requests)
+        asking = Asking(topics, asking_options_of(settings), broker, self.requests)
         commands: Commands
         self.control = Control(
             settings,
@@ -126,7 +126,7 @@ class App:
             requests=self.requests,
             rooms=(
                 LiveRoom(policy, self.requests.apply),
-                LiveRoom(prompt_options_of, prompts.apply),
+                LiveRoom(asking_options_of, asking.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
@@ -137,7 +137,7 @@ class App:
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: Home Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [discovery, prompts, commands, reporter, twins]
+        gateways: list[Gateway] = [discovery, asking, commands, reporter, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -185,7 +185,9 @@ class App:
                     *(model.name, supervisor.load_ms, model.quantization, model.context, model.slots),
                 )
                 self._threads.apply()
-                self.requests.engine_ready(model.name, model.slots, constrains=model.constrains)
+                self.requests.engine_ready(
+                    model.name, model.slots, constrains=model.constrains, decides=model.decides
+                )
                 self._reporter.say_info()
             case Phase.UNUSABLE:
                 self.requests.engine_unusable(supervisor.problem or "unknown")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
+from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
-from edgeassist.gateways.mqtt.prompts import PromptOptions
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.models.choice import Choice
 from edgeassist.serving.admission import Limits
@@ -46,13 +48,15 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
         ),
         system=settings.model.system,
         thinking=_thinking_of(settings),
+        temperature=_real_or_none(settings.decisions.temperature),
+        threshold=_real_or_none(settings.decisions.threshold),
     )
 
 
-def prompt_options_of(settings: Settings) -> PromptOptions:
-    """Return what prompts over MQTT may ask for, and how they are answered."""
+def asking_options_of(settings: Settings) -> AskingOptions:
+    """Return what requests over MQTT may ask for, and how they are answered."""
     stream = settings.stream
-    return PromptOptions(
+    return AskingOptions(
         rules=ReplyRules(settings.mqtt.reply_prefixes, settings.admission.payload_bytes),
         replies=ReplyOptions(stream.chunk_bytes, stream.chunk_qos, stream.final_qos),
     )
@@ -62,6 +66,10 @@ def _temperature_of(settings: Settings, *, builtin: bool) -> float:
     if settings.sampling.temperature != "auto":
         return settings.sampling.temperature
     return 0.0 if builtin else _TEMPERATURE
+
+
+def _real_or_none(value: float | Literal["auto"]) -> float | None:
+    return None if value == "auto" else value
 
 
 def _thinking_of(settings: Settings) -> Thinking:

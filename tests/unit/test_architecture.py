@@ -23,10 +23,11 @@ SANS_IO = [
     f"{package}{name}"
     for package, names in {
         "": "errors",
-        "client.": "answers formats reading result tools",
-        "protocol.": "capabilities commands constraints events packets requests state tools topics "
-        "turns values",
-        "serving.": "admission conversation job policy replay request sink stream telemetry",
+        "client.": "answers decision formats reading result tools",
+        "protocol.": "capabilities commands constraints decisions events fitting packets requests state "
+        "tools topics turns values",
+        "serving.": "admission conversation deciding decisions figures job policy prompting replay request "
+        "sink stream telemetry",
         "gateways.mqtt.": "intake replies",
         "gateways.homeassistant.": "entities topics",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",

@@ -99,7 +99,14 @@ def telemetry(value: float | None, errors: dict[Code, int]) -> Telemetry:
     names = ("queue_ms", "ttft_ms", "tpot_ms", "total_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
     rolling = {name: Percentiles(p50=value, p95=value) for name in names}
     return Telemetry(
-        requests=9, done=7, errors=errors, prompt_tokens=1, cached_tokens=1, completion_tokens=1, **rolling
+        requests=9,
+        done=7,
+        decisions=2,
+        errors=errors,
+        prompt_tokens=1,
+        cached_tokens=1,
+        completion_tokens=1,
+        **rolling,
     )
 
 
@@ -107,6 +114,8 @@ MODEL = ModelInfo(
     name="m",
     constrains=True,
     thinks=False,
+    decides=False,
+    calibration=None,
     backend="llama",
     architecture="qwen2",
     parameters=494_000_000,
