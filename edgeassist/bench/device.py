@@ -16,7 +16,8 @@ from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.replies import End, Text
 from edgeassist.broker import BrokerOptions
-from edgeassist.client.deciding import Decider
+from edgeassist.client.answers import AnyEvent
+from edgeassist.client.requester import Requester
 from edgeassist.errors import ModelError
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.topics import Topics
@@ -66,7 +67,7 @@ class Device:
         }
         self._topics = Topics("edgeassist", NAME)
         self._stack = AsyncExitStack()
-        self._clients: list[Decider] = []
+        self._clients: list[Requester] = []
         self._ignores_eos = False
         self._processes: dict[str, psutil.Process] = {}
 
@@ -97,7 +98,7 @@ class Device:
             self._clients = []
             for number in range(CLIENTS):
                 options = BrokerOptions(HOST, broker.port, client_id=f"edgeassist-{NAME}-client{number}")
-                client = Decider(options, self._topics, name=f"{NAME}{number}")
+                client = Requester(options, self._topics, name=f"{NAME}{number}")
                 self._clients.append(await stack.enter_async_context(client))
             await self._wait_ready(daemon)
             took = time.perf_counter() - begun
@@ -130,15 +131,25 @@ class Device:
         return str((await self._model()).get("build", "")).strip(" |\n")
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
-        """Publish a prompt, and yield its chunks and its end (`Contender.ask`)."""
+        """Publish a prompt, or what is to be decided, and yield chunks and the end (`Contender.ask`)."""
+        async with aclosing(self._events(question, self._clients[client])) as events:
+            async for event in events:
+                match event:
+                    case Chunk():
+                        yield Text(time.perf_counter(), event.text)
+                    case Done():
+                        yield _end(event, time.perf_counter())
+                    case Failed():
+                        raise event.error()
+                    case _:
+                        pass
+
+    def _events(self, question: Question, client: Requester) -> AsyncGenerator[AnyEvent]:
         if question.decision is not None:
-            asked: dict[str, Any] = {
-                "state": question.decision.state,
-                "questions": question.decision.questions,
-            }
-            decided = await self._clients[client].decide(timeout_s=TIMEOUT_S, **asked)
-            yield _end(decided.end, time.perf_counter())
-            return
+            decision = question.decision
+            return client.decide(
+                timeout_s=TIMEOUT_S, state=decision.state, questions=dict(decision.questions)
+            )
         fields: dict[str, Any] = {
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
@@ -153,17 +164,7 @@ class Device:
             **({"system": question.system} if question.system else {}),
             **({"session": question.session} if question.session else {}),
         }
-        async with aclosing(self._clients[client].ask(question.prompt, **fields)) as events:
-            async for event in events:
-                match event:
-                    case Chunk():
-                        yield Text(time.perf_counter(), event.text)
-                    case Done():
-                        yield _end(event, time.perf_counter())
-                    case Failed():
-                        raise event.error()
-                    case _:
-                        pass
+        return client.ask(question.prompt, **fields)
 
     async def _info(self) -> dict[str, Any]:
         return dict(json.loads(await self._clients[0].state(self._topics.info) or b"{}"))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import getpass
 import secrets
 
-from edgeassist.client.deciding import Decider
+from edgeassist.client.requester import Requester
 from edgeassist.protocol.topics import topic_safe
 from edgeassist.settings import Settings
 from edgeassist.wiring import broker_options, client_id_of, topics_of
 
 
-def connect(settings: Settings, *, connect_s: float = 5.0) -> Decider:
+def connect(settings: Settings, *, connect_s: float = 5.0) -> Requester:
     """Return a client named after the user, so that sessions continue; `async with` connects it."""
     name = topic_safe(f"cli-{getpass.getuser()}")
     # A broker may take only client ids that begin like the daemon's.
     client_id = f"{client_id_of(settings)}-{name}-{secrets.token_hex(4)}"
     options = broker_options(settings, client_id=client_id)
-    return Decider(options, topics_of(settings), name=name, connect_s=connect_s)
+    return Requester(options, topics_of(settings), name=name, connect_s=connect_s)

@@ -16,7 +16,7 @@ import typer
 
 from edgeassist.cli.ask import BUSY_S
 from edgeassist.cli.connect import connect
-from edgeassist.client.deciding import Decider
+from edgeassist.client.requester import Requester
 from edgeassist.errors import (
     BrokerError,
     Code,
@@ -25,6 +25,7 @@ from edgeassist.errors import (
     ExitStatus,
     InvalidRequestError,
     ModelLoadingError,
+    TooLargeError,
     UnsupportedError,
 )
 from edgeassist.evaluation.cases import Case, digest_of, read_cases, splits_of
@@ -35,6 +36,7 @@ from edgeassist.evaluation.report import (
     Decided,
     FitReport,
     Report,
+    Told,
     changed_share,
     entry_of,
     figures_of,
@@ -42,8 +44,8 @@ from edgeassist.evaluation.report import (
     written_shares,
 )
 from edgeassist.evaluation.variants import Variation, vary
-from edgeassist.protocol.decisions import DecisionAnswer, Kind
-from edgeassist.protocol.events import Failed
+from edgeassist.protocol.decisions import Kind
+from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import Settings
 
@@ -63,8 +65,8 @@ class Device(Protocol):
     async def asked(self) -> Asked:
         """Return the model, and how its scores become probabilities."""
 
-    async def decide(self, fields: dict[str, Any]) -> Mapping[str, DecisionAnswer]:
-        """Return the answers to a decision."""
+    async def decide(self, fields: dict[str, Any]) -> Mapping[str, Told]:
+        """Return the answers to a decision, by the questions' names."""
 
     async def write(self, fields: dict[str, Any]) -> str:
         """Return the text of an answer to a prompt."""
@@ -207,7 +209,7 @@ def run_evaluation(
 class DeviceAtBroker:
     """The device of a client."""
 
-    def __init__(self, client: Decider) -> None:
+    def __init__(self, client: Requester) -> None:
         self._client = client
 
     async def asked(self) -> Asked:
@@ -230,13 +232,25 @@ class DeviceAtBroker:
             raise UnsupportedError(f"{model['name']} makes no decisions, on {root}")
         return Asked(model["name"], {kind: calibration[kind] for kind in Kind}, calibration["threshold"])
 
-    async def decide(self, fields: dict[str, Any]) -> Mapping[str, DecisionAnswer]:
-        """Return the answers to a decision."""
-        return (await self._client.decide(busy_s=BUSY_S, **fields)).answers
+    async def decide(self, fields: dict[str, Any]) -> Mapping[str, Told]:
+        """Return the answers to a decision, by the questions' names.
+
+        Raises:
+            TooLargeError: The broker does not take all of their probabilities.
+        """
+        async for event in self._client.decide(busy_s=BUSY_S, priority="low", **fields):
+            if isinstance(event, Failed):
+                raise event.error()
+            if isinstance(event, Done) and event.answers is not None:
+                answers = {name: answer.probabilities or {} for name, answer in event.answers.items()}
+                if all(answers.values()):
+                    return answers
+                raise TooLargeError("the probabilities are more than the broker takes: ask less at once")
+        raise BrokerError("the answer has no decision")
 
     async def write(self, fields: dict[str, Any]) -> str:
         """Return the text of an answer to a prompt."""
-        end = await self._client.answer(busy_s=BUSY_S, stream=False, **fields)
+        end = await self._client.answer(busy_s=BUSY_S, stream=False, priority="low", **fields)
         if isinstance(end, Failed):
             raise end.error()
         return end.text

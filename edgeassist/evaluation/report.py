@@ -9,7 +9,7 @@ from edgeassist.evaluation.cases import Case
 from edgeassist.evaluation.fit import Fitted, fit, fit_together
 from edgeassist.evaluation.metrics import Figures, Judged, grouped, measure
 from edgeassist.evaluation.variants import Variation
-from edgeassist.protocol.decisions import DecisionAnswer, Kind
+from edgeassist.protocol.decisions import Kind
 
 # Probabilities come in millionths; what is told as 0 is less than half of one.
 LEAST_TOLD = 0.5e-6
@@ -32,12 +32,21 @@ class Asked:
     threshold: float
 
 
+# The probability of each option of a question, by its name.
+Told = Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A case and the answers to it, by the questions' names."""
+    """A case and what was told of its questions, by their names."""
 
     case: Case
-    answers: Mapping[str, DecisionAnswer]
+    answers: Mapping[str, Told]
+
+    def pick(self, name: str) -> str:
+        """Return the most probable option of a question."""
+        told = self.answers[name]
+        return max(told, key=told.__getitem__)
 
     def judged(self) -> list[Judged]:
         """Return the answers whose right ones are known."""
@@ -46,11 +55,11 @@ class Decided:
     @property
     def sum_off(self) -> float:
         """How far the probabilities of an answer are from a sum of 1, at most."""
-        return max(abs(1 - sum(answer.probabilities.values())) for answer in self.answers.values())
+        return max(abs(1 - sum(told.values())) for told in self.answers.values())
 
     def _judged(self, name: str, right: str) -> Judged:
         options = self.case.questions[name].options
-        told = self.answers[name].probabilities
+        told = self.answers[name]
         return Judged(
             kind=self.case.questions[name].type,
             probabilities=tuple(max(LEAST_TOLD, told[option]) for option in options),
@@ -178,9 +187,9 @@ def changed_share(
         after: The same, asked otherwise.
         original: What their options were called, by line and question.
     """
-    picks = {each.case.line: each.answers for each in before}
+    picks = {each.case.line: each for each in before}
     same = [
-        names[otherwise.answers[question].choice] == picks[otherwise.case.line][question].choice
+        names[otherwise.pick(question)] == picks[otherwise.case.line].pick(question)
         for otherwise in after
         if otherwise.case.line in picks
         for question, names in original[otherwise.case.line].items()
@@ -197,7 +206,7 @@ def written_shares(
         for name, right in each.case.expected.items():
             if each.case.line in picks:
                 written = picks[each.case.line][name]
-                row = (written == right, each.answers[name].choice == right, written is None)
+                row = (written == right, each.pick(name) == right, written is None)
                 for group in ("all", each.case.questions[name].type.value):
                     rows.setdefault(group, []).append(row)
     return {

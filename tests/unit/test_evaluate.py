@@ -23,25 +23,18 @@ from edgeassist.evaluation.lines import lines_of
 from edgeassist.evaluation.report import Asked
 from edgeassist.evaluation.variants import Variation
 from edgeassist.models.calibration import read_table
-from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest, Kind, Question
+from edgeassist.protocol.decisions import DecisionRequest, Kind, Question
 
 ROOMS = ("bath", "hall", "attic")
 
 
-def sure_of(option: str, question: Question, probability: float = 0.8) -> DecisionAnswer:
+def sure_of(option: str, question: Question, probability: float = 0.8) -> dict[str, float]:
     options = question.options
     rest = (1 - probability) / (len(options) - 1)
-    probabilities = {each: probability if each == option else rest for each in options}
-    return DecisionAnswer(
-        type=question.type.value,
-        choice=option,
-        probabilities=probabilities,
-        margin=probability - rest,
-        abstain=False,
-    )
+    return {each: probability if each == option else rest for each in options}
 
 
-def named_in_state(state: str, question: Question) -> DecisionAnswer:
+def named_in_state(state: str, question: Question) -> dict[str, float]:
     """Pick the option that stands first in the state, whatever is before its name."""
     places = {each: state.find(room) for each in question.options for room in ROOMS if room in each}
     return sure_of(min((each for each in places if places[each] >= 0), key=places.__getitem__), question)
@@ -50,7 +43,7 @@ def named_in_state(state: str, question: Question) -> DecisionAnswer:
 class Scripted:
     """Answers questions by a function of state and question; notes how many are asked at once."""
 
-    def __init__(self, answer: Callable[[str, Question], DecisionAnswer] = named_in_state) -> None:
+    def __init__(self, answer: Callable[[str, Question], dict[str, float]] = named_in_state) -> None:
         self._answer = answer
         self.running = self.most = 0
         self.written: list[dict[str, Any]] = []
@@ -58,7 +51,7 @@ class Scripted:
     async def asked(self) -> Asked:
         return Asked("Some Model", dict.fromkeys(Kind, 2.0), 0.3)
 
-    async def decide(self, fields: dict[str, Any]) -> dict[str, DecisionAnswer]:
+    async def decide(self, fields: dict[str, Any]) -> dict[str, dict[str, float]]:
         request = DecisionRequest.model_validate_json(json.dumps(fields))
         self.running += 1
         self.most = max(self.most, self.running)
@@ -135,8 +128,9 @@ async def test_domains_and_languages_have_figures_where_there_are_several(cases:
 async def test_a_fit_makes_unseen_cases_calibrated_and_prints_its_settings(
     cases: Callable[..., str],
 ) -> None:
-    def too_sure(state: str, question: Question) -> DecisionAnswer:
-        return sure_of(named_in_state(state, question).choice, question, 0.999)
+    def too_sure(state: str, question: Question) -> dict[str, float]:
+        found = named_in_state(state, question)
+        return sure_of(max(found, key=found.__getitem__), question, 0.999)
 
     said = [{**each, "split": ("fit", "held-out")[n // 5 % 2]} for n, each in enumerate(mixed(400))]
     report = await evaluate(Scripted(too_sure), cases(*said), fit=True, wanted=0.75)
@@ -198,7 +192,7 @@ async def test_the_same_model_writes_json_for_the_same_cases(cases: Callable[...
 async def test_a_case_that_does_not_fit_is_told_and_costs_the_others_nothing(
     cases: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def answer(state: str, question: Question) -> DecisionAnswer:
+    def answer(state: str, question: Question) -> dict[str, float]:
         if "long" in state:
             raise ContextOverflowError("5000 tokens, and the context has 4096")
         return named_in_state(state, question)
@@ -212,7 +206,7 @@ async def test_a_case_that_does_not_fit_is_told_and_costs_the_others_nothing(
 
 
 async def test_where_no_case_fits_the_first_reason_is_told(cases: Callable[..., str]) -> None:
-    def refuse(*_: object) -> DecisionAnswer:
+    def refuse(*_: object) -> dict[str, float]:
         raise ContextOverflowError("too long")
 
     with pytest.raises(InvalidRequestError, match="no case could be asked; line 1: too long"):
@@ -223,7 +217,7 @@ async def test_where_no_case_fits_the_first_reason_is_told(cases: Callable[..., 
 async def test_what_concerns_all_cases_ends_the_evaluation(
     cases: Callable[..., str], error: UnsupportedError | BrokerError
 ) -> None:
-    def refuse(*_: object) -> DecisionAnswer:
+    def refuse(*_: object) -> dict[str, float]:
         raise error
 
     with pytest.raises(type(error)):
