@@ -302,8 +302,8 @@ def parse_decision(payload: bytes, *, limit: int) -> DecisionRequest:
     text = text_of(payload, limit=limit)
     if not text.lstrip().startswith("{"):
         raise InvalidRequestError(
-            'a decision is a JSON object: {"state": "…", "questions": {"room": {"type": "choice", '
-            '"instructions": "Which room is meant?", "criteria": ["kitchen", "bath"]}}}'
+            "a decision is a JSON object with state and questions; a text to be answered goes to "
+            "<root>/prompt"
         )
     return read_json(DecisionRequest, text)
 

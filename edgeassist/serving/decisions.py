@@ -100,7 +100,7 @@ def answer_to(
         probabilities=dict(zip(options, likely, strict=True)),
         margin=margin,
         abstain=margin < threshold,
-        score=_expected(question.values, likely) if question.type is Kind.SCORE else None,
+        score=_expected(question.values, exact) if question.type is Kind.SCORE else None,
         noul=likely[0] if question.type is Kind.YES_NO else None,
     )
 
@@ -127,8 +127,8 @@ def _rounded(shares: Sequence[float]) -> list[int]:
     return units
 
 
-def _expected(values: Sequence[float], likely: Sequence[float]) -> float:
-    expected = math.fsum(value * share for value, share in zip(values, likely, strict=True))
+def _expected(values: Sequence[float], shares: Sequence[float]) -> float:
+    expected = math.fsum(value * share for value, share in zip(values, shares, strict=True))
     # Ten digits are more than a score has, and hide what binary fractions add.
     return min(max(float(f"{expected:.10g}"), values[0]), values[-1])
 

@@ -148,6 +148,7 @@ def test_no_sans_io_module_loads_a_heavy_library() -> None:
         ("edgeassist.cli.main", "asyncio edgeassist.settings numpy pydantic rich"),
         ("edgeassist.cli.run", "jinja2 numpy rich"),
         ("edgeassist.cli.ask", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
+        ("edgeassist.cli.decide", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
         ("edgeassist.cli.status", "edgeassist.serving edgeassist.supervision numpy psutil"),
         ("edgeassist.engine.__main__", "asyncio jinja2 llguidance numpy pydantic"),
         ("edgeassist.engine.backends.scripted", "asyncio jinja2 llguidance numpy pydantic"),

@@ -69,9 +69,9 @@ def test_options_may_be_described() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (b"Which room is meant?", 'a decision is a JSON object: {"state"'),
-        (b"[1]", 'a decision is a JSON object: {"state"'),
-        (b"", 'a decision is a JSON object: {"state"'),
+        (b"Which room is meant?", "a decision is a JSON object with state"),
+        (b"[1]", "a decision is a JSON object with state"),
+        (b"", "a decision is a JSON object with state"),
         ({"prompt": "x"}, "unknown field 'prompt': send a prompt to <root>/prompt"),
         ({"state": "x", "question": ROOM}, "unknown field 'question': send questions, an object"),
         ({"state": " ", "questions": {"q": ROOM}}, "state: is empty"),

@@ -138,3 +138,15 @@ def test_one_that_is_too_long_or_comes_without_a_slot_is_refused() -> None:
     admit(scheduler, "b", [1])
     with pytest.raises(InternalError):
         admit(scheduler, "c", [1])
+
+
+def test_beside_streams_a_decision_keeps_to_the_time_of_a_step_where_a_prompt_may_stretch_it() -> None:
+    pacer = Pacer(target_s=0.25, most=512)
+    pacer.learn(prefilled=512, streams=0, seconds=5.12)
+    scheduler = Scheduler(slots=2, context=512, pacer=pacer, branches=2)
+    scheduler.admit("stream", [1, 2], 10, world=PLAIN)
+    commit(scheduler, scheduler.plan())
+    scheduler.admit_branch("a", [5] * 200, (Read(199, (1, 2)),), world=PLAIN)
+    assert sum(len(work.tokens) for work in scheduler.plan().work) * 0.01 <= 0.25
+    scheduler.admit("prompt", [6] * 200, 10, world=PLAIN)
+    assert sum(len(work.tokens) for work in scheduler.plan().work) == 64

@@ -221,8 +221,8 @@ class Replies:
         else:
             why = f"max_packet leaves room for {space}" if too_small else "the broker does not take as much"
             error = TooLargeError(
-                f"the answers have {len(least)} bytes without their probabilities, and {why}: ask fewer "
-                "questions at a time, or give them and their options shorter names"
+                "ask fewer questions at once, or shorten names and options: the picks alone have "
+                f"{len(least)} bytes, and {why}"
             )
             instead = self._shrinking(Failed.in_place_of(event, error), topic, qos, short=short)
         if too_small:
