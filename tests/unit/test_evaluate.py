@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from edgeassist.cli.evaluation import IN_FLIGHT, Device, evaluate, show, to_json
+from edgeassist.cli.evaluation import Choices, run_evaluation, show, to_json
 from edgeassist.errors import (
     BrokerError,
     ConfigurationError,
@@ -19,11 +19,13 @@ from edgeassist.errors import (
     InvalidRequestError,
     UnsupportedError,
 )
+from edgeassist.evaluation.evaluate import IN_FLIGHT, Device, evaluate
 from edgeassist.evaluation.lines import lines_of
 from edgeassist.evaluation.report import Asked
 from edgeassist.evaluation.variants import Variation
 from edgeassist.models.calibration import read_table
 from edgeassist.protocol.decisions import DecisionRequest, Kind, Question
+from edgeassist.settings import Settings
 
 ROOMS = ("bath", "hall", "attic")
 
@@ -237,3 +239,20 @@ async def test_it_is_told_how_far_it_is(cases: Callable[..., str]) -> None:
     steps: list[str] = []
     await evaluate(Scripted(), cases(*mixed(3)), on_step=steps.append)
     assert steps == [f"decided: {count} of 3 cases" for count in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        (Choices(against="yaml"), "--against: 'yaml' is not 'json'"),
+        (Choices(wanted=0.8), "--wanted goes with --fit"),
+    ],
+)
+def test_choices_that_mean_nothing_are_told_before_anything_is_asked(choices: Choices, told: str) -> None:
+    with pytest.raises(InvalidRequestError, match=told):
+        run_evaluation(Settings(), "builtin", choices, as_json=False)
+
+
+def test_what_goes_with_cases_only_needs_cases() -> None:
+    with pytest.raises(InvalidRequestError, match="go with --eval"):
+        run_evaluation(Settings(), None, Choices(fit=True), as_json=False)

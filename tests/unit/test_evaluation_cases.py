@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edgeassist.cli.evaluation import BUILTIN, load_cases
 from edgeassist.errors import InvalidRequestError
 from edgeassist.evaluation.cases import Case, Split, read_cases, splits_of
+from edgeassist.evaluation.evaluate import BUILTIN, load_cases
 from edgeassist.evaluation.fit import LEAST_ANSWERS
 from edgeassist.protocol.decisions import Kind
 
