@@ -32,6 +32,8 @@ from edgeassist.protocol.events import Done, Failed
 from edgeassist.settings import Settings
 
 AGAINST_JSON = "json"
+# How long to wait before looking again whether the model is loaded.
+_LOOK_S = 0.2
 
 
 def show(report: Report, *, as_json: bool) -> None:
@@ -107,17 +109,18 @@ class DeviceAtBroker:
         """Return the model, and how its scores become probabilities.
 
         Raises:
-            ModelLoadingError: It has no model yet.
+            ModelLoadingError: It has no model after `BUSY_S`.
             UnsupportedError: Its model makes no decisions.
         """
         root = self._client.topics.root
-        info = json.loads(await self._client.state(self._client.topics.info) or b"{}")
-        model = info.get("model")
-        if model is None:
-            raise ModelLoadingError(f"{root} has no model yet: `edgeassist status` says how far it is")
+        until = asyncio.get_running_loop().time() + BUSY_S
+        while (model := await self._model()) is None:
+            if asyncio.get_running_loop().time() >= until:
+                raise ModelLoadingError(f"{root} has no model yet: `edgeassist status` says how far it is")
+            await asyncio.sleep(_LOOK_S)
         calibration = model.get("calibration")
         if calibration is None:
-            raise UnsupportedError(f"{model['name']} makes no decisions, on {root}")
+            raise UnsupportedError(f"{model['name']}, on {root}, makes no decisions")
         return Asked(model["name"], {kind: calibration[kind] for kind in Kind}, calibration["threshold"])
 
     async def decide(self, fields: dict[str, Any]) -> Mapping[str, Told]:
@@ -135,6 +138,11 @@ class DeviceAtBroker:
                     return answers
                 raise TooLargeError("the probabilities are more than the broker takes: ask less at once")
         raise BrokerError("the answer has no decision")
+
+    async def _model(self) -> dict[str, Any] | None:
+        info = json.loads(await self._client.state(self._client.topics.info) or b"{}")
+        model: dict[str, Any] | None = info.get("model")
+        return model
 
     async def write(self, fields: dict[str, Any]) -> str:
         """Return the text of an answer to a prompt."""
