@@ -121,7 +121,8 @@ class DeviceAtBroker:
         calibration = model.get("calibration")
         if calibration is None:
             raise UnsupportedError(f"{model['name']}, on {root}, makes no decisions")
-        return Asked(model["name"], {kind: calibration[kind] for kind in Kind}, calibration["threshold"])
+        temperatures = {kind: calibration[kind] for kind in Kind}
+        return Asked(model["name"], temperatures, calibration["threshold"], calibration["prior"])
 
     async def decide(self, fields: dict[str, Any]) -> Mapping[str, Told]:
         """Return the answers to a decision, by the questions' names.

@@ -26,7 +26,9 @@ def lines_of(report: Report) -> Iterator[str]:
     asked = report.asked
     temperatures = ", ".join(f"{kind} {asked.temperatures[kind]:g}" for kind in Kind)
     yield f"{asked.model}: {report.count} cases of {report.cases} ({report.digest})"
-    yield f"temperatures: {temperatures}; abstains under a margin of {asked.threshold:g}"
+    yield (
+        f"temperatures: {temperatures}; prior {asked.prior:g}; abstains under a margin of {asked.threshold:g}"
+    )
     for line, reason in list(report.refused.items())[:_MOST_REASONS]:
         yield f"line {line} could not be asked: {reason}"
     if len(report.refused) > _MOST_REASONS:

@@ -25,11 +25,13 @@ class Asked:
         model: Its name.
         temperatures: In force, by kind.
         threshold: With a smaller margin, an answer abstains.
+        prior: How much of what it answers without a state is taken off its scores.
     """
 
     model: str
     temperatures: Mapping[Kind, float]
     threshold: float
+    prior: float
 
 
 # The probability of each option of a question, by its name.
@@ -230,6 +232,7 @@ def entry_of(report: Report, *, date: str) -> dict[str, object] | None:
         "model": report.asked.model,
         "temperatures": {kind.value: found.by_kind.temperatures[kind] for kind in Kind},
         "threshold": found.by_kind.threshold,
+        "prior": report.asked.prior,
         "fitted": {
             "date": date,
             "cases": report.digest,

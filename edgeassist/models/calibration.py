@@ -1,4 +1,4 @@
-"""How sure models are of decisions by what they say: temperatures that were fitted to our cases, by model."""
+"""What makes the scores of models honest, by model: it was fitted to our cases."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Calibration:
         score: That of scores.
         yes_no: That of yes or no.
         threshold: The least margin of an answer that should be gone by.
+        prior: How much of what it answers without a state is taken off its scores, 0 to 1.
         known: Whether they were fitted to this model.
     """
 
@@ -40,6 +41,7 @@ class Calibration:
     score: float = 1.0
     yes_no: float = 1.0
     threshold: float = THRESHOLD
+    prior: float = 1.0
     known: bool = False
 
 
@@ -69,6 +71,7 @@ def read_table(document: dict[str, Any]) -> dict[str, Calibration]:
             yes_no=temperatures["yes_no"],
             # A model that is right too seldom at any margin always abstains.
             threshold=1.0 if entry["threshold"] is None else entry["threshold"],
+            prior=entry.get("prior", 1.0),
             known=True,
         )
         for name in (entry["model"], *entry.get("also", ())):

@@ -51,7 +51,7 @@ class Scripted:
         self.written: list[dict[str, Any]] = []
 
     async def asked(self) -> Asked:
-        return Asked("Some Model", dict.fromkeys(Kind, 2.0), 0.3)
+        return Asked("Some Model", dict.fromkeys(Kind, 2.0), 0.3, 0.5)
 
     async def decide(self, fields: dict[str, Any]) -> dict[str, dict[str, float]]:
         request = DecisionRequest.model_validate_json(json.dumps(fields))
@@ -153,7 +153,7 @@ async def test_a_fits_json_has_the_models_line_of_the_shipped_table(cases: Calla
     (calibration,) = read_table({"models": [entry]}).values()
     assert report.fit is not None
     assert calibration.choice == report.fit.by_kind.temperatures[Kind.CHOICE]
-    assert (calibration.threshold, calibration.known) == (1.0, True)
+    assert (calibration.threshold, calibration.prior, calibration.known) == (1.0, 0.5, True)
     assert entry["fitted"]["cases"] == report.digest
     assert entry["fitted"]["held_out"]["all"]["questions"] == 50
     assert any("no margin leaves enough answers" in line for line in lines_of(report))
