@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeassist.engine import messages
-from edgeassist.engine.messages import Decide, QuestionKind
+from edgeassist.engine.messages import Decide, QuestionKind, Shot
 from edgeassist.protocol.decisions import (
     DecisionAnswer,
     DecisionRequest,
@@ -50,18 +50,16 @@ UNCALIBRATED = Calibration()
 
 def decide_of(job: str, asked: DecisionRequest, calibration: Calibration = UNCALIBRATED) -> Decide:
     """Return the command that has a decision made, under the engine's id for it."""
-    numbers = {name: number for number, name in enumerate(asked.questions)}
+    questions = {name: _question(question) for name, question in asked.questions.items()}
     return Decide(
         id=job,
         state=state_text(asked.state),
-        questions=tuple(map(_question, asked.questions.values())),
+        questions=tuple(questions.values()),
         instructions=asked.instructions or "",
-        examples=tuple(
-            messages.Example(
-                state_text(example.state),
-                tuple((numbers[name], option_of(answer)) for name, answer in example.answers.items()),
-            )
+        shots=tuple(
+            Shot(state_text(example.state), questions[name], option_of(answer))
             for example in asked.examples
+            for name, answer in example.answers.items()
         ),
         prior=calibration.prior,
     )

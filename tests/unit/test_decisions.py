@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.messages import Decide, Example, Question, QuestionKind
+from edgeassist.engine.messages import Decide, Question, QuestionKind, Shot
 from edgeassist.protocol import decisions
 from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest
 from edgeassist.serving.decisions import Calibration, answer_to, answers_of, decide_of, probabilities
@@ -124,22 +124,22 @@ def test_each_kind_of_question_has_its_temperature_and_a_request_its_threshold()
     assert not own["room"].abstain
 
 
-def test_the_engine_is_told_texts_options_notes_and_examples_by_number() -> None:
+def test_the_engine_is_told_texts_options_notes_and_examples() -> None:
     questions = {
         "urgent": {**URGENT, "criteria": {"true": "a person must act"}, "type": "noul"},
         "risk": RISK,
     }
     examples = [{"state": {"b": 1}, "answers": {"risk": 5.0, "urgent": "no"}}]
     request = asked(questions, state={"a": [1, "ä"]}, instructions="Be careful.", examples=examples)
-    assert decide_of("7", request) == Decide(
+    urgent = Question(QuestionKind.YES_NO, "Is it urgent?", ("yes", "no"), ("a person must act", ""))
+    risk = Question(QuestionKind.SCORE, "How risky is it?", ("0", "2.5", "5", "7.5", "10"))
+    assert decide_of("7", request, Calibration(prior=0.5)) == Decide(
         id="7",
         state='{"a":[1,"ä"]}',
-        questions=(
-            Question(QuestionKind.YES_NO, "Is it urgent?", ("yes", "no"), ("a person must act", "")),
-            Question(QuestionKind.SCORE, "How risky is it?", ("0", "2.5", "5", "7.5", "10")),
-        ),
+        questions=(urgent, risk),
         instructions="Be careful.",
-        examples=(Example('{"b":1}', ((1, "5"), (0, "no"))),),
+        shots=(Shot('{"b":1}', risk, "5"), Shot('{"b":1}', urgent, "no")),
+        prior=0.5,
     )
 
 
