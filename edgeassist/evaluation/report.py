@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from edgeassist.errors import InvalidRequestError
 from edgeassist.evaluation.cases import Case
 from edgeassist.evaluation.fit import Fitted, fit, fit_together
 from edgeassist.evaluation.metrics import Figures, Judged, grouped, measure
@@ -147,7 +148,8 @@ def figures_of(answers: Sequence[Judged], *, threshold: float) -> dict[str, Figu
     """Return the figures of all, then by kind, and by domain and language where cases have several."""
     groups = {"all": list(answers), **grouped(answers, lambda each: each.kind)}
     for by in (grouped(answers, lambda each: each.domain), grouped(answers, lambda each: each.language)):
-        groups |= by if len(by) > 1 else {}
+        if len(by) > 1:
+            groups |= {f"{name}, as cases say" if name in groups else name: by[name] for name in by}
     return {name: measure(group, threshold=threshold) for name, group in groups.items()}
 
 
@@ -155,8 +157,10 @@ def fit_report(to: Sequence[Judged], unseen: Sequence[Judged], *, asked: Asked, 
     """Fit to some answers, and measure what that does to others.
 
     Raises:
-        InvalidRequestError: There are too few to fit to.
+        InvalidRequestError: There are too few to fit to, or none to measure.
     """
+    if not unseen:
+        raise InvalidRequestError("no case of those to judge by could be asked")
     in_force = asked.temperatures
     by_kind, together = (each(to, in_force=in_force, wanted=wanted) for each in (fit, fit_together))
 

@@ -127,6 +127,27 @@ async def test_domains_and_languages_have_figures_where_there_are_several(cases:
     }
 
 
+async def test_a_domain_may_be_called_as_a_group_of_ours(cases: Callable[..., str]) -> None:
+    report = await evaluate(Scripted(), cases(case("bath", domain="all"), case("hall", domain="choice")))
+    assert {name: each.count for name, each in report.figures.items()} == {
+        "all": 2,
+        "choice": 2,
+        "all, as cases say": 1,
+        "choice, as cases say": 1,
+    }
+
+
+async def test_without_cases_to_judge_by_a_fit_says_so(cases: Callable[..., str]) -> None:
+    def answer(state: str, question: Question) -> dict[str, float]:
+        if "long" in state:
+            raise ContextOverflowError("too long")
+        return named_in_state(state, question)
+
+    ours = cases(*mixed(40, split="fit"), case("hall", "a long hall", split="held-out"))
+    with pytest.raises(InvalidRequestError, match="no case of those to judge by could be asked"):
+        await evaluate(Scripted(answer), ours, fit=True)
+
+
 async def test_a_fit_makes_unseen_cases_calibrated_and_prints_its_settings(
     cases: Callable[..., str],
 ) -> None:
