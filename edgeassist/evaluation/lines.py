@@ -13,6 +13,7 @@ from edgeassist.protocol.decisions import Kind
 # Characters of a bar of 100 %.
 _WIDTH = 40
 _SAID_OF = {
+    Variation.REPEATED: "asked again",
     Variation.REVERSED: "with a choice's options in reverse",
     Variation.LENGTHENED: "with more words behind every second option's name",
     Variation.PREFIXED: "with more words before it",

@@ -17,6 +17,8 @@ _CHINESE = ("\u4e00", "\u9fff")
 class Variation(StrEnum):
     """How it is asked otherwise."""
 
+    REPEATED = "repeated"
+    """As before: what changes then is rounding, which depends on what else a step computes."""
     REVERSED = "reversed"
     """With a choice's options in reverse."""
     LENGTHENED = "lengthened"
@@ -45,9 +47,11 @@ def vary(cases: Iterable[Case], variation: Variation) -> Iterator[Variant]:
             name: names
             for name, question in case.questions.items()
             if list(names := _names(question, variation)) != list(question.options)
+            or variation is Variation.REPEATED
         }
         if original:
-            yield Variant(_asked_otherwise(case, original), original)
+            same = variation is Variation.REPEATED
+            yield Variant(case if same else _asked_otherwise(case, original), original)
 
 
 def _names(question: Question, variation: Variation) -> dict[str, str]:

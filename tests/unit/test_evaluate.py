@@ -190,6 +190,7 @@ async def test_a_pick_that_goes_by_order_or_length_is_found_out(cases: Callable[
     assert steady.changed == dict.fromkeys(Variation, 0.0)
     first = Scripted(lambda _, question: sure_of(question.options[0], question))
     assert (await evaluate(first, ours, robust=True)).changed == {
+        Variation.REPEATED: 0.0,
         Variation.REVERSED: 1.0,
         Variation.LENGTHENED: 0.0,
         Variation.PREFIXED: 0.0,

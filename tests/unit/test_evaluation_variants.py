@@ -26,6 +26,13 @@ def case(**changes: Any) -> Case:
     return found
 
 
+def test_a_case_may_be_asked_again_as_it_is() -> None:
+    (variant,) = vary([case()], Variation.REPEATED)
+    assert variant.case == case()
+    assert variant.original["load"] == {each: each for each in ("light", "fair", "heavy")}
+    assert set(variant.original) == set(QUESTIONS)
+
+
 def test_a_choices_options_are_reversed_and_a_scale_is_not() -> None:
     (variant,) = vary([case()], Variation.REVERSED)
     assert variant.original == {"room": {"hall": "hall", "bath": "bath"}}
