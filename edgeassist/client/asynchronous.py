@@ -17,6 +17,7 @@ from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
 from edgeassist.errors import BrokerError, InvalidRequestError, error_for
+from edgeassist.protocol.events import Done
 from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics, check_topic_name
 
@@ -165,7 +166,10 @@ class AsyncClient:
         wire |= {"state": state, "questions": {name: dict(each) for name, each in questions.items()}}
         events = self._requester.decide(busy_s=busy_s, **wire)
         async with AsyncStream(events, wire.get("timeout_s")) as stream:
-            return Decision.of(await stream.end())
+            while (event := await stream.next_event()) is not None:
+                if isinstance(event, Done):
+                    return Decision.of(event)
+        raise BrokerError("the answer has no terminal event")
 
     async def cancel(self, request: str) -> None:
         """Cancel a request of this client by its id.

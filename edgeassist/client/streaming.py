@@ -74,17 +74,6 @@ class AsyncStream:
             raise CancelledRequestError("the stream was left before the answer was complete")
         return self._answer
 
-    async def end(self) -> Done:
-        """Wait for the terminal event, and return it.
-
-        Raises:
-            EdgeAssistError: The request failed, or the stream was left before its end.
-        """
-        while (event := await self.next_event()) is not None:
-            if isinstance(event, Done):
-                return event
-        raise CancelledRequestError("the stream was left before the answer was complete")
-
     async def next_event(self) -> AnyEvent | None:
         """Return the next event; None after the end."""
         if self._answer is not None or self._left:

@@ -14,6 +14,7 @@ from edgeassist.client import (
     BrokerError,
     Client,
     DeadlineExceededError,
+    EngineCrashedError,
     InvalidRequestError,
     choice,
     requester,
@@ -94,6 +95,16 @@ def test_a_decision_that_takes_long_is_cancelled_by_its_id(client: Client, port:
 
     asyncio.run(decide())
     assert client.decide(STATE, QUESTIONS)["room"].choice == "kitchen"
+
+
+async def test_a_decision_that_ends_two_engines_is_not_worth_trying_again(
+    broker: PrivateBroker, ready: StartReady
+) -> None:
+    await ready(engine__restart_max_s=1)
+    async with AsyncClient(HOST, broker.port, device="box") as client:
+        with pytest.raises(EngineCrashedError, match="ended 2 engines") as raised:
+            await client.decide("!script encode_crash=1\nkitchen", QUESTIONS, timeout_s=PATIENCE_S)
+        assert not raised.value.retryable
 
 
 async def test_several_decisions_and_prompts_are_asked_at_once(take_box: TakeBox) -> None:

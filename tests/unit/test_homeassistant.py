@@ -15,6 +15,7 @@ from edgeassist.gateways.homeassistant.entities import (
     question_of,
 )
 from edgeassist.protocol.capabilities import capabilities
+from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
 from edgeassist.protocol.requests import PromptRequest, parse_prompt
 from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, State, Telemetry
@@ -340,6 +341,23 @@ def test_an_answer_is_an_event_with_all_of_its_text() -> None:
         "ttft_ms": 4,
         "total_ms": 9,
         "metadata": {"room": "hall"},
+    }
+
+
+def test_a_decision_is_an_event_with_its_answers() -> None:
+    answer = DecisionAnswer(
+        type="yes_no", choice="no", probabilities={"yes": 0.2, "no": 0.8}, margin=0.6, abstain=False, noul=0.2
+    )
+    event = answer_message(None, done(text="", answers={"late": answer}))
+    assert event["answers"] == {
+        "late": {
+            "type": "yes_no",
+            "choice": "no",
+            "probabilities": {"yes": 0.2, "no": 0.8},
+            "margin": 0.6,
+            "abstain": False,
+            "noul": 0.2,
+        }
     }
 
 

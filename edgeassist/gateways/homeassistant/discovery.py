@@ -106,9 +106,10 @@ class Discovery(Gateway):
         if not self._options.on or caller.name != CLIENT:
             return
         question = question_of(asked) if isinstance(asked, PromptRequest) else None
-        if self._tell(answer_message(question, end)) or not end.text:
+        decided = isinstance(end, Done) and end.answers is not None
+        if self._tell(answer_message(question, end)) or not (end.text or decided):
             return
-        size = len(end.text.encode())
+        size = len(end.text.encode()) or len(end.payload())
         error = TooLargeError(
             f"the answer has {size} bytes, and the broker does not take as much: ask for less"
         )
