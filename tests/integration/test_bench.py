@@ -49,6 +49,7 @@ def plan(*names: Name, **changes: Any) -> Plan:
 
 def check(result: Result, what: Plan) -> None:
     """Check that each side has each figure of each scenario, and each other side a ratio."""
+    assert result.missing == ()
     assert [measured.scenario for measured in result.scenarios] == list(what.scenarios)
     contenders = {DEVICE} if what.peer is None else {DEVICE, what.peer.kind.value}
     for measured, scenario in zip(result.scenarios, what.chosen, strict=True):

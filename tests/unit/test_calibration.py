@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from edgeassist.evaluation.evaluate import BUILTIN, load_cases
 from edgeassist.models.calibration import THRESHOLD, Calibration, calibration_for, key_of, read_table
 
+SHIPPED = json.loads((files("edgeassist") / "assets/decisions/calibration.json").read_text())["models"]
 FITTED = {"temperatures": {"choice": 2.5, "score": 1.5, "yes_no": 0.5}, "threshold": 0.3}
 
 
@@ -72,3 +76,9 @@ def test_an_unknown_model_is_told_as_one() -> None:
 def test_a_model_that_is_there_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="some-model-f16 is there twice"):
         table({"model": "Some Model", **FITTED}, {"model": "some-model-f16", **FITTED})
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: entry["model"])
+def test_what_is_shipped_was_fitted_to_the_cases_that_are_shipped(entry: dict[str, Any]) -> None:
+    assert calibration_for(entry["model"]).known
+    assert entry["fitted"]["cases"] == load_cases(BUILTIN)[1]
