@@ -13,11 +13,12 @@ import typer
 from edgeassist.cli.ask import BUSY_S
 from edgeassist.cli.bars import lines_of
 from edgeassist.cli.connect import check_online, connect
+from edgeassist.cli.evaluation import Choices, run_evaluation
 from edgeassist.cli.files import read_json, read_text
 from edgeassist.cli.questions import questions_of
 from edgeassist.errors import BrokerError, ExitStatus, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.settings import load_settings
+from edgeassist.settings import Settings, load_settings
 
 
 def decide(
@@ -64,6 +65,40 @@ def decide(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds, waiting included.", show_default=False)
     ] = None,
+    cases: Annotated[
+        str | None,
+        typer.Option(
+            "--eval",
+            metavar="FILE.jsonl|builtin",
+            help="Ask the cases of this file, and say how often the answers are right and how honest.",
+            show_default=False,
+        ),
+    ] = None,
+    fit: Annotated[
+        bool,
+        typer.Option(
+            "--fit", help="With --eval: fit temperatures and a threshold to a half of them, print settings."
+        ),
+    ] = False,
+    wanted: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=1.0,
+            help="With --fit: the share that is right from the threshold on; 0.9.",
+            show_default=False,
+        ),
+    ] = None,
+    robust: Annotated[
+        bool,
+        typer.Option("--robust", help="With --eval: ask them in other words too, and compare the picks."),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="json", help="With --eval: compare with the same model writing JSON.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Have questions about a state answered with probabilities, without any text that is written.
@@ -73,9 +108,17 @@ def decide(
     wrong, 69 no broker, device or model, 75 worth trying again.
 
     Examples: `edgeassist decide "The lamp over the stove is broken" --choice kitchen,bath,hall`,
-    `tail -n 20 app.log | edgeassist decide - --yes-no "Does somebody have to act today?" --score 0..10`
+    `tail -n 20 app.log | edgeassist decide - --yes-no "Does somebody have to act today?" --score 0..10`,
+    `edgeassist decide --eval builtin --fit`
     """
     loaded = load_settings(context.obj)
+    choices = Choices(fit=fit, wanted=wanted, robust=robust, against=against)
+    if cases is not None or choices != Choices():
+        asked = (state, state_file, choice, yes_no, score, instructions, threshold, timeout)
+        if any(each is not None for each in asked):
+            raise InvalidRequestError("--eval: its cases say what is asked; leave all else out")
+        run_evaluation(loaded.settings, cases, choices, as_json=as_json)
+        return
     questions = questions_of(choice or (), yes_no or (), score or ())
     fields: dict[str, Any] = {
         "state": _state(state, state_file),
@@ -84,22 +127,9 @@ def decide(
         "threshold": threshold,
         "timeout_s": timeout,
     }
-    wanted = {key: value for key, value in fields.items() if value is not None}
-
-    async def run() -> Done:
-        async with connect(loaded.settings) as client:
-            await check_online(client, loaded.settings)
-            async for event in client.decide(busy_s=BUSY_S if timeout is None else timeout, **wanted):
-                if as_json:
-                    print(event.model_dump_json(exclude_none=True), flush=True)
-                if isinstance(event, Failed):
-                    raise event.error()
-                if isinstance(event, Done):
-                    return event
-        raise BrokerError("the answer has no terminal event")
-
+    given = {key: value for key, value in fields.items() if value is not None}
     try:
-        answers = asyncio.run(run()).answers or {}
+        answers = asyncio.run(_ask(loaded.settings, given, as_json=as_json)).answers or {}
     except KeyboardInterrupt:
         raise typer.Exit(ExitStatus.FAILURE) from None
     if not as_json:
@@ -108,6 +138,19 @@ def decide(
             print(line)
     if any(answer.abstain for answer in answers.values()):
         raise typer.Exit(ExitStatus.FAILURE)
+
+
+async def _ask(settings: Settings, fields: dict[str, Any], *, as_json: bool) -> Done:
+    async with connect(settings) as client:
+        await check_online(client, settings)
+        async for event in client.decide(busy_s=fields.get("timeout_s", BUSY_S), **fields):
+            if as_json:
+                print(event.model_dump_json(exclude_none=True), flush=True)
+            if isinstance(event, Failed):
+                raise event.error()
+            if isinstance(event, Done):
+                return event
+    raise BrokerError("the answer has no terminal event")
 
 
 def _state(state: str | None, file: Path | None) -> Any:

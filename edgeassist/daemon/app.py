@@ -18,6 +18,7 @@ from edgeassist.daemon.control import Control
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.wiring import (
     asking_options_of,
+    calibration_of,
     discovery_of,
     load_of,
     patience_of,
@@ -186,7 +187,11 @@ class App:
                 )
                 self._threads.apply()
                 self.requests.engine_ready(
-                    model.name, model.slots, constrains=model.constrains, decides=model.decides
+                    model.name,
+                    model.slots,
+                    constrains=model.constrains,
+                    decides=model.decides,
+                    calibration=calibration_of(model.name),
                 )
                 self._reporter.say_info()
             case Phase.UNUSABLE:

@@ -10,9 +10,11 @@ from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
+from edgeassist.models.calibration import calibration_for
 from edgeassist.models.choice import Choice
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
+from edgeassist.serving.decisions import Calibration
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
@@ -50,6 +52,15 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
         thinking=_thinking_of(settings),
         temperature=_real_or_none(settings.decisions.temperature),
         threshold=_real_or_none(settings.decisions.threshold),
+        prior=_real_or_none(settings.decisions.prior),
+    )
+
+
+def calibration_of(model: str) -> Calibration:
+    """Return what makes the scores of the model of that name honest."""
+    found = calibration_for(model)
+    return Calibration(
+        found.choice, found.score, found.yes_no, found.threshold, found.prior, found.instructions
     )
 
 

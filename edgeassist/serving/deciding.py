@@ -41,6 +41,8 @@ class Deciding:
         if policy.temperature is not None:
             one = policy.temperature
             ours = replace(ours, choice=one, score=one, yes_no=one)
+        if policy.prior is not None:
+            ours = replace(ours, prior=policy.prior)
         return ours if policy.threshold is None else replace(ours, threshold=policy.threshold)
 
     def check(self, model: str | None) -> None:

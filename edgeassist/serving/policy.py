@@ -23,6 +23,7 @@ class Policy:
         thinking: The defaults for the request's fields `think` and `reasoning_budget`.
         temperature: Of all decisions' scores; None: as the model is calibrated.
         threshold: Of decisions that name none; None: as the model is calibrated.
+        prior: How much of what a model answers without a state is taken off; None: as it is calibrated.
     """
 
     limits: Limits
@@ -36,3 +37,4 @@ class Policy:
     thinking: Thinking = AUTO
     temperature: float | None = None
     threshold: float | None = None
+    prior: float | None = None

@@ -193,6 +193,7 @@ class DecisionSettings(_Table):
 
     temperature: Annotated[_AutoOrReal, _auto_or(0.05, 20, whole=False), LIVE] = "auto"
     threshold: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
+    prior: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
 
 
 class AdmissionSettings(_Table):

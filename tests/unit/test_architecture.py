@@ -37,7 +37,8 @@ SANS_IO = [
         "engine.prompting.calls.": "cursor finding form jsons lark pairs parameters reading tags unmarked "
         "words",
         "device.": "cores",
-        "models.": "fit kinds recommend",
+        "evaluation.": "cases fit generation lines metrics report variants",
+        "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
         "doctor.checks.": "background broker clock configuration daemon model power processor service space",
         "settings.": "reload",
@@ -58,6 +59,7 @@ ALLOWED = {
         "settings": "settings protocol errors",
         "broker": "broker protocol errors",
         "client": "client broker protocol errors",
+        "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
         "supervision": "supervision engine.messages device errors",
