@@ -67,7 +67,7 @@ class ScriptedDevice:
     """A device on this machine, alone with its broker. A context manager, ready inside its block.
 
     What has no answer in `answers` is answered with itself. A decision picks the option that occurs most
-    often in the state, of equals the first.
+    often in the state; of equals one that the question names, else the first.
 
     Args:
         answers: Answers by prompt, the last message of a conversation: its text, or a pattern with `*` and

@@ -111,4 +111,6 @@ async def test_what_is_configured_for_decisions_changes_while_it_runs(
     answer = await client.command("info")
     model = (answer.data or {})["model"]
     assert isinstance(model, dict)
-    assert model["calibration"] == {"choice": 20, "score": 20, "yes_no": 20, "threshold": 0.9, "prior": 1}
+    in_force = model["calibration"]
+    assert isinstance(in_force, dict)
+    assert in_force.items() >= {"choice": 20, "score": 20, "yes_no": 20, "threshold": 0.9}.items()

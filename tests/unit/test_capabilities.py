@@ -54,7 +54,7 @@ def test_a_broker_that_takes_little_gets_info_without_settings_and_what_is_of_de
         constrains=True,
         thinks=False,
         decides=True,
-        calibration=CalibrationInfo(choice=1, score=1, yes_no=1, threshold=0.2, prior=1),
+        calibration=CalibrationInfo(choice=1, score=1, yes_no=1, threshold=0.2, prior=1, instructions=""),
         build="",
     )
     info = Info(
