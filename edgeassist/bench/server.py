@@ -120,7 +120,8 @@ class LlamaServer:
         self._system = system
         begun = time.perf_counter()
         self.process.start()
-        limits = httpx.Limits(max_connections=2 * CLIENTS)
+        # One connection for each answer: the server may close a kept one at the moment that it is used again.
+        limits = httpx.Limits(max_connections=2 * CLIENTS, max_keepalive_connections=0)
         # trust_env: no proxy for loopback.
         self._http = httpx.AsyncClient(
             base_url=self.process.url, timeout=TIMEOUT_S, limits=limits, trust_env=False
