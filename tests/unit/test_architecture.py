@@ -24,7 +24,7 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "client.": "answers formats reading result tools",
-        "protocol.": "capabilities commands constraints events packets requests state tools topics "
+        "protocol.": "capabilities commands constraints events filters packets requests state tools topics "
         "turns values",
         "serving.": "admission conversation job policy replay request sink stream telemetry",
         "gateways.mqtt.": "intake replies",
