@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic_core import to_json
 
 from edgeassist.errors import Code, EdgeAssistError, error_for
+from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.tools import ToolCall
 
 # So much of the thoughts is in `done`, in characters.
@@ -133,6 +134,7 @@ class Done(_Event):
         reasoning: What the model thought before, its first MAX_REASONING characters; None where it did not.
         only_reasoning: True where nothing but thoughts came; else None.
         tool_calls: What the model called, in this order.
+        answers: By the name of the question, of a decision; None for a prompt.
     """
 
     type: Literal["done"] = "done"
@@ -141,6 +143,7 @@ class Done(_Event):
     only_reasoning: Literal[True] | None = None
     finish_reason: Literal["stop", "length", "tool_calls"]
     tool_calls: list[ToolCall] = []
+    answers: dict[str, DecisionAnswer] | None = None
     usage: Usage
     timings: Timings
     model: str

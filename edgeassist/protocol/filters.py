@@ -1,4 +1,4 @@
-"""MQTT's topic filters: which topics they match, and how two of them stand to each other (MQTT 5, section 4.7)."""
+"""MQTT's topic filters (MQTT 5, section 4.7): what they match, and how two of them stand to each other."""
 
 from __future__ import annotations
 
@@ -77,4 +77,4 @@ def covers(wide: str, narrow: str) -> bool:
 def wild_parts(levels: Sequence[str], parts: Sequence[str]) -> list[str]:
     """Return what of a topic the wildcards of a filter that matches it stand for."""
     found = [part for level, part in zip(levels, parts, strict=False) if level == "+"]
-    return found + [*parts[len(levels) - 1 :]] if levels[-1] == "#" else found
+    return [*found, *parts[len(levels) - 1 :]] if levels[-1] == "#" else found
