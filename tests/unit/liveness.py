@@ -13,7 +13,6 @@ from edgeassist.settings import Settings
 from edgeassist.settings.reload import LiveRoom, reload
 from edgeassist.settings.schema import Key, field_of, keys
 
-
 WATCH = {"name": "x", "topics": ["a"], "questions": {"q": {"type": "yes_no", "instructions": "?"}}}
 
 

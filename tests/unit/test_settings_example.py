@@ -53,7 +53,9 @@ def test_the_example_file_shows_every_key_of_a_table_and_no_other(table: str) ->
 @pytest.mark.parametrize("table", TABLES)
 def test_the_example_file_shows_the_true_defaults(table: str) -> None:
     defaults = {key: value for key, value in shown(table).items() if f"{table}.{key}" not in EXAMPLES}
-    needed = {key: value for key, value in shown(table).items() if TABLES[table].model_fields[key].is_required()}
+    needed = {
+        key: value for key, value in shown(table).items() if TABLES[table].model_fields[key].is_required()
+    }
     assert TABLES[table].model_validate(needed | defaults) == TABLES[table].model_validate(needed)
 
 

@@ -213,10 +213,11 @@ def test_retained_messages_that_come_again_after_a_reconnect_change_nothing() ->
 def test_an_answer_is_unknown_when_all_it_was_about_is_too_old() -> None:
     room = Room(stale_s=60)
     room.hear(1)
-    room.pass_time(59)
-    assert room.choice == "yes"
-    room.pass_time(2)
-    assert (room.choice, room.reason) == (None, "no message came for 60 s (stale_s)")
+    choices = []
+    for seconds in (59, 2):
+        room.pass_time(seconds)
+        choices.append(room.choice)
+    assert (choices, room.reason) == (["yes", None], "no message came for 60 s (stale_s)")
     assert room.watch.report().state_at is None
     room.hear(1)
     room.pass_time(1)
@@ -405,7 +406,12 @@ def test_whatever_happens_it_asks_one_at_a_time_not_too_often_only_about_news_an
     events: list[tuple[str, int, int]], dwell_s: float, hysteresis: float, stale_s: float
 ) -> None:
     room = Room(
-        InputOptions("+"), answers=False, dwell_s=dwell_s, hysteresis=hysteresis, stale_s=stale_s, interval_s=5
+        InputOptions("+"),
+        answers=False,
+        dwell_s=dwell_s,
+        hysteresis=hysteresis,
+        stale_s=stale_s,
+        interval_s=5,
     )
     failures: list[float] = []
     for what, value, topic in events:
@@ -423,9 +429,9 @@ def test_whatever_happens_it_asks_one_at_a_time_not_too_often_only_about_news_an
                 room.pass_time(value + 0.5)
             case "wait long":
                 room.pass_time(100 * value)
-    while room.watch.asking:
+    room.answers = True
+    if room.watch.asking:
         room.end(0.9)
-        room.pass_time(10)
     for before, at in pairwise(at for at, _ in room.asked):
         assert at - before >= 5 or any(before <= failed <= at for failed in failures)
     room.pass_time(1000)

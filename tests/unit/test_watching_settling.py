@@ -4,7 +4,7 @@ from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.watching.settling import Settled
 
 
-def answer(abstain: bool = False, **probabilities: float) -> DecisionAnswer:
+def answer(*, abstain: bool = False, **probabilities: float) -> DecisionAnswer:
     choice = max(probabilities, key=lambda each: probabilities[each])
     ranked = sorted(probabilities.values(), reverse=True)
     return DecisionAnswer(

@@ -45,8 +45,10 @@ def device_message(
         "sw": health.version,
     }
     missing = _missing(health)
+    # Of these only the platform is said, which removes them.
+    removed = missing | {key for key, component in (more or {}).items() if set(component) == {"p"}}
     components: dict[str, JsonValue] = {
-        key: {"p": component["p"]} if key in missing else {**_identity(topics, key, component), **component}
+        key: {"p": component["p"]} if key in removed else {**_identity(topics, key, component), **component}
         for key, component in {**_components(topics), **(more or {})}.items()
     }
     return {"dev": device, "o": maker, "cmps": components}
