@@ -15,6 +15,8 @@ Handler = Callable[[Inbound], None]
 
 # So many connections in a row that end over the first SUBSCRIBE, and what is optional is left out of it.
 UNANSWERED = 2
+# For how many topics it is kept which routes match.
+MAX_WAYS = 1024
 
 
 class Route:
@@ -76,14 +78,17 @@ class Routes:
     _pending: dict[int | None, tuple[Subscription, ...]] = field(default_factory=dict)
     _first: int | None = None
     _unanswered: int = 0
+    _ways: dict[str, tuple[Route, ...]] = field(default_factory=dict)
 
     def add(self, route: Route) -> None:
         """Let the route hear from now on."""
         self._routes.append(route)
+        self._ways.clear()
 
     def remove(self, route: Route) -> bool:
         """Forget the route; False if another one has the same filter."""
         self._routes.remove(route)
+        self._ways.clear()
         return not self._of(route.subscription.filter)
 
     def wanted(self, *, wildcards: bool = True) -> tuple[Subscription, ...]:
@@ -108,14 +113,24 @@ class Routes:
 
     def deliver(self, message: Inbound) -> None:
         """Call the handler of every route that matches; one that raises does not keep others from hearing."""
-        parts = message.topic.split("/")
-        for route in [each for each in self._routes if each.matches(parts)]:
+        for route in self._way(message.topic):
             if route.closed:  # by a handler before it
                 continue
             try:
                 route.handler(message)
             except Exception:
                 log.exception("a handler of %s failed on a message", route.subscription.shown)
+
+    def _way(self, topic: str) -> tuple[Route, ...]:
+        """Return the routes that match, in the order of their making; most topics come again and again."""
+        way = self._ways.get(topic)
+        if way is None:
+            parts = topic.split("/")
+            way = tuple(route for route in self._routes if route.matches(parts))
+            if len(self._ways) >= MAX_WAYS:
+                self._ways.clear()
+            self._ways[topic] = way
+        return way
 
     @property
     def _sparing(self) -> bool:

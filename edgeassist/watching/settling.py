@@ -36,7 +36,8 @@ class Settled:
         known = replace(self, answer=answer)
         if answer.choice == self.choice:
             return replace(known, score=answer.score, candidate=None)
-        ahead = answer.probabilities[answer.choice] - answer.probabilities.get(self.choice or "", 0.0)
+        shares = answer.probabilities or {answer.choice: 1.0}
+        ahead = shares[answer.choice] - shares.get(self.choice or "", 0.0)
         if answer.abstain or (self.choice is not None and ahead < hysteresis):
             return replace(known, candidate=None)
         if answer.choice != self.candidate:
