@@ -34,8 +34,8 @@ class TolerantClient(Client):
         on_acknowledged: Called with the packet id and the reason code when the broker refuses a message at
             QoS 1, and, while `watched`, when it takes one. Paho's own `on_publish` costs as much as sending.
         watched: Whether success is told too.
-        on_plain: Called with topic, payload and whether it is retained, of a message at QoS 0 without properties,
-            as most that watches hear: paho's `on_message` costs as much as all else that such a one needs.
+        on_plain: Called with topic, payload and whether it is retained, of a message at QoS 0 without
+            properties, as most that watches hear: paho's `on_message` costs as much as all else.
     """
 
     most_bytes = 1 << 20
