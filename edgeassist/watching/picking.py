@@ -27,16 +27,20 @@ class Pick:
     """
 
     def __init__(self, expression: str) -> None:
-        self._path = _compile(expression)
+        self._path, self._problem = _compile(expression)
         self._one = self._path.singular_query()
 
     def find(self, document: Any) -> list[Any]:
         """Return what is there: nothing, or one value."""
-        found = [match.obj for match in self._path.finditer(document)]
+        try:
+            found = [match.obj for match in self._path.finditer(document)]
+        except (self._problem, RecursionError):  # it does not suit what came
+            return []
         return found if self._one or not found else [found]
 
 
-def _compile(expression: str) -> JSONPath:
+def _compile(expression: str) -> tuple[JSONPath, type[Exception]]:
+    """Return the path, and what it raises where it can't be followed."""
     # It takes a twentieth of a second to load, which only those pay who use it.
     from jsonpath import JSONPathEnvironment, JSONPathError  # noqa: PLC0415
     from jsonpath.path import JSONPath  # noqa: PLC0415
@@ -53,7 +57,7 @@ def _compile(expression: str) -> JSONPath:
         raise ValueError(f"is no JSONPath: {error.args[0]}{place}") from None
     if not isinstance(path, JSONPath):
         raise ValueError("is no JSONPath: several in one are not taken")  # noqa: TRY004 - a value, not a type
-    return path
+    return path, JSONPathError
 
 
 def value_of(payload: bytes, pick: Pick | None) -> bytes | None:

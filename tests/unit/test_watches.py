@@ -363,6 +363,8 @@ async def test_a_device_that_stops_asks_nothing_more() -> None:
     room.bring("power", 4)
     await asyncio.sleep(0.05)
     assert (room.requests.asked, len(room.link.published)) == ([], 1)
+    room.watches.close()
+    assert room.link.filters == ["edgeassist/box/watch/+"]
 
 
 async def test_dates_follow_a_clock_that_is_set_and_do_not_jitter() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from edgeassist.watching.watch import FIRST_RETRY_S, GATHER_S, MAX_RETRY_S, Watc
 
 PAGE = (Path(__file__).parents[2] / "docs" / "watches.md").read_text()
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-ROWS = re.findall(r"^\| `(\w+)`((?:, `\w+`)*) \| ([^|]*) \|", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| `(\w+)`((?:, `\w+`)*) \|([^|]*)\|", PAGE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
@@ -67,7 +68,7 @@ def test_the_states_on_the_page_are_what_a_model_reads() -> None:
     assert len(rows) == 4
     for topics, state in rows:
         read = tomllib.loads(f"topics = {topics}")["topics"]
-        tables = [{"topic": each} if isinstance(each, str) else each for each in read]
+        tables: list[dict[str, Any]] = [{"topic": each} if isinstance(each, str) else each for each in read]
         inputs = tuple(
             InputOptions(each["topic"], each.get("json_path"), each.get("label"), each.get("keep", 1))
             for each in tables

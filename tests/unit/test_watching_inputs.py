@@ -199,3 +199,30 @@ def test_a_flood_is_kept_within_bounds_and_the_newest_stays(path: str | None, to
 def test_what_is_no_json_path_is_refused_with_the_place(expression: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Pick(expression)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=10,
+)
+PATHS = [
+    "$..a",
+    "$.a[0]",
+    "$[*]",
+    "$[?@.a > 1]",
+    "$[?@.a == @.b && @.c]",
+    "$[?match(@.a, '[a-z]+')].b",
+    "$[?search(@.a, '.')]",
+    "$[?length(@.a) > 1]",
+    "$[?count(@.*) > 1]",
+    "$[?value(@..a) < 'x']",
+    "$.a[-1:0:-1]",
+    "$['a', 'b']",
+]
+
+
+@given(st.sampled_from(PATHS), JSON)
+def test_whatever_comes_a_path_finds_something_or_nothing(path: str, document: object) -> None:
+    found = heard([json.dumps(document)], json_path=path)
+    assert found is None or json.dumps(found, allow_nan=False)

@@ -202,6 +202,10 @@ class Watches(Gateway):
         for running in self._running.values():
             self._forget_timer(running)
 
+    def close(self) -> None:
+        """Listen no more: the broker keeps subscriptions a while, and the next daemon may watch other topics."""
+        self._ears.listen([])
+
     # --- watches come and go -------------------------------------------------------------------------------
 
     def _begin(self) -> None:
