@@ -203,7 +203,7 @@ class Watches(Gateway):
             self._forget_timer(running)
 
     def close(self) -> None:
-        """Listen no more: the broker keeps subscriptions a while, and the next daemon may watch other topics."""
+        """Listen no more: a broker keeps subscriptions for a while, and the next daemon may have others."""
         self._ears.listen([])
 
     # --- watches come and go -------------------------------------------------------------------------------
