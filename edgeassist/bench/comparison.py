@@ -23,8 +23,9 @@ from edgeassist.bench.figures import Better, Comparison, Figure, spread
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.plan import HEADROOM, Plan
 from edgeassist.bench.run import INTERRUPTED, library_of, measure_words, size_of
-from edgeassist.bench.scenarios import DECODE, TTFT, pause, single
+from edgeassist.bench.scenarios import DECODE, TTFT, single
 from edgeassist.bench.texts import Ruler, Texts
+from edgeassist.bench.turns import pause
 from edgeassist.errors import EdgeAssistError
 
 LOAD = Figure("load", "s", Better.LOWER)

@@ -31,6 +31,22 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision that a client wants.
+
+    Attributes:
+        state: What the questions are about.
+        questions: By name, as a request has them.
+        percents: Whether a side that can only write tells the probability of each option, as decisions do, or
+            no more than the picks.
+    """
+
+    state: str
+    questions: Mapping[str, Any]
+    percents: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A client's question; decoding is greedy.
 
@@ -42,6 +58,7 @@ class Question:
         history: The conversation's earlier exchanges.
         schema: What the answer may be, as a JSON Schema; None: anything, and as long as it may be.
         tools: One of them is called, as OpenAI writes them; empty: none.
+        decision: What is decided instead of answering the prompt; None: nothing.
     """
 
     prompt: str
@@ -51,11 +68,12 @@ class Question:
     history: tuple[Exchange, ...] = ()
     schema: dict[str, Any] | None = None
     tools: tuple[dict[str, Any], ...] = ()
+    decision: Decision | None = None
 
     @property
     def is_free(self) -> bool:
         """Whether the answer may be anything, so that it can be kept from ending."""
-        return self.schema is None and not self.tools
+        return self.schema is None and not self.tools and self.decision is None
 
 
 class Contender(Protocol):

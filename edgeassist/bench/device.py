@@ -16,6 +16,7 @@ from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.replies import End, Text
 from edgeassist.broker import BrokerOptions
+from edgeassist.client.answers import AnyEvent
 from edgeassist.client.requester import Requester
 from edgeassist.errors import ModelError
 from edgeassist.protocol.events import Chunk, Done, Failed
@@ -130,7 +131,25 @@ class Device:
         return str((await self._model()).get("build", "")).strip(" |\n")
 
     async def ask(self, question: Question, client: int) -> AsyncGenerator[Text | End]:
-        """Publish a prompt, and yield its chunks and its end (`Contender.ask`)."""
+        """Publish a prompt, or what is to be decided, and yield chunks and the end (`Contender.ask`)."""
+        async with aclosing(self._events(question, self._clients[client])) as events:
+            async for event in events:
+                match event:
+                    case Chunk():
+                        yield Text(time.perf_counter(), event.text)
+                    case Done():
+                        yield _end(event, time.perf_counter())
+                    case Failed():
+                        raise event.error()
+                    case _:
+                        pass
+
+    def _events(self, question: Question, client: Requester) -> AsyncGenerator[AnyEvent]:
+        if question.decision is not None:
+            decision = question.decision
+            return client.decide(
+                timeout_s=TIMEOUT_S, state=decision.state, questions=dict(decision.questions)
+            )
         fields: dict[str, Any] = {
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
@@ -145,17 +164,7 @@ class Device:
             **({"system": question.system} if question.system else {}),
             **({"session": question.session} if question.session else {}),
         }
-        async with aclosing(self._clients[client].ask(question.prompt, **fields)) as events:
-            async for event in events:
-                match event:
-                    case Chunk():
-                        yield Text(time.perf_counter(), event.text)
-                    case Done():
-                        yield _end(event, time.perf_counter())
-                    case Failed():
-                        raise event.error()
-                    case _:
-                        pass
+        return client.ask(question.prompt, **fields)
 
     async def _info(self) -> dict[str, Any]:
         return dict(json.loads(await self._clients[0].state(self._topics.info) or b"{}"))

@@ -38,10 +38,9 @@ from edgeassist.bench.scenarios import (
     TTFT,
     Name,
     Scenario,
-    UnsuitedError,
-    pause,
 )
 from edgeassist.bench.texts import Ruler, Texts
+from edgeassist.bench.turns import UnsuitedError, pause
 from edgeassist.errors import EdgeAssistError, ModelError
 
 BARE = "bare loop"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +16,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+from edgeassist.bench import deciding
 from edgeassist.bench.competitor import busy_program
 from edgeassist.bench.contender import (
     CLIENTS,
@@ -29,10 +30,9 @@ from edgeassist.bench.contender import (
 from edgeassist.bench.figures import Better, Figure, Outcome, percentile
 from edgeassist.bench.replies import Reply, gaps, rate_in_all
 from edgeassist.bench.texts import Texts
+from edgeassist.bench.turns import UnsuitedError, outcome_of, pause
 from edgeassist.errors import ModelError
 
-# Longer than a request's final messages take, and than OpenMP threads spin.
-PAUSE_S = 1.2
 # Attempts to get an answer that neither ends early nor begins with an incomplete character.
 ATTEMPTS = 5
 LEAST_STEPS = 8
@@ -93,6 +93,7 @@ class Name(StrEnum):
     CONTENTION = "contention"
     BOUND = "bound"
     CALL = "call"
+    DECIDE = "decide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,6 @@ class Scenario:
     name: Name
     figures: tuple[Figure, ...]
     run: Callable[[Contender, Texts], Awaitable[Outcome]]
-
-
-class UnsuitedError(ModelError):
-    """The model's answers left nothing to measure; other texts may."""
 
 
 DECODE = Figure("decode", "tokens/s", Better.HIGHER)
@@ -159,14 +156,10 @@ def scenarios(names: Iterable[Name], *, prompt_tokens: int, max_tokens: int) -> 
         Scenario(Name.CONTENTION, (DECODE, TTFT), partial(contention, alone=alone)),
         Scenario(Name.BOUND, (BOUND_RATE, BOUND_WHOLE, GAIN, BESIDE), bound),
         Scenario(Name.CALL, (CALL_WHOLE,), call),
+        Scenario(Name.DECIDE, deciding.FIGURES, deciding.decide),
     )
     wanted = set(names)
     return [scenario for scenario in known if scenario.name in wanted]
-
-
-async def pause() -> None:
-    """Wait until all sides are at rest."""
-    await asyncio.sleep(PAUSE_S)
 
 
 async def single(contender: Contender, texts: Texts, *, prompt_tokens: int, max_tokens: int) -> Outcome:
@@ -186,7 +179,7 @@ async def single(contender: Contender, texts: Texts, *, prompt_tokens: int, max_
     values = {DECODE: best.sample.decode_rate, TTFT: 1000 * best.ttft_s}
     if best.end.overhead is not None:
         values[OVERHEAD] = 100 * best.end.overhead
-    return _outcome(values, [best])
+    return outcome_of(values, [best])
 
 
 async def fan_in(contender: Contender, texts: Texts) -> Outcome:
@@ -209,7 +202,7 @@ async def fan_in(contender: Contender, texts: Texts) -> Outcome:
         LATER_MEDIAN: median(later_ms),
         LATER_RATE: rate_in_all(later),
     }
-    return _outcome(values, [reply for replies in rounds for reply in replies])
+    return outcome_of(values, [reply for replies in rounds for reply in replies])
 
 
 async def interference(contender: Contender, texts: Texts) -> Outcome:
@@ -240,7 +233,7 @@ async def interference(contender: Contender, texts: Texts) -> Outcome:
         P95_GAP: 1000 * percentile(seconds, 0.95),
         LONG_TTFT: 1000 * reply.ttft_s,
     }
-    return _outcome(values, [reply])
+    return outcome_of(values, [reply])
 
 
 async def session(contender: Contender, texts: Texts) -> Outcome:
@@ -252,7 +245,7 @@ async def session(contender: Contender, texts: Texts) -> Outcome:
     said = (Exchange(opening.prompt, first.text),)
     question = Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS, session=name, history=said)
     second = await collect(contender, question)
-    return _outcome({SECOND_TTFT: 1000 * second.ttft_s}, [first, second])
+    return outcome_of({SECOND_TTFT: 1000 * second.ttft_s}, [first, second])
 
 
 async def restart(contender: Contender, texts: Texts) -> Outcome:
@@ -267,7 +260,7 @@ async def restart(contender: Contender, texts: Texts) -> Outcome:
     await pause()
     ready_s = await contender.start(system)
     after = await collect(contender, Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS))
-    return _outcome({RESTART_TTFT: 1000 * after.ttft_s, READY: 1000 * ready_s}, [before, after])
+    return outcome_of({RESTART_TTFT: 1000 * after.ttft_s, READY: 1000 * ready_s}, [before, after])
 
 
 async def cancel(contender: Contender, texts: Texts) -> Outcome:
@@ -282,7 +275,7 @@ async def cancel(contender: Contender, texts: Texts) -> Outcome:
         if reading:
             question = Question(texts.question(SHORT_TOKENS), LONG_ANSWER_TOKENS)
             reply = await collect(contender, question, client=1)
-            return _outcome({FREED: 1000 * (reply.first_at - given_up)}, [reply])
+            return outcome_of({FREED: 1000 * (reply.first_at - given_up)}, [reply])
         # Prefill was over already: cancel sooner.
         wait_s /= 4
         await pause()
@@ -323,7 +316,7 @@ async def bound(contender: Contender, texts: Texts) -> Outcome:
         GAIN: rate / rate_in_all([[free]]),
         BESIDE: rates[0] / rates[1],
     }
-    return _outcome(values, [answer, free])
+    return outcome_of(values, [answer, free])
 
 
 async def call(contender: Contender, texts: Texts) -> Outcome:
@@ -334,10 +327,4 @@ async def call(contender: Contender, texts: Texts) -> Outcome:
         reply = await collect(contender, Question(prompt, BOUND_TOKENS, tools=(TOOL,)))
         if reply.texts or reply.end.completion_tokens >= BOUND_TOKENS:
             raise UnsuitedError(f"{contender.name} did not call the tool")
-    return _outcome({CALL_WHOLE: 1000 * (reply.end.at - reply.begun)}, [reply])
-
-
-def _outcome(values: dict[Figure, float], replies: Sequence[Reply]) -> Outcome:
-    return Outcome(
-        {figure.name: value for figure, value in values.items()}, tuple(reply.answered for reply in replies)
-    )
+    return outcome_of({CALL_WHOLE: 1000 * (reply.end.at - reply.begun)}, [reply])

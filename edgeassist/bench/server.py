@@ -17,10 +17,12 @@ from typing import Any
 import httpx
 import psutil
 
-from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Question
+from edgeassist.bench.contender import CLIENTS, LOAD_S, TIMEOUT_S, Decision, Question
 from edgeassist.bench.replies import End, Text
 from edgeassist.bench.server_events import Counts, Delta, Stopped, read_line
 from edgeassist.errors import ConfigurationError, ModelError
+from edgeassist.evaluation.cases import read_questions
+from edgeassist.evaluation.generation import json_request
 from edgeassist.sandbox import HOST, PrivateProcess, free_port
 
 POLL_S = 0.02
@@ -184,6 +186,8 @@ class LlamaServer:
 
 def _body(question: Question, configured: str) -> dict[str, Any]:
     """Return the request body; `configured` is the system prompt for questions without one."""
+    if question.decision is not None:
+        question = _written(question, question.decision)
     system = question.system or configured
     messages = [{"role": "system", "content": system}] if system else []
     for exchange in question.history:
@@ -207,6 +211,15 @@ def _body(question: Question, configured: str) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+def _written(question: Question, decision: Decision) -> Question:
+    """Return the question that has a decision's answers written, as JSON by a schema."""
+    fields = {"state": decision.state, "questions": decision.questions}
+    request = json_request(fields, read_questions(fields), percents=decision.percents)
+    return Question(
+        request["prompt"], question.max_tokens, system=request["system"], schema=request["json_schema"]
+    )
 
 
 async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Text | End]:

@@ -85,7 +85,9 @@ def notes(result: Result) -> list[str]:
 def sides_of(result: Result) -> list[str]:
     """Return all sides that have a figure, the device first."""
     comparisons = [comparison for measured in result.scenarios for comparison in measured.comparisons]
-    return list(dict.fromkeys(side for comparison in comparisons for side in comparison.sides))
+    sides = dict.fromkeys(side for comparison in comparisons for side in comparison.sides)
+    # A turn may have begun with another.
+    return sorted(sides, key=lambda side: side != DEVICE)
 
 
 def number(value: float) -> str:

@@ -65,6 +65,10 @@ class Texts:
         """Return a sentence of `count` words."""
         return " ".join(self._random.choices(WORDS, k=count)) + "."
 
+    def words(self, count: int) -> list[str]:
+        """Return that many different words."""
+        return self._random.sample(WORDS, count)
+
     def name(self) -> str:
         """Return a random name, unique to the repetition."""
         return f"{self._random.getrandbits(64):016x}"

@@ -45,6 +45,7 @@ class Broker:
         on_up: Called in the event loop on every connect, once the broker has granted the subscriptions that
             are not optional.
         on_down: Called in the event loop, with the reason, after a lost connection or a failed attempt.
+        on_refused: Called in the event loop, with the topic and why, when the broker does not take a message.
 
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
@@ -59,12 +60,13 @@ class Broker:
         *,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _reason: None,
+        on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
     ) -> None:
         self._options = self._given = options
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
-        self.sender = Sender(options)
+        self.sender = Sender(options, on_refused)
         self._attempt = Attempt()
         self._backoff = Backoff(options.reconnect_max_s)
         self._stopping = asyncio.Event()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -45,6 +46,7 @@ class Sender:
 
     Args:
         options: How to connect.
+        on_refused: Told of the topic of a message that the broker does not take, and why.
 
     Attributes:
         options: As given; replaced where the broker takes only the other version of MQTT.
@@ -54,8 +56,13 @@ class Sender:
         limits: What the broker said of itself when it greeted us last.
     """
 
-    def __init__(self, options: BrokerOptions) -> None:
+    def __init__(
+        self,
+        options: BrokerOptions,
+        on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
+    ) -> None:
         self.options = options
+        self._on_refused = on_refused
         self._outbox = Outbox(options.queue)
         self._suspects = Suspects()
         self._client: TolerantClient | None = None
@@ -312,3 +319,4 @@ class Sender:
         if topic not in self._logged and len(self._logged) < MOST_LOGGED:
             self._logged.add(topic)
             log.error("a message can't be published on %s", self.last_refusal)
+        self._on_refused(topic, why)

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeassist.cli.connect import connect
+from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.constraints import constraint_fields
 from edgeassist.cli.tools import tool_fields
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
 from edgeassist.protocol.events import Called, Chunk, Done, Failed, Reasoning
-from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
 
 # How long to ask a device again that has no room; for a person who waits.
@@ -109,12 +108,7 @@ def ask(
 
     async def run() -> Done:
         async with connect(loaded.settings) as client:
-            if await client.availability() is not Availability.ONLINE:
-                device = loaded.settings.device.name
-                raise BrokerError(
-                    f"the broker is there, but the device {device!r} is not online: is its daemon running? "
-                    "(edgeassist run; another device: EDGEASSIST_DEVICE__NAME)",
-                )
+            await check_online(client, loaded.settings)
             fields["busy_s"] = BUSY_S if timeout is None else timeout
             wanted = {key: value for key, value in fields.items() if value is not None}
             thoughts = bool(think) and sys.stdout.isatty()

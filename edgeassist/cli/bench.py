@@ -66,7 +66,7 @@ def bench(
             "share a system prompt), **interference** (a long prompt arrives while three streams run), "
             "**session** (second turn), **restart** (first prompt after a restart), **cancel** (how soon the "
             "next prompt starts), **contention** (one client, beside a busy program), **bound** (JSON by a "
-            "schema); or **all**."
+            "schema), **call** (a tool call), **decide** (eight questions about a state); or **all**."
         ),
     ] = "single",
     peer: Annotated[

@@ -21,7 +21,7 @@ def check_fields(fields: Mapping[str, object], option: str = "") -> None:
     try:
         PromptRequest.model_validate({"prompt": "?", **fields})
     except ValidationError as error:
-        reason = explain(error)
+        reason = explain(error, PromptRequest.instead)
         if not option:
             raise InvalidRequestError(reason) from None
         for name in fields:

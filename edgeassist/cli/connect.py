@@ -6,6 +6,8 @@ import getpass
 import secrets
 
 from edgeassist.client.requester import Requester
+from edgeassist.errors import BrokerError
+from edgeassist.protocol.state import Availability
 from edgeassist.protocol.topics import topic_safe
 from edgeassist.settings import Settings
 from edgeassist.wiring import broker_options, client_id_of, topics_of
@@ -18,3 +20,13 @@ def connect(settings: Settings, *, connect_s: float = 5.0) -> Requester:
     client_id = f"{client_id_of(settings)}-{name}-{secrets.token_hex(4)}"
     options = broker_options(settings, client_id=client_id)
     return Requester(options, topics_of(settings), name=name, connect_s=connect_s)
+
+
+async def check_online(client: Requester, settings: Settings) -> None:
+    """Raise a BrokerError unless the device is online."""
+    if await client.availability() is not Availability.ONLINE:
+        device = settings.device.name
+        raise BrokerError(
+            f"the broker is there, but the device {device!r} is not online: is its daemon running? "
+            "(edgeassist run; another device: EDGEASSIST_DEVICE__NAME)",
+        )

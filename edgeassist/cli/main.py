@@ -18,6 +18,7 @@ from edgeassist.errors import EdgeAssistError, ExitStatus
 _COMMANDS = {
     "run": ("run", "run"),
     "ask": ("ask", "ask"),
+    "decide": ("decide", "decide"),
     "status": ("status", "status"),
     "check-config": ("check", "check_config"),
     "doctor": ("doctor", "doctor"),

@@ -7,7 +7,8 @@ from edgeassist.broker.options import Tls
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.asynchronous import AsyncClient
 from edgeassist.client.blocking import Client, Stream
-from edgeassist.client.fields import Fields, Options
+from edgeassist.client.decision import DecidedQuestion, Decision, choice, score, yes_no
+from edgeassist.client.fields import DecisionFields, Fields, Options
 from edgeassist.client.formats import AnswerFormatError
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
@@ -50,6 +51,9 @@ __all__ = [
     "ConfigurationError",
     "ContextOverflowError",
     "DeadlineExceededError",
+    "DecidedQuestion",
+    "Decision",
+    "DecisionFields",
     "Done",
     "EdgeAssistError",
     "EngineCrashedError",
@@ -71,5 +75,8 @@ __all__ = [
     "ToolCall",
     "UnsupportedError",
     "Usage",
+    "choice",
+    "score",
     "tool",
+    "yes_no",
 ]

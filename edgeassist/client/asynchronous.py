@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from edgeassist.broker import BrokerOptions, Tls
-from edgeassist.client.fields import Fields
+from edgeassist.client.decision import Decision
+from edgeassist.client.fields import DecisionFields, Fields
 from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
 from edgeassist.errors import BrokerError, InvalidRequestError, error_for
+from edgeassist.protocol.events import Done
 from edgeassist.protocol.state import Availability, CommandResponse
 from edgeassist.protocol.topics import Topics, check_topic_name
 
@@ -34,7 +37,8 @@ class AsyncClient:
         device: The device's name, its setting `device.name`.
         base: The first levels of its topics, its setting `mqtt.base`.
         name: This client's, which its sessions and its quota belong to: prompts go to
-            `<base>/<device>/prompt/<name>`. By default the user name at the broker, else one is made up.
+            `<base>/<device>/prompt/<name>`, decisions to `<base>/<device>/decide/<name>`. By default the user
+            name at the broker, else one is made up.
         username: For the broker.
         password: For the broker.
         tls: True for TLS with the system's certificates, or a `Tls` with files.
@@ -143,6 +147,29 @@ class AsyncClient:
         wire: dict[str, Any] = {key: value for key, value in fields.items() if value is not None}
         busy_s = wire.pop("busy_s", self._busy_s)
         return AsyncStream(self._requester.ask(prompt, busy_s=busy_s, **wire), wire.get("timeout_s"))
+
+    async def decide(
+        self, state: Any, questions: Mapping[str, Mapping[str, Any]], **fields: Unpack[DecisionFields]
+    ) -> Decision:
+        """Have questions about a state answered with probabilities. Cancelling it cancels the request.
+
+        Args:
+            state: Text, or what can be written as JSON.
+            questions: By name; `choice`, `score` and `yes_no` make them.
+            **fields: More of the request.
+
+        Raises:
+            EdgeAssistError: The request failed; as with `ask`.
+        """
+        wire: dict[str, Any] = {key: value for key, value in fields.items() if value is not None}
+        busy_s = wire.pop("busy_s", self._busy_s)
+        wire |= {"state": state, "questions": {name: dict(each) for name, each in questions.items()}}
+        events = self._requester.decide(busy_s=busy_s, **wire)
+        async with AsyncStream(events, wire.get("timeout_s")) as stream:
+            while (event := await stream.next_event()) is not None:
+                if isinstance(event, Done):
+                    return Decision.of(event)
+        raise BrokerError("the answer has no terminal event")
 
     async def cancel(self, request: str) -> None:
         """Cancel a request of this client by its id.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from edgeassist.client.answers import AnyEvent
 from edgeassist.client.asynchronous import AsyncClient
-from edgeassist.client.fields import Fields, Options
+from edgeassist.client.decision import Decision
+from edgeassist.client.fields import DecisionFields, Fields, Options
 from edgeassist.client.loop import LoopThread
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
@@ -133,6 +134,12 @@ class Client:
     def stream(self, prompt: str | None = None, **fields: Unpack[Fields]) -> Stream:
         """Return the answer as a stream (`AsyncClient.stream`)."""
         return Stream(self._loop, self._client.stream(prompt, **fields))
+
+    def decide(
+        self, state: Any, questions: Mapping[str, Mapping[str, Any]], **fields: Unpack[DecisionFields]
+    ) -> Decision:
+        """Have questions about a state answered with probabilities (`AsyncClient.decide`)."""
+        return self._loop.run(self._client.decide(state, questions, **fields))
 
     def cancel(self, request: str) -> None:
         """Cancel a request of this client by its id (`AsyncClient.cancel`)."""

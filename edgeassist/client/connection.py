@@ -43,7 +43,7 @@ class Connection:
         self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
         self._retained: dict[str, bytes] = {}
         self._changed = asyncio.Event()
-        self._broker = Broker(options, on_up=self._up, on_down=self._down)
+        self._broker = Broker(options, on_up=self._up, on_down=self._down, on_refused=self._refused)
         # An access control list may keep these from us, and let us ask all the same.
         for topic in (topics.status, topics.health, topics.telemetry, topics.info):
             self._listen(topic, self._take_state, optional=True)
@@ -183,6 +183,9 @@ class Connection:
         self._problem = reason
         self._retained.clear()  # the broker says it again
         self._settled.set()
+
+    def _refused(self, topic: str, why: str) -> None:
+        """Note that the broker does not take what was published on that topic."""
 
     def _take_state(self, message: Inbound) -> None:
         self._retained[message.topic] = message.payload

@@ -63,6 +63,25 @@ class Fields(TypedDict, total=False):
     busy_s: float | None
 
 
+class DecisionFields(TypedDict, total=False):
+    """The fields of a request for a decision beside state and questions, as in `Fields`.
+
+    Attributes:
+        instructions: What to know for all questions.
+        examples: Of right answers: `{"state": …, "answers": {"room": "kitchen"}}`.
+        threshold: Where the two most probable options of an answer are less apart, it abstains; 0 to 1.
+    """
+
+    id: str | None
+    instructions: str | None
+    examples: Sequence[Mapping[str, Any]] | None
+    threshold: float | None
+    priority: Literal["low", "normal", "high"] | None
+    timeout_s: float | None
+    metadata: Mapping[str, Any] | None
+    busy_s: float | None
+
+
 class Options(TypedDict, total=False):
     """The keywords of `AsyncClient`, which describes them."""
 

@@ -45,7 +45,7 @@ class Requester(Connection):
     Args:
         options: Where the broker is; the client id should be unique.
         topics: The device's.
-        name: This client's name: its prompt topic is `<root>/prompt/<name>`.
+        name: This client's name: it asks on `<root>/prompt/<name>` and `<root>/decide/<name>`.
         connect_s: How long to try to connect at first.
         reconnect_s: How long a link that broke may take to come back.
         return_s: How long the device may be offline.
@@ -87,7 +87,7 @@ class Requester(Connection):
         self._fail("the client was closed before the answer had come")
         await super().close()
 
-    async def ask(
+    def ask(
         self, prompt: str | None = None, *, busy_s: float = 0.0, **fields: Any
     ) -> AsyncGenerator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
@@ -105,7 +105,23 @@ class Requester(Connection):
             BrokerError: The device was offline, or not to be found, for `return_s`, the link did not come
                 back within `reconnect_s`, or nothing was heard for `SILENCE_S`.
         """
-        request = self._prepare(fields if prompt is None else {**fields, "prompt": prompt})
+        wire = fields if prompt is None else {**fields, "prompt": prompt}
+        streams = fields.get("stream") is not False
+        return self._events(wire, self.topics.prompt(self.name), busy_s, streams=streams)
+
+    def decide(self, *, busy_s: float = 0.0, **fields: Any) -> AsyncGenerator[AnyEvent]:
+        """Publish questions about a state and yield the one event of their answers, as `ask` does.
+
+        Args:
+            busy_s: How long to ask again, whenever the device says, one that has no room for the request.
+            **fields: Those of `DecisionRequest`.
+        """
+        return self._events(fields, self.topics.decide(self.name), busy_s, streams=False)
+
+    async def _events(
+        self, fields: Mapping[str, Any], topic: str, busy_s: float, *, streams: bool
+    ) -> AsyncGenerator[AnyEvent]:
+        request = self._prepare(fields, topic, streams=streams)
         self._requests[request.id] = request
         ended = False
         loop = asyncio.get_running_loop()
@@ -159,6 +175,12 @@ class Requester(Connection):
         if self._broker.connects:
             self._link_timer.start()
 
+    def _refused(self, topic: str, why: str) -> None:
+        super()._refused(topic, why)
+        for request in self._requests.values():
+            if request.message.topic == topic:
+                request.events.put(BrokerError(f"the request can't be published on {topic}: {why}"))
+
     def _give_up_link(self) -> None:
         self._fail(
             f"the connection to the broker was lost and did not come back within {self._reconnect_s:g} s: "
@@ -186,7 +208,7 @@ class Requester(Connection):
                 unheard=True,
             )
 
-    def _prepare(self, fields: Mapping[str, Any]) -> Request:
+    def _prepare(self, fields: Mapping[str, Any], topic: str, *, streams: bool) -> Request:
         """Return the request, not published yet."""
         if taken := [name for name in _OURS if name in fields]:
             raise InvalidRequestError(f"the client reads the answer itself: leave out {', '.join(taken)}")
@@ -198,8 +220,7 @@ class Requester(Connection):
             payload = json.dumps(document, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"the request can't be written as JSON: {error}") from None
-        message = Outbound(self.topics.prompt(self.name), payload, qos=1)
-        return Request(key, message, streams=document.get("stream") is not False)
+        return Request(key, Outbound(topic, payload, qos=1), streams=streams)
 
     def _cancel(self, request: Request) -> None:
         cancel = json.dumps({"request": request.id}).encode()
@@ -235,7 +256,10 @@ class Requester(Connection):
                     event = await request.events.get()
             except TimeoutError:
                 if begun or request.heard:
-                    raise BrokerError(f"nothing was heard from the device for {SILENCE_S:g} s") from None
+                    mute = "" if request.heard else f": may this client publish to {request.message.topic}?"
+                    raise BrokerError(
+                        f"nothing was heard from the device for {SILENCE_S:g} s{mute}"
+                    ) from None
                 if not self._broker.connected:
                     request.asked_at = loop.time()
                 elif loop.time() >= request.asked_at + ACCEPT_S:

@@ -17,11 +17,12 @@ from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.wiring import (
+    asking_options_of,
+    calibration_of,
     discovery_of,
     load_of,
     patience_of,
     policy_of,
-    prompt_options_of,
     reply_prefixes_of,
     telemetry_interval_of,
     watches_of,
@@ -31,8 +32,8 @@ from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
 from edgeassist.gateways.homeassistant.watched import watch_components
+from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
-from edgeassist.gateways.mqtt.prompts import Prompts
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
@@ -124,7 +125,7 @@ class App:
         twins = Twins(
             topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
         )
-        prompts = Prompts(topics, prompt_options_of(settings), broker, self.requests)
+        asking = Asking(topics, asking_options_of(settings), broker, self.requests)
         commands: Commands
         self.control = Control(
             settings,
@@ -133,7 +134,7 @@ class App:
             requests=self.requests,
             rooms=(
                 LiveRoom(policy, self.requests.apply),
-                LiveRoom(prompt_options_of, prompts.apply),
+                LiveRoom(asking_options_of, asking.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
                 LiveRoom(watches_of, watches.apply),
@@ -145,7 +146,7 @@ class App:
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: Home Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [discovery, prompts, commands, reporter, watches, twins]
+        gateways: list[Gateway] = [discovery, asking, commands, reporter, watches, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -193,7 +194,13 @@ class App:
                     *(model.name, supervisor.load_ms, model.quantization, model.context, model.slots),
                 )
                 self._threads.apply()
-                self.requests.engine_ready(model.name, model.slots, constrains=model.constrains)
+                self.requests.engine_ready(
+                    model.name,
+                    model.slots,
+                    constrains=model.constrains,
+                    decides=model.decides,
+                    calibration=calibration_of(model.name),
+                )
                 self._reporter.say_info()
             case Phase.UNUSABLE:
                 self.requests.engine_unusable(supervisor.problem or "unknown")

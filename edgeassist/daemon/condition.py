@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,15 @@ from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import TemplateState
 from edgeassist.protocol.capabilities import capabilities
-from edgeassist.protocol.state import PROTOCOL_VERSION, Health, Info, Instance, ModelInfo, State
+from edgeassist.protocol.state import (
+    PROTOCOL_VERSION,
+    CalibrationInfo,
+    Health,
+    Info,
+    Instance,
+    ModelInfo,
+    State,
+)
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
@@ -149,13 +157,17 @@ class Condition:
                 slots=facts.slots,
                 constrains=facts.constrains,
                 thinks=facts.thinks,
+                decides=facts.decides,
+                calibration=CalibrationInfo(**asdict(self.requests.calibration)) if facts.decides else None,
                 build=facts.build,
             )
         return Info(
             version=__version__,
             protocol=PROTOCOL_VERSION,
             device=self.topics.device,
-            capabilities=capabilities(constrains=facts is None or facts.constrains),
+            capabilities=capabilities(
+                constrains=facts is None or facts.constrains, decides=facts is None or facts.decides
+            ),
             model=model,
             settings=settings,
         )

@@ -17,8 +17,7 @@ from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ExitStatus
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.requests import PromptRequest
-from edgeassist.serving.request import Caller
+from edgeassist.serving.request import AnyRequest, Caller
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
 
@@ -134,7 +133,7 @@ class Lifecycle:
         self._check_ready()
         self.say_status()
 
-    def request_ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
+    def request_ended(self, caller: Caller, asked: AnyRequest | None, end: Done | Failed) -> None:
         """A request has ended: let every gateway note it."""
         self._tell(lambda gateway: gateway.ended(caller, asked, end), "to note the end of a request")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
+from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
-from edgeassist.gateways.mqtt.prompts import PromptOptions
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
+from edgeassist.models.calibration import calibration_for
 from edgeassist.models.choice import Choice
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
+from edgeassist.serving.decisions import Calibration
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
@@ -47,13 +51,22 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
         ),
         system=settings.model.system,
         thinking=_thinking_of(settings),
+        temperature=_real_or_none(settings.decisions.temperature),
+        threshold=_real_or_none(settings.decisions.threshold),
+        prior=_real_or_none(settings.decisions.prior),
     )
 
 
-def prompt_options_of(settings: Settings) -> PromptOptions:
-    """Return what prompts over MQTT may ask for, and how they are answered."""
+def calibration_of(model: str) -> Calibration:
+    """Return what makes the scores of the model of that name honest."""
+    found = calibration_for(model)
+    return Calibration(found.choice, found.score, found.yes_no, found.threshold, found.prior)
+
+
+def asking_options_of(settings: Settings) -> AskingOptions:
+    """Return what requests over MQTT may ask for, and how they are answered."""
     stream = settings.stream
-    return PromptOptions(
+    return AskingOptions(
         rules=ReplyRules(settings.mqtt.reply_prefixes, settings.admission.payload_bytes),
         replies=ReplyOptions(stream.chunk_bytes, stream.chunk_qos, stream.final_qos),
     )
@@ -63,6 +76,10 @@ def _temperature_of(settings: Settings, *, builtin: bool) -> float:
     if settings.sampling.temperature != "auto":
         return settings.sampling.temperature
     return 0.0 if builtin else _TEMPERATURE
+
+
+def _real_or_none(value: float | Literal["auto"]) -> float | None:
+    return None if value == "auto" else value
 
 
 def _thinking_of(settings: Settings) -> Thinking:

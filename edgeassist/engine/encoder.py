@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from edgeassist.engine.messages import Encoding, Start
+from edgeassist.engine.deciding.branches import Inquiry
+from edgeassist.engine.messages import Decide, Encoding, Start
 from edgeassist.engine.preparation import Prepared
 from edgeassist.errors import EdgeAssistError, InternalError
 
@@ -31,12 +32,12 @@ class Prompt:
     Attributes:
         request: Whose.
         started: When it came, in seconds of the monotonic clock.
-        prepared: What the answer begins with.
+        prepared: What the answer begins with, or what a decision reads.
     """
 
-    request: Start
+    request: Start | Decide
     started: float
-    prepared: Prepared | EdgeAssistError
+    prepared: Prepared | Inquiry | EdgeAssistError
 
 
 class Encoder:
@@ -50,7 +51,7 @@ class Encoder:
 
     def __init__(
         self,
-        prepare: Callable[[Start], Prepared],
+        prepare: Callable[[Start | Decide], Prepared | Inquiry],
         *,
         emit: Callable[[list[Encoding]], None],
         deliver: Callable[[Prompt], None],
@@ -58,14 +59,14 @@ class Encoder:
         self._prepare = prepare
         self._emit = emit
         self._deliver = deliver
-        self._queue: SimpleQueue[tuple[Start, float]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Start | Decide, float]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         # As many as the daemon counts slots, at most.
         self._wanted: set[str] = set()
 
-    def submit(self, request: Start, started: float) -> Prompt | None:
+    def submit(self, request: Start | Decide, started: float) -> Prompt | None:
         """Return the prompt of a request; None if it takes long, and is delivered later."""
-        if _characters(request) <= _LONG and request.constraint is None and request.tools is None:
+        if not _takes_long(request):
             return self._prompt(request, started)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
@@ -89,7 +90,7 @@ class Encoder:
                 self._emit([Encoding(request.id, done=True)])
                 self._deliver(prompt)
 
-    def _prompt(self, request: Start, started: float) -> Prompt:
+    def _prompt(self, request: Start | Decide, started: float) -> Prompt:
         try:
             return Prompt(request, started, self._prepare(request))
         except EdgeAssistError as error:
@@ -97,6 +98,13 @@ class Encoder:
         except Exception as error:
             log.exception("the prompt of %s could not be encoded", request.id)
             return Prompt(request, started, InternalError(f"the prompt could not be encoded: {error!r}"))
+
+
+def _takes_long(request: Start | Decide) -> bool:
+    if isinstance(request, Decide):
+        # Its state is encoded with every question.
+        return len(request.questions) * (len(request.state) + _AROUND) > _LONG
+    return _characters(request) > _LONG or request.constraint is not None or request.tools is not None
 
 
 def _characters(request: Start) -> int:

@@ -294,11 +294,12 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
 
-class Example(msgspec.Struct, frozen=True):
-    """A state, and by the number of the question the right options."""
+class Shot(msgspec.Struct, frozen=True):
+    """A question that was answered right, about a state of its own; `answer` is one of its options."""
 
     state: str
-    answers: tuple[tuple[int, str], ...]
+    question: Question
+    answer: str
 
 
 class Decide(_Message, frozen=True, tag="decide"):
@@ -309,14 +310,17 @@ class Decide(_Message, frozen=True, tag="decide"):
         state: What the questions are about.
         questions: At least one.
         instructions: What to know for all of them; empty: nothing more.
-        examples: Of right answers.
+        shots: Right answers, told as turns before the state.
+        prior: How much of what the model answers to each question without a state is taken off: 0, nothing
+            (and it is not asked), to 1, all.
     """
 
     id: str
     state: str
     questions: tuple[Question, ...]
     instructions: str = ""
-    examples: tuple[Example, ...] = ()
+    shots: tuple[Shot, ...] = ()
+    prior: float = 1.0
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -363,6 +367,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         constrains: Whether an answer can be bounded: requests with a `Constraint` may come.
         thinks: Whether it marks what it thinks, if it thinks.
         decides: Whether it scores options: a `Decide` may come.
+        branches: How many prompts of decisions it reads at once, beside the slots; 0: one, in a slot.
         state_format: The format of `Backend.snapshot` and its version. Empty if no other process can use it.
     """
 
@@ -385,6 +390,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     constrains: bool = False
     thinks: bool = False
     decides: bool = False
+    branches: int = 0
     build: str = ""
     state_format: str = ""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from edgeassist.engine.sequence import Sequence
-from edgeassist.engine.step import Work
+from edgeassist.engine.step import Read, Work
+
+# The most reads of one step: each is a row of logits, which costs memory and the time of some more tokens.
+READS = 16
 
 
 def prefill(sequences: list[Sequence], budget: int, block: int) -> list[Work]:
@@ -26,16 +29,25 @@ def prefill(sequences: list[Sequence], budget: int, block: int) -> list[Work]:
             budget -= given
     for seq in sequences:
         budget -= give(seq, budget)
-    return [
-        Work(
-            seq.slot,
-            seq.computed,
-            seq.tokens[seq.computed : seq.computed + counts[seq.slot]],
-            samples=counts[seq.slot] == seq.rest,
-        )
-        for seq in sequences
-        if counts[seq.slot]
-    ]
+    works = []
+    reads = READS
+    for seq in sequences:
+        reached = _reached(seq, counts[seq.slot])
+        if len(reached) > reads:
+            counts[seq.slot] = reached[reads].position - seq.computed
+            reached = reached[:reads]
+        reads -= len(reached)
+        if count := counts[seq.slot]:
+            tokens = seq.tokens[seq.computed : seq.computed + count]
+            samples = count == seq.rest and not seq.reads
+            works.append(Work(seq.slot, seq.computed, tokens, samples, reads=reached))
+    return works
+
+
+def _reached(seq: Sequence, count: int) -> tuple[Read, ...]:
+    """Return what is compared after one of the next `count` tokens."""
+    end = seq.computed + count
+    return tuple(read for read in seq.reads[seq.compared :] if read.position < end)
 
 
 def _cut(seq: Sequence, count: int, block: int) -> int:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from edgeassist.engine.backends.base import Bound, LoadedModel
+from edgeassist.engine.deciding.branches import Inquiries, Inquiry
 from edgeassist.engine.deferred import Deferred
-from edgeassist.engine.messages import Choice, Start, Thinking, Tools
+from edgeassist.engine.messages import Choice, Decide, Start, Thinking, Tools
 from edgeassist.engine.prompting.codec import Encoded, ReadsCalls
 from edgeassist.engine.prompting.history import encode_within
 from edgeassist.engine.prompting.marking import Marking
@@ -42,12 +43,21 @@ class Preparation:
     """
 
     def __init__(self, model: LoadedModel) -> None:
+        self._inquiries = Inquiries(model)
         self._codec = model.codec
         self._compiler = model.compiler
         self._marking = model.marking
         self._context = model.facts.context
 
-    def prepare(self, request: Start) -> Prepared:
+    def prepare(self, request: Start | Decide) -> Prepared | Inquiry:
+        """Return what a request begins with.
+
+        Raises:
+            EdgeAssistError: As `answer` and `Inquiries.prepare`.
+        """
+        return self._inquiries.prepare(request) if isinstance(request, Decide) else self.answer(request)
+
+    def answer(self, request: Start) -> Prepared:
         """Return what the answer to a request begins with.
 
         Raises:

@@ -15,7 +15,7 @@ from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prefill import prefill
 from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
+from edgeassist.engine.step import Plan, Read, Sampled, Share, Token, Trim, Work, Yield
 from edgeassist.errors import ContextOverflowError, InternalError
 
 # A shorter prefix is worth neither waiting for nor keeping.
@@ -31,6 +31,7 @@ class Scheduler:
         pacer: Says how much a step may prefill.
         speculation: Says how many tokens a sequence that runs alone may draft; None: never any.
         rewinds: Whether the KV cache can be cut at any token; if not, nothing is shared.
+        branches: How many prompts without an answer are read beside; 0: one takes the slot of an answer.
     """
 
     def __init__(
@@ -41,12 +42,15 @@ class Scheduler:
         pacer: Pacer,
         speculation: Speculation | None = None,
         rewinds: bool = True,
+        branches: int = 0,
     ) -> None:
         self._context = context
         self._rewinds = rewinds
         self._pacer = pacer
         self._speculation = speculation
+        self._slots = slots
         self._free = list(range(slots - 1, -1, -1))
+        self._branches = list(range(slots + branches - 1, slots - 1, -1)) if branches else self._free
         self._running: dict[str, Sequence] = {}
         self._memory: list[Share | Trim] = []
         self._squeeze = 0
@@ -55,6 +59,11 @@ class Scheduler:
     def running(self) -> int:
         """How many sequences run."""
         return len(self._running)
+
+    @property
+    def free_branches(self) -> int:
+        """How many prompts without an answer may be admitted now."""
+        return len(self._branches)
 
     def admit(
         self,
@@ -82,13 +91,9 @@ class Scheduler:
         """
         if len(prompt) >= self._context:
             raise ContextOverflowError.of(len(prompt), self._context)
-        if not self._free or request in self._running or not prompt:
-            raise InternalError(
-                f"request {request!r} can't be admitted: no free slot, a known id or no tokens"
-            )
         sequence = Sequence(
             id=request,
-            slot=self._free.pop(),
+            slot=self._take(self._free, request, prompt),
             tokens=list(prompt),
             world=world,
             prompt_tokens=len(prompt),
@@ -100,9 +105,45 @@ class Scheduler:
         self._running[request] = sequence
         return sequence
 
+    def admit_branch(
+        self, name: str, prompt: abc.Sequence[int], reads: tuple[Read, ...], *, world: World
+    ) -> Sequence:
+        """Give a prompt without an answer a slot; there is one (`free_branches`).
+
+        Args:
+            name: An id that no request has.
+            prompt: Token ids.
+            reads: What to compare, in the order of the positions; the last one is that of the last token.
+            world: What else decides the KV values of the prompt.
+
+        Raises:
+            ContextOverflowError: The prompt does not fit the context.
+            InternalError: No slot is free, the id runs already or the prompt is empty: a bug of the caller.
+        """
+        if len(prompt) > self._context:
+            raise ContextOverflowError.of(len(prompt), self._context)
+        sequence = Sequence(
+            id=name,
+            slot=self._take(self._branches, name, prompt),
+            tokens=list(prompt),
+            world=world,
+            prompt_tokens=len(prompt),
+            limit=0,
+            shares=self._rewinds,
+            reads=reads,
+        )
+        self._begin(sequence)
+        self._running[name] = sequence
+        return sequence
+
+    def _take(self, free: list[int], name: str, prompt: abc.Sequence[int]) -> int:
+        if not free or name in self._running or not prompt:
+            raise InternalError(f"request {name!r} can't be admitted: no free slot, a known id or no tokens")
+        return free.pop()
+
     def shareable(self, sequence: Sequence) -> int:
         """Return how many tokens of a new sequence's prompt a running one has, computed or not yet."""
-        wanted = _reusable(sequence)
+        wanted = reusable(sequence)
         others = (
             each for each in self._running.values() if each is not sequence and each.world == sequence.world
         )
@@ -121,7 +162,7 @@ class Scheduler:
     def remove(self, sequence: Sequence) -> None:
         """End a sequence and free its slot, whose KV entries the caller has dropped."""
         del self._running[sequence.id]
-        self._free.append(sequence.slot)
+        (self._free if sequence.slot < self._slots else self._branches).append(sequence.slot)
         self._resume()
 
     # --- plan ----------------------------------------------------------------------------------------------
@@ -129,12 +170,19 @@ class Scheduler:
     def plan(self) -> Plan:
         """Return the next step: a token for each stream, then prefill within what is left of the budget."""
         active = self._active
-        ready = [seq for seq in active if seq.state is State.RUNNING or self._look_up(seq, active)]
+        ready = [
+            seq
+            for seq in active
+            if seq.state is State.RUNNING or (seq.state is State.NEW and self._look_up(seq, active))
+        ]
         streams, prompts = self._divide(ready)
         work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
         if prompts:
             more = sum(len(each.tokens) - 1 for each in work)
-            budget = max(1, (self._pacer.budget(len(streams)) >> self._squeeze) - more)
+            # An answer is worth a longer step, so that it begins soon; a decision has no text to wait for.
+            stretches = any(not seq.reads for seq in prompts)
+            budget = self._pacer.budget(len(streams), stretches=stretches)
+            budget = max(1, (budget >> self._squeeze) - more)
             work += prefill(prompts, budget, self._pacer.block)
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)
@@ -149,7 +197,7 @@ class Scheduler:
         room = self._pacer.most - len(ready)
         for seq in ready:
             more = seq.rest - 1
-            if more and (more > min(seq.following, room) or self._squeeze):
+            if seq.reads or (more and (more > min(seq.following, room) or self._squeeze)):
                 prompts.append(seq)
             else:
                 room -= more
@@ -158,7 +206,7 @@ class Scheduler:
 
     def _look_up(self, seq: Sequence, active: list[Sequence]) -> bool:
         """Share what older sequences have of the prompt; False while one of them will have more of it."""
-        wanted = _reusable(seq)
+        wanted = reusable(seq)
         source, length = None, 0
         for other in active:
             if other is seq:
@@ -199,7 +247,7 @@ class Scheduler:
     # --- commit --------------------------------------------------------------------------------------------
 
     def commit(
-        self, plan: Plan, sampled: Sampled, seconds: float, following: Sampled | None = None
+        self, plan: Plan, yielded: Yield, seconds: float, following: Sampled | None = None
     ) -> list[Outcome]:
         """Take what the step yielded, and return what it did for each sequence.
 
@@ -207,7 +255,7 @@ class Scheduler:
 
         Args:
             plan: What `plan` returned.
-            sampled: Of every work that samples.
+            yielded: What the step yielded.
             seconds: How long the step took.
             following: By slot, what comes behind the last of them without being sampled, as far as there is
                 room. A token that ends the turn gives way to it; the last of it may end the turn.
@@ -215,7 +263,7 @@ class Scheduler:
         self._squeeze = 0
         self._learn(plan, seconds)
         by_slot = {seq.slot: seq for seq in self._running.values()}
-        return [self._advance(by_slot[work.slot], work, sampled, following or {}) for work in plan.work]
+        return [self._advance(by_slot[work.slot], work, yielded, following or {}) for work in plan.work]
 
     def preempt(self, plan: Plan) -> bool:
         """Make the next plan need less of the KV cache than this one, which did not fit; False if none can.
@@ -225,13 +273,24 @@ class Scheduler:
         if plan.tokens > len(plan.work):
             self._squeeze += 1
             return True
-        *others, youngest = self._active
-        if not others:
+        kept = [seq for seq in self._active if seq.state is State.READ and seq.computed]
+        *others, youngest = (seq for seq in self._active if seq.state is not State.READ)
+        if kept and not others:
+            self._drop(kept)
+        elif others:
+            youngest.state = State.PREEMPTED
+            youngest.computed = 0
+            self._memory.append(Trim(youngest.slot))
+        else:
             return False
-        youngest.state = State.PREEMPTED
-        youngest.computed = 0
-        self._memory.append(Trim(youngest.slot))
         return True
+
+    def _drop(self, kept: list[Sequence]) -> None:
+        """Let entries go that are only kept for others; those that are shared already stay."""
+        for seq in kept:
+            seq.tokens.clear()
+            seq.computed = 0
+            self._memory.append(Trim(seq.slot))
 
     def _learn(self, plan: Plan, seconds: float) -> None:
         streams = prefilled = drafted = 0
@@ -247,8 +306,10 @@ class Scheduler:
         if self._speculation is not None and streams + prefilled == 1:
             self._speculation.timed(drafted, seconds)
 
-    def _advance(self, seq: Sequence, work: Work, sampled: Sampled, following: Sampled) -> Outcome:
-        tokens = tuple(sampled[seq.slot]) if work.samples else ()
+    def _advance(self, seq: Sequence, work: Work, yielded: Yield, following: Sampled) -> Outcome:
+        if seq.reads:
+            return self._read(seq, work, yielded)
+        tokens = tuple(yielded.sampled[seq.slot]) if work.samples else ()
         held = max(0, len(tokens) - 1)
         seq.computed = work.position + len(work.tokens) - work.drafted + held
         if not tokens:
@@ -265,6 +326,16 @@ class Scheduler:
         if ends:
             return Outcome(seq, tokens, Ending.END_OF_TURN)
         return Outcome(seq, tokens, Ending.LIMIT if seq.generated >= seq.limit else None)
+
+    @staticmethod
+    def _read(seq: Sequence, work: Work, yielded: Yield) -> Outcome:
+        seq.computed = work.position + len(work.tokens)
+        seq.compared += len(work.reads)
+        ended = seq.rest == 0
+        if ended:
+            seq.state = State.READ
+        compared = yielded.compared[seq.slot] if work.reads else ()
+        return Outcome(seq, (), Ending.LIMIT if ended else None, compared)
 
     @staticmethod
     def _follow(seq: Sequence, tokens: tuple[Token, ...], behind: abc.Sequence[Token]) -> tuple[Token, ...]:
@@ -294,6 +365,6 @@ class Scheduler:
         seq.state = State.NEW if seq.shares else State.RUNNING
 
 
-def _reusable(seq: Sequence) -> list[int]:
-    # The last token is computed in any case: it yields the first of the answer.
-    return seq.tokens[:-1]
+def reusable(seq: Sequence) -> list[int]:
+    """Return what of it need not be computed: what yields something has to be."""
+    return seq.tokens[: seq.reads[seq.compared].position if seq.reads else -1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.speculation import NgramIndex
-from edgeassist.engine.step import Token
+from edgeassist.engine.step import Read, Token
 
 
 class State(Enum):
@@ -19,6 +20,8 @@ class State(Enum):
     """Every step computes some of it."""
     PREEMPTED = auto()
     """Its KV entries are dropped; it starts over when another sequence has ended."""
+    READ = auto()
+    """A prompt without an answer, whole in the KV cache: only kept for others that begin like it."""
 
 
 class Ending(Enum):
@@ -48,6 +51,8 @@ class Sequence:
         following: How many tokens were appended behind the last one that was sampled.
         draft_end: How many tokens may be generated before others follow than those that are sampled; no
             draft reaches beyond. None: any number.
+        reads: What is compared after some of its tokens, in order; such a prompt has no answer.
+        compared: How many of them are.
     """
 
     id: str
@@ -66,6 +71,8 @@ class Sequence:
     untold: tuple[Token, ...] = ()
     following: int = 0
     draft_end: int | None = None
+    reads: tuple[Read, ...] = ()
+    compared: int = 0
 
     @property
     def generated(self) -> int:
@@ -85,8 +92,13 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step did for one sequence: progress of its prompt (no tokens), or tokens and maybe the end."""
+    """What a step did for one sequence: progress of its prompt (no tokens), or tokens and maybe the end.
+
+    Attributes:
+        compared: The logits of the candidates of the reads that it reached.
+    """
 
     sequence: Sequence
     tokens: tuple[Token, ...] = ()
     ending: Ending | None = None
+    compared: abc.Sequence[abc.Sequence[float]] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,31 @@ class Token:
 
 # Slot to what a step sampled for it: one token, and one more for each drafted token that held.
 Sampled = Mapping[int, Sequence[Token]]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Tokens to compare as the next one, without one being sampled.
+
+    Attributes:
+        position: Of the token that they would follow.
+        candidates: Their ids.
+    """
+
+    position: int
+    candidates: tuple[int, ...]
+
+
+# Slot to the logits of the candidates of each of its reads, in order.
+Compared = Mapping[int, Sequence[Sequence[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """What a step yielded."""
+
+    sampled: Sampled
+    compared: Compared = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +71,7 @@ class Work:
         samples: Whether the last of them yields a new token.
         drafted: How many of the last tokens are a draft: each is right if sampling after the token before
             it yields it.
+        reads: What is compared after some of them, in the order of their positions. Not where it samples.
     """
 
     slot: int
@@ -53,6 +79,7 @@ class Work:
     tokens: Sequence[int]
     samples: bool
     drafted: int = 0
+    reads: tuple[Read, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

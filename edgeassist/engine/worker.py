@@ -9,6 +9,8 @@ from queue import Empty, SimpleQueue
 
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.deciding.branches import Inquiry
+from edgeassist.engine.deciding.running import Decisions
 from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.following import budget_of, follow, opening
 from edgeassist.engine.kv.prefixes import Prefix, Prefixes
@@ -16,6 +18,7 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     Command,
+    Decide,
     Event,
     Failed,
     Heartbeat,
@@ -27,12 +30,12 @@ from edgeassist.engine.messages import (
     Threads,
 )
 from edgeassist.engine.pacing import Pacer
-from edgeassist.engine.preparation import Preparation
-from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
+from edgeassist.engine.preparation import Preparation, Prepared
+from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler, reusable
 from edgeassist.engine.sequence import Outcome, Sequence
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Sampled
+from edgeassist.engine.step import Plan, Yield
 from edgeassist.errors import Code, EdgeAssistError
 
 log = logging.getLogger(__name__)
@@ -49,6 +52,7 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
         pacer=Pacer(target_s=options.step_ms / 1000, most=min(options.step_tokens, facts.kv_tokens)),
         speculation=Speculation() if options.speculate and facts.guesses else None,
         rewinds=facts.rewinds,
+        branches=facts.branches,
     )
 
 
@@ -80,6 +84,13 @@ class Worker:
         self._emit = emit
         self._encoder = Encoder(Preparation(model).prepare, emit=emit, deliver=commands.put)
         self._answers: dict[str, Answer] = {}
+        self._decisions = Decisions(
+            model.backend,
+            scheduler,
+            branches=model.facts.branches,
+            reuse=self._reuse,
+            keep=self._keep,
+        )
         self._alone: str | None = None
         self._steps = 0
         self._last_beat = 0.0
@@ -87,9 +98,13 @@ class Worker:
     def run(self) -> None:
         """Serve until a `Stop` command."""
         while self._take_commands():
-            if self._scheduler.running:
+            if self._busy:
                 self._step()
             self._beat()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._answers or len(self._decisions))
 
     def interrupt(self, command: Command) -> None:
         """Cut the running step short if a command that was just queued makes it pointless. Any thread.
@@ -107,15 +122,17 @@ class Worker:
     # --- a step --------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
+        self._decisions.admit()
         plan = self._scheduler.plan()
         begun = time.monotonic()
-        sampled = self._run(plan)
-        if sampled is not None:
-            self._commit(plan, sampled, begun)
+        yielded = self._run(plan)
+        if yielded is not None:
+            self._commit(plan, yielded, begun)
 
-    def _run(self, plan: Plan) -> Sampled | None:
-        """Return the tokens that a plan yields; None if it was not computed, which is dealt with then."""
-        self._alone = next(iter(self._answers)) if len(self._answers) == 1 else None
+    def _run(self, plan: Plan) -> Yield | None:
+        """Return what a plan yields; None if it was not computed, which is dealt with then."""
+        requests = [*self._answers, *self._decisions]
+        self._alone = requests[0] if len(requests) == 1 else None
         try:
             return self._backend.step(plan)
         except StepAbortedError:
@@ -129,19 +146,22 @@ class Worker:
             self._alone = None
         return None
 
-    def _commit(self, plan: Plan, sampled: Sampled, begun: float) -> None:
+    def _commit(self, plan: Plan, yielded: Yield, begun: float) -> None:
         """Tell scheduler and daemon what a plan yielded, and release the sequences that ended."""
         self._steps += 1
         now = time.monotonic()
         events: list[Event] = []
-        following, lost = follow(self._answers.values(), sampled)
+        following, lost = follow(self._answers.values(), yielded.sampled)
         failed = {answer.sequence.id for answer in lost}
+        outcomes = self._scheduler.commit(plan, yielded, now - begun, following)
         ended = [
             answer
-            for outcome in self._scheduler.commit(plan, sampled, now - begun, following)
-            if outcome.sequence.id not in failed
+            for outcome in outcomes
+            if not outcome.sequence.reads
+            and outcome.sequence.id not in failed
             and (answer := self._report(outcome, now, events)) is not None
         ]
+        events += self._decisions.take((each for each in outcomes if each.sequence.reads), now)
         self._emit(events)
         for answer in ended:
             self._release(answer)
@@ -179,7 +199,7 @@ class Worker:
 
     def _take_commands(self) -> bool:
         """Carry out what the daemon sent; wait only while nothing runs. False after a `Stop`."""
-        wait = not self._scheduler.running
+        wait = not self._busy
         # Commands queued from here on may abort again; those queued before are taken now.
         self._backend.proceed()
         while True:
@@ -189,7 +209,7 @@ class Worker:
                 return True
             wait = False
             match command:
-                case Start():
+                case Start() | Decide():
                     if (prompt := self._encoder.submit(command, time.monotonic())) is not None:
                         self._start(prompt)
                 case Prompt(request=request):
@@ -205,12 +225,17 @@ class Worker:
                     log.error("the engine does not expect %s now", type(command).__name__)
 
     def _start(self, prompt: Prompt) -> None:
-        request = prompt.request
+        match prompt.prepared:
+            case EdgeAssistError() as error:
+                self._emit([Failed(prompt.request.id, error.code, error.message)])
+            case Inquiry() as inquiry:
+                self._decisions.start(prompt.request.id, inquiry, prompt.started)
+            case Prepared() as prepared if isinstance(prompt.request, Start):
+                self._answer(prompt.request, prepared, prompt.started)
+
+    def _answer(self, request: Start, prepared: Prepared, started: float) -> None:
+        encoded, bound = prepared.prompt, prepared.bound
         try:
-            if isinstance(prompt.prepared, EdgeAssistError):
-                raise prompt.prepared
-            prepared = prompt.prepared
-            encoded, bound = prepared.prompt, prepared.bound
             sequence = self._scheduler.admit(
                 request.id,
                 encoded.tokens,
@@ -238,7 +263,7 @@ class Worker:
             prepared.parser,
             bound,
             gather_s=request.gather_ms / 1000,
-            started=prompt.started,
+            started=started,
             computed_s=self._backend.computed_s,
             budget=budget_of(request.thinking, sequence.limit)
             if self._codec.cut and prepared.may_think
@@ -248,8 +273,7 @@ class Worker:
 
     def _reuse(self, sequence: Sequence) -> None:
         """Start from the state of an ended sequence, unless a running one will have as much to share."""
-        # The last token is computed in any case: it yields the first of the answer.
-        prefix, length = self._prefixes.best(sequence.tokens[:-1], sequence.world)
+        prefix, length = self._prefixes.best(reusable(sequence), sequence.world)
         if prefix is None or length < self._scheduler.shareable(sequence) + LEAST_SHARED:
             return
         taken = self._backend.restore(sequence.slot, prefix.state, length)
@@ -264,17 +288,19 @@ class Worker:
         if answer is not None:
             self._emit([Cancelled(request)])
             self._release(answer)
-        elif self._encoder.withdraw(request):
+        elif self._decisions.drop(request) or self._encoder.withdraw(request):
             self._emit([Cancelled(request)])
 
     def _release(self, answer: Answer) -> None:
         """Free the slot; its state is kept for prompts that begin alike."""
-        sequence = answer.sequence
+        self._keep(answer.sequence)
+        self._drop(answer)
+
+    def _keep(self, sequence: Sequence) -> None:
         computed = sequence.tokens[: sequence.computed]
         if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed, sequence.world):
             state = self._backend.snapshot(sequence.slot)
             self._prefixes.keep(Prefix(computed, sequence.world, state))
-        self._drop(answer)
 
     def _drop(self, answer: Answer) -> None:
         self._backend.close(answer.sequence.slot)
@@ -290,10 +316,13 @@ class Worker:
             self._drop(answer)
             events += answer.send(now)
             events.append(Failed(answer.sequence.id, Code.INTERNAL, error.message))
+        for request in self._decisions:
+            self._decisions.drop(request)
+            events.append(Failed(request, Code.INTERNAL, error.message))
         self._emit(events)
 
     def _beat(self) -> None:
         now = time.monotonic()
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
-            self._emit([Heartbeat(self._steps, self._scheduler.running)])
+            self._emit([Heartbeat(self._steps, len(self._answers) + len(self._decisions))])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.requests import PromptRequest
-from edgeassist.serving.request import Caller
+from edgeassist.serving.request import AnyRequest, Caller
 
 
 class Gateway:
@@ -19,7 +18,7 @@ class Gateway:
     async def run(self) -> None:
         """Do what takes time of its own; what it raises ends the daemon."""
 
-    def ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
+    def ended(self, caller: Caller, asked: AnyRequest | None, end: Done | Failed) -> None:
         """Note that a request has ended, of whichever gateway; `asked` is None if it could not be read."""
 
     def stopping(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
@@ -30,20 +31,6 @@ _WANTED = {
     "model_type": "an object",
 }
 _CAME = {str: "text", bool: "true or false", list: "a list", dict: "an object", type(None): "null"}
-
-# What others call a field of ours, and what to send instead.
-_OURS = {
-    "response_format": 'json_schema, with the schema itself ({"type": "object"} for any JSON object)',
-    "guided_json": "json_schema",
-    "guided_regex": "regex",
-    "guided_choice": "choice",
-    "guided_grammar": "grammar",
-    "schema": "json_schema",
-    "choices": "choice",
-    "functions": 'tools, of which each is {"type": "function", "function": …}',
-    "function_call": "tool_choice",
-}
-_OURS_IN_MESSAGES = {"function_call": "tool_calls"}
 
 # The smallest packet that every message of an answer can be made to fit; PubSubClient's buffer, as it comes.
 MIN_PACKET_BYTES = 256
@@ -78,9 +65,15 @@ PacketBytes = Annotated[Whole, Field(ge=MIN_PACKET_BYTES, le=MAX_PACKET_BYTES)]
 
 
 class Asked(BaseModel):
-    """What every request has. None takes the daemon's default."""
+    """What every request has. None takes the daemon's default.
+
+    Attributes:
+        instead: What others call a field, and what to send instead; one within another begins with a dot.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    instead: ClassVar[Mapping[str, str]] = {}
 
     id: Name = Field(default_factory=lambda: secrets.token_hex(8))
     reply_to: str | None = None
@@ -90,6 +83,11 @@ class Asked(BaseModel):
     priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
     timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
     metadata: dict[str, JsonValue] | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether anything is said of it before its end."""
+        return False
 
     @field_validator("id", mode="before")
     @classmethod
@@ -142,18 +140,22 @@ def read_json(kind: type[_Kind], text: str) -> _Kind:
     try:
         return kind.model_validate_json(text.rstrip("\0 \t\r\n"))
     except ValidationError as error:
-        raise InvalidRequestError(_OF_PYTHON if _PYTHON.match(text) else explain(error)) from None
+        problem = _OF_PYTHON if _PYTHON.match(text) else explain(error, kind.instead)
+        raise InvalidRequestError(problem) from None
 
 
-def explain(error: ValidationError) -> str:
-    """Describe up to five validation errors for a person, by field and without the values."""
+def explain(error: ValidationError, instead: Mapping[str, str] | None = None) -> str:
+    """Describe up to five validation errors for a person, by field and without the values.
+
+    Args:
+        error: What pydantic says.
+        instead: What to send instead of fields that are unknown (`Asked.instead`).
+    """
     problems = []
     for problem in error.errors(include_url=False)[:5]:
         field = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            ours = _OURS.get(field)
-            if problem["loc"][0] == "messages":
-                ours = _OURS_IN_MESSAGES.get(str(problem["loc"][-1]))
+            ours = (instead or {}).get(field if len(problem["loc"]) == 1 else f".{problem['loc'][-1]}")
             problems.append(f"unknown field {field!r}" + (f": send {ours}" if ours else ""))
         elif problem["type"] == "string_pattern_mismatch":
             problems.append(f"{field}: must be 1 to 64 of A-Z a-z 0-9 _ -")

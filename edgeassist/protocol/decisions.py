@@ -6,10 +6,10 @@ says where they don't.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from edgeassist.protocol.asking import Asked, read_json, text_of
+from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.asking import Asked, ReplyFormat, read_json, text_of
 from edgeassist.protocol.constraints import compact_json, depth
 
 MAX_QUESTIONS = 32
@@ -196,6 +197,17 @@ class DecisionRequest(Asked):
             the daemon's default.
     """
 
+    instead: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("prompt", "messages"), "a prompt to <root>/prompt, or what to judge as state"),
+        "criteria": "criteria in a question: questions is an object of them, by name",
+        "options": "criteria, in a question",
+        "question": "questions, an object of them by name",
+        **dict.fromkeys((".options", ".levels", ".choices"), "criteria"),
+        **dict.fromkeys((".question", ".text", ".description"), "instructions"),
+        ".min": "minimum",
+        ".max": "maximum",
+    }
+
     state: JsonValue
     questions: dict[QuestionName, Question]
     instructions: Text | None = None
@@ -223,6 +235,12 @@ class DecisionRequest(Asked):
         return value
 
     @model_validator(mode="after")
+    def _one_text(self) -> DecisionRequest:
+        if self.format is ReplyFormat.TEXT and len(self.questions) > 1:
+            raise ValueError("format: text has room for the answer to one question: ask one, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _examples_that_fit(self) -> DecisionRequest:
         for number, example in enumerate(self.examples):
             for name, answer in example.answers.items():
@@ -240,8 +258,9 @@ class DecisionAnswer(BaseModel):
 
     Attributes:
         type: The question's.
-        choice: The most probable option.
-        probabilities: Of every option, in the question's order; they sum to 1.
+        choice: The most probable option; of equals the first.
+        probabilities: Of every option, in the question's order; they sum to 1. None where the broker takes no
+            message of that size.
         margin: How far the most probable one is ahead of the next, 0 to 1.
         abstain: Whether that is less than the threshold: who wants to be sure should not go by it.
         score: The expected value on a score's scale: its numbers, or its levels counted from 0.
@@ -252,7 +271,7 @@ class DecisionAnswer(BaseModel):
 
     type: Literal["choice", "score", "yes_no"]
     choice: str
-    probabilities: dict[str, float]
+    probabilities: dict[str, float] | None = None
     margin: float
     abstain: bool
     score: float | None = None
@@ -280,7 +299,13 @@ def parse_decision(payload: bytes, *, limit: int) -> DecisionRequest:
         TooLargeError: The payload exceeds the limit.
         InvalidRequestError: The payload is no valid request.
     """
-    return read_json(DecisionRequest, text_of(payload, limit=limit))
+    text = text_of(payload, limit=limit)
+    if not text.lstrip().startswith("{"):
+        raise InvalidRequestError(
+            "a decision is a JSON object with state and questions; a text to be answered goes to "
+            "<root>/prompt"
+        )
+    return read_json(DecisionRequest, text)
 
 
 def _exact(number: float) -> Decimal:

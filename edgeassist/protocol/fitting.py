@@ -5,7 +5,8 @@ PubSubClient, which most ESP32s use, drops a larger one in silence, and without 
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -21,27 +22,27 @@ _MOST_ESCAPED_BYTES = 6
 _MOST_SEQ, _MOST_INDEX = 9_999_999, 9_999
 _TWO_BYTES = frozenset('"\\\b\t\n\f\r')
 
+# What a decision's end still says of each answer when there is room for little, and for the least.
+_NO_PROBABILITIES = {"answers": {"__all__": {"probabilities"}}}
+_LEAST_OF_ANSWERS = {"answers": {"__all__": {"probabilities", "type", "margin", "score", "noul"}}}
+
+
+def _all(*names: str) -> dict[str, Any]:
+    return dict.fromkeys(names, True)
+
+
 # What is left out first, next and last of an event that is too large.
-_LEFT_OUT: dict[type[AnyEvent], tuple[frozenset[str], ...]] = {
-    Accepted: (frozenset({"metadata"}), frozenset({"device", "model"}), frozenset({"cancel"})),
+_LEFT_OUT: Mapping[type[AnyEvent], tuple[dict[str, Any], ...]] = {
+    Accepted: (_all("metadata"), _all("device", "model"), _all("cancel")),
     Done: (
-        frozenset({"reasoning"}),
-        frozenset(
-            {
-                "text",
-                "tool_calls",
-                "timings",
-                "model",
-                "device",
-                "session",
-                "history_dropped",
-                "held_back",
-            }
-        ),
-        frozenset({"metadata"}),
-        frozenset({"usage"}),
+        _all("reasoning"),
+        _all("text", "tool_calls", "timings", "model", "device", "session", "history_dropped", "held_back"),
+        _all("metadata"),
+        _all("usage"),
+        _NO_PROBABILITIES,
+        _LEAST_OF_ANSWERS,
     ),
-    Failed: (frozenset({"text", "device"}), frozenset({"metadata"})),
+    Failed: (_all("text", "device"), _all("metadata")),
 }
 
 
@@ -52,8 +53,30 @@ def room(packet: int, topic: str, correlation: bytes | None) -> int:
     return packet - 1 - _length_bytes(packet) - variable
 
 
+def forms(event: AnyEvent, *, short: bool = False) -> Iterator[bytes]:
+    """Yield an event's payload, and then with less and less in it.
+
+    Args:
+        event: What is said.
+        short: Begin with the short end.
+    """
+    parts = _LEFT_OUT.get(type(event), ())
+    left_out: dict[str, Any] = {}
+    if short:
+        left_out |= parts[0]
+        if isinstance(event, Done):
+            left_out |= parts[1] | _NO_PROBABILITIES
+    yield to_json(event, exclude_none=True, exclude=left_out)
+    for part in parts:
+        if not part.items() <= left_out.items():
+            left_out |= part
+            yield to_json(event, exclude_none=True, exclude=left_out)
+
+
 def fitted(event: AnyEvent, most: int | None, *, short: bool = False) -> bytes:
     """Return an event's payload in at most so many bytes (None: any), at least NEEDED_BYTES and the id's.
+
+    Only the answers of a decision may be more, however little is said of each.
 
     Args:
         event: What is said.
@@ -62,22 +85,16 @@ def fitted(event: AnyEvent, most: int | None, *, short: bool = False) -> bytes:
         short: Leave out at once what the short end has not.
     """
     most = 1 << 62 if most is None else most
-    left_out: set[str] = set()
-    write = partial(to_json, event, exclude_none=True, exclude=left_out)
-    parts = iter(_LEFT_OUT.get(type(event), ()))
-    if short:
-        left_out |= next(parts)
-        if isinstance(event, Done):
-            left_out |= next(parts)
-    payload = write()
-    while len(payload) > most and (part := next(parts, None)) is not None:
-        left_out |= part
-        payload = write()
-    if len(payload) > most and isinstance(event, Failed):
-        spare = most - len(payload) + len(to_json(event.message)) - 2
-        [message, *_] = split(event.message, max(spare, _MOST_ESCAPED_BYTES), escaped=True)
-        payload = to_json(event.model_copy(update={"message": message}), exclude_none=True, exclude=left_out)
-    return payload
+    payload = b""
+    for payload in forms(event, short=short):
+        if len(payload) <= most:
+            return payload
+    if not isinstance(event, Failed):
+        return payload
+    spare = most - len(payload) + len(to_json(event.message)) - 2
+    [message, *_] = split(event.message, max(spare, _MOST_ESCAPED_BYTES), escaped=True)
+    *_, least = forms(event.model_copy(update={"message": message}), short=True)
+    return least
 
 
 def call_bytes(name: str) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PlainValidator, ValidationError, field_validator, model_validator
 
@@ -28,6 +29,20 @@ Think = Annotated[bool | Literal["auto"] | None, PlainValidator(_think)]
 
 class PromptRequest(Asked):
     """A generation request. None takes the daemon's default."""
+
+    instead: ClassVar[Mapping[str, str]] = {
+        "response_format": 'json_schema, with the schema itself ({"type": "object"} for any JSON object)',
+        "guided_json": "json_schema",
+        "guided_regex": "regex",
+        "guided_choice": "choice",
+        "guided_grammar": "grammar",
+        "schema": "json_schema",
+        "choices": "choice",
+        "functions": 'tools, of which each is {"type": "function", "function": …}',
+        "function_call": "tool_choice",
+        ".function_call": "tool_calls",
+        "questions": "a decision to <root>/decide, not to <root>/prompt",
+    }
 
     prompt: str | None = None
     messages: Annotated[tuple[Turn, ...], Field(max_length=MAX_MESSAGES, strict=False)] | None = None
@@ -113,6 +128,11 @@ class PromptRequest(Asked):
         return self
 
     @property
+    def streams(self) -> bool:
+        """As it wants (`Asked.streams`)."""
+        return self.stream
+
+    @property
     def constraints(self) -> tuple[str, ...]:
         """The fields that bind its answer: one, or none."""
         return tuple(name for name in CONSTRAINTS if getattr(self, name) is not None)
@@ -146,4 +166,4 @@ def parse_prompt(payload: bytes, *, limit: int) -> PromptRequest:
     try:
         return PromptRequest(prompt=text)
     except ValidationError as error:
-        raise InvalidRequestError(explain(error)) from None
+        raise InvalidRequestError(explain(error, PromptRequest.instead)) from None

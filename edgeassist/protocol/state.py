@@ -117,10 +117,11 @@ class Percentiles(_Document):
 class Telemetry(StateDocument):
     """Counters since the daemon's start, and rolling percentiles; times in ms, rates in tokens per second."""
 
-    kept = (("requests", "done", "prompt_tokens", "cached_tokens", "completion_tokens"),)
+    kept = (("requests", "done", "decisions", "prompt_tokens", "cached_tokens", "completion_tokens"),)
 
     requests: int
     done: int
+    decisions: int
     errors: dict[Code, int]
     prompt_tokens: int
     cached_tokens: int
@@ -133,12 +134,32 @@ class Telemetry(StateDocument):
     decode_tokens_per_s: Percentiles
 
 
+class CalibrationInfo(_Document):
+    """What decisions go by.
+
+    Attributes:
+        choice: The temperature of a choice's scores.
+        score: Of a score's.
+        yes_no: Of those of a question of yes or no.
+        threshold: The margin under which an answer abstains.
+        prior: How much of what the model answers without a state is taken off its scores.
+    """
+
+    choice: float
+    score: float
+    yes_no: float
+    threshold: float
+    prior: float
+
+
 class ModelInfo(_Document):
     """The loaded model; `sha256` is null until computed, and for a model that is no single file.
 
     Attributes:
         constrains: Whether its answers can be bound, by `json_schema` and the like.
         thinks: Whether it marks what it thinks before an answer, if it thinks.
+        decides: Whether it makes decisions.
+        calibration: What is in force for them; null where it makes none.
     """
 
     name: str
@@ -155,6 +176,8 @@ class ModelInfo(_Document):
     slots: int
     constrains: bool
     thinks: bool
+    decides: bool
+    calibration: CalibrationInfo | None
     build: str
 
 
@@ -163,19 +186,23 @@ class Capabilities(_Document):
 
     Attributes:
         fields: Fields of a prompt request; valid ones not listed are answered with `unsupported`.
+        decision_fields: Fields of a request for a decision; none where all are answered with `unsupported`.
         roles: Roles of a message.
         formats: Formats of an answer.
         priorities: From least to most urgent.
         events: Types of an answer's events.
         commands: Names of the commands.
+        questions: Types of a decision's questions.
     """
 
     fields: list[str]
+    decision_fields: list[str]
     roles: list[str]
     formats: list[str]
     priorities: list[str]
     events: list[str]
     commands: list[str]
+    questions: list[str]
 
 
 class Info(StateDocument):

@@ -33,6 +33,13 @@ class PromptTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class DecideTopic:
+    """A topic for decisions; `client` is as with `PromptTopic`."""
+
+    client: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CommandTopic:
     """The topic of a command; `client` is the one that may use it, None: whoever gives commands."""
 
@@ -93,6 +100,11 @@ class Topics:
         return (self.prompt(), self.prompt("+"))
 
     @property
+    def decide_filters(self) -> tuple[str, ...]:
+        """What the daemon subscribes to for decisions."""
+        return (self.decide(), self.decide("+"))
+
+    @property
     def command_filters(self) -> tuple[str, ...]:
         """What the daemon subscribes to for commands."""
         return (self.command("+"), self.cancel("+"))
@@ -100,6 +112,10 @@ class Topics:
     def prompt(self, client: str | None = None) -> str:
         """Where a client publishes prompts."""
         return f"{self.root}/prompt" if client is None else f"{self.root}/prompt/{client}"
+
+    def decide(self, client: str | None = None) -> str:
+        """Where a client publishes what is to be decided."""
+        return f"{self.root}/decide" if client is None else f"{self.root}/decide/{client}"
 
     def reply(self, request: str, client: str | None = None) -> str:
         """The default topic for an answer."""
@@ -110,7 +126,7 @@ class Topics:
         return f"{self.root}/command/{name}"
 
     def cancel(self, client: str | None = None) -> str:
-        """Where a client cancels what it asked on a prompt topic of its own; without one, as any command."""
+        """Where a client cancels what it asked on a topic of its own; without one, as any command."""
         return self.command("cancel" if client is None else f"cancel/{client}")
 
     def response(self, name: str, client: str | None = None) -> str:
@@ -121,16 +137,15 @@ class Topics:
         """What is known from the watch of that name, retained."""
         return f"{self.root}/watch/{name}"
 
-    def parse(self, topic: str) -> PromptTopic | CommandTopic | None:
-        """Return what a message on this topic is; None if it is no prompt or command of this device."""
+    def parse(self, topic: str) -> PromptTopic | DecideTopic | CommandTopic | None:
+        """Return what a message on this topic is; None if it is no request or command to this device."""
         root = f"{self.root}/"
         if not topic.startswith(root):
             return None
         match topic.removeprefix(root).split("/"):
-            case ["prompt"]:
-                return PromptTopic(None)
-            case ["prompt", client]:
-                return PromptTopic(client)
+            case ["prompt" | "decide" as name, *client] if len(client) <= 1:
+                kind = PromptTopic if name == "prompt" else DecideTopic
+                return kind(client[0] if client else None)
             case ["command", name] if 0 < len(name.encode()) <= MAX_NAME_BYTES:
                 return CommandTopic(name)
             case ["command", "cancel", client] if 0 < len(client.encode()) <= MAX_NAME_BYTES:
@@ -138,26 +153,30 @@ class Topics:
             case _:
                 return None
 
-    def check_client(self, client: str) -> None:
-        """Raise an InvalidRequestError unless it can be a client's name on a prompt topic."""
+    def check_client(self, client: str, *, decides: bool = False) -> None:
+        """Raise an InvalidRequestError unless it can be a client's name on a topic for requests.
+
+        Args:
+            client: The name.
+            decides: Whether it is on that for decisions.
+        """
         if not 0 < len(client.encode()) <= MAX_NAME_BYTES:
-            problem = (
-                f"is longer than {MAX_NAME_BYTES} bytes" if client else f"is missing after {self.prompt('')}"
-            )
+            there = self.decide if decides else self.prompt
+            problem = f"is longer than {MAX_NAME_BYTES} bytes" if client else f"is missing after {there('')}"
             raise InvalidRequestError(
-                f"the client's name {problem}: publish to {self.prompt()} or {self.prompt('<client>')}"
+                f"the client's name {problem}: publish to {there()} or {there('<client>')}"
             )
 
     def check_reply(self, topic: str, *, prefixes: Sequence[str], client: str | None) -> str:
         """Return the topic if answers may go there.
 
         The daemon publishes with its own rights, and a requester must not borrow them: the topic needs an
-        allowed prefix, and a client with its own prompt topic may not use other clients' reply topics.
+        allowed prefix, and a client with a topic of its own may not use other clients' reply topics.
 
         Args:
             topic: The requested topic.
             prefixes: Allowed prefixes; `{root}` and `{base}` stand for this device's.
-            client: The client whose prompt topic the request came on; None for the shared one.
+            client: The client whose topic the request came on; None for a shared one.
 
         Raises:
             InvalidRequestError: It is not a topic name, or not allowed.

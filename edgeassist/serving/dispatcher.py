@@ -12,6 +12,8 @@ from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
     Command,
+    Decide,
+    Decided,
     Delta,
     DeltaKind,
     Encoding,
@@ -45,7 +47,7 @@ class Work(Protocol):
         """Return the next request to run; None where none may."""
         ...
 
-    def start_of(self, request: Request, job: str, now: float) -> Start:
+    def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it.
 
         Raises:
@@ -57,8 +59,8 @@ class Work(Protocol):
         """Note that the engine was given one: whatever follows from it must not delay it."""
         ...
 
-    def finish(self, request: Request, finished: Finished, now: float) -> None:
-        """End a request with its answer."""
+    def finish(self, request: Request, end: Finished | Decided, now: float) -> None:
+        """End a request with its answer, or its decision."""
         ...
 
     def fail(self, request: Request, error: EdgeAssistError) -> None:
@@ -162,16 +164,16 @@ class Dispatcher:
                     request.stream.progress(
                         processed=event.processed, cached=event.cached, total=event.total, now=now
                     )
-            case Finished() | Failed() | Cancelled():
+            case Finished() | Decided() | Failed() | Cancelled():
                 self._handle_end(event, now)
 
-    def _handle_end(self, end: Finished | Failed | Cancelled, now: float) -> None:
+    def _handle_end(self, end: Finished | Decided | Failed | Cancelled, now: float) -> None:
         request = self._find(end.id)
         self._jobs.pop(end.id, None)
         if request is not None:
             request.job = None
             match end:
-                case Finished():
+                case Finished() | Decided():
                     self._work.finish(request, end, now)
                 case Failed():
                     self._work.fail(request, error_for(end.code, end.message))

@@ -21,6 +21,9 @@ class Policy:
         defaults: Sampling defaults for omitted fields.
         system: The system prompt of requests that bring none.
         thinking: The defaults for the request's fields `think` and `reasoning_budget`.
+        temperature: Of all decisions' scores; None: as the model is calibrated.
+        threshold: Of decisions that name none; None: as the model is calibrated.
+        prior: How much of what a model answers without a state is taken off; None: as it is calibrated.
     """
 
     limits: Limits
@@ -32,3 +35,6 @@ class Policy:
     defaults: Sampling
     system: str
     thinking: Thinking = AUTO
+    temperature: float | None = None
+    threshold: float | None = None
+    prior: float | None = None

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.stream import Stream
+
+# What may be asked: an answer, or a decision.
+AnyRequest = PromptRequest | DecisionRequest
 
 
 class State(Enum):
@@ -59,7 +63,7 @@ class Request:
         job: What the engine calls it; None while no engine has it.
     """
 
-    asked: PromptRequest
+    asked: AnyRequest
     caller: Caller
     fingerprint: bytes
     stream: Stream
@@ -77,4 +81,5 @@ class Request:
     @property
     def session(self) -> Key | None:
         """Its conversation; requests of one conversation run one after the other."""
-        return None if self.asked.session is None else self.caller.key(self.asked.session)
+        name = self.asked.session if isinstance(self.asked, PromptRequest) else None
+        return None if name is None else self.caller.key(name)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from edgeassist.engine.messages import Event, Finished, Start
+from edgeassist.engine.messages import Decide, Decided, Event, Finished, Start
 from edgeassist.errors import (
     CancelledRequestError,
     DeadlineExceededError,
@@ -27,15 +27,14 @@ from edgeassist.errors import (
     UnsupportedError,
 )
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
-from edgeassist.serving.conversation import Conversations
+from edgeassist.serving.decisions import UNCALIBRATED, Calibration
 from edgeassist.serving.dispatcher import Dispatcher, Engine
-from edgeassist.serving.job import answer_of, question_of, start_of
+from edgeassist.serving.kinds import Kinds
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.replay import Replays
-from edgeassist.serving.request import Caller, Request, State
+from edgeassist.serving.request import AnyRequest, Caller, Request, State
 from edgeassist.serving.sink import Sink
 from edgeassist.serving.stream import Stream
 from edgeassist.serving.telemetry import Tally
@@ -46,7 +45,7 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 2
 
 # Told of every end: who asked for what (None where it could not be read), and the terminal event.
-OnEnd = Callable[[Caller, PromptRequest | None, Done | Failed], None]
+OnEnd = Callable[[Caller, AnyRequest | None, Done | Failed], None]
 
 
 class Requests:
@@ -81,14 +80,12 @@ class Requests:
         self._on_end = on_end
         self._clock = clock
         self._admission = Admission(policy.limits)
-        self._conversations = Conversations(policy.bounds)
+        self._kinds = Kinds(policy)
         self._replays = Replays(policy.remember_s)
         self._alarm = Alarm()
         self._dispatcher = Dispatcher(engine, self, self._alarm, clock)
         self._closing = False
         self._unavailable: str | None = None
-        # What is not known of a model yet is found out when it is ready.
-        self._constrains = True
         self.model: str | None = None
         self.tally = Tally()
 
@@ -102,16 +99,21 @@ class Requests:
         """How many requests run."""
         return self._admission.running
 
+    @property
+    def calibration(self) -> Calibration:
+        """By what decisions are made honest."""
+        return self._kinds.calibration
+
     def apply(self, policy: Policy) -> None:
         """Go by another policy from now on; the streams of requests under way keep their pace."""
         self._policy = policy
         self._admission.limits = policy.limits
-        self._conversations.bounds = policy.bounds
+        self._kinds.apply(policy)
         self._replays.remember_s = policy.remember_s
 
     # --- requests come in ----------------------------------------------------------------------------------
 
-    def submit(self, asked: PromptRequest, caller: Caller, sink: Sink) -> None:
+    def submit(self, asked: AnyRequest, caller: Caller, sink: Sink) -> None:
         """Take a request: all that becomes of it, a refusal too, goes to the sink.
 
         A repeat of one that runs is dropped: the first one's sink gets the answer. A repeat of one that was
@@ -129,14 +131,14 @@ class Requests:
         if known is not None and known.fingerprint == fingerprint:
             _log(asked.id, "came again while it is being answered")
             return
-        stream = self._stream(asked.id, sink, now, chunks=asked.stream, metadata=asked.metadata)
+        stream = self._stream(asked.id, sink, now, chunks=asked.streams, metadata=asked.metadata)
         request = Request(asked, caller, fingerprint, stream, now, now + self._timeout_s(asked, caller))
         try:
             if known is not None:
                 raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
             self._check_open()
-            self._check_bounds(asked)
-            self._check_session(request)
+            self._kinds.check_model(asked, self.model)
+            self._kinds.check_session(request, self._admission)
             self._check_room(caller)
         except EdgeAssistError as error:
             self._refuse(asked.id, caller, stream, error, asked)
@@ -167,7 +169,7 @@ class Requests:
         caller: Caller,
         stream: Stream,
         error: EdgeAssistError,
-        asked: PromptRequest | None,
+        asked: AnyRequest | None,
     ) -> None:
         _log(request_id, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
@@ -192,7 +194,7 @@ class Requests:
             metadata=metadata,
         )
 
-    def _timeout_s(self, asked: PromptRequest, caller: Caller) -> float:
+    def _timeout_s(self, asked: AnyRequest, caller: Caller) -> float:
         timeout = asked.timeout_s or self._policy.timeout_s
         return timeout if caller.expiry_s is None else min(timeout, caller.expiry_s)
 
@@ -202,20 +204,6 @@ class Requests:
         if self._unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
 
-    def _check_bounds(self, asked: PromptRequest) -> None:
-        if asked.bounds and not self._constrains:
-            raise UnsupportedError(
-                f"the model that runs, {self.model}, can't be held to {' or '.join(asked.bounds)}: "
-                "leave it out, or run another model (the daemon's setting model.path)"
-            )
-
-    def _check_session(self, request: Request) -> None:
-        if not request.asked.resume or request.session is None:
-            return
-        # One that began a moment ago is known too, though its first answer is not complete.
-        if all(each.session != request.session for each in self._admission):
-            self._conversations.require(request.session, request.arrived)
-
     def _check_room(self, caller: Caller) -> None:
         slots = self._dispatcher.slots
         waiting = self.queued + self.running
@@ -224,19 +212,29 @@ class Requests:
 
     # --- to the engine and back ----------------------------------------------------------------------------
 
-    def engine_ready(self, model: str, slots: int, *, constrains: bool) -> None:
+    def engine_ready(
+        self,
+        model: str,
+        slots: int,
+        *,
+        constrains: bool,
+        decides: bool,
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
         """An engine serves: start what waits.
 
         Args:
             model: The name of what it has loaded.
             slots: How many requests it takes at once.
             constrains: Whether it can bind an answer.
+            decides: Whether it makes decisions.
+            calibration: By what these are made honest.
         """
         self.model, self._dispatcher.slots, self._unavailable = model, slots, None
-        self._constrains = constrains
+        self._kinds.model_loaded(constrains=constrains, decides=decides, calibration=calibration)
         for request in self._admission:
             try:
-                self._check_bounds(request.asked)
+                self._kinds.check_model(request.asked, self.model)
             except UnsupportedError as error:
                 self.fail(request, error)
         self._dispatcher.pump()
@@ -248,7 +246,7 @@ class Requests:
             reason: Why, for a person.
             planned: Whether it was replaced on purpose, which is no prompt's fault.
         """
-        self._constrains = True
+        self._kinds.model_lost()
         suspect = None if planned else self._dispatcher.encoded
         # A decision, or another one's prompt, is not the fault of what merely waited.
         innocent = planned or self._dispatcher.encodes
@@ -288,24 +286,23 @@ class Requests:
         """Return the next request to run (`dispatcher.Work`)."""
         return self._admission.start_next()
 
-    def start_of(self, request: Request, job: str, now: float) -> Start:
+    def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it (`dispatcher.Work`)."""
-        history = [] if request.session is None else self._conversations.recall(request.session, now)
-        return start_of(job, request.asked, history, self._policy)
+        return self._kinds.start_of(request, job, now)
 
     def started(self) -> None:
         """Note that the engine was given one (`dispatcher.Work`)."""
         self._on_change()
 
-    def finish(self, request: Request, finished: Finished, now: float) -> None:
-        """End a request with its answer (`dispatcher.Work`)."""
-        asked = request.asked
-        done = request.stream.done(finished, model=self.model or "", session=asked.session, now=now)
+    def finish(self, request: Request, end: Finished | Decided, now: float) -> None:
+        """End a request with its answer, or its decision (`dispatcher.Work`)."""
+        try:
+            done = self._kinds.finish(request, end, model=self.model or "", now=now)
+        except EdgeAssistError as error:
+            self.fail(request, error)
+            return
         self.tally.count_done(done)
         self._replays.remember(request.key, request.fingerprint, done, now)
-        if request.session is not None:
-            turn = (*question_of(asked), answer_of(done))
-            self._conversations.remember(request.session, turn, now)
         self._end(request, done)
 
     def fail(self, request: Request, error: EdgeAssistError) -> None:
@@ -384,7 +381,7 @@ class Requests:
         return min((wake for wake in wakes if wake is not None), default=None)
 
 
-def _fingerprint(asked: PromptRequest) -> bytes:
+def _fingerprint(asked: AnyRequest) -> bytes:
     return hashlib.blake2b(asked.model_dump_json().encode(), digest_size=16).digest()
 
 

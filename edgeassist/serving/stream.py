@@ -10,11 +10,13 @@ import logging
 import secrets
 import string
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import JsonValue
 
-from edgeassist.engine.messages import Finished
+from edgeassist.engine.messages import Decided, Finished
 from edgeassist.errors import EdgeAssistError
+from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.events import (
     MAX_REASONING,
     Accepted,
@@ -24,11 +26,10 @@ from edgeassist.protocol.events import (
     Failed,
     Progress,
     Reasoning,
-    Timings,
-    Usage,
 )
 from edgeassist.protocol.fitting import call_events, split
 from edgeassist.protocol.tools import CALL_ID_CHARACTERS, CalledFunction, ToolCall
+from edgeassist.serving.figures import Course, timings_of, usage_of
 from edgeassist.serving.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -230,39 +231,44 @@ class Stream:
     def done(self, finished: Finished, *, model: str, session: str | None, now: float) -> Done:
         """End the stream with the whole answer."""
         self.flush(now)
-        queue = (now if self._started is None else self._started) - self._arrived
-        done = Done(
-            id=self._id,
-            seq=self._next(),
+        return self._end(
+            finished,
             text=self.text,
             reasoning="".join(self._thoughts)[:MAX_REASONING] or None,
             only_reasoning=True if finished.reasoning_tokens and not self._text and not self._calls else None,
             finish_reason=finished.reason.value,
             tool_calls=list(self._calls),
-            usage=Usage(
-                prompt_tokens=finished.prompt_tokens,
-                cached_tokens=finished.cached_tokens,
-                completion_tokens=finished.completion_tokens,
-                reasoning_tokens=finished.reasoning_tokens or None,
-            ),
-            timings=Timings(
-                queue_ms=_ms(queue),
-                prefill_ms=round(finished.prefill_ms, 2),
-                ttft_ms=None if self._first_text is None else _ms(self._first_text - self._arrived),
-                decode_ms=round(finished.decode_ms, 2),
-                total_ms=_ms(now - self._arrived),
-                overhead_ms=round(finished.overhead_ms, 2),
-                prefill_tokens_per_s=_rate(
-                    finished.prompt_tokens - finished.cached_tokens, finished.prefill_ms
-                ),
-                decode_tokens_per_s=_rate(finished.completion_tokens - 1, finished.decode_ms),
-            ),
             model=model,
-            device=self._device,
             session=session,
             history_dropped=finished.dropped_messages,
+            now=now,
+        )
+
+    def decided(
+        self, decided: Decided, answers: dict[str, DecisionAnswer], *, text: str, model: str, now: float
+    ) -> Done:
+        """End the stream with a decision.
+
+        Args:
+            decided: What the engine says of it.
+            answers: To its questions.
+            text: What of them is told as bare text.
+            model: Who made it.
+            now: When.
+        """
+        return self._end(decided, text=text, finish_reason="stop", answers=answers, model=model, now=now)
+
+    def _end(self, end: Finished | Decided, *, now: float, **fields: Any) -> Done:
+        started = self._arrived if self._started is None else self._started
+        done = Done(
+            id=self._id,
+            seq=self._next(),
+            usage=usage_of(end),
+            timings=timings_of(end, Course(self._arrived, started, self._first_text, now)),
+            device=self._device,
             held_back=self.held_back,
             metadata=self._metadata,
+            **fields,
         )
         self._send(done)
         return done
@@ -300,11 +306,3 @@ class Stream:
         """Return the next event's number."""
         seq, self._seq = self._seq, self._seq + 1
         return seq
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 2)
-
-
-def _rate(tokens: int, duration_ms: float) -> float | None:
-    return round(tokens / duration_ms * 1000, 2) if tokens > 0 and duration_ms > 0 else None

@@ -41,10 +41,14 @@ class Rolling:
 
 @dataclass(slots=True)
 class Tally:
-    """What the daemon has done since it started."""
+    """What the daemon has done since it started.
+
+    The percentiles are those of answers: decisions, in which nothing is written, would hide what these take.
+    """
 
     requests: int = 0
     done: int = 0
+    decisions: int = 0
     errors: Counter[Code] = field(default_factory=Counter)
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -64,10 +68,13 @@ class Tally:
         self.prompt_tokens += usage.prompt_tokens
         self.cached_tokens += usage.cached_tokens
         self.completion_tokens += usage.completion_tokens
+        self.service_ms.add(timings.total_ms - timings.queue_ms)
+        if done.answers is not None:
+            self.decisions += 1
+            return
         self.queue_ms.add(timings.queue_ms)
         self.ttft_ms.add(timings.ttft_ms)
         self.total_ms.add(timings.total_ms)
-        self.service_ms.add(timings.total_ms - timings.queue_ms)
         self.prefill_rate.add(timings.prefill_tokens_per_s)
         self.decode_rate.add(timings.decode_tokens_per_s)
         if usage.completion_tokens > 1:
@@ -89,6 +96,7 @@ class Tally:
         return Telemetry(
             requests=self.requests,
             done=self.done,
+            decisions=self.decisions,
             errors=dict(self.errors),
             prompt_tokens=self.prompt_tokens,
             cached_tokens=self.cached_tokens,

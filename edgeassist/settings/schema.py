@@ -128,7 +128,7 @@ _AutoOrNumber = int | Literal["auto"]
 _AutoOrReal = float | Literal["auto"]
 
 
-def _auto_or(least: int, most: int, *, whole: bool = True) -> PlainValidator:
+def _auto_or(least: float, most: float, *, whole: bool = True) -> PlainValidator:
     """Accept "auto" or a number within bounds. A pydantic union would report one error per member."""
     kind: Any = Annotated[int if whole else float, Field(ge=least, le=most)]
     number: TypeAdapter[int | float] = TypeAdapter(kind)
@@ -176,6 +176,14 @@ class SamplingSettings(Table):
     top_p: Annotated[float, Field(gt=0, le=1), LIVE] = 0.95
     min_p: Annotated[float, Field(ge=0, le=1), LIVE] = 0.05
     repeat_penalty: Annotated[float, Field(gt=0, le=10), LIVE] = 1.0
+
+
+class DecisionSettings(Table):
+    """How decisions are made of a model's scores. "auto": as the model is calibrated."""
+
+    temperature: Annotated[_AutoOrReal, _auto_or(0.05, 20, whole=False), LIVE] = "auto"
+    threshold: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
+    prior: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
 
 
 class AdmissionSettings(Table):
@@ -240,6 +248,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     sampling: SamplingSettings = SamplingSettings()
+    decisions: DecisionSettings = DecisionSettings()
     admission: AdmissionSettings = AdmissionSettings()
     stream: StreamSettings = StreamSettings()
     session: SessionSettings = SessionSettings()

@@ -66,7 +66,8 @@ def calling(tool: str, **arguments: object) -> str:
 class ScriptedDevice:
     """A device on this machine, alone with its broker. A context manager, ready inside its block.
 
-    What has no answer in `answers` is answered with itself.
+    What has no answer in `answers` is answered with itself. A decision picks the option that occurs most
+    often in the state, of equals the first.
 
     Args:
         answers: Answers by prompt, the last message of a conversation: its text, or a pattern with `*` and

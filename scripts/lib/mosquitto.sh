@@ -94,8 +94,9 @@ user $daemon_account
 topic readwrite edgeassist/#
 topic readwrite homeassistant/#
 
-# Every other account: its own prompts, its own answers, and how the devices are. %u is the account's name.
+# Every other account: its own prompts and decisions, its own answers, and how the devices are. %u is the account's name.
 pattern write edgeassist/+/prompt/%u
+pattern write edgeassist/+/decide/%u
 pattern write edgeassist/+/command/cancel/%u
 pattern read edgeassist/+/response/cancel/%u
 pattern read edgeassist/+/reply/%u/#

@@ -140,6 +140,14 @@ def test_a_client_may_cancel_what_it_asked(machine: Machine, client: Client) -> 
     assert "no request 'nobody' waits or runs" in said
 
 
+def test_a_client_may_have_something_decided(machine: Machine, client: Client) -> None:
+    topics = f"-t {client.root}/decide/{CLIENT} -e {client.root}/reply/{CLIENT}/decided"
+    question = {"type": "choice", "instructions": "Which room?", "criteria": ["kitchen", "bath"]}
+    asked = json.dumps({"state": "The kitchen lamp", "questions": {"room": question}})
+    said = machine.run(f"mosquitto_rr {client.account} -q 1 -W 30 {topics} -m '{asked}'")
+    assert json.loads(said)["answers"]["room"]["choice"] in {"kitchen", "bath"}
+
+
 def test_the_service_gives_up_what_it_does_not_need(machine: Machine, client: Client) -> None:
     said = machine.run("systemd-analyze security --no-pager --threshold=20 edgeassist")
     figure = re.search(r"Overall exposure level for edgeassist.service: ([\d.]+)", said)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.bench import run, scenarios
+from edgeassist.bench import run, scenarios, turns
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
 from edgeassist.bench.plan import Peer, PeerKind, Plan
@@ -38,7 +38,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured in earnest: no time to come to rest, and no run is too disturbed."""
-    monkeypatch.setattr(scenarios, "PAUSE_S", 0.05)
+    monkeypatch.setattr(turns, "PAUSE_S", 0.05)
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
 
 
@@ -49,6 +49,7 @@ def plan(*names: Name, **changes: Any) -> Plan:
 
 def check(result: Result, what: Plan) -> None:
     """Check that each side has each figure of each scenario, and each other side a ratio."""
+    assert result.missing == ()
     assert [measured.scenario for measured in result.scenarios] == list(what.scenarios)
     contenders = {DEVICE} if what.peer is None else {DEVICE, what.peer.kind.value}
     for measured, scenario in zip(result.scenarios, what.chosen, strict=True):
@@ -182,10 +183,13 @@ async def test_a_daemon_with_fixed_threads_does_the_same_work(endless: Path) -> 
 
 @pytest.mark.skipif(SERVER is None, reason="EDGEASSIST_TEST_LLAMA_SERVER names no llama-server")
 async def test_a_peer_does_the_same_work(endless: Path) -> None:
-    what = plan(*Name, peer=Peer(PeerKind.LLAMA_SERVER, Path(str(SERVER))), baseline=False)
+    # A llama-server calls no tool with random weights.
+    names = [name for name in Name if name is not Name.CALL]
+    what = plan(*names, peer=Peer(PeerKind.LLAMA_SERVER, Path(str(SERVER))), baseline=False)
     result = await measure(endless, what, lambda *_: None)
     check(result, what)
     for measured in result.scenarios:
         ours, theirs = (measured.repetitions[0].outcomes[side].answers for side in (DEVICE, "llama-server"))
         assert len(ours) == len(theirs)
-        assert abs(ours[0].prompt_tokens - theirs[0].prompt_tokens) <= 2
+        if measured.scenario is not Name.DECIDE:
+            assert abs(ours[0].prompt_tokens - theirs[0].prompt_tokens) <= 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edgeassist.bench import run, scenarios
+from edgeassist.bench import run, turns
 from edgeassist.bench.comparison import CPU, FIGURES, Candidate, compare_models, forget
 from edgeassist.bench.figures import DEVICE, Comparison, Spread
 from edgeassist.bench.machine import read_machine
@@ -33,7 +33,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenarios, "PAUSE_S", 0.05)
+    monkeypatch.setattr(turns, "PAUSE_S", 0.05)
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
 
 

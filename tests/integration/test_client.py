@@ -267,13 +267,22 @@ def test_a_name_that_is_no_part_of_a_topic_is_refused(device: str, name: str) ->
         Client(device=device, name=name)
 
 
-def test_one_who_may_not_ask_is_told_what_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requester, "ACCEPT_S", 0.5)
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        ("5", "can't be published on edgeassist/box/prompt/me: the broker says: not authorized"),
+        ("3.1.1", "may this client publish to edgeassist/box/prompt/me"),  # it has no word for a refusal
+    ],
+)
+def test_one_who_may_not_ask_is_told_what_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: Literal["5", "3.1.1"], said: str
+) -> None:
+    monkeypatch.setattr(requester, "ACCEPT_S", 0.5 if protocol == "3.1.1" else 60)
     (tmp_path / "rights").write_text("topic read edgeassist/#\n")
     lines = ("allow_anonymous true", f"acl_file {tmp_path / 'rights'}")
     with PrivateBroker(tmp_path, lines) as broker:
-        client = Client(HOST, broker.port, device="box", name="me", return_s=60)
-        with client, pytest.raises(BrokerError, match="may this client publish to edgeassist/box/prompt/me"):
+        client = Client(HOST, broker.port, device="box", name="me", return_s=60, protocol=protocol)
+        with client, pytest.raises(BrokerError, match=said):
             client.ask("hello")
 
 

@@ -266,10 +266,12 @@ async def test_a_prompt_that_is_retained_is_found_and_left_there(
 ) -> None:
     wire = await connect.wire("nothing")
     wire.say(TOPICS.prompt("kitchen"), b"old", qos=1, retain=True)
+    wire.say(TOPICS.decide(), b"old", qos=1, retain=True)
     assert await wire.broker.flush(5)
     found = await asyncio.to_thread(findings, "broker", mqtt__port=broker.port)
-    assert [severity for severity, _ in bad(found)] == ["warning"]
-    assert TOPICS.prompt("kitchen") in bad(found)[0][1]
+    assert [severity for severity, _ in bad(found)] == ["warning", "warning"]
+    assert TOPICS.decide() in bad(found)[0][1]
+    assert TOPICS.prompt("kitchen") in bad(found)[1][1]
     listener = await connect.wire(TOPICS.prompt("+"))
     assert (await listener.until(lambda message: message.retained)).payload == b"old"
 

@@ -181,9 +181,10 @@ class Loop:
         sequence.draft_end = at
         while sequence.generated < count:
             plan = scheduler.plan()
-            sampled = backend.step(plan)
-            due = sampled.get(sequence.slot) and sequence.generated + len(sampled[sequence.slot]) == at
-            scheduler.commit(plan, sampled, 0.01, {sequence.slot: forced} if due else {})
+            yielded = backend.step(plan)
+            sampled = yielded.sampled.get(sequence.slot)
+            due = sampled and sequence.generated + len(sampled) == at
+            scheduler.commit(plan, yielded, 0.01, {sequence.slot: forced} if due else {})
             if due:
                 sequence.draft_end = None
         backend.close(sequence.slot)

@@ -25,6 +25,8 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Decide,
+    Decided,
     Delta,
     Event,
     Failed,
@@ -39,21 +41,21 @@ from edgeassist.engine.messages import (
     Tools,
 )
 from edgeassist.engine.prompting.codec import Encoded
-from edgeassist.engine.step import Plan, Sampled
+from edgeassist.engine.step import Plan, Yield
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
+from edgeassist.gateways.mqtt.asking import Asking, AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
-from edgeassist.gateways.mqtt.prompts import PromptOptions, Prompts
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.protocol import events
 from edgeassist.protocol.events import AnyEvent, Chunk, Done
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
-from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
+from edgeassist.serving.decisions import UNCALIBRATED, Calibration
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.request import Caller
+from edgeassist.serving.request import AnyRequest, Caller
 from edgeassist.serving.requests import Requests
 from edgeassist.serving.stream import Pace, Stream
 
@@ -64,6 +66,8 @@ settings.load_profile("edgeassist")
 PACE = Pace(interval_s=0.05, progress_s=0.3)
 ENDINGS = (Finished, Cancelled, Failed)
 TOPICS = Topics("edgeassist", "box")
+ROOMS = ["kitchen", "bath", "hall"]
+ROOM = {"room": {"type": "choice", "instructions": "Which room is meant?", "criteria": ROOMS}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -218,7 +222,7 @@ class Watched(ScriptedBackend):
         self.open_slots.add(slot)
         super().open(slot, sampling, world, limits)
 
-    def step(self, plan: Plan) -> Sampled:
+    def step(self, plan: Plan) -> Yield:
         self.plans.append(plan)
         soon, self.abort_soon = self.abort_soon, None
         if soon is not None:
@@ -246,7 +250,7 @@ class WorkerRoom:
         facts = load(self.load, lambda _fraction: None).facts
         self.backend = Watched(facts.kv_tokens)
         self.codec = StrangeCodec()
-        self.model = LoadedModel(self.backend, self.codec, facts)
+        self.model = LoadedModel(self.backend, self.codec, facts, ends=(0,))
         self.scheduler = scheduler_for(self.load, facts)
         self.prefixes = Prefixes(facts.prefix_bytes)
         self.worker = Worker(
@@ -305,6 +309,10 @@ class Recorder:
         return [command for command in self.commands if isinstance(command, Start)]
 
     @property
+    def decisions(self) -> list[Decide]:
+        return [command for command in self.commands if isinstance(command, Decide)]
+
+    @property
     def cancels(self) -> list[str]:
         return [command.id for command in self.commands if isinstance(command, Cancel)]
 
@@ -322,7 +330,7 @@ class House:
         defaults=Sampling(top_k=7),
         system="",
     )
-    options = PromptOptions(
+    options = AskingOptions(
         ReplyRules(("{root}/reply/", "reply/"), 2000),
         ReplyOptions(chunk_bytes=64, chunk_qos=0, final_qos=1),
     )
@@ -332,7 +340,7 @@ class House:
         self.engine = Recorder()
         self.link = ListLink()
         self.changes = 0
-        self.ended: list[tuple[Caller, PromptRequest | None, Done | events.Failed]] = []
+        self.ended: list[tuple[Caller, AnyRequest | None, Done | events.Failed]] = []
         self._ids = count(1)
         self.requests = Requests(
             "box",
@@ -342,8 +350,8 @@ class House:
             on_end=lambda *ended: self.ended.append(ended),
             clock=self.clock,
         )
-        self.prompts = Prompts(TOPICS, self.options, self.link, self.requests)
-        self.prompts.start()
+        self.asking = Asking(TOPICS, self.options, self.link, self.requests)
+        self.asking.start()
 
     @property
     def published(self) -> list[Outbound]:
@@ -365,13 +373,39 @@ class House:
         self.receive(json.dumps(request).encode(), client=client, **(properties or {}))
         return str(request["id"])
 
-    def receive(self, payload: bytes, *, client: str | None = None, **properties: Any) -> None:
-        """Deliver what came on a prompt topic, a moment after what came before."""
+    def receive(
+        self, payload: bytes, *, client: str | None = None, decide: bool = False, **properties: Any
+    ) -> None:
+        """Deliver what came on a prompt topic, or on one for decisions, a moment after what came before."""
         self.clock.now += 0.001
-        self.link.bring(Inbound(TOPICS.prompt(client), payload, **properties))
+        topic = TOPICS.decide(client) if decide else TOPICS.prompt(client)
+        self.link.bring(Inbound(topic, payload, **properties))
 
-    def ready(self, slots: int = 1, *, constrains: bool = True) -> None:
-        self.requests.engine_ready("m", slots, constrains=constrains)
+    def decide(
+        self,
+        state: object = "The lamp over the stove is broken.",
+        questions: Mapping[str, Any] = ROOM,
+        *,
+        client: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> str:
+        """Ask questions about a state, under an id of its own unless the fields have one; return its id."""
+        request = {"id": f"r{next(self._ids)}", "state": state, "questions": questions, **fields}
+        self.receive(json.dumps(request).encode(), client=client, decide=True, **(properties or {}))
+        return str(request["id"])
+
+    def ready(
+        self,
+        slots: int = 1,
+        *,
+        constrains: bool = True,
+        decides: bool = True,
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
+        self.requests.engine_ready(
+            "m", slots, constrains=constrains, decides=decides, calibration=calibration
+        )
 
     def say(self, event: Event) -> None:
         self.requests.engine_event(event)
@@ -381,6 +415,10 @@ class House:
         if text:
             self.say(Delta(job, text))
         self.say(Finished(job, Finish.STOP, 3, 0, 2, prefill_ms=5, decode_ms=5))
+
+    def decided(self, job: str, *scores: tuple[float, ...]) -> None:
+        """Let the engine end a decision, with these scores for each of its questions."""
+        self.say(Decided(job, scores, prompt_tokens=40, cached_tokens=30, steps=1, prefill_ms=5))
 
     def heard(self, request: str) -> list[dict[str, Any]]:
         """Return the events of a request, wherever they went."""

@@ -23,10 +23,11 @@ SANS_IO = [
     f"{package}{name}"
     for package, names in {
         "": "errors",
-        "client.": "answers formats reading result tools",
-        "protocol.": "capabilities commands constraints events filters packets requests state tools topics "
-        "turns values watches",
-        "serving.": "admission conversation job policy replay request sink stream telemetry",
+        "client.": "answers decision formats reading result tools",
+        "protocol.": "capabilities commands constraints decisions events filters fitting packets requests "
+        "state tools topics turns values watches",
+        "serving.": "admission conversation deciding decisions figures job kinds policy prompting replay "
+        "request sink stream telemetry",
         "watching.": "checks document inputs options picking settling watch",
         "gateways.mqtt.": "ears intake replies",
         "gateways.homeassistant.": "entities topics watched",
@@ -37,7 +38,8 @@ SANS_IO = [
         "engine.prompting.calls.": "cursor finding form jsons lark pairs parameters reading tags unmarked "
         "words",
         "device.": "cores",
-        "models.": "fit kinds recommend",
+        "evaluation.": "cases fit generation lines metrics report variants",
+        "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
         "doctor.checks.": "background broker clock configuration daemon model power processor service space",
         "settings.": "reload",
@@ -59,6 +61,7 @@ ALLOWED = {
         "settings": "settings watching protocol errors",
         "broker": "broker protocol errors",
         "client": "client broker protocol errors",
+        "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
         "supervision": "supervision engine.messages device errors",
@@ -147,6 +150,7 @@ def test_no_sans_io_module_loads_a_heavy_library() -> None:
         ("edgeassist.cli.main", "asyncio edgeassist.settings numpy pydantic rich"),
         ("edgeassist.cli.run", "jinja2 jsonpath numpy rich"),
         ("edgeassist.cli.ask", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
+        ("edgeassist.cli.decide", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
         ("edgeassist.cli.status", "edgeassist.serving edgeassist.supervision numpy psutil"),
         ("edgeassist.engine.__main__", "asyncio jinja2 llguidance numpy pydantic"),
         ("edgeassist.engine.backends.scripted", "asyncio jinja2 llguidance numpy pydantic"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,13 +12,16 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from edgeassist.bench import scenarios
+from edgeassist.bench import deciding, scenarios, turns
 from edgeassist.bench.contender import Listener, Question, collect_all
 from edgeassist.bench.figures import Outcome
 from edgeassist.bench.replies import End, Text
-from edgeassist.bench.scenarios import Name, Scenario, UnsuitedError
+from edgeassist.bench.scenarios import Name, Scenario
 from edgeassist.bench.texts import Ruler, Texts
+from edgeassist.bench.turns import UnsuitedError
 from edgeassist.errors import BusyError, ModelError
+from edgeassist.evaluation.cases import read_questions
+from edgeassist.protocol.decisions import Kind
 
 
 def endless(question: Question) -> Iterator[str]:
@@ -66,7 +70,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenarios, "PAUSE_S", 0)
+    monkeypatch.setattr(turns, "PAUSE_S", 0)
     monkeypatch.setattr(scenarios, "CANCEL_AFTER_S", 0.05)
 
 
@@ -204,6 +208,44 @@ async def test_a_tool_call_is_measured_once_its_definition_is_known() -> None:
     outcome = await run(Name.CALL, side)
     assert [question.tools for _, question in side.asked] == [(scenarios.TOOL,)] * 2
     assert outcome.values["a whole tool call"] > 0
+
+
+async def test_decisions_are_about_states_that_nobody_has_seen_but_for_one_whose_end_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deciding, "BESIDE_S", 0.01)
+    side = Scripted(
+        lambda question: iter(["word"] * (30 if question.decision is not None else question.max_tokens))
+    )
+    await run(Name.DECIDE, side)
+    decisions = [question.decision for _, question in side.asked if question.decision is not None]
+    first, again, picked, *beside = decisions
+    assert first.questions == again.questions
+    assert first.state[:1000] == again.state[:1000]
+    assert first.state[-10:] != again.state[-10:]
+    assert abs(len(first.state.split()) - len(again.state.split())) <= 1
+    assert [each.percents for each in (first, again, picked)] == [True, True, False]
+    others = [first, picked, *beside]
+    assert len({each.state[:20] for each in others}) == len({str(each.questions) for each in others}) == 8
+    assert {client for client, question in side.asked if question.decision in beside} == {3}
+    for each in others:
+        asked = read_questions({"state": each.state, "questions": each.questions})
+        assert Counter(question.type for question in asked.values()) == {
+            Kind.CHOICE: 4,
+            Kind.SCORE: 2,
+            Kind.YES_NO: 2,
+        }
+
+
+async def test_streams_that_end_before_the_decisions_have_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "BESIDE_S", 0.05)
+    with pytest.raises(UnsuitedError, match="streams end before the decisions"):
+        await scenario(Name.DECIDE).run(Scripted(lambda _: iter(["word"] * 5)), texts())
+
+
+async def test_json_without_an_end_is_no_decision() -> None:
+    with pytest.raises(UnsuitedError, match="the JSON of scripted came to no end"):
+        await scenario(Name.DECIDE).run(Scripted(), texts())
 
 
 async def test_text_in_the_place_of_a_tool_call_is_no_measurement() -> None:

@@ -1,6 +1,7 @@
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.constraints import CONSTRAINTS
+from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.tools import TOOL_FIELDS
 
@@ -14,6 +15,14 @@ def test_a_model_that_can_not_bind_its_answers_takes_the_fields_for_it_away() ->
     assert set(able) - set(unable) == {*CONSTRAINTS, *TOOL_FIELDS}
     assert CONSTRAINTS == ("json_schema", "regex", "choice", "grammar")
     assert TOOL_FIELDS == ("tools", "tool_choice", "parallel_tool_calls")
+
+
+def test_a_client_learns_what_may_be_decided() -> None:
+    told = capabilities()
+    assert told.decision_fields == list(DecisionRequest.model_fields)
+    assert told.questions == ["choice", "score", "yes_no"]
+    unable = capabilities(decides=False)
+    assert (unable.decision_fields, unable.questions, unable.fields) == ([], [], told.fields)
 
 
 def test_a_client_learns_roles_formats_events_and_commands() -> None:

@@ -11,6 +11,7 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Decide,
     Delta,
     Encoding,
     Event,
@@ -113,7 +114,7 @@ def test_a_long_prompt_that_does_not_fit_fails_alone(make_engine: MakeEngine) ->
 
 
 def test_a_defect_in_encoding_ends_its_request_and_not_the_engine(caplog: pytest.LogCaptureFixture) -> None:
-    def prepare(_request: Start) -> Prepared:
+    def prepare(_request: Start | Decide) -> Prepared:
         raise KeyError("oops")
 
     def deliver(prompt: Prompt) -> None:

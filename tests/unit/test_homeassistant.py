@@ -15,6 +15,7 @@ from edgeassist.gateways.homeassistant.entities import (
     question_of,
 )
 from edgeassist.protocol.capabilities import capabilities
+from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
 from edgeassist.protocol.requests import PromptRequest, parse_prompt
 from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, State, Telemetry
@@ -99,7 +100,14 @@ def telemetry(value: float | None, errors: dict[Code, int]) -> Telemetry:
     names = ("queue_ms", "ttft_ms", "tpot_ms", "total_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
     rolling = {name: Percentiles(p50=value, p95=value) for name in names}
     return Telemetry(
-        requests=9, done=7, errors=errors, prompt_tokens=1, cached_tokens=1, completion_tokens=1, **rolling
+        requests=9,
+        done=7,
+        decisions=2,
+        errors=errors,
+        prompt_tokens=1,
+        cached_tokens=1,
+        completion_tokens=1,
+        **rolling,
     )
 
 
@@ -107,6 +115,8 @@ MODEL = ModelInfo(
     name="m",
     constrains=True,
     thinks=False,
+    decides=False,
+    calibration=None,
     backend="llama",
     architecture="qwen2",
     parameters=494_000_000,
@@ -331,6 +341,23 @@ def test_an_answer_is_an_event_with_all_of_its_text() -> None:
         "ttft_ms": 4,
         "total_ms": 9,
         "metadata": {"room": "hall"},
+    }
+
+
+def test_a_decision_is_an_event_with_its_answers() -> None:
+    answer = DecisionAnswer(
+        type="yes_no", choice="no", probabilities={"yes": 0.2, "no": 0.8}, margin=0.6, abstain=False, noul=0.2
+    )
+    event = answer_message(None, done(text="", answers={"late": answer}))
+    assert event["answers"] == {
+        "late": {
+            "type": "yes_no",
+            "choice": "no",
+            "probabilities": {"yes": 0.2, "no": 0.8},
+            "margin": 0.6,
+            "abstain": False,
+            "noul": 0.2,
+        }
     }
 
 

@@ -4,24 +4,25 @@ from typing import Any
 import pytest
 
 from edgeassist.errors import Code
-from edgeassist.gateways.mqtt.intake import Asked, Refused, ReplyRules, take_in
+from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, take_in
 from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.topics import Topics
+from edgeassist.protocol.requests import PromptRequest
+from edgeassist.protocol.topics import PromptTopic, Topics
 
 TOPICS = Topics("edgeassist", "box")
 RULES = ReplyRules(("{root}/reply/", "reply/"), 1000)
 
 
-def take(payload: object, client: str | None = None, **properties: Any) -> Asked | Refused:
+def take(payload: object, client: str | None = None, **properties: Any) -> Taken | Refused:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return take_in(Inbound("edgeassist/box/prompt", data, **properties), client, TOPICS, RULES)
+    return take_in(Inbound("edgeassist/box/prompt", data, **properties), PromptTopic(client), TOPICS, RULES)
 
 
-def asked(payload: object, client: str | None = None, **properties: Any) -> Asked:
+def asked(payload: object, client: str | None = None, **properties: Any) -> Taken:
     taken = take(payload, client, **properties)
-    assert isinstance(taken, Asked), taken
+    assert isinstance(taken, Taken), taken
     return taken
 
 
@@ -33,6 +34,7 @@ def refused(payload: object, client: str | None = None, **properties: Any) -> Re
 
 def test_a_bare_text_is_answered_below_the_devices_own_replies() -> None:
     taken = asked(b"hello")
+    assert isinstance(taken.request, PromptRequest)
     assert taken.request.prompt == "hello"
     assert taken.reply_to == ReplyTo(f"edgeassist/box/reply/{taken.request.id}")
 

@@ -315,7 +315,8 @@ def test_every_end_is_told_once_with_whose_and_what_it_was(make_house: MakeHouse
     house.receive(b'{"id": "broken"', client="ha")
     house.receive(b'{"id": "other", "prompt": 5}')
     told = [
-        (caller.name, request and request.prompt, end.id, end.type) for caller, request, end in house.ended
+        (caller.name, getattr(request, "prompt", None), end.id, end.type)
+        for caller, request, end in house.ended
     ]
     assert told[:4] == [
         ("ha", "a", answered, "done"),

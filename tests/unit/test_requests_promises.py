@@ -8,13 +8,24 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeassist.engine.messages import Cancel, Cancelled, Delta, Failed, Finish, Finished, Prefilled, Start
+from edgeassist.engine.messages import (
+    Cancel,
+    Cancelled,
+    Decide,
+    Delta,
+    Failed,
+    Finish,
+    Finished,
+    Prefilled,
+    Start,
+)
 from edgeassist.serving.admission import Limits
-from tests.unit.conftest import House, MakeHouse
+from tests.unit.conftest import ROOM, House, MakeHouse
 
 TERMINAL = {"done", "error"}
 ACTIONS = [
     *["ask"] * 6,
+    *["decide"] * 3,
     "ask broken",
     "ask retained",
     "send again",
@@ -34,11 +45,12 @@ class World:
         self.slots = 0
         self.told = 0
         self.jobs: dict[str, str] = {}
-        self.asked: dict[str, bytes] = {}
+        self.decisions: set[str] = set()
+        self.asked: dict[str, tuple[bytes, bool]] = {}
 
     async def act(self, action: str, pick: int) -> None:
         match action:
-            case "ask" | "ask broken" | "ask retained":
+            case "decide" | "ask" | "ask broken" | "ask retained":
                 self.ask(action.removeprefix("ask").strip(), pick)
             case "send again":
                 self.send_again(pick)
@@ -59,23 +71,28 @@ class World:
     def ask(self, how: str, pick: int) -> None:
         """Send a request to a reply topic of its own, under one of a few ids."""
         topic = f"reply/{len(self.asked)}"
-        request: dict[str, Any] = {"id": f"i{pick % 4}", "prompt": "x", "reply_to": topic}
-        request["stream"] = pick % 5 > 0
-        if pick % 3 == 0:
-            request["session"] = f"s{pick % 2}"
+        request: dict[str, Any] = {"id": f"i{pick % 4}", "reply_to": topic}
+        decide = how == "decide"
+        if decide:
+            request |= {"state": "x", "questions": ROOM}
+        else:
+            request |= {"prompt": "x", "stream": pick % 5 > 0}
+            if pick % 3 == 0:
+                request["session"] = f"s{pick % 2}"
         if pick % 7 == 0:
             request["timeout_s"] = 1
         if how == "broken":
             request["promt"] = "y"
         payload = json.dumps(request).encode()
         if how != "retained":
-            self.asked[topic] = payload
-        self.house.receive(payload, retained=how == "retained")
+            self.asked[topic] = payload, decide
+        self.house.receive(payload, decide=decide, retained=how == "retained")
 
     def send_again(self, pick: int) -> None:
         if self.asked:
             topic = sorted(self.asked)[pick % len(self.asked)]
-            self.house.receive(self.asked[topic])
+            payload, decide = self.asked[topic]
+            self.house.receive(payload, decide=decide)
 
     def change_engine(self, action: str, slots: int) -> None:
         if action == "ready" and not self.slots:
@@ -91,13 +108,16 @@ class World:
     def engine_says(self, action: str, job: str) -> None:
         cancelled = self.jobs[job] == "cancelled"
         match action:
-            case "prefilled":
+            case "prefilled" if job not in self.decisions:
                 self.house.say(Prefilled(job, 1, 0, 2))
-            case "piece":
+            case "piece" if job not in self.decisions:
                 self.house.say(Delta(job, "a你"))
             case "finished":
                 del self.jobs[job]
-                self.house.say(Finished(job, Finish.STOP, 3, 0, 2, 1, 1))
+                if job in self.decisions:
+                    self.house.decided(job, (0.0, 1.0, 2.0))
+                else:
+                    self.house.say(Finished(job, Finish.STOP, 3, 0, 2, 1, 1))
             case "failed":
                 del self.jobs[job]
                 self.house.say(Failed(job, "internal", "no"))
@@ -110,8 +130,10 @@ class World:
         commands = self.house.engine.commands
         for command in commands[self.told :]:
             match command:
-                case Start(id=job):
+                case Start(id=job) | Decide(id=job):
                     assert job not in self.jobs
+                    if isinstance(command, Decide):
+                        self.decisions.add(job)
                     self.jobs[job] = "runs"
                     assert len(self.jobs) <= self.slots
                 case Cancel(id=job):

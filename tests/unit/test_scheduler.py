@@ -10,7 +10,7 @@ from edgeassist.engine.pacing import BLOCK, Pacer
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.sequence import Ending, Outcome, Sequence, State
 from edgeassist.engine.speculation import Speculation
-from edgeassist.engine.step import Plan, Share, Token, Trim, Work
+from edgeassist.engine.step import Plan, Share, Token, Trim, Work, Yield
 from edgeassist.errors import ContextOverflowError, InternalError
 
 END = Token(0, b"", ends=True)
@@ -47,7 +47,7 @@ def admit(
 
 
 def commit(scheduler: Scheduler, plan: Plan, token: Token) -> list[Outcome]:
-    return scheduler.commit(plan, {work.slot: [token] for work in plan.work if work.samples}, 0.001)
+    return scheduler.commit(plan, Yield({work.slot: [token] for work in plan.work if work.samples}), 0.001)
 
 
 def step(scheduler: Scheduler, token: Token) -> Plan:
@@ -313,7 +313,7 @@ def test_a_sequence_that_runs_alone_drafts_what_it_said_before_and_keeps_what_he
     step(scheduler, word(3))
     plan = scheduler.plan()
     assert plan.work == (Work(0, 10, (3, 4, 5, 6, 7), samples=True, drafted=4),)
-    (outcome,) = scheduler.commit(plan, {0: [word(4), word(5), word(66)]}, 0.001)
+    (outcome,) = scheduler.commit(plan, Yield({0: [word(4), word(5), word(66)]}), 0.001)
     assert [token.id for token in outcome.tokens] == [4, 5, 66]
     assert sequence.tokens[10:] == [3, 4, 5, 66]
     assert sequence.computed == 13
@@ -343,7 +343,7 @@ def test_forced_tokens_follow_what_held_of_a_draft_and_are_computed_together(*, 
     step(scheduler, word(3))
     last = END if ends else word(66)
     (outcome,) = scheduler.commit(
-        scheduler.plan(), {0: [word(4), word(5), last]}, 0.001, {0: [word(70), word(71)]}
+        scheduler.plan(), Yield({0: [word(4), word(5), last]}), 0.001, {0: [word(70), word(71)]}
     )
     said = [4, 5, 70, 71] if ends else [4, 5, 66, 70, 71]
     assert ([token.id for token in outcome.tokens], outcome.ending) == (said, None)
@@ -355,7 +355,9 @@ def test_forced_tokens_follow_what_held_of_a_draft_and_are_computed_together(*, 
 def test_forced_tokens_take_no_more_than_is_left_of_the_limit() -> None:
     scheduler = make(slots=1)
     sequence = admit(scheduler, "a", tokens(2), 3)
-    (outcome,) = scheduler.commit(scheduler.plan(), {0: [word(7)]}, 0.001, {0: [word(n) for n in (8, 9, 10)]})
+    (outcome,) = scheduler.commit(
+        scheduler.plan(), Yield({0: [word(7)]}), 0.001, {0: [word(n) for n in (8, 9, 10)]}
+    )
     assert ([token.id for token in outcome.tokens], outcome.ending) == ([7, 8, 9], Ending.LIMIT)
     assert sequence.generated == 3
 
@@ -371,7 +373,7 @@ def test_two_that_run_together_draft_nothing() -> None:
 def test_a_step_tells_the_progress_of_a_prompt_without_a_token() -> None:
     scheduler = make(slots=1, context=64, step_tokens=4)
     sequence = admit(scheduler, "a", tokens(6), 5)
-    (outcome,) = scheduler.commit(scheduler.plan(), {}, 0.001)
+    (outcome,) = scheduler.commit(scheduler.plan(), Yield({}), 0.001)
     assert outcome.sequence is sequence
     assert outcome.tokens == ()
     assert outcome.ending is None
@@ -398,7 +400,7 @@ def test_what_follows_a_token_is_told_with_it_and_computed_with_it_in_the_next_s
     scheduler = make(slots=2, step_tokens=16)
     sequence = admit(scheduler, "a", tokens(3), 20)
     plan = scheduler.plan()
-    (outcome,) = scheduler.commit(plan, {0: [word(7)]}, 0.001, {0: [word(8), word(9)]})
+    (outcome,) = scheduler.commit(plan, Yield({0: [word(7)]}), 0.001, {0: [word(8), word(9)]})
     assert [token.id for token in outcome.tokens] == [7, 8, 9]
     assert (sequence.generated, sequence.computed) == (3, 3)
     assert scheduler.plan().work == (Work(0, 3, (7, 8, 9), samples=True),)
@@ -407,7 +409,9 @@ def test_what_follows_a_token_is_told_with_it_and_computed_with_it_in_the_next_s
 def test_what_follows_beyond_the_limit_is_cut_and_so_is_the_answer() -> None:
     scheduler = make(slots=1, step_tokens=16)
     admit(scheduler, "a", tokens(3), 2)
-    (outcome,) = scheduler.commit(scheduler.plan(), {0: [word(7)]}, 0.001, {0: [word(8), word(9), END]})
+    (outcome,) = scheduler.commit(
+        scheduler.plan(), Yield({0: [word(7)]}), 0.001, {0: [word(8), word(9), END]}
+    )
     assert [token.id for token in outcome.tokens] == [7, 8]
     assert outcome.ending is Ending.LIMIT
 
@@ -415,7 +419,7 @@ def test_what_follows_beyond_the_limit_is_cut_and_so_is_the_answer() -> None:
 def test_an_answer_that_is_complete_ends_without_another_step() -> None:
     scheduler = make(slots=1, step_tokens=16)
     sequence = admit(scheduler, "a", tokens(3), 2)
-    (outcome,) = scheduler.commit(scheduler.plan(), {0: [word(7)]}, 0.001, {0: [word(8), END]})
+    (outcome,) = scheduler.commit(scheduler.plan(), Yield({0: [word(7)]}), 0.001, {0: [word(8), END]})
     assert outcome.ending is Ending.END_OF_TURN
     assert outcome.tokens[-1] == END
     assert sequence.tokens == [1, 2, 3, 7, 8]
@@ -427,7 +431,7 @@ def test_more_than_a_step_has_room_for_is_read_as_a_prompt_is_beside_the_streams
     admit(scheduler, "a", tokens(1), 50)
     admit(scheduler, "b", tokens(1, first=9), 50)
     following = {0: [word(number) for number in range(20, 26)]}
-    scheduler.commit(scheduler.plan(), {0: [word(7)], 1: [word(8)]}, 0.001, following)
+    scheduler.commit(scheduler.plan(), Yield({0: [word(7)], 1: [word(8)]}), 0.001, following)
     (stream, prompt) = scheduler.plan().work
     assert (stream.slot, stream.tokens, stream.samples) == (1, (8,), True)
     assert (prompt.slot, prompt.tokens, prompt.samples) == (0, [7, 20, 21], False)
@@ -439,7 +443,7 @@ def test_what_an_answer_begins_with_is_read_with_the_prompt_and_told_with_the_fi
     scheduler.begin_with(sequence, [word(7), word(8)])
     plan = scheduler.plan()
     assert plan.work == (Work(0, 0, [1, 2, 3, 7, 8], samples=True),)
-    (outcome,) = scheduler.commit(plan, {0: [word(9)]}, 0.001)
+    (outcome,) = scheduler.commit(plan, Yield({0: [word(9)]}), 0.001)
     assert [token.id for token in outcome.tokens] == [7, 8, 9]
 
 
@@ -577,7 +581,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         following = {slot: self.follow(data) for slot, said in sampled.items() if said and not said[-1].ends}
         said = {slot: each for slot, each in sampled.items() if each}
         more = {slot: each for slot, each in following.items() if each}
-        for outcome in self.scheduler.commit(plan, said, 1.0, more):
+        for outcome in self.scheduler.commit(plan, Yield(said), 1.0, more):
             self.note(outcome)
 
     def follow(self, data: st.DataObject) -> list[Token]:

@@ -25,7 +25,7 @@ from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prompting.codec import Encoded
 from edgeassist.engine.scheduler import Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
-from edgeassist.engine.step import Token
+from edgeassist.engine.step import Token, Yield
 from tests.unit.conftest import MakeEngine
 
 THOUGHT = " ".join(str(number * 7919 % 1009) for number in range(1, 40))
@@ -125,7 +125,7 @@ def test_a_turn_that_would_end_in_mid_thought_goes_on_behind_it(room: int) -> No
     )
     for tokens in ((thought[0],), (thought[1],), (turn,)):
         plan = scheduler.plan()
-        (outcome,) = scheduler.commit(plan, {0: tokens}, 0.1, {0: answer.forced(tokens)})
+        (outcome,) = scheduler.commit(plan, Yield({0: tokens}), 0.1, {0: answer.forced(tokens)})
         ended = answer.take(outcome, 1.0)
         if sequence.generated == sequence.limit:
             break

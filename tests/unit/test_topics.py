@@ -7,6 +7,7 @@ from edgeassist.protocol.topics import (
     MAX_NAME_BYTES,
     MAX_TOPIC_BYTES,
     CommandTopic,
+    DecideTopic,
     PromptTopic,
     Topics,
     check_topic_name,
@@ -25,6 +26,7 @@ def test_every_topic_of_a_device_begins_with_its_root() -> None:
         "edgeassist/box/telemetry",
         "edgeassist/box/info",
     ]
+    assert BOX.decide_filters == ("edgeassist/box/decide", "edgeassist/box/decide/+")
     assert BOX.prompt_filters == ("edgeassist/box/prompt", "edgeassist/box/prompt/+")
     assert BOX.command_filters == ("edgeassist/box/command/+", "edgeassist/box/command/cancel/+")
     assert BOX.cancel() == "edgeassist/box/command/cancel"
@@ -50,6 +52,10 @@ def test_a_base_of_several_levels_works_like_one() -> None:
         ("edgeassist/box/command/cancel", CommandTopic("cancel")),
         ("edgeassist/box/prompt/", PromptTopic("")),
         ("edgeassist/box/prompt/kitchen/1", None),
+        ("edgeassist/box/decide", DecideTopic(None)),
+        ("edgeassist/box/decide/kitchen", DecideTopic("kitchen")),
+        ("edgeassist/box/decide/", DecideTopic("")),
+        ("edgeassist/box/decide/kitchen/1", None),
         ("edgeassist/box/command", None),
         ("edgeassist/box/command/cancel/kitchen", CommandTopic("cancel", "kitchen")),
         ("edgeassist/box/command/cancel/", None),
@@ -72,7 +78,9 @@ def test_a_base_of_several_levels_works_like_one() -> None:
         ("", None),
     ],
 )
-def test_a_topic_means_what_it_says(topic: str, meaning: PromptTopic | CommandTopic | None) -> None:
+def test_a_topic_means_what_it_says(
+    topic: str, meaning: PromptTopic | DecideTopic | CommandTopic | None
+) -> None:
     assert BOX.parse(topic) == meaning
 
 
@@ -132,6 +140,8 @@ def test_a_client_has_a_name_of_bounded_length() -> None:
     BOX.check_client("k" * MAX_NAME_BYTES)
     with pytest.raises(InvalidRequestError, match="is missing after edgeassist/box/prompt/: publish to"):
         BOX.check_client("")
+    with pytest.raises(InvalidRequestError, match="is missing after edgeassist/box/decide/: publish to"):
+        BOX.check_client("", decides=True)
     with pytest.raises(InvalidRequestError, match="is longer than 128 bytes: publish to"):
         BOX.check_client("k" * (MAX_NAME_BYTES + 1))
 

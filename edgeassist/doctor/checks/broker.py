@@ -49,7 +49,7 @@ class BrokerSnapshot:
         max_qos: The highest QoS that it takes.
         retains: Whether it keeps retained messages.
         certificate_days: How long its certificate is good for; None without TLS.
-        retained_prompts: Prompt topics that hold a retained message, which the daemon ignores.
+        retained_prompts: Topics for requests that hold a retained message, which the daemon ignores.
     """
 
     address: str
@@ -219,7 +219,7 @@ def _check_retained(snapshot: BrokerSnapshot) -> Iterator[Finding]:
         )
     more = len(snapshot.retained_prompts) - _SHOWN
     if more > 0:
-        yield warning(_AREA, f"and on {more} more topics for prompts", "as before, for each")
+        yield warning(_AREA, f"and on {more} more topics for requests", "as before, for each")
 
 
 def unreachable(area: str, snapshot: BrokerSnapshot) -> Finding | None:

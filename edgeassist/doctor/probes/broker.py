@@ -21,7 +21,7 @@ from edgeassist.doctor.probes.daemon import count_answers, read_daemon
 from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import CommandResponse
-from edgeassist.protocol.topics import Topics
+from edgeassist.protocol.topics import DecideTopic, PromptTopic, Topics
 
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 # How long after the first answer to listen for that of another daemon of the same name.
@@ -63,7 +63,7 @@ async def probe_broker(
         answer_bytes=answer_bytes,
     )
     trials = _trials(topics, key, answer_bytes)
-    needed = [*topics.prompt_filters, *topics.command_filters]
+    needed = [*topics.prompt_filters, *topics.decide_filters, *topics.command_filters]
     wanted = (topics.status, topics.health, topics.reply(key), topics.response("+"))
     filters = [*needed, *wanted]
     loop = asyncio.get_running_loop()
@@ -148,6 +148,4 @@ def _fate(sight: Sight, name: str, message: Outbound) -> Fate:
 
 
 def _is_retained_prompt(message: Inbound, topics: Topics) -> bool:
-    return message.retained and (
-        message.topic == topics.prompt() or message.topic.startswith(topics.prompt(""))
-    )
+    return message.retained and isinstance(topics.parse(message.topic), PromptTopic | DecideTopic)

@@ -13,7 +13,7 @@ from edgeassist.engine.messages import Constraint, ModelFacts, Sampling, Tools
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.prompting.marking import Marking
-from edgeassist.engine.step import Plan, Sampled, Token
+from edgeassist.engine.step import Plan, Token, Yield
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,10 +97,11 @@ class Backend(Protocol):
         """
         ...
 
-    def step(self, plan: Plan) -> Sampled:
-        """Change the KV cache as planned, compute the work, return the tokens of each that samples.
+    def step(self, plan: Plan) -> Yield:
+        """Change the KV cache as planned, compute the work, return what it yields.
 
-        Those are one, and one more for each drafted token that held. The KV cache keeps no others.
+        The tokens of each that samples are one, and one more for each drafted token that held. The KV cache
+        keeps no others.
 
         Raises:
             KvFullError: There was no room; the KV cache is as it was before the work.
@@ -155,6 +156,7 @@ class LoadedModel:
     Attributes:
         compiler: Makes bounds for answers; None: answers are not bounded, whatever a request says.
         marking: How the model marks its thoughts; None: not at all.
+        ends: The tokens that end an answer.
     """
 
     backend: Backend
@@ -162,3 +164,4 @@ class LoadedModel:
     facts: ModelFacts
     compiler: Compiler | None = None
     marking: Marking | None = None
+    ends: tuple[int, ...] = ()

@@ -22,6 +22,8 @@ is the last message, or a pattern with `*` and `?`, of which the first that matc
 begin with `!script` too. The file is read for every prompt; what is not in it is echoed.
 Requests that bind their answer are taken, and answered likewise: what is answered is up to who wrote it.
 
+Options of decisions score by how often they occur in the state and its question.
+
 What stands in `<think>` and `</think>` at the beginning of an answer are its thoughts, as other models have
 them: it is left out where the request wants none, and the text follows where they are cut short.
 
@@ -50,7 +52,7 @@ from edgeassist.engine.prompting.codec import Encoded, ReadsCalls
 from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
 from edgeassist.engine.signals import KvFullError, StepAbortedError
-from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
+from edgeassist.engine.step import Plan, Read, Share, Token, Trim, Work, Yield
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.fit import Demand, Format, Memory, Weights, fit
 
@@ -66,6 +68,7 @@ _WEIGHTS = Weights(
     key_size=_TOKEN_BYTES,
     value_size=_TOKEN_BYTES,
 )
+_BRANCHES = 8
 _END = Token(0, b"", ends=True)
 _MARKS = Marks("<think>", "</think>", ("\n", "\n\n"))
 # In the place of a chat template's empty thought, at the end of the prompt: a byte that no text has.
@@ -119,11 +122,14 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         threads=options.threads,
         constrains=True,
         thinks=True,
+        decides=True,
+        branches=_BRANCHES,
         state_format="scripted 1",
     )
     answers = Answers(Path(options.path) if options.path else None)
     answers.to("")  # a file that can't be used is told of now
-    return LoadedModel(ScriptedBackend(sizes.kv_tokens, answers), ScriptedCodec(answers), facts)
+    backend = ScriptedBackend(sizes.kv_tokens, answers)
+    return LoadedModel(backend, ScriptedCodec(answers), facts, ends=(_END.id,))
 
 
 class Answers:
@@ -194,6 +200,10 @@ class ScriptedCodec:
         rest: AnswerParser = TextParser(stop) if calls is None else calls(TextParser(stop))
         return ThoughtParser(_MARKS, rest, thinks=thinks, lead=lead) if thoughts else rest
 
+    def tokens(self, answer: str) -> list[int]:
+        """Return the answer's bytes as token ids."""
+        return _ids(answer.encode())
+
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""
 
@@ -219,7 +229,7 @@ class ScriptedBackend:
         del world, limits
         self._scripts[slot] = _Script(sampling.ignore_eos)
 
-    def step(self, plan: Plan) -> Sampled:
+    def step(self, plan: Plan) -> Yield:
         """Take prompts in, and give the next tokens of their echoes."""
         for change in plan.memory:
             self._apply(change)
@@ -232,7 +242,13 @@ class ScriptedBackend:
             if self._aborted.wait(delay_s):
                 raise StepAbortedError("the step was aborted")
             self.computed_s += delay_s
-        return {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
+        sampled = {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
+        compared = {
+            work.slot: [self._compare(work.slot, read) for read in work.reads]
+            for work in plan.work
+            if work.reads
+        }
+        return Yield(sampled, compared)
 
     def use_threads(self, decode: int, prefill: int) -> None:
         """Change nothing: there is nothing to compute."""
@@ -281,6 +297,13 @@ class ScriptedBackend:
         cells = [cell.token for cell in self._cells.get(work.slot, ())]
         said = _bytes([*cells, *work.tokens]).rpartition(b"\0")[2].removesuffix(_NO_THOUGHT)
         return said.decode(errors="ignore")
+
+    def _compare(self, slot: int, read: Read) -> list[float]:
+        """Count how often what has been answered occurs in what was asked, with each candidate behind it."""
+        cells = [cell.token for cell in self._cells[slot][: read.position + 1]]
+        asked, _, said = _bytes(cells).rpartition(_NO_THOUGHT)
+        texts = [said + _bytes([each]) if each else b"" for each in read.candidates]
+        return [float(asked.lower().count(text.lower())) if text else 0.0 for text in texts]
 
     def _advance(self, work: Work) -> list[Token]:
         script = self._scripts[work.slot]

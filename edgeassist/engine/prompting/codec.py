@@ -121,6 +121,10 @@ class Codec(Protocol):
         """
         ...
 
+    def tokens(self, answer: str) -> list[int]:
+        """Return the ids of the beginning of an answer; none is a control token."""
+        ...
+
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Keep the tokens of a prompt and its answer, for when that conversation goes on.
 
@@ -177,6 +181,10 @@ class PromptCodec:
         if calls is not None:
             rest = calls(rest)
         return rest if marks is None else ThoughtParser(marks, rest, thinks=thinks, lead=lead)
+
+    def tokens(self, answer: str) -> list[int]:
+        """Tokenize what follows a prompt (`Codec.tokens`)."""
+        return self._tokenizer.tokenize(self._pieces(Segment(answer, trusted=False)), begins=False)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).

@@ -25,7 +25,7 @@ from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.state import Health
 from edgeassist.protocol.topics import Topics
-from edgeassist.serving.request import Caller
+from edgeassist.serving.request import AnyRequest, Caller
 
 log = logging.getLogger(__name__)
 
@@ -115,14 +115,15 @@ class Discovery(Gateway):
             self._say_all()
             self._plan_again()
 
-    def ended(self, caller: Caller, asked: PromptRequest | None, end: Done | Failed) -> None:
+    def ended(self, caller: Caller, asked: AnyRequest | None, end: Done | Failed) -> None:
         """Tell Home Assistant how a prompt of its own ended (`Gateway.ended`)."""
         if not self._options.on or caller.name != CLIENT:
             return
-        question = None if asked is None else question_of(asked)
-        if self._tell(answer_message(question, end)) or not end.text:
+        question = question_of(asked) if isinstance(asked, PromptRequest) else None
+        decided = isinstance(end, Done) and end.answers is not None
+        if self._tell(answer_message(question, end)) or not (end.text or decided):
             return
-        size = len(end.text.encode())
+        size = len(end.text.encode()) or len(end.payload())
         error = TooLargeError(
             f"the answer has {size} bytes, and the broker does not take as much: ask for less"
         )

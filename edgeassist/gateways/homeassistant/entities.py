@@ -69,6 +69,10 @@ def answer_message(question: str | None, end: Done | Failed) -> dict[str, JsonVa
         "question": question,
         "text": end.text,
     }
+    if isinstance(end, Done) and end.answers is not None:
+        event["answers"] = {
+            name: answer.model_dump(exclude_none=True) for name, answer in end.answers.items()
+        }
     match end:
         case Done(timings=timings, usage=usage):
             event |= {

@@ -1,4 +1,4 @@
-"""A message on a prompt topic becomes a request with a place to answer to, or a refusal with one."""
+"""A message on a topic for requests becomes a request with a place to answer to, or a refusal with one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pydantic import JsonValue
 
 from edgeassist.errors import EdgeAssistError, InvalidRequestError
 from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.protocol.asking import Asked
+from edgeassist.protocol.decisions import parse_decision
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest, parse_prompt
 from edgeassist.protocol.salvage import salvage
-from edgeassist.protocol.topics import Topics
+from edgeassist.protocol.topics import DecideTopic, PromptTopic, Topics
+from edgeassist.serving.request import AnyRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,10 @@ class ReplyRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Taken:
     """A request that could be read."""
 
-    request: PromptRequest
+    request: AnyRequest
     reply_to: ReplyTo
 
 
@@ -42,15 +45,20 @@ class Refused:
     metadata: dict[str, JsonValue] | None = None
 
 
-def take_in(message: Inbound, client: str | None, topics: Topics, rules: ReplyRules) -> Asked | Refused:
-    """Read a message of that client's prompt topic (None: the one that all share)."""
+def take_in(
+    message: Inbound, came_on: PromptTopic | DecideTopic, topics: Topics, rules: ReplyRules
+) -> Taken | Refused:
+    """Read a message that came on such a topic."""
+    client = came_on.client
+    decides = isinstance(came_on, DecideTopic)
     try:
         if client is not None:
-            topics.check_client(client)
+            topics.check_client(client, decides=decides)
     except InvalidRequestError as error:
         return _refused(error, message, None, topics, rules)
     try:
-        request = parse_prompt(message.payload, limit=rules.payload_bytes)
+        parse = parse_decision if decides else parse_prompt
+        request: AnyRequest = parse(message.payload, limit=rules.payload_bytes)
     except EdgeAssistError as error:
         return _refused(error, message, client, topics, rules)
     wanted = message.response_topic or request.reply_to
@@ -59,17 +67,22 @@ def take_in(message: Inbound, client: str | None, topics: Topics, rules: ReplyRu
         topic,
         message.correlation,
         format=request.format,
-        stream=request.stream,
+        stream=request.streams,
         max_packet=request.max_packet,
         end=request.end,
     )
     try:
         if forbidden is not None:
             raise forbidden
-        reply_to.check(request.id, [tool.function.name for tool in request.tools or ()])
+        reply_to.check(request.id, _names_of_tools(request))
     except InvalidRequestError as error:
         return Refused(error, request.id, reply_to, request.metadata)
-    return Asked(request, reply_to)
+    return Taken(request, reply_to)
+
+
+def _names_of_tools(request: Asked) -> list[str]:
+    tools = request.tools if isinstance(request, PromptRequest) else None
+    return [tool.function.name for tool in tools or ()]
 
 
 def _refused(

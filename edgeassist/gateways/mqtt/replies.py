@@ -9,7 +9,7 @@ from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import Accepted, AnyEvent, Called, Chunk, Done, Failed, Progress, Reasoning
-from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, room, split
+from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, forms, room, split
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.tools import ToolCall
 
@@ -191,6 +191,9 @@ class Replies:
     def _say_end(self, event: Done | Failed, qos: int) -> None:
         topic = self._to.end_topic
         short = self._to.end is End.SHORT
+        if isinstance(event, Done) and event.answers is not None:
+            self._link.publish(self._decision(event, topic, qos, short=short))
+            return
         message = self._shrinking(event, topic, qos, short=short)
         if event.text or _calls(event):
             chunks = "its chunks were all of it; or " if self._to.stream else ""
@@ -201,6 +204,31 @@ class Replies:
             less = self._shrinking(_without_reasoning(event), topic, qos)
             message = replace(message, shorter=replace(less, shorter=message.shorter))
         self._link.publish(message)
+
+    def _decision(self, event: Done, topic: str, qos: int, *, short: bool) -> Outbound:
+        """Return the end of a decision; if not even its picks fit, an error that says what to do."""
+        space = self._to.room(topic)
+        payload = fitted(event, space, short=short)
+        *_, least = forms(event)
+        picks = {
+            name: answer.model_copy(update={"probabilities": None})
+            for name, answer in (event.answers or {}).items()
+        }
+        less = fitted(event.model_copy(update={"answers": picks}), space, short=short)
+        too_small = space is not None and len(payload) > space
+        if self._bare:  # its pick has been said already
+            instead = self._shrinking(event.model_copy(update={"answers": None}), topic, qos, short=short)
+        else:
+            why = f"max_packet leaves room for {space}" if too_small else "the broker does not take as much"
+            error = TooLargeError(
+                "ask fewer questions at once, or shorten names and options: the picks alone have "
+                f"{len(least)} bytes, and {why}"
+            )
+            instead = self._shrinking(Failed.in_place_of(event, error), topic, qos, short=short)
+        if too_small:
+            return instead
+        message = Outbound(topic, payload, qos, correlation=self._to.correlation)
+        return replace(message, shorter=replace(message, payload=less, shorter=instead))
 
     def _shrinking(
         self, event: Accepted | Done | Failed, topic: str, qos: int, *, short: bool = False

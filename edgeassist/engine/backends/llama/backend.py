@@ -22,16 +22,19 @@ from edgeassist.engine.backends.llama.sampling import make_sampler
 from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Load, LoadMode, ModelFacts, Sampling
+from edgeassist.engine.prefill import READS
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
-from edgeassist.engine.step import Plan, Sampled, Share, Token, Trim, Work
+from edgeassist.engine.step import Plan, Share, Token, Trim, Work, Yield
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import fit
 
+# Prompts of decisions that are read at once: llama.cpp wants room for a row of logits for each.
+BRANCHES = READS
 # What `llama_decode` returns beside 0.
 _NO_ROOM = 1
 _ABORTED = 2
@@ -48,13 +51,22 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     sizes = fit(file, demand_of(options), memory_of(options))
     model = load_model(path, options.load_mode, llama_log, progress)
     most = llama_cpp.llama_max_parallel_sequences()
+    # Without shared prefixes each would read all of it again: then one after the other may as well.
+    branches = max(0, min(BRANCHES, most - sizes.slots)) if model.rewinds else 0
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
     pieces = model.pieces
     compiler = make_compiler(pieces, model.ends.tolist(), model.ids_of, model.marks)
     marking = None if chat.marks is None else Marking(chat.marks, pieces, model.token, model)
-    made = make_context(model, options, kv_tokens=sizes.kv_tokens, slots=sizes.slots, llama_log=llama_log)
+    made = make_context(
+        model,
+        options,
+        kv_tokens=sizes.kv_tokens,
+        slots=sizes.slots,
+        branches=branches,
+        llama_log=llama_log,
+    )
     if options.load_mode is LoadMode.LOCK:
         lock_memory()
     facts = ModelFacts(
@@ -75,11 +87,14 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         template=chat.state,
         constrains=compiler is not None,
         thinks=marking is not None,
+        decides=True,
+        branches=branches,
         build=llama_cpp.llama_print_system_info().decode(),
         state_format=f"llama-cpp-python {llama_cpp.__version__}",
     )
     backend = LlamaBackend(model, made, llama_log)
-    return LoadedModel(backend, PromptCodec(chat, model), facts, compiler, marking)
+    ends = tuple(model.ends.tolist())
+    return LoadedModel(backend, PromptCodec(chat, model), facts, compiler, marking, ends)
 
 
 class LlamaBackend:
@@ -112,8 +127,8 @@ class LlamaBackend:
         if limits is not None:
             self._limits[slot] = limits
 
-    def step(self, plan: Plan) -> Sampled:
-        """Run one `llama_decode` over the plan and sample where it asks (`Backend.step`)."""
+    def step(self, plan: Plan) -> Yield:
+        """Run one `llama_decode` over the plan, sample and compare where it asks (`Backend.step`)."""
         for change in plan.memory:
             self._apply(change)
         rows = self._batch.fill(plan.work)
@@ -122,13 +137,15 @@ class LlamaBackend:
         status = llama_cpp.llama_decode(self._context, self._batch.struct)
         if status != 0:
             self._undo(plan, status)
+        laid = list(zip(plan.work, rows, strict=True))
         sampled = {
-            work.slot: self._sample(work, row)
-            for work, row in zip(plan.work, rows, strict=True)
+            work.slot: self._sample(work, row + len(work.tokens) - 1 - work.drafted)
+            for work, row in laid
             if work.samples
         }
+        compared = {work.slot: self._compare(work, row) for work, row in laid if work.reads}
         self.computed_s += time.perf_counter() - begun
-        return sampled
+        return Yield(sampled, compared)
 
     def use_threads(self, decode: int, prefill: int) -> None:
         """Go by other numbers of threads (`Backend.use_threads`)."""
@@ -219,6 +236,12 @@ class LlamaBackend:
             # It also accepts the token, for the penalties.
             return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))
         return int(np.argmax(self._logits(row)))
+
+    def _compare(self, work: Work, row: int) -> list[list[float]]:
+        return [
+            self._logits(row + read.position - work.position)[list(read.candidates)].tolist()
+            for read in work.reads
+        ]
 
     def _logits(self, row: int) -> NDArray[np.float32]:
         logits = llama_cpp.llama_get_logits_ith(self._context, row)

@@ -38,18 +38,19 @@ class Batch:
         )
 
     def fill(self, works: Sequence[Work]) -> list[int]:
-        """Lay the works out; return the first row of each one's that yields a token, if it samples."""
+        """Lay the works out; return the first row of each."""
         rows = []
         start = 0
         self._wanted[:] = 0
         for work in works:
             end = start + len(work.tokens)
-            first = end - 1 - work.drafted
             self._token[start:end] = work.tokens
             self._position[start:end] = np.arange(work.position, work.position + len(work.tokens))
             self._slot[start:end] = work.slot
-            self._wanted[first:end] = work.samples
-            rows.append(first)
+            self._wanted[end - 1 - work.drafted : end] = work.samples
+            for read in work.reads:
+                self._wanted[start + read.position - work.position] = True
+            rows.append(start)
             start = end
         self.struct.n_tokens = start
         return rows

@@ -10,6 +10,7 @@ import llama_cpp
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import NO_DECODER, Model
 from edgeassist.engine.messages import FlashAttention, KvType, Load
+from edgeassist.engine.prefill import READS
 from edgeassist.engine.speculation import LENGTHS
 from edgeassist.errors import ModelError
 
@@ -40,8 +41,10 @@ class Context:
     threads: int
 
 
-def make_context(model: Model, options: Load, *, kv_tokens: int, slots: int, llama_log: LlamaLog) -> Context:
-    """Allocate a KV cache of that many tokens, for that many sequences.
+def make_context(
+    model: Model, options: Load, *, kv_tokens: int, slots: int, branches: int, llama_log: LlamaLog
+) -> Context:
+    """Allocate a KV cache of that many tokens, for so many answers and prompts without one.
 
     Raises:
         ModelError: llama.cpp can't, or the model is no decoder.
@@ -49,10 +52,10 @@ def make_context(model: Model, options: Load, *, kv_tokens: int, slots: int, lla
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = kv_tokens
     params.n_batch = params.n_ubatch = max(options.step_tokens, slots + 1, 1 + LENGTHS[-1])
-    params.n_seq_max = slots
+    params.n_seq_max = slots + branches
     # A row of logits for each output of a step, 600 kB over 151,936 tokens; by default, one for each token.
-    params.n_outputs_max = max(slots, 1 + LENGTHS[-1])
-    params.n_outputs_max_per_seq = 1 + LENGTHS[-1]
+    params.n_outputs_max = max(slots, 1 + LENGTHS[-1]) + READS
+    params.n_outputs_max_per_seq = max(1 + LENGTHS[-1], READS)
     params.n_threads = params.n_threads_batch = options.threads
     params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     params.flash_attn_type = _FLASH[options.flash_attention]

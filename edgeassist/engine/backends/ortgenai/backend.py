@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
-from edgeassist.engine.step import Plan, Sampled, Token, Work
+from edgeassist.engine.step import Plan, Token, Work, Yield
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.onnx import TOKENIZER, OnnxFolder, read_onnx_folder
 from edgeassist.models.files.template import read_template
@@ -100,9 +101,10 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         template=chat.state,
         constrains=compiler is not None,
         thinks=marking is not None,
+        decides=True,
         build=f"onnxruntime-genai {genai.__version__}",
     )
-    return LoadedModel(backend, PromptCodec(chat, ours), facts, compiler, marking)
+    return LoadedModel(backend, PromptCodec(chat, ours), facts, compiler, marking, tuple(sorted(ends)))
 
 
 @dataclass(slots=True)
@@ -147,22 +149,35 @@ class OrtBackend:
         """Begin to sample (`Backend.open`)."""
         self._answers[slot] = _Answer(Sampler(sampling), world, sampling.ignore_eos, limits)
 
-    def step(self, plan: Plan) -> Sampled:
-        """Append the plan's tokens, and sample where it asks (`Backend.step`)."""
+    def step(self, plan: Plan) -> Yield:
+        """Append the plan's tokens, sample and compare where it asks (`Backend.step`)."""
         (work,) = plan.work
         begun = time.perf_counter()
+        ends = [read.position + 1 - work.position for read in work.reads]
+        if not ends or ends[-1] < len(work.tokens):
+            ends.append(len(work.tokens))
         try:
             self._rewind(work.position)
-            self._generator.append_tokens(np.asarray(work.tokens, np.int32))
-            logits = self._generator.get_logits() if work.samples else None
+            rows = []
+            for start, end in pairwise([0, *ends]):
+                self._generator.append_tokens(np.asarray(work.tokens[start:end], np.int32))
+                # Some models give the logits of the last token only.
+                if work.samples or work.reads:
+                    rows.append(_last(self._generator.get_logits()))
         except _ERRORS as error:
             self._undo(work, error)
         answer = self._answers[work.slot]
         self._tokens += work.tokens
         self._world = answer.world
-        sampled = {} if logits is None else {work.slot: [self._sample(answer, logits)]}
+        sampled = {work.slot: [self._sample(answer, rows[-1])]} if work.samples else {}
+        compared = {
+            work.slot: [
+                row[list(read.candidates)].astype(float).tolist()
+                for read, row in zip(work.reads, rows, strict=False)
+            ]
+        }
         self.computed_s += time.perf_counter() - begun
-        return sampled
+        return Yield(sampled, compared)
 
     def token(self, token: int) -> Token:
         """Return what a token id stands for."""
@@ -205,8 +220,7 @@ class OrtBackend:
             self._generator.rewind_to(position)
             del self._tokens[position:]
 
-    def _sample(self, answer: _Answer, logits: Any) -> Token:
-        last = logits.reshape(-1, logits.shape[-1])[-1]
+    def _sample(self, answer: _Answer, last: Any) -> Token:
         if answer.endless or answer.limits is not None:
             last = last.astype(np.float32)
         if answer.endless:
@@ -232,6 +246,10 @@ class OrtBackend:
             self._generator.set_runtime_option(_TERMINATE, "1")
             raise StepAbortedError("the step was aborted")
         raise InternalError(f"ONNX Runtime GenAI failed on {len(work.tokens)} tokens: {error}") from error
+
+
+def _last(logits: Any) -> Any:
+    return logits.reshape(-1, logits.shape[-1])[-1]
 
 
 def _ends(tokenizer: Any, folder: OnnxFolder, chat: ChatTemplate) -> frozenset[int]:

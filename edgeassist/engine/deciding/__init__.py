@@ -1,0 +1,1 @@
+"""Decisions: options of questions about a state are scored; nothing is generated."""

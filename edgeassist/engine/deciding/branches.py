@@ -1,0 +1,136 @@
+"""The prompts of a decision as tokens, and what has to be compared in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeassist.engine.backends.base import LoadedModel
+from edgeassist.engine.deciding.tree import Fork, branches_of, forks_of
+from edgeassist.engine.deciding.wording import Asking, askings, neutral
+from edgeassist.engine.kv.prefixes import shared_length
+from edgeassist.engine.kv.world import World
+from edgeassist.engine.messages import Decide, Thinking
+from edgeassist.engine.prompting.codec import Codec
+from edgeassist.engine.step import Read
+from edgeassist.errors import ContextOverflowError, UnsupportedError
+
+_UNTHINKING = Thinking(wanted=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question about one state, as tokens.
+
+    Attributes:
+        prompt: Ids, up to where the answer begins.
+        world: What else decides their KV values.
+        options: How many there are.
+        forks: Where these part.
+    """
+
+    prompt: tuple[int, ...]
+    world: World
+    options: int
+    forks: tuple[Fork, ...]
+
+    def branches(self) -> list[Branch]:
+        """Return the prompts that have to be read to compare at every fork."""
+        start = len(self.prompt)
+        return [
+            Branch(
+                (*self.prompt, *self.forks[numbers[-1]].path),
+                self.world,
+                tuple(
+                    Read(start - 1 + len(self.forks[number].path), self.forks[number].candidates)
+                    for number in numbers
+                ),
+                tuple(numbers),
+            )
+            for numbers in branches_of(self.forks)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A prompt with the beginning of an answer, and what is compared on the way.
+
+    Attributes:
+        tokens: Ids.
+        world: What else decides their KV values.
+        reads: What is compared.
+        forks: The numbers of the forks that these are.
+    """
+
+    tokens: tuple[int, ...]
+    world: World
+    reads: tuple[Read, ...]
+    forks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A decision before its first step.
+
+    Attributes:
+        asked: Its questions about the state.
+        neutral: The same questions about no state: what the model would answer without knowing anything.
+            None are where nothing is taken off.
+        prior: How much of that is taken off.
+    """
+
+    asked: tuple[Asked, ...]
+    neutral: tuple[Asked, ...]
+    prior: float
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens the questions have, what they begin alike with counted once."""
+        known: list[Sequence[int]] = []
+        count = 0
+        for asked in self.asked:
+            for branch in asked.branches():
+                shared = max((shared_length(branch.tokens, other) for other in known), default=0)
+                count += len(branch.tokens) - shared
+                known.append(branch.tokens)
+        return count
+
+
+class Inquiries:
+    """Prepares decisions for one model. Two threads may call it at once.
+
+    Args:
+        model: Whose.
+    """
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._codec: Codec = model.codec
+        self._context = model.facts.context
+        self._ends = model.ends
+
+    def prepare(self, decide: Decide) -> Inquiry:
+        """Return what has to be read for a decision.
+
+        Raises:
+            ContextOverflowError: The state does not fit the context with one of the questions.
+            InvalidRequestError: The model's chat template does not take such a conversation.
+            ModelUnavailableError: It takes none.
+            UnsupportedError: The model knows no token that ends an answer.
+        """
+        if not self._ends:
+            raise UnsupportedError("the model knows no token that ends an answer: run another model")
+        return Inquiry(
+            tuple(map(self._ask, askings(decide))),
+            tuple(map(self._ask, neutral(decide))) if decide.prior else (),
+            decide.prior,
+        )
+
+    def _ask(self, asking: Asking) -> Asked:
+        encoded = self._codec.encode(asking.messages, self._context, _UNTHINKING)
+        prompt = (*encoded.tokens, *([token.id for token in self._codec.cut] if encoded.thinks else ()))
+        options = [tuple(self._codec.tokens(option)) for option in asking.options]
+        forks = tuple(forks_of(options, self._ends))
+        longest = len(prompt) + max((len(fork.path) for fork in forks), default=0)
+        if longest > self._context:
+            raise ContextOverflowError.of(longest, self._context)
+        return Asked(prompt, encoded.world, len(options), forks)

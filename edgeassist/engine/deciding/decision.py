@@ -1,0 +1,140 @@
+"""One decision while it runs: which of its prompts are still to be read, and what was compared."""
+
+from __future__ import annotations
+
+from collections import abc, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edgeassist.engine.deciding.branches import Asked, Branch, Inquiry
+from edgeassist.engine.deciding.priors import Priors
+from edgeassist.engine.deciding.tree import scores_of
+from edgeassist.engine.messages import Decided
+from edgeassist.engine.sequence import Outcome, Sequence
+
+
+@dataclass(slots=True)
+class _Scoring:
+    """One question about one state, and the logits that were compared so far, by fork."""
+
+    asked: Asked
+    logits: dict[int, abc.Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> list[float]:
+        """The log-probabilities of its options, once all is compared."""
+        compared = [self.logits[number] for number in range(len(self.asked.forks))]
+        return scores_of(self.asked.options, self.asked.forks, compared)
+
+
+class Decision:
+    """One decision.
+
+    Args:
+        id_: The request's.
+        inquiry: What has to be read.
+        priors: What is known of its questions without a state; told of what it finds.
+        started: When it came, in seconds of the monotonic clock.
+        computed_s: The backend's `computed_s` then.
+
+    Attributes:
+        held: The sequences that were admitted for it and not released.
+    """
+
+    def __init__(
+        self, id_: str, inquiry: Inquiry, priors: Priors, *, started: float, computed_s: float
+    ) -> None:
+        self.id = id_
+        self.held: dict[str, Sequence] = {}
+        self._inquiry = inquiry
+        self._priors = priors
+        self._started = started
+        self._computed_s = computed_s
+        self._asked = [_Scoring(asked) for asked in inquiry.asked]
+        self._known = {asked: known for asked in inquiry.neutral if (known := priors.find(asked)) is not None}
+        # A question may come twice.
+        unknown = dict.fromkeys(asked for asked in inquiry.neutral if asked not in self._known)
+        self._neutral = [_Scoring(asked) for asked in unknown]
+        self._waiting = deque(
+            (scoring, branch)
+            # A backend without branches is left with the state, for the next decision.
+            for scoring in (*self._neutral, *self._asked)
+            for branch in scoring.asked.branches()
+        )
+        self._reading: dict[str, tuple[_Scoring, Branch]] = {}
+        self._steps = 0
+        self._cached = 0
+        self._first: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether some of its prompts have no slot yet."""
+        return bool(self._waiting)
+
+    @property
+    def reads(self) -> bool:
+        """Whether some of its prompts are being read."""
+        return bool(self._reading)
+
+    def next_branch(self) -> tuple[str, Branch]:
+        """Return the next prompt to read, and a name for it that no request has."""
+        scoring, branch = self._waiting.popleft()
+        name = f"{self.id} {len(self._waiting)}"
+        self._reading[name] = scoring, branch
+        return name, branch
+
+    def began(self, sequence: Sequence) -> None:
+        """Note that a prompt has its slot."""
+        self.held[sequence.id] = sequence
+        scoring, _ = self._reading[sequence.id]
+        if self._first is None and scoring is self._asked[0]:
+            self._first = sequence.id
+            self._cached = sequence.cached
+
+    def is_first(self, sequence: Sequence) -> bool:
+        """Whether it is the one that others share the state with."""
+        return sequence.id == self._first
+
+    def take(self, outcome: Outcome) -> None:
+        """Take what a step compared."""
+        name = outcome.sequence.id
+        scoring, branch = self._reading[name]
+        end = outcome.sequence.compared
+        numbers = branch.forks[end - len(outcome.compared) : end]
+        scoring.logits.update(zip(numbers, outcome.compared, strict=True))
+        if outcome.ending is not None:
+            del self._reading[name]
+
+    def stepped(self) -> None:
+        """Note that a step computed some of it."""
+        self._steps += 1
+
+    def _corrected(self) -> Iterator[list[float]]:
+        """Yield each question's scores, less what would be answered to it in any case."""
+        weight = self._inquiry.prior
+        if not weight:
+            yield from (scoring.scores for scoring in self._asked)
+            return
+        for scoring, neutral in zip(self._asked, self._inquiry.neutral, strict=True):
+            biases = zip(scoring.scores, self._known[neutral], strict=True)
+            yield [score - weight * bias for score, bias in biases]
+
+    def decided(self, now: float, computed_s: float) -> Decided:
+        """Return its end, once nothing is left to read.
+
+        Args:
+            now: When.
+            computed_s: The backend's `computed_s` now.
+        """
+        for scoring in self._neutral:
+            self._known[scoring.asked] = scoring.scores
+            self._priors.keep(scoring.asked, scoring.scores)
+        return Decided(
+            self.id,
+            tuple(map(tuple, self._corrected())),
+            prompt_tokens=self._inquiry.prompt_tokens,
+            cached_tokens=self._cached,
+            steps=self._steps,
+            prefill_ms=(now - self._started) * 1000,
+            overhead_ms=(now - self._started - (computed_s - self._computed_s)) * 1000,
+        )

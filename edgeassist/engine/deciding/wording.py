@@ -1,0 +1,68 @@
+"""How a decision is put to a model: the state first, so that all questions about it share its tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeassist.engine.messages import ChatMessage, Decide, Question, QuestionKind, Shot
+from edgeassist.engine.prompting.documents import ASSISTANT, SYSTEM, USER
+
+# Stands for a state of which nothing is known.
+_NOTHING = "N/A"
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One question about one state, as a conversation whose next turn is the answer.
+
+    Attributes:
+        messages: Oldest first.
+        options: How each option is answered, in the question's order.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    options: tuple[str, ...]
+
+
+def askings(decide: Decide) -> list[Asking]:
+    """Return a decision's questions about its state."""
+    return [_asking(decide, question, decide.state) for question in decide.questions]
+
+
+def neutral(decide: Decide) -> list[Asking]:
+    """Return the same questions about nothing."""
+    return [_asking(decide, question, _NOTHING) for question in decide.questions]
+
+
+def _asking(decide: Decide, question: Question, state: str) -> Asking:
+    system = [ChatMessage(SYSTEM, decide.instructions)] if decide.instructions else []
+    shots = [turn for shot in decide.shots for turn in _turns(shot)]
+    return Asking((*system, *shots, ChatMessage(USER, _put(state, question))), _options(question))
+
+
+def _turns(shot: Shot) -> tuple[ChatMessage, ChatMessage]:
+    said = dict(zip(shot.question.options, _options(shot.question), strict=True))
+    asked = ChatMessage(USER, _put(shot.state, shot.question))
+    return asked, ChatMessage(ASSISTANT, said.get(shot.answer, shot.answer))
+
+
+def _put(state: str, question: Question) -> str:
+    return f"{state}\n\n{question.text}\n{_listed(question, _options(question))}"
+
+
+def _options(question: Question) -> tuple[str, ...]:
+    if question.kind is QuestionKind.YES_NO:
+        return ("是", "否") if _CHINESE.search(question.text) else ("Yes", "No")
+    return question.options
+
+
+def _listed(question: Question, options: Sequence[str]) -> str:
+    notes = question.notes or [""] * len(options)
+    named = [f"{option} ({note})" if note else option for option, note in zip(options, notes, strict=True)]
+    if question.kind is QuestionKind.CHOICE:
+        # In whichever order they came, so that it decides nothing.
+        named.sort()
+    return f"选项：{'、'.join(named)}" if _CHINESE.search(question.text) else f"Options: {', '.join(named)}"

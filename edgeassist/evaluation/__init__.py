@@ -1,0 +1,1 @@
+"""How right decisions are, and how well their probabilities say so: cases, figures, what is fitted."""
