@@ -63,13 +63,15 @@ def _compile(expression: str) -> tuple[JSONPath, type[Exception]]:
 def value_of(payload: bytes, pick: Pick | None) -> bytes | None:
     """Return what of a message counts, as compact JSON; None: nothing.
 
-    What is no JSON counts as text.
+    What is no JSON counts as text, and blank text in JSON as null.
     """
-    text = payload.decode(errors="replace").strip("\0 \t\r\n")
+    text = payload.decode("utf-8-sig", errors="replace").strip("\0 \t\r\n")
     try:
         found = [json.loads(text)]
         if pick is not None:
             found = pick.find(found[0])
+        if found and isinstance(found[0], str) and not found[0].strip():
+            return b"null"
         if found and depth(found[0], _MAX_DEPTH) <= _MAX_DEPTH:
             return compact_json(found[0]).encode()
     except (ValueError, RecursionError):  # no JSON, or some that is not passed on, such as NaN

@@ -22,8 +22,6 @@ GATHER_S = 0.25
 FIRST_RETRY_S = 5.0
 MAX_RETRY_S = 120.0
 
-_NOTHING = {"null", '""'}
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -163,7 +161,7 @@ class Watch:
         since = now - self.options.stale_s
         read = [each.values(since) for each in self.inputs]
         texts = [text for text, _, _ in read]
-        known = any(text is not None and text not in _NOTHING for text in texts)
+        known = any(text not in {None, "null"} for text in texts)
         text = self._put_together(texts) if known else None
         if text == self._answered:
             self._changed_at, self._error, self._failures = None, None, 0

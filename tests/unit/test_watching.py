@@ -153,7 +153,7 @@ def test_a_state_is_what_came_on_its_topics(
     assert room.states == [state]
 
 
-@pytest.mark.parametrize("payload", ["null", '""', "   "])
+@pytest.mark.parametrize("payload", ["null", '""', "   ", '"  "', '"\\n"', "\0\0"])
 def test_a_message_that_says_nothing_is_not_asked_about(payload: str) -> None:
     room = Room()
     room.hear(payload)
@@ -437,3 +437,28 @@ def test_whatever_happens_it_asks_one_at_a_time_not_too_often_only_about_news_an
     room.pass_time(1000)
     assert room.watch.next_wake() is None
     assert room.choice is None
+
+
+INPUTS = st.sampled_from(
+    [
+        [InputOptions("t")],
+        [InputOptions("t", keep=3)],
+        [InputOptions("t", json_path="$..a")],
+        [InputOptions("+", label="x"), InputOptions("u", json_path="$.a[*]", keep=2)],
+    ]
+)
+PAYLOADS = st.binary(max_size=20) | st.sampled_from(
+    [b'{"a": [1, "\\ud800"]}', b'"\\u00a0"', b"[" * 61 + b"]" * 61, b"1e999", b'{"a": " "}', b"\xef\xbb\xbf1"]
+)
+
+
+@given(INPUTS, st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["t", "u"]), PAYLOADS), max_size=8))
+def test_whatever_comes_is_a_state_that_can_be_asked_about_or_none(
+    inputs: list[InputOptions], messages: list[tuple[int, str, bytes]]
+) -> None:
+    watch = Watch(options_of(*inputs))
+    for index, topic, payload in messages:
+        watch.hear(min(index, len(inputs) - 1), topic, payload, 0.0)
+    asked = watch.turn(1.0)
+    if asked is not None:
+        assert DecisionRequest.model_validate_json(asked.model_dump_json()).state == asked.state
