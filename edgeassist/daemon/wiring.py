@@ -60,7 +60,9 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
 def calibration_of(model: str) -> Calibration:
     """Return what makes the scores of the model of that name honest."""
     found = calibration_for(model)
-    return Calibration(found.choice, found.score, found.yes_no, found.threshold, found.prior)
+    return Calibration(
+        found.choice, found.score, found.yes_no, found.threshold, found.prior, found.instructions
+    )
 
 
 def asking_options_of(settings: Settings) -> AskingOptions:

@@ -11,6 +11,11 @@ from typing import Any
 
 # Where the two likeliest options are less apart, an answer abstains, with a model that is not in the table.
 THRESHOLD = 0.2
+# Measured with Qwen2.5-Coder-0.5B-Instruct on the cases to fit to: fewer answers are right with all of it
+# taken off, and with none.
+PRIOR = 0.75
+# What a model is told before a decision whose request says nothing itself. It costs nothing: all share it.
+INSTRUCTIONS = "You judge what is described. Answer with one of the options only."
 # What a name says of a file and not of the model: its type, its part of several, how it was quantized.
 _OF_A_FILE = re.compile(
     r"""
@@ -34,6 +39,7 @@ class Calibration:
         yes_no: That of yes or no.
         threshold: The least margin of an answer that should be gone by.
         prior: How much of what it answers without a state is taken off its scores, 0 to 1.
+        instructions: What it is told by default.
         known: Whether they were fitted to this model.
     """
 
@@ -41,7 +47,8 @@ class Calibration:
     score: float = 1.0
     yes_no: float = 1.0
     threshold: float = THRESHOLD
-    prior: float = 1.0
+    prior: float = PRIOR
+    instructions: str = INSTRUCTIONS
     known: bool = False
 
 
@@ -71,7 +78,8 @@ def read_table(document: dict[str, Any]) -> dict[str, Calibration]:
             yes_no=temperatures["yes_no"],
             # A model that is right too seldom at any margin always abstains.
             threshold=1.0 if entry["threshold"] is None else entry["threshold"],
-            prior=entry.get("prior", 1.0),
+            prior=entry.get("prior", PRIOR),
+            instructions=entry.get("instructions", INSTRUCTIONS),
             known=True,
         )
         for name in (entry["model"], *entry.get("also", ())):

@@ -143,6 +143,7 @@ class CalibrationInfo(_Document):
         yes_no: Of those of a question of yes or no.
         threshold: The margin under which an answer abstains.
         prior: How much of what the model answers without a state is taken off its scores.
+        instructions: What it is told where a request says nothing itself.
     """
 
     choice: float
@@ -150,6 +151,7 @@ class CalibrationInfo(_Document):
     yes_no: float
     threshold: float
     prior: float
+    instructions: str
 
 
 class ModelInfo(_Document):

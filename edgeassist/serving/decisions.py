@@ -32,6 +32,7 @@ class Calibration:
         yes_no: Of a question of yes or no.
         threshold: With a smaller margin an answer abstains, 0 to 1.
         prior: How much of what the model answers without a state is taken off its scores, 0 to 1.
+        instructions: What it is told where a request says nothing itself.
     """
 
     choice: float = 1.0
@@ -39,6 +40,7 @@ class Calibration:
     yes_no: float = 1.0
     threshold: float = 0.2
     prior: float = 1.0
+    instructions: str = ""
 
     def temperature(self, kind: Kind) -> float:
         """Return that of a kind of question."""
@@ -55,7 +57,7 @@ def decide_of(job: str, asked: DecisionRequest, calibration: Calibration = UNCAL
         id=job,
         state=state_text(asked.state),
         questions=tuple(questions.values()),
-        instructions=asked.instructions or "",
+        instructions=asked.instructions or calibration.instructions,
         shots=tuple(
             Shot(state_text(example.state), questions[name], option_of(answer))
             for example in asked.examples

@@ -8,11 +8,11 @@ from edgeassist.daemon.wiring import calibration_of, policy_of
 from edgeassist.models import calibration as models
 from edgeassist.models.calibration import key_of
 from edgeassist.serving.deciding import Deciding
-from edgeassist.serving.decisions import UNCALIBRATED, Calibration
+from edgeassist.serving.decisions import Calibration
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import DecisionSettings
 
-FITTED = models.Calibration(2.0, 3.0, 4.0, 0.4, 0.5, known=True)
+FITTED = models.Calibration(2.0, 3.0, 4.0, 0.4, 0.5, "Judge!", known=True)
 
 
 @pytest.fixture(autouse=True)
@@ -27,13 +27,16 @@ def in_force(model: str, **settings: float) -> Calibration:
 
 
 def test_a_known_model_has_its_own() -> None:
-    assert in_force("some-model-q4_0.gguf") == Calibration(2.0, 3.0, 4.0, 0.4, 0.5)
+    assert in_force("some-model-q4_0.gguf") == Calibration(2.0, 3.0, 4.0, 0.4, 0.5, "Judge!")
 
 
 def test_an_unknown_model_has_none() -> None:
-    assert in_force("another") == UNCALIBRATED
+    unfitted = Calibration(prior=models.PRIOR, instructions=models.INSTRUCTIONS)
+    assert in_force("another") == unfitted
 
 
 def test_what_is_set_holds_instead() -> None:
-    assert in_force("Some Model", temperature=7, threshold=0.1, prior=0) == Calibration(7, 7, 7, 0.1, 0)
-    assert in_force("Some Model", prior=1) == Calibration(2.0, 3.0, 4.0, 0.4, 1)
+    assert in_force("Some Model", temperature=7, threshold=0.1, prior=0) == Calibration(
+        7, 7, 7, 0.1, 0, "Judge!"
+    )
+    assert in_force("Some Model", prior=1) == Calibration(2.0, 3.0, 4.0, 0.4, 1, "Judge!")
