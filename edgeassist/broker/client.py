@@ -10,12 +10,15 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
 # What is read from the socket at once. Paho asks for the rest of the packet, and memory for that much is
 # taken before a byte of it is there.
 _PIECE_BYTES = 1 << 16
 _FAILURE = 0x80
+# Of PUBLISH: bits of the first byte, and the bytes of the topic's length.
+_QOS, _RETAIN = 0x06, 0x01
+_LENGTH = 2
 # The bytes of a PUBACK without a reason code.
 _BARE = 2
 # The failures that a PUBACK may tell (MQTT 5, table 3-4); paho knows no other there.
@@ -31,6 +34,8 @@ class TolerantClient(Client):
         on_acknowledged: Called with the packet id and the reason code when the broker refuses a message at
             QoS 1, and, while `watched`, when it takes one. Paho's own `on_publish` costs as much as sending.
         watched: Whether success is told too.
+        on_plain: Called with topic, payload and whether it is retained, of a message at QoS 0 without
+            properties, as most that watches hear: paho's `on_message` costs as much as all else.
     """
 
     most_bytes = 1 << 20
@@ -38,6 +43,7 @@ class TolerantClient(Client):
 
     on_cut: Callable[[int], None] = staticmethod(lambda _size: None)
     on_acknowledged: Callable[[int, int], None] = staticmethod(lambda _packet, _code: None)
+    on_plain: Callable[[str, bytes, bool], None] | None = None
 
     def limit_in_flight(self, count: int) -> None:
         """Have at most so many messages unacknowledged; for `on_connect`, where paho's own setter refuses."""
@@ -53,6 +59,23 @@ class TolerantClient(Client):
             self._in_packet["packet"] = _Head(self.most_bytes)
             self.on_cut(bufsize)
         return super()._sock_recv(_PIECE_BYTES)
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        command, packet = self._in_packet["command"], self._in_packet["packet"]
+        begin = _LENGTH + int.from_bytes(packet[:_LENGTH])
+        if self._protocol == MQTTProtocolVersion.MQTTv5:
+            bare = packet[begin : begin + 1] == b"\0"
+            payload = packet[begin + 1 :]
+        else:
+            bare, payload = begin <= len(packet), packet[begin:]
+        if self.on_plain is None or command & _QOS or not bare or begin == _LENGTH:
+            return super()._handle_publish()
+        try:
+            topic = packet[_LENGTH:begin].decode()
+        except UnicodeDecodeError:
+            return super()._handle_publish()
+        self.on_plain(topic, bytes(payload), bool(command & _RETAIN))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]

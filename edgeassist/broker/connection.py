@@ -30,7 +30,7 @@ from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, takes_only_other
 from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound, to_limits
 from edgeassist.errors import ConfigurationError
-from edgeassist.protocol.packets import Outbound, Subscription
+from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +173,7 @@ class Broker:
         client.on_disconnect = self._handle_disconnect
         client.on_subscribe = self._handle_subscribe
         client.on_message = self._handle_message
+        client.on_plain = self._handle_plain
         client.on_cut = self._handle_cut
         self._client, self._wire = client, Wire(client)
 
@@ -361,3 +362,6 @@ class Broker:
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._loop.call_soon(self._routes.deliver, to_inbound(message))
+
+    def _handle_plain(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as paho's
+        self._loop.call_soon(self._routes.deliver, Inbound(topic, payload, retained))

@@ -6,18 +6,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from edgeassist.protocol.filters import check_filter, levels_of, matches
 from edgeassist.protocol.packets import Inbound, Subscription
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Inbound], None]
 
-MAX_FILTER_BYTES = 65_535
 # So many connections in a row that end over the first SUBSCRIBE, and what is optional is left out of it.
 UNANSWERED = 2
-# `$share/<group>/<filter>`: MQTT 5, section 4.8.2; brokers offer it to 3.1.1 as well.
-_SHARE = "$share"
-_SHARE_LEVELS = 2
+# For how many topics it is kept which routes match.
+MAX_WAYS = 1024
 
 
 class Route:
@@ -40,8 +39,7 @@ class Route:
         self.handler = handler
         self.closed = False
         self._on_close = on_close
-        levels = subscription.filter.split("/")
-        self._levels = levels[_SHARE_LEVELS:] if levels[0] == _SHARE else levels
+        self._levels = levels_of(subscription.filter)
 
     def close(self) -> None:
         """Stop: the handler is not called any more, not even with messages that have arrived already.
@@ -52,9 +50,9 @@ class Route:
             self.closed = True
             self._on_close(self)
 
-    def matches(self, topic: str) -> bool:
-        """Whether the filter matches a topic (MQTT 5, section 4.7)."""
-        return _match(self._levels, topic)
+    def matches(self, parts: Sequence[str]) -> bool:
+        """Whether the filter matches a topic of these levels."""
+        return matches(self._levels, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,17 @@ class Routes:
     _pending: dict[int | None, tuple[Subscription, ...]] = field(default_factory=dict)
     _first: int | None = None
     _unanswered: int = 0
+    _ways: dict[str, tuple[Route, ...]] = field(default_factory=dict)
 
     def add(self, route: Route) -> None:
         """Let the route hear from now on."""
         self._routes.append(route)
+        self._ways.clear()
 
     def remove(self, route: Route) -> bool:
         """Forget the route; False if another one has the same filter."""
         self._routes.remove(route)
+        self._ways.clear()
         return not self._of(route.subscription.filter)
 
     def wanted(self, *, wildcards: bool = True) -> tuple[Subscription, ...]:
@@ -107,17 +108,29 @@ class Routes:
         """Return one subscription for all routes of a filter: the highest QoS, optional if all are."""
         wishes = [route.subscription for route in self._of(topic_filter)]
         optional = all(wish.optional for wish in wishes)
-        return Subscription(topic_filter, max(wish.qos for wish in wishes), optional)
+        alias = wishes[0].alias if all(wish.alias is not None for wish in wishes) else None
+        return Subscription(topic_filter, max(wish.qos for wish in wishes), optional, alias)
 
     def deliver(self, message: Inbound) -> None:
         """Call the handler of every route that matches; one that raises does not keep others from hearing."""
-        for route in [each for each in self._routes if each.matches(message.topic)]:
+        for route in self._way(message.topic):
             if route.closed:  # by a handler before it
                 continue
             try:
                 route.handler(message)
             except Exception:
-                log.exception("a handler of %s failed on a message", route.subscription.filter)
+                log.exception("a handler of %s failed on a message", route.subscription.shown)
+
+    def _way(self, topic: str) -> tuple[Route, ...]:
+        """Return the routes that match, in the order of their making; most topics come again and again."""
+        way = self._ways.get(topic)
+        if way is None:
+            parts = topic.split("/")
+            way = tuple(route for route in self._routes if route.matches(parts))
+            if len(self._ways) >= MAX_WAYS:
+                self._ways.clear()
+            self._ways[topic] = way
+        return way
 
     @property
     def _sparing(self) -> bool:
@@ -134,7 +147,7 @@ class Routes:
             self._unanswered += 1
         elif not sparing:
             self._unanswered = 0
-        optional = {each.subscription.filter for each in self._routes if each.subscription.optional}
+        optional = {each.subscription.shown for each in self._routes if each.subscription.optional}
         return tuple(sorted(optional)) if self._sparing and not sparing else ()
 
     def connected(self) -> None:
@@ -158,35 +171,8 @@ class Routes:
             routes = self._of(asked.filter)
             if refusal is not None and routes:
                 needed = any(not route.subscription.optional for route in routes)
-                (refused if needed else spared).append(f"{asked.filter} ({refusal})")
+                (refused if needed else spared).append(f"{asked.shown} ({refusal})")
         return Verdict(tuple(refused), tuple(spared), first=packet == self._first)
 
     def _of(self, topic_filter: str) -> list[Route]:
         return [route for route in self._routes if route.subscription.filter == topic_filter]
-
-
-def check_filter(topic_filter: str) -> None:
-    """Raise a ValueError unless MQTT allows to subscribe to it."""
-    levels = topic_filter.split("/")
-    if levels[0] == _SHARE:
-        group = levels[1] if len(levels) > _SHARE_LEVELS else ""
-        if not group or set(group) & set("+#"):
-            raise ValueError(f"{topic_filter!r} is no shared filter: it must be $share/<group>/<filter>")
-        levels = levels[_SHARE_LEVELS:]
-    misplaced = "#" in levels[:-1] or any(set(level) & set("+#") and len(level) > 1 for level in levels)
-    if levels == [""] or misplaced or len(topic_filter.encode()) > MAX_FILTER_BYTES:
-        raise ValueError(
-            f"{topic_filter!r} is no topic filter: + and # stand for whole levels, # for the last"
-        )
-
-
-def _match(levels: Sequence[str], topic: str) -> bool:
-    if topic.startswith("$") and levels[0] in {"+", "#"}:
-        return False
-    parts = topic.split("/")
-    for index, level in enumerate(levels):
-        if level == "#":  # the parent level too
-            return True
-        if index == len(parts) or level not in {"+", parts[index]}:
-            return False
-    return len(levels) == len(parts)

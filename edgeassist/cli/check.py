@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -85,6 +85,11 @@ def _table(loaded: Loaded) -> Table:
     title = f"settings; file: {loaded.file}" if loaded.file else "settings; no file"
     table = Table("setting", "value", "from", title=title, title_justify="left")
     for name, keys in loaded.settings.public().items():
+        if not isinstance(keys, Mapping):
+            names = ", ".join(each["name"] for each in keys)
+            origin = loaded.origins.get(name, "default")
+            table.add_row(name, names, origin, style="dim" if origin == "default" else "bold")
+            continue
         for key, value in keys.items():
             origin = loaded.origins.get(f"{name}.{key}", "default")
             style = "dim" if origin == "default" else "bold"

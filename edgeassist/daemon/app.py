@@ -25,15 +25,18 @@ from edgeassist.daemon.wiring import (
     policy_of,
     reply_prefixes_of,
     telemetry_interval_of,
+    watches_of,
 )
 from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
+from edgeassist.gateways.homeassistant.watched import watch_components
 from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
+from edgeassist.gateways.mqtt.watches import Watches
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.protocol.state import Availability
@@ -113,7 +116,11 @@ class App:
             discovery_of(settings),
             broker,
             health=self._condition.health,
-            say_state=reporter.say_all,
+            say_state=self._say_states,
+            more=lambda: watch_components(topics, watches.questions, watches.gone),
+        )
+        watches = self._watches = Watches(
+            topics, watches_of(settings), broker, self.requests, on_change=discovery.changed
         )
         twins = Twins(
             topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
@@ -130,6 +137,7 @@ class App:
                 LiveRoom(asking_options_of, asking.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
+                LiveRoom(watches_of, watches.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
                 LiveRoom(_lifecycle_of, lambda options: self._lifecycle.apply(options)),
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
@@ -138,7 +146,7 @@ class App:
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: Home Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [discovery, asking, commands, reporter, twins]
+        gateways: list[Gateway] = [discovery, asking, commands, reporter, watches, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -199,6 +207,10 @@ class App:
         self._lifecycle.engine_changed(phase)
         # An engine that dies again and again is started ever later, so this stays rare.
         self._reporter.changed(at_once=True)
+
+    def _say_states(self) -> None:
+        self._reporter.say_all()
+        self._watches.say_all()
 
     def _load_changed(self) -> None:
         """Another number of requests waits or runs."""

@@ -10,6 +10,7 @@ from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
+from edgeassist.gateways.mqtt.watches import WatchesOptions
 from edgeassist.models.calibration import calibration_for
 from edgeassist.models.choice import Choice
 from edgeassist.serving.admission import Limits
@@ -94,6 +95,11 @@ def discovery_of(settings: Settings) -> DiscoveryOptions:
     """Return what Home Assistant is told, and where."""
     ours = settings.homeassistant
     return DiscoveryOptions(ours.discovery, ours.prefix, ours.status_topic)
+
+
+def watches_of(settings: Settings) -> WatchesOptions:
+    """Return what is watched."""
+    return WatchesOptions(tuple(watch.options for watch in settings.watch), settings.homeassistant.prefix)
 
 
 def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:

@@ -44,8 +44,18 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A topic filter to subscribe to. A refused one ends the connection, unless it is `optional`."""
+    """A topic filter to subscribe to. A refused one ends the connection, unless it is `optional`.
+
+    Attributes:
+        alias: What it is called in the log, where its filter may hold secrets.
+    """
 
     filter: str
     qos: int
     optional: bool = False
+    alias: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What it is called in the log."""
+        return self.filter if self.alias is None else self.alias

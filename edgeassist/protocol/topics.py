@@ -90,6 +90,11 @@ class Topics:
         return f"{self.root}/instance"
 
     @property
+    def watch_filter(self) -> str:
+        """All topics of `watch`."""
+        return self.watch("+")
+
+    @property
     def prompt_filters(self) -> tuple[str, ...]:
         """What the daemon subscribes to for prompts."""
         return (self.prompt(), self.prompt("+"))
@@ -127,6 +132,10 @@ class Topics:
     def response(self, name: str, client: str | None = None) -> str:
         """The default topic for a command's answer; with a client, to one on a topic of its own."""
         return "/".join([self.root, "response", name, *([] if client is None else [client])])
+
+    def watch(self, name: str) -> str:
+        """What is known from the watch of that name, retained."""
+        return f"{self.root}/watch/{name}"
 
     def parse(self, topic: str) -> PromptTopic | DecideTopic | CommandTopic | None:
         """Return what a message on this topic is; None if it is no request or command to this device."""

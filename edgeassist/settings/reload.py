@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from edgeassist.errors import EdgeAssistError
-from edgeassist.settings.schema import Settings, keys
+from edgeassist.settings.schema import Key, Settings, keys
 
 log = logging.getLogger(__name__)
 
@@ -95,15 +95,20 @@ def _apply(rooms: Sequence[LiveRoom[Any]], settings: Settings, in_force: list[An
     return None
 
 
-def _get(settings: Settings, key: tuple[str, str]) -> object:
-    return getattr(getattr(settings, key[0]), key[1])
+def _get(settings: Settings, key: Key) -> object:
+    value: object = settings
+    for name in key:
+        value = getattr(value, name)
+    return value
 
 
-def _take_over(old: Settings, new: Settings, taken: Iterable[tuple[str, str]]) -> Settings:
+def _take_over(old: Settings, new: Settings, taken: Iterable[Key]) -> Settings:
     """Return the old settings with some keys of the new ones; what they are together is not validated."""
-    tables: dict[str, dict[str, object]] = {}
-    for table, key in taken:
-        tables.setdefault(table, {})[key] = _get(new, (table, key))
-    return old.model_copy(
-        update={name: getattr(old, name).model_copy(update=changed) for name, changed in tables.items()}
-    )
+    changed: dict[str, Any] = {}
+    for key in taken:
+        table, *names = key
+        value = _get(new, key)
+        for name in names:
+            value = changed.get(table, getattr(old, table)).model_copy(update={name: value})
+        changed[table] = value
+    return old.model_copy(update=changed)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     SecretStr,
@@ -19,21 +17,17 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.topics import check_topic_name, topic_safe
+from edgeassist.protocol.topics import Topics, check_topic_name, topic_safe
+from edgeassist.settings.table import LIVE, Table
+from edgeassist.settings.watches import WatchSettings
+from edgeassist.watching.checks import problems
+from edgeassist.watching.options import MAX_WATCHES
 
 ENV_PREFIX = "EDGEASSIST_"
-
-
-class TakesEffect(Enum):
-    """When a change takes effect: a mark for keys. Without it, at the daemon's next start."""
-
-    LIVE = auto()  # with `reload`
-
-
-LIVE = TakesEffect.LIVE
 
 
 class LogLevel(StrEnum):
@@ -43,10 +37,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _topic(value: str) -> str:
@@ -63,7 +53,7 @@ def _inner_topic(value: str) -> str:
     return _topic(value)
 
 
-class DeviceSettings(_Table):
+class DeviceSettings(Table):
     """This device's identity."""
 
     name: Annotated[str, Field(max_length=64)] = topic_safe(socket.gethostname())
@@ -76,7 +66,7 @@ class DeviceSettings(_Table):
         return _topic(value)
 
 
-class MqttSettings(_Table):
+class MqttSettings(Table):
     """The broker, and how to connect to it."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "localhost"
@@ -123,7 +113,7 @@ class MqttSettings(_Table):
         return self.port or (8883 if self.tls else 1883)
 
 
-class ModelSettings(_Table):
+class ModelSettings(Table):
     """The model, and the system prompt."""
 
     path: Path = Path("builtin:tiny")
@@ -155,7 +145,7 @@ def _auto_or(least: float, most: float, *, whole: bool = True) -> PlainValidator
     return PlainValidator(check)
 
 
-class EngineSettings(_Table):
+class EngineSettings(Table):
     """How the engine process computes, and when the daemon replaces it."""
 
     slots: Annotated[_AutoOrNumber, _auto_or(1, 64)] = "auto"
@@ -176,7 +166,7 @@ class EngineSettings(_Table):
     restart_max_s: Annotated[float, Field(ge=1, le=3600)] = 60
 
 
-class SamplingSettings(_Table):
+class SamplingSettings(Table):
     """Defaults for omitted sampling fields."""
 
     max_tokens: Annotated[int, Field(ge=1), LIVE] = 512
@@ -188,7 +178,7 @@ class SamplingSettings(_Table):
     repeat_penalty: Annotated[float, Field(gt=0, le=10), LIVE] = 1.0
 
 
-class DecisionSettings(_Table):
+class DecisionSettings(Table):
     """How decisions are made of a model's scores. "auto": as the model is calibrated."""
 
     temperature: Annotated[_AutoOrReal, _auto_or(0.05, 20, whole=False), LIVE] = "auto"
@@ -196,7 +186,7 @@ class DecisionSettings(_Table):
     prior: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
 
 
-class AdmissionSettings(_Table):
+class AdmissionSettings(Table):
     """Limits for incoming requests: number, size, time."""
 
     queue: Annotated[int, Field(ge=1, le=10_000), LIVE] = 32
@@ -207,7 +197,7 @@ class AdmissionSettings(_Table):
     remember_s: Annotated[float, Field(ge=0, le=86_400), LIVE] = 60
 
 
-class StreamSettings(_Table):
+class StreamSettings(Table):
     """How an answer is split into messages."""
 
     interval_ms: Annotated[int, Field(ge=0, le=10_000), LIVE] = 100
@@ -217,7 +207,7 @@ class StreamSettings(_Table):
     final_qos: Annotated[int, Field(ge=0, le=1), LIVE] = 1
 
 
-class SessionSettings(_Table):
+class SessionSettings(Table):
     """How many conversations are kept, how much of each, and how long."""
 
     count: Annotated[int, Field(ge=1, le=100_000), LIVE] = 64
@@ -225,7 +215,7 @@ class SessionSettings(_Table):
     expire_s: Annotated[float, Field(gt=0, le=2_592_000), LIVE] = 3600
 
 
-class HomeAssistantSettings(_Table):
+class HomeAssistantSettings(Table):
     """Home Assistant discovery."""
 
     discovery: Annotated[bool, LIVE] = False
@@ -233,7 +223,7 @@ class HomeAssistantSettings(_Table):
     status_topic: Annotated[str, Field(max_length=256), AfterValidator(_topic), LIVE] = "homeassistant/status"
 
 
-class DaemonSettings(_Table):
+class DaemonSettings(Table):
     """Log level, reporting interval, start and stop."""
 
     log_level: Annotated[LogLevel, LIVE] = LogLevel.INFO
@@ -264,6 +254,15 @@ class Settings(BaseSettings):
     session: SessionSettings = SessionSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     daemon: DaemonSettings = DaemonSettings()
+    watch: Annotated[tuple[WatchSettings, ...], Field(max_length=MAX_WATCHES), LIVE] = ()
+
+    @model_validator(mode="after")
+    def _watches_beside_it_all(self) -> Settings:
+        topics = Topics(self.mqtt.base, self.device.name)
+        watches = [watch.options for watch in self.watch]
+        if found := list(problems(watches, topics, self.homeassistant.prefix)):
+            raise ValueError("\n".join(f"watch: {each}" for each in found))
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -283,19 +282,30 @@ class Settings(BaseSettings):
         return self.model_dump(mode="json")
 
 
-def keys() -> list[tuple[str, str]]:
-    """Return all keys as (table, key), in the order of the classes above."""
-    return [
-        (table, key)
-        for table, field in Settings.model_fields.items()
-        for key in type(field.default).model_fields
-    ]
+# Where a setting stands: a table's name and a key's, or the name of a list of tables, which is one setting.
+Key = tuple[str, ...]
+
+
+def is_list(table: str) -> bool:
+    """Whether what stands under this name is a list of tables, each written `[[table]]`."""
+    return isinstance(Settings.model_fields[table].default, tuple)
+
+
+def keys() -> list[Key]:
+    """Return where all settings stand, in the order of the classes above."""
+    found: list[Key] = []
+    for table, field in Settings.model_fields.items():
+        names = [()] if is_list(table) else [(key,) for key in type(field.default).model_fields]
+        found += [(table, *name) for name in names]
+    return found
 
 
 def live_keys() -> list[str]:
     """Return the keys (`table.key`) that are marked `LIVE`."""
-    return [
-        f"{table}.{key}"
-        for table, key in keys()
-        if LIVE in type(Settings.model_fields[table].default).model_fields[key].metadata
-    ]
+    return [".".join(key) for key in keys() if LIVE in field_of(key).metadata]
+
+
+def field_of(key: Key) -> FieldInfo:
+    """Return what pydantic knows of a setting."""
+    field = Settings.model_fields[key[0]]
+    return field if len(key) == 1 else type(field.default).model_fields[key[1]]

@@ -1,25 +1,30 @@
 """Reads the settings: the only reader of the TOML file, the environment and systemd's credentials.
 
 Later sources win: defaults < TOML file < environment (`EDGEASSIST_<TABLE>__<KEY>`) < credentials directory
-(a file `<table>.<key>`). An unknown key in any of them is an error that names the key and its source.
+(a file `<table>.<key>`). An unknown key in any of them is an error that names the key and its source. A list
+of tables is one setting: `EDGEASSIST_WATCH` and the credential `watch` hold all of it, as JSON.
 """
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
 from edgeassist import ENV_FILE
 from edgeassist.errors import ConfigurationError
-from edgeassist.settings.schema import ENV_PREFIX, Settings
+from edgeassist.protocol.values import NAME_PATTERN
+from edgeassist.settings.schema import ENV_PREFIX, Settings, is_list
+from edgeassist.settings.watches import known_keys
 
 DEFAULT_FILE = Path("/etc/edgeassist/edgeassist.toml")
 
@@ -54,6 +59,10 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     ]
     for tables, origin in sources:
         for table, keys in tables.items():
+            if table in Settings.model_fields and is_list(table):
+                origins[table] = origin.format(file=path, key=table, variable=_variable(table))
+                values[table] = keys
+                continue
             if table not in Settings.model_fields or not isinstance(keys, Mapping):
                 names = ", ".join(Settings.model_fields)
                 raise ConfigurationError(
@@ -66,7 +75,7 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     try:
         return Loaded(Settings(**values), origins, path)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_explain(error, origins))) from None
+        raise ConfigurationError("\n".join(_explain(error, values, origins))) from None
 
 
 def _read_file(file: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]:
@@ -101,18 +110,22 @@ def decode(content: bytes) -> str:
         raise UnicodeError(f"is not UTF-8 (line {line}): save it as UTF-8") from None
 
 
-def _read_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    tables: dict[str, dict[str, Any]] = {}
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
     for variable, value in environ.items():
         if not variable.startswith(ENV_PREFIX) or variable == ENV_FILE:
             continue
         table, _, key = variable.removeprefix(ENV_PREFIX).lower().partition("__")
-        if table not in Settings.model_fields or not key:
+        if table not in Settings.model_fields or bool(key) == is_list(table):
             raise ConfigurationError(
                 f"unknown environment variable {variable}: the form is {ENV_PREFIX}<TABLE>__<KEY>, "
                 f"with a table of: {', '.join(Settings.model_fields)}",
             )
-        tables.setdefault(table, {}).update(_read_variable(variable, value, variable)[table])
+        read = _read_variable(variable, value, variable)[table]
+        if key:
+            tables.setdefault(table, {}).update(read)
+        else:
+            tables[table] = read
     return tables
 
 
@@ -140,11 +153,14 @@ def _read_credentials(environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         for path in sorted(Path(directory).iterdir()):
             table, _, key = path.name.partition(".")
-            if table not in Settings.model_fields or not key:
+            if table not in Settings.model_fields or bool(key) == is_list(table):
                 raise ConfigurationError(
                     f"unknown credential {path.name}: its name must be <table>.<key>, such as mqtt.password",
                 )
             text = decode(path.read_bytes()).rstrip("\n")
+            if not key:
+                tables[table] = _read_variable(_variable(table), text, table)[table]
+                continue
             known = key in type(Settings.model_fields[table].default).model_fields
             values = _read_variable(_variable(path.name), text, path.name)[table] if known else {key: text}
             tables.setdefault(table, {}).update(values)
@@ -161,14 +177,50 @@ def _variable(key: str) -> str:
     return ENV_PREFIX + key.upper().replace(".", "__")
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+def _explain(error: ValidationError, values: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         where = [str(part) for part in problem["loc"]]
-        key = ".".join(where[:2])
+        if not where:  # of several tables together
+            yield str(problem["ctx"]["error"])
+            continue
+        listed = len(where) > 1 and is_list(where[0])
+        key = where[0] if listed else ".".join(where[:2])
         origin = f" ({origins[key]})" if key in origins else ""
-        if problem["type"] == "extra_forbidden":
+        if listed:
+            yield f"{_called(where[0], values, where[1])}{origin}: {_explain_within(where[2:], problem)}"
+        elif problem["type"] == "extra_forbidden":
             known = type(getattr(Settings(), where[0])) if len(where) > 1 else Settings
             yield f"unknown setting {key}{origin}: there is {', '.join(known.model_fields)}"
+        elif is_list(where[0]):
+            most = problem["type"] == "too_long"
+            words = problem["msg"] if most else f"is a list: write [[{where[0]}]] above each"
+            yield f"{key}{origin}: {words}"
         else:
-            ours = problem["type"] == "value_error"
-            yield f"{key}{origin}: {problem['ctx']['error'] if ours else problem['msg']}"
+            yield f"{key}{origin}: {_words(problem)}"
+
+
+def _called(table: str, values: Mapping[str, Any], index: str) -> str:
+    """Return what to call one of a list: its name, or its number from 1."""
+    each = values[table][int(index)]
+    name = each.get("name") if isinstance(each, Mapping) else None
+    fits = isinstance(name, str) and re.fullmatch(NAME_PATTERN, name) is not None
+    return f"{table} {name!r}" if fits else f"{table} {int(index) + 1}"
+
+
+def _explain_within(where: Sequence[str], problem: ErrorDetails) -> str:
+    place = ".".join(where)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {place}: there is {', '.join(known_keys(where))}"
+    return f"{place}: {_words(problem)}" if place else _words(problem)
+
+
+def _words(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "value_error":
+            return str(problem["ctx"]["error"])
+        case "string_pattern_mismatch":
+            return "must be 1 to 64 of A-Z a-z 0-9 _ -"
+        case "tuple_type":
+            return "must be a list"
+        case _:
+            return problem["msg"]

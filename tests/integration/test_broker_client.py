@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import MQTTErrorCode
 
-from edgeassist.protocol.packets import Outbound
+from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.integration.link import Link, until
 from tests.patience import PATIENCE_S, Stopwatch
@@ -190,3 +192,51 @@ async def test_a_broker_without_wildcards_is_asked_for_the_rest(caplog: pytest.L
         assert b"t/+" not in asked[0]
         assert b"t/#" not in asked[0]
     assert "no wildcards in subscriptions" in caplog.text
+
+
+def plain(topic: bytes, payload: bytes, *, retain: bool = False, properties: bytes | None = None) -> bytes:
+    """Return a PUBLISH packet at QoS 0; of MQTT 3.1.1 without properties."""
+    end = b"" if properties is None else remaining(len(properties)) + properties
+    body = len(topic).to_bytes(2) + topic + end + payload
+    return bytes([0x30 | retain]) + remaining(len(body)) + body
+
+
+@PROTOCOLS
+async def test_a_message_at_qos_0_without_properties_is_heard_as_any_and_made_nothing_of_by_paho(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version5 = protocol == "5"
+    theirs: list[bytes] = []
+    handle = Client._handle_publish
+
+    def note(client: Client) -> MQTTErrorCode:
+        theirs.append(bytes(client._in_packet["packet"]))
+        return handle(client)
+
+    monkeypatch.setattr(Client, "_handle_publish", note)
+    none = b"" if version5 else None
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(200)
+        writer.write(b"\x20\x03\x00\x00\x00" if version5 else CONNACK)
+        await reader.read(200)
+        writer.write(b"\x90\x04\x00\x01\x00\x01" if version5 else SUBACK)
+        writer.write(plain("t/房".encode(), b"one", properties=none))
+        writer.write(plain(b"t/2", b"", retain=True, properties=none))
+        writer.write(plain(b"t/\xff", b"no UTF-8", properties=none))
+        if version5:
+            writer.write(plain(b"t/3", b"expires", properties=b"\x02\x00\x00\x00\x3c"))
+        writer.write(plain(b"t/4", b"\x00last", properties=none))
+        await reader.read(200)
+
+    async with server(talk) as port, Link(port, protocol=protocol, qos=0) as link:
+        await until(lambda: b"\x00last" in link.payloads)
+        expiring = [Inbound("t/3", b"expires", expiry_s=60)] if version5 else []
+        assert link.heard == [
+            Inbound("t/房", b"one"),
+            Inbound("t/2", b"", retained=True),
+            *expiring,
+            Inbound("t/4", b"\x00last"),
+        ]
+        assert len(theirs) == 1 + version5
+        assert link.reasons == []

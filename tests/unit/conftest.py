@@ -96,7 +96,7 @@ class ListLink:
 
     def subscribe(self, subscription: Subscription, handler: Callable[[Inbound], None]) -> "ListRoute":
         self._routes[subscription.filter] = handler
-        return ListRoute(self._routes, subscription.filter)
+        return ListRoute(self._routes, subscription.filter, handler)
 
     @property
     def filters(self) -> list[str]:
@@ -117,9 +117,11 @@ class ListLink:
 class ListRoute:
     routes: dict[str, Callable[[Inbound], None]]
     filter: str
+    handler: Callable[[Inbound], None]
 
     def close(self) -> None:
-        self.routes.pop(self.filter, None)
+        if self.routes.get(self.filter) is self.handler:
+            del self.routes[self.filter]
 
 
 @dataclass

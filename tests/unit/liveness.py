@@ -11,7 +11,9 @@ from pydantic.fields import FieldInfo
 
 from edgeassist.settings import Settings
 from edgeassist.settings.reload import LiveRoom, reload
-from edgeassist.settings.schema import keys
+from edgeassist.settings.schema import Key, field_of, keys
+
+WATCH = {"name": "x", "topics": ["a"], "questions": {"q": {"type": "yes_no", "instructions": "?"}}}
 
 
 def changeable(rooms: Sequence[LiveRoom[Any]], settings: Settings | None = None) -> list[str]:
@@ -23,18 +25,19 @@ def changeable(rooms: Sequence[LiveRoom[Any]], settings: Settings | None = None)
     readers = [LiveRoom(room.read, lambda _value: None) for room in rooms]
     return [
         name
-        for table, key in keys()
-        for name in reload(settings, with_another_value(settings, table, key), readers).applied
+        for key in keys()
+        for name in reload(settings, with_another_value(settings, key), readers).applied
     ]
 
 
-def with_another_value(settings: Settings, table: str, key: str) -> Settings:
+def with_another_value(settings: Settings, key: Key) -> Settings:
     """Return the settings with another value of one key; the value is valid by itself."""
+    table, *rest = key
     values = getattr(settings, table)
-    changed = values.model_copy(
-        update={key: _another(type(values).model_fields[key], getattr(values, key), f"{table}.{key}")}
-    )
-    return settings.model_copy(update={table: changed})
+    if not rest:
+        return settings.model_copy(update={table: _another(field_of(key), values, table)})
+    changed = _another(field_of(key), getattr(values, rest[0]), ".".join(key))
+    return settings.model_copy(update={table: values.model_copy(update={rest[0]: changed})})
 
 
 def _another(field: FieldInfo, value: object, name: str) -> object:
@@ -55,7 +58,7 @@ def _candidates(field: FieldInfo, value: object) -> Iterator[object]:
         yield not value
     elif isinstance(value, int | float):
         yield from (value + 1, value - 1, value / 2)
-    yield from (1, 100, 4096, "other", ["other"])
+    yield from (1, 100, 4096, "other", ["other"], [WATCH])
 
 
 def _members(annotation: object) -> Iterator[object]:

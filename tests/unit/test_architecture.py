@@ -24,12 +24,13 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "client.": "answers decision formats reading result tools",
-        "protocol.": "capabilities commands constraints decisions events fitting packets requests state "
-        "tools topics turns values",
+        "protocol.": "capabilities commands constraints decisions events filters fitting packets requests "
+        "state tools topics turns values watches",
         "serving.": "admission conversation deciding decisions figures job kinds policy prompting replay "
         "request sink stream telemetry",
-        "gateways.mqtt.": "intake replies",
-        "gateways.homeassistant.": "entities topics",
+        "watching.": "checks document inputs options picking settling watch",
+        "gateways.mqtt.": "ears intake replies",
+        "gateways.homeassistant.": "entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes world",
         "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
@@ -56,14 +57,15 @@ ALLOWED = {
         "models": "models errors",
         "trial_models": "trial_models models errors",
         "engine": "engine models.files models.fit errors",
-        "settings": "settings protocol errors",
+        "watching": "watching protocol errors",
+        "settings": "settings watching protocol errors",
         "broker": "broker protocol errors",
         "client": "client broker protocol errors",
         "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
         "supervision": "supervision engine.messages device errors",
-        "gateways": "gateways serving protocol errors",
+        "gateways": "gateways serving watching protocol errors",
         "doctor.checks": "doctor.checks doctor.finding models.fit device errors",
         "doctor.probes": "doctor wiring settings broker protocol models device errors",
     }.items()
@@ -146,7 +148,7 @@ def test_no_sans_io_module_loads_a_heavy_library() -> None:
     ("module", "unused"),
     [
         ("edgeassist.cli.main", "asyncio edgeassist.settings numpy pydantic rich"),
-        ("edgeassist.cli.run", "jinja2 numpy rich"),
+        ("edgeassist.cli.run", "jinja2 jsonpath numpy rich"),
         ("edgeassist.cli.ask", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
         ("edgeassist.cli.decide", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
         ("edgeassist.cli.status", "edgeassist.serving edgeassist.supervision numpy psutil"),
@@ -211,6 +213,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.prompting.template"}),
         ("httpx", {"edgeassist.bench.server"}),
+        ("jsonpath", {"edgeassist.watching.picking"}),
         ("pytest", {"edgeassist.testing.fixtures"}),
         ("matplotlib", {"edgeassist.bench.picture"}),
     ],

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from edgeassist.errors import Code
-from edgeassist.protocol import events, state
+from edgeassist.protocol import events, state, watches
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.requests import PromptRequest
 
@@ -41,6 +41,8 @@ def named_in_row(row: str) -> set[str]:
         ("<root>/telemetry", state.Telemetry),
         ("<root>/info", state.Info),
         ("<root>/info", state.ModelInfo),
+        ("<root>/watch/<name>", watches.WatchState),
+        ("<root>/watch/<name>", watches.WatchAnswer),
     ],
 )
 def test_every_field_of_a_state_document_is_in_its_row(row: str, kind: type[BaseModel]) -> None:

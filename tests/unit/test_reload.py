@@ -9,7 +9,7 @@ import pytest
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import Settings, live_keys
 from edgeassist.settings.reload import LiveRoom, reload
-from edgeassist.settings.schema import keys
+from edgeassist.settings.schema import Key, keys
 from tests.unit.liveness import changeable, with_another_value
 
 
@@ -119,10 +119,10 @@ def test_a_room_that_refuses_to_go_back_does_not_keep_the_others_from_their_valu
 # --- marks ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("table", "key"), keys())
-def test_every_key_has_another_value_to_try(table: str, key: str) -> None:
-    before, after = Settings(), with_another_value(Settings(), table, key)
-    assert reload(before, after, []).restart_needed == [f"{table}.{key}"]
+@pytest.mark.parametrize("key", keys(), ids=".".join)
+def test_every_key_has_another_value_to_try(key: Key) -> None:
+    before, after = Settings(), with_another_value(Settings(), key)
+    assert reload(before, after, []).restart_needed == [".".join(key)]
 
 
 def test_the_keys_that_rooms_take_are_found_by_trial() -> None:
@@ -130,14 +130,14 @@ def test_the_keys_that_rooms_take_are_found_by_trial() -> None:
         LiveRoom(lambda settings: settings.stream, lambda _stream: None),
         LiveRoom(lambda settings: settings.model.system, lambda _system: None),
     ]
-    stream = [f"stream.{key}" for table, key in keys() if table == "stream"]
+    stream = [".".join(key) for key in keys() if key[0] == "stream"]
     assert changeable(rooms) == ["model.system", *stream]
 
 
 def test_the_marks_name_the_keys_that_could_always_change() -> None:
-    tables = {"sampling", "decisions", "admission", "stream", "session", "homeassistant", "daemon"}
+    tables = {"sampling", "decisions", "admission", "stream", "session", "homeassistant", "daemon", "watch"}
     assert live_keys() == [
-        f"{table}.{key}"
-        for table, key in keys()
-        if table in tables or f"{table}.{key}" in {"model.system", "model.think", "mqtt.reply_prefixes"}
+        name
+        for name in map(".".join, keys())
+        if name.partition(".")[0] in tables or name in {"model.system", "model.think", "mqtt.reply_prefixes"}
     ]

@@ -10,7 +10,7 @@ from edgeassist import ENV_FILE
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import Loaded, Settings, load_settings
 from edgeassist.settings import sources as settings_sources
-from edgeassist.settings.schema import keys
+from edgeassist.settings.schema import field_of, keys
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - it is the test's own
 
@@ -300,6 +300,7 @@ def test_a_qos_can_be_set_in_the_environment() -> None:
     assert (loaded.settings.stream.chunk_qos, loaded.settings.stream.final_qos) == (1, 0)
 
 
+WATCH = {"name": "x", "topics": ["a"], "questions": {"q": {"type": "yes_no", "instructions": "?"}}}
 # A value of each setting that is not its default, as TOML has it.
 OTHER = {
     "device.name": '"shed"',
@@ -315,6 +316,7 @@ OTHER = {
     "engine.state_folder": '"/tmp/states"',
     "homeassistant.prefix": '"ha"',
     "homeassistant.status_topic": '"ha/status"',
+    "watch": json.dumps([WATCH]).replace(": ", " = "),
 }
 # Those that another needs.
 COMPANIONS = {
@@ -355,15 +357,16 @@ def flat(values: dict[str, str]) -> str:
 
 def as_text(value: str) -> str:
     """Return a TOML value as a variable or a credential has it."""
+    if value.startswith("[{"):
+        return value.replace(" = ", ": ")
     return value if value.startswith("[") else value.strip('"')
 
 
-@pytest.mark.parametrize("name", [f"{table}.{key}" for table, key in keys()])
+@pytest.mark.parametrize("name", [".".join(key) for key in keys()])
 def test_every_setting_can_be_set_in_the_file_in_the_environment_and_as_a_credential(
     load: Load, name: str
 ) -> None:
-    table, key = name.split(".")
-    field = type(getattr(Settings(), table)).model_fields[key]
+    field = field_of(tuple(name.split(".")))
     for value in others(name, field.annotation, field.default):
         values = {name: value, **COMPANIONS.get(name, {})}
         texts = {each: as_text(text) for each, text in values.items()}

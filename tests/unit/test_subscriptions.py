@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from edgeassist.broker.subscriptions import UNANSWERED, Route, Routes, Verdict, check_filter
+from edgeassist.broker.subscriptions import UNANSWERED, Route, Routes, Verdict
+from edgeassist.protocol.filters import check_filter
 from edgeassist.protocol.packets import Inbound, Subscription
 
 
@@ -212,3 +213,21 @@ def test_what_is_optional_is_left_out_if_connections_end_over_it_and_asked_for_a
     for _ in range(UNANSWERED):
         assert routes.ended(answered=False) == ()
     assert wanted() == ["a", "b"]
+
+
+def test_a_filter_that_may_hold_secrets_is_called_by_its_alias_wherever_it_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_message: Inbound) -> None:
+        raise RuntimeError
+
+    routes = Routes()
+    wish = Subscription("secret/+", 0, optional=True, alias="a topic of the watch 'x'")
+    routes.add(Route(wish, fail, lambda _route: None))
+    routes.asked(1, routes.wanted(), first=True)
+    routes.deliver(Inbound("secret/a", b""))
+    assert routes.answered(1, ["no"]).spared == ("a topic of the watch 'x' (no)",)
+    told = [routes.ended(answered=False) for _ in range(UNANSWERED)]
+    assert told[-1] == ("a topic of the watch 'x'",)
+    assert "secret" not in caplog.text.replace("test_", "")
+    assert "a topic of the watch 'x'" in caplog.text

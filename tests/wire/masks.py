@@ -54,6 +54,7 @@ _MASKS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "version": ("<version>", (str,)),
     "sw": ("<version>", (str,)),
     "boot_id": ("<boot id>", (str,)),
+    **dict.fromkeys(("since", "state_at", "answered_at"), ("<date>", (str,))),
     "threads_reason": ("<reason>", (str,)),
 }
 # Home Assistant is told of these only where the machine has the sensor.

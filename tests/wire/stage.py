@@ -172,11 +172,19 @@ class Stage:
 
     def _configure(self, settings: JsonObject) -> None:
         self._settings |= settings
-        lines = [f"{key} = {json.dumps(value)}" for key, value in self._settings.items()]
+        lines = [f"{key} = {_toml(value)}" for key, value in self._settings.items()]
         self._config.write_text("\n".join(lines) + "\n")
 
     def _log(self) -> str:
         return f"the daemon's log ends with: {self._daemon.log.read_text()[-1500:]}"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
 
 
 def key_of(name: str, fixture: Fixture) -> str:

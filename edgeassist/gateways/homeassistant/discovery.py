@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from edgeassist.errors import TooLargeError
 from edgeassist.gateways.gateway import Gateway
-from edgeassist.gateways.homeassistant.entities import answer_message, device_message, question_of
+from edgeassist.gateways.homeassistant.entities import (
+    Component,
+    answer_message,
+    device_message,
+    question_of,
+)
 from edgeassist.gateways.homeassistant.topics import CLIENT, answer_topic, discovery_topic, marker_topic
 from edgeassist.gateways.link import Link, Route
 from edgeassist.protocol.events import Done, Failed
@@ -52,6 +57,7 @@ class Discovery(Gateway):
         broker: Takes and brings the messages.
         health: How the device is: tells which sensors it has.
         say_state: Publishes availability and states, in this order.
+        more: Returns components beside the device's own.
     """
 
     def __init__(
@@ -62,12 +68,14 @@ class Discovery(Gateway):
         *,
         health: Callable[[], Health],
         say_state: Callable[[], None],
+        more: Callable[[], Mapping[str, Component]] = dict,
     ) -> None:
         self._topics = topics
         self._options = options
         self._broker = broker
         self._health = health
         self._say_state = say_state
+        self._more = more
         self._birth: Route | None = None
         self._again: asyncio.TimerHandle | None = None
         self._closed = False
@@ -98,6 +106,12 @@ class Discovery(Gateway):
         self._forget_again()
         self._listen_for_births()
         if options.on:
+            self._say_all()
+            self._plan_again()
+
+    def changed(self) -> None:
+        """Tell of the device anew: it has other components."""
+        if self._options.on:
             self._say_all()
             self._plan_again()
 
@@ -159,7 +173,7 @@ class Discovery(Gateway):
             topic = discovery_topic(self._topics, self._options.prefix)
             # The marker first: if we die in between, it marks nothing, which does no harm.
             self._retain(marker_topic(self._topics), topic.encode())
-            self._retain(topic, _json(device_message(self._topics, self._health())))
+            self._retain(topic, _json(device_message(self._topics, self._health(), self._more())))
 
     def _say_all(self) -> None:
         """Discovery first, then availability, then states: Home Assistant shows old values otherwise."""

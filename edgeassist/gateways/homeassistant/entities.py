@@ -27,8 +27,10 @@ Component = dict[str, JsonValue]
 _PROBLEM: Component = {"dev_cla": "problem", "pl_on": "True", "pl_off": "False"}
 
 
-def device_message(topics: Topics, health: Health) -> dict[str, JsonValue]:
-    """Return the discovery message: the device, who says so, and its components.
+def device_message(
+    topics: Topics, health: Health, more: Mapping[str, Component] | None = None
+) -> dict[str, JsonValue]:
+    """Return the discovery message: the device, who says so, and its components, `more` among them.
 
     A sensor that this machine does not have (null in `health`) is no entity: one that is unavailable for ever
     would be on every dashboard. Its component has only its platform then, which removes it from a Home
@@ -43,9 +45,11 @@ def device_message(topics: Topics, health: Health) -> dict[str, JsonValue]:
         "sw": health.version,
     }
     missing = _missing(health)
+    # Of these only the platform is said, which removes them.
+    removed = missing | {key for key, component in (more or {}).items() if set(component) == {"p"}}
     components: dict[str, JsonValue] = {
-        key: {"p": component["p"]} if key in missing else {**_identity(topics, key, component), **component}
-        for key, component in _components(topics).items()
+        key: {"p": component["p"]} if key in removed else {**_identity(topics, key, component), **component}
+        for key, component in {**_components(topics), **(more or {})}.items()
     }
     return {"dev": device, "o": maker, "cmps": components}
 
@@ -109,8 +113,14 @@ def _identity(topics: Topics, key: str, component: Component) -> Component:
 
     A colon is in no object id, so that no two ids can be put together to the same text.
     """
-    slug = re.sub(r"[^a-z0-9]+", "_", object_id(topics).lower()).strip("_")
-    return {"uniq_id": f"{object_id(topics)}:{key}", "def_ent_id": f"{component['p']}.{slug}_{key}"}
+    platform = str(component["p"])
+    return {"uniq_id": f"{object_id(topics)}:{key}", "def_ent_id": entity_id(topics, platform, key)}
+
+
+def entity_id(topics: Topics, platform: str, words: str) -> str:
+    """Return what an entity of this device is called by default."""
+    slug = re.sub(r"[^a-z0-9]+", "_", f"{object_id(topics)} {words}".lower()).strip("_")
+    return f"{platform}.{slug}"
 
 
 def _components(topics: Topics) -> Mapping[str, Component]:
