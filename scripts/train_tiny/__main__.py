@@ -47,6 +47,7 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="An exported GGUF file whose tokenizer and weights to start with.")
     ] = None,
+    decisions: Annotated[float, typer.Option(help="How many of the dialogues are decisions, 0 to 1.")] = 0.5,
 ) -> None:
     """Train the tokenizer, unless the run has one, then the model; resumes an interrupted run."""
     from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import
@@ -60,7 +61,14 @@ def train(
         save_merges(run / training.MERGES, read_merges(start) if start else learn_merges(texts, VOCABULARY))
     encoder = Encoder(load_merges(run / training.MERGES))
     plan = training.Plan(
-        minutes, tokens=tokens, batch=batch, rate=rate, threads=threads, seed=seed, longest=longest
+        minutes,
+        tokens=tokens,
+        batch=batch,
+        rate=rate,
+        threads=threads,
+        seed=seed,
+        longest=longest,
+        decisions=decisions,
     )
     training.train(
         run,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -72,10 +73,18 @@ def load_merges(path: Path) -> Merges:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A dialogue's tokens; `spoken` is True for the assistant's."""
+    """A dialogue's tokens.
+
+    Attributes:
+        tokens: Ids.
+        spoken: True for the assistant's.
+        branches: 0 for what all tokens behind it see, another number for those that only the same number sees;
+            None: each sees all before it.
+    """
 
     tokens: list[int]
     spoken: list[bool]
+    branches: list[int] | None = None
 
 
 class Encoder:
@@ -119,6 +128,24 @@ class Encoder:
             tokens += [*asked, *answer, self._tail[1]]
             spoken += [False] * len(asked) + [True] * len(answer) + [False]
         return Encoded(tokens, spoken)
+
+    def decisions(self, system: str, asked: Sequence[tuple[str, str]]) -> Encoded:
+        """Return the tokens of several questions about one state, which is there once.
+
+        Args:
+            system: The system prompt; may be empty.
+            asked: The user's message and the reply of each.
+        """
+        prompts = [self.prompt(system, user) for user, _ in asked]
+        shared = len(commonprefix(prompts))
+        tokens, spoken = prompts[0][:shared], [False] * shared
+        branches = [0] * shared
+        for number, (prompt, (_, reply)) in enumerate(zip(prompts, asked, strict=True), 1):
+            question, answer = prompt[shared:], [*self.encode(reply), self.end]
+            tokens += [*question, *answer]
+            spoken += [False] * len(question) + [True] * len(answer)
+            branches += [number] * (len(question) + len(answer))
+        return Encoded(tokens, spoken, branches)
 
     def _message(self, role: str, text: str) -> list[int]:
         read = text.lower() if role == "user" else text

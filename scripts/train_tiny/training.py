@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgeassist.trial_models.synthetic import Shape
-from scripts.train_tiny.batches import LONGEST_AT_FIRST, PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.batches import DECISIONS, LONGEST_AT_FIRST, PADDING, Batch, Position, encode, training_batches
 from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
@@ -55,6 +55,7 @@ class Plan:
         threads: Torch's threads.
         seed: Seed of weights and dialogues.
         longest: Length limit of the first dialogues, in tokens.
+        decisions: How many of the dialogues are decisions, 0 to 1.
         save_every_s: Seconds between checkpoints.
     """
 
@@ -66,6 +67,7 @@ class Plan:
     threads: int = 2
     seed: int = 0
     longest: int = LONGEST_AT_FIRST
+    decisions: float = DECISIONS
     save_every_s: float = 300
 
 
@@ -156,7 +158,9 @@ def train(
     run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
     run.resume()
     start = Position(run.progress.chunk, run.progress.batch)
-    for batch in training_batches(encoder, plan.batch, plan.seed, start, plan.longest):
+    for batch in training_batches(
+        encoder, plan.batch, plan.seed, start, plan.longest, plan.decisions
+    ):
         if run.progress.share(plan) >= 1:
             break
         run.learn(batch)
@@ -325,8 +329,13 @@ def _step(
     """Train on one batch; return the losses of the assistant's tokens and of the others."""
     targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
     others = (targets != PADDING) & ~spoken
-    hidden = decoder(batch.tokens[:, :-1])
-    answer = _loss(decoder, hidden[spoken], targets[spoken])
+    branches = None if batch.branches is None else batch.branches[:, :-1]
+    hidden = decoder(batch.tokens[:, :-1], branches=branches)
+    each = functional.cross_entropy(
+        decoder.logits(hidden[spoken]), targets[spoken], reduction="none"
+    )
+    weights = batch.weights[:, 1:][spoken]
+    answer = (each * weights).sum() / weights.sum()
     prompt = _loss(decoder, hidden[others], targets[others])
     optimizer.zero_grad()
     (answer + plan.prompt_weight * prompt).backward()
