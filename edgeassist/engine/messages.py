@@ -310,6 +310,8 @@ class Decide(_Message, frozen=True, tag="decide"):
         questions: At least one.
         instructions: What to know for all of them; empty: nothing more.
         examples: Of right answers.
+        prior: How much of what the model answers to each question without a state is taken off: 0, nothing
+            (and it is not asked), to 1, all.
     """
 
     id: str
@@ -317,6 +319,7 @@ class Decide(_Message, frozen=True, tag="decide"):
     questions: tuple[Question, ...]
     instructions: str = ""
     examples: tuple[Example, ...] = ()
+    prior: float = 1.0
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):

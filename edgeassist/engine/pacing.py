@@ -40,9 +40,14 @@ class Pacer:
         """How many tokens fit into any step without streams."""
         return min(BLOCK, self.most)
 
-    def budget(self, streams: int) -> int:
-        """Return how many tokens to prefill beside that many streams, each of which is a row as well."""
-        return max(1, min(self.most, self._rows(streams)) - streams)
+    def budget(self, streams: int, *, stretches: bool = True) -> int:
+        """Return how many tokens to prefill beside that many streams, each of which is a row as well.
+
+        Args:
+            streams: How many there are.
+            stretches: Whether the step may take longer to hold a block.
+        """
+        return max(1, min(self.most, self._rows(streams, stretches=stretches)) - streams)
 
     def learn(self, *, prefilled: int, streams: int, seconds: float) -> None:
         """Learn from how long a step took."""
@@ -53,13 +58,13 @@ class Pacer:
         known = self._cost_s
         self._cost_s = cost_s if known is None else known + _WEIGHT * (cost_s - known)
 
-    def _rows(self, streams: int) -> int:
+    def _rows(self, streams: int, *, stretches: bool) -> int:
         if not self._cost_s:
             return BLOCK
         target_s = self._target_s if streams else ALONE * self._target_s
         rows = int(target_s / self._cost_s)
         if rows >= BLOCK:
             return rows - rows % BLOCK
-        if not streams or STRETCH * rows >= BLOCK:
+        if not streams or (stretches and STRETCH * rows >= BLOCK):
             return BLOCK
         return max(LEAST_TOKENS + streams, int(rows / _SMALL_COST))

@@ -179,7 +179,10 @@ class Scheduler:
         work = [self._decode(seq, alone=len(self._running) == 1) for seq in streams]
         if prompts:
             more = sum(len(each.tokens) - 1 for each in work)
-            budget = max(1, (self._pacer.budget(len(streams)) >> self._squeeze) - more)
+            # An answer is worth a longer step, so that it begins soon; a decision has no text to wait for.
+            stretches = any(not seq.reads for seq in prompts)
+            budget = self._pacer.budget(len(streams), stretches=stretches)
+            budget = max(1, (budget >> self._squeeze) - more)
             work += prefill(prompts, budget, self._pacer.block)
         memory, self._memory = tuple(self._memory), []
         return Plan(tuple(work), memory)

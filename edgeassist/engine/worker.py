@@ -98,9 +98,13 @@ class Worker:
     def run(self) -> None:
         """Serve until a `Stop` command."""
         while self._take_commands():
-            if self._scheduler.running:
+            if self._busy:
                 self._step()
             self._beat()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._answers or len(self._decisions))
 
     def interrupt(self, command: Command) -> None:
         """Cut the running step short if a command that was just queued makes it pointless. Any thread.
@@ -195,7 +199,7 @@ class Worker:
 
     def _take_commands(self) -> bool:
         """Carry out what the daemon sent; wait only while nothing runs. False after a `Stop`."""
-        wait = not self._scheduler.running
+        wait = not self._busy
         # Commands queued from here on may abort again; those queued before are taken now.
         self._backend.proceed()
         while True:
@@ -321,4 +325,4 @@ class Worker:
         now = time.monotonic()
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
-            self._emit([Heartbeat(self._steps, self._scheduler.running)])
+            self._emit([Heartbeat(self._steps, len(self._answers) + len(self._decisions))])

@@ -19,6 +19,8 @@ from edgeassist.engine.messages import (
     Cancelled,
     ChatMessage,
     Command,
+    Decide,
+    Decided,
     Delta,
     Encoding,
     Event,
@@ -27,6 +29,7 @@ from edgeassist.engine.messages import (
     FlashAttention,
     Load,
     Prefilled,
+    Question,
     Ready,
     Sampling,
     Start,
@@ -160,6 +163,14 @@ class Engine:
 
     def answer(self, prompt: str, **fields: Any) -> Answer:
         return self.ask(prompt, **fields)[0]
+
+    def decide(self, state: str, *questions: Question, **fields: Any) -> Decided:
+        """Have options scored; nothing else is under way."""
+        request = Decide(f"r{next(_numbers)}", state, questions, **fields)
+        self.send(request)
+        event = self.until(lambda each: isinstance(each, Decided | Failed) and each.id == request.id)
+        assert isinstance(event, Decided), event
+        return event
 
     def about(self, request: str) -> list[Event]:
         """Return what was said about a request."""

@@ -71,3 +71,12 @@ def test_a_machine_that_gets_slower_gets_smaller_steps() -> None:
     fast = pacer.budget(1)
     settle(pacer, streams=1, per_row_s=0.005)
     assert pacer.budget(1) < fast / 5
+
+
+def test_a_step_that_may_not_stretch_keeps_to_its_time_in_smaller_pieces() -> None:
+    pacer = Pacer(target_s=0.25, most=512)
+    settle(pacer, streams=1, per_row_s=0.0085)
+    assert pacer.budget(1) == BLOCK - 1
+    assert LEAST_TOKENS <= pacer.budget(1, stretches=False) <= 0.25 / 0.0085
+    # Nobody waits for a step without streams.
+    assert pacer.budget(0, stretches=False) == pacer.budget(0)

@@ -75,10 +75,13 @@ class Inquiry:
     Attributes:
         asked: Its questions about the state.
         neutral: The same questions about no state: what the model would answer without knowing anything.
+            None are where nothing is taken off.
+        prior: How much of that is taken off.
     """
 
     asked: tuple[Asked, ...]
     neutral: tuple[Asked, ...]
+    prior: float
 
     @property
     def prompt_tokens(self) -> int:
@@ -118,7 +121,8 @@ class Inquiries:
             raise UnsupportedError("the model knows no token that ends an answer: run another model")
         return Inquiry(
             tuple(map(self._ask, askings(decide))),
-            tuple(map(self._ask, neutral(decide))),
+            tuple(map(self._ask, neutral(decide))) if decide.prior else (),
+            decide.prior,
         )
 
     def _ask(self, asking: Asking) -> Asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import abc, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from edgeassist.engine.deciding.branches import Asked, Branch, Inquiry
@@ -56,7 +57,8 @@ class Decision:
         self._neutral = [_Scoring(asked) for asked in unknown]
         self._waiting = deque(
             (scoring, branch)
-            for scoring in (*self._asked, *self._neutral)
+            # A backend without branches is left with the state, for the next decision.
+            for scoring in (*self._neutral, *self._asked)
             for branch in scoring.asked.branches()
         )
         self._reading: dict[str, tuple[_Scoring, Branch]] = {}
@@ -84,7 +86,8 @@ class Decision:
     def began(self, sequence: Sequence) -> None:
         """Note that a prompt has its slot."""
         self.held[sequence.id] = sequence
-        if self._first is None:
+        scoring, _ = self._reading[sequence.id]
+        if self._first is None and scoring is self._asked[0]:
             self._first = sequence.id
             self._cached = sequence.cached
 
@@ -106,6 +109,16 @@ class Decision:
         """Note that a step computed some of it."""
         self._steps += 1
 
+    def _corrected(self) -> Iterator[list[float]]:
+        """Yield each question's scores, less what would be answered to it in any case."""
+        weight = self._inquiry.prior
+        if not weight:
+            yield from (scoring.scores for scoring in self._asked)
+            return
+        for scoring, neutral in zip(self._asked, self._inquiry.neutral, strict=True):
+            biases = zip(scoring.scores, self._known[neutral], strict=True)
+            yield [score - weight * bias for score, bias in biases]
+
     def decided(self, now: float, computed_s: float) -> Decided:
         """Return its end, once nothing is left to read.
 
@@ -116,13 +129,9 @@ class Decision:
         for scoring in self._neutral:
             self._known[scoring.asked] = scoring.scores
             self._priors.keep(scoring.asked, scoring.scores)
-        scores = []
-        for scoring, neutral in zip(self._asked, self._inquiry.neutral, strict=True):
-            biases = zip(scoring.scores, self._known[neutral], strict=True)
-            scores.append(tuple(score - bias for score, bias in biases))
         return Decided(
             self.id,
-            tuple(scores),
+            tuple(map(tuple, self._corrected())),
             prompt_tokens=self._inquiry.prompt_tokens,
             cached_tokens=self._cached,
             steps=self._steps,

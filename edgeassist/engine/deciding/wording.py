@@ -51,11 +51,16 @@ def _examples(decide: Decide) -> list[str]:
         "\n".join(
             [
                 example.state,
-                *(f"{decide.questions[number].text} {answer}" for number, answer in example.answers),
+                *(_answered(decide.questions[number], answer) for number, answer in example.answers),
             ]
         )
         for example in decide.examples
     ]
+
+
+def _answered(question: Question, answer: str) -> str:
+    said = dict(zip(question.options, _options(question), strict=True))
+    return f"{question.text} {said.get(answer, answer)}"
 
 
 def _options(question: Question) -> tuple[str, ...]:
