@@ -44,6 +44,7 @@ class Batch:
     Attributes:
         tokens: Ids, shape (dialogues, length), padded at the end.
         spoken: True for the assistant's tokens, same shape.
+        read: True for tokens of dialogues that are no decisions, same shape.
         weights: What each of those counts, same shape.
         branches: As in `Encoded`, same shape; None if no token has another one than 0.
         size: Number of tokens without padding.
@@ -52,6 +53,7 @@ class Batch:
 
     tokens: Tensor
     spoken: Tensor
+    read: Tensor
     weights: Tensor
     branches: Tensor | None
     size: int
@@ -120,13 +122,16 @@ def _padded(group: Sequence[Encoded], after: Position) -> Batch:
     longest = max(len(each.tokens) for each in group)
     tokens = torch.full((len(group), longest), PADDING)
     spoken = torch.zeros(len(group), longest, dtype=torch.bool)
+    read = torch.zeros(len(group), longest, dtype=torch.bool)
     weights = torch.ones(len(group), longest)
     branches = torch.zeros(len(group), longest, dtype=torch.int)
     for row, each in enumerate(group):
         tokens[row, : len(each.tokens)] = torch.tensor(each.tokens)
         spoken[row, : len(each.tokens)] = torch.tensor(each.spoken)
-        if each.branches is not None:
+        if each.branches is None:
+            read[row, : len(each.tokens)] = True
+        else:
             branches[row, : len(each.tokens)] = torch.tensor(each.branches)
             weights[row] = _WEIGHT
     seen = branches if any(each.branches is not None for each in group) else None
-    return Batch(tokens, spoken, weights, seen, sum(len(each.tokens) for each in group), after)
+    return Batch(tokens, spoken, read, weights, seen, sum(len(each.tokens) for each in group), after)

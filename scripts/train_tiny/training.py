@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgeassist.trial_models.synthetic import Shape
-from scripts.train_tiny.batches import DECISIONS, LONGEST_AT_FIRST, PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.batches import DECISIONS, LONGEST_AT_FIRST, Batch, Position, encode, training_batches
 from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
@@ -328,7 +328,7 @@ def _step(
 ) -> tuple[float, float]:
     """Train on one batch; return the losses of the assistant's tokens and of the others."""
     targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
-    others = (targets != PADDING) & ~spoken
+    others = batch.read[:, 1:] & ~spoken
     branches = None if batch.branches is None else batch.branches[:, :-1]
     hidden = decoder(batch.tokens[:, :-1], branches=branches)
     each = functional.cross_entropy(
@@ -336,7 +336,7 @@ def _step(
     )
     weights = batch.weights[:, 1:][spoken]
     answer = (each * weights).sum() / weights.sum()
-    prompt = _loss(decoder, hidden[others], targets[others])
+    prompt = _loss(decoder, hidden[others], targets[others]) if others.any() else torch.zeros(())
     optimizer.zero_grad()
     (answer + plan.prompt_weight * prompt).backward()
     torch.nn.utils.clip_grad_norm_(decoder.parameters(), _CLIP)

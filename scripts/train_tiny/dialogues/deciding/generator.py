@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -43,21 +44,20 @@ def make_judgement(number: int, *, seed: int = 0) -> Judgement:
     return judgement
 
 
-def make_decision_question(language: Language, split: Split, number: int) -> Judgement:
-    """Return a decision with one question, for an evaluation."""
+def make_measured(language: Language, split: Split, number: int) -> Judgement:
+    """Return a decision for an evaluation."""
     random = Random(f"decision {split} {language} {number}")
     layouts = split.holds_out(Part.LAYOUT)
     layout = unseen_layouts(language)[number % UNSEEN] if layouts else None
     draw = Draw(language, split, random, layout)
-    judgement = _with_questions(draw, draw_sensors) if layouts else _drawn(draw)
-    return replace(judgement, asked=(random.choice(judgement.asked),))
+    return _with_questions(draw, draw_sensors) if layouts else _drawn(draw)
 
 
 def _drawn(draw: Draw) -> Judgement:
     return _with_questions(draw, draw.random.choices(tuple(_DRAWS), tuple(_DRAWS.values()))[0])
 
 
-def _with_questions(draw, make) -> Judgement:
+def _with_questions(draw: Draw, make: Callable[[Draw], Judgement]) -> Judgement:
     while True:
         judgement = make(draw)
         if judgement.asked:

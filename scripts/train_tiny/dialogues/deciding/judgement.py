@@ -21,6 +21,9 @@ YES_NO = ("yes", "no")
 _MOST_OPTIONS = 8
 # How often a question has a mark at its end.
 _MARK_SHARE = 0.9
+# How often what the options mean is told.
+_NOTES_SHARE = 0.15
+_YES_NOTES_SHARE = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Asked:
         text: The question.
         options: What may be answered.
         right: The number of the right one.
+        notes: What each option means; none where the names say it.
     """
 
     about: str
@@ -40,10 +44,11 @@ class Asked:
     text: str
     options: tuple[str, ...]
     right: int
+    notes: tuple[str, ...] = ()
 
     def to_engine(self) -> EngineQuestion:
         """Return it as the engine takes it."""
-        return EngineQuestion(self.kind, self.text, self.options)
+        return EngineQuestion(self.kind, self.text, self.options, self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Draw:
     split: Split
     random: Random
     layout: Layout | None = None
-    _asked: list[Asked] = field(default_factory=list)
+    _meanings: dict[str, str] = field(default_factory=dict)
 
     @property
     def words(self) -> DecisionWords:
@@ -108,6 +113,12 @@ class Draw:
     def one(self, options: Sequence[str]) -> str:
         """Return one of some words."""
         return self.random.choice(options)
+
+    def label(self, names: Sequence[str]) -> str:
+        """Return one of some names for the same, and keep another one for what it means."""
+        label, *others = self.random.sample(names, min(2, len(names)))
+        self._meanings[label.lower()] = (others or [label])[0]
+        return label
 
     def phrasing(self, phrasings: Phrasings, slots: Mapping[str, str]) -> str:
         """Return one of some phrasings, filled; a held-out one if the split has new phrasings."""
@@ -159,11 +170,18 @@ class Draw:
         options = [right.lower(), *others[:count]]
         self.random.shuffle(options)
         at = options.index(right.lower())
-        return Asked(group.partition("_")[0], Kind.CHOICE, self.ask(group, slots), tuple(options), at)
+        notes: tuple[str, ...] = ()
+        if self.chance(_NOTES_SHARE) and all(each in self._meanings for each in options):
+            notes = tuple(self._meanings[each] for each in options)
+        return Asked(group.partition("_")[0], Kind.CHOICE, self.ask(group, slots), tuple(options), at, notes)
 
     def yes_no(self, group: str, slots: Mapping[str, str], *, yes: bool) -> Asked:
         """Return a question of yes or no."""
-        return Asked(group.partition("_")[0], Kind.YES_NO, self.ask(group, slots), YES_NO, 0 if yes else 1)
+        notes = ()
+        if self.chance(_YES_NOTES_SHARE):
+            notes = tuple(self.random.choice(self.words.other["answers"]))
+        text = self.ask(group, slots)
+        return Asked(group.partition("_")[0], Kind.YES_NO, text, YES_NO, 0 if yes else 1, notes)
 
     def score(
         self, group: str, options: Sequence[str], right: int, slots: Mapping[str, str], *, note: str = ""

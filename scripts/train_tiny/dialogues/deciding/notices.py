@@ -37,12 +37,12 @@ def draw_notice(draw: Draw) -> Judgement:
     hour, minute = draw.random.randrange(24), draw.random.randrange(60)
     frame = draw.one(("{text}", "{text}", "{time} {text}", "{time}: {text}", "[{time}] {text}", "{text} ({time})", "{text}."))
     state = frame.format(text=text, time=f"{hour:02}:{minute:02}")
-    others = [draw.one(words.labels[each]) for each in _URGENCY if each != event]
-    label, right = draw.one(words.labels[event]), draw.chance(1 / 2)
+    others = [draw.label(words.labels[each]) for each in _URGENCY if each != event]
+    label, right = draw.label(words.labels[event]), draw.chance(1 / 2)
     urgency = _URGENCY[event]
     asked: list[Asked | None] = [
         draw.choice("what", label, others, place),
-        draw.choice("what", draw.one(words.labels[event]), others, place),
+        draw.choice("what", draw.label(words.labels[event]), others, place),
         draw.yes_no("is_event", {"label": label if right else draw.one(others)}, yes=right),
         draw.yes_no("act", {}, yes=urgency > 0),
         draw.yes_no("danger", {}, yes=urgency == _DANGER),

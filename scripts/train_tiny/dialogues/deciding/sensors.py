@@ -13,12 +13,15 @@ from scripts.train_tiny.dialogues.layouts import draw_layout
 from scripts.train_tiny.dialogues.lists import Entry, write_list
 from scripts.train_tiny.dialogues.numbers import split_reading
 from scripts.train_tiny.dialogues.split import Part, Split
+from scripts.train_tiny.dialogues.syntaxes import TABLES, write_table
 
 Sensor = tuple[str, str]
 _MOST_ROOMS = 6
 _MOST_SENSORS = 10
 _MOST_ASKED = 6
 _LAYOUT_SHARE = 0.75
+_BY_ROOM_SHARE = 0.12
+_EXTRAS_SHARE = 0.15
 # Plausible readings: least, largest, decimals, unit.
 RANGES = {
     "temperature": (4, 34, 1, "°C"),
@@ -75,7 +78,13 @@ def draw_sensors(draw: Draw) -> Judgement:
         question = ask(draw, readings, quantity)
         if question is not None and question not in asked:
             asked.append(question)
-    return draw.judge(_written(draw, readings), asked)
+    state = _written(draw, readings)
+    if draw.chance(_EXTRAS_SHARE):
+        # What nobody asks for.
+        lines = [state, draw.phrasing(draw.words.told["extra"], draw.place(draw.room()))]
+        random.shuffle(lines)
+        state = "\n".join(lines)
+    return draw.judge(state, asked)
 
 
 def number_of(value: str) -> float:
@@ -113,10 +122,34 @@ def _written(draw: Draw, readings: Readings) -> str:
     entries = [
         Entry(room, words.quantities[quantity].name, value) for (room, quantity), value in readings.values.items()
     ]
+    if draw.layout is None and draw.chance(_BY_ROOM_SHARE):
+        return _by_room(draw, readings)
     if layout is not None:
         return write_list(layout, entries, draw.language)
     space = "" if draw.language == "zh" else " "
     return "\n".join([words.heading, *(f"{each.room}{space}{each.quantity}: {each.value}" for each in entries)])
+
+
+def _by_room(draw: Draw, readings: Readings) -> str:
+    """Return a row of values for each room: a table with a column for each quantity, or bare values."""
+    words = words_of(draw.language).quantities
+    rows = []
+    for room in readings.rooms:
+        values = {words[each].name: readings.values.get((room, each), "") for each in readings.quantities}
+        rows.append({("房间" if draw.language == "zh" else "room"): room, **values})
+    if draw.chance(1 / 2):
+        return write_table(draw.one(TABLES[0]), rows)
+    between, inside = draw.random.choice((("\n", " "), (", ", " "), ("; ", ", "), ("\n", ", "), (" | ", " ")))
+    after = draw.one((" ", ": ", " - "))
+    lines = []
+    for room, *values in (row.values() for row in rows):
+        told = [
+            value if value[:1].isdigit() else f"{name} {value}"
+            for name, value in zip([words[each].name for each in readings.quantities], values, strict=True)
+            if value
+        ]
+        lines.append(f"{room}{after}{inside.join(told)}")
+    return between.join(lines)
 
 
 def _slots(draw: Draw, room: str, quantity: str, **more: str) -> dict[str, str]:

@@ -35,8 +35,8 @@ def _command(draw: Draw) -> Judgement:
     else:
         meant = action.room
     place = draw.place(room)
-    device = draw.one(words.devices[action.device])
-    other_devices = [draw.one(words.devices[each]) for each in COMMANDS if each != action.device]
+    device = draw.label(words.devices[action.device])
+    other_devices = [draw.label(words.devices[each]) for each in COMMANDS if each != action.device]
     asked: list[Asked | None] = [
         draw.choice("room", meant, others, place),
         draw.choice("device", device, other_devices, place),
@@ -126,7 +126,7 @@ def _kind(draw: Draw, kind: str) -> list[Asked | None]:
 
 
 def _label(draw: Draw, key: str) -> str:
-    return draw.one(draw.words.labels[key])
+    return draw.label(draw.words.labels[key])
 
 
 def _said(draw: Draw, said: str) -> str:
