@@ -294,11 +294,12 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
 
-class Example(msgspec.Struct, frozen=True):
-    """A state, and by the number of the question the right options."""
+class Shot(msgspec.Struct, frozen=True):
+    """A question that was answered right, about a state of its own; `answer` is one of its options."""
 
     state: str
-    answers: tuple[tuple[int, str], ...]
+    question: Question
+    answer: str
 
 
 class Decide(_Message, frozen=True, tag="decide"):
@@ -309,7 +310,7 @@ class Decide(_Message, frozen=True, tag="decide"):
         state: What the questions are about.
         questions: At least one.
         instructions: What to know for all of them; empty: nothing more.
-        examples: Of right answers.
+        shots: Right answers, told as turns before the state.
         prior: How much of what the model answers to each question without a state is taken off: 0, nothing
             (and it is not asked), to 1, all.
     """
@@ -318,7 +319,7 @@ class Decide(_Message, frozen=True, tag="decide"):
     state: str
     questions: tuple[Question, ...]
     instructions: str = ""
-    examples: tuple[Example, ...] = ()
+    shots: tuple[Shot, ...] = ()
     prior: float = 1.0
 
 

@@ -13,11 +13,11 @@ from edgeassist.engine.messages import (
     Cancelled,
     Decide,
     Decided,
-    Example,
     Failed,
     Prefilled,
     Question,
     QuestionKind,
+    Shot,
 )
 from edgeassist.models.builtin import builtin_forms
 from tests.integration.driver import Engine, start
@@ -108,13 +108,13 @@ def test_one_that_is_cancelled_ends_and_leaves_its_slots(engine: Engine) -> None
     assert engine.decide(STATE, *QUESTIONS * 6).scores
 
 
-def test_examples_and_instructions_are_read(engine: Engine) -> None:
+def test_shots_and_instructions_are_read(engine: Engine) -> None:
     bare = engine.decide(STATE, OPEN)
     told = engine.decide(
         STATE,
         OPEN,
         instructions="Judge this home.",
-        examples=(Example("The window is shut.", ((0, "no"),)),),
+        shots=(Shot("The window is shut.", OPEN, "no"),),
     )
     assert told.prompt_tokens > bare.prompt_tokens + 5
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeassist.engine.messages import ChatMessage, Decide, Question, QuestionKind
-from edgeassist.engine.prompting.documents import SYSTEM, USER
+from edgeassist.engine.messages import ChatMessage, Decide, Question, QuestionKind, Shot
+from edgeassist.engine.prompting.documents import ASSISTANT, SYSTEM, USER
 
 # Stands for a state of which nothing is known.
 _NOTHING = "N/A"
@@ -38,29 +38,19 @@ def neutral(decide: Decide) -> list[Asking]:
 
 
 def _asking(decide: Decide, question: Question, state: str) -> Asking:
-    known = "".join(f"{example}\n\n" for example in _examples(decide))
-    text = f"{known}{state}\n\n{question.text}"
-    options = _options(question)
-    text += f"\n{_listed(question, options)}"
     system = [ChatMessage(SYSTEM, decide.instructions)] if decide.instructions else []
-    return Asking((*system, ChatMessage(USER, text)), options)
+    shots = [turn for shot in decide.shots for turn in _turns(shot)]
+    return Asking((*system, *shots, ChatMessage(USER, _put(state, question))), _options(question))
 
 
-def _examples(decide: Decide) -> list[str]:
-    return [
-        "\n".join(
-            [
-                example.state,
-                *(_answered(decide.questions[number], answer) for number, answer in example.answers),
-            ]
-        )
-        for example in decide.examples
-    ]
+def _turns(shot: Shot) -> tuple[ChatMessage, ChatMessage]:
+    said = dict(zip(shot.question.options, _options(shot.question), strict=True))
+    asked = ChatMessage(USER, _put(shot.state, shot.question))
+    return asked, ChatMessage(ASSISTANT, said.get(shot.answer, shot.answer))
 
 
-def _answered(question: Question, answer: str) -> str:
-    said = dict(zip(question.options, _options(question), strict=True))
-    return f"{question.text} {said.get(answer, answer)}"
+def _put(state: str, question: Question) -> str:
+    return f"{state}\n\n{question.text}\n{_listed(question, _options(question))}"
 
 
 def _options(question: Question) -> tuple[str, ...]:
