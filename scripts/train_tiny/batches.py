@@ -99,8 +99,10 @@ def encode(encoder: Encoder, dialogue: Dialogue) -> Encoded:
 
 def encode_judgement(encoder: Encoder, judgement: Judgement) -> Encoded:
     """Return the tokens of a decision."""
-    replies = [options[each.right] for options, each in zip(judgement.options(), judgement.asked, strict=True)]
-    return encoder.decisions(judgement.instructions, list(zip(judgement.prompts(), replies, strict=True)))
+    replies = [
+        options[each.right] for options, each in zip(judgement.options(), judgement.asked, strict=True)
+    ]
+    return encoder.decisions(list(zip(judgement.prompts(), replies, strict=True)))
 
 
 def _drawn(encoder: Encoder, number: int, seed: int, decisions: float) -> Encoded:

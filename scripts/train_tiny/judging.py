@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import torch
 
 from edgeassist.engine.deciding.tree import branches_of, forks_of, scores_of
 from scripts.train_tiny.dialogues.deciding.generator import make_measured
-from scripts.train_tiny.dialogues.deciding.judgement import Judgement
+from scripts.train_tiny.dialogues.deciding.judgement import Conversation, Judgement
 from scripts.train_tiny.dialogues.language import Language
 from scripts.train_tiny.dialogues.split import Split
 from scripts.train_tiny.model import Decoder
-from scripts.train_tiny.tokenizer import Encoder
+from scripts.train_tiny.tokenizer import Encoder, shared_length
 
 MEASURED = (Split.SEEN, Split.PHRASINGS, Split.ROOMS, Split.LAYOUTS, Split.ALL)
 Scores = list[float]
@@ -54,10 +53,10 @@ def option_scores(decoder: Decoder, encoder: Encoder, judgement: Judgement, prio
         prior: How much of what is answered about nothing is taken off.
     """
     options = judgement.options()
-    known = _scores(decoder, encoder, judgement.instructions, judgement.prompts(), options)
+    known = _scores(decoder, encoder, judgement.prompts(), options)
     if not prior:
         return known
-    unknown = _scores(decoder, encoder, judgement.instructions, judgement.neutral_prompts(), options)
+    unknown = _scores(decoder, encoder, judgement.neutral_prompts(), options)
     return [
         [score - prior * bias for score, bias in zip(scores, biases, strict=True)]
         for scores, biases in zip(known, unknown, strict=True)
@@ -82,7 +81,10 @@ def tally(
 
 def table(counts: Mapping[tuple[str, ...], Counted]) -> str:
     """Return the counts as a Markdown table, in percent."""
-    lines = ["| split | language | decision | asked | right | by chance |", "| --- | --- | --- | --: | --: | --: |"]
+    lines = [
+        "| split | language | decision | asked | right | by chance |",
+        "| --- | --- | --- | --: | --: | --: |",
+    ]
     for (split, language, name), each in sorted(counts.items()):
         shares = f"{100 * each.right / each.asked:.1f} | {100 * each.chance / each.asked:.1f}"
         lines.append(f"| {split} | {language} | {name} | {each.asked} | {shares} |")
@@ -92,13 +94,12 @@ def table(counts: Mapping[tuple[str, ...], Counted]) -> str:
 def _scores(
     decoder: Decoder,
     encoder: Encoder,
-    system: str,
-    users: Sequence[str],
+    conversations: Sequence[Conversation],
     options: Sequence[Sequence[str]],
 ) -> list[Scores]:
-    prompts = [encoder.prompt(system, user) for user in users]
+    prompts = [encoder.conversation(each) for each in conversations]
     forks = [forks_of([tuple(encoder.encode(each)) for each in some], [encoder.end]) for some in options]
-    shared = len(commonprefix([*prompts, prompts[0][:-1]]))
+    shared = shared_length(prompts)
     tokens, branches = prompts[0][:shared], [0] * shared
     # Where each question's forks are read: (question, fork, position).
     reads: list[tuple[int, int, int]] = []
@@ -113,7 +114,7 @@ def _scores(
     with torch.inference_mode():
         hidden = decoder(torch.tensor([tokens]), branches=torch.tensor([branches]))[0]
         logits = decoder.logits(hidden[[position for _, _, position in reads]])
-    found: list[dict[int, list[float]]] = [{} for _ in users]
+    found: list[dict[int, list[float]]] = [{} for _ in conversations]
     for (question, number, _), row in zip(reads, logits, strict=True):
         found[question][number] = row[list(forks[question][number].candidates)].tolist()
     return [

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +20,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as Steps
 from tokenizers.trainers import BpeTrainer
 
+from edgeassist.engine.messages import ChatMessage
 from edgeassist.trial_models.tokenizer_files import write_tokenizer
 from edgeassist.trial_models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
 
@@ -78,13 +78,19 @@ class Encoded:
     Attributes:
         tokens: Ids.
         spoken: True for the assistant's.
-        branches: 0 for what all tokens behind it see, another number for those that only the same number sees;
-            None: each sees all before it.
+        branches: 0 for what all tokens behind it see, another number for what only those of the same number
+            see; None: each sees all before it.
     """
 
     tokens: list[int]
     spoken: list[bool]
     branches: list[int] | None = None
+
+
+def shared_length(prompts: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens all prompts begin with alike; each has at least one more."""
+    most = min(map(len, prompts)) - 1
+    return next((at for at in range(most) if any(prompt[at] != prompts[0][at] for prompt in prompts)), most)
 
 
 class Encoder:
@@ -129,15 +135,19 @@ class Encoder:
             spoken += [False] * len(asked) + [True] * len(answer) + [False]
         return Encoded(tokens, spoken)
 
-    def decisions(self, system: str, asked: Sequence[tuple[str, str]]) -> Encoded:
+    def conversation(self, messages: Iterable[ChatMessage]) -> list[int]:
+        """Return the tokens of a conversation by the chat template, up to the start of the answer."""
+        said = [token for each in messages for token in self._message(each.role, each.content)]
+        return [*said, *self._heads["assistant"]]
+
+    def decisions(self, asked: Sequence[tuple[Sequence[ChatMessage], str]]) -> Encoded:
         """Return the tokens of several questions about one state, which is there once.
 
         Args:
-            system: The system prompt; may be empty.
-            asked: The user's message and the reply of each.
+            asked: What is said before the reply, and the reply, of each.
         """
-        prompts = [self.prompt(system, user) for user, _ in asked]
-        shared = len(commonprefix(prompts))
+        prompts = [self.conversation(messages) for messages, _ in asked]
+        shared = shared_length(prompts)
         tokens, spoken = prompts[0][:shared], [False] * shared
         branches = [0] * shared
         for number, (prompt, (_, reply)) in enumerate(zip(prompts, asked, strict=True), 1):

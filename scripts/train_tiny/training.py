@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from edgeassist.engine.messages import QuestionKind
 from edgeassist.trial_models.synthetic import Shape
 from scripts.train_tiny.batches import DECISIONS, LONGEST_AT_FIRST, Batch, Position, encode, training_batches
 from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
+from scripts.train_tiny.judging import judgements, tally
 from scripts.train_tiny.model import Decoder
 from scripts.train_tiny.questions import questions
 from scripts.train_tiny.tokenizer import Encoder, load_merges
@@ -68,7 +70,7 @@ class Plan:
     seed: int = 0
     longest: int = LONGEST_AT_FIRST
     decisions: float = DECISIONS
-    save_every_s: float = 300
+    save_every_s: float = 600
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class Probed:
         reading: With new phrasings, questions about listed sensors.
         unknown: With new phrasings, questions about others.
         layouts: With new layouts, questions about listed sensors.
+        decisions: With new phrasings, decisions of all kinds.
     """
 
     step: int
@@ -120,6 +123,7 @@ class Probed:
     reading: float
     unknown: float
     layouts: float
+    decisions: float
 
 
 def rate_at(share: float, plan: Plan) -> float:
@@ -158,9 +162,7 @@ def train(
     run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
     run.resume()
     start = Position(run.progress.chunk, run.progress.batch)
-    for batch in training_batches(
-        encoder, plan.batch, plan.seed, start, plan.longest, plan.decisions
-    ):
+    for batch in training_batches(encoder, plan.batch, plan.seed, start, plan.longest, plan.decisions):
         if run.progress.share(plan) >= 1:
             break
         run.learn(batch)
@@ -241,6 +243,7 @@ class _Run:
         new = Split.PHRASINGS
         asked = (new, Task.ACTION), (new, Task.READING), (new, Task.UNKNOWN), (Split.LAYOUTS, Task.READING)
         shares = [round(_exact_share(self._decoder, self._encoder, *each), 3) for each in asked]
+        shares.append(round(_right_share(self._decoder, self._encoder), 3))
         probed = Probed(self.progress.step, self.progress.tokens, *shares)
         self._log(probed)
         return probed
@@ -275,6 +278,12 @@ def _exact_share(decoder: Decoder, encoder: Encoder, split: Split, task: Task) -
             likeliest = decoder.logits(decoder(tokens[:, :-1])[spoken]).argmax(-1)
         exact += bool((likeliest == tokens[:, 1:][spoken]).all())
     return exact / len(asked)
+
+
+def _right_share(decoder: Decoder, encoder: Encoder) -> float:
+    counts = tally(decoder, encoder, judgements(_PROBED, (Split.PHRASINGS,)), prior=0)
+    kinds = [each for (_, _, name), each in counts.items() if name in set(QuestionKind)]
+    return sum(each.right for each in kinds) / sum(each.asked for each in kinds)
 
 
 def load_trained(folder: Path) -> tuple[Decoder, Encoder]:
@@ -331,9 +340,7 @@ def _step(
     others = batch.read[:, 1:] & ~spoken
     branches = None if batch.branches is None else batch.branches[:, :-1]
     hidden = decoder(batch.tokens[:, :-1], branches=branches)
-    each = functional.cross_entropy(
-        decoder.logits(hidden[spoken]), targets[spoken], reduction="none"
-    )
+    each = functional.cross_entropy(decoder.logits(hidden[spoken]), targets[spoken], reduction="none")
     weights = batch.weights[:, 1:][spoken]
     answer = (each * weights).sum() / weights.sum()
     prompt = _loss(decoder, hidden[others], targets[others]) if others.any() else torch.zeros(())

@@ -122,7 +122,7 @@ class Codec(Protocol):
         ...
 
     def tokens(self, option: str) -> list[int]:
-        """Return the ids of an answer that the user's message names, as it names it; none is a control token."""
+        """Return the ids of an answer, as the model reads it in a message; none is a control token."""
         ...
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:

@@ -18,6 +18,7 @@ from scripts.train_tiny.dialogues.split import Part, Split
 
 _ENGLISH_SHARE = 0.55
 _INSTRUCTIONS_SHARE = 0.12
+_SHOTS_SHARE = 0.05
 # How often nothing is known: the engine takes what the model answers then for its prejudice.
 _NOTHING_SHARE = 0.05
 _DRAWS = {
@@ -38,6 +39,9 @@ def make_judgement(number: int, *, seed: int = 0) -> Judgement:
     judgement = _drawn(Draw(language, Split.TRAIN, random))
     if random.random() < _NOTHING_SHARE:
         judgement = unanswerable(judgement, random)
+    if random.random() < _SHOTS_SHARE:
+        others = [_drawn(Draw(language, Split.TRAIN, random)) for _ in range(random.randint(1, 2))]
+        judgement = replace(judgement, shots=tuple((each.state, each.asked[0]) for each in others))
     if random.random() < _INSTRUCTIONS_SHARE:
         draw = Draw(language, Split.TRAIN, random)
         judgement = replace(judgement, instructions=draw.one(draw.words.other["instructions"]))

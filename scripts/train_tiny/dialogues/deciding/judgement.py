@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from edgeassist.engine.deciding.wording import askings, neutral
-from edgeassist.engine.messages import Decide
+from edgeassist.engine.messages import ChatMessage, Decide, Shot
 from edgeassist.engine.messages import Question as EngineQuestion
 from edgeassist.engine.messages import QuestionKind as Kind
 from scripts.train_tiny.dialogues.deciding.words import DecisionWords, decision_words
@@ -17,6 +17,7 @@ from scripts.train_tiny.dialogues.layouts import Layout
 from scripts.train_tiny.dialogues.places import draw_room, with_article
 from scripts.train_tiny.dialogues.split import Part, Split
 
+Conversation = Sequence[ChatMessage]
 YES_NO = ("yes", "no")
 _MOST_OPTIONS = 8
 # How often a question has a mark at its end.
@@ -60,20 +61,22 @@ class Judgement:
         state: What they are about.
         asked: The questions.
         instructions: The system prompt; may be empty.
+        shots: Questions about other states, which are answered before.
     """
 
     language: Language
     state: str
     asked: tuple[Asked, ...]
     instructions: str = ""
+    shots: tuple[tuple[str, Asked], ...] = ()
 
-    def prompts(self) -> list[str]:
-        """Return the user's message of each question."""
-        return [asking.messages[-1].content for asking in askings(self._decide())]
+    def prompts(self) -> list[Conversation]:
+        """Return what is said before the answer to each question."""
+        return [asking.messages for asking in askings(self._decide())]
 
-    def neutral_prompts(self) -> list[str]:
+    def neutral_prompts(self) -> list[Conversation]:
         """Return the same for a state of which nothing is known."""
-        return [asking.messages[-1].content for asking in neutral(self._decide())]
+        return [asking.messages for asking in neutral(self._decide())]
 
     def options(self) -> list[tuple[str, ...]]:
         """Return how each question's options are answered."""
@@ -81,7 +84,8 @@ class Judgement:
 
     def _decide(self) -> Decide:
         questions = tuple(each.to_engine() for each in self.asked)
-        return Decide("train", self.state, questions, self.instructions)
+        shots = tuple(Shot(state, each.to_engine(), each.options[each.right]) for state, each in self.shots)
+        return Decide("train", self.state, questions, self.instructions, shots)
 
 
 @dataclass(slots=True)
@@ -207,7 +211,5 @@ class Draw:
 
 def unanswerable(judgement: Judgement, random: Random) -> Judgement:
     """Return the same questions about nothing, each with any answer: so none is likelier than another."""
-    asked = tuple(
-        replace(each, right=random.randrange(len(each.options))) for each in judgement.asked
-    )
+    asked = tuple(replace(each, right=random.randrange(len(each.options))) for each in judgement.asked)
     return replace(judgement, state="N/A", asked=asked)

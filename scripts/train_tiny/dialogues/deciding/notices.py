@@ -35,7 +35,17 @@ def draw_notice(draw: Draw) -> Judgement:
     told = draw.phrasing(words.told[event], place)
     text = told[:1].upper() + told[1:]
     hour, minute = draw.random.randrange(24), draw.random.randrange(60)
-    frame = draw.one(("{text}", "{text}", "{time} {text}", "{time}: {text}", "[{time}] {text}", "{text} ({time})", "{text}."))
+    frame = draw.one(
+        (
+            "{text}",
+            "{text}",
+            "{time} {text}",
+            "{time}: {text}",
+            "[{time}] {text}",
+            "{text} ({time})",
+            "{text}.",
+        )
+    )
     state = frame.format(text=text, time=f"{hour:02}:{minute:02}")
     others = [draw.label(words.labels[each]) for each in _URGENCY if each != event]
     label, right = draw.label(words.labels[event]), draw.chance(1 / 2)
@@ -48,7 +58,9 @@ def draw_notice(draw: Draw) -> Judgement:
         draw.yes_no("danger", {}, yes=urgency == _DANGER),
     ]
     if draw.chance(_LEVELS_SHARE):
-        asked.append(draw.score("urgency", draw.random.choice(words.other["urgencies"]["levels"]), urgency, {}))
+        asked.append(
+            draw.score("urgency", draw.random.choice(words.other["urgencies"]["levels"]), urgency, {})
+        )
     else:
         told_levels = words.other["urgencies"]["told"]
         note = f" ({told_levels})" if draw.language == "en" else f"（{told_levels}）"

@@ -13,7 +13,15 @@ from scripts.train_tiny.dialogues.syntaxes import MAPPINGS, write_mapping
 _MOST = 7
 _MOST_ASKED = 5
 _UNITS = ("", " %", " W", " °C", " kWh", " l", " h", " km", " min")
-_FRAMES = ("{key}: {value}", "{key} {value}", "{key}={value}", "{key} = {value}", "- {key}: {value}", "{key} is {value}", "{key} ({value})")
+_FRAMES = (
+    "{key}: {value}",
+    "{key} {value}",
+    "{key}={value}",
+    "{key} = {value}",
+    "- {key}: {value}",
+    "{key} is {value}",
+    "{key} ({value})",
+)
 _DOMAINS = {
     "light": ("light", "on", "off"),
     "window": ("binary_sensor", "on", "off"),
@@ -96,7 +104,12 @@ def _written(draw: Draw, record: dict[str, str]) -> str:
     frame = draw.one(_FRAMES)
     separator = draw.one(("\n", "\n", ", ", "; ", " | "))
     heading = draw.one(draw.words.other["records"]["heads"])
-    return "\n".join(filter(None, [heading, separator.join(frame.format(key=key, value=value) for key, value in record.items())]))
+    return "\n".join(
+        filter(
+            None,
+            [heading, separator.join(frame.format(key=key, value=value) for key, value in record.items())],
+        )
+    )
 
 
 def draw_entities(draw: Draw) -> Judgement:
@@ -117,12 +130,19 @@ def draw_entities(draw: Draw) -> Judgement:
                 ensure_ascii=False,
                 separators=(",", ":"),
             ),
-            lambda: "\n".join(f"{domain}.{_slug(room)}_{kind}: {on if state else off}" for room, state in states.items()),
+            lambda: "\n".join(
+                f"{domain}.{_slug(room)}_{kind}: {on if state else off}" for room, state in states.items()
+            ),
         )
     )
     room = draw.one(rooms)
     # The words of the question: a window of Home Assistant that is on is open.
-    state = {"window": ("open", "closed"), "door": ("open", "closed"), "light": ("on", "off"), "motion": ("", "")}[kind]
+    state = {
+        "window": ("open", "closed"),
+        "door": ("open", "closed"),
+        "light": ("on", "off"),
+        "motion": ("", ""),
+    }[kind]
     if draw.language == "zh":
         state = ("开着", "关着")
     count = sum(states.values())
@@ -134,11 +154,17 @@ def draw_entities(draw: Draw) -> Judgement:
         asked.append(draw.yes_no("someone", draw.place(room), yes=states[room]))
     else:
         at = random.randrange(2)
-        asked.append(draw.yes_no(f"is_{kind}", {**draw.place(room), "state": state[at]}, yes=states[room] == (at == 0)))
+        asked.append(
+            draw.yes_no(f"is_{kind}", {**draw.place(room), "state": state[at]}, yes=states[room] == (at == 0))
+        )
     if kind in {"light", "window"}:
         options = [str(each) for each in range(max(count, random.randint(2, 5)) + 1)]
         asked.append(draw.score(f"count_{kind}", options, count, {}))
-    asked.append(draw.yes_no("listed", draw.place(room), yes=True) if draw.chance(1 / 2) else draw.yes_no("listed", draw.place(missing := draw.room()), yes=missing in states))
+    asked.append(
+        draw.yes_no("listed", draw.place(room), yes=True)
+        if draw.chance(1 / 2)
+        else draw.yes_no("listed", draw.place(missing := draw.room()), yes=missing in states)
+    )
     return draw.judge(write(), asked)
 
 

@@ -18,7 +18,8 @@ from scripts.train_tiny.dialogues.syntaxes import TABLES, write_table
 Sensor = tuple[str, str]
 _MOST_ROOMS = 6
 _MOST_SENSORS = 10
-_MOST_ASKED = 6
+_MOST_ASKED = 7
+_MOST_ALIKE = 2
 _LAYOUT_SHARE = 0.75
 _BY_ROOM_SHARE = 0.12
 _EXTRAS_SHARE = 0.15
@@ -68,15 +69,19 @@ def draw_sensors(draw: Draw) -> Judgement:
     random.shuffle(sensors)
     decimals = random.choice((0, 1, 1))
     # A home's states are mostly alike, so that often one stands out.
-    usual = {quantity: random.choice(_states(draw, quantity)) for quantity in quantities if quantity in _STATES}
+    usual = {
+        quantity: random.choice(_states(draw, quantity)) for quantity in quantities if quantity in _STATES
+    }
     readings = Readings({each: _value(draw, each[1], decimals, usual) for each in sensors})
     asked: list[Asked] = []
+    met: Counter[tuple[object, str]] = Counter()
     for _ in range(_MOST_ASKED):
         quantity = random.choice(readings.quantities)
         about = _ABOUT_STATES if quantity in _STATES else _ABOUT_NUMBERS
         ask = random.choices(tuple(about), tuple(about.values()))[0]
-        question = ask(draw, readings, quantity)
-        if question is not None and question not in asked:
+        question = ask(draw, readings, quantity) if met[ask, quantity] < _MOST_ALIKE else None
+        if question is not None:
+            met[ask, quantity] += 1
             asked.append(question)
     state = _written(draw, readings)
     if draw.chance(_EXTRAS_SHARE):
@@ -120,14 +125,17 @@ def _written(draw: Draw, readings: Readings) -> str:
     if layout is None and (draw.split is not Split.TRAIN or draw.chance(_LAYOUT_SHARE)):
         layout = draw_layout(draw.language, draw.random, held_out=draw.split.holds_out(Part.LAYOUT))
     entries = [
-        Entry(room, words.quantities[quantity].name, value) for (room, quantity), value in readings.values.items()
+        Entry(room, words.quantities[quantity].name, value)
+        for (room, quantity), value in readings.values.items()
     ]
     if draw.layout is None and draw.chance(_BY_ROOM_SHARE):
         return _by_room(draw, readings)
     if layout is not None:
         return write_list(layout, entries, draw.language)
     space = "" if draw.language == "zh" else " "
-    return "\n".join([words.heading, *(f"{each.room}{space}{each.quantity}: {each.value}" for each in entries)])
+    return "\n".join(
+        [words.heading, *(f"{each.room}{space}{each.quantity}: {each.value}" for each in entries)]
+    )
 
 
 def _by_room(draw: Draw, readings: Readings) -> str:
@@ -248,7 +256,8 @@ def told_levels(draw: Draw, names: Sequence[str], cuts: Sequence[float]) -> str:
     words = draw.words.other["urgencies"]
     parts = [words["under"].format(level=names[0], n=f"{cuts[0]:g}")]
     parts += [
-        words["between"].format(level=name, n=f"{cut:g}") for name, cut in zip(names[1:-1], cuts[1:], strict=True)
+        words["between"].format(level=name, n=f"{cut:g}")
+        for name, cut in zip(names[1:-1], cuts[1:], strict=True)
     ]
     parts.append(words["over"].format(level=names[-1]))
     return f" ({', '.join(parts)})" if draw.language == "en" else f"（{'，'.join(parts)}）"
@@ -258,7 +267,9 @@ def _nearest(draw: Draw, readings: Readings, quantity: str) -> Asked | None:
     values = readings.of(quantity)
     room = draw.one(tuple(values))
     number = number_of(values[room])
-    step = draw.random.choice({"temperature": (0.5, 1, 5), "co2": (100,), "power": (100,)}.get(quantity, (5, 10)))
+    step = draw.random.choice(
+        {"temperature": (0.5, 1, 5), "co2": (100,), "power": (100,)}.get(quantity, (5, 10))
+    )
     count = draw.random.randint(4, 12)
     least = -count if quantity == "temperature" else 0
     at = min(draw.random.randrange(count), round(number / step) - least)
@@ -360,4 +371,12 @@ _ABOUT_NUMBERS: dict[Ask, int] = {
     _listed: 8,
     _count_rooms: 1,
 }
-_ABOUT_STATES: dict[Ask, int] = {_which: 28, _is_state: 20, _any_state: 12, _count_state: 14, _read: 8, _listed: 8, _count_rooms: 1}
+_ABOUT_STATES: dict[Ask, int] = {
+    _which: 28,
+    _is_state: 20,
+    _any_state: 12,
+    _count_state: 14,
+    _read: 8,
+    _listed: 8,
+    _count_rooms: 1,
+}

@@ -30,7 +30,12 @@ def _appliance(draw: Draw) -> Judgement:
     asked: list[Asked | None] = [
         draw.yes_no("finished", slots, yes=phase == "finished"),
         draw.yes_no("running", slots, yes=phase == "running"),
-        draw.choice("phase", draw.one(words[phase]), [draw.one(words[each]) for each in _PHASES if each != phase], slots),
+        draw.choice(
+            "phase",
+            draw.one(words[phase]),
+            [draw.one(words[each]) for each in _PHASES if each != phase],
+            slots,
+        ),
         _last(draw, watts, slots),
     ]
     now = watts[-1]
@@ -39,7 +44,9 @@ def _appliance(draw: Draw) -> Judgement:
     n = random.choice((5, 10, 50, 100, 500, 1000, 1500))
     if abs(n - now) > 2:  # noqa: PLR2004 - not a matter of decimals
         asked.append(draw.yes_no("last_over", {"n": f"{n} W" if draw.chance(1 / 2) else str(n)}, yes=now > n))
-    return draw.judge(_line(draw, "power", watts, slots), drawn(draw, [each for each in asked if each], _MOST_ASKED))
+    return draw.judge(
+        _line(draw, "power", watts, slots), drawn(draw, [each for each in asked if each], _MOST_ASKED)
+    )
 
 
 def _power(phase: str, random: Random) -> list[float]:
@@ -56,7 +63,9 @@ def _power(phase: str, random: Random) -> list[float]:
         for _ in range(count):
             if random.random() < 0.25:  # noqa: PLR2004 - another part of the programme
                 level = random.choice((2000, 400, 250, 150, 80))
-            values.append(round(max(30, level * random.uniform(0.92, 1.08)), decimals if level < _BUSY else 0))
+            values.append(
+                round(max(30, level * random.uniform(0.92, 1.08)), decimals if level < _BUSY else 0)
+            )
         return values
 
     if phase == "idle":
@@ -95,8 +104,14 @@ def _trend(draw: Draw) -> Judgement:
     ]
     n = round(values[-1] + random.choice((-3, -2, -1, 1, 2, 3)) * step)
     if n != values[-1] and n > 0:
-        asked.append(draw.yes_no("last_over", {"n": f"{n} {unit}" if draw.chance(1 / 2) else str(n)}, yes=values[-1] > n))
-    return draw.judge(_line(draw, "trend", values, slots), drawn(draw, [each for each in asked if each], _MOST_ASKED))
+        asked.append(
+            draw.yes_no(
+                "last_over", {"n": f"{n} {unit}" if draw.chance(1 / 2) else str(n)}, yes=values[-1] > n
+            )
+        )
+    return draw.judge(
+        _line(draw, "trend", values, slots), drawn(draw, [each for each in asked if each], _MOST_ASKED)
+    )
 
 
 _SMALL_SPAN = 50

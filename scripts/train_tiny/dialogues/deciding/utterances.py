@@ -25,7 +25,11 @@ def _command(draw: Draw) -> Judgement:
     words = words_of(draw.language)
     room = draw.room()
     said, action = draw_command(draw.language, draw.split, room, draw.random)
-    others = [*draw.rooms(_OTHER_ROOMS), draw.one(draw.words.other["no_room"]), draw.one(draw.words.other["all_rooms"])]
+    others = [
+        *draw.rooms(_OTHER_ROOMS),
+        draw.one(draw.words.other["no_room"]),
+        draw.one(draw.words.other["all_rooms"]),
+    ]
     if draw.chance(1 / 2):
         others = others[:-2]
     if action.room is None:
@@ -41,7 +45,10 @@ def _command(draw: Draw) -> Judgement:
         draw.choice("room", meant, others, place),
         draw.choice("device", device, other_devices, place),
         draw.choice(
-            "action", _label(draw, action.action), (_label(draw, each) for each in _ACTIONS if each != action.action), place
+            "action",
+            _label(draw, action.action),
+            (_label(draw, each) for each in _ACTIONS if each != action.action),
+            place,
         ),
         *_kind(draw, "command"),
     ]
@@ -69,7 +76,10 @@ def _question(draw: Draw) -> Judgement:
     asked = [
         draw.choice("room", room, draw.rooms(_OTHER_ROOMS), place),
         draw.choice(
-            "quantity", quantities[quantity].name, (each.name for key, each in quantities.items() if key != quantity), place
+            "quantity",
+            quantities[quantity].name,
+            (each.name for key, each in quantities.items() if key != quantity),
+            place,
         ),
         *_kind(draw, "question"),
         draw.yes_no("means_room", place if right else draw.place(draw.room()), yes=right),
@@ -81,7 +91,9 @@ def _remark(draw: Draw) -> Judgement:
     device = draw.one(words_of(draw.language).devices[draw.one(tuple(COMMANDS))])
     place = {**draw.place(draw.room()), "device": device}
     said = draw.phrasing(draw.words.told["remark"], place)
-    return draw.judge(_said(draw, said), _some(draw, [*_kind(draw, "talk"), draw.yes_no("wants_on", place, yes=False)]))
+    return draw.judge(
+        _said(draw, said), _some(draw, [*_kind(draw, "talk"), draw.yes_no("wants_on", place, yes=False)])
+    )
 
 
 def _request(draw: Draw) -> Judgement:
@@ -94,7 +106,13 @@ def _request(draw: Draw) -> Judgement:
         said = draw.phrasing(draw.words.told[topic], place)
     others = [_label(draw, each) for each in (*_TOPICS, "device") if each != topic]
     asked = [draw.choice("topic", _label(draw, topic), others, place) for _ in range(2)]
-    asked.append(draw.yes_no("means_device", {**place, "device": draw.one(words_of(draw.language).devices["light"])}, yes=False) if topic != "device" else None)
+    asked.append(
+        draw.yes_no(
+            "means_device", {**place, "device": draw.one(words_of(draw.language).devices["light"])}, yes=False
+        )
+        if topic != "device"
+        else None
+    )
     right, label = draw.chance(1 / 2), _label(draw, topic)
     asked.append(draw.yes_no("is_event", {"label": label if right else draw.one(others)}, yes=right))
     return draw.judge(_said(draw, said), asked)
@@ -105,7 +123,9 @@ def _need(draw: Draw) -> Judgement:
     need = draw.one(tuple(words.needs))
     place = draw.place(draw.room())
     said = draw.phrasing(words.needs[need], place)
-    wrong = [draw.one(words.orders[each]) for each in words.orders if each != need and each not in words.near[need]]
+    wrong = [
+        draw.one(words.orders[each]) for each in words.orders if each != need and each not in words.near[need]
+    ]
     good, bad = draw.one(words.orders[need]), draw.one(wrong)
     right = draw.chance(1 / 2)
     asked = [
