@@ -23,10 +23,13 @@ _CHUNK = 2048
 LONGEST_AT_FIRST = 120
 _LONGER = 16
 _CONTEXT = 1024
-# How many of the dialogues are decisions, and what a token of their answers counts: they have few, and most
-# of what there is to learn is in the first.
+# How many of the dialogues are decisions, and what a token of their answers counts: where options part, and
+# where only one goes on.
 DECISIONS = 0.5
-_WEIGHT = 4.0
+_DECIDED_WEIGHT = 4.0
+_COPIED_WEIGHT = 0.3
+# So many chunks have simple decisions only: of all kinds at once it learned nothing in 700 steps.
+_SIMPLE_CHUNKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Batch:
         spoken: True for the assistant's tokens, same shape.
         read: True for tokens of dialogues that are no decisions, same shape.
         weights: What each of those counts, same shape.
+        forks: As in `Encoded`, same shape.
         branches: As in `Encoded`, same shape; None if no token has another one than 0.
         size: Number of tokens without padding.
         after: Position of the next batch.
@@ -55,6 +59,7 @@ class Batch:
     spoken: Tensor
     read: Tensor
     weights: Tensor
+    forks: Tensor
     branches: Tensor | None
     size: int
     after: Position
@@ -99,15 +104,13 @@ def encode(encoder: Encoder, dialogue: Dialogue) -> Encoded:
 
 def encode_judgement(encoder: Encoder, judgement: Judgement) -> Encoded:
     """Return the tokens of a decision."""
-    replies = [
-        options[each.right] for options, each in zip(judgement.options(), judgement.asked, strict=True)
-    ]
-    return encoder.decisions(list(zip(judgement.prompts(), replies, strict=True)))
+    right = [each.right for each in judgement.asked]
+    return encoder.decisions(list(zip(judgement.prompts(), judgement.options(), right, strict=True)))
 
 
 def _drawn(encoder: Encoder, number: int, seed: int, decisions: float) -> Encoded:
     if Random(f"{seed} {number} of which").random() < decisions:
-        return encode_judgement(encoder, make_judgement(number, seed=seed))
+        return encode_judgement(encoder, make_judgement(number, seed=seed, simple=number < _SIMPLE_CHUNKS * _CHUNK))
     return encode(encoder, make_dialogue(number, seed=seed))
 
 
@@ -126,6 +129,7 @@ def _padded(group: Sequence[Encoded], after: Position) -> Batch:
     spoken = torch.zeros(len(group), longest, dtype=torch.bool)
     read = torch.zeros(len(group), longest, dtype=torch.bool)
     weights = torch.ones(len(group), longest)
+    forks = torch.zeros(len(group), longest, dtype=torch.bool)
     branches = torch.zeros(len(group), longest, dtype=torch.int)
     for row, each in enumerate(group):
         tokens[row, : len(each.tokens)] = torch.tensor(each.tokens)
@@ -134,6 +138,8 @@ def _padded(group: Sequence[Encoded], after: Position) -> Batch:
             read[row, : len(each.tokens)] = True
         else:
             branches[row, : len(each.tokens)] = torch.tensor(each.branches)
-            weights[row] = _WEIGHT
+            weights[row] = _COPIED_WEIGHT
+            forks[row, : len(each.tokens)] = torch.tensor(each.forks)
+    weights[forks] = _DECIDED_WEIGHT
     seen = branches if any(each.branches is not None for each in group) else None
-    return Batch(tokens, spoken, read, weights, seen, sum(len(each.tokens) for each in group), after)
+    return Batch(tokens, spoken, read, weights, forks, seen, sum(len(each.tokens) for each in group), after)

@@ -78,6 +78,7 @@ class Encoded:
     Attributes:
         tokens: Ids.
         spoken: True for the assistant's.
+        forks: True for the assistant's where options part; None where there are no options.
         branches: 0 for what all tokens behind it see, another number for what only those of the same number
             see; None: each sees all before it.
     """
@@ -85,6 +86,13 @@ class Encoded:
     tokens: list[int]
     spoken: list[bool]
     branches: list[int] | None = None
+    forks: list[bool] | None = None
+
+
+def _parts(answers: Sequence[list[int]], path: list[int]) -> bool:
+    """Return whether answers that begin with the path go on in more than one way."""
+    depth = len(path)
+    return len({answer[depth] for answer in answers if len(answer) > depth and answer[:depth] == path}) > 1
 
 
 def shared_length(prompts: Sequence[Sequence[int]]) -> int:
@@ -140,22 +148,25 @@ class Encoder:
         said = [token for each in messages for token in self._message(each.role, each.content)]
         return [*said, *self._heads["assistant"]]
 
-    def decisions(self, asked: Sequence[tuple[Sequence[ChatMessage], str]]) -> Encoded:
+    def decisions(self, asked: Sequence[tuple[Sequence[ChatMessage], Sequence[str], int]]) -> Encoded:
         """Return the tokens of several questions about one state, which is there once.
 
         Args:
-            asked: What is said before the reply, and the reply, of each.
+            asked: What is said before the reply, the options, and the number of the right one, of each.
         """
-        prompts = [self.conversation(messages) for messages, _ in asked]
+        prompts = [self.conversation(messages) for messages, _, _ in asked]
         shared = shared_length(prompts)
         tokens, spoken = prompts[0][:shared], [False] * shared
-        branches = [0] * shared
-        for number, (prompt, (_, reply)) in enumerate(zip(prompts, asked, strict=True), 1):
-            question, answer = prompt[shared:], [*self.encode(reply), self.end]
+        branches, forks = [0] * shared, [False] * shared
+        for number, (prompt, (_, options, right)) in enumerate(zip(prompts, asked, strict=True), 1):
+            answers = [[*self.encode(option), self.end] for option in options]
+            question, answer = prompt[shared:], answers[right]
+            forks += [False] * len(question)
+            forks += [_parts(answers, answer[:at]) for at in range(len(answer))]
             tokens += [*question, *answer]
             spoken += [False] * len(question) + [True] * len(answer)
             branches += [number] * (len(question) + len(answer))
-        return Encoded(tokens, spoken, branches)
+        return Encoded(tokens, spoken, branches, forks)
 
     def _message(self, role: str, text: str) -> list[int]:
         read = text.lower() if role == "user" else text

@@ -91,7 +91,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A log entry; losses (assistant's tokens, other tokens) are means since the last entry."""
+    """A log entry; losses (assistant's tokens, other tokens) are means since the last entry.
+
+    So is `decided`, the share of forks between options where the right token was the likeliest.
+    """
 
     step: int
     tokens: int
@@ -100,6 +103,7 @@ class Said:
     rate: float
     answer_loss: float
     prompt_loss: float
+    decided: float
     tokens_per_s: float
 
 
@@ -192,7 +196,7 @@ class _Run:
         self._folder, self._encoder, self._plan = folder, encoder, plan
         self._decoder, self._optimizer = decoder, optimizer
         self._begin = time.monotonic()
-        self._losses: list[tuple[float, float]] = []
+        self._losses: list[tuple[float, float, float]] = []
         self._said = (0, 0.0)
 
     def resume(self) -> None:
@@ -222,7 +226,7 @@ class _Run:
     def say(self) -> Said:
         """Log losses and speed since the last entry."""
         progress, (tokens, seconds) = self.progress, self._said
-        answer, prompt = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
+        answer, prompt, decided = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
         share = progress.share(self._plan)
         said = Said(
             step=progress.step,
@@ -232,6 +236,7 @@ class _Run:
             rate=rate_at(share, self._plan),
             answer_loss=round(answer, 4),
             prompt_loss=round(prompt, 4),
+            decided=round(decided, 4),
             tokens_per_s=round((progress.tokens - tokens) / (progress.seconds - seconds)),
         )
         self._losses, self._said = [], (progress.tokens, progress.seconds)
@@ -334,13 +339,16 @@ def _optimizer(decoder: Decoder, plan: Plan) -> torch.optim.Optimizer:
 
 def _step(
     decoder: Decoder, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan
-) -> tuple[float, float]:
-    """Train on one batch; return the losses of the assistant's tokens and of the others."""
+) -> tuple[float, float, float]:
+    """Train on one batch; return the losses of the assistant's tokens and of others, and how many forks are right."""
     targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
     others = batch.read[:, 1:] & ~spoken
     branches = None if batch.branches is None else batch.branches[:, :-1]
     hidden = decoder(batch.tokens[:, :-1], branches=branches)
-    each = functional.cross_entropy(decoder.logits(hidden[spoken]), targets[spoken], reduction="none")
+    logits = decoder.logits(hidden[spoken])
+    each = functional.cross_entropy(logits, targets[spoken], reduction="none")
+    forks = batch.forks[:, 1:][spoken]
+    right = (logits[forks].argmax(-1) == targets[spoken][forks]).float().mean().item() if forks.any() else 0.0
     weights = batch.weights[:, 1:][spoken]
     answer = (each * weights).sum() / weights.sum()
     prompt = _loss(decoder, hidden[others], targets[others]) if others.any() else torch.zeros(())
@@ -348,7 +356,7 @@ def _step(
     (answer + plan.prompt_weight * prompt).backward()
     torch.nn.utils.clip_grad_norm_(decoder.parameters(), _CLIP)
     optimizer.step()
-    return answer.item(), prompt.item()
+    return answer.item(), prompt.item(), right
 
 
 def _loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -30,13 +30,23 @@ _DRAWS = {
     draw_records: 9,
     draw_entities: 5,
 }
+_SIMPLE_DRAWS = {
+    draw_sensors: 30,
+    draw_utterance: 32,
+    draw_series: 10,
+    draw_notice: 8,
+    draw_presence: 5,
+    draw_records: 15,
+}
 
 
-def make_judgement(number: int, *, seed: int = 0) -> Judgement:
+def make_judgement(number: int, *, seed: int = 0, simple: bool = False) -> Judgement:
     """Return a training decision, with at least one question."""
     random = Random(f"decision {seed} {number}")
     language = Language.ENGLISH if random.random() < _ENGLISH_SHARE else Language.CHINESE
-    judgement = _drawn(Draw(language, Split.TRAIN, random))
+    judgement = _drawn(Draw(language, Split.TRAIN, random, simple=simple))
+    if simple:
+        return judgement
     if random.random() < _NOTHING_SHARE:
         judgement = unanswerable(judgement, random)
     if random.random() < _SHOTS_SHARE:
@@ -58,7 +68,8 @@ def make_measured(language: Language, split: Split, number: int) -> Judgement:
 
 
 def _drawn(draw: Draw) -> Judgement:
-    return _with_questions(draw, draw.random.choices(tuple(_DRAWS), tuple(_DRAWS.values()))[0])
+    draws = _SIMPLE_DRAWS if draw.simple else _DRAWS
+    return _with_questions(draw, draw.random.choices(tuple(draws), tuple(draws.values()))[0])
 
 
 def _with_questions(draw: Draw, make: Callable[[Draw], Judgement]) -> Judgement:

@@ -97,12 +97,14 @@ class Draw:
         split: What is held out.
         random: Where it comes from.
         layout: How a list of sensors is written; None for any.
+        simple: Whether states are short and questions easy.
     """
 
     language: Language
     split: Split
     random: Random
     layout: Layout | None = None
+    simple: bool = False
     _meanings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -170,7 +172,8 @@ class Draw:
         if not others:
             return None
         self.random.shuffle(others)
-        count = self.random.choice((1, 2, 2, 3, 3, 4, 4, 5, 6, _MOST_OPTIONS - 1))
+        counts = (1, 2, 2, 3) if self.simple else (1, 2, 2, 3, 3, 4, 4, 5, 6, _MOST_OPTIONS - 1)
+        count = self.random.choice(counts)
         options = [right.lower(), *others[:count]]
         self.random.shuffle(options)
         at = options.index(right.lower())

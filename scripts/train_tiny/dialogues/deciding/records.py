@@ -11,6 +11,7 @@ from scripts.train_tiny.dialogues.deciding.utterances import drawn
 from scripts.train_tiny.dialogues.syntaxes import MAPPINGS, write_mapping
 
 _MOST = 7
+_FEW = 3
 _MOST_ASKED = 5
 _UNITS = ("", " %", " W", " °C", " kWh", " l", " h", " km", " min")
 _FRAMES = (
@@ -33,19 +34,20 @@ _DOMAINS = {
 def draw_records(draw: Draw) -> Judgement:
     """Return names and values with questions about them."""
     random, words = draw.random, draw.words.other["records"]
+    most = _FEW if draw.simple else _MOST
     if draw.chance(0.65):
         group = random.choice(words["groups"])
-        keys = random.sample(group, random.randint(2, min(_MOST, len(group))))
+        keys = random.sample(group, random.randint(2, min(most, len(group))))
     elif draw.chance(1 / 2):
-        keys = draw.rooms(random.randint(2, _MOST))
+        keys = draw.rooms(random.randint(2, most))
     else:
-        keys = random.sample(WORDS, random.randint(2, _MOST))
+        keys = random.sample(WORDS, random.randint(2, most))
     numeric = draw.chance(0.55)
     if numeric:
-        most = random.choice((10, 100, 100, 3000))
+        largest = random.choice((10, 100, 100, 3000))
         decimals = random.choice((0, 0, 1))
         unit = random.choice(_UNITS)
-        values = [f"{random.randint(0, most * 10**decimals) / 10**decimals:.{decimals}f}{unit}" for _ in keys]
+        values = [f"{random.randint(0, largest * 10**decimals) / 10**decimals:.{decimals}f}{unit}" for _ in keys]
     else:
         states = random.choice(words["states"])
         usual = random.choice(states)

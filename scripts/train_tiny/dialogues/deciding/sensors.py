@@ -17,6 +17,7 @@ from scripts.train_tiny.dialogues.syntaxes import TABLES, write_table
 
 Sensor = tuple[str, str]
 _MOST_ROOMS = 6
+_FEW_ROOMS = 3
 _MOST_SENSORS = 10
 _MOST_ASKED = 7
 _MOST_ALIKE = 2
@@ -62,8 +63,8 @@ class Readings:
 def draw_sensors(draw: Draw) -> Judgement:
     """Return a list of sensors with questions about it."""
     random = draw.random
-    quantities = random.sample((*RANGES, *_STATES), random.choice((1, 1, 2, 2, 3)))
-    rooms = draw.rooms(random.randint(2, _MOST_ROOMS))
+    quantities = random.sample((*RANGES, *_STATES), 1 if draw.simple else random.choice((1, 1, 2, 2, 3)))
+    rooms = draw.rooms(random.randint(2, _FEW_ROOMS if draw.simple else _MOST_ROOMS))
     sensors = [(room, quantity) for quantity in quantities for room in rooms]
     sensors = [each for each in sensors if each[1] == quantities[0] or draw.chance(0.7)][:_MOST_SENSORS]
     random.shuffle(sensors)
@@ -78,6 +79,8 @@ def draw_sensors(draw: Draw) -> Judgement:
     for _ in range(_MOST_ASKED):
         quantity = random.choice(readings.quantities)
         about = _ABOUT_STATES if quantity in _STATES else _ABOUT_NUMBERS
+        if draw.simple:
+            about = {each: weight for each, weight in about.items() if each in _SIMPLE}
         ask = random.choices(tuple(about), tuple(about.values()))[0]
         question = ask(draw, readings, quantity) if met[ask, quantity] < _MOST_ALIKE else None
         if question is not None:
@@ -380,3 +383,4 @@ _ABOUT_STATES: dict[Ask, int] = {
     _listed: 8,
     _count_rooms: 1,
 }
+_SIMPLE = (_which, _is_state, _read, _listed, _over, _extreme)

@@ -18,7 +18,8 @@ _RESTING = 20
 
 def draw_series(draw: Draw) -> Judgement:
     """Return readings over time with questions about them."""
-    return draw.random.choices((_appliance, _trend, _limit), (50, 25, 25))[0](draw)
+    shares = (1, 0, 0) if draw.simple else (50, 25, 25)
+    return draw.random.choices((_appliance, _trend, _limit), shares)[0](draw)
 
 
 def _appliance(draw: Draw) -> Judgement:

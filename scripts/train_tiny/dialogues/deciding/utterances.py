@@ -17,7 +17,8 @@ _OTHER_ROOMS = 7
 
 def draw_utterance(draw: Draw) -> Judgement:
     """Return a sentence, with questions about what is meant by it."""
-    which = draw.random.choices((_command, _question, _remark, _request, _need), (46, 14, 8, 12, 20))[0]
+    shares = (60, 25, 15, 0, 0) if draw.simple else (46, 14, 8, 12, 20)
+    which = draw.random.choices((_command, _question, _remark, _request, _need), shares)[0]
     return which(draw)
 
 
