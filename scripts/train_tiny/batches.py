@@ -110,7 +110,9 @@ def encode_judgement(encoder: Encoder, judgement: Judgement) -> Encoded:
 
 def _drawn(encoder: Encoder, number: int, seed: int, decisions: float) -> Encoded:
     if Random(f"{seed} {number} of which").random() < decisions:
-        return encode_judgement(encoder, make_judgement(number, seed=seed, simple=number < _SIMPLE_CHUNKS * _CHUNK))
+        return encode_judgement(
+            encoder, make_judgement(number, seed=seed, simple=number < _SIMPLE_CHUNKS * _CHUNK)
+        )
     return encode(encoder, make_dialogue(number, seed=seed))
 
 

@@ -47,7 +47,9 @@ def draw_records(draw: Draw) -> Judgement:
         largest = random.choice((10, 100, 100, 3000))
         decimals = random.choice((0, 0, 1))
         unit = random.choice(_UNITS)
-        values = [f"{random.randint(0, largest * 10**decimals) / 10**decimals:.{decimals}f}{unit}" for _ in keys]
+        values = [
+            f"{random.randint(0, largest * 10**decimals) / 10**decimals:.{decimals}f}{unit}" for _ in keys
+        ]
     else:
         states = random.choice(words["states"])
         usual = random.choice(states)

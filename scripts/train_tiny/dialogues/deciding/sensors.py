@@ -153,11 +153,11 @@ def _by_room(draw: Draw, readings: Readings) -> str:
     between, inside = draw.random.choice((("\n", " "), (", ", " "), ("; ", ", "), ("\n", ", "), (" | ", " ")))
     after = draw.one((" ", ": ", " - "))
     lines = []
-    for room, *values in (row.values() for row in rows):
+    for room, *texts in (row.values() for row in rows):
         told = [
-            value if value[:1].isdigit() else f"{name} {value}"
-            for name, value in zip([words[each].name for each in readings.quantities], values, strict=True)
-            if value
+            text if text[:1].isdigit() else f"{words[each].name} {text}"
+            for each, text in zip(readings.quantities, texts, strict=True)
+            if text
         ]
         lines.append(f"{room}{after}{inside.join(told)}")
     return between.join(lines)

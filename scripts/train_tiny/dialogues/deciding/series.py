@@ -124,7 +124,8 @@ def _limit(draw: Draw) -> Judgement:
     quantity = draw.one(tuple(RANGES))
     limited = draw.chance(1 / 2)
     name = words_of(draw.language).quantities[quantity].name
-    lines, asked = [], []
+    lines: list[str] = []
+    asked: list[Asked | None] = []
     count = random.choice((1, 1, 1, 2, 3, 4))
     frame = draw.one(words.other["series"]["limit" if limited else "target"])
     over: dict[str, bool] = {}
