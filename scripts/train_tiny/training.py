@@ -340,7 +340,7 @@ def _optimizer(decoder: Decoder, plan: Plan) -> torch.optim.Optimizer:
 def _step(
     decoder: Decoder, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan
 ) -> tuple[float, float, float]:
-    """Train on one batch; return the losses of the assistant's tokens and others, and the share of right forks."""
+    """Train on one batch; return both losses, and the share of forks whose right token was the likeliest."""
     targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
     others = batch.read[:, 1:] & ~spoken
     branches = None if batch.branches is None else batch.branches[:, :-1]
