@@ -34,7 +34,7 @@ def show(
         for turn in dialogue.turns:
             print(f"> {turn.user}\n< {turn.reply}")
         judgement = make_judgement(number)
-        print(f"--- {number} ({judgement.language}), decisions\n{judgement.instructions}")
+        print(f"=== {number} ({judgement.language})\n{judgement.instructions}")
         for messages, asked in zip(judgement.prompts(), judgement.asked, strict=True):
             print(f"> {messages[-1].content}\n< {asked.options[asked.right]}")
 

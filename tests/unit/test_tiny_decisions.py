@@ -89,13 +89,13 @@ def test_nothing_makes_no_answer_likelier() -> None:
     assert 0.8 < answers["yes"] / answers["no"] < 1.25
 
 
-def test_the_warmest_room_is_the_one_with_the_highest_reading() -> None:
+def test_the_coldest_room_is_the_one_with_the_lowest_reading() -> None:
     found = 0
     for judgement, values in documented():
         for asked in judgement.asked:
-            if re.search("warmest|hottest", asked.text):
+            if re.search("(coldest|coolest)( room)?[?.]?$", asked.text):
                 rooms = values["temperature"]
-                assert answer_of(asked) == max(rooms, key=lambda room: float(rooms[room].split(" ")[0]))
+                assert answer_of(asked) == min(rooms, key=lambda room: float(rooms[room].split(" ")[0]))
                 found += 1
     assert found
 
