@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.train_tiny.dialogues.deciding.generator import make_judgement
 from scripts.train_tiny.dialogues.generator import make_dialogue, training_texts
 from scripts.train_tiny.dialogues.split import Split
 
@@ -26,12 +27,16 @@ def show(
     count: Annotated[int, typer.Option(help="How many.")] = 5,
     first: Annotated[int, typer.Option(help="The number of the first.")] = 0,
 ) -> None:
-    """Print training dialogues."""
+    """Print training dialogues and decisions."""
     for number in range(first, first + count):
         dialogue = make_dialogue(number)
         print(f"--- {number} ({dialogue.language})\n{dialogue.system}")
         for turn in dialogue.turns:
             print(f"> {turn.user}\n< {turn.reply}")
+        judgement = make_judgement(number)
+        print(f"=== {number} ({judgement.language})\n{judgement.instructions}")
+        for messages, asked in zip(judgement.prompts(), judgement.asked, strict=True):
+            print(f"> {messages[-1].content}\n< {asked.options[asked.right]}")
 
 
 @app.command()
@@ -47,6 +52,7 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="An exported GGUF file whose tokenizer and weights to start with.")
     ] = None,
+    decisions: Annotated[float, typer.Option(help="How many of the dialogues are decisions, 0 to 1.")] = 0,
 ) -> None:
     """Train the tokenizer, unless the run has one, then the model; resumes an interrupted run."""
     from scripts.train_tiny import training  # noqa: PLC0415 - torch takes seconds to import
@@ -60,7 +66,14 @@ def train(
         save_merges(run / training.MERGES, read_merges(start) if start else learn_merges(texts, VOCABULARY))
     encoder = Encoder(load_merges(run / training.MERGES))
     plan = training.Plan(
-        minutes, tokens=tokens, batch=batch, rate=rate, threads=threads, seed=seed, longest=longest
+        minutes,
+        tokens=tokens,
+        batch=batch,
+        rate=rate,
+        threads=threads,
+        seed=seed,
+        longest=longest,
+        decisions=decisions,
     )
     training.train(
         run,
@@ -116,12 +129,16 @@ def evaluate(
     count: Annotated[int, typer.Option(help="Questions of each kind, language and split.")] = 100,
     split: Annotated[list[Split] | None, typer.Option(help="Only these splits.")] = None,
     failures: Annotated[int, typer.Option(help="How many of each kind to print.")] = 3,
+    decisions: Annotated[int, typer.Option(help="Decisions of each language and split, in torch.")] = 0,
+    prior: Annotated[
+        float, typer.Option(help="How much of a decision about nothing is taken off the others.")
+    ] = 1.0,
     threads: Threads = 2,
 ) -> None:
     """Measure accuracy on questions of each kind, in both languages, with new phrasings, rooms and values."""
     import torch  # noqa: PLC0415 - as above
 
-    from scripts.train_tiny import answering, questions  # noqa: PLC0415 - as above
+    from scripts.train_tiny import answering, judging, questions  # noqa: PLC0415 - as above
     from scripts.train_tiny.training import load_trained  # noqa: PLC0415 - as above
 
     asked = list(questions.questions(count, split or questions.MEASURED))
@@ -139,6 +156,9 @@ def evaluate(
         for key, score in scores.items():
             for user, right, answer in score.failures:
                 print(f"- {' '.join(key)}: {user!r} is {right!r}, answered {answer!r}")
+    if decisions and not model:
+        judged = judging.judgements(decisions, split or judging.MEASURED)
+        print(f"\n{judging.table(judging.tally(*load_trained(run), judged, prior=prior))}")
     first, *others = given.values()
     for name, answers in zip(list(given)[1:], others, strict=True):
         same = sum(map(str.__eq__, first, answers))

@@ -9,6 +9,8 @@ from random import Random
 import torch
 from torch import Tensor
 
+from scripts.train_tiny.dialogues.deciding.generator import make_judgement
+from scripts.train_tiny.dialogues.deciding.judgement import Judgement
 from scripts.train_tiny.dialogues.generator import Dialogue, make_dialogue
 from scripts.train_tiny.tokenizer import Encoded, Encoder
 
@@ -21,6 +23,13 @@ _CHUNK = 2048
 LONGEST_AT_FIRST = 120
 _LONGER = 16
 _CONTEXT = 1024
+# How many of the dialogues are decisions, and what a token of their answers counts: where options part, and
+# where only one goes on.
+DECISIONS = 0.0
+_DECIDED_WEIGHT = 4.0
+_COPIED_WEIGHT = 0.3
+# So many chunks have simple decisions only: of all at once it learned nothing in 750 steps.
+_SIMPLE_CHUNKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +47,31 @@ class Batch:
     Attributes:
         tokens: Ids, shape (dialogues, length), padded at the end.
         spoken: True for the assistant's tokens, same shape.
+        read: True for tokens of dialogues that are no decisions, same shape.
+        weights: What each of those counts, same shape.
+        forks: As in `Encoded`, same shape.
+        branches: As in `Encoded`, same shape; None if no token has another one than 0.
         size: Number of tokens without padding.
         after: Position of the next batch.
     """
 
     tokens: Tensor
     spoken: Tensor
+    read: Tensor
+    weights: Tensor
+    forks: Tensor
+    branches: Tensor | None
     size: int
     after: Position
 
 
 def training_batches(
-    encoder: Encoder, size: int, seed: int, start: Position, longest: int = LONGEST_AT_FIRST
+    encoder: Encoder,
+    size: int,
+    seed: int,
+    start: Position,
+    longest: int = LONGEST_AT_FIRST,
+    decisions: float = DECISIONS,
 ) -> Iterator[Batch]:
     """Yield batches of about `size` tokens forever; the same arguments give the same batches.
 
@@ -59,11 +81,12 @@ def training_batches(
         seed: Seed of the dialogues.
         start: Where to go on.
         longest: Length limit of the first chunk's dialogues, in tokens; longer ones follow.
+        decisions: How many of the dialogues are decisions, 0 to 1.
     """
     chunk, skip = start.chunk, start.batch
     while True:
-        dialogues = [make_dialogue(chunk * _CHUNK + number, seed=seed) for number in range(_CHUNK)]
-        encoded = [encode(encoder, each) for each in dialogues]
+        numbers = range(chunk * _CHUNK, (chunk + 1) * _CHUNK)
+        encoded = [_drawn(encoder, number, seed, decisions) for number in numbers]
         limit = min(longest + _LONGER * chunk, _CONTEXT)
         groups = _grouped([each for each in encoded if len(each.tokens) <= limit], size)
         Random(f"{seed} {chunk}").shuffle(groups)
@@ -79,6 +102,20 @@ def encode(encoder: Encoder, dialogue: Dialogue) -> Encoded:
     return encoder.dialogue(dialogue.system, [(turn.user, turn.reply) for turn in dialogue.turns])
 
 
+def encode_judgement(encoder: Encoder, judgement: Judgement) -> Encoded:
+    """Return the tokens of a decision."""
+    right = [each.right for each in judgement.asked]
+    return encoder.decisions(list(zip(judgement.prompts(), judgement.options(), right, strict=True)))
+
+
+def _drawn(encoder: Encoder, number: int, seed: int, decisions: float) -> Encoded:
+    if Random(f"{seed} {number} of which").random() < decisions:
+        return encode_judgement(
+            encoder, make_judgement(number, seed=seed, simple=number < _SIMPLE_CHUNKS * _CHUNK)
+        )
+    return encode(encoder, make_dialogue(number, seed=seed))
+
+
 def _grouped(dialogues: Sequence[Encoded], size: int) -> list[list[Encoded]]:
     groups: list[list[Encoded]] = [[]]
     for each in sorted(dialogues, key=lambda dialogue: len(dialogue.tokens)):
@@ -92,7 +129,19 @@ def _padded(group: Sequence[Encoded], after: Position) -> Batch:
     longest = max(len(each.tokens) for each in group)
     tokens = torch.full((len(group), longest), PADDING)
     spoken = torch.zeros(len(group), longest, dtype=torch.bool)
+    read = torch.zeros(len(group), longest, dtype=torch.bool)
+    weights = torch.ones(len(group), longest)
+    forks = torch.zeros(len(group), longest, dtype=torch.bool)
+    branches = torch.zeros(len(group), longest, dtype=torch.int)
     for row, each in enumerate(group):
         tokens[row, : len(each.tokens)] = torch.tensor(each.tokens)
         spoken[row, : len(each.tokens)] = torch.tensor(each.spoken)
-    return Batch(tokens, spoken, sum(len(each.tokens) for each in group), after)
+        if each.branches is None:
+            read[row, : len(each.tokens)] = True
+        else:
+            branches[row, : len(each.tokens)] = torch.tensor(each.branches)
+            weights[row] = _COPIED_WEIGHT
+            forks[row, : len(each.tokens)] = torch.tensor(each.forks)
+    weights[forks] = _DECIDED_WEIGHT
+    seen = branches if any(each.branches is not None for each in group) else None
+    return Batch(tokens, spoken, read, weights, forks, seen, sum(len(each.tokens) for each in group), after)

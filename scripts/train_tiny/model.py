@@ -30,18 +30,24 @@ class Decoder(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, cache: Cache | None = None, branches: Tensor | None = None) -> Tensor:
         """Return the final hidden states, shape (batch, tokens, width).
 
         Args:
             tokens: Ids, shape (batch, tokens).
             cache: The KV cache of the tokens before; extended by these.
+            branches: Of each token, as in `Encoded`; None: each sees all before it.
         """
         start = cache.length if cache else 0
         cos, sin = (table[start : start + tokens.shape[1]] for table in (self.cos, self.sin))
+        seen = None
+        if branches is not None:
+            seen = _seen(branches)
+            # A token's place is how many it sees; all heads turn alike.
+            cos, sin = (table[seen.sum(-1) - 1] for table in (self.cos, self.sin))
         hidden = self.embedding(tokens)
         for number, layer in enumerate(self.layers):
-            hidden = layer(hidden, cos, sin, cache, number)
+            hidden = layer(hidden, cos, sin, cache, number, seen)
         return self.norm(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -116,12 +122,28 @@ class _Layer(nn.Module):
         self.down = nn.Linear(shape.ffn, shape.width, bias=False)
         nn.init.zeros_(self.qkv.bias)
 
-    def forward(self, hidden: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, number: int) -> Tensor:
-        hidden = hidden + self._attend(self.attention_norm(hidden), cos, sin, cache, number)
+    def forward(
+        self,
+        hidden: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: Cache | None,
+        number: int,
+        seen: Tensor | None,
+    ) -> Tensor:
+        hidden = hidden + self._attend(self.attention_norm(hidden), cos, sin, cache, number, seen)
         gate, up = self.gate_up(self.feed_norm(hidden)).chunk(2, dim=-1)
         return hidden + self.down(functional.silu(gate) * up)
 
-    def _attend(self, hidden: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, number: int) -> Tensor:
+    def _attend(
+        self,
+        hidden: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        cache: Cache | None,
+        number: int,
+        seen: Tensor | None,
+    ) -> Tensor:
         batch, length, _ = hidden.shape
         heads = self.qkv(hidden).view(batch, length, -1, self.head).transpose(1, 2)
         turned, values = heads.split([self.heads + self.kv_heads, self.kv_heads], dim=1)
@@ -131,9 +153,18 @@ class _Layer(nn.Module):
         group = self.heads // self.kv_heads
         keys, values = keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1)
         # After the prompt, tokens come one at a time and attend to the whole cache.
-        attended = functional.scaled_dot_product_attention(queries, keys, values, is_causal=length > 1)
+        attended = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=seen, is_causal=seen is None and length > 1
+        )
         mixed: Tensor = self.out(attended.transpose(1, 2).reshape(batch, length, -1))
         return mixed
+
+
+def _seen(branches: Tensor) -> Tensor:
+    """Return which tokens each one sees, shape (batch, 1, tokens, tokens)."""
+    before = torch.ones(branches.shape[1], branches.shape[1], dtype=torch.bool).tril()
+    ours, theirs = branches[:, :, None], branches[:, None, :]
+    return (before & ((theirs == 0) | (theirs == ours)))[:, None]
 
 
 def _rotations(shape: Shape) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as Steps
 from tokenizers.trainers import BpeTrainer
 
+from edgeassist.engine.messages import ChatMessage
 from edgeassist.trial_models.tokenizer_files import write_tokenizer
 from edgeassist.trial_models.vocabulary import SPECIAL_TOKENS, byte_level_vocabulary
 
@@ -72,10 +73,32 @@ def load_merges(path: Path) -> Merges:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A dialogue's tokens; `spoken` is True for the assistant's."""
+    """A dialogue's tokens.
+
+    Attributes:
+        tokens: Ids.
+        spoken: True for the assistant's.
+        forks: True for the assistant's where options part; None where there are no options.
+        branches: 0 for what all tokens behind it see, another number for what only those of the same number
+            see; None: each sees all before it.
+    """
 
     tokens: list[int]
     spoken: list[bool]
+    branches: list[int] | None = None
+    forks: list[bool] | None = None
+
+
+def _parts(answers: Sequence[list[int]], path: list[int]) -> bool:
+    """Return whether answers that begin with the path go on in more than one way."""
+    depth = len(path)
+    return len({answer[depth] for answer in answers if len(answer) > depth and answer[:depth] == path}) > 1
+
+
+def shared_length(prompts: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens all prompts begin with alike; each has at least one more."""
+    most = min(map(len, prompts)) - 1
+    return next((at for at in range(most) if any(prompt[at] != prompts[0][at] for prompt in prompts)), most)
 
 
 class Encoder:
@@ -119,6 +142,31 @@ class Encoder:
             tokens += [*asked, *answer, self._tail[1]]
             spoken += [False] * len(asked) + [True] * len(answer) + [False]
         return Encoded(tokens, spoken)
+
+    def conversation(self, messages: Iterable[ChatMessage]) -> list[int]:
+        """Return the tokens of a conversation by the chat template, up to the start of the answer."""
+        said = [token for each in messages for token in self._message(each.role, each.content)]
+        return [*said, *self._heads["assistant"]]
+
+    def decisions(self, asked: Sequence[tuple[Sequence[ChatMessage], Sequence[str], int]]) -> Encoded:
+        """Return the tokens of several questions about one state, which is there once.
+
+        Args:
+            asked: What is said before the reply, the options, and the number of the right one, of each.
+        """
+        prompts = [self.conversation(messages) for messages, _, _ in asked]
+        shared = shared_length(prompts)
+        tokens, spoken = prompts[0][:shared], [False] * shared
+        branches, forks = [0] * shared, [False] * shared
+        for number, (prompt, (_, options, right)) in enumerate(zip(prompts, asked, strict=True), 1):
+            answers = [[*self.encode(option), self.end] for option in options]
+            question, answer = prompt[shared:], answers[right]
+            forks += [False] * len(question)
+            forks += [_parts(answers, answer[:at]) for at in range(len(answer))]
+            tokens += [*question, *answer]
+            spoken += [False] * len(question) + [True] * len(answer)
+            branches += [number] * (len(question) + len(answer))
+        return Encoded(tokens, spoken, branches, forks)
 
     def _message(self, role: str, text: str) -> list[int]:
         read = text.lower() if role == "user" else text

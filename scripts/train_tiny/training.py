@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from edgeassist.engine.messages import QuestionKind
 from edgeassist.trial_models.synthetic import Shape
-from scripts.train_tiny.batches import LONGEST_AT_FIRST, PADDING, Batch, Position, encode, training_batches
+from scripts.train_tiny.batches import DECISIONS, LONGEST_AT_FIRST, Batch, Position, encode, training_batches
 from scripts.train_tiny.beginning import begin
 from scripts.train_tiny.dialogues.generator import Task
 from scripts.train_tiny.dialogues.split import Split
+from scripts.train_tiny.judging import judgements, tally
 from scripts.train_tiny.model import Decoder
 from scripts.train_tiny.questions import questions
 from scripts.train_tiny.tokenizer import Encoder, load_merges
@@ -55,6 +57,7 @@ class Plan:
         threads: Torch's threads.
         seed: Seed of weights and dialogues.
         longest: Length limit of the first dialogues, in tokens.
+        decisions: How many of the dialogues are decisions, 0 to 1.
         save_every_s: Seconds between checkpoints.
     """
 
@@ -66,7 +69,8 @@ class Plan:
     threads: int = 2
     seed: int = 0
     longest: int = LONGEST_AT_FIRST
-    save_every_s: float = 300
+    decisions: float = DECISIONS
+    save_every_s: float = 600
 
 
 @dataclass(slots=True)
@@ -87,7 +91,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A log entry; losses (assistant's tokens, other tokens) are means since the last entry."""
+    """A log entry; losses (assistant's tokens, other tokens) are means since the last entry.
+
+    So is `decided`, the share of forks between options where the right token was the likeliest.
+    """
 
     step: int
     tokens: int
@@ -96,6 +103,7 @@ class Said:
     rate: float
     answer_loss: float
     prompt_loss: float
+    decided: float
     tokens_per_s: float
 
 
@@ -110,6 +118,7 @@ class Probed:
         reading: With new phrasings, questions about listed sensors.
         unknown: With new phrasings, questions about others.
         layouts: With new layouts, questions about listed sensors.
+        decisions: With new phrasings, decisions of all kinds.
     """
 
     step: int
@@ -118,6 +127,7 @@ class Probed:
     reading: float
     unknown: float
     layouts: float
+    decisions: float
 
 
 def rate_at(share: float, plan: Plan) -> float:
@@ -156,7 +166,7 @@ def train(
     run = _Run(folder, encoder, decoder, _optimizer(decoder, plan), plan)
     run.resume()
     start = Position(run.progress.chunk, run.progress.batch)
-    for batch in training_batches(encoder, plan.batch, plan.seed, start, plan.longest):
+    for batch in training_batches(encoder, plan.batch, plan.seed, start, plan.longest, plan.decisions):
         if run.progress.share(plan) >= 1:
             break
         run.learn(batch)
@@ -186,7 +196,7 @@ class _Run:
         self._folder, self._encoder, self._plan = folder, encoder, plan
         self._decoder, self._optimizer = decoder, optimizer
         self._begin = time.monotonic()
-        self._losses: list[tuple[float, float]] = []
+        self._losses: list[tuple[float, float, float]] = []
         self._said = (0, 0.0)
 
     def resume(self) -> None:
@@ -216,7 +226,7 @@ class _Run:
     def say(self) -> Said:
         """Log losses and speed since the last entry."""
         progress, (tokens, seconds) = self.progress, self._said
-        answer, prompt = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
+        answer, prompt, decided = (sum(each) / len(each) for each in zip(*self._losses, strict=True))
         share = progress.share(self._plan)
         said = Said(
             step=progress.step,
@@ -226,6 +236,7 @@ class _Run:
             rate=rate_at(share, self._plan),
             answer_loss=round(answer, 4),
             prompt_loss=round(prompt, 4),
+            decided=round(decided, 4),
             tokens_per_s=round((progress.tokens - tokens) / (progress.seconds - seconds)),
         )
         self._losses, self._said = [], (progress.tokens, progress.seconds)
@@ -237,6 +248,7 @@ class _Run:
         new = Split.PHRASINGS
         asked = (new, Task.ACTION), (new, Task.READING), (new, Task.UNKNOWN), (Split.LAYOUTS, Task.READING)
         shares = [round(_exact_share(self._decoder, self._encoder, *each), 3) for each in asked]
+        shares.append(round(_right_share(self._decoder, self._encoder), 3))
         probed = Probed(self.progress.step, self.progress.tokens, *shares)
         self._log(probed)
         return probed
@@ -271,6 +283,12 @@ def _exact_share(decoder: Decoder, encoder: Encoder, split: Split, task: Task) -
             likeliest = decoder.logits(decoder(tokens[:, :-1])[spoken]).argmax(-1)
         exact += bool((likeliest == tokens[:, 1:][spoken]).all())
     return exact / len(asked)
+
+
+def _right_share(decoder: Decoder, encoder: Encoder) -> float:
+    counts = tally(decoder, encoder, judgements(_PROBED, (Split.PHRASINGS,)), prior=0)
+    kinds = [each for (_, _, name), each in counts.items() if name in set(QuestionKind)]
+    return sum(each.right for each in kinds) / sum(each.asked for each in kinds)
 
 
 def load_trained(folder: Path) -> tuple[Decoder, Encoder]:
@@ -321,18 +339,24 @@ def _optimizer(decoder: Decoder, plan: Plan) -> torch.optim.Optimizer:
 
 def _step(
     decoder: Decoder, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan
-) -> tuple[float, float]:
-    """Train on one batch; return the losses of the assistant's tokens and of the others."""
+) -> tuple[float, float, float]:
+    """Train on one batch; return both losses, and the share of forks whose right token was the likeliest."""
     targets, spoken = batch.tokens[:, 1:], batch.spoken[:, 1:]
-    others = (targets != PADDING) & ~spoken
-    hidden = decoder(batch.tokens[:, :-1])
-    answer = _loss(decoder, hidden[spoken], targets[spoken])
-    prompt = _loss(decoder, hidden[others], targets[others])
+    others = batch.read[:, 1:] & ~spoken
+    branches = None if batch.branches is None else batch.branches[:, :-1]
+    hidden = decoder(batch.tokens[:, :-1], branches=branches)
+    logits = decoder.logits(hidden[spoken])
+    each = functional.cross_entropy(logits, targets[spoken], reduction="none")
+    forks = batch.forks[:, 1:][spoken]
+    right = (logits[forks].argmax(-1) == targets[spoken][forks]).float().mean().item() if forks.any() else 0.0
+    weights = batch.weights[:, 1:][spoken]
+    answer = (each * weights).sum() / weights.sum()
+    prompt = _loss(decoder, hidden[others], targets[others]) if others.any() else torch.zeros(())
     optimizer.zero_grad()
     (answer + plan.prompt_weight * prompt).backward()
     torch.nn.utils.clip_grad_norm_(decoder.parameters(), _CLIP)
     optimizer.step()
-    return answer.item(), prompt.item()
+    return answer.item(), prompt.item(), right
 
 
 def _loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> Tensor:

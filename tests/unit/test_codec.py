@@ -123,6 +123,13 @@ def test_a_forgery_is_cut_and_what_the_template_wrote_is_not() -> None:
     assert bytes(tokens) == b"<|user|>a<|end|>b<|end|><|assistant|>"
 
 
+def test_an_option_is_compared_in_the_letters_that_the_model_reads_it_in() -> None:
+    lowers = TEMPLATE.replace("{{ m.content }}", "{{ m.content | lower if m.role == 'user' else m.content }}")
+    for template, read in ((TEMPLATE, "Kitchen TV"), (lowers, "kitchen tv")):
+        codec = PromptCodec(ChatTemplate(template, control=CONTROL), Letters())
+        assert codec.tokens("Kitchen TV") == [*map(ord, read)]
+
+
 def test_a_prompt_tells_in_which_form_its_tools_are_called() -> None:
     codec, _ = make()
     plain, told = (codec.encode(ask("Hi"), tools=tools) for tools in (None, Tools((Tool("lamp"),))))

@@ -18,11 +18,18 @@ from edgeassist.engine.messages import ChatMessage  # noqa: E402 - after what ma
 from edgeassist.trial_models.synthetic import Shape, tensors  # noqa: E402 - as above
 from scripts.train_tiny import training  # noqa: E402 - as above
 from scripts.train_tiny.answering import MAX_TOKENS, answer_in_torch  # noqa: E402 - as above
-from scripts.train_tiny.batches import PADDING, Position, training_batches  # noqa: E402 - as above
+from scripts.train_tiny.batches import (  # noqa: E402 - as above
+    PADDING,
+    Position,
+    encode_judgement,
+    training_batches,
+)
 from scripts.train_tiny.beginning import begin  # noqa: E402 - as above
+from scripts.train_tiny.dialogues.deciding.generator import make_judgement  # noqa: E402 - as above
 from scripts.train_tiny.dialogues.generator import training_texts  # noqa: E402 - as above
 from scripts.train_tiny.dialogues.split import Split  # noqa: E402 - as above
 from scripts.train_tiny.export import Storage, export_gguf, export_onnx  # noqa: E402 - as above
+from scripts.train_tiny.judging import option_scores  # noqa: E402 - as above
 from scripts.train_tiny.model import Cache, Decoder  # noqa: E402 - as above
 from scripts.train_tiny.questions import questions  # noqa: E402 - as above
 from scripts.train_tiny.restore import read_merges, read_weights  # noqa: E402 - as above
@@ -86,6 +93,15 @@ def test_a_batch_follows_where_another_ended() -> None:
     assert first.tokens.numel() <= 2048
     assert first.size == int((first.tokens != PADDING).sum())
     assert not (first.spoken & (first.tokens == PADDING)).any()
+
+
+def test_of_decisions_only_answers_are_learned_and_where_options_part_most() -> None:
+    batch = next(training_batches(ENCODER, 2048, 0, Position(), longest=400, decisions=1.0))
+    assert batch.branches is not None
+    assert not batch.read.any()
+    assert batch.forks.any()
+    assert not (batch.forks & ~batch.spoken).any()
+    assert batch.weights[batch.forks].min() > batch.weights[batch.spoken & ~batch.forks].max()
 
 
 def longest_of(chunk: int) -> int:
@@ -159,6 +175,41 @@ def test_the_engine_answers_as_torch_does(run: Path, tmp_path: Path, backend: st
     assert len(whole) > len(asked) / 2
     # A model that has hardly learned is often undecided, and the engines round otherwise than torch.
     assert sum(text == right for text, right in whole) >= 0.9 * len(whole)
+
+
+@pytest.mark.parametrize("backend", ["llama", "onnx"])
+def test_the_engine_scores_options_as_torch_does(run: Path, tmp_path: Path, backend: str) -> None:
+    decoder, encoder = training.load_trained(run)
+    export = {"llama": export_gguf, "onnx": export_onnx}[backend]
+    export(tmp_path / "model", decoder.shape, decoder.weights(), encoder.vocabulary, Storage.SINGLE)
+    with Engine() as engine:
+        engine.load(backend, tmp_path / "model", context=1024)
+        for number in range(6):
+            judgement = make_judgement(number)
+            told = engine.decide(
+                judgement.state,
+                *(each.to_engine() for each in judgement.asked),
+                instructions=judgement.instructions,
+                prior=1.0,
+            )
+            for scores, expected in zip(
+                told.scores, option_scores(decoder, encoder, judgement, 1.0), strict=True
+            ):
+                assert scores == pytest.approx(expected, abs=0.1)
+
+
+def test_questions_that_share_a_state_learn_what_each_alone_would(run: Path) -> None:
+    decoder, encoder = training.load_trained(run)
+    judgement = make_judgement(3)
+    together = encode_judgement(encoder, judgement)
+    assert together.branches is not None
+    with torch.inference_mode():
+        hidden = decoder(torch.tensor([together.tokens]), branches=torch.tensor([together.branches]))[0]
+        for number, messages in enumerate(judgement.prompts(), 1):
+            alone = decoder(torch.tensor([encoder.conversation(messages)]))[0, -1]
+            asked = [at for at, branch in enumerate(together.branches) if branch == number]
+            last = next(at for at in asked if together.spoken[at]) - 1
+            assert torch.allclose(hidden[last], alone, atol=1e-4)
 
 
 def test_training_goes_on_from_the_weights_and_the_tokenizer_of_an_export(run: Path, tmp_path: Path) -> None:

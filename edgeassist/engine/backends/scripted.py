@@ -200,9 +200,9 @@ class ScriptedCodec:
         rest: AnswerParser = TextParser(stop) if calls is None else calls(TextParser(stop))
         return ThoughtParser(_MARKS, rest, thinks=thinks, lead=lead) if thoughts else rest
 
-    def tokens(self, answer: str) -> list[int]:
-        """Return the answer's bytes as token ids."""
-        return _ids(answer.encode())
+    def tokens(self, option: str) -> list[int]:
+        """Return the option's bytes as token ids."""
+        return _ids(option.encode())
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""

@@ -25,7 +25,7 @@ from edgeassist.engine.prompting.documents import (
 )
 from edgeassist.engine.prompting.frame import Frame, control_in
 from edgeassist.engine.prompting.holds import Held, Sealed
-from edgeassist.engine.prompting.probes import find_abilities, find_ends
+from edgeassist.engine.prompting.probes import find_abilities, find_ends, find_lowers
 from edgeassist.engine.prompting.shield import Segment, control_pattern
 from edgeassist.engine.prompting.switches import Switches, find_switches, written_by
 from edgeassist.engine.prompting.template import Template, TemplateRefusedError
@@ -63,6 +63,7 @@ class ChatTemplate:
         state: Where the template comes from, or that there is none that works.
         refused: The roles that it has no place for.
         ends: The control tokens that end an answer, as it tells.
+        lowers: Whether the model reads what the user says in lower case.
         marks: How the model marks its thoughts; None: not at all, as far as it tells.
         calling: What it does with tools.
         form: How the model calls tools.
@@ -88,6 +89,7 @@ class ChatTemplate:
         self.state = TemplateState.FILE if configured else TemplateState.MODEL
         self.refused: frozenset[str] = frozenset()
         self.ends: frozenset[str] = frozenset()
+        self.lowers = False
         self.marks: Marks | None = None
         self.form: Form = OURS
         self.shown: frozenset[str] = frozenset()
@@ -223,6 +225,7 @@ class ChatTemplate:
                 self._template, self._abilities = template, abilities
                 self.refused = frozenset() if abilities.tool else frozenset({TOOL})
                 self.ends = find_ends(render, abilities.parts, self.turns)
+                self.lowers = find_lowers(render, abilities.parts)
                 self._find_thoughts(source, template, abilities)
                 self._find_calling(source, template, abilities)
                 log.debug("the chat template: %s", abilities)

@@ -121,8 +121,8 @@ class Codec(Protocol):
         """
         ...
 
-    def tokens(self, answer: str) -> list[int]:
-        """Return the ids of the beginning of an answer; none is a control token."""
+    def tokens(self, option: str) -> list[int]:
+        """Return the ids of an answer, as the model reads it in a message; none is a control token."""
         ...
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
@@ -182,9 +182,10 @@ class PromptCodec:
             rest = calls(rest)
         return rest if marks is None else ThoughtParser(marks, rest, thinks=thinks, lead=lead)
 
-    def tokens(self, answer: str) -> list[int]:
-        """Tokenize what follows a prompt (`Codec.tokens`)."""
-        return self._tokenizer.tokenize(self._pieces(Segment(answer, trusted=False)), begins=False)
+    def tokens(self, option: str) -> list[int]:
+        """Tokenize what follows a prompt, in lower case if the user's messages are (`Codec.tokens`)."""
+        read = option.lower() if self._chat.lowers else option
+        return self._tokenizer.tokenize(self._pieces(Segment(read, trusted=False)), begins=False)
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Add a transcript (`Codec.remember`).

@@ -76,6 +76,13 @@ def find_ends(render: Render, parts: frozenset[str], control: re.Pattern[str]) -
     return ends.union([each for each in _control_at_start(opening, control) if each not in ends][:1])
 
 
+def find_lowers(render: Render, parts: frozenset[str]) -> bool:
+    """Return whether the template writes what the user says in lower case."""
+    word = _WORDS[0].upper()
+    prompt = render((ChatMessage(USER, word),), parts) or ""
+    return word not in prompt and word.lower() in prompt
+
+
 def _find_parts(render: Render) -> frozenset[str] | None:
     """Return the roles whose text is lost unless it is a part of a list; None if the user's always is."""
     parts: frozenset[str] = frozenset()

@@ -1,0 +1,1 @@
+"""Decisions: a state, and questions about it whose options are given."""
