@@ -222,5 +222,7 @@ def _words(problem: ErrorDetails) -> str:
             return "must be 1 to 64 of A-Z a-z 0-9 _ -"
         case "tuple_type":
             return "must be a list"
+        case "dict_type" | "model_type":
+            return "must be a table"
         case _:
             return problem["msg"]
