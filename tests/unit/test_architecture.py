@@ -28,7 +28,7 @@ SANS_IO = [
         "state tools topics turns values watches",
         "serving.": "admission conversation deciding decisions figures job kinds policy prompting replay "
         "request sink stream telemetry",
-        "watching.": "checks document inputs options picking settling watch",
+        "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake replies",
         "gateways.homeassistant.": "entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
