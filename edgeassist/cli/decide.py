@@ -157,7 +157,9 @@ async def _ask(settings: Settings, fields: dict[str, Any], *, as_json: bool) -> 
 
 def _state(state: str | None, file: Path | None) -> Any:
     if (state is None) == (file is None):
-        raise InvalidRequestError("give what is to be judged: as the argument (- reads standard input), or with --state-file")
+        raise InvalidRequestError(
+            "give what is to be judged: as the argument (- reads standard input), or with --state-file"
+        )
     if file is not None:
         return (read_json if file.suffix == ".json" else read_text)("--state-file", file)
     return sys.stdin.read() if state == "-" else state
