@@ -107,9 +107,11 @@ def decide(
     it ended: 0 all answers are sure, 1 one abstains (its margin is under the threshold), 2 the request was
     wrong, 69 no broker, device or model, 75 worth trying again.
 
-    Examples: `edgeassist decide "The lamp over the stove is broken" --choice kitchen,bath,hall`,
-    `tail -n 20 app.log | edgeassist decide - --yes-no "Does somebody have to act today?" --score 0..10`,
-    `edgeassist decide --eval builtin --fit`
+    Example: `edgeassist decide "The lamp over the stove is broken" --choice kitchen,bath,hall`
+
+    Example: `tail -n 20 app.log | edgeassist decide - --yes-no "Is somebody needed?" --score 0..10`
+
+    Example: `edgeassist decide --eval builtin --fit`
     """
     loaded = load_settings(context.obj)
     choices = Choices(fit=fit, wanted=wanted, robust=robust, against=against)
