@@ -107,13 +107,17 @@ def decide(
     it ended: 0 all answers are sure, 1 one abstains (its margin is under the threshold), 2 the request was
     wrong, 69 no broker, device or model, 75 worth trying again.
 
-    Examples: `edgeassist decide "The lamp over the stove is broken" --choice kitchen,bath,hall`,
-    `tail -n 20 app.log | edgeassist decide - --yes-no "Does somebody have to act today?" --score 0..10`,
-    `edgeassist decide --eval builtin --fit`
+    Example: `edgeassist decide "The lamp over the stove is broken" --choice kitchen,bath,hall`
+
+    Example: `tail -n 20 app.log | edgeassist decide - --yes-no "Is somebody needed?" --score 0..10`
+
+    Example: `edgeassist decide --eval builtin --fit`
     """
     loaded = load_settings(context.obj)
     choices = Choices(fit=fit, wanted=wanted, robust=robust, against=against)
-    if cases is not None or choices != Choices():
+    if cases is None and choices != Choices():
+        raise InvalidRequestError("--fit, --wanted, --robust and --against go with --eval")
+    if cases is not None:
         asked = (state, state_file, choice, yes_no, score, instructions, threshold, timeout)
         if any(each is not None for each in asked):
             raise InvalidRequestError("--eval: its cases say what is asked; leave all else out")
@@ -155,7 +159,9 @@ async def _ask(settings: Settings, fields: dict[str, Any], *, as_json: bool) -> 
 
 def _state(state: str | None, file: Path | None) -> Any:
     if (state is None) == (file is None):
-        raise InvalidRequestError("give what is to be judged: as the argument, or with --state-file")
+        raise InvalidRequestError(
+            "give what is to be judged: as the argument (- reads standard input), or with --state-file"
+        )
     if file is not None:
         return (read_json if file.suffix == ".json" else read_text)("--state-file", file)
     return sys.stdin.read() if state == "-" else state

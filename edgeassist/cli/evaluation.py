@@ -63,15 +63,13 @@ class Choices:
     against: str | None = None
 
 
-def run_evaluation(settings: Settings, name: str | None, choices: Choices, *, as_json: bool) -> None:
+def run_evaluation(settings: Settings, name: str, choices: Choices, *, as_json: bool) -> None:
     """Evaluate the device of the settings (`evaluate`), and print the report.
 
     Raises:
         EdgeAssistError: There is no report.
         typer.Exit: A case could not be asked.
     """
-    if name is None:
-        raise InvalidRequestError("--fit, --wanted, --robust and --against go with --eval")
     if choices.against not in {None, AGAINST_JSON}:
         raise InvalidRequestError(f"--against: {choices.against!r} is not {AGAINST_JSON!r}")
     if choices.wanted is not None and not choices.fit:

@@ -18,6 +18,11 @@ _ASKED = re.compile(r":\s+|：\s*")
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?")
 
+# What is said of one option where there must be several.
+_ONE = {
+    "choice": "is one option: put commas between them, such as kitchen,bath",
+    "score": "is no scale: write 0..10, or levels with commas between them, such as idle,light,heavy",
+}
 _CHOICE, _SCORE = "Which of these is it?", "How much is it?"
 
 
@@ -49,6 +54,8 @@ def questions_of(
         if name in questions:
             raise InvalidRequestError(f"{option}: two questions are called {name!r}")
         questions[name] = {"type": kind, **_asked(kind, rest)}
+        if len(questions[name].get("criteria", ())) == 1:
+            raise InvalidRequestError(f"{option}: {rest!r} {_ONE[kind]}")
         _check(Question, questions[name], option)
     _check(DecisionRequest, {"state": "?", "questions": questions}, "")
     return questions
@@ -77,5 +84,6 @@ def _check(kind: type[Question] | type[DecisionRequest], values: dict[str, Any],
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        reason = explain(error)
+        # What is called so in a request is what the option itself lists.
+        reason = explain(error).removeprefix("criteria: ")
         raise InvalidRequestError(f"{option}: {reason}" if option else reason) from None

@@ -163,7 +163,9 @@ class AsyncClient:
         """
         wire: dict[str, Any] = {key: value for key, value in fields.items() if value is not None}
         busy_s = wire.pop("busy_s", self._busy_s)
-        wire |= {"state": state, "questions": {name: dict(each) for name, each in questions.items()}}
+        # What is no question is the device's to refuse.
+        plain = {name: dict(each) if isinstance(each, Mapping) else each for name, each in questions.items()}
+        wire |= {"state": state, "questions": plain}
         events = self._requester.decide(busy_s=busy_s, **wire)
         async with AsyncStream(events, wire.get("timeout_s")) as stream:
             while (event := await stream.next_event()) is not None:

@@ -141,4 +141,6 @@ def score(
 
 
 def _plain(options: Sequence[str] | Mapping[str, str | None]) -> list[str] | dict[str, str | None]:
+    if isinstance(options, str):  # a sequence, too: of its letters
+        raise TypeError("the options must be a list of texts, not one")
     return dict(options) if isinstance(options, Mapping) else list(options)

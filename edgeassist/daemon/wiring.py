@@ -15,8 +15,8 @@ from edgeassist.models.calibration import calibration_for
 from edgeassist.models.choice import Choice
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
-from edgeassist.serving.decisions import Calibration
 from edgeassist.serving.policy import Policy
+from edgeassist.serving.scores import Calibration
 from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
 from edgeassist.supervision.supervisor import Patience

@@ -27,9 +27,7 @@ def lines_of(report: Report) -> Iterator[str]:
     asked = report.asked
     temperatures = ", ".join(f"{kind} {asked.temperatures[kind]:g}" for kind in Kind)
     yield f"{asked.model}: {report.count} cases of {report.cases} ({report.digest})"
-    yield (
-        f"temperatures: {temperatures}; prior {asked.prior:g}; abstains under a margin of {asked.threshold:g}"
-    )
+    yield f"temperatures: {temperatures}; prior {asked.prior:g}; threshold {asked.threshold:g}"
     for line, reason in list(report.refused.items())[:_MOST_REASONS]:
         yield f"line {line} could not be asked: {reason}"
     if len(report.refused) > _MOST_REASONS:
@@ -44,7 +42,7 @@ def lines_of(report: Report) -> Iterator[str]:
     yield ""
     yield f"the probabilities of an answer sum to 1, within {report.sum_off:.0e}"
     for variation, share in report.changed.items():
-        yield f"{_SAID_OF[variation]}, {_percent(share)} of the picks are others"
+        yield f"{_SAID_OF[variation]}, {_percent(share)} of the picks differ"
     if report.written:
         yield ""
         yield from _written(report.written)
@@ -57,7 +55,7 @@ def table(figures: Mapping[str, Figures]) -> Iterator[str]:
     """Yield a table with a row for each group."""
     yield from _aligned(
         [
-            ["", "questions", "right", "(95 %)", "guessed", "error", "(by chance)", "abstains", "rest right"],
+            ["", "asked", "right", "(95 %)", "guessed", "error", "(chance)", "abstains", "rest"],
             *(
                 [
                     name,
@@ -101,8 +99,8 @@ def _fit(found: FitReport) -> Iterator[str]:
     yield f"fitted to {found.fitted_to} questions; the other {found.before.count}, which it has not seen:"
     rows = {
         "as it is": found.before,
-        "one temperature": found.after_together,
-        "one for each kind": found.after["all"],
+        "together": found.after_together,
+        "by kind": found.after["all"],
         **{f"  {name}": each for name, each in found.after.items() if name != "all"},
     }
     yield from table(rows)
@@ -110,7 +108,7 @@ def _fit(found: FitReport) -> Iterator[str]:
     yield f"for each kind: {temperatures}; threshold {_threshold(found.by_kind)}"
     if found.cut_off > CUT_OFF_LIMIT:
         yield (
-            f"{_percent(found.cut_off)} of the answers have options under a millionth, of which no more is "
+            f"{_percent(found.cut_off)} of the answers have options under a millionth, of which no more is\n"
             "told: set decisions.temperature to 5, reload, and fit again"
         )
     yield ""

@@ -97,11 +97,13 @@ class Question(BaseModel):
     @field_validator("criteria", mode="before")
     @classmethod
     def _of_a_list(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
-            if len(set(value)) < len(value):
-                raise ValueError("has an option twice")
-            return dict.fromkeys(value)
-        return value
+        if value is None or isinstance(value, Mapping):
+            return value
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            raise ValueError("must be a list of texts, or an object of what each means")
+        if len(set(value)) < len(value):
+            raise ValueError("has an option twice")
+        return dict.fromkeys(value)
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Question:
@@ -206,6 +208,7 @@ class DecisionRequest(Asked):
         **dict.fromkeys((".question", ".text", ".description"), "instructions"),
         ".min": "minimum",
         ".max": "maximum",
+        ".range": "minimum and maximum",
     }
 
     state: JsonValue

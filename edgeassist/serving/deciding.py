@@ -9,9 +9,9 @@ from edgeassist.errors import UnsupportedError
 from edgeassist.protocol.asking import ReplyFormat
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done
-from edgeassist.serving.decisions import UNCALIBRATED, Calibration, answers_of, decide_of
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import Request
+from edgeassist.serving.scores import UNCALIBRATED, Calibration, answers_of, decide_of
 
 
 class Deciding:

@@ -10,10 +10,10 @@ from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.deciding import Deciding
-from edgeassist.serving.decisions import Calibration
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.prompting import Prompting
 from edgeassist.serving.request import AnyRequest, Request
+from edgeassist.serving.scores import Calibration
 
 
 class Kinds:

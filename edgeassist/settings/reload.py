@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from edgeassist.errors import EdgeAssistError
-from edgeassist.settings.schema import Key, Settings, keys
+from edgeassist.settings.keys import Key, keys
+from edgeassist.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 

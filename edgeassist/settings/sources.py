@@ -23,7 +23,8 @@ from pydantic_settings import EnvSettingsSource
 from edgeassist import ENV_FILE
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.values import NAME_PATTERN
-from edgeassist.settings.schema import ENV_PREFIX, Settings, is_list
+from edgeassist.settings.keys import is_list
+from edgeassist.settings.schema import ENV_PREFIX, Settings
 from edgeassist.settings.watches import known_keys
 
 DEFAULT_FILE = Path("/etc/edgeassist/edgeassist.toml")
@@ -222,5 +223,7 @@ def _words(problem: ErrorDetails) -> str:
             return "must be 1 to 64 of A-Z a-z 0-9 _ -"
         case "tuple_type":
             return "must be a list"
+        case "dict_type" | "model_type":
+            return "must be a table"
         case _:
             return problem["msg"]

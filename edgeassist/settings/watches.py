@@ -59,7 +59,7 @@ class WatchSettings(Table):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     topics: Annotated[
         tuple[Annotated[WatchTopicSettings, BeforeValidator(_topic)], ...],
-        Field(min_length=1, max_length=MAX_INPUTS),
+        Field(max_length=MAX_INPUTS),
     ]
     questions: dict[str, Question]
     instructions: Text | None = None
@@ -79,6 +79,9 @@ class WatchSettings(Table):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> WatchSettings:
+        # A limit of pydantic's would be told beside each topic that can't be watched.
+        if not self.topics:
+            raise ValueError("topics: must be at least one")
         try:
             DecisionRequest(
                 state="state",

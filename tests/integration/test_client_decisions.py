@@ -79,6 +79,10 @@ def test_what_can_not_be_decided_is_raised_as_for_asks(client: Client) -> None:
         client.decide(STATE, {"room": choice("Where?", ["bath", "Bath"])})
     with pytest.raises(InvalidRequestError, match="can't be written as JSON"):
         client.decide({1, 2}, QUESTIONS)
+    with pytest.raises(InvalidRequestError, match=r"questions\.room: must be an object, not text"):
+        client.decide(STATE, {"room": "Where?"})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="a list of texts, not one"):
+        choice("Where?", "kitchen,bath")
     with pytest.raises(DeadlineExceededError):
         client.decide(SLOW, QUESTIONS, timeout_s=0.2)
 

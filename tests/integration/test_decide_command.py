@@ -80,8 +80,9 @@ def test_a_state_is_read_from_standard_input_and_from_files(decide: Decide, tmp_
     [
         ((STATE,), "there is no question"),
         (("--choice", "a,b"), "give what is to be judged"),
-        ((STATE, "--choice", "a"), "takes 2 to 32 options, not 1"),
+        ((STATE, "--choice", "a"), "is one option"),
         ((STATE, "--choice", "a,b", "--threshold", "7"), "threshold: "),
+        ((STATE, "--choice", "a,b", "--fit"), "--fit, --wanted, --robust and --against go with --eval"),
         (("  ", "--choice", "a,b"), "state: is empty"),
         ((STATE * 900, "--choice", "a,b"), "the context holds"),
         (("--state-file", "/no/such", "--choice", "a,b"), "can't be read"),

@@ -53,10 +53,10 @@ from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
-from edgeassist.serving.decisions import UNCALIBRATED, Calibration
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import AnyRequest, Caller
 from edgeassist.serving.requests import Requests
+from edgeassist.serving.scores import UNCALIBRATED, Calibration
 from edgeassist.serving.stream import Pace, Stream
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.

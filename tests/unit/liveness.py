@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from edgeassist.settings import Settings
+from edgeassist.settings.keys import Key, field_of, keys
 from edgeassist.settings.reload import LiveRoom, reload
-from edgeassist.settings.schema import Key, field_of, keys
 
 WATCH = {"name": "x", "topics": ["a"], "questions": {"q": {"type": "yes_no", "instructions": "?"}}}
 

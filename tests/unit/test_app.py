@@ -1,7 +1,7 @@
 from edgeassist.daemon.app import App
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.settings import load_settings
-from edgeassist.settings.schema import live_keys
+from edgeassist.settings.keys import live_keys
 from tests.unit.liveness import changeable
 
 

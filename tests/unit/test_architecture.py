@@ -26,9 +26,9 @@ SANS_IO = [
         "client.": "answers decision formats reading result tools",
         "protocol.": "capabilities commands constraints decisions events filters fitting packets requests "
         "state tools topics turns values watches",
-        "serving.": "admission conversation deciding decisions figures job kinds policy prompting replay "
-        "request sink stream telemetry",
-        "watching.": "checks document inputs options picking settling watch",
+        "serving.": "admission conversation deciding figures job kinds policy prompting replay "
+        "request scores sink stream telemetry",
+        "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake replies",
         "gateways.homeassistant.": "entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",

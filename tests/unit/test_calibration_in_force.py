@@ -8,7 +8,7 @@ from edgeassist.daemon.wiring import calibration_of, policy_of
 from edgeassist.models import calibration as models
 from edgeassist.models.calibration import key_of
 from edgeassist.serving.deciding import Deciding
-from edgeassist.serving.decisions import Calibration
+from edgeassist.serving.scores import Calibration
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import DecisionSettings
 

@@ -60,8 +60,11 @@ def test_questions_without_a_name_are_counted() -> None:
     ("choices", "scores", "said"),
     [
         ([], [], "there is no question: give --choice, --yes-no or --score"),
-        (["a"], [], "--choice: criteria: takes 2 to 32 options, not 1"),
-        (["a,A"], [], "--choice: criteria: two options are equal but for case"),
+        (["a;b"], [], "--choice: 'a;b' is one option: put commas between them"),
+        ([",".join(map(str, range(33)))], [], "--choice: takes 2 to 32 options, not 33"),
+        (["a,a"], [], "--choice: has an option twice"),
+        (["a,A"], [], "--choice: two options are equal but for case"),
+        ([], ["0-10"], "--score: '0-10' is no scale: write 0..10"),
         (["x=a,b", "x=c,d"], [], "--choice: two questions are called 'x'"),
         ([], ["0..100"], "--score: has 101 steps, and at most 32"),
         ([], ["5..1"], "--score: minimum must be less than maximum"),

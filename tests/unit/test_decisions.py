@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeassist.engine.messages import Decide, Question, QuestionKind, Shot
 from edgeassist.protocol import decisions
 from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest
-from edgeassist.serving.decisions import Calibration, answer_to, answers_of, decide_of, probabilities
+from edgeassist.serving.scores import Calibration, answer_to, answers_of, decide_of, probabilities
 
 ROOM = {"type": "choice", "instructions": "Which room?", "criteria": ["kitchen", "bath", "hall"]}
 URGENT = {"type": "yes_no", "instructions": "Is it urgent?"}

@@ -7,10 +7,11 @@ from typing import Any, cast
 import pytest
 
 from edgeassist.gateways.homeassistant.entities import device_message
-from edgeassist.gateways.homeassistant.watched import Gone, watch_components
+from edgeassist.gateways.homeassistant.watched import watch_components
 from edgeassist.protocol.decisions import Kind, Question
 from edgeassist.protocol.topics import Topics
 from edgeassist.protocol.watches import WatchAnswer, WatchState
+from edgeassist.watching.gone import Gone
 from tests.unit.test_homeassistant import ATTRIBUTES, BOX, COMMON, KNOWN, REQUIRED, health, render
 
 QUESTIONS = {
@@ -94,10 +95,10 @@ def test_its_attributes_are_the_probabilities_and_why_something_is_unknown() -> 
 
 
 def test_what_is_no_more_is_removed_also_where_it_was_of_another_kind() -> None:
-    gone: list[Gone] = [
-        ("my_home", "done", Kind.CHOICE),
-        ("old", "wet", Kind.YES_NO),
-        ("old", "load", Kind.SCORE),
+    gone = [
+        Gone("my_home", "done", Kind.CHOICE),
+        Gone("old", "wet", Kind.YES_NO),
+        Gone("old", "load", Kind.SCORE),
     ]
     found = components(gone=gone)
     assert {key: each for key, each in found.items() if len(each) == 1} == {

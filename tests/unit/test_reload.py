@@ -8,8 +8,8 @@ import pytest
 
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import Settings, live_keys
+from edgeassist.settings.keys import Key, keys
 from edgeassist.settings.reload import LiveRoom, reload
-from edgeassist.settings.schema import Key, keys
 from tests.unit.liveness import changeable, with_another_value
 
 

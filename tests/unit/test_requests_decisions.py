@@ -9,7 +9,7 @@ from edgeassist.engine.messages import Cancelled, Encoding, Failed, Question, Qu
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.packets import Inbound
 from edgeassist.serving.admission import Limits
-from edgeassist.serving.decisions import Calibration
+from edgeassist.serving.scores import Calibration
 from tests.unit.conftest import ROOM, TOPICS, House, MakeHouse
 
 LIKELY_BATH = (math.log(1), math.log(7), math.log(2))

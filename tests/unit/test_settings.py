@@ -10,7 +10,7 @@ from edgeassist import ENV_FILE
 from edgeassist.errors import ConfigurationError
 from edgeassist.settings import Loaded, Settings, load_settings
 from edgeassist.settings import sources as settings_sources
-from edgeassist.settings.schema import field_of, keys
+from edgeassist.settings.keys import field_of, keys
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - it is the test's own
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from edgeassist.settings import Settings, live_keys, load_settings
-from edgeassist.settings.schema import keys
+from edgeassist.settings.keys import keys
 from edgeassist.settings.watches import WatchSettings
 
 PROJECT = Path(__file__).parents[2]

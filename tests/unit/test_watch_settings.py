@@ -91,6 +91,9 @@ def test_watches_become_plain_values(tmp_path: Path) -> None:
         ("maximum = 10", "maximum = 100", "questions.load: has 101 steps"),
         ('criteria = ["a", "b"]', 'criteria = ["a", "A"]', "watch 'other' (file {file}): questions.room: "),
         ('criteria = ["a", "b"]', 'criteria = ["a", "a"]', "has an option twice"),
+        ('criteria = ["a", "b"]', 'criteria = "a,b"', "questions.room.criteria: must be a list of texts"),
+        ('topics = ["secret-topic"]', "topics = []", "topics: must be at least one"),
+        ("[watch.questions.done]", "[[watch.questions]]", "questions: must be a table"),
         ("questions = { room", 'questions = { "the room"', "a question's name must be 1 to 64 of"),
         ('"yes", load = 0', '"yes", load = 11', "'11' is none of its options"),
         ('label = "watts"', 'label = "home/door"', "give each a label of its own"),
@@ -107,6 +110,11 @@ def test_what_can_not_be_is_told_with_the_watch_and_the_place(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
     assert words.format(file=tmp_path / "edgeassist.toml") in problem(tmp_path, old, new)
+
+
+def test_a_topic_that_can_not_be_watched_is_the_only_thing_that_is_told(tmp_path: Path) -> None:
+    told = problem(tmp_path, '["secret-topic"]', '[{ topic = "a", json_path = "power" }]')
+    assert len(told.splitlines()) == 1
 
 
 def test_a_table_where_a_list_belongs_is_told_how_to_be_written(tmp_path: Path) -> None:

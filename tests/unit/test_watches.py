@@ -10,7 +10,7 @@ import pytest
 from edgeassist.errors import BusyError, ConfigurationError
 from edgeassist.gateways.mqtt import watches as watches_module
 from edgeassist.gateways.mqtt.ears import MAX_WAYS
-from edgeassist.gateways.mqtt.watches import Gone, Watches, WatchesOptions
+from edgeassist.gateways.mqtt.watches import Watches, WatchesOptions
 from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest, Kind, Question
 from edgeassist.protocol.events import Accepted, Done, Failed, Timings, Usage
@@ -18,6 +18,7 @@ from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.serving.request import Caller
 from edgeassist.serving.sink import Sink
 from edgeassist.watching import watch as watch_module
+from edgeassist.watching.gone import Gone
 from edgeassist.watching.options import InputOptions, WatchOptions
 from tests.unit.conftest import TOPICS, ListLink
 

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping
 from edgeassist.gateways.homeassistant.entities import Component, entity_id
 from edgeassist.protocol.decisions import NO, YES, Kind, Question
 from edgeassist.protocol.topics import Topics
-
-# What no question of a watch has any more: watch, question, kind.
-Gone = tuple[str, str, Kind]
+from edgeassist.watching.gone import Gone
 
 
 def watch_components(
@@ -23,7 +21,7 @@ def watch_components(
         watches: The questions of each watch, by its name.
         gone: What was watched once.
     """
-    removed: dict[str, Component] = {_key(*each): {"p": _platform(each[2])} for each in gone}
+    removed: dict[str, Component] = {_key(*each): {"p": _platform(each.kind)} for each in gone}
     return removed | {
         _key(watch, name, question.type): _component(topics, watch, name, question)
         for watch, questions in watches.items()

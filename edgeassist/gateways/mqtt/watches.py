@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from edgeassist.errors import ConfigurationError
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.ears import Ears, Hear, Wish
-from edgeassist.protocol.decisions import DecisionRequest, Kind, Question
+from edgeassist.protocol.decisions import DecisionRequest, Question
 from edgeassist.protocol.events import AnyEvent, Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
@@ -25,6 +25,7 @@ from edgeassist.serving.request import Caller
 from edgeassist.serving.sink import Sink
 from edgeassist.watching.checks import problems
 from edgeassist.watching.document import document_of
+from edgeassist.watching.gone import Gone, Past
 from edgeassist.watching.options import WatchOptions
 from edgeassist.watching.watch import Report, Watch
 
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 # A watch looks after itself no more often.
 LEAST_S = 0.05
-# How many questions that are no more are remembered.
-MAX_GONE = 256
 # The wall clock has been set if it differs by more from what it said before.
 CLOCK_STEP_S = 2.0
 
@@ -48,14 +47,6 @@ class Asker(Protocol):
     def cancel(self, request_id: str, caller: str | None = None) -> bool:
         """End a request."""
         ...
-
-
-class Gone(NamedTuple):
-    """A question that a watch had once."""
-
-    watch: str
-    question: str
-    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +135,7 @@ class Watches(Gateway):
         self._epoch = wall() - clock()
         self._ears = Ears(broker)
         self._running: dict[str, _Running] = {}
-        self._gone: dict[Gone, None] = {}
+        self._past = Past()
         self._stopping = False
 
     @property
@@ -155,12 +146,7 @@ class Watches(Gateway):
     @property
     def gone(self) -> list[Gone]:
         """What was watched once, as far as that is known, and is no more."""
-        there = {
-            Gone(watch, name, question.type)
-            for watch, questions in self.questions.items()
-            for name, question in questions.items()
-        }
-        return [each for each in self._gone if each not in there]
+        return self._past.gone(self.questions)
 
     def start(self) -> None:
         """Listen to the topics, and to what an earlier daemon left of its watches."""
@@ -180,7 +166,7 @@ class Watches(Gateway):
         for watch in old.watches:
             if kept.get(watch.name) != watch:
                 self._end(self._running.pop(watch.name))
-                self._note_gone(watch.name, {name: each.type for name, each in watch.questions.items()})
+                self._past.note(watch.name, {name: each.type for name, each in watch.questions.items()})
             if watch.name not in kept:
                 self._clear(watch.name)
         self._begin()
@@ -240,16 +226,10 @@ class Watches(Gateway):
         if name not in self._running:
             log.info("what was known from the watch %r, which is no more, is taken away", name)
             self._clear(name)
-        if self._note_gone(name, questions_in(message.payload)):
-            self._on_change()
-
-    def _note_gone(self, watch: str, questions: Mapping[str, Kind]) -> bool:
-        """Note what a watch had; True where some of it is no more and was not known."""
         before = self.gone
-        for name, kind in questions.items():
-            if len(self._gone) < MAX_GONE and re.fullmatch(NAME_PATTERN, name) is not None:
-                self._gone[Gone(watch, name, kind)] = None
-        return self.gone != before
+        self._past.note(name, questions_in(message.payload))
+        if self.gone != before:
+            self._on_change()
 
     # --- one watch at work ---------------------------------------------------------------------------------
 

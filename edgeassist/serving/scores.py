@@ -1,4 +1,4 @@
-"""Decisions: what the engine is asked, and how its scores become answers. Sans-I/O."""
+"""A decision for the engine, and its scores as answers. Sans-I/O."""
 
 from __future__ import annotations
 
