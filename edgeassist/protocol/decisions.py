@@ -67,7 +67,18 @@ def _name(value: str) -> str:
     return value
 
 
+def _json(value: JsonValue) -> JsonValue:
+    if depth(value, MAX_STATE_DEPTH) > MAX_STATE_DEPTH:
+        raise ValueError(f"is nested more than {MAX_STATE_DEPTH} deep")
+    try:
+        compact_json(value)
+    except ValueError:
+        raise ValueError("holds a number that JSON has not, such as NaN or 1e999") from None
+    return value
+
+
 Text = Annotated[str, AfterValidator(_text)]
+State = Annotated[JsonValue, AfterValidator(_json)]
 QuestionName = Annotated[str, AfterValidator(_name)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -131,8 +142,10 @@ class Question(BaseModel):
             raise ValueError("maximum must be a whole number of steps above minimum")
         if steps + 1 > MAX_OPTIONS:
             raise ValueError(
-                f"has {int(steps) + 1} steps, and at most {MAX_OPTIONS} can be told apart: take a larger step"
+                f"has {steps + 1:.6g} steps, and at most {MAX_OPTIONS} can be told apart: take a larger step"
             )
+        if any(len(each) > MAX_OPTION_CHARACTERS for each in self.options):
+            raise ValueError(f"a number of its range is limited to {MAX_OPTION_CHARACTERS} characters")
 
     def _check_options(self, numbers: Sequence[float | None]) -> None:
         options = self.criteria or {}
@@ -181,7 +194,7 @@ class Example(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    state: JsonValue
+    state: State
     answers: dict[str, str | int | float]
 
 
@@ -208,7 +221,7 @@ class DecisionRequest(Asked):
         ".max": "maximum",
     }
 
-    state: JsonValue
+    state: State
     questions: dict[QuestionName, Question]
     instructions: Text | None = None
     examples: Annotated[tuple[Example, ...], Field(max_length=MAX_EXAMPLES, strict=False)] = ()
@@ -219,12 +232,6 @@ class DecisionRequest(Asked):
     def _something_to_judge(cls, value: JsonValue) -> JsonValue:
         if value is None or (isinstance(value, str) and not value.strip()):
             raise ValueError("is empty")
-        if depth(value, MAX_STATE_DEPTH) > MAX_STATE_DEPTH:
-            raise ValueError(f"is nested more than {MAX_STATE_DEPTH} deep")
-        try:
-            compact_json(value)
-        except ValueError:
-            raise ValueError("holds a number that JSON has not, such as NaN or 1e999") from None
         return value
 
     @field_validator("questions")
