@@ -128,7 +128,7 @@ def test_those_that_were_preempted_go_on_although_the_one_that_ended_keeps_its_s
     stream = scheduler.admit("stream", [1], 50, world=PLAIN)
     first, *others = (admit(scheduler, str(number), [number, 3]) for number in range(3))
     commit(scheduler, scheduler.plan())
-    while first.state is not State.PREEMPTED:
+    while len(scheduler.plan().work) > 1 or scheduler.plan().tokens > 1:
         assert scheduler.preempt(scheduler.plan())
     scheduler.remove(stream)
     # The first is kept for the others: nothing is removed when it ends.
@@ -136,8 +136,7 @@ def test_those_that_were_preempted_go_on_although_the_one_that_ended_keeps_its_s
         for outcome in commit(scheduler, plan):
             if outcome.ending is not None and outcome.sequence is not first:
                 scheduler.remove(outcome.sequence)
-    assert first.state is State.READ
-    assert [each.compared for each in others] == [1, 1]
+    assert [each.compared for each in (first, *others)] == [1, 1, 1]
 
 
 def test_where_no_slots_are_set_apart_it_takes_one_of_an_answer() -> None:
