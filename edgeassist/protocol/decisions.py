@@ -33,6 +33,8 @@ MAX_NAME_CHARACTERS = 64
 MAX_TEXT_CHARACTERS = 4096
 MAX_EXAMPLES = 16
 MAX_STATE_DEPTH = 64
+# A larger number of steps is not written out: it may have hundreds of digits.
+_COUNTABLE = 1_000_000
 
 YES, NO = "yes", "no"
 
@@ -141,8 +143,9 @@ class Question(BaseModel):
         if steps != int(steps):
             raise ValueError("maximum must be a whole number of steps above minimum")
         if steps + 1 > MAX_OPTIONS:
+            count = int(steps) + 1 if steps < _COUNTABLE else f"over {_COUNTABLE}"
             raise ValueError(
-                f"has {steps + 1:.6g} steps, and at most {MAX_OPTIONS} can be told apart: take a larger step"
+                f"has {count} steps, and at most {MAX_OPTIONS} can be told apart: take a larger step"
             )
         if any(len(each) > MAX_OPTION_CHARACTERS for each in self.options):
             raise ValueError(f"a number of its range is limited to {MAX_OPTION_CHARACTERS} characters")
