@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from edgeassist.engine.deciding.branches import Inquiry
-from edgeassist.engine.messages import Decide, Encoding, Start
+from edgeassist.engine.messages import Decide, Encoding, Question, Start
 from edgeassist.engine.preparation import Prepared
 from edgeassist.errors import EdgeAssistError, InternalError
 
@@ -102,8 +102,7 @@ class Encoder:
 
 def _takes_long(request: Start | Decide) -> bool:
     if isinstance(request, Decide):
-        # Its state is encoded with every question.
-        return len(request.questions) * (len(request.state) + _AROUND) > _LONG
+        return _characters_of(request) > _LONG
     return _characters(request) > _LONG or request.constraint is not None or request.tools is not None
 
 
@@ -113,3 +112,14 @@ def _characters(request: Start) -> int:
     return sum(len(message.content) + _AROUND for message in request.messages) + sum(
         len(call.arguments) + _AROUND for call in calls
     )
+
+
+def _characters_of(request: Decide) -> int:
+    """Return about how many characters the conversations of a decision have."""
+    shots = sum(len(shot.state) + _worded(shot.question) + 2 * _AROUND for shot in request.shots)
+    with_each = len(request.instructions) + len(request.state) + shots + _AROUND
+    return len(request.questions) * with_each + sum(map(_worded, request.questions))
+
+
+def _worded(question: Question) -> int:
+    return len(question.text) + sum(map(len, question.options)) + sum(map(len, question.notes))

@@ -170,6 +170,10 @@ class Scheduler:
     def plan(self) -> Plan:
         """Return the next step: a token for each stream, then prefill within what is left of the budget."""
         active = self._active
+        if all(seq.state is State.READ for seq in active):
+            # Nobody is left whose end would let a preempted one start over.
+            self._resume()
+            active = self._active
         ready = [
             seq
             for seq in active

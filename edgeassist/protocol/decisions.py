@@ -33,6 +33,8 @@ MAX_NAME_CHARACTERS = 64
 MAX_TEXT_CHARACTERS = 4096
 MAX_EXAMPLES = 16
 MAX_STATE_DEPTH = 64
+# A larger number of steps is not written out: it may have hundreds of digits.
+_COUNTABLE = 1_000_000
 
 YES, NO = "yes", "no"
 
@@ -67,7 +69,18 @@ def _name(value: str) -> str:
     return value
 
 
+def _json(value: JsonValue) -> JsonValue:
+    if depth(value, MAX_STATE_DEPTH) > MAX_STATE_DEPTH:
+        raise ValueError(f"is nested more than {MAX_STATE_DEPTH} deep")
+    try:
+        compact_json(value)
+    except ValueError:
+        raise ValueError("holds a number that JSON has not, such as NaN or 1e999") from None
+    return value
+
+
 Text = Annotated[str, AfterValidator(_text)]
+State = Annotated[JsonValue, AfterValidator(_json)]
 QuestionName = Annotated[str, AfterValidator(_name)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -132,9 +145,12 @@ class Question(BaseModel):
         if steps != int(steps):
             raise ValueError("maximum must be a whole number of steps above minimum")
         if steps + 1 > MAX_OPTIONS:
+            count = int(steps) + 1 if steps < _COUNTABLE else f"over {_COUNTABLE}"
             raise ValueError(
-                f"has {int(steps) + 1} steps, and at most {MAX_OPTIONS} can be told apart: take a larger step"
+                f"has {count} steps, and at most {MAX_OPTIONS} can be told apart: take a larger step"
             )
+        if any(len(each) > MAX_OPTION_CHARACTERS for each in self.options):
+            raise ValueError(f"a number of its range is limited to {MAX_OPTION_CHARACTERS} characters")
 
     def _check_options(self, numbers: Sequence[float | None]) -> None:
         options = self.criteria or {}
@@ -183,7 +199,7 @@ class Example(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    state: JsonValue
+    state: State
     answers: dict[str, str | int | float]
 
 
@@ -211,7 +227,7 @@ class DecisionRequest(Asked):
         ".range": "minimum and maximum",
     }
 
-    state: JsonValue
+    state: State
     questions: dict[QuestionName, Question]
     instructions: Text | None = None
     examples: Annotated[tuple[Example, ...], Field(max_length=MAX_EXAMPLES, strict=False)] = ()
@@ -222,12 +238,6 @@ class DecisionRequest(Asked):
     def _something_to_judge(cls, value: JsonValue) -> JsonValue:
         if value is None or (isinstance(value, str) and not value.strip()):
             raise ValueError("is empty")
-        if depth(value, MAX_STATE_DEPTH) > MAX_STATE_DEPTH:
-            raise ValueError(f"is nested more than {MAX_STATE_DEPTH} deep")
-        try:
-            compact_json(value)
-        except ValueError:
-            raise ValueError("holds a number that JSON has not, such as NaN or 1e999") from None
         return value
 
     @field_validator("questions")

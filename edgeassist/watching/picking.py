@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgeassist.protocol.constraints import compact_json, depth
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from jsonpath import JSONPath
 
 MAX_PATH_CHARACTERS = 256
+# A path may find the same many times over, and so be much more than the message.
+MAX_FOUND = 1024
+MAX_FOUND_BYTES = 8192
 # Below what a state may be nested, with room for what it is put into.
 _MAX_DEPTH = MAX_STATE_DEPTH - 3
 
@@ -33,8 +37,10 @@ class Pick:
     def find(self, document: Any) -> list[Any]:
         """Return what is there: nothing, or one value."""
         try:
-            found = [match.obj for match in self._path.finditer(document)]
+            found = [match.obj for match in islice(self._path.finditer(document), MAX_FOUND + 1)]
         except (self._problem, RecursionError):  # it does not suit what came
+            return []
+        if len(found) > MAX_FOUND:
             return []
         return found if self._one or not found else [found]
 
@@ -73,7 +79,8 @@ def value_of(payload: bytes, pick: Pick | None) -> bytes | None:
         if found and isinstance(found[0], str) and not found[0].strip():
             return b"null"
         if found and depth(found[0], _MAX_DEPTH) <= _MAX_DEPTH:
-            return compact_json(found[0]).encode()
+            value = compact_json(found[0]).encode()
+            return value if pick is None or len(value) <= MAX_FOUND_BYTES else None
     except (ValueError, RecursionError):  # no JSON, or some that is not passed on, such as NaN
         pass
-    return None if pick is not None or not text else compact_json(text).encode()
+    return None if pick is not None or not text.strip() else compact_json(text).encode()

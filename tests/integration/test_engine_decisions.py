@@ -152,3 +152,12 @@ def test_a_step_of_decisions_takes_two_for_any_number_of_questions(fresh: Engine
     fresh.load("llama", trial_model, context=1024, slots=2, step_tokens=512)
     questions = [Question(OPEN.kind, f"Is the window {number} open?", OPEN.options) for number in range(8)]
     assert fresh.decide(STATE, *questions, prior=0.0).steps == 2
+
+
+def test_options_that_the_model_reads_alike_are_refused(onnx: Engine) -> None:
+    # To ONNX Runtime's tokenizer a NUL ends the text, so it is given another character instead.
+    alike = Question(QuestionKind.CHOICE, "Which?", ("a\0", "a\N{REPLACEMENT CHARACTER}"))
+    onnx.send(Decide("alike", STATE, (alike,)))
+    failed = onnx.hear(Failed)
+    assert (failed.id, failed.code) == ("alike", "invalid_request")
+    assert r"'a\x00' and 'a\ufffd'" in failed.message

@@ -123,6 +123,36 @@ def test_a_state_is_nested_64_deep_at_most() -> None:
     assert "nested more than 64 deep" in problem({**one(), "state": deep})
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("1e999", "a number that JSON has not"),
+        ('{"power": [NaN]}', "a number that JSON has not"),
+        ("[" * 65 + "]" * 65, "nested more than 64 deep"),
+    ],
+)
+def test_the_state_of_an_example_is_held_to_what_a_state_is(state: str, said: str) -> None:
+    example = f'{{"state": {state}, "answers": {{"q": "kitchen"}}}}'
+    payload = json.dumps(one())[:-1] + f', "examples": [{example}]}}'
+    assert said in problem(payload.encode())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"minimum": 0, "maximum": 1e308, "step": 1e307}, "limited to 64 characters"),
+        ({"minimum": 0, "maximum": 3e-320, "step": 1e-320}, "limited to 64 characters"),
+        ({"minimum": 0, "maximum": 1e308, "step": 0.1}, "has over 1000000 steps"),
+    ],
+)
+def test_numbers_of_a_range_are_as_short_as_options_and_said_shortly(
+    numbers: dict[str, float], said: str
+) -> None:
+    found = problem({"state": "x", "questions": {"q": {**SCORE, **numbers}}})
+    assert said in found
+    assert len(found) < 200
+
+
 def test_bare_text_has_room_for_one_answer() -> None:
     assert parse({**one(), "format": "text"}).questions
     two = {"state": "x", "questions": {"a": YES, "b": YES}, "format": "text"}

@@ -1,10 +1,13 @@
 """What runs while a long prompt is turned into tokens."""
 
 from collections.abc import Iterable
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from edgeassist.engine import worker as worker_module
+from edgeassist.engine.deciding.branches import Inquiry
 from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.messages import (
     Cancel,
@@ -19,13 +22,18 @@ from edgeassist.engine.messages import (
     Finished,
     Heartbeat,
     Prefilled,
+    Question,
+    QuestionKind,
     Sampling,
+    Shot,
     Start,
     ToolCall,
 )
 from edgeassist.engine.preparation import Prepared
+from tests.patience import PATIENCE_S
 from tests.unit.conftest import MakeEngine
 
+OPEN = Question(QuestionKind.YES_NO, "Open?", ("yes", "no"))
 LONG = "wait: " + "as-long-as-a-word-may-be " * 400
 
 
@@ -124,3 +132,25 @@ def test_a_defect_in_encoding_ends_its_request_and_not_the_engine(caplog: pytest
     assert prompt is not None
     assert "oops" in str(prompt.prepared)
     assert "oops" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"shots": (Shot(LONG, OPEN, "yes"),)},
+        {"instructions": LONG},
+        {"questions": (Question(QuestionKind.YES_NO, "Open?", ("yes", "no"), (LONG, "")),)},
+    ],
+)
+def test_a_decision_with_much_to_read_beside_its_state_is_encoded_beside_the_steps(
+    fields: dict[str, Any],
+) -> None:
+    delivered: SimpleQueue[Prompt] = SimpleQueue()
+
+    def prepare(_request: Start | Decide) -> Inquiry:
+        return Inquiry((), (), 0.0)
+
+    encoder = Encoder(prepare, emit=lambda _events: None, deliver=delivered.put)
+    request = Decide("d", **{"state": "x", "questions": (OPEN,), **fields})
+    assert encoder.submit(request, 0.0) is None
+    assert delivered.get(timeout=PATIENCE_S).request is request

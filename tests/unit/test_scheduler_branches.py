@@ -123,6 +123,22 @@ def test_a_preempted_one_is_compared_once_for_each_read() -> None:
     assert found == 1
 
 
+def test_those_that_were_preempted_go_on_although_the_one_that_ended_keeps_its_slot() -> None:
+    scheduler = make(most=42)
+    stream = scheduler.admit("stream", [1], 50, world=PLAIN)
+    first, *others = (admit(scheduler, str(number), [number, 3]) for number in range(3))
+    commit(scheduler, scheduler.plan())
+    while len(scheduler.plan().work) > 1 or scheduler.plan().tokens > 1:
+        assert scheduler.preempt(scheduler.plan())
+    scheduler.remove(stream)
+    # The first is kept for the others: nothing is removed when it ends.
+    while (plan := scheduler.plan()).work:
+        for outcome in commit(scheduler, plan):
+            if outcome.ending is not None and outcome.sequence is not first:
+                scheduler.remove(outcome.sequence)
+    assert [each.compared for each in (first, *others)] == [1, 1, 1]
+
+
 def test_where_no_slots_are_set_apart_it_takes_one_of_an_answer() -> None:
     scheduler = make(slots=1, branches=0)
     branch = admit(scheduler, "a", [1])

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgeassist.protocol.asking import Priority
@@ -462,3 +462,22 @@ def test_whatever_comes_is_a_state_that_can_be_asked_about_or_none(
     asked = watch.turn(1.0)
     if asked is not None:
         assert DecisionRequest.model_validate_json(asked.model_dump_json()).state == asked.state
+
+
+# Blank is more than what ASCII has.
+BLANK = "\u00a0\u3000\u2028\x0b\x1c \n"
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=40),
+        st.text(st.sampled_from(f'{BLANK}a"[]{{}},:0'), max_size=8).map(str.encode),
+    ),
+    st.sampled_from([{}, {"json_path": "$"}, {"label": "x"}, {"keep": 2}]),
+)
+@example("\u3000".encode(), {})
+def test_whatever_comes_can_be_asked_about_or_is_passed_over(payload: bytes, fields: dict[str, Any]) -> None:
+    watch = Watch(options_of(InputOptions("t", **fields)))
+    watch.hear(0, "t", payload, 0.0)
+    asked = watch.turn(GATHER_S)
+    assert (asked is None) != watch.asking

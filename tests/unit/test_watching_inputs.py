@@ -24,6 +24,24 @@ def heard(payloads: Iterable[bytes | str], **options: Any) -> object:
     return None if text is None else json.loads(text)
 
 
+NESTED = "[1," * 50 + "1" + "]" * 50
+
+
+@pytest.mark.parametrize(
+    ("path", "payload"),
+    [
+        ("$..*..*..*", NESTED),
+        ("$..*", "[" * 50 + json.dumps("x" * 1000) + "]" * 50),
+        ("$[*,*,*,*]", json.dumps(["x" * 1000] * 7)),
+    ],
+)
+def test_what_is_found_many_times_over_counts_no_more_than_a_message_that_is_too_large(
+    path: str, payload: str
+) -> None:
+    assert len(payload) < MAX_PAYLOAD_BYTES
+    assert heard([payload], json_path=path) is None
+
+
 @pytest.mark.parametrize(
     ("payload", "value"),
     [

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeassist.engine.backends.base import LoadedModel
-from edgeassist.engine.deciding.tree import Fork, branches_of, forks_of
+from edgeassist.engine.deciding.tree import Fork, Path, forks_of
 from edgeassist.engine.deciding.wording import Asking, askings, neutral
 from edgeassist.engine.kv.prefixes import shared_length
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Decide, Thinking
 from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.step import Read
-from edgeassist.errors import ContextOverflowError, UnsupportedError
+from edgeassist.errors import ContextOverflowError, InvalidRequestError, UnsupportedError
 
 _UNTHINKING = Thinking(wanted=False)
 
@@ -34,21 +34,23 @@ class Asked:
     options: int
     forks: tuple[Fork, ...]
 
-    def branches(self) -> list[Branch]:
-        """Return the prompts that have to be read to compare at every fork."""
+    def branch(self, numbers: Sequence[int]) -> Branch:
+        """Return the prompt that has to be read to compare at forks on one path (`branches_of`)."""
         start = len(self.prompt)
-        return [
-            Branch(
-                (*self.prompt, *self.forks[numbers[-1]].path),
-                self.world,
-                tuple(
-                    Read(start - 1 + len(self.forks[number].path), self.forks[number].candidates)
-                    for number in numbers
-                ),
-                tuple(numbers),
-            )
-            for numbers in branches_of(self.forks)
-        ]
+        return Branch(
+            (*self.prompt, *self.forks[numbers[-1]].path),
+            self.world,
+            tuple(
+                Read(start - 1 + len(self.forks[number].path), self.forks[number].candidates)
+                for number in numbers
+            ),
+            tuple(numbers),
+        )
+
+    @property
+    def path_tokens(self) -> int:
+        """How many tokens of answers are read, what they begin alike with counted once."""
+        return len({fork.path[:end] for fork in self.forks for end in range(1, len(fork.path) + 1)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,12 @@ class Inquiry:
     @property
     def prompt_tokens(self) -> int:
         """How many tokens the questions have, what they begin alike with counted once."""
-        known: list[Sequence[int]] = []
         count = 0
-        for asked in self.asked:
-            for branch in asked.branches():
-                shared = max((shared_length(branch.tokens, other) for other in known), default=0)
-                count += len(branch.tokens) - shared
-                known.append(branch.tokens)
+        before: tuple[int, ...] = ()
+        # In order, so that those that begin alike stand next to each other.
+        for asked in sorted(dict.fromkeys(self.asked), key=lambda each: each.prompt):
+            count += len(asked.prompt) - shared_length(before, asked.prompt) + asked.path_tokens
+            before = asked.prompt
         return count
 
 
@@ -129,8 +130,24 @@ class Inquiries:
         encoded = self._codec.encode(asking.messages, self._context, _UNTHINKING)
         prompt = (*encoded.tokens, *([token.id for token in self._codec.cut] if encoded.thinks else ()))
         options = [tuple(self._codec.tokens(option)) for option in asking.options]
+        _check_apart(asking.options, options)
         forks = tuple(forks_of(options, self._ends))
         longest = len(prompt) + max((len(fork.path) for fork in forks), default=0)
         if longest > self._context:
             raise ContextOverflowError.of(longest, self._context)
         return Asked(prompt, encoded.world, len(options), forks)
+
+
+def _check_apart(options: Sequence[str], tokens: Sequence[Path]) -> None:
+    """Refuse options that a model can't tell apart, since tokenizers normalise text.
+
+    Raises:
+        InvalidRequestError: Two have the same tokens, or none.
+    """
+    known: dict[Path, str] = {}
+    for option, path in zip(options, tokens, strict=True):
+        if (other := known.setdefault(path, option)) is not option:
+            raise InvalidRequestError(
+                f"criteria: the options {other!a} and {option!a} are the same to this model: "
+                "name them otherwise"
+            )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from edgeassist.engine.deciding.branches import Asked, Branch, Inquiry
 from edgeassist.engine.deciding.priors import Priors
-from edgeassist.engine.deciding.tree import scores_of
+from edgeassist.engine.deciding.tree import branches_of, scores_of
 from edgeassist.engine.messages import Decided
 from edgeassist.engine.sequence import Outcome, Sequence
 
@@ -56,10 +56,11 @@ class Decision:
         unknown = dict.fromkeys(asked for asked in inquiry.neutral if asked not in self._known)
         self._neutral = [_Scoring(asked) for asked in unknown]
         self._waiting = deque(
-            (scoring, branch)
+            # Made a prompt when it is read: hundreds of them, each of a whole context, are not small.
+            (scoring, numbers)
             # A backend without branches is left with the state, for the next decision.
             for scoring in (*self._neutral, *self._asked)
-            for branch in scoring.asked.branches()
+            for numbers in branches_of(scoring.asked.forks)
         )
         self._reading: dict[str, tuple[_Scoring, Branch]] = {}
         self._steps = 0
@@ -78,7 +79,8 @@ class Decision:
 
     def next_branch(self) -> tuple[str, Branch]:
         """Return the next prompt to read, and a name for it that no request has."""
-        scoring, branch = self._waiting.popleft()
+        scoring, numbers = self._waiting.popleft()
+        branch = scoring.asked.branch(numbers)
         name = f"{self.id} {len(self._waiting)}"
         self._reading[name] = scoring, branch
         return name, branch

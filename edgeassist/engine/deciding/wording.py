@@ -29,18 +29,22 @@ class Asking:
 
 def askings(decide: Decide) -> list[Asking]:
     """Return a decision's questions about its state."""
-    return [_asking(decide, question, decide.state) for question in decide.questions]
+    return _about(decide, decide.state)
 
 
 def neutral(decide: Decide) -> list[Asking]:
     """Return the same questions about nothing."""
-    return [_asking(decide, question, _NOTHING) for question in decide.questions]
+    return _about(decide, _NOTHING)
 
 
-def _asking(decide: Decide, question: Question, state: str) -> Asking:
+def _about(decide: Decide, state: str) -> list[Asking]:
     system = [ChatMessage(SYSTEM, decide.instructions)] if decide.instructions else []
+    # One text for all questions: an example's state stands in as many shots as it has answers.
     shots = [turn for shot in decide.shots for turn in _turns(shot)]
-    return Asking((*system, *shots, ChatMessage(USER, _put(state, question))), _options(question))
+    return [
+        Asking((*system, *shots, ChatMessage(USER, _put(state, question))), _options(question))
+        for question in decide.questions
+    ]
 
 
 def _turns(shot: Shot) -> tuple[ChatMessage, ChatMessage]:

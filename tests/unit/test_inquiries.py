@@ -1,0 +1,43 @@
+"""What a decision reads, as tokens."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from edgeassist.engine.deciding.branches import Asked, Inquiry
+from edgeassist.engine.deciding.tree import branches_of, forks_of
+from edgeassist.engine.deciding.wording import askings
+from edgeassist.engine.kv.world import PLAIN
+from edgeassist.engine.messages import Decide, Question, QuestionKind, Shot
+
+STATE = tuple(range(100, 500))
+# Each two of them part somewhere else.
+MANY = [tuple(path) for path in product((1, 2), repeat=5)]
+
+
+def asked(question: int, options: list[tuple[int, ...]] = MANY, state: tuple[int, ...] = STATE) -> Asked:
+    return Asked((*state, question, 7), PLAIN, len(options), tuple(forks_of(options, (0,))))
+
+
+def distinct(*questions: Asked) -> int:
+    """How many beginnings all prompts have."""
+    tokens = [each.branch(numbers).tokens for each in questions for numbers in branches_of(each.forks)]
+    return len({prompt[:end] for prompt in tokens for end in range(1, len(prompt) + 1)})
+
+
+def test_what_questions_and_options_begin_alike_with_counts_once() -> None:
+    for questions in (
+        (asked(1),),
+        (asked(1), asked(1)),
+        (asked(1), asked(2), asked(3, [(1,), (2,)])),
+        (asked(1), asked(1, state=STATE[:5]), asked(9, [(1,), (1, 2), (1, 3)])),
+    ):
+        assert Inquiry(questions, (), 0.0).prompt_tokens == distinct(*questions)
+
+
+def test_examples_are_worded_once_for_all_questions() -> None:
+    questions = tuple(Question(QuestionKind.YES_NO, f"Is it {number}?", ("yes", "no")) for number in range(3))
+    shots = tuple(Shot("a state", question, "no") for question in questions)
+    first, *others = askings(Decide("d", "x", questions, shots=shots))
+    for other in others:
+        assert all(one is same for one, same in zip(first.messages[:-1], other.messages[:-1], strict=True))
