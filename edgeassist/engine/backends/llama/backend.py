@@ -52,7 +52,9 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     model = load_model(path, options.load_mode, llama_log, progress)
     most = llama_cpp.llama_max_parallel_sequences()
     # Without shared prefixes each would read all of it again: then one after the other may as well.
-    branches = max(0, min(BRANCHES, most - sizes.slots)) if model.rewinds else 0
+    branches = min(BRANCHES, most - sizes.slots) if model.rewinds else 0
+    if branches < 2:  # noqa: PLR2004 - one stays with the state, the others follow
+        branches = 0
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
