@@ -30,7 +30,7 @@ log.install()
 try:
     model = load_model(Path(sys.argv[1]), LoadMode.READ, log, lambda _: None)
     options = Load("llama", sys.argv[1], context=128, threads=1, step_tokens=64)
-    make_context(model, options, kv_tokens=128, slots=1, llama_log=log)
+    make_context(model, options, kv_tokens=128, slots=1, branches=0, llama_log=log)
     print("loaded")
 except ModelError as error:
     print(error)
