@@ -32,19 +32,22 @@ _LEVELS = ("none", "little", "some", "much", "all")
 DECIDED = Figure("eight answers with probabilities", "ms", Better.LOWER)
 AGAIN = Figure("once more, with another end of the state", "ms", Better.LOWER)
 AGAIN_BY_FIRST = Figure("that by the first", "×", Better.LOWER)
+ANOTHER = Figure("the same questions about another state", "ms", Better.LOWER)
 PICKED = Figure("eight picks", "ms", Better.LOWER)
 GAP = Figure("worst gap of a stream beside two a second", "ms", Better.LOWER)
-FIGURES = (DECIDED, AGAIN, AGAIN_BY_FIRST, PICKED, GAP)
+FIGURES = (DECIDED, AGAIN, AGAIN_BY_FIRST, ANOTHER, PICKED, GAP)
 
 
 async def decide(contender: Contender, texts: Texts) -> Outcome:
-    """One client asks about a state, and once more when its end has changed; then beside streams."""
+    """One client asks about a state, when its end has changed, and about another; then beside streams."""
     asked = Decision(texts.system(STATE_TOKENS), questions(texts), percents=True)
     kept = asked.state.split()[: -len(texts.system(END_TOKENS).split())]
     changed = replace(asked, state=" ".join([*kept, texts.system(END_TOKENS)]))
     first = await _collect(contender, asked)
     await pause()
     again = await _collect(contender, changed)
+    await pause()
+    another = await _collect(contender, replace(asked, state=texts.system(STATE_TOKENS)))
     await pause()
     picked = await _collect(contender, _another(texts))
     await pause()
@@ -53,10 +56,11 @@ async def decide(contender: Contender, texts: Texts) -> Outcome:
         DECIDED: _whole_ms(first),
         AGAIN: _whole_ms(again),
         AGAIN_BY_FIRST: _whole_ms(again) / _whole_ms(first),
+        ANOTHER: _whole_ms(another),
         PICKED: _whole_ms(picked),
         GAP: 1000 * gap,
     }
-    return outcome_of(values, [first, again, picked])
+    return outcome_of(values, [first, again, another, picked])
 
 
 def questions(texts: Texts) -> dict[str, Any]:

@@ -210,7 +210,7 @@ async def test_a_tool_call_is_measured_once_its_definition_is_known() -> None:
     assert outcome.values["a whole tool call"] > 0
 
 
-async def test_decisions_are_about_states_that_nobody_has_seen_but_for_one_whose_end_changes(
+async def test_decisions_are_about_what_nobody_has_seen_but_for_an_end_that_changes_and_known_questions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(deciding, "BESIDE_S", 0.01)
@@ -219,12 +219,13 @@ async def test_decisions_are_about_states_that_nobody_has_seen_but_for_one_whose
     )
     await run(Name.DECIDE, side)
     decisions = [question.decision for _, question in side.asked if question.decision is not None]
-    first, again, picked, *beside = decisions
-    assert first.questions == again.questions
+    first, again, another, picked, *beside = decisions
+    assert first.questions == again.questions == another.questions
+    assert another.state[:20] != first.state[:20]
     assert first.state[:1000] == again.state[:1000]
     assert first.state[-10:] != again.state[-10:]
     assert abs(len(first.state.split()) - len(again.state.split())) <= 1
-    assert [each.percents for each in (first, again, picked)] == [True, True, False]
+    assert [each.percents for each in (first, again, another, picked)] == [True, True, True, False]
     others = [first, picked, *beside]
     assert len({each.state[:20] for each in others}) == len({str(each.questions) for each in others}) == 8
     assert {client for client, question in side.asked if question.decision in beside} == {3}
