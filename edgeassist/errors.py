@@ -105,7 +105,7 @@ class ContextOverflowError(EdgeAssistError):
         """Return the error for a prompt of so many tokens."""
         return cls(
             f"the prompt has {tokens} tokens and the context holds {context}, "
-            "answer included: shorten the prompt, or raise model.context"
+            "answer included: shorten the prompt, or the state that is judged, or raise model.context"
         )
 
 

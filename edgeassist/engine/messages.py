@@ -474,9 +474,10 @@ class Decided(_Message, frozen=True, tag="decided"):
         id: The request's.
         scores: For each question, the log-odds of each option: a softmax of them, divided by the model's
             temperature of calibration, are probabilities.
-        prompt_tokens: How many tokens were read: the state once, and every question.
-        cached_tokens: How many of them had KV entries before.
-        steps: In how many steps.
+        prompt_tokens: How many tokens state and questions have, the state counted once; without those that
+            were read for the priors.
+        cached_tokens: How many of them had KV entries when it began.
+        steps: In how many steps all was read, priors too.
         prefill_ms: From its start until all were scored.
         overhead_ms: The part of that which was not spent in the library that computes.
     """

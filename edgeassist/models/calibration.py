@@ -40,7 +40,6 @@ class Calibration:
         threshold: The least margin of an answer that should be gone by.
         prior: How much of what it answers without a state is taken off its scores, 0 to 1.
         instructions: What it is told by default.
-        known: Whether they were fitted to this model.
     """
 
     choice: float = 1.0
@@ -49,7 +48,6 @@ class Calibration:
     threshold: float = THRESHOLD
     prior: float = PRIOR
     instructions: str = INSTRUCTIONS
-    known: bool = False
 
 
 def calibration_for(name: str) -> Calibration:
@@ -80,7 +78,6 @@ def read_table(document: dict[str, Any]) -> dict[str, Calibration]:
             threshold=1.0 if entry["threshold"] is None else entry["threshold"],
             prior=entry.get("prior", PRIOR),
             instructions=entry.get("instructions", INSTRUCTIONS),
-            known=True,
         )
         for name in (entry["model"], *entry.get("also", ())):
             if key_of(name) in table:

@@ -148,7 +148,7 @@ def test_both_backends_score_the_built_in_model_alike() -> None:
     assert close(*found, within=0.1)
 
 
-def test_a_step_of_decisions_takes_two_for_any_number_of_questions(fresh: Engine, trial_model: Path) -> None:
+def test_eight_questions_without_priors_are_read_in_two_steps(fresh: Engine, trial_model: Path) -> None:
     fresh.load("llama", trial_model, context=1024, slots=2, step_tokens=512)
     questions = [Question(OPEN.kind, f"Is the window {number} open?", OPEN.options) for number in range(8)]
     assert fresh.decide(STATE, *questions, prior=0.0).steps == 2

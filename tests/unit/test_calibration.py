@@ -55,7 +55,7 @@ def test_different_models_have_different_keys() -> None:
 
 def test_an_entry_has_its_temperatures_and_is_known() -> None:
     found = table({"model": "Some Model", **FITTED})[key_of("some-model-q8_0.gguf")]
-    assert found == Calibration(choice=2.5, score=1.5, yes_no=0.5, threshold=0.3, known=True)
+    assert found == Calibration(choice=2.5, score=1.5, yes_no=0.5, threshold=0.3)
 
 
 def test_what_publishers_call_a_model_is_one_of_its_names_too() -> None:
@@ -69,7 +69,7 @@ def test_where_no_margin_is_enough_it_always_abstains_but_when_certain() -> None
 
 
 def test_an_unknown_model_is_told_as_one() -> None:
-    assert calibration_for("no such model") == Calibration(1.0, 1.0, 1.0, THRESHOLD, known=False)
+    assert calibration_for("no such model") == Calibration(1.0, 1.0, 1.0, THRESHOLD)
     assert calibration_for("") == Calibration()
 
 
@@ -80,5 +80,5 @@ def test_a_model_that_is_there_twice_is_an_error() -> None:
 
 @pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: entry["model"])
 def test_what_is_shipped_was_fitted_to_the_cases_that_are_shipped(entry: dict[str, Any]) -> None:
-    assert calibration_for(entry["model"]).known
+    assert calibration_for(entry["model"]) != Calibration()
     assert entry["fitted"]["cases"] == load_cases(BUILTIN)[1]

@@ -12,7 +12,7 @@ from edgeassist.serving.scores import Calibration
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import DecisionSettings
 
-FITTED = models.Calibration(2.0, 3.0, 4.0, 0.4, 0.5, "Judge!", known=True)
+FITTED = models.Calibration(2.0, 3.0, 4.0, 0.4, 0.5, "Judge!")
 
 
 @pytest.fixture(autouse=True)

@@ -175,7 +175,7 @@ async def test_a_fits_json_has_the_models_line_of_the_shipped_table(cases: Calla
     (calibration,) = read_table({"models": [entry]}).values()
     assert report.fit is not None
     assert calibration.choice == report.fit.by_kind.temperatures[Kind.CHOICE]
-    assert (calibration.threshold, calibration.prior, calibration.known) == (1.0, 0.5, True)
+    assert (calibration.threshold, calibration.prior) == (1.0, 0.5)
     assert entry["fitted"]["cases"] == report.digest
     assert entry["fitted"]["held_out"]["all"]["questions"] == 50
     assert any("no margin leaves enough answers" in line for line in lines_of(report))
