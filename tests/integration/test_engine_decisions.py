@@ -57,6 +57,8 @@ def test_nothing_is_taken_off_where_no_prior_is_wanted_and_then_the_sum_is_one(e
 
 
 def test_the_state_is_read_once_and_found_again(engine: Engine) -> None:
+    # New questions are asked about nothing first; where there is one sequence, that takes the state's place.
+    engine.decide("Nothing happened.", *QUESTIONS)
     alone = engine.decide(STATE * 3, OPEN)
     three = engine.decide(STATE * 3, *QUESTIONS)
     assert alone.prompt_tokens < three.prompt_tokens < 2 * alone.prompt_tokens
