@@ -14,7 +14,7 @@ from rich.table import Table
 
 from edgeassist.cli.instrument import progress, run_until_signalled
 from edgeassist.cli.tuning import Outcome, Work, check_copies, measure, prepare, result_of
-from edgeassist.errors import BusyError, ConfigurationError, ExitStatus
+from edgeassist.errors import BusyError, ConfigurationError, ExitStatus, UnsupportedError
 from edgeassist.folders import state_directory
 from edgeassist.settings import load_settings
 from edgeassist.tuning.kept import NAME, Result, keep, may_keep, withdraw
@@ -24,6 +24,7 @@ from edgeassist.tuning.report import as_toml, kv_words, other_file, remarks_of, 
 
 # Output width when not a terminal, so that tables don't wrap.
 _FILE_WIDTH = 160
+_NOTHING = "there is nothing to try: one core, and a model or a configuration that leaves nothing else open"
 
 
 def tune(
@@ -72,13 +73,9 @@ def tune(
     work = prepare(loaded, model, folder, minutes)
     if quantize:
         check_copies(work)
-    with progress() as (begin, _):
-        _announce(work, quantize=quantize)
-        outcome = run_until_signalled(measure(work, begin, quantize=quantize))
-    if not any(each.samples for each in outcome.tried):
-        if outcome.interrupted:
-            raise KeyboardInterrupt
-        raise BusyError(f"nothing could be measured within {minutes:g} minutes: give it more (--minutes)")
+    elif not names_of(work.situation):
+        raise UnsupportedError(_NOTHING)
+    outcome = _measure(work, quantize=quantize)
     result = result_of(work, outcome, apply=apply)
     if may_keep(folder):
         keep(folder, result)
@@ -90,12 +87,31 @@ def tune(
         raise typer.Exit(ExitStatus.FAILURE)
 
 
+def _measure(work: Work, *, quantize: bool) -> Outcome:
+    """Return an outcome that has figures.
+
+    Raises:
+        EdgeAssistError: There are none.
+        KeyboardInterrupt: It was ended before there were any.
+    """
+    with progress() as (begin, _):
+        _announce(work, quantize=quantize)
+        outcome = run_until_signalled(measure(work, begin, quantize=quantize))
+    if any(each.samples for each in outcome.tried):
+        return outcome
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if outcome.problems:
+        raise BusyError(f"nothing was measured within {work.seconds:g} s: give it more (--minutes)")
+    raise UnsupportedError(_NOTHING)
+
+
 def _check_alone(*, beside: bool) -> None:
     running = engines()
     if running and not beside:
         raise BusyError(
-            f"an engine of EdgeAssist runs here (process {running[0]}), and both would disturb each other: stop "
-            "it first (sudo systemctl stop edgeassist), or say --beside"
+            f"an engine of EdgeAssist runs here (process {running[0]}), and both would disturb each other: "
+            "stop it first (sudo systemctl stop edgeassist), or say --beside"
         )
     if running:
         Console(stderr=True).print(
@@ -110,8 +126,9 @@ def _announce(work: Work, *, quantize: bool) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     model = work.situation.model
     console.print(
-        f"{model.name} {model.quantization}, {model.size_bytes / 1e6:,.1f} MB: tries {', '.join(names)}, for at "
-        f"most {work.seconds / 60:g} minutes. Close other programs; Ctrl-C ends it and keeps what is known."
+        f"{model.name} {model.quantization}, {model.size_bytes / 1e6:,.1f} MB: tries {', '.join(names)}, "
+        f"for at most {work.seconds / 60:g} minutes. Close other programs; Ctrl-C ends it and keeps what is "
+        "known."
     )
     for key in sorted(work.situation.taken & TRIED):
         console.print(f"[dim]{key} is set in your configuration, and stays[/]")

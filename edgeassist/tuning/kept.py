@@ -30,7 +30,7 @@ _MODE = 0o644
 Settings = dict[str, int | str]
 
 
-class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+class Row(msgspec.Struct, frozen=True):
     """An option and its medians; None where it was not measured.
 
     Attributes:

@@ -121,7 +121,7 @@ class Rig:
         self._answer_tokens = _within(ANSWER_TOKENS, half * sample.decode_rate)
         return sample
 
-    async def measure(self, variant: Variant, prompt_tokens: int | None, starts: bool) -> Sample:  # noqa: FBT001
+    async def measure(self, variant: Variant, prompt_tokens: int | None, *, starts: bool) -> Sample:
         """Measure one answer (`search.Measure`).
 
         Raises:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
+from typing import Protocol
 
 from edgeassist.errors import EdgeAssistError
 from edgeassist.tuning.options import Figure, Option, Rule, Sample, Stage, Variant
@@ -14,11 +15,27 @@ from edgeassist.tuning.verdict import LEAST_ROUNDS, Verdict, compare
 # good, one looks better by chance.
 ROUNDS = LEAST_ROUNDS
 MORE_ROUNDS = 2
-# How often an answer is measured at most while something disturbs it.
+# How often an answer is measured at most while something disturbs it; after IN_VAIN disturbed ones in a row, only
+# once: what disturbs does not pass.
 TRIES = 3
+IN_VAIN = 6
 
-# Measures an answer of a variant, of so many prompt tokens (None: as usual); an engine is started for it or not.
-Measure = Callable[[Variant, int | None, bool], Awaitable[Sample]]
+
+class Measure(Protocol):
+    """Measures an answer."""
+
+    async def __call__(self, variant: Variant, prompt_tokens: int | None, *, starts: bool) -> Sample:
+        """Return what it measured.
+
+        Args:
+            variant: How the engine is run.
+            prompt_tokens: About how many tokens the prompt has; None: as usual.
+            starts: Whether an engine is started for it in any case, from a cold page cache.
+
+        Raises:
+            EdgeAssistError: The variant can't be used here.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +167,7 @@ class Search:
         self._begin = begin
         # The longest answer so far, by whether the engine was started for it.
         self._took_s: dict[bool, float] = {}
+        self._in_vain = 0
 
     async def run(self, stages: Sequence[Stage]) -> None:
         """Try all stages for which there is time.
@@ -213,11 +231,13 @@ class Search:
         variant = replace(self.base, **option.change)
         for tries in range(1, TRIES + 1):
             begun = self._budget.now()
-            sample = await self._measure(variant, stage.prompt_tokens, stage.starts)
+            sample = await self._measure(variant, stage.prompt_tokens, starts=stage.starts)
             took_s = self._budget.now() - begun
             started = sample.start_s is not None
             self._took_s[started] = max(took_s, self._took_s.get(started, 0.0))
-            if not sample.disturbed or tries == TRIES or took_s > self._budget.left_s:
+            self._in_vain = self._in_vain + 1 if sample.disturbed else 0
+            enough = tries == TRIES or self._in_vain >= IN_VAIN or took_s > self._budget.left_s
+            if not sample.disturbed or enough:
                 break
         return sample
 
