@@ -27,4 +27,4 @@ def state_directory(environ: Mapping[str, str] | None = None, service: Path = SE
         return Path(given.split(":")[0])
     if os.access(service, os.R_OK | os.X_OK):
         return service
-    return Path(platformdirs.user_cache_path("edgeassist"))
+    return Path(platformdirs.user_state_path("edgeassist"))

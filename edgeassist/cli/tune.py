@@ -94,9 +94,9 @@ def _measure(work: Work, *, quantize: bool) -> Outcome:
         EdgeAssistError: There are none.
         KeyboardInterrupt: It was ended before there were any.
     """
-    with progress() as (begin, _):
+    with progress() as (begin, count):
         _announce(work, quantize=quantize)
-        outcome = run_until_signalled(measure(work, begin, quantize=quantize))
+        outcome = run_until_signalled(measure(work, begin, count, quantize=quantize))
     if any(each.samples for each in outcome.tried):
         return outcome
     if outcome.interrupted:
@@ -171,12 +171,13 @@ def _print_kept(console: Console, result: Result, folder: Path) -> None:
     if not may_keep(folder):
         console.print(f"[yellow]{escape(str(path))} can't be written by this user: nothing is kept[/]")
         return
-    if result.applied != result.proposed:
-        state = (
-            "the daemon goes on with what was applied before" if result.applied else "--apply has them used"
-        )
-    else:
+    if result.applied == result.proposed:
         state = "the daemon takes them at its next start" if result.applied else "no setting is taken from it"
+    elif result.applied:
+        taken = ", ".join(f"{key} = {value}" for key, value in result.applied.items())
+        state = f"the daemon takes from it, at its next start: {taken}"
+    else:
+        state = "--apply has the daemon take them"
     console.print(f"figures: {escape(str(path))}; {state}")
 
 

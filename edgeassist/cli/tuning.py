@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +22,13 @@ from edgeassist.models.fit import Memory, fit
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning import quantize as copies
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
-from edgeassist.tuning.kept import Rate, Result, known_result
+from edgeassist.tuning.kept import Rate, Result, known_result, stale
 from edgeassist.tuning.options import QUANTIZATION, Figure, Variant
 from edgeassist.tuning.plan import Situation, kv_is_short, stages_of
 from edgeassist.tuning.quiet import Quiet
-from edgeassist.tuning.report import proposed, rate_of, rows_of
+from edgeassist.tuning.report import decided, proposed, rate_of, rows_of
 from edgeassist.tuning.rig import Patience, Rig
-from edgeassist.tuning.search import Budget, Search, Tried
+from edgeassist.tuning.search import Budget, Search, Tried, answers_of
 from edgeassist.wiring import demand_of, number_or_none
 
 # About so many answers are measured.
@@ -133,12 +134,13 @@ def check_copies(work: Work) -> None:
     copies.check_room(source, work.models_folder, wanted)
 
 
-async def measure(work: Work, begin: Begin, *, quantize: bool) -> Outcome:
+async def measure(work: Work, begin: Begin, count: Callable[[int], None], *, quantize: bool) -> Outcome:
     """Measure, until all is tried, time is over or somebody interrupts.
 
     Args:
         work: What is to be done.
-        begin: Called with a description before each step.
+        begin: Called with a description before each step, and how many answers were measured before it.
+        count: Called with how many there will be.
         quantize: Whether to make copies first.
 
     Raises:
@@ -149,7 +151,7 @@ async def measure(work: Work, begin: Begin, *, quantize: bool) -> Outcome:
     try:
         if quantize:
             work = await _with_copies(work, budget, outcome, begin)
-        await _try_out(work, budget, outcome, begin)
+        await _try_out(work, budget, outcome, begin, count)
     except asyncio.CancelledError:
         outcome.interrupted = True
     except TimeoutError:
@@ -157,7 +159,9 @@ async def measure(work: Work, begin: Begin, *, quantize: bool) -> Outcome:
     return outcome
 
 
-async def _try_out(work: Work, budget: Budget, outcome: Outcome, begin: Begin) -> None:
+async def _try_out(
+    work: Work, budget: Budget, outcome: Outcome, begin: Begin, count: Callable[[int], None]
+) -> None:
     engine = work.settings.engine
     rig = Rig(
         lambda variant: _load_of(work, variant),
@@ -170,9 +174,11 @@ async def _try_out(work: Work, budget: Budget, outcome: Outcome, begin: Begin) -
         begin("loading the model", None)
         first = await rig.size_up(work.base)
         assert rig.facts is not None  # noqa: S101 - it has answered
-        search = Search(work.base, rig.measure, budget, lambda what: begin(what, None))
+        stages = stages_of(work.situation, rig.facts, first)
+        count(answers_of(stages))
+        search = Search(work.base, rig.measure, budget, begin)
         outcome.tried = search.tried
-        await search.run(stages_of(work.situation, rig.facts, first))
+        await search.run(stages)
 
 
 async def _with_copies(work: Work, budget: Budget, outcome: Outcome, begin: Begin) -> Work:
@@ -229,20 +235,24 @@ def result_of(work: Work, outcome: Outcome, *, apply: bool) -> Result:
     situation = work.situation
     short = kv_is_short(situation.model, situation.demand, situation.memory)
     found = proposed(outcome.tried, kv_short=short)
-    digest = fingerprint(work.path)
+    digest, device, library = fingerprint(work.path), this_device(), library_of(work.choice.backend)
     before = known_result(work.folder, digest)
+    applied = {} if before is None or stale(before, device, library) else before.applied
+    if apply:
+        done = decided(outcome.tried)
+        applied = {**{key: value for key, value in applied.items() if key not in done}, **found}
     return Result(
         fingerprint=digest,
         model=situation.model.name,
         kv_heads=situation.model.kv_heads,
         key_size=situation.model.key_size,
-        device=this_device(),
-        library=library_of(work.choice.backend),
+        device=device,
+        library=library,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         rates=_rates_of(work, outcome),
         rows=rows_of(outcome.tried),
         proposed=found,
-        applied=found if apply else (before.applied if before is not None else {}),
+        applied=applied,
     )
 
 

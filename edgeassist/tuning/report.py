@@ -69,6 +69,13 @@ def proposed(tried: Sequence[Tried], *, kv_short: bool) -> Settings:
     return found
 
 
+def decided(tried: Sequence[Tried]) -> frozenset[str]:
+    """Return the settings on which all was tried that was to be tried."""
+    ended = [each.stage for each in tried if not each.unfinished]
+    keys = {rule.key for stage in ended for rule in stage.rules}
+    return frozenset(keys | {KV_TYPE for stage in ended if stage.name == options.KV_TYPE})
+
+
 def other_file(tried: Sequence[Tried]) -> tuple[str, str] | None:
     """Return path and words for a quantization that is faster; None: none is."""
     for stage in tried:

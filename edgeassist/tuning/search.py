@@ -15,8 +15,8 @@ from edgeassist.tuning.verdict import LEAST_ROUNDS, Verdict, compare
 # good, one looks better by chance.
 ROUNDS = LEAST_ROUNDS
 MORE_ROUNDS = 2
-# How often an answer is measured at most while something disturbs it; after IN_VAIN disturbed ones in a row, only
-# once: what disturbs does not pass.
+# How often an answer is measured at most while something disturbs it; after IN_VAIN disturbed ones in a
+# row, once: what disturbs does not pass.
 TRIES = 3
 IN_VAIN = 6
 
@@ -152,14 +152,16 @@ class Search:
     Args:
         measure: Measures one answer; an `EdgeAssistError` means that an option can't be used here.
         budget: Until when.
-        begin: Called with a description before each answer.
+        begin: Called before each answer, with a description and how many were measured before it.
 
     Attributes:
         tried: What was tried, as it grows: it holds what is known if the search is given up.
         base: The best variant so far.
     """
 
-    def __init__(self, base: Variant, measure: Measure, budget: Budget, begin: Callable[[str], None]) -> None:
+    def __init__(
+        self, base: Variant, measure: Measure, budget: Budget, begin: Callable[[str, int], None]
+    ) -> None:
         self.base = base
         self.tried: list[Tried] = []
         self._measure = measure
@@ -214,7 +216,8 @@ class Search:
             for option in reversed(turns) if number % 2 else turns:
                 if self._expected_s(tried.stage) > self._budget.left_s:
                     return False
-                self._begin(f"{tried.stage.name} {option.label}: round {number + 1} of {count}")
+                done = sum(len(samples) for each in self.tried for samples in each.samples.values())
+                self._begin(f"{tried.stage.name} {option.label}: round {number + 1} of {count}", done)
                 try:
                     sample = await self._sample(tried.stage, option)
                 except EdgeAssistError as error:
@@ -246,3 +249,8 @@ class Search:
         keys = {key for option in stage.options for key in option.change}
         started = stage.starts or bool(keys - {"threads", "prefill_threads"})
         return self._took_s.get(started, self._took_s.get(not started, 0.0))
+
+
+def answers_of(stages: Sequence[Stage]) -> int:
+    """Return how many answers stages take at least."""
+    return sum(ROUNDS * len(stage.options) for stage in stages)

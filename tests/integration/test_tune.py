@@ -88,22 +88,21 @@ def rig(**changes: Any) -> Rig:
 def test_the_command_tries_the_settings_and_keeps_the_figures(
     command: Callable[..., subprocess.Popen[str]], large: Path, tmp_path: Path
 ) -> None:
-    found = document(command("--model", str(large), "--minutes", "2", "--beside", "--json"))
+    arguments = ("--model", str(large), "--minutes", "2", "--beside", "--json")
+    found = document(command(*arguments, engine__step_tokens="512"))
     rows = {(row["stage"], row["option"]): row for row in found["rows"]}
-    assert ("load_mode", "read") in rows
-    assert ("load_mode", "mmap") in rows
-    for row in found["rows"]:
-        if row["rounds"]:
-            assert row["prefill_rate"] > 0
-            assert row["decode_rate"] > 0
-            assert row["memory_bytes"] > 1e6
+    assert set(rows) == {("load_mode", "read"), ("load_mode", "mmap")}
+    for row in rows.values():
+        assert row["rounds"] in {3, 5}
+        assert min(row["prefill_rate"], row["decode_rate"], row["start_s"]) > 0
+        assert row["memory_bytes"] > 1e6
     kept = json.loads((tmp_path / "state" / NAME).read_text())["results"]
     assert [each["fingerprint"] for each in kept] == [fingerprint(large)]
     assert kept[0]["library"].startswith("llama-cpp-python ")
     assert kept[0]["applied"] == {}
 
 
-def test_copies_are_made_of_a_larger_file_compared_and_found_again(
+def test_copies_are_made_of_a_larger_file_and_compared(
     command: Callable[..., subprocess.Popen[str]], large: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "state" / "models"
@@ -115,12 +114,6 @@ def test_copies_are_made_of_a_larger_file_compared_and_found_again(
     assert [read_gguf(path).quantization for path in sorted(folder.iterdir())] == ["Q4_0", "Q4_K_M"]
     assert {row["option"] for row in found["rows"]} == {"F16", "Q4_0", "Q4_K_M"}
     assert found["proposed"] == {}
-    # Without --quantize too, once they are there; and nothing is made twice.
-    before = [path.stat().st_mtime_ns for path in sorted(folder.iterdir())]
-    again = document(command(*arguments, "--quantize", **fixed))
-    assert again["made"] == []
-    assert {row["option"] for row in again["rows"]} == {"F16", "Q4_0", "Q4_K_M"}
-    assert [path.stat().st_mtime_ns for path in sorted(folder.iterdir())] == before
 
 
 def test_ctrl_c_keeps_what_is_known_and_leaves_no_engine_behind(
@@ -166,9 +159,13 @@ def test_beside_an_engine_that_runs_it_refuses_unless_told_otherwise(
         process = command("--model", str(large))
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 75
-        assert f"process {engine.process.pid}" in " ".join(err.split())
+        # Others may run here too.
+        assert "an engine of EdgeAssist runs here (process " in " ".join(err.split())
         assert "systemctl stop edgeassist" in " ".join(err.split())
-        assert engine.process.pid not in engines()  # our own child is not another's
+        program = "from edgeassist.tuning.quiet import engines; print(engines())"
+        seen = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert engine.process.pid in json.loads(seen.stdout)
+        assert engine.process.pid not in engines()  # our own child is nobody else's
 
 
 def test_without_a_right_to_write_nothing_is_applied_and_that_is_said_before_anything_is_measured(

@@ -45,7 +45,7 @@ class Bench:
         return replace(sample, start_s=sample.start_s or 2.0) if starts else sample
 
     async def search(self, *stages: Stage | None, seconds: float = 10_000) -> Search:
-        search = Search(BASE, self.measure, Budget(lambda: self.now, seconds), lambda _: None)
+        search = Search(BASE, self.measure, Budget(lambda: self.now, seconds), lambda _, __: None)
         await search.run([stage for stage in stages if stage is not None])
         return search
 
@@ -239,7 +239,7 @@ async def test_what_was_measured_before_an_interruption_is_there_after_it() -> N
         return EVEN
 
     bench = Bench(says)
-    search = Search(BASE, bench.measure, Budget(lambda: bench.now, 1000), lambda _: None)
+    search = Search(BASE, bench.measure, Budget(lambda: bench.now, 1000), lambda _, __: None)
     with pytest.raises(asyncio.CancelledError):
         await search.run([threads(), load_stage()])
     assert search.tried[0].unfinished == ""
