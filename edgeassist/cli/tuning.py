@@ -15,7 +15,7 @@ from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode
-from edgeassist.errors import ConfigurationError, ModelError, UnsupportedError
+from edgeassist.errors import ConfigurationError, EdgeAssistError, ModelError, UnsupportedError
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit
@@ -33,6 +33,8 @@ from edgeassist.wiring import demand_of, number_or_none
 
 # About so many answers are measured.
 _ANSWERS = 60
+# Times `engine.stall_timeout_s`: what is tried may be slow, and nobody waits for it.
+_PATIENCE = 4
 # Of prompt and answer, so that what is measured fits.
 _LEAST_CONTEXT = 512
 
@@ -156,6 +158,10 @@ async def measure(work: Work, begin: Begin, count: Callable[[int], None], *, qua
         outcome.interrupted = True
     except TimeoutError:
         outcome.problems += ("the rest: the time was over (--minutes)",)
+    except EdgeAssistError as error:
+        if not any(each.samples for each in outcome.tried):
+            raise
+        outcome.problems += (f"the rest: {error.message}",)
     return outcome
 
 
@@ -165,7 +171,7 @@ async def _try_out(
     engine = work.settings.engine
     rig = Rig(
         lambda variant: _load_of(work, variant),
-        Patience(engine.load_timeout_s, engine.stall_timeout_s),
+        Patience(engine.load_timeout_s, _PATIENCE * engine.stall_timeout_s),
         quiet=Quiet(),
         answer_s=work.seconds / _ANSWERS,
     )

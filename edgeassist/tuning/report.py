@@ -47,8 +47,9 @@ def verdict_of(tried: Tried, option: Option) -> str:
     for figure in figures:
         verdict = tried.verdict(option, figure)
         if verdict.rounds:
-            certain = "" if verdict.counts else f" ± {100 * verdict.noise:.0f}"
-            words.append(f"{figure} {100 * verdict.gain:+.0f}{certain} %")
+            better = any(each.value == option.value and each.figure is figure for each in tried.proposals)
+            noise = "" if better else f" ± {100 * verdict.noise:.0f}"
+            words.append(f"{figure} {100 * verdict.gain:+.0f}{noise} %")
     return ", ".join(words)
 
 

@@ -11,10 +11,10 @@ from edgeassist.errors import EdgeAssistError
 from edgeassist.tuning.options import Figure, Option, Rule, Sample, Stage, Variant
 from edgeassist.tuning.verdict import LEAST_ROUNDS, Verdict, compare
 
-# After these, an option that looks better is tried this often again, beside the default: of many that are as
-# good, one looks better by chance.
+# After these, an option that looks better is tried this often again, beside the default, and has to be better
+# in these rounds alone too: of many that are as good, one looks better by chance.
 ROUNDS = LEAST_ROUNDS
-MORE_ROUNDS = 2
+MORE_ROUNDS = LEAST_ROUNDS
 # How often an answer is measured at most while something disturbs it; after IN_VAIN disturbed ones in a
 # row, once: what disturbs does not pass.
 TRIES = 3
@@ -109,21 +109,27 @@ class Tried:
         values = [value for each in calm if (value := each.value(figure)) is not None]
         return median(values) if values else None
 
-    def verdict(self, option: Option, figure: Figure) -> Verdict:
-        """Compare an option with the default."""
+    def verdict(self, option: Option, figure: Figure, since: int = 0) -> Verdict:
+        """Compare an option with the default, from that round on."""
         return compare(
-            self._values(self.stage.options[0], figure),
-            self._values(option, figure),
+            self._values(self.stage.options[0], figure)[since:],
+            self._values(option, figure)[since:],
             higher_is_better=figure.higher_is_better,
         )
 
-    def best(self, rule: Rule) -> Proposal | None:
-        """Return what a rule proposes so far; None: the default stays."""
+    def best(self, rule: Rule, since: int = 0) -> Proposal | None:
+        """Return what a rule proposes so far; None: the default stays.
+
+        Args:
+            rule: Which.
+            since: A round; in those from it on alone, an option has to be better too.
+        """
         default, *others = self.stage.options
         found = [
             Proposal(rule.key, option.value, rule.figure, verdict)
             for option in others
             if (verdict := self.verdict(option, rule.figure)).counts
+            and self.verdict(option, rule.figure, since).counts
             and not any(self._worse(default, option, guard) for guard in rule.guards)
         ]
         return max(found, key=lambda each: each.verdict.gain, default=None)
@@ -201,7 +207,7 @@ class Search:
 
     def _conclude(self, tried: Tried) -> None:
         for rule in tried.stage.rules:
-            best = tried.best(rule)
+            best = tried.best(rule, since=ROUNDS)
             if best is None:
                 continue
             tried.proposals.append(best)
