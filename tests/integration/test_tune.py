@@ -36,7 +36,7 @@ from tests.patience import PATIENCE_S
 pytestmark = pytest.mark.timeout(280)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of half precision."""
     pytest.importorskip("llama_cpp")
