@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -92,16 +93,19 @@ def _measure(work: Work, *, quantize: bool) -> Outcome:
 
     Raises:
         EdgeAssistError: There are none.
-        KeyboardInterrupt: It was ended before there were any.
+        typer.Exit: It was ended before there were any.
     """
     with progress() as (begin, count):
         _announce(work, quantize=quantize)
         outcome = run_until_signalled(measure(work, begin, count, quantize=quantize))
     if any(each.samples for each in outcome.tried):
         return outcome
+    for made in outcome.quantized:
+        print(f"made, and kept: {made}", file=sys.stderr)
     if outcome.interrupted:
-        raise KeyboardInterrupt
-    if outcome.problems:
+        Console(stderr=True).print("ended before anything was measured")
+        raise typer.Exit(ExitStatus.FAILURE)
+    if outcome.remarks:
         raise BusyError(f"nothing was measured within {work.seconds:g} s: give it more (--minutes)")
     raise UnsupportedError(_NOTHING)
 
@@ -142,7 +146,7 @@ def _print(outcome: Outcome, result: Result, folder: Path) -> None:
         console.width = _FILE_WIDTH
     console.print(f"{result.device.board}, {result.library}")
     console.print(_table(outcome, result))
-    for line in [*outcome.problems, *remarks_of(outcome.tried)]:
+    for line in [*outcome.remarks, *remarks_of(outcome.tried)]:
         console.print(f"[dim]{escape(line)}[/]")
     for made in outcome.quantized:
         console.print(f"made: {escape(str(made))}")
@@ -215,7 +219,7 @@ def _to_json(result: Result, outcome: Outcome) -> str:
     document = {
         **msgspec.to_builtins(result),
         "interrupted": outcome.interrupted,
-        "remarks": [*outcome.problems, *remarks_of(outcome.tried)],
+        "remarks": [*outcome.remarks, *remarks_of(outcome.tried)],
         "made": [str(path) for path in outcome.quantized],
     }
     return json.dumps(document, indent=2)

@@ -24,7 +24,7 @@ from edgeassist.tuning import quantize as copies
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
 from edgeassist.tuning.kept import Rate, Result, known_result, stale
 from edgeassist.tuning.options import QUANTIZATION, Figure, Variant
-from edgeassist.tuning.plan import Situation, kv_is_short, stages_of
+from edgeassist.tuning.plan import Situation, kv_is_short, names_of, stages_of
 from edgeassist.tuning.quiet import Quiet
 from edgeassist.tuning.report import decided, proposed, rate_of, rows_of
 from edgeassist.tuning.rig import Patience, Rig
@@ -78,13 +78,13 @@ class Outcome:
         tried: The stages.
         interrupted: Whether somebody ended it.
         quantized: The copies that were made.
-        problems: What could not be done, in words.
+        remarks: What was not done, and why, in words.
     """
 
     tried: list[Tried] = field(default_factory=list)
     interrupted: bool = False
     quantized: tuple[Path, ...] = ()
-    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def prepare(loaded: Loaded, model: Path | None, folder: Path, minutes: float) -> Work:
@@ -157,11 +157,11 @@ async def measure(work: Work, begin: Begin, count: Callable[[int], None], *, qua
     except asyncio.CancelledError:
         outcome.interrupted = True
     except TimeoutError:
-        outcome.problems += ("the rest: the time was over (--minutes)",)
+        outcome.remarks += ("the rest: the time was over (--minutes)",)
     except EdgeAssistError as error:
         if not any(each.samples for each in outcome.tried):
             raise
-        outcome.problems += (f"the rest: {error.message}",)
+        outcome.remarks += (f"the rest: {error.message}",)
     return outcome
 
 
@@ -181,6 +181,11 @@ async def _try_out(
         first = await rig.size_up(work.base)
         assert rig.facts is not None  # noqa: S101 - it has answered
         stages = stages_of(work.situation, rig.facts, first)
+        if "step_tokens" in set(names_of(work.situation)) - {stage.name for stage in stages}:
+            outcome.remarks += (
+                f"step_tokens: at {first.prefill_rate:.0f} tokens/s no step of a prompt gets large, so nothing is "
+                "tried",
+            )
         count(answers_of(stages))
         search = Search(work.base, rig.measure, budget, begin)
         outcome.tried = search.tried
@@ -198,7 +203,7 @@ async def _with_copies(work: Work, budget: Budget, outcome: Outcome, begin: Begi
                 work.path, work.models_folder, name, threads=work.base.threads, limit_s=limit_s
             )
         except ModelError as error:
-            outcome.problems += (error.message,)
+            outcome.remarks += (error.message,)
             continue
         outcome.quantized += (made,)
         files.append((name, str(made)))

@@ -13,22 +13,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
+from edgeassist.cli.tuning import Outcome, prepare, result_of
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.governor import Reading
 from edgeassist.engine.messages import Load
 from edgeassist.errors import EdgeAssistError, EngineCrashedError, ModelError
 from edgeassist.models.files.gguf import read_gguf
+from edgeassist.settings import load_settings
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
 from edgeassist.tuning.kept import NAME, Result, keep
-from edgeassist.tuning.options import Variant
+from edgeassist.tuning.options import (
+    Option,
+    Sample,
+    Stage,
+    Variant,
+    files_stage,
+    load_stage,
+    threads_stage,
+)
 from edgeassist.tuning.quantize import check_room, copies_at_hand, missing, name_of, quantize
 from edgeassist.tuning.quiet import Quiet, disturbance, engines
 from edgeassist.tuning.rig import Patience, Rig
+from edgeassist.tuning.search import Tried
 from tests.conftest import StartReady
 from tests.integration.driver import Engine
 from tests.patience import PATIENCE_S
@@ -223,6 +235,71 @@ async def test_a_daemon_logs_why_it_does_not_take_what_was_tuned(
     (tmp_path / NAME).write_text("{")
     daemon, _ = await ready(environ={"STATE_DIRECTORY": str(tmp_path)}, model__path=trial_model)
     assert "what was tuned is not used" in daemon.log.read_text()
+
+
+# --- what is applied ---------------------------------------------------------------------------------------
+
+
+def tried(*stages: Stage, better: Callable[[Option], bool]) -> list[Tried]:
+    """Return what six calm rounds say of which some options are faster and sooner."""
+    found = []
+    for stage in stages:
+        each = Tried(stage)
+        for option in stage.options:
+            factor = 1.5 if better(option) else 1.0
+            each.samples[option.label] = [Sample(100 * factor, 10 * factor, 10**8, 2 / factor)] * 6
+        for rule in stage.rules:
+            best = each.best(rule)
+            each.proposals += [] if best is None else [best]
+        found.append(each)
+    return found
+
+
+def threads() -> Stage:
+    stage = threads_stage(4, adjusts=True)
+    assert stage is not None
+    return stage
+
+
+def test_a_run_without_apply_changes_nothing_that_is_in_force(large: Path, tmp_path: Path) -> None:
+    work = prepare(load_settings(environ={}), large, tmp_path, 1)
+    outcome = Outcome(tried(threads(), better=lambda option: option.value == 3))
+    keep(tmp_path, result_of(work, outcome, apply=True))
+    other = result_of(work, Outcome(tried(threads(), better=lambda option: option.value == 2)), apply=False)
+    assert other.proposed == {"engine.threads_max": 2, "engine.prefill_threads_max": 2}
+    assert other.applied == {"engine.threads_max": 3, "engine.prefill_threads_max": 3}
+
+
+def test_apply_takes_what_was_found_and_leaves_what_was_not_tried_again(large: Path, tmp_path: Path) -> None:
+    work = prepare(load_settings(environ={}), large, tmp_path, 1)
+    first = Outcome(tried(threads(), load_stage(), better=lambda option: option.value in {3, "mmap"}))
+    keep(tmp_path, result_of(work, first, apply=True))
+    second = Outcome(tried(threads(), load_stage(), better=lambda _: False))
+    second.tried[1].unfinished = "no time"
+    again = result_of(work, second, apply=True)
+    assert again.proposed == {}
+    assert again.applied == {"engine.load_mode": "mmap"}
+
+
+def test_what_was_applied_with_another_library_is_not_carried_over(large: Path, tmp_path: Path) -> None:
+    work = prepare(load_settings(environ={}), large, tmp_path, 1)
+    outcome = Outcome(tried(threads(), better=lambda option: option.value == 3))
+    old = msgspec.structs.replace(result_of(work, outcome, apply=True), library="llama-cpp-python 0.1")
+    keep(tmp_path, old)
+    assert result_of(work, Outcome(tried(threads(), better=lambda _: False)), apply=False).applied == {}
+
+
+def test_the_rates_are_those_of_the_model_and_of_its_copies(large: Path, tmp_path: Path) -> None:
+    small = asyncio.run(quantize(large, tmp_path / "models", "Q4_0", threads=1, limit_s=PATIENCE_S))
+    work = prepare(load_settings(environ={}), large, tmp_path, 1)
+    assert work.situation.files == [("Q4_0", str(small))]
+    stage = files_stage([("F16", str(large)), ("Q4_0", str(small))])
+    outcome = Outcome(tried(stage, better=lambda option: option.label == "Q4_0"))
+    result = result_of(work, outcome, apply=True)
+    assert {each.quantization: each.decode_rate for each in result.rates} == {"F16": 10.0, "Q4_0": 15.0}
+    assert [each.size_bytes for each in result.rates] == [large.stat().st_size, small.stat().st_size]
+    # Faster, and yet no setting: another file answers differently.
+    assert result.proposed == result.applied == {}
 
 
 # --- answers -----------------------------------------------------------------------------------------------
