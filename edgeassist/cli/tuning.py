@@ -183,8 +183,7 @@ async def _try_out(
         stages = stages_of(work.situation, rig.facts, first)
         if "step_tokens" in set(names_of(work.situation)) - {stage.name for stage in stages}:
             outcome.remarks += (
-                f"step_tokens: at {first.prefill_rate:.0f} tokens/s no step of a prompt gets large, so nothing is "
-                "tried",
+                f"step_tokens: at {first.prefill_rate:.0f} tokens/s no step of a prompt gets large: it stays",
             )
         count(answers_of(stages))
         search = Search(work.base, rig.measure, budget, begin)
