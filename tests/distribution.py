@@ -25,6 +25,7 @@ SPLIT = {
     "test_startup",
     "test_supervisor",
     "test_survival",
+    "test_tune",
 }
 # In the process that makes such a root for its machine, instead of one that waits for it.
 BESIDE = {"test_images-bookworm": "test_appliance-bookworm", "test_images-trixie": "test_appliance-trixie"}

@@ -140,6 +140,8 @@ def quantize(source: str, target: str, file_type: int, threads: int) -> None:
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = file_type
     params.nthread = threads
+    # Also from Q8_0, whose error is small beside that of four bits.
+    params.allow_requantize = True
     status = llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params))
     if status != 0:
         raise SystemExit(f"llama.cpp can't quantize {source} to file type {file_type}")

@@ -6,7 +6,6 @@ Models take turns and each run starts a fresh process: they never share memory, 
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from edgeassist.bench.run import INTERRUPTED, library_of, measure_words, size_of
 from edgeassist.bench.scenarios import DECODE, TTFT, single
 from edgeassist.bench.texts import Ruler, Texts
 from edgeassist.bench.turns import pause
+from edgeassist.device import pages
 from edgeassist.errors import EdgeAssistError
 
 LOAD = Figure("load", "s", Better.LOWER)
@@ -203,17 +203,4 @@ class Peaks:
 
 def forget(path: Path) -> bool:
     """Drop a model's files from the page cache; return False if that failed for any of them."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    for file in files:
-        try:
-            descriptor = os.open(file, os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            os.fsync(descriptor)  # dirty pages can't be dropped
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-    return bool(files)
+    return pages.forget([path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()])

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from edgeassist import __version__
+from edgeassist.device.board import board_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def read_machine(*, library: str, root: Path = Path("/")) -> Machine:
         root: Where /proc is found.
     """
     return Machine(
-        cpu=_cpu(root),
+        cpu=board_name(root),
         cores=psutil.cpu_count(logical=False),
         cpus=psutil.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
@@ -42,17 +43,3 @@ def read_machine(*, library: str, root: Path = Path("/")) -> Machine:
         edgeassist=__version__,
         library=library,
     )
-
-
-def _cpu(root: Path) -> str:
-    """Return the board's name from the device tree (ARM), else the processor's."""
-    try:
-        return (root / "proc/device-tree/model").read_text(errors="replace").rstrip("\0\n")
-    except OSError:
-        pass
-    try:
-        lines = (root / "proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -20,7 +20,8 @@ from edgeassist.models.choice import choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import Memory, fit
-from edgeassist.settings import Loaded, Settings, load_settings
+from edgeassist.settings import Loaded, Settings
+from edgeassist.tuning.source import load_with_tuned
 from edgeassist.wiring import demand_of
 
 
@@ -33,9 +34,11 @@ def check_config(
     Exit status 0: the daemon can run like this; 78: a setting has to be changed; 69: the broker can't be
     reached, or memory is short at the moment, which the daemon would wait for.
     """
-    loaded = load_settings(context.obj)
+    loaded = load_with_tuned(context.obj)
     console = Console()
     console.print(_table(loaded))
+    if loaded.remark is not None:
+        console.print(f"[yellow]{escape(loaded.remark)}[/]", soft_wrap=True, highlight=False)
     worst = ExitStatus.OK
     for problem in _problems(loaded.settings, offline=offline):
         console.print(f"[red]wrong:[/] {escape(problem.message)}", soft_wrap=True, highlight=False)

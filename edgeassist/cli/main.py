@@ -24,6 +24,7 @@ _COMMANDS = {
     "doctor": ("doctor", "doctor"),
     "demo": ("demo", "demo"),
     "bench": ("bench", "bench"),
+    "tune": ("tune", "tune"),
     "recommend": ("recommend", "recommend_model"),
 }
 

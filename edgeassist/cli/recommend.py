@@ -17,8 +17,10 @@ from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.thermal import cpu_temperature_c
 from edgeassist.errors import ConfigurationError
+from edgeassist.folders import state_directory
 from edgeassist.models.builtin import TINY
 from edgeassist.models.recommend import Board, Need, Option, recommend
+from edgeassist.tuning.rates import tuned_rates
 
 
 def recommend_model(
@@ -38,8 +40,8 @@ def recommend_model(
     measured: Annotated[
         Path | None,
         typer.Option(
-            help="What `bench --compare --json` printed: its tokens a second go before the estimate. Models "
-            "are found there by their names, such as qwen2.5-0.5b:q4_k_m.",
+            help="What `bench --compare --json` printed: its tokens a second go before those of `tune`, and "
+            "before the estimate. Models are found there by their names, such as qwen2.5-0.5b:q4_k_m.",
             show_default=False,
         ),
     ] = None,
@@ -48,13 +50,16 @@ def recommend_model(
     """Say which model suits this device, with the numbers that speak for it.
 
     Memory: weights, 2,048 tokens of context, daemon and engine must fit into three quarters of the device's.
-    Speed: what memory moves in a second, over what a token reads.
+    Speed: as `edgeassist tune` has measured it here; else what memory moves in a second, over what a token
+    reads.
     """
     choice = choose_threads(read_cpu_snapshot(), None)
     bandwidth = bandwidth_gb * 1e9 if bandwidth_gb is not None else measure_bandwidth(choice.threads)
     memory = int(memory_gb * 1e9) if memory_gb is not None else psutil.virtual_memory().total
     board = Board(memory, bandwidth)
-    options = recommend(board, need, {} if measured is None else _rates(measured))
+    # What was measured here says nothing of another board.
+    tuned = {} if bandwidth_gb is not None else tuned_rates(state_directory())
+    options = recommend(board, need, tuned if measured is None else {**tuned, **_rates(measured)})
     if as_json:
         print(_to_json(board, need, options))
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 
 import typer
 
 from edgeassist.daemon import logs
 from edgeassist.daemon.app import serve
-from edgeassist.settings import load_settings
+from edgeassist.tuning.source import load_with_tuned
+
+log = logging.getLogger(__name__)
 
 
 def run(context: typer.Context) -> None:
@@ -19,6 +22,8 @@ def run(context: typer.Context) -> None:
     """
     # Until the daemon takes SIGHUP for a reload, it asks for what is about to be done anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    loaded = load_settings(context.obj)
+    loaded = load_with_tuned(context.obj)
     logs.set_up(loaded.settings.daemon.log_level.value)
-    raise typer.Exit(serve(loaded, lambda: load_settings(context.obj)))
+    if loaded.remark is not None:
+        log.info("%s", loaded.remark)
+    raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj)))

@@ -74,7 +74,7 @@ class App:
         policy = partial(policy_of, builtin=is_builtin(settings.model.path))
         sensors = Sensors(state_folder_of(settings))
         self.supervisor = Supervisor(
-            lambda: load_of(self.control.settings, self._model, threads=self._threads.choice.threads),
+            lambda: load_of(self.control.settings, self._model, threads=self._threads.at_load),
             patience_of(settings),
             on_event=lambda event: self.requests.engine_event(event),
             on_change=self._engine_changed,
@@ -84,6 +84,8 @@ class App:
             self.supervisor,
             decode=number_or_none(settings.engine.threads),
             prefill=number_or_none(settings.engine.prefill_threads),
+            decode_most=number_or_none(settings.engine.threads_max),
+            prefill_most=number_or_none(settings.engine.prefill_threads_max),
             running=lambda: self.requests.running,
             on_change=self._threads_changed,
             flags=sensors.throttled,

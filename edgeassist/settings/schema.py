@@ -150,6 +150,8 @@ class EngineSettings(Table):
     slots: Annotated[_AutoOrNumber, _auto_or(1, 64)] = "auto"
     threads: Annotated[_AutoOrNumber, _auto_or(1, 1024)] = "auto"
     prefill_threads: Annotated[_AutoOrNumber, _auto_or(1, 1024)] = "auto"
+    threads_max: Annotated[_AutoOrNumber, _auto_or(1, 1024)] = "auto"
+    prefill_threads_max: Annotated[_AutoOrNumber, _auto_or(1, 1024)] = "auto"
     step_ms: Annotated[int, Field(ge=10, le=10_000)] = 250
     step_tokens: Annotated[int, Field(ge=1, le=4096)] = 512
     kv_tokens: Annotated[_AutoOrNumber, _auto_or(64, 16_777_216)] = "auto"

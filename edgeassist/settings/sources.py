@@ -1,8 +1,9 @@
 """Reads the settings: the only reader of the TOML file, the environment and systemd's credentials.
 
-Later sources win: defaults < TOML file < environment (`EDGEASSIST_<TABLE>__<KEY>`) < credentials directory
-(a file `<table>.<key>`). An unknown key in any of them is an error that names the key and its source. A list
-of tables is one setting: `EDGEASSIST_WATCH` and the credential `watch` hold all of it, as JSON.
+Later sources win: defaults < what was tuned < TOML file < environment (`EDGEASSIST_<TABLE>__<KEY>`) <
+credentials directory (a file `<table>.<key>`). An unknown key in any of them is an error that names the key
+and its source. A list of tables is one setting: `EDGEASSIST_WATCH` and the credential `watch` hold all of it,
+as JSON.
 """
 
 from __future__ import annotations
@@ -32,19 +33,43 @@ DEFAULT_FILE = Path("/etc/edgeassist/edgeassist.toml")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, where each key that is set (`mqtt.host`) comes from, and the TOML file, if there is one."""
+    """Settings, and where they come from.
+
+    Attributes:
+        settings: In force.
+        origins: Where each key that is set (`mqtt.host`) comes from.
+        file: The TOML file, if there is one.
+        remark: Why something that was tuned is not used; None where all of it is, or nothing was.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
     file: Path | None
+    remark: str | None = None
 
 
-def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What stands above the defaults and below all that a person has set.
+
+    Attributes:
+        tables: Keys by table, as the TOML file would have them.
+        origin: Where they come from, in words.
+    """
+
+    tables: Mapping[str, Mapping[str, Any]]
+    origin: str
+
+
+def load_settings(
+    file: Path | None = None, *, environ: Mapping[str, str] | None = None, tuned: Tuned | None = None
+) -> Loaded:
     """Read all sources.
 
     Args:
         file: The TOML file; None for `$EDGEASSIST_CONFIG`, or the default file if it exists.
         environ: The environment; None for this process's.
+        tuned: The lowest source; None: there is none.
 
     Raises:
         ConfigurationError: A source can't be read, or a key is unknown or has an invalid value.
@@ -53,7 +78,9 @@ def load_settings(file: Path | None = None, *, environ: Mapping[str, str] | None
     path, toml = _read_file(file, environ)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    sources = [
+    below = tuned or Tuned({}, "")
+    sources: list[tuple[Mapping[str, Any], str]] = [
+        (below.tables, below.origin.replace("{", "{{").replace("}", "}}")),
         (toml, "file {file}"),
         (_read_environment(environ), "environment {variable}"),
         (_read_credentials(environ), "credential {key}"),

@@ -28,6 +28,8 @@ class ThreadKeeper:
         supervisor: Runs the engine.
         decode: A configured, fixed number of threads; None: chosen by the device's state.
         prefill: The same for prefill; None: as `decode`.
+        decode_most: The most that is chosen where none is fixed; None: all that the device gives.
+        prefill_most: The same for prefill.
         running: Returns the number of running answers.
         on_change: Called when the number of threads changed.
         flags: Reads the firmware's power and heat flags, and records them.
@@ -42,6 +44,8 @@ class ThreadKeeper:
         *,
         decode: int | None,
         prefill: int | None,
+        decode_most: int | None = None,
+        prefill_most: int | None = None,
         running: Callable[[], int],
         on_change: Callable[[], None],
         flags: Callable[[], ThrottledFlags | None],
@@ -49,6 +53,8 @@ class ThreadKeeper:
         self._supervisor = supervisor
         self._fixed = decode
         self._fixed_prefill = prefill if prefill is not None else decode
+        self._decode_most = decode_most
+        self._prefill_most = prefill_most
         self._running = running
         self._on_change = on_change
         self._sampler = Sampler(decode, flags)
@@ -71,10 +77,16 @@ class ThreadKeeper:
             return model.threads, model.threads, f"as when the model was loaded ({self.choice.reason})"
         now = self._applied
         if now.held_back is None:
-            return now.decode, now.prefill, self.choice.reason
+            return now.decode, now.prefill, self.choice.reason + self._caps
         prompts = "" if now.prefill == now.decode else f", {now.prefill} to read prompts"
         reason = f"{now.decode} of {self.choice.threads} threads{prompts}: {now.held_back}"
         return now.decode, now.prefill, reason
+
+    @property
+    def at_load(self) -> int:
+        """The threads to load a model with: those of an engine that keeps them for its life."""
+        threads = self.choice.threads
+        return threads if self._fixed is not None else _capped(threads, self._decode_most)
 
     async def run(self) -> None:
         """Call `look` every `LOOK_S` seconds, until cancelled."""
@@ -117,7 +129,26 @@ class ThreadKeeper:
         if self._fixed is not None:
             return Allowance(self._fixed, self._fixed_prefill or self._fixed)
         allowance = self._governor.judge(reading)
-        return replace(allowance, prefill=self._fixed_prefill or allowance.prefill)
+        return replace(
+            allowance,
+            decode=_capped(allowance.decode, self._decode_most),
+            prefill=self._fixed_prefill or _capped(allowance.prefill, self._prefill_most),
+        )
+
+    @property
+    def _caps(self) -> str:
+        """Say which settings keep threads from being used; empty where none does."""
+        if self._fixed is not None:
+            return ""
+        caps = [("write", self._decode_most, "threads_max")]
+        if self._fixed_prefill is None:
+            caps.append(("read prompts", self._prefill_most, "prefill_threads_max"))
+        said = [
+            f"at most {most} to {what} (engine.{key})"
+            for what, most, key in caps
+            if most is not None and most < self.choice.threads
+        ]
+        return "".join(f"; {each}" for each in said)
 
     def _tell(self) -> None:
         """Send a ready engine its number of threads, unless it has it already."""
@@ -130,3 +161,7 @@ class ThreadKeeper:
         if self._told != (pid, now.decode, now.prefill):
             self._told = (pid, now.decode, now.prefill)
             supervisor.send(Threads(now.decode, now.prefill))
+
+
+def _capped(threads: int, most: int | None) -> int:
+    return threads if most is None else min(threads, most)

@@ -221,3 +221,31 @@ async def test_a_configured_number_is_kept_whatever_happens(ready: StartReady, c
         wire, lambda health: "more than the 1 this device gives" in health["threads_reason"]
     )
     assert (health["threads"], health["prefill_threads"]) == (2, 1)
+
+
+async def test_no_more_than_the_most_that_is_set_and_below_it_threads_adapt(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
+    most = choose_threads(read_cpu_snapshot()).threads
+    if most < 2:
+        pytest.skip("two processors of one core leave nothing to choose")
+    daemon, _ = await ready(engine__threads_max=1)
+    wire = await connect.wire("edgeassist/box/health")
+    health = await health_where(wire, lambda health: health["prefill_threads"] == most)
+    assert health["threads"] == 1
+    assert "; at most 1 to write (engine.threads_max)" in str(health["threads_reason"])
+    for thread in engine_of(daemon).threads():
+        os.sched_setaffinity(thread.id, {CPUS[0]})
+    health = await health_where(wire, lambda health: health["prefill_threads"] == 1)
+    assert health["threads"] == 1
+    assert "at most" not in str(health["threads_reason"])
+
+
+async def test_an_engine_that_keeps_its_threads_is_loaded_with_the_most_that_is_set(
+    ready: StartReady, trial_onnx: Path
+) -> None:
+    pytest.importorskip("onnxruntime_genai")
+    _, client = await ready(model__path=trial_onnx, engine__threads_max=1)
+    health = await client.wait_health(frozenset({"ready"}), PATIENCE_S)
+    assert health is not None
+    assert health["threads"] == health["prefill_threads"] == 1

@@ -44,6 +44,7 @@ SANS_IO = [
         "doctor.checks.": "background broker clock configuration daemon model power processor service space",
         "settings.": "reload",
         "supervision.": "last_words",
+        "tuning.": "options plan report search verdict",
     }.items()
     for name in names.split()
 ]
@@ -67,7 +68,8 @@ ALLOWED = {
         "supervision": "supervision engine.messages device errors",
         "gateways": "gateways serving watching protocol errors",
         "doctor.checks": "doctor.checks doctor.finding models.fit device errors",
-        "doctor.probes": "doctor wiring settings broker protocol models device errors",
+        "doctor.probes": "doctor wiring tuning.source settings broker protocol models device errors",
+        "tuning": "tuning supervision.process engine.messages settings folders models device errors",
     }.items()
 }
 MAY_READ_SETTINGS = (
@@ -79,6 +81,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.daemon.app",
     "edgeassist.daemon.control",
     "edgeassist.daemon.wiring",
+    "edgeassist.tuning.source",
     "edgeassist.wiring",
 )
 

@@ -23,9 +23,11 @@ from edgeassist.doctor.probes.run import ask_program
 from edgeassist.doctor.probes.service import Unit, parse_credentials, parse_seconds, parse_unit, probe_service
 from edgeassist.doctor.probes.space import probe_space
 from edgeassist.errors import UnsupportedError
-from edgeassist.models.builtin import TINY
+from edgeassist.models.builtin import TINY, builtin_forms
 from edgeassist.models.fit import Demand, Memory
 from edgeassist.settings.sources import DEFAULT_FILE
+from edgeassist.tuning.identity import fingerprint, library_of, this_device
+from edgeassist.tuning.kept import Result, keep
 from tests.other_models import rewrite
 from tests.unit.trees import plant
 
@@ -133,6 +135,30 @@ def test_the_settings_are_those_of_the_service(tmp_path: Path) -> None:
     assert settings.mqtt.password.get_secret_value() == "secret"
     assert "as the service gets them" in found.snapshot.source
     assert found.snapshot.command == f"edgeassist --config {config} check-config"
+
+
+def test_what_was_tuned_for_the_service_is_among_its_settings(tmp_path: Path) -> None:
+    model = builtin_forms(TINY)["llama"]
+    tuned: dict[str, int | str] = {"engine.threads_max": 1}
+    keep(
+        tmp_path,
+        Result(
+            fingerprint=fingerprint(model),
+            model="EdgeAssist Tiny",
+            kv_heads=1,
+            key_size=1,
+            device=this_device(),
+            library=library_of("llama"),
+            at="2026-11-28T12:00:00+00:00",
+            applied=tuned,
+        ),
+    )
+    service = unit(
+        ExecStart="", Environment=f"EDGEASSIST_MODEL__PATH={model}", MainPID="0", StateDirectory="edgeassist"
+    )
+    found = probe_configuration(None, replace(service, state_folder=tmp_path), {"HOME": "/"})
+    assert found.loaded is not None
+    assert found.loaded.settings.engine.threads_max == 1
 
 
 def test_settings_that_the_person_names_go_before_the_services(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 from edgeassist.doctor.checks.configuration import ConfigurationSnapshot, SecretFile
 from edgeassist.doctor.probes.service import Unit
 from edgeassist.errors import ConfigurationError
-from edgeassist.settings import Loaded, load_settings
+from edgeassist.settings import Loaded
 from edgeassist.settings.sources import decode
+from edgeassist.tuning.source import load_with_tuned
 
 _PREFIX = "EDGEASSIST_"
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
+_STATE = "STATE_DIRECTORY"
 _SECRETS = ("mqtt.password",)
 # The installed command sets these for root with every command, so they don't tell whose settings are meant.
 _ACCOUNT = frozenset({"EDGEASSIST_MQTT__USERNAME", "EDGEASSIST_MQTT__PASSWORD"})
@@ -54,13 +56,15 @@ def probe_configuration(file: Path | None, unit: Unit | None, environ: Mapping[s
     else:
         given, unread = _service_environment(unit)
         used = {**{key: value for key, value in environ.items() if key != _CREDENTIALS}, **given}
+        if unit.state_folder is not None:
+            used[_STATE] = str(unit.state_folder)
         file = unit.config
     if file is not None:
         command = f"edgeassist --config {file} check-config"
     loaded: Loaded | None = None
     problems: tuple[str, ...] = ()
     try:
-        loaded = load_settings(file, environ=used)
+        loaded = load_with_tuned(file, environ=used)
     except ConfigurationError as error:
         problems = tuple(error.message.splitlines())
     where = "no file: defaults and environment" if loaded is None or loaded.file is None else str(loaded.file)
