@@ -17,6 +17,9 @@ from edgeassist.settings import Settings
 # Above the payload limit, so that what is too large can be refused with a word; a broker drops what is over
 # the Maximum Packet Size in silence.
 _PACKET_HEADROOM = 4
+# `StateDirectory=` of the installed service.
+_INSTALLED = Path("/var/lib/edgeassist")
+_MODELS = "models"
 
 
 def topics_of(settings: Settings) -> Topics:
@@ -70,6 +73,21 @@ def state_folder_of(settings: Settings) -> Path:
     given = os.environ.get("STATE_DIRECTORY")
     folder = Path(given.split(":")[0]) if given else platformdirs.user_cache_path("edgeassist")
     return folder / "kv"
+
+
+def models_folder_of(settings: Settings) -> Path:
+    """Return where models are kept: as set, below the daemon's state, or with the user's data.
+
+    A command that root runs on an installed box has no `STATE_DIRECTORY`, and means the daemon's.
+    """
+    if settings.model.folder is not None:
+        return settings.model.folder
+    given = os.environ.get("STATE_DIRECTORY")
+    if given:
+        return Path(given.split(":")[0]) / _MODELS
+    if os.access(_INSTALLED, os.W_OK):
+        return _INSTALLED / _MODELS
+    return platformdirs.user_data_path("edgeassist") / _MODELS
 
 
 def number_or_none(value: int | Literal["auto"]) -> int | None:
