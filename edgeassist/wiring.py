@@ -10,6 +10,7 @@ import platformdirs
 
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.models.fit import Demand
+from edgeassist.models.selected import Named, Selected, select
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
 from edgeassist.settings import Settings
@@ -64,6 +65,32 @@ def demand_of(settings: Settings) -> Demand:
         kv_tokens=number_or_none(engine.kv_tokens),
         prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
     )
+
+
+def configured_model(settings: Settings) -> Named:
+    """Return what `model.path` and `model.backend` name."""
+    return Named(settings.model.path, settings.model.backend)
+
+
+def selected_model(settings: Settings, folder: Path | None = None) -> Selected:
+    """Return the model to serve, for all who ask: the configured one, or one that was chosen since.
+
+    Args:
+        settings: In force.
+        folder: The daemon's state directory; None: this process's own.
+    """
+    return select(configured_model(settings), folder or state_directory())
+
+
+def template_of(settings: Settings, selected: Selected) -> Path | None:
+    """Return the template in place of the model's own: `model.template` is for the configured model."""
+    return None if selected.chosen else settings.model.template
+
+
+def state_directory() -> Path:
+    """Return where a daemon keeps its state: systemd's `StateDirectory=`, or the user's folder for it."""
+    given = os.environ.get("STATE_DIRECTORY")
+    return Path(given.split(":")[0]) if given else platformdirs.user_state_path("edgeassist")
 
 
 def state_folder_of(settings: Settings) -> Path:
