@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
+from pydantic import SecretStr
 
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.models.fit import Demand
+from edgeassist.models.library import Library
+from edgeassist.models.pulling.places import Places, places
 from edgeassist.models.selected import Named, Selected, select
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
@@ -102,19 +105,38 @@ def state_folder_of(settings: Settings) -> Path:
     return folder / "kv"
 
 
-def models_folder_of(settings: Settings) -> Path:
-    """Return where models are kept: as set, below the daemon's state, or with the user's data.
+def daemon_state_directory() -> Path:
+    """Return the state directory of this box's daemon, for a command.
 
-    A command that root runs on an installed box has no `STATE_DIRECTORY`, and means the daemon's.
+    What root runs by hand has no `STATE_DIRECTORY`, and means that of the installed service.
     """
-    if settings.model.folder is not None:
-        return settings.model.folder
-    given = os.environ.get("STATE_DIRECTORY")
-    if given:
-        return Path(given.split(":")[0]) / _MODELS
-    if os.access(_INSTALLED, os.W_OK):
-        return _INSTALLED / _MODELS
-    return platformdirs.user_data_path("edgeassist") / _MODELS
+    if os.environ.get("STATE_DIRECTORY") is None and os.access(_INSTALLED, os.W_OK):
+        return _INSTALLED
+    return state_directory()
+
+
+def library_of(settings: Settings) -> Library:
+    """Return the folder of models: as set, below the daemon's state, or with the user's data."""
+    if settings.library.folder is not None:
+        return Library(settings.library.folder)
+    state = daemon_state_directory()
+    own = state == platformdirs.user_state_path("edgeassist")
+    return Library((platformdirs.user_data_path("edgeassist") if own else state) / _MODELS)
+
+
+def places_of(settings: Settings) -> Places:
+    """Return where models are got from."""
+    library = settings.library
+    return places(
+        hugging_face=library.hf_endpoint,
+        hugging_face_token=_revealed(library.hf_token),
+        model_scope=library.ms_endpoint,
+        pypi=_revealed(library.pypi_index),
+    )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def number_or_none(value: int | Literal["auto"]) -> int | None:

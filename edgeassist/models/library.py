@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeassist.errors import ModelError
+from edgeassist.errors import CancelledRequestError, ModelError
+from edgeassist.models.catalogue import known_sources
 from edgeassist.models.files.gguf_parts import is_later_part, parts_of, title_of
 from edgeassist.models.files.onnx import is_onnx_folder
 from edgeassist.models.progress import Meter, Progress
@@ -18,6 +19,9 @@ from edgeassist.models.records import Record, read_record, record_path
 # Models are looked for this many folders down, which is where `hf download --local-dir` leaves those of ONNX.
 _LEVELS = 3
 _BLOCK = 1 << 20
+# Where pulls keep what they have got so far, and the file that says what that will be.
+_PULLING = ".pulling"
+UNFINISHED = "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +73,22 @@ class Library:
         except OSError as error:
             raise ModelError(
                 f"can't look into the folder of models, {error.filename or self.folder}: {error.strerror}; "
-                "use sudo, or name another folder in model.folder"
+                "use sudo, or name another folder in library.folder"
             ) from None
 
     def find(self, name: str) -> Entry:
-        """Return the model of that name, or that was pulled from there; case and `.gguf` do not matter.
+        """Return the model of that name; case and `.gguf` do not matter.
+
+        Args:
+            name: Its name here or in the catalogue, or where it was pulled from.
 
         Raises:
             ModelError: There is none; says what there is.
         """
         entries = self.entries()
         wanted = name.casefold()
-        for spelt in (wanted, wanted.removesuffix(".gguf")):
+        names = [wanted, wanted.removesuffix(".gguf"), *(each.casefold() for each in known_sources(name))]
+        for spelt in names:
             for entry in entries:
                 if spelt in {entry.name.casefold(), (entry.source or "").casefold()}:
                     return entry
@@ -90,8 +98,30 @@ class Library:
             "others)"
         )
 
+    def staging(self, source: str) -> Path:
+        """Return the folder in which what is pulled from there is gathered; it need not exist."""
+        return self.folder / _PULLING / hashlib.sha256(source.encode()).hexdigest()[:16]
+
+    def unfinished(self) -> dict[str, int]:
+        """Return what pulls have left, by source: how many bytes. Pulling it again goes on from there."""
+        found = {}
+        for path in (self.folder / _PULLING).glob(f"*/{UNFINISHED}"):
+            try:
+                sizes = [
+                    file.stat().st_size
+                    for file in path.parent.rglob("*")
+                    if file.is_file() and file != path and file.suffix != ".json"
+                ]
+                found[path.read_text()] = sum(sizes)
+            except OSError:
+                continue
+        return found
+
     def remove(self, name: str) -> Entry:
         """Delete a model's files, and return what it was.
+
+        Args:
+            name: As `find` takes it.
 
         Raises:
             ModelError: There is no such model, or it can't be deleted.
@@ -190,7 +220,7 @@ def digest_of(path: Path, meter: Meter, cancelled: threading.Event) -> str:
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 if cancelled.is_set():
-                    raise ModelError("cancelled")
+                    raise CancelledRequestError("cancelled")
                 digest.update(block)
                 meter.add(len(block))
     except OSError as error:

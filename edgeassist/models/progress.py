@@ -41,12 +41,21 @@ class Meter:
         self._rate: float | None = None
         self._mark = (time.monotonic(), 0)
 
+    @property
+    def done(self) -> int:
+        """Bytes counted so far."""
+        return self._done
+
     def begin(self, done: int, text: str | None = None) -> None:
         """Say how much is there already, and under which name it goes on; counts for no rate."""
         self._text = text or self._text
         self._done = done
         self._mark = (time.monotonic(), done)
         self._tell(time.monotonic())
+
+    def expect(self, total: int) -> None:
+        """Say how much it is in all, which was not known before."""
+        self._total = total
 
     def add(self, count: int) -> None:
         """Count bytes that were done."""

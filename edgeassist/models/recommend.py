@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgeassist.models.catalogue import CATALOGUE, Entry, Variant
+from edgeassist.models.catalogue import Entry, Variant, catalogue
 from edgeassist.models.fit import Demand, Format, Memory, Misfit, judge, needed_bytes
 
 # Tokens of context for a conversation with a device.
@@ -75,7 +75,7 @@ class Option:
 
 
 def recommend(
-    board: Board, need: Need, measured: Mapping[str, float], catalogue: Sequence[Entry] = CATALOGUE
+    board: Board, need: Need, measured: Mapping[str, float], models: Sequence[Entry] | None = None
 ) -> list[Option]:
     """Return all models, those that suit first and the best of them first, then the nearest to it.
 
@@ -83,10 +83,12 @@ def recommend(
         board: The device.
         need: What it is for.
         measured: Tokens a second of `qwen2.5-0.5b:q4_0` and the like, where the bench has measured them.
-        catalogue: The models to choose from.
+        models: To choose from; None: the catalogue's.
     """
     options = [
-        _weigh(entry, variant, board, need, measured) for entry in catalogue for variant in entry.variants
+        _weigh(entry, variant, board, need, measured)
+        for entry in models or catalogue()
+        for variant in entry.variants
     ]
     return sorted(options, key=lambda each: _rank(each, need))
 
