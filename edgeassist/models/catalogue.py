@@ -76,7 +76,8 @@ class Entry:
     Attributes:
         name: The publisher's name for it.
         shape: The bench's name for its shape; empty where it has none.
-        parameters: Total number of weights, as published.
+        parameters: Total number of weights in its files.
+        active: How many of them a token reads.
         context: Trained context length in tokens.
         kv_heads: Key/value heads of all layers together that keep them for each token.
         head_size: Values in a head's key, and in its value.
@@ -85,6 +86,8 @@ class Entry:
         thinking: Whether it thinks.
         tools: The form of its tool calls (docs/tools.md); empty: it was not trained to call any.
         reuse: What of a prompt can be used again.
+        caveat: Why it is not recommended, whatever the device; empty where it may be.
+        pi5: Tokens a second on a Raspberry Pi 5 by the publisher, from and to; None where it tells none.
         source: The publisher's page.
         variants: From smallest to largest.
     """
@@ -92,6 +95,7 @@ class Entry:
     name: str
     shape: str
     parameters: int
+    active: int
     context: int
     kv_heads: int
     head_size: int
@@ -100,6 +104,8 @@ class Entry:
     thinking: Thinking
     tools: str
     reuse: Reuse
+    caveat: str
+    pi5: tuple[float, float] | None
     source: str
     variants: tuple[Variant, ...]
 
@@ -153,6 +159,9 @@ def _entry(table: dict[str, Any]) -> Entry:
         **table
         | {
             "shape": table.get("shape", ""),
+            "active": table.get("active", table["parameters"]),
+            "caveat": table.get("caveat", ""),
+            "pi5": tuple(table["pi5"]) if "pi5" in table else None,
             "languages": tuple(table["languages"]),
             "thinking": Thinking(table["thinking"]),
             "reuse": Reuse(table["reuse"]),

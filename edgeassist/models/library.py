@@ -117,6 +117,20 @@ class Library:
                 continue
         return found
 
+    def discard(self, source: str) -> bool:
+        """Delete what a pull from there has left; return whether it had.
+
+        Raises:
+            ModelError: It can't be deleted.
+        """
+        left = [each for each in self.unfinished() if each.casefold() == source.casefold()]
+        for each in left:
+            try:
+                shutil.rmtree(self.staging(each))
+            except OSError as error:
+                raise ModelError(f"can't delete {error.filename}: {error.strerror}; use sudo") from None
+        return bool(left)
+
     def remove(self, name: str) -> Entry:
         """Delete a model's files, and return what it was.
 

@@ -73,6 +73,11 @@ class Option:
         """Model and quantization."""
         return f"{self.entry.name} {self.variant.name}"
 
+    @property
+    def pull_name(self) -> str:
+        """What `pull` takes for it."""
+        return f"{self.entry.name}:{self.variant.name}".lower()
+
 
 def recommend(
     board: Board, need: Need, measured: Mapping[str, float], models: Sequence[Entry] | None = None
@@ -106,11 +111,14 @@ def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: M
     demand = Demand(CONTEXT_TOKENS, _KV_TYPE, contexts, kv_tokens=contexts * CONTEXT_TOKENS)
     ours = int(MEMORY_SHARE * board.memory_bytes)
     memory = needed_bytes(weights, demand)
-    # Each token reads all weights once, and the KV cache of what was said before: half a context of it.
-    read = variant.size_bytes + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
+    # Each token reads the weights once, and the KV cache of what was said before: half a context of it.
+    read = (
+        variant.size_bytes * entry.active // entry.parameters
+        + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
+    )
     known = measured.get(f"{entry.shape}:{variant.name.lower()}")
     rate = board.bandwidth / read if known is None else known
-    objections = []
+    objections = [entry.caveat] if entry.caveat else []
     if isinstance(judge(weights, demand, Memory(ours, ours)), Misfit):
         objections.append(
             f"needs {memory / 1e9:.1f} GB, and {ours / 1e9:.1f} GB of {board.memory_bytes / 1e9:.1f} may go "

@@ -32,7 +32,8 @@ _CANCEL_S = 0.25
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _OFFLINE = (
     "without a network: copy a model's file to this device's folder of models (edgeassist models list names "
-    "it), or stay with builtin:tiny"
+    "it), or stay with builtin:tiny; where only PyPI can be reached: edgeassist models pull "
+    "smollm2-135m-instruct"
 )
 
 
