@@ -116,7 +116,6 @@ class ModelSettings(Table):
     """The model, and the system prompt."""
 
     path: Path = Path("builtin:tiny")
-    folder: Path | None = None
     backend: Literal["auto", "llama", "onnx", "scripted"] = "auto"
     context: Annotated[int, Field(ge=64, le=1_048_576)] = 4096
     template: Path | None = None

@@ -1,4 +1,4 @@
-"""`edgeassist models`, as a person types it; tests/integration/test_pulling.py has what comes from servers."""
+"""`edgeassist models`, as a person types it; tests/integration/test_pulling.py has the servers."""
 
 from __future__ import annotations
 
