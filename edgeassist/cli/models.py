@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,13 +104,17 @@ def pull_model(
 ) -> None:
     """Get a model; once more, and it goes on from where it was.
 
-    Exit status 0: it is there; 69: it can't be had now; 78: it can't be had so, or is no model.
+    Exit status 0: it is there; 69: it can't be had; 78: there is no such name, or it is no model.
     """
     settings = load_settings(context.obj).settings
     library = library_of(settings)
     here = {entry.path for entry in library.entries()}
-    with _shown() as show:
-        entry = pull(source, library, show, threading.Event(), places_of(settings))
+    try:
+        with _shown() as show:
+            entry = pull(source, library, show, threading.Event(), places_of(settings))
+    except KeyboardInterrupt:
+        print("broken off; what is there is kept, and the same command goes on from it", file=sys.stderr)
+        raise
     if as_json:
         print(json.dumps(_fields(entry)))
         return

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,15 +190,19 @@ class Library:
 
     def _walk(self, folder: Path, levels: int) -> Iterator[Entry]:
         for path in sorted(folder.iterdir()):
-            if path.name.startswith("."):
-                continue
-            if path.is_dir():
-                if is_onnx_folder(path):
-                    yield self._entry(path, "onnx")
-                elif levels > 1:
-                    yield from self._walk(path, levels - 1)
-            elif _is_whole_gguf(path):
-                yield self._entry(path, "llama")
+            if not path.name.startswith("."):
+                # Others' folders may lie here, such as a disk's lost+found.
+                with suppress(PermissionError):
+                    yield from self._models_at(path, levels)
+
+    def _models_at(self, path: Path, levels: int) -> Iterator[Entry]:
+        if path.is_dir():
+            if is_onnx_folder(path):
+                yield self._entry(path, "onnx")
+            elif levels > 1:
+                yield from self._walk(path, levels - 1)
+        elif _is_whole_gguf(path):
+            yield self._entry(path, "llama")
 
     def _entry(self, path: Path, backend: str) -> Entry:
         record = read_record(path)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import threading
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from edgeassist.models.library import Entry, Library
 from edgeassist.models.progress import Progress
 from edgeassist.models.pulling.places import Places
 from edgeassist.models.pulling.pull import pull
-from edgeassist.models.pulling.web import Web
+from edgeassist.models.pulling.web import Redirects, Web, retry_after_s
 from edgeassist.models.records import read_record
 from tests.integration.shelf import Shelf
 from tests.other_models import rewrite
@@ -475,3 +476,51 @@ def test_a_name_that_leads_elsewhere_is_left_out(shelf: Shelf, get: Pull, gguf: 
     shelf.put_hub("owner/repo", {name: gguf})
     with pytest.raises(PullError, match="there is no GGUF file"):
         get("hf:owner/repo")
+
+
+def test_a_name_of_the_catalogue_goes_on_to_the_next_place(shelf: Shelf, get: Pull, gguf: bytes) -> None:
+    name = "Qwen3-4B-Q4_K_M.gguf"
+    api = "/api/v1/models/Qwen/Qwen3-4B-GGUF/repo"
+    files = [{"Path": name, "Type": "blob", "Size": len(gguf), "Sha256": sha256(gguf)}]
+    shelf.put(f"{api}/files?Revision=master&Recursive=true", json.dumps({"Data": {"Files": files}}).encode())
+    shelf.put(f"{api}?Revision=master&FilePath={name}", gguf)
+    entry = get("qwen3-4b", hugging_face="http://127.0.0.1:9")
+    assert entry.source == f"ms:Qwen/Qwen3-4B-GGUF/{name}"
+    assert get("Qwen3-4B:q4_k_m") == entry
+
+
+def test_where_no_place_can_be_reached_all_are_told(get: Pull) -> None:
+    gone = "http://127.0.0.1:9"
+    with pytest.raises(PullError, match=r"qwen3-4b can't be had now: hf:.*can't reach.*; ms:.*can't reach"):
+        get("qwen3-4b", hugging_face=gone, model_scope=gone)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_pulls_belongs_to_whom_the_folder_belongs_to(
+    shelf: Shelf, get: Pull, library: Library, trial_onnx: Path
+) -> None:
+    library.folder.mkdir()
+    os.chown(library.folder, 65534, 65534)
+    shelf.put_hub("owner/repo", {path.name: path.read_bytes() for path in trial_onnx.iterdir()})
+    entry = get("hf:owner/repo")
+    assert {path.stat().st_uid for path in library.folder.rglob("*")} == {65534}
+    assert entry.name == "repo"
+
+
+def test_what_was_encrypted_stays_so() -> None:
+    request = urllib.request.Request("https://here.example/box.gguf", headers={"Authorization": "Bearer x"})
+    with pytest.raises(PullError, match="is not encrypted"):
+        Redirects().redirect_request(request, None, 302, "", {}, "http://here.example/box.gguf")
+    with pytest.raises(PullError, match="is not encrypted"):
+        Redirects().redirect_request(request, None, 302, "", {}, "file:///etc/passwd")
+    followed = Redirects().redirect_request(request, None, 302, "", {}, "https://here.example/other.gguf")
+    assert followed is not None
+    assert followed.get_header("Authorization") == "Bearer x"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("Sat, 28 Nov 2020 12:00:00 GMT", 0.0), ("soon", None), (None, None)],
+)
+def test_how_long_a_busy_server_asks_to_wait(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value) == seconds

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgeassist.errors import ModelError
+from edgeassist.models.catalogue import known_sources
 from edgeassist.models.library import Library
 from edgeassist.models.progress import Progress
 from edgeassist.models.records import Record, record_path, write_record
@@ -114,6 +118,39 @@ def test_a_model_that_has_changed_since_is_told(library: Library) -> None:
 def test_of_what_was_copied_the_sums_are_told(library: Library) -> None:
     put(library, "box.gguf", b"GGUF")
     assert library.verify("box", ignore) == {"box.gguf": hashlib.sha256(b"GGUF").hexdigest()}
+
+
+def test_a_model_is_found_by_its_name_in_the_catalogue(library: Library) -> None:
+    path = put(library, "Qwen3-0.6B-Q8_0.gguf")
+    note(path, path, source=known_sources("qwen3-0.6b:q8_0")[0])
+    assert library.find("Qwen3-0.6B:q8_0").path == path
+    with pytest.raises(ModelError):
+        library.find("qwen3-0.6b:q4_0")
+
+
+@pytest.fixture
+def stranger() -> Iterator[Library]:
+    """A library on a disk of its own, as a user sees it who is not root."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        library = Library(Path(name))
+        put(library, "box.gguf")
+        (library.folder / "lost+found").mkdir(mode=0o700)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        else:
+            (library.folder / "lost+found").chmod(0)
+        try:
+            yield library
+        finally:
+            if root:
+                os.seteuid(0)
+            (library.folder / "lost+found").chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_read_hides_no_model(stranger: Library) -> None:
+    assert names(stranger) == ["box"]
 
 
 def test_a_removed_model_leaves_nothing(library: Library) -> None:

@@ -37,12 +37,17 @@ _OFFLINE = (
 )
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects; a password stays with its host, and what was encrypted stays so."""
 
     def redirect_request(  # noqa: PLR0917 - the library's
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
+        """Return the request that follows a redirect.
+
+        Raises:
+            PullError: It leads to where nothing is encrypted, or to no web server.
+        """
         old, new = urlsplit(req.full_url), urlsplit(urljoin(req.full_url, newurl))
         if new.scheme not in {"http", "https"} or (old.scheme, new.scheme) == ("https", "http"):
             raise PullError(f"{old.hostname} leads to {new.scheme}://{new.hostname}, which is not encrypted")
@@ -63,7 +68,7 @@ class Web:
     def __init__(self, cancelled: threading.Event, timeout_s: float = TIMEOUT_S) -> None:
         self.cancelled = cancelled
         self._timeout_s = timeout_s
-        self._opener = urllib.request.build_opener(_Redirects())
+        self._opener = urllib.request.build_opener(Redirects())
 
     def check(self) -> None:
         """Raise `CancelledRequestError` where this was cancelled."""
@@ -210,7 +215,7 @@ class Text:
 
 def _of_status(error: urllib.error.HTTPError, url: str, host: str) -> PullError:
     if error.code in _BUSY:
-        seconds = _retry_after(error.headers.get("Retry-After"))
+        seconds = retry_after_s(error.headers.get("Retry-After"))
         return PullError(
             f"{host} is busy or has a fault ({error.code}); try again later",
             passing=True,
@@ -255,7 +260,8 @@ def _of_connection(reason: object, host: str) -> PullError:
     return PullError(f"the connection to {host} broke off ({type(reason).__name__})", passing=True)
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after_s(value: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` asks for: a number, or a date; None where it is neither."""
     if value is None:
         return None
     if value.strip().isdigit():
