@@ -106,7 +106,8 @@ class Shelf:
         for name, content in files.items():
             digest = hashlib.sha256(content).hexdigest()
             lfs = {"lfs": {"oid": digest, "size": len(content)}} if not name.endswith(".json") else {}
-            listing.append({"type": "file", "path": name, "size": len(content), "oid": "2", **lfs})
+            oid = hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()  # noqa: S324
+            listing.append({"type": "file", "path": name, "size": len(content), "oid": oid, **lfs})
             stored = f"/store/{digest}"
             self.put(stored, content, **how)
             self.put(f"/{repo}/resolve/main/{quote(name)}", b"", moved=f"{self.other_url}{stored}")

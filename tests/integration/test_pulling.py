@@ -166,6 +166,27 @@ def test_a_pull_that_is_cancelled_ends_at_once_and_goes_on_later(
     assert left(library) == {"box.gguf", "box.gguf.pulled.json"}
 
 
+def test_of_a_model_in_parts_that_changed_meanwhile_none_is_mixed_in(
+    shelf: Shelf, get: Pull, library: Library, trial_onnx: Path
+) -> None:
+    files = {f"cpu/{path.name}": path.read_bytes() for path in sorted(trial_onnx.iterdir())}
+    old = {
+        name: content[:-1] + b" " if name.endswith("tokenizer.json") else content
+        for name, content in files.items()
+    }
+    shelf.put_hub("owner/repo", {**old, "cpu/zz.bin": b"last"})
+    shelf.files[f"/store/{sha256(b'last')}"].statuses = [404]
+    source = "hf:owner/repo/cpu"
+    with pytest.raises(PullError, match="there is no"):
+        get(source)
+    assert library.unfinished()[source] > 0
+    shelf.put_hub("owner/repo", files)
+    entry = get(source)
+    assert {path.name: path.read_bytes() for path in entry.path.iterdir()} == {
+        name.removeprefix("cpu/"): content for name, content in files.items()
+    }
+
+
 def test_a_server_that_is_busy_is_asked_again(shelf: Shelf, get: Pull, gguf: bytes) -> None:
     shelf.put("/box.gguf", gguf, statuses=[503])
     assert get(f"{shelf.url}/box.gguf").sha256 == sha256(gguf)
@@ -185,6 +206,17 @@ def test_a_damaged_file_is_thrown_away(shelf: Shelf, get: Pull, library: Library
         get(f"{shelf.url}/box.gguf#sha256={sha256(gguf)}")
     assert not caught.value.passing
     assert left(library) == set()
+
+
+def test_a_small_file_is_checked_by_gits_name_for_it(
+    shelf: Shelf, get: Pull, library: Library, trial_onnx: Path
+) -> None:
+    shelf.put_hub("owner/repo", {path.name: path.read_bytes() for path in trial_onnx.iterdir()})
+    config = (trial_onnx / "genai_config.json").read_bytes()
+    shelf.files[f"/store/{sha256(config)}"].content = config[:-1] + b" "
+    with pytest.raises(PullError, match=r"genai_config\.json is damaged: .* Git's"):
+        get("hf:owner/repo")
+    assert library.entries() == []
 
 
 def test_a_file_of_another_length_than_announced_is_refused(
@@ -397,9 +429,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_comes(
 ) -> None:
     shelf.put_hub("owner/repo", {"box.gguf": gguf})
     tree = shelf.files["/api/models/owner/repo/tree/main?recursive=true"]
-    tree.content = tree.content.replace(
-        f'"size": {len(gguf)}, "oid": "2"'.encode(), b'"size": 1000000000000000'
-    )
+    tree.content = tree.content.replace(f'"size": {len(gguf)}'.encode(), b'"size": 1000000000000000')
     with pytest.raises(PullError, match=r"needs 1,000,000,000 MB of disk, and .* MB are free"):
         get("hf:owner/repo/box.gguf")
     assert shelf.asked(f"/store/{sha256(gguf)}") == []

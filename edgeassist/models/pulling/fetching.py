@@ -52,9 +52,15 @@ def fetch(remote: Remote, folder: Path, web: Web, meter: Meter) -> str:
     """
     target = folder / remote.name
     target.parent.mkdir(parents=True, exist_ok=True)
-    meter.begin(meter.done, f"getting {target.name}")
+    base = meter.done
+    meter.begin(base, f"getting {target.name}")
     if target.exists():
-        return _hash(target, web, meter).hexdigest()
+        digest = _hash(target, web, meter).hexdigest()
+        if _is_as_announced(target, digest, remote):
+            return digest
+        # It has changed there since.
+        target.unlink()
+        meter.begin(base)
     return _Download(remote, target, web, meter).run()
 
 
@@ -173,13 +179,14 @@ class _Download:
                 raise PullError(f"{self._target.name} does not end where it should; try again later")
 
     def _finish(self) -> str:
-        digest, announced = self._digest.hexdigest(), self._remote.sha256
-        if announced is not None and digest != announced.lower():
+        digest = self._digest.hexdigest()
+        if not _is_as_announced(self._part, digest, self._remote):
             self._forget()
+            announced = self._remote.sha256 or f"one of Git's {self._remote.git_oid}"
             raise PullError(
-                f"{self._target.name} is damaged: its SHA-256 is {digest}, and {announced.lower()} was "
-                "announced; it was thrown away, so pull it again; should that go on, the mirror or something "
-                "in between changes it"
+                f"{self._target.name} is damaged: its SHA-256 is {digest}, and {announced} was announced; it "
+                "was thrown away, so pull it again; should that go on, the mirror or something in between "
+                "changes it"
             )
         self._part.replace(self._target)
         self._state.unlink(missing_ok=True)
@@ -199,6 +206,21 @@ def _hash(path: Path, web: Web, meter: Meter) -> hashlib._Hash:
             digest.update(block)
             meter.add(len(block))
     return digest
+
+
+def _is_as_announced(path: Path, digest: str, remote: Remote) -> bool:
+    if remote.size is not None and path.stat().st_size != remote.size:
+        return False
+    if remote.sha256 is not None:
+        return digest == remote.sha256.lower()
+    if remote.git_oid is None:
+        return True
+    # Git's own name for it, against damage and not against malice.
+    oid = hashlib.sha1(b"blob %d\0" % path.stat().st_size)  # noqa: S324
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            oid.update(block)
+    return oid.hexdigest() == remote.git_oid
 
 
 def _strong(etag: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -141,7 +141,15 @@ def _hugging_face_files(page: Any, base: str, token: str | None) -> Iterator[Rem
         if each.get("type") == "file" and name is not None:
             large = each.get("lfs")
             digest = _digest(large.get("oid")) if isinstance(large, dict) else None
-            yield Remote(f"{base}/{quote(name)}", name, _whole(each.get("size")), digest, token)
+            oid = str(each.get("oid"))
+            yield Remote(
+                f"{base}/{quote(name)}",
+                name,
+                _whole(each.get("size")),
+                digest,
+                token,
+                git_oid=oid if digest is None and re.fullmatch(r"[0-9a-f]{40}", oid) else None,
+            )
 
 
 def _choose(repository: _Repository, asked: _Asked) -> Plan:
@@ -220,7 +228,7 @@ def _folder(
 
 
 def _renamed(file: Remote, name: str) -> Remote:
-    return Remote(file.url, name, file.size, file.sha256, file.token)
+    return replace(file, name=name)
 
 
 def _entries(document: Any, *keys: str) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ class Remote:
         size: Its bytes; None where nobody said.
         sha256: In hexadecimal; None where nobody said.
         token: A bearer's, for the URL's host.
+        git_oid: What Git calls its content, in hexadecimal; of small files without a `sha256`.
     """
 
     url: str
@@ -26,6 +27,7 @@ class Remote:
     size: int | None = None
     sha256: str | None = None
     token: str | None = None
+    git_oid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
