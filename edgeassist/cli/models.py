@@ -265,12 +265,17 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Bars(*columns, console=console, transient=True) as bars:
         task: TaskID | None = None
+        known: int | None = None
 
         def show(progress: Progress) -> None:
-            nonlocal task
-            text = escape(progress.text)
+            nonlocal task, known
+            text, total = escape(progress.text), progress.total_bytes
+            if task is not None and total != known:
+                # A bar can't forget its total.
+                bars.remove_task(task)
+                task = None
             if task is None:
-                task = bars.add_task(text, total=progress.total_bytes)
-            bars.update(task, description=text, completed=progress.done_bytes, total=progress.total_bytes)
+                task, known = bars.add_task(text, total=total), total
+            bars.update(task, description=text, completed=progress.done_bytes)
 
         yield show
