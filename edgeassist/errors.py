@@ -188,6 +188,25 @@ class MemoryShortError(ModelError):
     exit_status = ExitStatus.UNAVAILABLE
 
 
+class PullError(ModelUnavailableError):
+    """A model can't be got from where it is published.
+
+    Args:
+        message: What is wrong and what to do.
+        passing: Whether the same attempt may succeed later: no network, a busy server.
+        retry_after_ms: Milliseconds that a server asked to wait.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False, retry_after_ms: int | None = None) -> None:
+        super().__init__(message, retry_after_ms=retry_after_ms)
+        self.retryable = passing
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same attempt may succeed later."""
+        return self.retryable
+
+
 class BrokerError(EdgeAssistError):
     """The MQTT broker is unreachable or refuses the connection, or the device behind it does not answer."""
 

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
+from pydantic import SecretStr
 
 from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.models.fit import Demand
+from edgeassist.models.library import Library
+from edgeassist.models.pulling.places import Places, places
+from edgeassist.models.selected import Named, Selected, select
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
 from edgeassist.settings import Settings
@@ -17,6 +21,9 @@ from edgeassist.settings import Settings
 # Above the payload limit, so that what is too large can be refused with a word; a broker drops what is over
 # the Maximum Packet Size in silence.
 _PACKET_HEADROOM = 4
+# `StateDirectory=` of the installed service.
+_INSTALLED = Path("/var/lib/edgeassist")
+_MODELS = "models"
 
 
 def topics_of(settings: Settings) -> Topics:
@@ -63,6 +70,32 @@ def demand_of(settings: Settings) -> Demand:
     )
 
 
+def configured_model(settings: Settings) -> Named:
+    """Return what `model.path` and `model.backend` name."""
+    return Named(settings.model.path, settings.model.backend)
+
+
+def selected_model(settings: Settings, folder: Path | None = None) -> Selected:
+    """Return the model to serve, for all who ask: the configured one, or one that was chosen since.
+
+    Args:
+        settings: In force.
+        folder: The daemon's state directory; None: this process's own.
+    """
+    return select(configured_model(settings), folder or state_directory())
+
+
+def template_of(settings: Settings, selected: Selected) -> Path | None:
+    """Return the template in place of the model's own: `model.template` is for the configured model."""
+    return None if selected.chosen else settings.model.template
+
+
+def state_directory() -> Path:
+    """Return where a daemon keeps its state: systemd's `StateDirectory=`, or the user's folder for it."""
+    given = os.environ.get("STATE_DIRECTORY")
+    return Path(given.split(":")[0]) if given else platformdirs.user_state_path("edgeassist")
+
+
 def state_folder_of(settings: Settings) -> Path:
     """Return where states are kept: as set, in systemd's `StateDirectory=`, or in the user's cache."""
     if settings.engine.state_folder is not None:
@@ -70,6 +103,40 @@ def state_folder_of(settings: Settings) -> Path:
     given = os.environ.get("STATE_DIRECTORY")
     folder = Path(given.split(":")[0]) if given else platformdirs.user_cache_path("edgeassist")
     return folder / "kv"
+
+
+def daemon_state_directory() -> Path:
+    """Return the state directory of this box's daemon, for a command.
+
+    What root runs by hand has no `STATE_DIRECTORY`, and means that of the installed service.
+    """
+    if os.environ.get("STATE_DIRECTORY") is None and os.access(_INSTALLED, os.W_OK):
+        return _INSTALLED
+    return state_directory()
+
+
+def library_of(settings: Settings) -> Library:
+    """Return the folder of models: as set, below the daemon's state, or with the user's data."""
+    if settings.library.folder is not None:
+        return Library(settings.library.folder)
+    state = daemon_state_directory()
+    own = state == platformdirs.user_state_path("edgeassist")
+    return Library((platformdirs.user_data_path("edgeassist") if own else state) / _MODELS)
+
+
+def places_of(settings: Settings) -> Places:
+    """Return where models are got from."""
+    library = settings.library
+    return places(
+        hugging_face=library.hf_endpoint,
+        hugging_face_token=_revealed(library.hf_token),
+        model_scope=library.ms_endpoint,
+        pypi=_revealed(library.pypi_index),
+    )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def number_or_none(value: int | Literal["auto"]) -> int | None:

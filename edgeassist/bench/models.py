@@ -44,8 +44,10 @@ def synthetic_models(
     if unknown:
         raise ConfigurationError(f"--quant: {unknown[0]!r} is none of: {', '.join([*_NUMBERS, INT4])}")
     suffixes = {INT4: "-onnx"}
+    # By the number of weights, too: files of a shape that was corrected since are of no use.
+    size = f"{SHAPES[shape].parameters // 1000}k"
     paths = {
-        name: folder / f"{shape}-{Turns.ENDLESS}-{name}{suffixes.get(name, '.gguf')}"
+        name: folder / f"{shape}-{size}-{Turns.ENDLESS}-{name}{suffixes.get(name, '.gguf')}"
         for name in quantizations
     }
     missing = {name: path for name, path in paths.items() if not path.exists()}
@@ -73,7 +75,7 @@ def _make(
     if not missing:
         return
     with tempfile.TemporaryDirectory(dir=folder, prefix=".bench.") as name:
-        source = folder / f"{shape.name}-{Turns.ENDLESS}-{_F16}.gguf"
+        source = folder / f"{shape.name}-{shape.parameters // 1000}k-{Turns.ENDLESS}-{_F16}.gguf"
         if not source.exists():
             on_step(f"writing {shape.parameters / 1e6:,.0f} M random weights")
             source = missing.get(_F16, Path(name) / source.name)

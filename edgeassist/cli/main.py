@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from edgeassist import ENV_FILE, __version__
 from edgeassist.errors import EdgeAssistError, ExitStatus
 
-# Each command's module and function, in the order of the help.
+# Each command's module, and its function or its own commands, in the order of the help.
 _COMMANDS = {
     "run": ("run", "run"),
     "ask": ("ask", "ask"),
@@ -26,6 +26,7 @@ _COMMANDS = {
     "bench": ("bench", "bench"),
     "tune": ("tune", "tune"),
     "recommend": ("recommend", "recommend_model"),
+    "models": ("models", "app"),
 }
 
 
@@ -47,8 +48,11 @@ class _LazyGroup(TyperGroup):
         if not gc.isenabled():  # see `__main__`
             gc.freeze()
             gc.enable()
+        command = getattr(module, function)
+        if isinstance(command, typer.Typer):
+            return typer.main.get_command(command)
         alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-        alone.command(name=cmd_name)(getattr(module, function))
+        alone.command(name=cmd_name)(command)
         return typer.main.get_command(alone)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
@@ -54,9 +54,7 @@ def recommend_model(
     reads.
     """
     choice = choose_threads(read_cpu_snapshot(), None)
-    bandwidth = bandwidth_gb * 1e9 if bandwidth_gb is not None else measure_bandwidth(choice.threads)
-    memory = int(memory_gb * 1e9) if memory_gb is not None else psutil.virtual_memory().total
-    board = Board(memory, bandwidth)
+    board = board_of(memory_gb, bandwidth_gb, choice.threads)
     # What was measured here says nothing of another board.
     tuned = {} if bandwidth_gb is not None else tuned_rates(state_directory())
     options = recommend(board, need, tuned if measured is None else {**tuned, **_rates(measured)})
@@ -67,11 +65,18 @@ def recommend_model(
     temperature = cpu_temperature_c()
     heat = "" if temperature is None else f", {temperature:.0f} °C"
     console.print(
-        f"{platform.machine()}, {choice.threads} threads, {memory / 1e9:.1f} GB of memory that moves "
-        f"{bandwidth / 1e9:.1f} GB/s{heat}"
+        f"{platform.machine()}, {choice.threads} threads, {board.memory_bytes / 1e9:.1f} GB of memory that "
+        f"moves {board.bandwidth / 1e9:.1f} GB/s{heat}"
     )
     console.print(_table(options, need))
     _print_choice(console, options, need)
+
+
+def board_of(memory_gb: float | None, bandwidth_gb: float | None, threads: int) -> Board:
+    """Return this device, measured, or as if it had what is given."""
+    bandwidth = bandwidth_gb * 1e9 if bandwidth_gb is not None else measure_bandwidth(threads)
+    memory = int(memory_gb * 1e9) if memory_gb is not None else psutil.virtual_memory().total
+    return Board(memory, bandwidth)
 
 
 def _table(options: list[Option], need: Need) -> Table:
@@ -107,6 +112,8 @@ def _print_choice(console: Console, options: list[Option], need: Need) -> None:
     console.print(
         f"licence {entry.licence}, served by the backend {best.variant.backend}; from {entry.source}"
     )
+    if best.variant.sources:
+        console.print(f"get it with: edgeassist models pull {best.pull_name}")
 
 
 _WHY = {
@@ -138,24 +145,34 @@ def _to_json(board: Board, need: Need, options: list[Option]) -> str:
             "need": need.value,
             "memory_bytes": board.memory_bytes,
             "bandwidth_bytes_per_s": round(board.bandwidth),
-            "options": [
-                {
-                    "model": each.entry.name,
-                    "variant": each.variant.name,
-                    "backend": each.variant.backend,
-                    "parameters": each.entry.parameters,
-                    "size_bytes": each.variant.size_bytes,
-                    "memory_bytes": each.memory_bytes,
-                    "tokens_per_s": round(each.tokens_per_s, 2),
-                    "measured": each.measured,
-                    "licence": each.entry.licence,
-                    "languages": list(each.entry.languages),
-                    "source": each.entry.source,
-                    "suits": not each.objections,
-                    "objections": list(each.objections),
-                }
-                for each in options
-            ],
+            "options": [option_fields(each) for each in options],
         },
         indent=2,
     )
+
+
+def option_fields(option: Option) -> dict[str, Any]:
+    """Return all that is known of a model on a device, as JSON has it."""
+    entry, variant = option.entry, option.variant
+    return {
+        "model": entry.name,
+        "variant": variant.name,
+        "backend": variant.backend,
+        "parameters": entry.parameters,
+        "size_bytes": variant.size_bytes,
+        "size_basis": variant.basis.value,
+        "memory_bytes": option.memory_bytes,
+        "tokens_per_s": round(option.tokens_per_s, 2),
+        "measured": option.measured,
+        "pi5_tokens_per_s": entry.pi5,
+        "licence": entry.licence,
+        "languages": list(entry.languages),
+        "thinking": entry.thinking.value,
+        "tools": entry.tools or None,
+        "prefix_reuse": entry.reuse.value,
+        "source": entry.source,
+        "pull": option.pull_name if variant.sources else None,
+        "sources": list(variant.sources),
+        "suits": not option.objections,
+        "objections": list(option.objections),
+    }

@@ -11,9 +11,9 @@ _PREFIX = "builtin:"
 TINY = Path("builtin:tiny")
 # How to get a larger one; a line of the log.
 NEXT_MODEL = (
-    "builtin:tiny knows what is said to a home, and nothing else; to move to Qwen2.5-0.5B: `hf download "
-    "Qwen/Qwen2.5-0.5B-Instruct-GGUF qwen2.5-0.5b-instruct-q4_0.gguf --local-dir DIR`, name that file in "
-    "model.path, and restart (docs/models.md)"
+    "builtin:tiny knows what is said to a home, and nothing else; for others: `edgeassist models list` says "
+    "which suit this device, `edgeassist models pull qwen2.5-0.5b-instruct` gets one, and `edgeassist models "
+    "use NAME` chooses it (docs/models.md)"
 )
 
 

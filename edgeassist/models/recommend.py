@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgeassist.models.catalogue import CATALOGUE, Entry, Variant
+from edgeassist.models.catalogue import Entry, Variant, catalogue
 from edgeassist.models.fit import Demand, Format, Memory, Misfit, judge, needed_bytes
 
 # Tokens of context for a conversation with a device.
@@ -73,9 +73,14 @@ class Option:
         """Model and quantization."""
         return f"{self.entry.name} {self.variant.name}"
 
+    @property
+    def pull_name(self) -> str:
+        """What `pull` takes for it."""
+        return f"{self.entry.name}:{self.variant.name}".lower()
+
 
 def recommend(
-    board: Board, need: Need, measured: Mapping[str, float], catalogue: Sequence[Entry] = CATALOGUE
+    board: Board, need: Need, measured: Mapping[str, float], models: Sequence[Entry] | None = None
 ) -> list[Option]:
     """Return all models, those that suit first and the best of them first, then the nearest to it.
 
@@ -83,10 +88,12 @@ def recommend(
         board: The device.
         need: What it is for.
         measured: Tokens a second of `qwen2.5-0.5b:q4_0` and the like, where the bench has measured them.
-        catalogue: The models to choose from.
+        models: To choose from; None: the catalogue's.
     """
     options = [
-        _weigh(entry, variant, board, need, measured) for entry in catalogue for variant in entry.variants
+        _weigh(entry, variant, board, need, measured)
+        for entry in models or catalogue()
+        for variant in entry.variants
     ]
     return sorted(options, key=lambda each: _rank(each, need))
 
@@ -104,11 +111,14 @@ def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: M
     demand = Demand(CONTEXT_TOKENS, _KV_TYPE, contexts, kv_tokens=contexts * CONTEXT_TOKENS)
     ours = int(MEMORY_SHARE * board.memory_bytes)
     memory = needed_bytes(weights, demand)
-    # Each token reads all weights once, and the KV cache of what was said before: half a context of it.
-    read = variant.size_bytes + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
-    known = measured.get(f"{entry.shape}:{variant.name.lower()}")
+    # Each token reads the weights once, and the KV cache of what was said before: half a context of it.
+    read = (
+        variant.size_bytes * entry.active // entry.parameters
+        + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
+    )
+    known = measured.get(entry.speed_name(variant))
     rate = board.bandwidth / read if known is None else known
-    objections = []
+    objections = [entry.caveat] if entry.caveat else []
     if isinstance(judge(weights, demand, Memory(ours, ours)), Misfit):
         objections.append(
             f"needs {memory / 1e9:.1f} GB, and {ours / 1e9:.1f} GB of {board.memory_bytes / 1e9:.1f} may go "

@@ -123,6 +123,26 @@ class ModelSettings(Table):
     think: Annotated[Literal["auto", "on", "off"], LIVE] = "auto"
 
 
+def _address(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    return value
+
+
+_Address = Annotated[str, AfterValidator(_address)]
+
+
+class LibrarySettings(Table):
+    """Where models are kept, and where they are got from."""
+
+    folder: Path | None = None
+    hf_endpoint: _Address | None = None
+    hf_token: SecretStr | None = None
+    ms_endpoint: _Address | None = None
+    # A secret, since an index's address may hold a password.
+    pypi_index: SecretStr | None = None
+
+
 _AutoOrNumber = int | Literal["auto"]
 _AutoOrReal = float | Literal["auto"]
 
@@ -247,6 +267,7 @@ class Settings(BaseSettings):
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings = MqttSettings()
     model: ModelSettings = ModelSettings()
+    library: LibrarySettings = LibrarySettings()
     engine: EngineSettings = EngineSettings()
     sampling: SamplingSettings = SamplingSettings()
     decisions: DecisionSettings = DecisionSettings()

@@ -87,6 +87,8 @@ SHAPES: Mapping[str, Shape] = {
     shape.name: shape
     for shape in (
         Shape(
+            # As its publisher's GGUF files are: with an output matrix of their own, which the original shares
+            # with the embeddings.
             name="qwen2.5-0.5b",
             layers=24,
             width=896,
@@ -95,6 +97,7 @@ SHAPES: Mapping[str, Shape] = {
             kv_heads=2,
             vocabulary=151_936,
             context=32_768,
+            tied_embeddings=False,
         ),
         Shape(
             name="phi-3-mini",

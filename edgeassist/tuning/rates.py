@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeassist.errors import ConfigurationError
-from edgeassist.models.catalogue import CATALOGUE, Entry, Variant
+from edgeassist.models.catalogue import Entry, Variant, catalogue
 from edgeassist.tuning.identity import Device, this_device
 from edgeassist.tuning.kept import Kept, Rate, Result, read_kept
 
@@ -17,20 +17,20 @@ _SIZE_SHARE = 0.1
 def tuned_rates(folder: Path) -> dict[str, float]:
     """Return what `edgeassist tune` has measured on this device, as `recommend` takes it."""
     try:
-        return rates_of(read_kept(folder), this_device())
+        return rates_of(read_kept(folder), this_device(), catalogue())
     except ConfigurationError:
         return {}
 
 
-def rates_of(kept: Kept, device: Device, catalogue: Sequence[Entry] = CATALOGUE) -> dict[str, float]:
+def rates_of(kept: Kept, device: Device, entries: Sequence[Entry]) -> dict[str, float]:
     """Return tokens a second, by names such as `qwen2.5-0.5b:q4_0`.
 
     A model is found by its shape and type, since speed does not depend on the values of weights.
     """
     here = [(each, rate) for each in kept.results if each.device.is_like(device) for rate in each.rates]
     return {
-        f"{entry.shape}:{variant.name.lower()}": rate.decode_rate
-        for entry in catalogue
+        entry.speed_name(variant): rate.decode_rate
+        for entry in entries
         for variant in entry.variants
         for result, rate in here
         if _is_of(result, rate, entry, variant)

@@ -175,7 +175,7 @@ END
 The log:      journalctl -u edgeassist -f
 How it is:    sudo edgeassist status
 Settings:     $settings; then sudo systemctl restart edgeassist
-Another model: put the file into $models, name it in the settings as model.path, restart
+Another model: sudo edgeassist models list; it says how to get one
 Documentation: docs/operations.md
 END
   [[ $outcome != failed ]]

@@ -20,7 +20,7 @@ from edgeassist.doctor.probes.model import Wanted, probe_model
 from edgeassist.doctor.probes.permissions import this_user
 from edgeassist.engine.messages import Ready, Unusable
 from edgeassist.errors import MemoryShortError, ModelError
-from edgeassist.models.catalogue import Entry, Variant
+from edgeassist.models.catalogue import Basis, Entry, Reuse, Thinking, Variant
 from edgeassist.models.choice import choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import OVERHEAD_BYTES, Memory
@@ -145,9 +145,24 @@ def test_recommend_says_the_same_of_a_conversation_of_its_length(
     model = read_model(models[backend], backend)
     free = model.size_bytes + OVERHEAD_BYTES + room * MIB
     settings = Settings(model=ModelSettings(path=models[backend], context=CONTEXT_TOKENS))
-    variant = Variant("F16", model.format, model.size_bytes)
+    variant = Variant("F16", model.format, model.size_bytes, Basis.MEASURED)
     entry = Entry(
-        "box", "trial", 1, 8192, model.kv_heads, model.key_size, ("en",), "MIT", "https://x", (variant,)
+        name="box",
+        shape="trial",
+        parameters=1,
+        active=1,
+        context=8192,
+        kv_heads=model.kv_heads,
+        head_size=model.key_size,
+        languages=("en",),
+        licence="MIT",
+        thinking=Thinking.NONE,
+        tools="",
+        reuse=Reuse.EXACT,
+        caveat="",
+        pi5=None,
+        source="https://x",
+        variants=(variant,),
     )
     (option,) = recommend(Board(int(free / MEMORY_SHARE) + 1, 1e12), Need.ENGLISH, {}, [entry])
     refused = bool(verdict_of_check_config(settings, Memory(free, free)).message)

@@ -317,6 +317,8 @@ OTHER = {
     "homeassistant.prefix": '"ha"',
     "homeassistant.status_topic": '"ha/status"',
     "watch": json.dumps([WATCH]).replace(": ", " = "),
+    "library.hf_endpoint": '"https://mirror.example"',
+    "library.ms_endpoint": '"https://mirror.example"',
 }
 # Those that another needs.
 COMPANIONS = {

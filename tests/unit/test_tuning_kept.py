@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from edgeassist.cli.main import app
 from edgeassist.errors import ConfigurationError
 from edgeassist.folders import state_directory
-from edgeassist.models.catalogue import CATALOGUE
+from edgeassist.models.catalogue import catalogue
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning.identity import Device, fingerprint, library_of, this_device
 from edgeassist.tuning.kept import (
@@ -281,24 +281,24 @@ def test_forget_says_whether_anything_was_used(
 
 
 def of_the_catalogue(model: Path, **changes: Any) -> Result:
-    entry = CATALOGUE[0]
+    entry = catalogue()[0]
     variant = entry.variants[0]
     rates = (Rate(variant.name, variant.size_bytes, 21.5),)
     return result(model, kv_heads=entry.kv_heads, key_size=entry.head_size, rates=rates, **changes)
 
 
 def test_recommend_takes_what_was_measured_here_for_a_model_of_that_shape(model: Path) -> None:
-    entry = CATALOGUE[0]
-    key = f"{entry.shape}:{entry.variants[0].name.lower()}"
+    entry = catalogue()[0]
+    key = entry.speed_name(entry.variants[0])
     device = this_device()
-    assert rates_of(Kept(results=(of_the_catalogue(model),)), device) == {key: 21.5}
+    assert rates_of(Kept(results=(of_the_catalogue(model),)), device, catalogue()) == {key: 21.5}
     elsewhere = of_the_catalogue(model, device=replace_board(device))
-    assert rates_of(Kept(results=(elsewhere,)), device) == {}
+    assert rates_of(Kept(results=(elsewhere,)), device, catalogue()) == {}
     larger = msgspec.structs.replace(
         of_the_catalogue(model), rates=(Rate(entry.variants[0].name, 2 * entry.variants[0].size_bytes, 9.0),)
     )
-    assert rates_of(Kept(results=(larger,)), device) == {}
-    assert rates_of(Kept(results=(result(model),)), device) == {}
+    assert rates_of(Kept(results=(larger,)), device, catalogue()) == {}
+    assert rates_of(Kept(results=(result(model),)), device, catalogue()) == {}
 
 
 def replace_board(device: Device) -> Device:
@@ -319,7 +319,7 @@ def test_the_command_recommends_by_what_was_measured_here(
         found = next(
             each
             for each in options
-            if (each["model"], each["variant"]) == (CATALOGUE[0].name, CATALOGUE[0].variants[0].name)
+            if (each["model"], each["variant"]) == (catalogue()[0].name, catalogue()[0].variants[0].name)
         )
         return found["tokens_per_s"], found["measured"]
 

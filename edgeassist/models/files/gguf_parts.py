@@ -21,6 +21,17 @@ def parts_of(path: Path) -> list[Path]:
     return _named(path, path.name[: found.start()], int(found[2]))
 
 
+def is_later_part(path: Path) -> bool:
+    """Whether it is called like a file of a model that is not its first."""
+    found = _PART.search(path.name)
+    return found is not None and int(found[1]) != 1
+
+
+def title_of(name: str) -> str:
+    """Return the name of a model's file without `.gguf` and a part's number."""
+    return _PART.sub("", name).removesuffix(".gguf")
+
+
 def check_parts(path: Path, count: int) -> list[Path]:
     """Return the `count` files of a model, given its first.
 

