@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker.attempts import Attempt
+from edgeassist.broker.client import TolerantClient
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.reasons import (
     Reason,
@@ -161,7 +162,7 @@ class _Look:
         except (OSError, UnicodeError) as error:
             raise BrokerError(explain(error, options)) from None
 
-    def _make_client(self) -> Client:
+    def _make_client(self) -> TolerantClient:
         tls = None if self._options.tls is None else tls_context(self._options.tls)
         client = make_client(self._options, tls, connect_timeout_s=CONNECT_S)
         client.on_connect = self._handle_connect
