@@ -40,6 +40,7 @@ CONNECT_S = 4.0
 GREET_S = 3.0
 SUBSCRIBE_S = 2.0
 TALK_S = 2.5
+MOST_HEARD = 4096
 _CLOSE_S = 1.0
 _POLL_S = 0.02
 
@@ -81,6 +82,7 @@ async def look(
     filters: Sequence[str],
     say: Callable[[Sight], Mapping[str, Outbound]],
     enough: Callable[[Sight], bool],
+    keep: Callable[[Inbound], Inbound] = lambda message: message,
 ) -> Sight:
     """Connect, subscribe, publish, and listen until all is acknowledged and enough was heard.
 
@@ -93,18 +95,19 @@ async def look(
         say: Called when the broker has answered the subscriptions; returns the messages to publish, by
             name, at QoS 1 where the broker takes that.
         enough: Whether enough was heard.
+        keep: Called with each message; what of it is to be remembered. Of more than MOST_HEARD none is.
 
     Raises:
         BrokerError: There is no connection; the message says why, and which setting to check.
         ConfigurationError: A TLS file can't be used.
     """
-    first = _Look(options, filters, say, enough)
+    first = _Look(options, filters, say, enough, keep)
     try:
         return await first.run()
     except BrokerError:
         if not first.attempt.version_in_doubt or not await takes_only_other(options):
             raise
-    return await _Look(other_version(options), filters, say, enough).run()
+    return await _Look(other_version(options), filters, say, enough, keep).run()
 
 
 class _Look:
@@ -114,11 +117,13 @@ class _Look:
         filters: Sequence[str],
         say: Callable[[Sight], Mapping[str, Outbound]],
         enough: Callable[[Sight], bool],
+        keep: Callable[[Inbound], Inbound],
     ) -> None:
         self._options = options
         self._filters = tuple(filters)
         self._say = say
         self._enough = enough
+        self._keep = keep
         self._sight = Sight(options.protocol)
         self.attempt = Attempt()
         self._answered = False
@@ -230,7 +235,8 @@ class _Look:
             self._sight.acknowledged.add(name)
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._sight.heard.append(to_inbound(message))
+        if len(self._sight.heard) < MOST_HEARD:
+            self._sight.heard.append(self._keep(to_inbound(message)))
 
     def _handle_disconnect(
         self,
