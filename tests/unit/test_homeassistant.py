@@ -97,7 +97,8 @@ BARE_HEALTH = health(
 
 
 def telemetry(value: float | None, errors: dict[Code, int]) -> Telemetry:
-    names = ("queue_ms", "ttft_ms", "tpot_ms", "total_ms", "prefill_tokens_per_s", "decode_tokens_per_s")
+    names: tuple[str, ...] = ("queue_ms", "ttft_ms", "tpot_ms", "total_ms", "decision_ms")
+    names = (*names, "prefill_tokens_per_s", "decode_tokens_per_s")
     rolling = {name: Percentiles(p50=value, p95=value) for name in names}
     return Telemetry(
         requests=9,
