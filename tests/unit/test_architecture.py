@@ -41,7 +41,8 @@ SANS_IO = [
         "evaluation.": "cases fit generation lines metrics report variants",
         "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
-        "doctor.checks.": "background broker clock configuration daemon model power processor service space",
+        "doctor.checks.": "background broker clock configuration daemon model power processor service space "
+        "watches",
         "settings.": "reload",
         "supervision.": "last_words",
     }.items()
@@ -54,7 +55,7 @@ ALLOWED = {
         "errors": "",
         "protocol": "protocol errors",
         "device": "device errors",
-        "models": "models errors",
+        "models": "models protocol.calibration errors",
         "trial_models": "trial_models models errors",
         "engine": "engine models.files models.fit errors",
         "watching": "watching protocol errors",
