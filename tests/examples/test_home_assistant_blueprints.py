@@ -446,7 +446,7 @@ async def test_a_watch_is_sensors_that_are_unknown_when_it_is_stale_and_go_with_
     assert list(load["probabilities"]) == ["0", "1", "2", "3"]
 
     config.write_text(WATCH.replace("STALE", "1"))
-    house.wire.say(f"{ROOT}/command/reload")
+    house.wire.say(f"{ROOT}/command/reload", b"")
     await house.shows(DONE, lambda known: known["state"] == "unknown")
     house.wire.say("washer", "yes: in the bath, 3")
     await house.wire.until(lambda message: b"no message came for 1 s (stale_s)" in message.payload, 60)
@@ -454,6 +454,6 @@ async def test_a_watch_is_sensors_that_are_unknown_when_it_is_stale_and_go_with_
     assert stale["reason"] == "no message came for 1 s (stale_s)"
 
     config.write_text("")
-    house.wire.say(f"{ROOT}/command/reload")
+    house.wire.say(f"{ROOT}/command/reload", b"")
     for entity in (DONE, ROOM, LOAD):
         await house.shows(entity, lambda known: known is None)
