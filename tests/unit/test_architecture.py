@@ -24,8 +24,8 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "client.": "answers decision formats reading result tools",
-        "protocol.": "capabilities commands constraints decisions events filters fitting packets requests "
-        "state tools topics turns values watches",
+        "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
+        "requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
