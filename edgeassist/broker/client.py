@@ -34,16 +34,23 @@ class TolerantClient(Client):
         on_acknowledged: Called with the packet id and the reason code when the broker refuses a message at
             QoS 1, and, while `watched`, when it takes one. Paho's own `on_publish` costs as much as sending.
         watched: Whether success is told too.
+        dry: Set when the socket had no more to read.
         on_plain: Called with topic, payload and whether it is retained, of a message at QoS 0 without
             properties, as most that watches hear: paho's `on_message` costs as much as all else.
     """
 
     most_bytes = 1 << 20
     watched = False
+    dry = False
 
     on_cut: Callable[[int], None] = staticmethod(lambda _size: None)
     on_acknowledged: Callable[[int, int], None] = staticmethod(lambda _packet, _code: None)
     on_plain: Callable[[str, bytes, bool], None] | None = None
+
+    @property
+    def awaits(self) -> bool:
+        """Whether something that was published is not acknowledged yet."""
+        return bool(self._out_messages)
 
     def limit_in_flight(self, count: int) -> None:
         """Have at most so many messages unacknowledged; for `on_connect`, where paho's own setter refuses."""
@@ -54,7 +61,11 @@ class TolerantClient(Client):
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize <= _PIECE_BYTES:
-            return super()._sock_recv(bufsize)
+            try:
+                return super()._sock_recv(bufsize)
+            except BlockingIOError:
+                self.dry = True
+                raise
         if bufsize > self.most_bytes and not isinstance(self._in_packet["packet"], _Head):
             self._in_packet["packet"] = _Head(self.most_bytes)
             self.on_cut(bufsize)

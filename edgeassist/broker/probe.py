@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker.attempts import Attempt
+from edgeassist.broker.client import TolerantClient
 from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.reasons import (
     Reason,
@@ -39,6 +40,7 @@ CONNECT_S = 4.0
 GREET_S = 3.0
 SUBSCRIBE_S = 2.0
 TALK_S = 2.5
+MOST_HEARD = 4096
 _CLOSE_S = 1.0
 _POLL_S = 0.02
 
@@ -80,6 +82,7 @@ async def look(
     filters: Sequence[str],
     say: Callable[[Sight], Mapping[str, Outbound]],
     enough: Callable[[Sight], bool],
+    keep: Callable[[Inbound], Inbound] = lambda message: message,
 ) -> Sight:
     """Connect, subscribe, publish, and listen until all is acknowledged and enough was heard.
 
@@ -92,18 +95,19 @@ async def look(
         say: Called when the broker has answered the subscriptions; returns the messages to publish, by
             name, at QoS 1 where the broker takes that.
         enough: Whether enough was heard.
+        keep: Called with each message; what of it is to be remembered. Of more than MOST_HEARD none is.
 
     Raises:
         BrokerError: There is no connection; the message says why, and which setting to check.
         ConfigurationError: A TLS file can't be used.
     """
-    first = _Look(options, filters, say, enough)
+    first = _Look(options, filters, say, enough, keep)
     try:
         return await first.run()
     except BrokerError:
         if not first.attempt.version_in_doubt or not await takes_only_other(options):
             raise
-    return await _Look(other_version(options), filters, say, enough).run()
+    return await _Look(other_version(options), filters, say, enough, keep).run()
 
 
 class _Look:
@@ -113,11 +117,13 @@ class _Look:
         filters: Sequence[str],
         say: Callable[[Sight], Mapping[str, Outbound]],
         enough: Callable[[Sight], bool],
+        keep: Callable[[Inbound], Inbound],
     ) -> None:
         self._options = options
         self._filters = tuple(filters)
         self._say = say
         self._enough = enough
+        self._keep = keep
         self._sight = Sight(options.protocol)
         self.attempt = Attempt()
         self._answered = False
@@ -161,7 +167,7 @@ class _Look:
         except (OSError, UnicodeError) as error:
             raise BrokerError(explain(error, options)) from None
 
-    def _make_client(self) -> Client:
+    def _make_client(self) -> TolerantClient:
         tls = None if self._options.tls is None else tls_context(self._options.tls)
         client = make_client(self._options, tls, connect_timeout_s=CONNECT_S)
         client.on_connect = self._handle_connect
@@ -229,7 +235,8 @@ class _Look:
             self._sight.acknowledged.add(name)
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._sight.heard.append(to_inbound(message))
+        if len(self._sight.heard) < MOST_HEARD:
+            self._sight.heard.append(self._keep(to_inbound(message)))
 
     def _handle_disconnect(
         self,

@@ -121,6 +121,10 @@ class Routes:
             except Exception:
                 log.exception("a handler of %s failed on a message", route.subscription.shown)
 
+    def patient(self, topic: str) -> bool:
+        """Whether nobody minds if a message on that topic is read a little later."""
+        return all(route.subscription.patient for route in self._way(topic))
+
     def _way(self, topic: str) -> tuple[Route, ...]:
         """Return the routes that match, in the order of their making; most topics come again and again."""
         way = self._ways.get(topic)

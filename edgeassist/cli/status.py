@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
@@ -23,7 +24,7 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False,
 ) -> None:
-    """Show the state of the device: model, load, speed, memory.
+    """Show the state of the device: model, load, speed, memory, what is known from watches.
 
     Reads the daemon's retained messages from the broker. Exit status 0: online and able to answer; 69: not.
     """
@@ -41,6 +42,9 @@ def status(
                 ("info", topics.info),
             ):
                 documents[name] = json.loads(await client.state(topic, wait_s=1.0) or b"{}")
+            names = [each["name"] for each in documents["info"].get("settings", {}).get("watch", ())]
+            known = await client.watches(names, wait_s=1.0)
+            documents["watches"] = {name: json.loads(known.get(name) or b"{}") for name in names}
             return there, said, documents
 
     there, said, documents = asyncio.run(read())
@@ -80,6 +84,12 @@ def _table(
     table.add_row("since start", f"{telemetry.get('done', 0)} answered, {errors} failed or refused")
     table.add_row("first token", _spread(telemetry, "ttft_ms", "ms"))
     table.add_row("decode", _spread(telemetry, "decode_tokens_per_s", "tokens/s"))
+    if telemetry.get("decisions"):
+        table.add_row(
+            "decisions", f"{telemetry['decisions']} answered, {_spread(telemetry, 'decision_ms', 'ms')}"
+        )
+    for name, watch in documents["watches"].items():
+        table.add_row(f"watch {name}", escape(_known(watch)))
     memory = [health["daemon_memory_bytes"], health["engine_memory_bytes"]]
     daemon, engine = (f"{each // _MIB} MiB" if each else "unknown" for each in memory)
     table.add_row("memory", f"daemon {daemon}, engine {engine}")
@@ -96,6 +106,18 @@ def _table(
     table.add_row("up", f"{health['uptime_s']} s, version {health['version']}")
     table.add_row("engine restarts", str(health["engine_restarts"]))
     return table
+
+
+def _known(watch: dict[str, Any]) -> str:
+    """Describe what is known from a watch."""
+    if not watch:
+        return "nothing is said of it"
+    told = []
+    for name, answer in watch["answers"].items():
+        choice = answer["choice"]
+        share = (answer.get("probabilities") or {}).get(choice)
+        told.append(f"{name} {choice or 'unknown'}" + ("" if share is None else f" ({share:.0%})"))
+    return ", ".join(told) + (f": {watch['reason']}" if watch["reason"] else "")
 
 
 def _processor(health: dict[str, Any]) -> str:

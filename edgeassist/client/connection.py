@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -130,6 +130,17 @@ class Connection:
                 while topic not in self._retained:
                     await self._changes()
         return self._retained.get(topic)
+
+    async def watches(self, names: Iterable[str], wait_s: float = STATE_S) -> dict[str, bytes]:
+        """Return what is known from the watches of these names, as far as the broker tells."""
+        wanted = {name: self.topics.watch(name) for name in names}
+        if wanted:
+            self._listen(self.topics.watch_filter, self._take_state, optional=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while not set(wanted.values()) <= set(self._retained):
+                    await self._changes()
+        return {name: self._retained[topic] for name, topic in wanted.items() if topic in self._retained}
 
     async def command(self, name: str, wait_s: float = COMMAND_S, **arguments: Any) -> CommandResponse:
         """Give a command and return its answer.

@@ -18,7 +18,6 @@ from edgeassist.daemon.control import Control
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.wiring import (
     asking_options_of,
-    calibration_of,
     discovery_of,
     load_of,
     patience_of,
@@ -38,6 +37,7 @@ from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
+from edgeassist.models.calibration import calibration_for
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.protocol.state import Availability
 from edgeassist.serving.requests import Requests
@@ -201,7 +201,7 @@ class App:
                     model.slots,
                     constrains=model.constrains,
                     decides=model.decides,
-                    calibration=calibration_of(model.name),
+                    calibration=calibration_for(model.name),
                 )
                 self._reporter.say_info()
             case Phase.UNUSABLE:

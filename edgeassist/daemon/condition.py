@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,6 @@ from edgeassist.engine.messages import TemplateState
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.state import (
     PROTOCOL_VERSION,
-    CalibrationInfo,
     Health,
     Info,
     Instance,
@@ -158,7 +157,7 @@ class Condition:
                 constrains=facts.constrains,
                 thinks=facts.thinks,
                 decides=facts.decides,
-                calibration=CalibrationInfo(**asdict(self.requests.calibration)) if facts.decides else None,
+                calibration=self.requests.calibration if facts.decides else None,
                 build=facts.build,
             )
         return Info(

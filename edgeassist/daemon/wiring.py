@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
@@ -11,12 +12,11 @@ from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
-from edgeassist.models.calibration import calibration_for
 from edgeassist.models.choice import Choice
+from edgeassist.protocol.decisions import Kind
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.scores import Calibration
 from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
 from edgeassist.supervision.supervisor import Patience
@@ -51,17 +51,9 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
         ),
         system=settings.model.system,
         thinking=_thinking_of(settings),
-        temperature=_real_or_none(settings.decisions.temperature),
+        temperatures=_temperatures_of(settings),
         threshold=_real_or_none(settings.decisions.threshold),
         prior=_real_or_none(settings.decisions.prior),
-    )
-
-
-def calibration_of(model: str) -> Calibration:
-    """Return what makes the scores of the model of that name honest."""
-    found = calibration_for(model)
-    return Calibration(
-        found.choice, found.score, found.yes_no, found.threshold, found.prior, found.instructions
     )
 
 
@@ -78,6 +70,16 @@ def _temperature_of(settings: Settings, *, builtin: bool) -> float:
     if settings.sampling.temperature != "auto":
         return settings.sampling.temperature
     return 0.0 if builtin else _TEMPERATURE
+
+
+def _temperatures_of(settings: Settings) -> Mapping[Kind, float]:
+    """Return what is set, by kind."""
+    wanted = settings.decisions.temperature
+    if wanted == "auto":
+        return {}
+    if isinstance(wanted, dict):
+        return {Kind(kind): each for kind, each in wanted.items()}
+    return dict.fromkeys(Kind, wanted)
 
 
 def _real_or_none(value: float | Literal["auto"]) -> float | None:

@@ -21,6 +21,7 @@ from edgeassist.doctor.checks.power import check_power
 from edgeassist.doctor.checks.processor import check_build, check_threads
 from edgeassist.doctor.checks.service import Durations, check_service
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
+from edgeassist.doctor.checks.watches import check_watches
 from edgeassist.doctor.finding import Finding, skipped
 from edgeassist.doctor.probes.background import probe_background
 from edgeassist.doctor.probes.broker import probe_broker
@@ -32,6 +33,7 @@ from edgeassist.doctor.probes.power import probe_power
 from edgeassist.doctor.probes.processor import probe_build
 from edgeassist.doctor.probes.service import Unit, last_load_s, probe_service
 from edgeassist.doctor.probes.space import probe_space
+from edgeassist.doctor.probes.watches import probe_watches
 from edgeassist.settings import Settings
 from edgeassist.wiring import (
     broker_options,
@@ -44,7 +46,7 @@ from edgeassist.wiring import (
 
 
 async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding]:
-    """Examine this machine and its daemon. Changes nothing, and takes about 15 seconds at most.
+    """Examine this machine and its daemon. Changes nothing, and takes about 25 seconds at most.
 
     Args:
         file: The settings' file that the user named; None without.
@@ -65,6 +67,8 @@ async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding
         findings += check_broker(broker)
         findings += check_daemon(daemon) if lost is None else [lost]
         health = daemon.health if daemon.there else None
+        if settings.watch:
+            findings += await _examine_watches(settings, broker, daemon)
         findings += _examine_model(settings, service, health)
         findings += check_threads(
             read_cpu_snapshot(),
@@ -94,6 +98,22 @@ async def _probe_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSn
         unit_active=None if unit is None else unit.snapshot.active_state == "active",
         max_tokens=settings.sampling.max_tokens,
     )
+
+
+async def _examine_watches(
+    settings: Settings, broker: BrokerSnapshot, daemon: DaemonSnapshot
+) -> list[Finding]:
+    lost = unreachable("watches", broker)
+    if lost is not None:
+        return [lost]
+    watches = await probe_watches(
+        broker_options(settings, client_id=f"{client_id_of(settings)}-doctor-{secrets.token_hex(4)}"),
+        topics_of(settings),
+        {watch.name: [each.topic.get_secret_value() for each in watch.topics] for watch in settings.watch},
+    )
+    if watches is None:
+        return [skipped("watches", "could not be asked: the broker ended a connection that listened to them")]
+    return [*check_watches(watches, online=daemon.there)]
 
 
 def _examine_model(settings: Settings, unit: Unit | None, health: Mapping[str, Any] | None) -> list[Finding]:

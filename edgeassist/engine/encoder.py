@@ -116,7 +116,11 @@ def _characters(request: Start) -> int:
 
 def _characters_of(request: Decide) -> int:
     """Return about how many characters the conversations of a decision have."""
-    shots = sum(len(shot.state) + _worded(shot.question) + 2 * _AROUND for shot in request.shots)
+    shots = sum(
+        len(shot.state) + _worded(request.questions[right.question]) + 2 * _AROUND
+        for shot in request.shots
+        for right in shot.answers
+    )
     with_each = len(request.instructions) + len(request.state) + shots + _AROUND
     return len(request.questions) * with_each + sum(map(_worded, request.questions))
 

@@ -294,12 +294,18 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
 
+class Right(msgspec.Struct, frozen=True):
+    """The right answer to one question of a decision: its place among them, and one of its options."""
+
+    question: int
+    option: str
+
+
 class Shot(msgspec.Struct, frozen=True):
-    """A question that was answered right, about a state of its own; `answer` is one of its options."""
+    """A state of its own, and right answers to some of a decision's questions about it."""
 
     state: str
-    question: Question
-    answer: str
+    answers: tuple[Right, ...]
 
 
 class Decide(_Message, frozen=True, tag="decide"):
@@ -477,7 +483,6 @@ class Decided(_Message, frozen=True, tag="decided"):
         prompt_tokens: How many tokens state and questions have, the state counted once; without those that
             were read for the priors.
         cached_tokens: How many of them had KV entries when it began.
-        steps: In how many steps all was read, priors too.
         prefill_ms: From its start until all were scored.
         overhead_ms: The part of that which was not spent in the library that computes.
     """
@@ -486,7 +491,6 @@ class Decided(_Message, frozen=True, tag="decided"):
     scores: tuple[tuple[float, ...], ...]
     prompt_tokens: int
     cached_tokens: int
-    steps: int
     prefill_ms: float
     overhead_ms: float = 0.0
 

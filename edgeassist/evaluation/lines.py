@@ -86,9 +86,10 @@ def picture(bins: Sequence[Bin]) -> Iterator[str]:
 
 
 def settings_of(fitted: Fitted, *, wanted: float) -> Iterator[str]:
-    """Yield the settings that make a device use what was fitted, one temperature for all kinds."""
+    """Yield the settings that make a device use what was fitted."""
     yield "[decisions]"
-    yield f"temperature = {next(iter(fitted.temperatures.values())):g}"
+    by_kind = ", ".join(f"{kind.value} = {each:g}" for kind, each in fitted.temperatures.items())
+    yield f"temperature = {{ {by_kind} }}"
     if fitted.threshold is None:
         yield f"# threshold: no margin leaves enough answers of which {_percent(wanted)} are right"
     else:
@@ -113,7 +114,7 @@ def _fit(found: FitReport) -> Iterator[str]:
         )
     yield ""
     yield "settings:"
-    yield from settings_of(found.together, wanted=found.wanted)
+    yield from settings_of(found.by_kind, wanted=found.wanted)
 
 
 def _written(groups: Mapping[str, Written]) -> Iterator[str]:

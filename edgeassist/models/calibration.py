@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-# Where the two likeliest options are less apart, an answer abstains, with a model that is not in the table.
-THRESHOLD = 0.2
-# Measured with Qwen2.5-Coder-0.5B-Instruct on the cases to fit to: fewer answers are right with all of it
-# taken off, and with none.
-PRIOR = 0.75
-# What a model is told before a decision whose request says nothing itself. It costs nothing: all share it.
-INSTRUCTIONS = "You judge what is described. Answer with one of the options only."
+from edgeassist.protocol.calibration import INSTRUCTIONS, PRIOR, UNCALIBRATED, Calibration
+
 # What a name says of a file and not of the model: its type, its part of several, how it was quantized.
 _OF_A_FILE = re.compile(
     r"""
@@ -29,30 +23,9 @@ _OF_A_FILE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """By what a model's scores are divided before they become probabilities, and where it should abstain.
-
-    Attributes:
-        choice: The temperature of choices.
-        score: That of scores.
-        yes_no: That of yes or no.
-        threshold: The least margin of an answer that should be gone by.
-        prior: How much of what it answers without a state is taken off its scores, 0 to 1.
-        instructions: What it is told by default.
-    """
-
-    choice: float = 1.0
-    score: float = 1.0
-    yes_no: float = 1.0
-    threshold: float = THRESHOLD
-    prior: float = PRIOR
-    instructions: str = INSTRUCTIONS
-
-
 def calibration_for(name: str) -> Calibration:
     """Return the calibration of a model by its name (`ModelFacts.name`), however it is quantized."""
-    return _table().get(key_of(name), Calibration())
+    return _table().get(key_of(name), UNCALIBRATED)
 
 
 def key_of(name: str) -> str:

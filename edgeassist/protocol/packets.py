@@ -48,12 +48,14 @@ class Subscription:
 
     Attributes:
         alias: What it is called in the log, where its filter may hold secrets.
+        patient: Where its messages come often, several may be read together, a little later.
     """
 
     filter: str
     qos: int
     optional: bool = False
     alias: str | None = None
+    patient: bool = False
 
     @property
     def shown(self) -> str:

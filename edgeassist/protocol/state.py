@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from edgeassist.errors import Code
+from edgeassist.protocol.calibration import Calibration
 
 PROTOCOL_VERSION = 1
 
@@ -132,28 +133,9 @@ class Telemetry(StateDocument):
     ttft_ms: Percentiles
     tpot_ms: Percentiles
     total_ms: Percentiles
+    decision_ms: Percentiles
     prefill_tokens_per_s: Percentiles
     decode_tokens_per_s: Percentiles
-
-
-class CalibrationInfo(_Document):
-    """What decisions go by.
-
-    Attributes:
-        choice: The temperature of a choice's scores.
-        score: Of a score's.
-        yes_no: Of those of a question of yes or no.
-        threshold: The margin under which an answer abstains.
-        prior: How much of what the model answers without a state is taken off its scores.
-        instructions: What it is told where a request says nothing itself.
-    """
-
-    choice: float
-    score: float
-    yes_no: float
-    threshold: float
-    prior: float
-    instructions: str
 
 
 class ModelInfo(_Document):
@@ -181,7 +163,7 @@ class ModelInfo(_Document):
     constrains: bool
     thinks: bool
     decides: bool
-    calibration: CalibrationInfo | None
+    calibration: Calibration | None
     build: str
 
 

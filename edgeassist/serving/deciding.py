@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from edgeassist.engine.messages import Decide, Decided
 from edgeassist.errors import UnsupportedError
 from edgeassist.protocol.asking import ReplyFormat
+from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import Request
-from edgeassist.serving.scores import UNCALIBRATED, Calibration, answers_of, decide_of
+from edgeassist.serving.scores import answers_of, decide_of
 
 
 class Deciding:
@@ -38,9 +40,8 @@ class Deciding:
     def calibration(self) -> Calibration:
         """What is in force: the model's own, but for what is configured."""
         policy, ours = self._policy, self.calibrated
-        if policy.temperature is not None:
-            one = policy.temperature
-            ours = replace(ours, choice=one, score=one, yes_no=one)
+        temperatures: dict[str, Any] = {kind.value: each for kind, each in policy.temperatures.items()}
+        ours = replace(ours, **temperatures)
         if policy.prior is not None:
             ours = replace(ours, prior=policy.prior)
         return ours if policy.threshold is None else replace(ours, threshold=policy.threshold)

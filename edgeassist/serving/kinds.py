@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from edgeassist.engine.messages import Decide, Decided, Finished, Start
 from edgeassist.errors import InternalError
+from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.requests import PromptRequest
@@ -13,7 +14,6 @@ from edgeassist.serving.deciding import Deciding
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.prompting import Prompting
 from edgeassist.serving.request import AnyRequest, Request
-from edgeassist.serving.scores import Calibration
 
 
 class Kinds:

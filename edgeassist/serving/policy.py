@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from edgeassist.engine.messages import AUTO, Sampling, Thinking
+from edgeassist.protocol.decisions import Kind
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.stream import Pace
@@ -21,7 +23,7 @@ class Policy:
         defaults: Sampling defaults for omitted fields.
         system: The system prompt of requests that bring none.
         thinking: The defaults for the request's fields `think` and `reasoning_budget`.
-        temperature: Of all decisions' scores; None: as the model is calibrated.
+        temperatures: Of decisions' scores; of a kind that is not there, as the model is calibrated.
         threshold: Of decisions that name none; None: as the model is calibrated.
         prior: How much of what a model answers without a state is taken off; None: as it is calibrated.
     """
@@ -35,6 +37,6 @@ class Policy:
     defaults: Sampling
     system: str
     thinking: Thinking = AUTO
-    temperature: float | None = None
+    temperatures: Mapping[Kind, float] = field(default_factory=dict)
     threshold: float | None = None
     prior: float | None = None

@@ -26,6 +26,7 @@ from edgeassist.errors import (
     ShuttingDownError,
     UnsupportedError,
 )
+from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
@@ -34,7 +35,6 @@ from edgeassist.serving.kinds import Kinds
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.replay import Replays
 from edgeassist.serving.request import AnyRequest, Caller, Request, State
-from edgeassist.serving.scores import UNCALIBRATED, Calibration
 from edgeassist.serving.sink import Sink
 from edgeassist.serving.stream import Stream
 from edgeassist.serving.telemetry import Tally

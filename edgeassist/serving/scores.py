@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edgeassist.engine import messages
-from edgeassist.engine.messages import Decide, QuestionKind, Shot
+from edgeassist.engine.messages import Decide, QuestionKind, Right, Shot
+from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.protocol.decisions import (
     DecisionAnswer,
     DecisionRequest,
@@ -22,46 +22,20 @@ _UNITS = 1_000_000
 _DIGITS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What makes the scores of one model honest.
-
-    Attributes:
-        choice: The temperature by which the scores of a choice are divided; above 1 it makes less sure.
-        score: Of a score.
-        yes_no: Of a question of yes or no.
-        threshold: With a smaller margin an answer abstains, 0 to 1.
-        prior: How much of what the model answers without a state is taken off its scores, 0 to 1.
-        instructions: What it is told where a request says nothing itself.
-    """
-
-    choice: float = 1.0
-    score: float = 1.0
-    yes_no: float = 1.0
-    threshold: float = 0.2
-    prior: float = 1.0
-    instructions: str = ""
-
-    def temperature(self, kind: Kind) -> float:
-        """Return that of a kind of question."""
-        return {Kind.CHOICE: self.choice, Kind.SCORE: self.score, Kind.YES_NO: self.yes_no}[kind]
-
-
-UNCALIBRATED = Calibration()
-
-
 def decide_of(job: str, asked: DecisionRequest, calibration: Calibration = UNCALIBRATED) -> Decide:
     """Return the command that has a decision made, under the engine's id for it."""
-    questions = {name: _question(question) for name, question in asked.questions.items()}
+    places = {name: place for place, name in enumerate(asked.questions)}
     return Decide(
         id=job,
         state=state_text(asked.state),
-        questions=tuple(questions.values()),
+        questions=tuple(map(_question, asked.questions.values())),
         instructions=asked.instructions or calibration.instructions,
         shots=tuple(
-            Shot(state_text(example.state), questions[name], option_of(answer))
+            Shot(
+                state_text(example.state),
+                tuple(Right(places[name], option_of(answer)) for name, answer in example.answers.items()),
+            )
             for example in asked.examples
-            for name, answer in example.answers.items()
         ),
         prior=calibration.prior,
     )

@@ -43,7 +43,8 @@ class Rolling:
 class Tally:
     """What the daemon has done since it started.
 
-    The percentiles are those of answers: decisions, in which nothing is written, would hide what these take.
+    The percentiles are those of answers, but for `decision_ms`: decisions, in which nothing is written, would
+    hide what these take.
     """
 
     requests: int = 0
@@ -57,6 +58,7 @@ class Tally:
     ttft_ms: Rolling = field(default_factory=Rolling)
     tpot_ms: Rolling = field(default_factory=Rolling)
     total_ms: Rolling = field(default_factory=Rolling)
+    decision_ms: Rolling = field(default_factory=Rolling)
     service_ms: Rolling = field(default_factory=Rolling)
     prefill_rate: Rolling = field(default_factory=Rolling)
     decode_rate: Rolling = field(default_factory=Rolling)
@@ -71,6 +73,7 @@ class Tally:
         self.service_ms.add(timings.total_ms - timings.queue_ms)
         if done.answers is not None:
             self.decisions += 1
+            self.decision_ms.add(timings.total_ms)
             return
         self.queue_ms.add(timings.queue_ms)
         self.ttft_ms.add(timings.ttft_ms)
@@ -105,6 +108,7 @@ class Tally:
             ttft_ms=self.ttft_ms.percentiles(),
             tpot_ms=self.tpot_ms.percentiles(),
             total_ms=self.total_ms.percentiles(),
+            decision_ms=self.decision_ms.percentiles(),
             prefill_tokens_per_s=self.prefill_rate.percentiles(),
             decode_tokens_per_s=self.decode_rate.percentiles(),
         )

@@ -199,10 +199,32 @@ class SamplingSettings(Table):
     repeat_penalty: Annotated[float, Field(gt=0, le=10), LIVE] = 1.0
 
 
+def _by_kind(least: float, most: float) -> PlainValidator:
+    """Accept "auto", a number within bounds for all kinds of questions, or a table of them by kind."""
+    number: TypeAdapter[float] = TypeAdapter(Annotated[float, Field(ge=least, le=most)])
+    kind: Any = dict[Literal["choice", "score", "yes_no"], Annotated[float, Field(ge=least, le=most)]]
+    table: TypeAdapter[dict[str, float]] = TypeAdapter(kind)
+
+    def check(value: object) -> float | str | dict[str, float]:
+        if value == "auto":
+            return "auto"
+        try:
+            if isinstance(value, str) and value.lstrip().startswith("{"):  # from the environment
+                return table.validate_json(value)
+            return table.validate_python(value) if isinstance(value, dict) else number.validate_python(value)
+        except ValidationError:
+            raise ValueError(
+                f'must be "auto", a number from {least} to {most}, or a table of such numbers by kind '
+                "(choice, score, yes_no), such as { choice = 2, yes_no = 1.5 }"
+            ) from None
+
+    return PlainValidator(check)
+
+
 class DecisionSettings(Table):
     """How decisions are made of a model's scores. "auto": as the model is calibrated."""
 
-    temperature: Annotated[_AutoOrReal, _auto_or(0.05, 20, whole=False), LIVE] = "auto"
+    temperature: Annotated[_AutoOrReal | dict[str, float], _by_kind(0.05, 20), LIVE] = "auto"
     threshold: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
     prior: Annotated[_AutoOrReal, _auto_or(0, 1, whole=False), LIVE] = "auto"
 

@@ -34,6 +34,7 @@ class WatchTopicSettings(Table):
     json_path: str | None = None
     label: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     keep: Annotated[int, Field(ge=1, le=MAX_KEEP)] = 1
+    step: Annotated[float, Field(gt=0, le=1e9)] | None = None
 
     @field_validator("topic")
     @classmethod
@@ -105,7 +106,7 @@ class WatchSettings(Table):
         return WatchOptions(
             name=self.name,
             inputs=tuple(
-                InputOptions(each.topic.get_secret_value(), each.json_path, each.label, each.keep)
+                InputOptions(each.topic.get_secret_value(), each.json_path, each.label, each.keep, each.step)
                 for each in self.topics
             ),
             questions=self.questions,

@@ -48,6 +48,7 @@ class Input:
     Attributes:
         heard: Whether anything has come.
         found: Whether anything that came counted.
+        cleared: Whether what counted last was deleted, by an empty message.
         too_large: Whether a message was passed over for its size, or its topic's.
         crowded: Whether more topics came than are kept.
     """
@@ -60,7 +61,7 @@ class Input:
         # The topic that was heard longest ago first.
         self._topics: OrderedDict[str, _Topic] = OrderedDict()
         self._bytes = 0
-        self.heard = self.found = self.too_large = self.crowded = False
+        self.heard = self.found = self.cleared = self.too_large = self.crowded = False
 
     def take(self, topic: str, payload: bytes, now: float, *, retained: bool = False) -> bool:
         """Take a message; False where it changes nothing.
@@ -132,11 +133,13 @@ class Input:
             payload, at = known.unread.pop()
             if not payload:  # what was retained is cleared: all that came before is void
                 known.values.clear()
+                self.cleared = True
                 break
-            value = value_of(payload, self._pick)
+            value = value_of(payload, self._pick, self._options.step)
             if value is not None:
                 found.append((value, at))
-        self.found |= bool(found)
+        if found:
+            self.found, self.cleared = True, False
         known.unread.clear()
         known.values.extend(reversed(found))
         self._bytes += known.size - before

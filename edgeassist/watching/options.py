@@ -21,12 +21,14 @@ class InputOptions:
         json_path: Which part of a message counts (RFC 9535); None: all of it.
         label: What the model reads it as.
         keep: How many of a topic's last messages count.
+        step: To a multiple of which numbers are rounded; None: they are taken as they come.
     """
 
     filter: str = field(repr=False)
     json_path: str | None = None
     label: str | None = None
     keep: int = 1
+    step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

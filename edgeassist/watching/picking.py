@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ MAX_PATH_CHARACTERS = 256
 # A path may find the same many times over, and so be much more than the message.
 MAX_FOUND = 1024
 MAX_FOUND_BYTES = 8192
+# Beyond it, neighbouring numbers are more than 1 apart.
+_COUNTABLE = 1 << 53
 # Below what a state may be nested, with room for what it is put into.
 _MAX_DEPTH = MAX_STATE_DEPTH - 3
 
@@ -66,10 +69,15 @@ def _compile(expression: str) -> tuple[JSONPath, type[Exception]]:
     return path, JSONPathError
 
 
-def value_of(payload: bytes, pick: Pick | None) -> bytes | None:
+def value_of(payload: bytes, pick: Pick | None, step: float | None = None) -> bytes | None:
     """Return what of a message counts, as compact JSON; None: nothing.
 
     What is no JSON counts as text, and blank text in JSON as null.
+
+    Args:
+        payload: The message.
+        pick: Which part of it; None: all.
+        step: To a multiple of which numbers are rounded; None: they stay as they are.
     """
     text = payload.decode("utf-8-sig", errors="replace").strip("\0 \t\r\n")
     try:
@@ -79,8 +87,32 @@ def value_of(payload: bytes, pick: Pick | None) -> bytes | None:
         if found and isinstance(found[0], str) and not found[0].strip():
             return b"null"
         if found and depth(found[0], _MAX_DEPTH) <= _MAX_DEPTH:
-            value = compact_json(found[0]).encode()
+            picked = found[0] if step is None else rounded(found[0], step)
+            value = compact_json(picked).encode()
             return value if pick is None or len(value) <= MAX_FOUND_BYTES else None
-    except (ValueError, RecursionError):  # no JSON, or some that is not passed on, such as NaN
+    except (
+        ArithmeticError,
+        ValueError,
+        RecursionError,
+    ):  # no JSON, or some that is not passed on, such as NaN
         pass
     return None if pick is not None or not text.strip() else compact_json(text).encode()
+
+
+def rounded(value: Any, step: float) -> Any:
+    """Return a JSON value with every number in it rounded to a multiple of `step`."""
+    match value:
+        case dict():
+            return {key: rounded(each, step) for key, each in value.items()}
+        case list():
+            return [rounded(each, step) for each in value]
+        case bool():
+            return value
+        case int() | float():
+            exact = Decimal(str(step))
+            near = (Decimal(str(value)) / exact).to_integral_value() * exact
+            if abs(near) >= _COUNTABLE:
+                return value
+            # 20 and 20.0 would be two states; so would 0 and -0.
+            return int(near) if near == near.to_integral_value() else float(near)
+    return value

@@ -233,6 +233,8 @@ class Watch:
             return f"what came is larger than {MAX_PAYLOAD_BYTES} bytes a message, and was passed over"
         if not any(each.heard for each in self.inputs):
             return "no message has come yet"
+        if any(each.cleared for each in self.inputs):
+            return "what was retained has been deleted (an empty message), and nothing came since"
         if not any(each.found for each in self.inputs):
             return "nothing in what came counts: look at json_path"
         return f"no message came for {self.options.stale_s:g} s (stale_s)"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ import pytest
 
 from edgeassist.errors import ExitStatus
 from edgeassist.protocol.packets import Inbound
-from edgeassist.sandbox import PrivateBroker
+from edgeassist.sandbox import HOST, PrivateBroker
 from tests.acceptance.test_home_assistant import CONFIG, Home, kept
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, Wire
 from tests.patience import PATIENCE_S
@@ -56,6 +60,23 @@ def choices(message: Inbound) -> dict[str, str | None]:
     return {name: answer["choice"] for name, answer in known(message).get("answers", {}).items()}
 
 
+def status(port: int, *options: str) -> str:
+    """Return what the command prints."""
+    environ = {
+        "EDGEASSIST_DEVICE__NAME": "box",
+        "EDGEASSIST_MQTT__HOST": HOST,
+        "EDGEASSIST_MQTT__PORT": f"{port}",
+    }
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "edgeassist", "status", *options],
+        env={**os.environ, **environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    ).stdout
+
+
 async def says(wire: Wire, matches: Callable[[dict[str, str | None]], bool]) -> dict[str, Any]:
     """Wait until such choices are known; return all that is said then, and forget what was heard."""
     found = known(await wire.until(lambda message: bool(choices(message)) and matches(choices(message))))
@@ -88,6 +109,22 @@ async def test_what_came_on_topics_is_decided_and_stands_retained_and_only_news_
     await says(wire, lambda found: found["done"] == "no")
     assert (await kept(connect, STATE)).keys() == {STATE}
     assert (await requests(connect, least=asked + 1))["requests"] == asked + 1
+
+
+async def test_status_shows_decisions_and_what_is_known_from_watches(
+    ready: StartReady, connect: AsyncConnect, config: Path, broker: PrivateBroker
+) -> None:
+    await ready(config=config)
+    wire = await connect.wire("edgeassist/box/watch/+")
+    wire.say("washer/power", "yes yes")
+    await says(wire, lambda found: found["done"] == "yes")
+    await requests(connect)
+    printed = await asyncio.to_thread(status, broker.port)
+    assert re.search(r"decisions +│? *1 answered, [0-9.]+ ms \(p50\)", printed)
+    assert re.search(r"watch laundry +│? *done yes \(\d+%\), room unknown", printed)
+    documents = json.loads(await asyncio.to_thread(status, broker.port, "--json"))
+    assert documents["watches"]["laundry"]["answers"]["done"]["choice"] == "yes"
+    assert documents["telemetry"]["decision_ms"]["p50"] > 0
 
 
 async def requests(connect: AsyncConnect, least: int = 1) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,30 @@ def check_session(session: str, device: ScriptedDevice, environ: dict[str, str],
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == expected
+
+
+def check_program(
+    program: str, said: str, device: ScriptedDevice, environ: dict[str, str], folder: Path
+) -> None:
+    """Check that a Python program for a device `kitchen-pi` at `pi.local` ends well and prints that."""
+    path = folder / "program.py"
+    program = program.replace('"pi.local"', f'"{device.host}", {device.port}')
+    path.write_text(program.replace('device="kitchen-pi"', 'device="pi"'))
+    ended = subprocess.run(
+        [sys.executable, str(path)],
+        env=environ, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, said), ended.stderr
+
+
+def check_types(programs: Sequence[str], folder: Path) -> None:
+    """Check that Python programs pass a strict type check."""
+    paths = [folder / f"program{number}.py" for number in range(len(programs))]
+    for path, program in zip(paths, programs, strict=True):
+        path.write_text(program)
+    ended = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *map(str, paths)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout

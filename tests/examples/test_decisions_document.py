@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 
 from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest, Question
 from edgeassist.testing import ScriptedDevice
-from tests.examples.documents import LIMIT_S, ROOT, check_session, shell_environ
+from tests.examples.documents import ROOT, check_program, check_session, check_types, shell_environ
 
 DOCUMENT = (ROOT / "docs" / "decisions.md").read_text()
 SESSIONS = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -46,28 +43,12 @@ def test_a_command_of_the_document_prints_what_stands_under_it(
 def test_a_program_of_the_document_runs(
     device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, number: int, said: str
 ) -> None:
-    path = tmp_path / "program.py"
-    place = f'"{device.host}", {device.port}'
-    path.write_text(
-        PROGRAMS[number].replace('"pi.local"', place).replace('device="kitchen-pi"', 'device="pi"')
-    )
-    ended = subprocess.run(
-        [sys.executable, str(path)],
-        env=environ, capture_output=True, text=True, timeout=LIMIT_S, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stdout) == (0, said), ended.stderr
+    check_program(PROGRAMS[number], said, device, environ, tmp_path)
 
 
 def test_the_programs_pass_a_strict_type_check(tmp_path: Path) -> None:
     assert len(PROGRAMS) == len(SAID)
-    path = tmp_path / "program.py"
-    path.write_text("\n".join(PROGRAMS))
-    ended = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", str(path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout
+    check_types(PROGRAMS, tmp_path)
 
 
 def section(heading: str) -> str:

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,46 @@ AUTOMATIONS = f"""
       data:
         topic: test/state
         payload: "{{{{ has_value('sensor.edgeassist_box_state') and has_value('sensor.nursery') }}}}"
+- id: entity
+  alias: Tells what it knows of an entity
+  mode: queued
+  max: 100
+  triggers:
+    - trigger: mqtt
+      topic: test/entity
+  actions:
+    - action: mqtt.publish
+      data:
+        topic: test/entity-is
+        payload: >-
+          {{% set it = states[trigger.payload] %}}
+          of {{{{ trigger.payload }}}}:
+          {{{{ dict(it.attributes, state=it.state) | to_json if it else 'null' }}}}
 """
+# The scripted backend takes the option that its state names most often.
+WATCH = """
+[[watch]]
+name = "laundry"
+topics = ["washer"]
+interval_s = 1
+stale_s = STALE
+[watch.questions.done]
+type = "yes_no"
+instructions = "Done?"
+[watch.questions.room]
+type = "choice"
+instructions = "Where?"
+criteria = ["kitchen", "bath"]
+[watch.questions.load]
+type = "score"
+instructions = "How heavy?"
+minimum = 0
+maximum = 3
+"""
+DONE, ROOM, LOAD = (
+    f"{kind}.edgeassist_box_laundry_{name}"
+    for kind, name in (("binary_sensor", "done"), ("sensor", "room"), ("sensor", "load"))
+)
 SCRIPTS = f"""
 tell_the_home:
   alias: Tell the home
@@ -173,6 +212,18 @@ class House:
             [payload.decode() for payload in self.heard("test/answered")],
             [payload.decode() for payload in self.heard("test/failed")],
         )
+
+    async def shows(self, entity: str, matches: Callable[[Any], object]) -> dict[str, Any]:
+        """Wait until what Home Assistant knows of an entity is so (None: there is none), and return it."""
+        begin = f"of {entity}:"
+        async with asyncio.timeout(60):
+            while True:
+                self.wire.heard.clear()
+                self.wire.say("test/entity", entity)
+                said = await self.hears("test/entity-is")
+                if said.startswith(begin) and matches(known := json.loads(said.removeprefix(begin))):
+                    return known or {}
+                await asyncio.sleep(0.2)
 
     async def told(self, said: str) -> str:
         """Say something to the home, and return what it says."""
@@ -375,3 +426,34 @@ async def test_a_schema_of_lamps_is_sent_in_its_order_and_its_answer_dims_one(
     asked = json.loads(await house.hears(PROMPT))
     assert list(asked["json_schema"]["properties"]) == ["lamp", "brightness_pct"]
     assert len(house.heard("home/kitchen/set")) == 1
+
+
+async def test_a_watch_is_sensors_that_are_unknown_when_it_is_stale_and_go_with_it(
+    house: House, tmp_path: Path
+) -> None:
+    config = tmp_path / "watch.toml"
+    config.write_text(WATCH.replace("STALE", "3600"))
+    await house.device(config=config)
+    await house.shows(DONE, lambda known: known and known["state"] == "unknown")
+    house.wire.say("washer", "yes: in the bath, 3")
+    done = await house.shows(DONE, lambda known: known["state"] == "on")
+    assert sum(done["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    assert (done["noul"], done["reason"], done["abstain"]) == (done["probabilities"]["yes"], None, False)
+    room = await house.shows(ROOM, lambda known: known["state"] == "bath")
+    assert (room["options"], set(room["probabilities"])) == (["kitchen", "bath"], {"kitchen", "bath"})
+    load = await house.shows(LOAD, lambda known: known["state"] != "unknown")
+    assert float(load["state"]) > 1.5
+    assert list(load["probabilities"]) == ["0", "1", "2", "3"]
+
+    config.write_text(WATCH.replace("STALE", "1"))
+    house.wire.say(f"{ROOT}/command/reload", b"")
+    await house.shows(DONE, lambda known: known["state"] == "unknown")
+    house.wire.say("washer", "yes: in the bath, 3")
+    await house.wire.until(lambda message: b"no message came for 1 s (stale_s)" in message.payload, 60)
+    stale = await house.shows(DONE, lambda known: known["state"] == "unknown" and known["reason"])
+    assert stale["reason"] == "no message came for 1 s (stale_s)"
+
+    config.write_text("")
+    house.wire.say(f"{ROOT}/command/reload", b"")
+    for entity in (DONE, ROOM, LOAD):
+        await house.shows(entity, lambda known: known is None)

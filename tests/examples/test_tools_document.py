@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.events import Called, Done, parse_event
 from edgeassist.protocol.requests import parse_prompt
 from edgeassist.testing import ScriptedDevice, calling
-from tests.examples.documents import LIMIT_S, ROOT, check_session, shell_environ
+from tests.examples.documents import ROOT, check_program, check_session, check_types, shell_environ
 
 DOCUMENT = (ROOT / "docs" / "tools.md").read_text()
 SESSIONS = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -56,29 +53,12 @@ def test_a_command_of_the_document_prints_what_stands_under_it(
 def test_a_program_of_the_document_runs(
     device: ScriptedDevice, environ: dict[str, str], tmp_path: Path, number: int, said: str
 ) -> None:
-    path = tmp_path / "program.py"
-    place = f'"{device.host}", {device.port}'
-    path.write_text(
-        PROGRAMS[number].replace('"pi.local"', place).replace('device="kitchen-pi"', 'device="pi"')
-    )
-    ended = subprocess.run(
-        [sys.executable, str(path)],
-        env=environ, capture_output=True, text=True, timeout=LIMIT_S, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stdout) == (0, said), ended.stderr
+    check_program(PROGRAMS[number], said, device, environ, tmp_path)
 
 
 def test_all_programs_of_the_document_pass_a_strict_type_check(tmp_path: Path) -> None:
     assert len(PROGRAMS) == len(SAID)
-    paths = [tmp_path / f"program{number}.py" for number in range(len(PROGRAMS))]
-    for path, program in zip(paths, PROGRAMS, strict=True):
-        path.write_text(program)
-    ended = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", *map(str, paths)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout
+    check_types(PROGRAMS, tmp_path)
 
 
 def test_the_json_of_the_document_is_what_is_sent_and_comes() -> None:

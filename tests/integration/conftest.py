@@ -1,4 +1,4 @@
-"""Engines of both kinds, each loaded once for a whole module, and supervisors."""
+"""Engines of both kinds, each loaded once for a whole module, supervisors, and a client."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from edgeassist.client import Client
+from edgeassist.sandbox import HOST
+from tests.boxes import Boxes
 from tests.integration.driver import Engine
 from tests.integration.watch import StartWatch, Watch
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module", params=["scripted", "llama", "onnx"])
@@ -59,3 +63,17 @@ async def watch() -> AsyncIterator[StartWatch]:
     yield begin
     for each in running:
         await each.__aexit__()
+
+
+@pytest.fixture
+def port(boxes: Boxes) -> int:
+    """The broker's, of a device that answers one at a time; other tests use it too (tests/boxes.py)."""
+    return boxes.take(engine__slots=1).broker.port
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[Client]:
+    """A blocking client of that device."""
+    with Client(HOST, port, device="box", name="me") as connected:
+        connected.wait_ready(PATIENCE_S)
+        yield connected

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
@@ -38,27 +37,12 @@ from edgeassist.client import (
     requester,
 )
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
-from tests.boxes import Boxes
 from tests.conftest import TOPICS, StartDaemon, StartReady, TakeBox
 from tests.patience import PATIENCE_S
 
 TEXT = " ".join(str(number * 7919 % 100_003) for number in range(1, 60))
 # Takes a minute: who waits for its end has not cancelled it.
 LONG = "!script delay_ms=1000\n" + TEXT
-
-
-@pytest.fixture
-def port(boxes: Boxes) -> int:
-    """The broker's, of a device that answers one at a time; other tests use it too (tests/boxes.py)."""
-    return boxes.take(engine__slots=1).broker.port
-
-
-@pytest.fixture
-def client(port: int) -> Iterator[Client]:
-    """A blocking client of that device."""
-    with Client(HOST, port, device="box", name="me") as connected:
-        connected.wait_ready(PATIENCE_S)
-        yield connected
 
 
 def test_an_answer_comes_whole_with_its_figures(client: Client) -> None:

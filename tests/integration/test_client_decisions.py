@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -25,7 +24,6 @@ from edgeassist.client import (
 from edgeassist.client.decision import Decision
 from edgeassist.protocol.events import Done, Timings, Usage
 from edgeassist.sandbox import HOST, PrivateBroker
-from tests.boxes import Boxes
 from tests.conftest import StartDaemon, StartReady, TakeBox
 from tests.patience import PATIENCE_S
 
@@ -38,20 +36,6 @@ QUESTIONS = {
 }
 # A token takes a second to read.
 SLOW = "!script prefill_ms=1000\n" + STATE
-
-
-@pytest.fixture
-def port(boxes: Boxes) -> int:
-    """The broker's, of a device that answers one at a time; other tests use it too (tests/boxes.py)."""
-    return boxes.take(engine__slots=1).broker.port
-
-
-@pytest.fixture
-def client(port: int) -> Iterator[Client]:
-    """A blocking client of that device."""
-    with Client(HOST, port, device="box", name="me") as connected:
-        connected.wait_ready(PATIENCE_S)
-        yield connected
 
 
 def test_every_question_has_its_answer_under_its_name(client: Client) -> None:

@@ -50,7 +50,7 @@ def test_what_was_fitted_holds_when_it_is_set(decide: Decide, cases: str) -> Non
     assert report["entry"]["temperatures"]["choice"] == report["fit"]["by_kind"]["temperatures"]["choice"]
     assert report["entry"]["threshold"] is not None
     printed = decide("--eval", cases, "--fit", "--wanted", "0.75").stdout
-    assert f"temperature = {report['fit']['together']['temperatures']['choice']:g}\n" in printed
+    assert f"choice = {report['fit']['by_kind']['temperatures']['choice']:g}" in printed
 
 
 def test_the_same_model_writes_json(decide: Decide, cases: str) -> None:

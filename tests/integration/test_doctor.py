@@ -229,7 +229,8 @@ def test_answers_that_mqtt_3_1_1_lets_vanish_are_a_warning(start: StartBroker) -
     assert all("does not come back" in text for _, text in found)
 
 
-def test_a_subscription_that_is_refused_is_named(tmp_path: Path) -> None:
+def refusing(tmp_path: Path) -> PrivateBroker:
+    """Return a broker that grants one subscription and refuses all others."""
     rules = {
         "defaultACLAccess": {"subscribe": False, "publishClientReceive": True, "publishClientSend": True},
         "roles": [{"rolename": "some", "acls": [
@@ -245,12 +246,51 @@ def test_a_subscription_that_is_refused_is_named(tmp_path: Path) -> None:
         f"plugin_opt_config_file {tmp_path / 'rules.json'}",
         "allow_anonymous true",
     )
-    with PrivateBroker(tmp_path, lines) as broker:
+    return PrivateBroker(tmp_path, lines)
+
+
+def test_a_subscription_that_is_refused_is_named(tmp_path: Path) -> None:
+    with refusing(tmp_path) as broker:
         found = bad(findings("broker", mqtt__port=broker.port))
     refused = [text for severity, text in found if severity == "problem"]
     assert any("edgeassist/box/prompt/+" in text for text in refused)
     assert any("edgeassist/box/command/+" in text for text in refused)
     assert not any("edgeassist/box/prompt " in text for text in refused)
+
+
+WATCHES = json.dumps(
+    [
+        {
+            "name": "w",
+            "topics": ["secret/1", "secret/2"],
+            "questions": {"q": {"type": "yes_no", "instructions": "?"}},
+            "interval_s": 1,
+        }
+    ]
+)
+
+
+async def test_a_watch_that_hears_nothing_is_told_and_one_that_does_is_well_without_its_topics(
+    broker: PrivateBroker, ready: StartReady, connect: AsyncConnect
+) -> None:
+    settings = {"mqtt__port": broker.port, "watch": WATCHES}
+    await ready(environ={"EDGEASSIST_WATCH": WATCHES})
+    silent = await asyncio.to_thread(findings, "watches", **settings)
+    assert silent == [("warning", "'w' is unknown: no message has come yet; 0 of its 2 topics have a value")]
+    wire = await connect.wire("edgeassist/box/watch/w")
+    wire.say("secret/1", b"yes", retain=True)
+    await wire.until(lambda message: b'"choice":"yes"' in message.payload)
+    ((severity, text),) = await asyncio.to_thread(findings, "watches", **settings)
+    assert severity == "ok"
+    assert "'w' may listen; 1 of its 2 topics have a value, and is known of 20" in text
+
+
+def test_a_watched_topic_that_the_broker_refuses_is_named_by_its_place(tmp_path: Path) -> None:
+    with refusing(tmp_path) as broker:
+        found = findings("watches", mqtt__port=broker.port, watch=WATCHES)
+    assert [severity for severity, _ in found] == ["problem", "problem"]
+    assert "topics.0 of 'w'" in found[0][1]
+    assert "secret" not in str(found)
 
 
 @pytest.mark.parametrize("limit", ["max_packet_size 2000", "message_size_limit 2000"])

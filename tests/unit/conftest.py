@@ -48,6 +48,7 @@ from edgeassist.gateways.mqtt.asking import Asking, AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.protocol import events
+from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.protocol.events import AnyEvent, Chunk, Done
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
@@ -56,7 +57,6 @@ from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import AnyRequest, Caller
 from edgeassist.serving.requests import Requests
-from edgeassist.serving.scores import UNCALIBRATED, Calibration
 from edgeassist.serving.stream import Pace, Stream
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.
@@ -418,7 +418,7 @@ class House:
 
     def decided(self, job: str, *scores: tuple[float, ...]) -> None:
         """Let the engine end a decision, with these scores for each of its questions."""
-        self.say(Decided(job, scores, prompt_tokens=40, cached_tokens=30, steps=1, prefill_ms=5))
+        self.say(Decided(job, scores, prompt_tokens=40, cached_tokens=30, prefill_ms=5))
 
     def heard(self, request: str) -> list[dict[str, Any]]:
         """Return the events of a request, wherever they went."""

@@ -24,8 +24,8 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "client.": "answers decision formats reading result tools",
-        "protocol.": "capabilities commands constraints decisions events filters fitting packets requests "
-        "state tools topics turns values watches",
+        "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
+        "requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
@@ -41,7 +41,8 @@ SANS_IO = [
         "evaluation.": "cases fit generation lines metrics report variants",
         "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
-        "doctor.checks.": "background broker clock configuration daemon model power processor service space",
+        "doctor.checks.": "background broker clock configuration daemon model power processor service space "
+        "watches",
         "settings.": "reload",
         "supervision.": "last_words",
         "tuning.": "options plan report search verdict",
@@ -55,7 +56,7 @@ ALLOWED = {
         "errors": "",
         "protocol": "protocol errors",
         "device": "device errors",
-        "models": "models errors",
+        "models": "models protocol.calibration errors",
         "trial_models": "trial_models models errors",
         "engine": "engine models.files models.fit errors",
         "watching": "watching protocol errors",

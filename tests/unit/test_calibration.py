@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from edgeassist.evaluation.evaluate import BUILTIN, load_cases
-from edgeassist.models.calibration import THRESHOLD, Calibration, calibration_for, key_of, read_table
+from edgeassist.models.calibration import calibration_for, key_of, read_table
+from edgeassist.protocol.calibration import THRESHOLD, Calibration
 
 SHIPPED = json.loads((files("edgeassist") / "assets/decisions/calibration.json").read_text())["models"]
 FITTED = {"temperatures": {"choice": 2.5, "score": 1.5, "yes_no": 0.5}, "threshold": 0.3}

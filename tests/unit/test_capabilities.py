@@ -1,11 +1,12 @@
 import json
 
+from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.protocol.state import CalibrationInfo, Info, ModelInfo
+from edgeassist.protocol.state import Info, ModelInfo
 from edgeassist.protocol.tools import TOOL_FIELDS
 
 
@@ -54,7 +55,7 @@ def test_a_broker_that_takes_little_gets_info_without_settings_and_what_is_of_de
         constrains=True,
         thinks=False,
         decides=True,
-        calibration=CalibrationInfo(choice=1, score=1, yes_no=1, threshold=0.2, prior=1, instructions=""),
+        calibration=Calibration(choice=1, score=1, yes_no=1, threshold=0.2, prior=1, instructions=""),
         build="",
     )
     info = Info(

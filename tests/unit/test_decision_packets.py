@@ -45,7 +45,7 @@ def say(
     sink = Replies("d1", reply_to, OPTIONS, cancel="c", link=link)
     stream = Stream("d1", sink, pace=PACE, device="box", arrived=0.0, chunks=False, metadata=metadata)
     stream.started(0.1)
-    stream.decided(Decided("1", (), 400, 300, 2, 5.0), told, text=text, model="some model", now=0.2)
+    stream.decided(Decided("1", (), 400, 300, 5.0), told, text=text, model="some model", now=0.2)
     for message in link.published if reply_to.max_packet else ():
         assert len(message.payload) <= (room(reply_to.max_packet or 0, message.topic, None) or 0)
     end = json.loads(link.published[-1].payload)

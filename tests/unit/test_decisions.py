@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.messages import Decide, Question, QuestionKind, Shot
+from edgeassist.engine.messages import Decide, Question, QuestionKind, Right, Shot
 from edgeassist.protocol import decisions
+from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest
-from edgeassist.serving.scores import Calibration, answer_to, answers_of, decide_of, probabilities
+from edgeassist.serving.scores import answer_to, answers_of, decide_of, probabilities
 
 ROOM = {"type": "choice", "instructions": "Which room?", "criteria": ["kitchen", "bath", "hall"]}
 URGENT = {"type": "yes_no", "instructions": "Is it urgent?"}
@@ -138,7 +139,7 @@ def test_the_engine_is_told_texts_options_notes_and_examples() -> None:
         state='{"a":[1,"ä"]}',
         questions=(urgent, risk),
         instructions="Be careful.",
-        shots=(Shot('{"b":1}', risk, "5"), Shot('{"b":1}', urgent, "no")),
+        shots=(Shot('{"b":1}', (Right(1, "5"), Right(0, "no"))),),
         prior=0.5,
     )
 

@@ -24,6 +24,7 @@ from edgeassist.engine.messages import (
     Prefilled,
     Question,
     QuestionKind,
+    Right,
     Sampling,
     Shot,
     Start,
@@ -137,7 +138,7 @@ def test_a_defect_in_encoding_ends_its_request_and_not_the_engine(caplog: pytest
 @pytest.mark.parametrize(
     "fields",
     [
-        {"shots": (Shot(LONG, OPEN, "yes"),)},
+        {"shots": (Shot(LONG, (Right(0, "yes"),)),)},
         {"instructions": LONG},
         {"questions": (Question(QuestionKind.YES_NO, "Open?", ("yes", "no"), (LONG, "")),)},
     ],

@@ -85,6 +85,12 @@ def test_its_state_is_what_is_known_and_unknown_where_nothing_is(
     assert component.get("pl_on", "yes") == "yes"
 
 
+def test_a_message_that_is_cleared_makes_it_unknown_without_an_error() -> None:
+    for key in KEYS.values():
+        component = components()[key]
+        assert (render(component["val_tpl"], ""), render(component["json_attr_tpl"], "")) == ("None", "{}")
+
+
 def test_its_attributes_are_the_probabilities_and_why_something_is_unknown() -> None:
     template = components()[KEYS["done"]]["json_attr_tpl"]
     known = json.loads(render(template, KNOWN_STATE.payloads()[0].decode()))

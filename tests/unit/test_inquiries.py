@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from itertools import product
 
-from edgeassist.engine.deciding.branches import Asked, Inquiry
+import pytest
+
+from edgeassist.engine.backends.loading import load_backend
+from edgeassist.engine.deciding.branches import MOST_TOKENS, Asked, Inquiries, Inquiry
 from edgeassist.engine.deciding.tree import branches_of, forks_of
 from edgeassist.engine.deciding.wording import askings
 from edgeassist.engine.kv.world import PLAIN
-from edgeassist.engine.messages import Decide, Question, QuestionKind, Shot
+from edgeassist.engine.messages import Decide, Load, Question, QuestionKind, Right, Shot
+from edgeassist.errors import InvalidRequestError
 
 STATE = tuple(range(100, 500))
 # Each two of them part somewhere else.
@@ -35,9 +39,27 @@ def test_what_questions_and_options_begin_alike_with_counts_once() -> None:
         assert Inquiry(questions, (), 0.0).prompt_tokens == distinct(*questions)
 
 
+def test_more_to_read_beside_the_state_than_a_limit_is_refused_with_the_figure_and_what_to_do() -> None:
+    # The scripted backend's tokens are bytes.
+    loaded = load_backend(
+        Load("scripted", "", context=8192, slots=1, threads=1, step_tokens=64), lambda _: None
+    )
+    options = tuple(f"a room with a name of this length {number:02}" for number in range(32))
+
+    def prepare(count: int) -> Inquiry:
+        questions = (Question(QuestionKind.CHOICE, f"Which, for {at:02}?", options) for at in range(count))
+        return Inquiries(loaded).prepare(Decide("d", "x" * 4000, tuple(questions), prior=0.0))
+
+    one = prepare(2).prompt_tokens - prepare(1).prompt_tokens
+    fit = MOST_TOKENS // one
+    assert prepare(fit).asked
+    with pytest.raises(InvalidRequestError, match=rf"1\d{{4}} tokens .*{MOST_TOKENS} .* fewer"):
+        prepare(fit + 2)
+
+
 def test_examples_are_worded_once_for_all_questions() -> None:
     questions = tuple(Question(QuestionKind.YES_NO, f"Is it {number}?", ("yes", "no")) for number in range(3))
-    shots = tuple(Shot("a state", question, "no") for question in questions)
+    shots = (Shot("a state", tuple(Right(place, "no") for place in range(3))),)
     first, *others = askings(Decide("d", "x", questions, shots=shots))
     for other in others:
         assert all(one is same for one, same in zip(first.messages[:-1], other.messages[:-1], strict=True))

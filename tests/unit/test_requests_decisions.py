@@ -6,10 +6,11 @@ import math
 import pytest
 
 from edgeassist.engine.messages import Cancelled, Encoding, Failed, Question, QuestionKind
+from edgeassist.protocol.calibration import Calibration
+from edgeassist.protocol.decisions import Kind
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.packets import Inbound
 from edgeassist.serving.admission import Limits
-from edgeassist.serving.scores import Calibration
 from tests.unit.conftest import ROOM, TOPICS, House, MakeHouse
 
 LIKELY_BATH = (math.log(1), math.log(7), math.log(2))
@@ -220,7 +221,7 @@ def test_a_decision_that_was_being_read_when_the_engine_died_is_to_blame(make_ho
 
 
 def test_configured_temperature_and_threshold_count_more_than_the_models(make_house: MakeHouse) -> None:
-    house = make_house(temperature=2.0)
+    house = make_house(temperatures=dict.fromkeys(Kind, 2.0))
     house.ready(calibration=Calibration(choice=4, score=5, yes_no=6, threshold=0.9))
     assert house.requests.calibration == Calibration(2, 2, 2, threshold=0.9)
     request = house.decide()
@@ -247,6 +248,7 @@ def test_decisions_are_counted_and_spoil_no_figure_of_answers(make_house: MakeHo
     assert (after.done, after.decisions, after.prompt_tokens) == (4, 3, before.prompt_tokens + 120)
     figures = {"queue_ms", "ttft_ms", "tpot_ms", "total_ms", "prefill_tokens_per_s", "decode_tokens_per_s"}
     assert after.model_dump(include=figures) == before.model_dump(include=figures)
+    assert (before.decision_ms.p50, after.decision_ms.p50) == (None, 5000)
     # How long a place is taken, however, is told by both.
     assert house.requests.tally.retry_after_ms(waiting=1, slots=1) == pytest.approx(4000, rel=0.01)
 

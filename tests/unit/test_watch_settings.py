@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ TEXT = """
 name = "box"
 [[watch]]
 name = "laundry"
-topics = ["home/door", { topic = "home/+/power", json_path = "$.power", label = "watts", keep = 10 }]
+topics = [
+  "home/door",
+  { topic = "home/+/power", json_path = "$.power", label = "watts", keep = 10, step = 0.5 },
+]
 instructions = "Judge."
 threshold = 0.3
 interval_s = 20
@@ -58,9 +62,9 @@ def problem(tmp_path: Path, old: str, new: str) -> str:
 
 def test_watches_become_plain_values(tmp_path: Path) -> None:
     one, other = watches_of(load(tmp_path).settings).watches
-    assert [(each.filter, each.json_path, each.label, each.keep) for each in one.inputs] == [
-        ("home/door", None, None, 1),
-        ("home/+/power", "$.power", "watts", 10),
+    assert [astuple(each) for each in one.inputs] == [
+        ("home/door", None, None, 1, None),
+        ("home/+/power", "$.power", "watts", 10, 0.5),
     ]
     assert (one.name, one.instructions, one.threshold) == ("laundry", "Judge.", 0.3)
     assert (one.interval_s, one.dwell_s, one.hysteresis, one.stale_s) == (20, 60, 0.1, 900)

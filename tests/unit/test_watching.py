@@ -337,6 +337,8 @@ def test_a_model_that_is_not_sure_leaves_it_unknown_with_its_probabilities() -> 
     [
         ([InputOptions("t")], [b"x" * 10_000], "what came is larger than 8192 bytes"),
         ([InputOptions("t", json_path="$.w")], [b"{}"], "look at json_path"),
+        ([InputOptions("t")], [b"1", b""], "what was retained has been deleted (an empty message)"),
+        ([InputOptions("t")], [b"1", b"", b"2"], None),
         ([InputOptions("+")], [b"1"], None),
     ],
 )
@@ -348,6 +350,24 @@ def test_it_says_why_nothing_is_known(
         room.hear(payload.decode())
     room.pass_time(1)
     assert reason is None if room.reason is None else str(reason) in room.reason
+
+
+def test_a_value_that_is_deleted_and_comes_again_is_not_taken_for_deleted_when_it_is_too_old() -> None:
+    room = Room(stale_s=60)
+    for payload in ("1", "", "2"):
+        room.hear(payload)
+        room.pass_time(1)
+    assert (room.choice, room.reason) == ("yes", None)
+    room.pass_time(60)
+    assert (room.choice, room.reason) == (None, "no message came for 60 s (stale_s)")
+
+
+def test_noise_below_the_step_of_a_topic_is_no_news() -> None:
+    room = Room(InputOptions("t", step=0.5), interval_s=1)
+    for value in ("20.01", "20.02", "19.9", "20.1", "20.6"):
+        room.hear(value)
+        room.pass_time(2)
+    assert room.states == [20, 20.5]
 
 
 def test_it_says_when_a_filter_matches_too_many_topics() -> None:

@@ -140,6 +140,30 @@ def test_what_is_too_old_counts_no_more_and_its_age_is_told() -> None:
     assert listening.values(3.0)[0] is None
 
 
+@pytest.mark.parametrize(
+    ("payload", "step", "value"),
+    [
+        ("20.01", 0.1, 20),
+        ("20.06", 0.1, 20.1),
+        ("-0.04", 0.1, 0),
+        ("1234", 50, 1250),
+        ("0.30000000000000004", 0.1, 0.3),
+        ("12", 1e9, 0),
+        ('{"t": 20.01, "on": true}', 0.5, {"t": 20, "on": True}),
+        ('[1.26, "1.26", null]', 0.5, [1.5, "1.26", None]),
+        ("1e308", 0.001, 1e308),
+        ("2e-320", 1e-9, 0),
+        ("9" * 400, 10, int("9" * 400)),
+        ("open", 0.1, "open"),
+    ],
+)
+def test_numbers_are_rounded_to_the_step_and_nothing_else_is(
+    payload: str, step: float, value: object
+) -> None:
+    found = heard([payload], step=step)
+    assert json.dumps(found) == json.dumps(value)
+
+
 def test_a_retained_message_that_comes_again_is_no_news_and_does_not_get_younger() -> None:
     listening = input_of(keep=3)
     assert listening.take("t", b"1", 1.0, retained=True)

@@ -15,6 +15,9 @@ from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.step import Read
 from edgeassist.errors import ContextOverflowError, InvalidRequestError, UnsupportedError
 
+# How much a decision's questions and options may have to read beside its state: five times what 32 questions
+# that name 32 rooms each have.
+MOST_TOKENS = 16_384
 _UNTHINKING = Thinking(wanted=False)
 
 
@@ -88,13 +91,18 @@ class Inquiry:
     @property
     def prompt_tokens(self) -> int:
         """How many tokens the questions have, what they begin alike with counted once."""
-        count = 0
-        before: tuple[int, ...] = ()
-        # In order, so that those that begin alike stand next to each other.
-        for asked in sorted(dict.fromkeys(self.asked), key=lambda each: each.prompt):
-            count += len(asked.prompt) - shared_length(before, asked.prompt) + asked.path_tokens
-            before = asked.prompt
-        return count
+        return tokens_of(self.asked)
+
+
+def tokens_of(questions: Sequence[Asked]) -> int:
+    """Return how many tokens questions and answers have, what they begin alike with counted once."""
+    count = 0
+    before: tuple[int, ...] = ()
+    # In order, so that those that begin alike stand next to each other.
+    for asked in sorted(dict.fromkeys(questions), key=lambda each: each.prompt):
+        count += len(asked.prompt) - shared_length(before, asked.prompt) + asked.path_tokens
+        before = asked.prompt
+    return count
 
 
 class Inquiries:
@@ -114,14 +122,22 @@ class Inquiries:
 
         Raises:
             ContextOverflowError: The state does not fit the context with one of the questions.
-            InvalidRequestError: The model's chat template does not take such a conversation.
+            InvalidRequestError: The model's chat template does not take such a conversation, or questions and
+                options have more than MOST_TOKENS beside the state.
             ModelUnavailableError: It takes none.
             UnsupportedError: The model knows no token that ends an answer.
         """
         if not self._ends:
             raise UnsupportedError("the model knows no token that ends an answer: run another model")
+        asked = tuple(map(self._ask, askings(decide)))
+        beside = tokens_of(asked) - max(len(each.prompt) for each in asked)
+        if beside > MOST_TOKENS:
+            raise InvalidRequestError(
+                f"questions and their options have {beside} tokens beside the state, of which at most "
+                f"{MOST_TOKENS} are read: ask fewer questions at once, or with fewer or shorter options"
+            )
         return Inquiry(
-            tuple(map(self._ask, askings(decide))),
+            asked,
             tuple(map(self._ask, neutral(decide))) if decide.prior else (),
             decide.prior,
         )

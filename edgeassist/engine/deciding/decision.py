@@ -63,7 +63,6 @@ class Decision:
             for numbers in branches_of(scoring.asked.forks)
         )
         self._reading: dict[str, tuple[_Scoring, Branch]] = {}
-        self._steps = 0
         self._cached = 0
         self._first: str | None = None
 
@@ -107,10 +106,6 @@ class Decision:
         if outcome.ending is not None:
             del self._reading[name]
 
-    def stepped(self) -> None:
-        """Note that a step computed some of it."""
-        self._steps += 1
-
     def _corrected(self) -> Iterator[list[float]]:
         """Yield each question's scores, less what would be answered to it in any case."""
         weight = self._inquiry.prior
@@ -136,7 +131,6 @@ class Decision:
             tuple(map(tuple, self._corrected())),
             prompt_tokens=self._inquiry.prompt_tokens,
             cached_tokens=self._cached,
-            steps=self._steps,
             prefill_ms=(now - self._started) * 1000,
             overhead_ms=(now - self._started - (computed_s - self._computed_s)) * 1000,
         )

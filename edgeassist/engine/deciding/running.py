@@ -79,7 +79,6 @@ class Decisions:
                 self._release(decision, outcome.sequence)
         ended = []
         for decision in touched.values():
-            decision.stepped()
             if not decision.waits and not decision.reads:
                 ended.append(decision.decided(now, self._backend.computed_s))
                 self.drop(decision.id, keep=True)

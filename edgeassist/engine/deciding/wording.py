@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgeassist.engine.messages import ChatMessage, Decide, Question, QuestionKind, Shot
@@ -40,17 +40,19 @@ def neutral(decide: Decide) -> list[Asking]:
 def _about(decide: Decide, state: str) -> list[Asking]:
     system = [ChatMessage(SYSTEM, decide.instructions)] if decide.instructions else []
     # One text for all questions: an example's state stands in as many shots as it has answers.
-    shots = [turn for shot in decide.shots for turn in _turns(shot)]
+    shots = [turn for shot in decide.shots for turn in _turns(shot, decide.questions)]
     return [
         Asking((*system, *shots, ChatMessage(USER, _put(state, question))), _options(question))
         for question in decide.questions
     ]
 
 
-def _turns(shot: Shot) -> tuple[ChatMessage, ChatMessage]:
-    said = dict(zip(shot.question.options, _options(shot.question), strict=True))
-    asked = ChatMessage(USER, _put(shot.state, shot.question))
-    return asked, ChatMessage(ASSISTANT, said.get(shot.answer, shot.answer))
+def _turns(shot: Shot, questions: Sequence[Question]) -> Iterator[ChatMessage]:
+    for right in shot.answers:
+        question = questions[right.question]
+        said = dict(zip(question.options, _options(question), strict=True))
+        yield ChatMessage(USER, _put(shot.state, question))
+        yield ChatMessage(ASSISTANT, said.get(right.option, right.option))
 
 
 def _put(state: str, question: Question) -> str:

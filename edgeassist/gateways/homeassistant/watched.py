@@ -46,10 +46,10 @@ def _component(topics: Topics, watch: str, name: str, question: Question) -> Com
         "name": f"{watch} {name}".replace("_", " "),
         "stat_t": topics.watch(watch),
         "avty_t": topics.status,
-        "val_tpl": f"{{{{ {answer}.choice }}}}",
+        "val_tpl": _value(f"{answer}.choice"),
         "json_attr_t": topics.watch(watch),
         "json_attr_tpl": f"{{{{ dict({answer}, reason=value_json.reason, state_at=value_json.state_at,"
-        " answered_at=value_json.answered_at) | tojson }}",
+        " answered_at=value_json.answered_at) | tojson if value_json is defined else '{}' }}",
     }
     match question.type:
         case Kind.YES_NO:
@@ -59,8 +59,13 @@ def _component(topics: Topics, watch: str, name: str, question: Question) -> Com
         case Kind.SCORE:
             return {
                 **common,
-                "val_tpl": f"{{{{ {answer}.score }}}}",
+                "val_tpl": _value(f"{answer}.score"),
                 "stat_cla": "measurement",
                 "sug_dsp_prc": 1,
                 "ic": "mdi:gauge",
             }
+
+
+def _value(expression: str) -> str:
+    # Of a watch that is no more, the message is cleared: without JSON, Home Assistant would log an error.
+    return f"{{{{ {expression} if value_json is defined else none }}}}"

@@ -81,7 +81,7 @@ class Ears:
             ear = self._ears[topic_filter] = _Ear(ours)
             alias = f"a topic of the watch {ours[0].owner!r}"
             # At QoS 0: nothing is acknowledged, nor kept by the broker while we are away.
-            subscription = Subscription(topic_filter, qos=0, optional=True, alias=alias)
+            subscription = Subscription(topic_filter, qos=0, optional=True, alias=alias, patient=True)
             ear.route = self._broker.subscribe(subscription, ear.hear)
             if before is not None and before.route is not None:
                 before.route.close()

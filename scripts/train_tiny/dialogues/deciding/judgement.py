@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from edgeassist.engine.deciding.wording import askings, neutral
-from edgeassist.engine.messages import ChatMessage, Decide, Shot
+from edgeassist.engine.deciding.wording import Asking, askings, neutral
+from edgeassist.engine.messages import ChatMessage, Decide, Right, Shot
 from edgeassist.engine.messages import Question as EngineQuestion
 from edgeassist.engine.messages import QuestionKind as Kind
 from scripts.train_tiny.dialogues.deciding.words import DecisionWords, decision_words
@@ -72,20 +72,30 @@ class Judgement:
 
     def prompts(self) -> list[Conversation]:
         """Return what is said before the answer to each question."""
-        return [asking.messages for asking in askings(self._decide())]
+        return [asking.messages for asking in self._of_asked(askings(self._decide()))]
 
     def neutral_prompts(self) -> list[Conversation]:
         """Return the same for a state of which nothing is known."""
-        return [asking.messages for asking in neutral(self._decide())]
+        return [asking.messages for asking in self._of_asked(neutral(self._decide()))]
 
     def options(self) -> list[tuple[str, ...]]:
         """Return how each question's options are answered."""
-        return [tuple(option.lower() for option in asking.options) for asking in askings(self._decide())]
+        asked = self._of_asked(askings(self._decide()))
+        return [tuple(option.lower() for option in asking.options) for asking in asked]
 
     def _decide(self) -> Decide:
-        questions = tuple(each.to_engine() for each in self.asked)
-        shots = tuple(Shot(state, each.to_engine(), each.options[each.right]) for state, each in self.shots)
-        return Decide("train", self.state, questions, self.instructions, shots)
+        questions = (*self.asked, *(each for _, each in self.shots))
+        shots = tuple(
+            Shot(state, (Right(place, each.options[each.right]),))
+            for place, (state, each) in enumerate(self.shots, len(self.asked))
+        )
+        return Decide(
+            "train", self.state, tuple(each.to_engine() for each in questions), self.instructions, shots
+        )
+
+    def _of_asked(self, found: Sequence[Asking]) -> Sequence[Asking]:
+        """Leave out the questions that only shots answer."""
+        return found[: len(self.asked)]
 
 
 @dataclass(slots=True)
