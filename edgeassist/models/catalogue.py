@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeassist.models.fit import Format, Weights
+from edgeassist.models.kv import alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,7 @@ class Entry:
             format=variant.format,
             size_bytes=variant.size_bytes,
             trained_context=self.context,
-            kv_heads=self.kv_heads,
-            key_size=self.head_size,
-            value_size=self.head_size,
+            kept=alike(1, self.kv_heads, self.head_size),
         )
 
 

@@ -105,7 +105,7 @@ def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: M
     ours = int(MEMORY_SHARE * board.memory_bytes)
     memory = needed_bytes(weights, demand)
     # Each token reads all weights once, and the KV cache of what was said before: half a context of it.
-    read = variant.size_bytes + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
+    read = variant.size_bytes + weights.kv_bytes(CONTEXT_TOKENS // 2, _KV_TYPE)
     known = measured.get(f"{entry.shape}:{variant.name.lower()}")
     rate = board.bandwidth / read if known is None else known
     objections = []

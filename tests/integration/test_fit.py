@@ -147,7 +147,16 @@ def test_recommend_says_the_same_of_a_conversation_of_its_length(
     settings = Settings(model=ModelSettings(path=models[backend], context=CONTEXT_TOKENS))
     variant = Variant("F16", model.format, model.size_bytes)
     entry = Entry(
-        "box", "trial", 1, 8192, model.kv_heads, model.key_size, ("en",), "MIT", "https://x", (variant,)
+        "box",
+        "trial",
+        1,
+        8192,
+        SHAPE.layers * SHAPE.kv_heads,
+        SHAPE.width // SHAPE.heads,
+        ("en",),
+        "MIT",
+        "https://x",
+        (variant,),
     )
     (option,) = recommend(Board(int(free / MEMORY_SHARE) + 1, 1e12), Need.ENGLISH, {}, [entry])
     refused = bool(verdict_of_check_config(settings, Memory(free, free)).message)

@@ -22,6 +22,7 @@ from edgeassist.doctor.checks.processor import BuildSnapshot, check_build, check
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
 from edgeassist.doctor.finding import Severity, ok, problem, skipped, warning, worst
 from edgeassist.models.fit import Demand, Format, Memory, Weights
+from edgeassist.models.kv import alike
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20
@@ -76,9 +77,7 @@ WEIGHTS = Weights(
     format=Format.GGUF,
     size_bytes=352 * MIB,
     trained_context=32_768,
-    kv_heads=48,
-    key_size=64,
-    value_size=64,
+    kept=alike(24, 2, 64),
 )
 MODEL = ModelSnapshot(
     Path("/models/box.gguf"),

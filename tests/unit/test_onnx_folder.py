@@ -35,7 +35,7 @@ def refused(path: Path) -> str:
 def test_a_folder_tells_its_model(trial_onnx: Path) -> None:
     model = read_onnx_folder(trial_onnx)
     assert (model.architecture, model.trained_context, model.layers) == ("qwen2", 8192, 2)
-    assert model.kv_bytes_per_token("f16") == 2 * 2 * 2 * 16 * 4
+    assert model.kv_bytes(1, "f16") == 2 * 2 * 2 * 16 * 4
     assert model.size_bytes == sum(
         (trial_onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data")
     )

@@ -18,6 +18,7 @@ from edgeassist.models.files.control import Control, control_of
 from edgeassist.models.files.description import ModelFile
 from edgeassist.models.fit import Format
 from edgeassist.models.kinds import Traits, objection
+from edgeassist.models.kv import alike
 
 CONFIG = "genai_config.json"
 TOKENIZER = "tokenizer.json"
@@ -99,9 +100,7 @@ def _read(path: Path, template: str | None) -> OnnxFolder:
             format=Format.ONNX,
             size_bytes=size_bytes,
             trained_context=int(model["context_length"]),
-            kv_heads=layers * int(decoder["num_key_value_heads"]),
-            key_size=head_size,
-            value_size=head_size,
+            kept=alike(layers, int(decoder["num_key_value_heads"]), head_size),
             name=path.name,
             architecture=str(model["type"]),
             layers=layers,
