@@ -28,12 +28,12 @@ PLAIN = names(
     "minicpm3 gemma starcoder2 xverse command-r dbrx olmo olmoe openelm arctic deepseek deepseek2 "
     "deepseek2-ocr chatglm glm4 glm4moe bitnet jais jais2 nemotron exaone exaone4 granite granitemoe "
     "graniteswitch chameleon bailingmoe bailingmoe2 dots1 arcee ernie4_5 ernie4_5-moe hunyuan-moe "
-    "hunyuan-dense hunyuan_vl hy_v3 smollm3 seed_oss grovemoe apertus hrm_text minimax-m2 cogvlm pangu-embedded "
-    "mistral3 mistral4 paddleocr maincoder talkie nanbeige"
+    "hunyuan-dense hunyuan_vl hy_v3 smollm3 seed_oss grovemoe apertus hrm_text minimax-m2 cogvlm "
+    "pangu-embedded mistral3 mistral4 paddleocr maincoder talkie nanbeige"
 )
 WINDOWED = names(
-    "afmoe cohere2 cohere2moe exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 llama4 "
-    "maple mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker spark2_5 step35"
+    "afmoe cohere2 cohere2moe exaone-moe gemma2 gemma3 gemma3n gemma4 gpt-oss granite_swa laguna lfm2 "
+    "llama4 maple mellum mimo2 muse-glimmer olmo2 plamo3 smallthinker spark2_5 step35"
 )
 RECURRENT = names(
     "mamba mamba2 rwkv6 rwkv7 arwkv7 jamba granitehybrid lfm2moe plamo2 kimi-linear kimi-k3 bailingmoe3 "

@@ -84,7 +84,8 @@ _PLAIN = _names(
     "minicpm minicpm3 gemma starcoder2 xverse command-r dbrx olmo olmoe openelm arctic deepseek deepseek2 "
     "deepseek2-ocr chatglm glm4 glm4moe bitnet jais jais2 nemotron exaone exaone4 granite granitemoe "
     "graniteswitch chameleon plm bailingmoe bailingmoe2 dots1 arcee ernie4_5 ernie4_5-moe hunyuan-moe "
-    "hunyuan-dense hunyuan_vl hy_v3 smollm3 seed_oss grovemoe apertus hrm_text minimax-m2 cogvlm pangu-embedded mistral3 mistral4 paddleocr maincoder talkie nanbeige"
+    "hunyuan-dense hunyuan_vl hy_v3 smollm3 seed_oss grovemoe apertus hrm_text minimax-m2 cogvlm "
+    "pangu-embedded mistral3 mistral4 paddleocr maincoder talkie nanbeige"
 )
 _KNOWN = _PLAIN | _WINDOWS.keys() | _RECURRENT | _BY_HEADS | _BY_INTERVAL.keys() | _BY_BOTH
 # Gemma 3n's layers from here on look at what earlier ones keep.
