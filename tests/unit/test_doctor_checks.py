@@ -113,6 +113,7 @@ def test_a_model_that_fits_is_well() -> None:
         ({"readable": None}, OK, ("Q4_0",)),
         ({"has_template": False}, WARNING, ("no chat template", "model.template")),
         ({"has_template": False, "template": Path("/t.jinja")}, OK, ()),
+        ({"made_for": "CUDA"}, WARNING, ("a build for CUDA", "the build for CPUs")),
         ({"template": Path("/t"), "template_refusal": "there is no /t"}, PROBLEM, ("there is no /t",)),
         ({"hidden": True}, SKIPPED, ("sudo edgeassist doctor",)),
         ({"memory": Memory(400 * MIB)}, PROBLEM, ("400 MiB", "edgeassist recommend")),

@@ -162,6 +162,7 @@ class ScriptedCodec:
     """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
     refused: frozenset[str] = frozenset()
+    ends: tuple[str, ...] = ()
 
     def __init__(self, answers: Answers | None = None) -> None:
         self._answers = answers or Answers()

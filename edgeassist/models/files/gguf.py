@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from edgeassist.errors import ModelError
-from edgeassist.models.files.description import ModelFile
+from edgeassist.models.files.description import FOR_TOOLS, ModelFile
 from edgeassist.models.files.gguf_container import REMOVED_TYPES, TENSOR_TYPES, Scan, scan_gguf
 from edgeassist.models.files.gguf_kv import kept_by
 from edgeassist.models.files.gguf_metadata import Metadata
@@ -55,6 +55,7 @@ def read_gguf(path: Path) -> ModelFile:
     if (why := objection(traits)) is not None:
         raise ModelError(f"{path} {why}")
     _refuse_removed(path, elements)
+    for_tools = metadata.text(f"tokenizer.chat_template.{FOR_TOOLS}", "") or None
     return ModelFile(
         format=Format.GGUF,
         files=tuple(files),
@@ -66,7 +67,8 @@ def read_gguf(path: Path) -> ModelFile:
         layers=metadata.layers(),
         quantization=_quantization(scan, elements),
         main_type=_main_type(elements),
-        template=metadata.text("tokenizer.chat_template", "") or None,
+        template=metadata.text("tokenizer.chat_template", "") or for_tools,
+        template_for_tools=for_tools,
         parameters=elements.total(),
     )
 

@@ -96,7 +96,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     )
     backend = LlamaBackend(model, made, llama_log)
     ends = tuple(model.ends.tolist())
-    return LoadedModel(backend, PromptCodec(chat, model), facts, compiler, marking, ends)
+    return LoadedModel(backend, PromptCodec(chat, model, model.spelled_ends), facts, compiler, marking, ends)
 
 
 class LlamaBackend:

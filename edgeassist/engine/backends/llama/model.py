@@ -21,6 +21,7 @@ from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.control import Control, control_of, reads_as_mark
+from edgeassist.models.files.description import FOR_TOOLS
 
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
@@ -58,6 +59,7 @@ class Model:
 
     Attributes:
         marks: The control tokens that are read in an answer, by their texts: those of thoughts and calls.
+        spelled_ends: What ends an answer by the chat template, if the vocabulary has a token for none of it.
     """
 
     def __init__(self, handle: Any) -> None:
@@ -71,6 +73,7 @@ class Model:
         self._ends: frozenset[int] = frozenset()
         self._shown: frozenset[int] = frozenset()
         self.marks: dict[str, int] = {}
+        self.spelled_ends: tuple[str, ...] = ()
         bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         adds_bos = bos >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
         self._bos = bos if adds_bos else None
@@ -108,7 +111,8 @@ class Model:
         Raises:
             ModelError: It can't be read.
         """
-        source = configured or self.meta("tokenizer.chat_template")
+        for_tools = None if configured else self.meta(f"tokenizer.chat_template.{FOR_TOOLS}")
+        source = configured or self.meta("tokenizer.chat_template") or for_tools
         control, ids = self._control(source)
         template = ChatTemplate(
             source,
@@ -116,8 +120,10 @@ class Model:
             control=control.turns,
             parts=control.parts,
             configured=configured is not None,
+            for_tools=for_tools,
         )
         self._ends = frozenset(ids[text] for text in template.ends if text in ids)
+        self.spelled_ends = () if self._ends else tuple(sorted(template.ends))
         self.marks = {text: ids[text] for text in template.shown if text in ids}
         self._shown = frozenset(self.marks.values())
         return template
