@@ -47,6 +47,7 @@ class Entry:
         licence: SPDX identifier.
         source: The publisher's page.
         variants: From smallest to largest.
+        vocabulary: Tokens that it knows.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Entry:
     licence: str
     source: str
     variants: tuple[Variant, ...]
+    vocabulary: int = 0
 
     def weights(self, variant: Variant) -> Weights:
         """Return what the memory of one of its variants follows from."""
@@ -67,6 +69,7 @@ class Entry:
             size_bytes=variant.size_bytes,
             trained_context=self.context,
             kept=alike(1, self.kv_heads, self.head_size),
+            vocabulary=self.vocabulary,
         )
 
 
@@ -86,6 +89,7 @@ CATALOGUE = (
             Variant("Q4_K_M", Format.GGUF, 398_000_000),
             Variant("Q8_0", Format.GGUF, 531_000_000),
         ),
+        vocabulary=151_936,
     ),
     Entry(
         name="Phi-3-mini-4k-instruct",
@@ -101,5 +105,6 @@ CATALOGUE = (
             Variant("Q4_0", Format.GGUF, 2_176_000_000),
             Variant("int4", Format.ONNX, 2_720_000_000),
         ),
+        vocabulary=32_064,
     ),
 )

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from edgeassist.engine.backends.llama.log import LlamaLog
+from edgeassist.engine.backends.llama.model import load_model
 from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.messages import (
     Constraint,
@@ -18,10 +20,12 @@ from edgeassist.engine.messages import (
     Finish,
     Finished,
     Load,
+    LoadMode,
     Question,
     QuestionKind,
     Sampling,
 )
+from edgeassist.models.files.gguf_container import read_fields
 from tests.integration.driver import Engine
 from tests.other_models import rewrite
 
@@ -128,3 +132,27 @@ def test_a_turns_end_that_the_vocabulary_has_no_token_for_ends_an_answer_as_text
 
     assert ends(trial_model) == ()
     assert ends(without_marks(trial_model, tmp_path / "marks.gguf")) == ("<|im_end|>", "<|im_start|>")
+
+
+def with_strike(path: Path, target: Path) -> Path:
+    """Copy a model in whose vocabulary the word " of" is `</s>`."""
+    length = (4).to_bytes(8, "little")
+    data = path.read_bytes()
+    assert length + " of".replace(" ", "Ġ").encode() in data
+    target.write_bytes(data.replace(length + " of".replace(" ", "Ġ").encode(), length + b"</s>", 1))
+    return target
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_strike_out_of_html_ends_no_answer_unless_the_file_says_so(
+    trial_model: Path, tmp_path: Path, *, declared: bool
+) -> None:
+    path = with_strike(trial_model, tmp_path / "html.gguf")
+    texts = read_fields(path)["tokenizer.ggml.tokens"].values()
+    strike = texts.index("</s>")
+    if declared:
+        path = rewrite(path, tmp_path / "declared.gguf", {"tokenizer.ggml.eos_token_id": strike})
+    model = load_model(path, LoadMode.READ, LlamaLog(), lambda _: None)
+    model.chat_template(None)
+    assert (model.token(strike).ends, strike in model.ends) == (declared, declared)
+    assert model.token(strike).piece == (b"" if declared else b"</s>")

@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from edgeassist.models.fit import OVERHEAD_BYTES, Demand, Format, Memory, Misfit, Sizes, Weights, fit, judge
+from edgeassist.models.fit import (
+    OVERHEAD_BYTES,
+    TOKEN_BYTES,
+    Demand,
+    Format,
+    Memory,
+    Misfit,
+    Sizes,
+    Weights,
+    fit,
+    judge,
+    needed_bytes,
+)
 from edgeassist.models.kv import Block, Kept, Layers, Manner, alike
 
 F16, Q8_0 = Block(1, 2), Block(32, 34)
@@ -94,3 +106,20 @@ def test_a_window_that_is_kept_small_leaves_room_for_a_longer_context() -> None:
     free = Memory(MIB + OVERHEAD_BYTES + 40 * MIB)
     assert isinstance(judge(weights, Demand(4096), free), Misfit)
     assert isinstance(judge(weights, Demand(4096, whole_windows=False), free), Sizes)
+
+
+def test_a_large_vocabulary_takes_memory_of_its_own() -> None:
+    weights = Weights(format=Format.GGUF, size_bytes=MIB, trained_context=8192, kept=alike(1, 1, 64))
+    larger = replace(weights, vocabulary=262_144)
+    demand = Demand(256)
+    assert needed_bytes(larger, demand) - needed_bytes(weights, demand) == 262_144 * TOKEN_BYTES
+    assert isinstance(judge(larger, demand, Memory(needed_bytes(larger, demand))), Sizes)
+    assert isinstance(judge(larger, demand, Memory(needed_bytes(larger, demand) - 1)), Misfit)
+
+
+def test_prompts_of_decisions_have_no_recurrent_state_of_their_own() -> None:
+    demand = Demand(256, branches=4)
+    assert needed_bytes(RECURRENT, demand) == needed_bytes(RECURRENT, replace(demand, branches=0))
+    windowed = replace(RECURRENT, kept=WINDOWED)
+    small = replace(demand, context=8192, whole_windows=False)
+    assert needed_bytes(windowed, small) > needed_bytes(windowed, replace(small, branches=0))

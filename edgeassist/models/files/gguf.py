@@ -62,6 +62,7 @@ def read_gguf(path: Path) -> ModelFile:
         size_bytes=sum(part.file_size for part in parts),
         trained_context=metadata.number("context_length"),
         kept=kept_by(metadata),
+        vocabulary=metadata.count("tokenizer.ggml.tokens"),
         name=metadata.text("general.name", path.stem),
         architecture=metadata.architecture,
         layers=metadata.layers(),

@@ -37,9 +37,9 @@ class Metadata:
         found = self._fields[key].values() if key in self._fields else [default]
         return str(next(iter(found), default))
 
-    def texts(self, key: str) -> list[str]:
-        """Return all texts under a whole key."""
-        return [str(each) for each in self._fields[key].values()] if key in self._fields else []
+    def count(self, key: str) -> int:
+        """Return how many values there are under a whole key."""
+        return self._fields[key].count if key in self._fields else 0
 
     def whole(self, key: str) -> list[int]:
         """Return the whole numbers and truth values under a whole key; none where there is no such key."""

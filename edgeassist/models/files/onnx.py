@@ -105,6 +105,7 @@ def _read(path: Path, template: str | None) -> OnnxFolder:
             architecture=str(model["type"]),
             layers=layers,
             quantization=quantization,
+            vocabulary=int(model.get("vocab_size", 0)),
             made_for=_made_for(decoder),
             template=tokenizer.template,
             template_for_tools=tokenizer.template_for_tools,

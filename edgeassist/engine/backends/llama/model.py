@@ -41,6 +41,8 @@ _ROLES = (
     llama_cpp.llama_vocab_pad,
 )
 
+_STRIKE = "</s>"
+
 # Templates' names of tokens, and GGUF's; the first and the last token are llama.cpp's, which knows defaults.
 _SPECIAL_TOKENS = {
     "unk_token": "tokenizer.ggml.unknown_token_id",
@@ -160,7 +162,18 @@ class Model:
         return np.array([token for token in range(self.vocabulary_size) if self._is_end(token)], np.intp)
 
     def _is_end(self, token: int) -> bool:
-        return token in self._ends or bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+        if token in self._ends:
+            return True
+        return token != self._strike and bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+
+    @cached_property
+    def _strike(self) -> int | None:
+        """The token `</s>` where it is HTML, as with Qwen and Gemma; for llama.cpp, it ends every answer."""
+        roles = {self._text(token) for role in _ROLES if (token := role(self.vocab)) >= 0}
+        if roles & {"<s>", _STRIKE}:
+            return None
+        tokens = (token for token in range(self.vocabulary_size) if self._text(token) == _STRIKE)
+        return next(tokens, None)
 
     def _control(self, template: str | None) -> tuple[Control, dict[str, int]]:
         """Return the control tokens of prompts by that template, and the ids of all that may be one."""
@@ -200,7 +213,7 @@ class Model:
         return list(tokens[:count])
 
     def _piece(self, token: int) -> bytes:
-        if token in self._shown:
+        if token in self._shown or token == self._strike:
             return self._text(token).encode()
         size = 32
         while True:
