@@ -32,6 +32,11 @@ _LOAD_MODES = {
 NO_DECODER = (
     "is no model that writes text token by token, as llama.cpp finds; name another (edgeassist recommend)"
 )
+# What llama.cpp says of a model that is newer than it.
+_UNKNOWN = "unknown model architecture"
+_NEWER = (
+    "; it is newer than this llama.cpp: update EdgeAssist, or choose another model (edgeassist recommend)"
+)
 _FLAGGED = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
 _ROLES = (
     llama_cpp.llama_vocab_bos,
@@ -268,7 +273,8 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
     params.progress_callback = llama_cpp.llama_progress_callback(on_progress)
     handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not handle:
-        raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}")
+        todo = _NEWER if _UNKNOWN in llama_log.errors else ""
+        raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}{todo}")
     decodes = llama_cpp.llama_model_has_decoder(handle) and not llama_cpp.llama_model_has_encoder(handle)
     if not decodes or llama_cpp.llama_model_is_diffusion(handle):
         raise ModelError(f"model.path: {path} {NO_DECODER}")
