@@ -46,7 +46,9 @@ _ROLES = (
     llama_cpp.llama_vocab_pad,
 )
 
+# For llama.cpp a control token that ends every answer. With Qwen and Gemma it is HTML.
 _STRIKE = "</s>"
+_SENTENCE = frozenset({"<s>", _STRIKE})
 
 # Templates' names of tokens, and GGUF's; the first and the last token are llama.cpp's, which knows defaults.
 _SPECIAL_TOKENS = {
@@ -78,6 +80,7 @@ class Model:
         self.parameters = int(llama_cpp.llama_model_n_params(self.handle))
         self._pieces: dict[int, Token] = {}
         self._ends: frozenset[int] = frozenset()
+        self._strike: int | None = None
         self._shown: frozenset[int] = frozenset()
         self.marks: dict[str, int] = {}
         self.spelled_ends: tuple[str, ...] = ()
@@ -171,15 +174,6 @@ class Model:
             return True
         return token != self._strike and bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
-    @cached_property
-    def _strike(self) -> int | None:
-        """The token `</s>` where it is HTML, as with Qwen and Gemma; for llama.cpp, it ends every answer."""
-        roles = {self._text(token) for role in _ROLES if (token := role(self.vocab)) >= 0}
-        if roles & {"<s>", _STRIKE}:
-            return None
-        tokens = (token for token in range(self.vocabulary_size) if self._text(token) == _STRIKE)
-        return next(tokens, None)
-
     def _control(self, template: str | None) -> tuple[Control, dict[str, int]]:
         """Return the control tokens of prompts by that template, and the ids of all that may be one."""
         flagged: dict[str, int] = {}
@@ -192,6 +186,8 @@ class Model:
                 added[self._text(token)] = token
         named = [role(self.vocab) for role in _ROLES]
         roles = [self._text(token) for token in named if token >= 0]
+        if not _SENTENCE.intersection(roles):
+            self._strike = flagged.pop(_STRIKE, None)
         return control_of(flagged=flagged, added=added, roles=roles, template=template), flagged | added
 
     def _begins(self, segments: Sequence[Segment]) -> bool:

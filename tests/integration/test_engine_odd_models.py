@@ -1,10 +1,12 @@
-"""Vocabularies as people have them: of another size than the model, and with ends that nothing declares."""
+"""Models as people have them: vocabularies of another size, ends that nothing declares, several templates."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,21 +15,21 @@ import pytest
 
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import load_model
-from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.messages import (
     Constraint,
     ConstraintKind,
     Finish,
     Finished,
-    Load,
     LoadMode,
     Question,
     QuestionKind,
     Sampling,
 )
+from edgeassist.models.files.gguf import read_gguf
 from edgeassist.models.files.gguf_container import read_fields
 from tests.integration.driver import Engine
 from tests.other_models import rewrite
+from tests.tools_templates import HERMES, QUESTION, TOOLS
 
 WARM = Sampling(temperature=2.0, top_k=0, top_p=1.0, min_p=0.0)
 REGEX = Constraint(ConstraintKind.REGEX, "([a-z]{1,8} ){12}")
@@ -83,6 +85,27 @@ def test_a_word_that_the_model_has_no_row_for_is_read_as_its_letters(fresh: Engi
     assert fresh.decide("The kitchen is warm.", question)
 
 
+TURN_END = "258"  # <|im_end|>
+# What ends an answer: ids of tokens, and texts.
+ENDS = """
+import sys
+from edgeassist.engine.backends.loading import load_backend
+from edgeassist.engine.messages import Load
+
+load = Load(sys.argv[1], sys.argv[2], context=256, threads=1, step_tokens=64)
+model = load_backend(load, lambda _: None)
+print(*model.ends)
+print(*model.codec.ends)
+"""
+
+
+def ends_of(backend: str, path: Path) -> tuple[list[str], list[str]]:
+    command = [sys.executable, "-c", ENDS, backend, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    ids, texts = ended.stdout.splitlines()
+    return ids.split(), texts.split()
+
+
 # One turn after the other, with nothing that ends one.
 ENDLESS = (
     "{% for m in messages %}{{ m.role + ': ' + m.content + ' ' }}{% endfor %}"
@@ -90,28 +113,21 @@ ENDLESS = (
 )
 
 
-def test_an_answer_ends_where_nothing_but_the_name_of_a_token_says_so(fresh: Engine, folder: Path) -> None:
-    # Not 258, which is <|im_end|>.
+def test_an_answer_ends_where_nothing_but_the_name_of_a_token_says_so(folder: Path) -> None:
     change(folder / "genai_config.json", lambda document: document["model"].update(eos_token_id=[3]))
     change(
         folder / "tokenizer_config.json",
         lambda document: document.update(eos_token=None, chat_template=ENDLESS),
     )
-    fresh.load("onnx", folder)
-    answers = [fresh.answer("Tell me", sampling=WARM, max_tokens=2000) for _ in range(3)]
-    assert {answer.finished.reason for answer in answers} == {Finish.STOP}
-    assert not any("<|" in answer.text for answer in answers)
+    assert TURN_END in ends_of("onnx", folder)[0]
 
 
 def test_an_answer_of_a_gguf_model_ends_at_a_turn_that_the_file_does_not_declare(
-    fresh: Engine, trial_model: Path, tmp_path: Path
+    trial_model: Path, tmp_path: Path
 ) -> None:
     # 256 is <|endoftext|>, with which texts of a base model end.
     path = rewrite(trial_model, tmp_path / "base.gguf", {"tokenizer.ggml.eos_token_id": 256})
-    fresh.load("llama", path)
-    answers = [fresh.answer("Tell me", sampling=WARM, max_tokens=2000) for _ in range(3)]
-    assert {answer.finished.reason for answer in answers} == {Finish.STOP}
-    assert not any("<|" in answer.text for answer in answers)
+    assert TURN_END in ends_of("llama", path)[0]
 
 
 def without_marks(path: Path, target: Path) -> Path:
@@ -126,12 +142,9 @@ def without_marks(path: Path, target: Path) -> Path:
 def test_a_turns_end_that_the_vocabulary_has_no_token_for_ends_an_answer_as_text(
     trial_model: Path, tmp_path: Path
 ) -> None:
-    def ends(path: Path) -> tuple[str, ...]:
-        load = Load("llama", str(path), context=256, threads=1, step_tokens=64)
-        return load_backend(load, lambda _: None).codec.ends
-
-    assert ends(trial_model) == ()
-    assert ends(without_marks(trial_model, tmp_path / "marks.gguf")) == ("<|im_end|>", "<|im_start|>")
+    assert ends_of("llama", trial_model)[1] == []
+    path = without_marks(trial_model, tmp_path / "marks.gguf")
+    assert ends_of("llama", path)[1] == ["<|im_end|>", "<|im_start|>"]
 
 
 def with_strike(path: Path, target: Path) -> Path:
@@ -156,3 +169,23 @@ def test_a_strike_out_of_html_ends_no_answer_unless_the_file_says_so(
     model.chat_template(None)
     assert (model.token(strike).ends, strike in model.ends) == (declared, declared)
     assert model.token(strike).piece == (b"" if declared else b"</s>")
+
+
+def rendered(path: Path, *, configured: str | None = None) -> tuple[str, str]:
+    """Return what a GGUF model reads of a question: without tools, and with some."""
+    chat = load_model(path, LoadMode.READ, LlamaLog(), lambda _: None).chat_template(configured)
+    without, with_tools = (chat.render([QUESTION], tools=tools) for tools in (None, TOOLS))
+    return "".join(each.text for each in without), "".join(each.text for each in with_tools)
+
+
+def test_a_gguf_models_template_for_tools_is_used_where_there_are_any(
+    trial_model: Path, tmp_path: Path
+) -> None:
+    path = rewrite(trial_model, tmp_path / "two.gguf", {"tokenizer.chat_template.tool_use": HERMES})
+    without, with_tools = rendered(path)
+    assert without == rendered(trial_model)[0]
+    assert "<tool>" in with_tools
+    assert "<tool>" not in rendered(trial_model)[1]
+    assert read_gguf(path).template_for_tools == HERMES
+    # What `model.template` names takes the place of both.
+    assert rendered(path, configured=read_gguf(trial_model).template) == rendered(trial_model)
