@@ -67,6 +67,16 @@ class Weights:
     vocabulary: int = 0
 
     @property
+    def kv_heads(self) -> int:
+        """Key/value heads of all layers together."""
+        return sum(each.count * each.heads for each in self.kept.layers)
+
+    @property
+    def key_size(self) -> int:
+        """Values in a head's key; the most where layers differ."""
+        return max((each.key_size for each in self.kept.layers), default=0)
+
+    @property
     def overhead_bytes(self) -> int:
         """What the engine itself takes with this model."""
         return OVERHEAD_BYTES + TOKEN_BYTES * self.vocabulary

@@ -71,6 +71,7 @@ def test_a_header_tells_the_dimensions_the_model_was_written_with(trial: Path) -
     assert header.quantization == "F16"
     assert (header.trained_context, header.layers) == (shape.context, shape.layers)
     assert header.kept == alike(shape.layers, shape.kv_heads, shape.width // shape.heads)
+    assert (header.kv_heads, header.key_size) == (shape.layers * shape.kv_heads, shape.width // shape.heads)
     assert header.size_bytes == trial.stat().st_size
 
 
