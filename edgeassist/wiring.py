@@ -67,6 +67,8 @@ def demand_of(settings: Settings) -> Demand:
         slots=number_or_none(engine.slots),
         kv_tokens=number_or_none(engine.kv_tokens),
         prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
+        rows=engine.step_tokens,
+        flash=engine.flash_attention != "off",
     )
 
 

@@ -80,8 +80,9 @@ class Preparation:
             self._bound(request, prompt), self._marking, request.thinking, thinks=prompt.thinks
         )
         behind = isinstance(bound, Deferred)
+        ends = self._codec.ends if request.constraint is None else ()
         parser = self._codec.parser(
-            request.stop,
+            (*request.stop, *ends),
             thinks=prompt.thinks,
             thoughts=bound is None or behind,
             lead=self._marking.lead_length if behind and self._marking else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeassist.engine.messages import Load
+from edgeassist.engine.messages import FlashAttention, Load
 from edgeassist.models.fit import Demand, Memory
 
 
@@ -15,6 +15,8 @@ def demand_of(options: Load) -> Demand:
         kv_tokens=options.kv_tokens,
         prefix_bytes=options.prefix_bytes,
         threads=options.threads,
+        rows=options.step_tokens,
+        flash=options.flash_attention is not FlashAttention.OFF,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgeassist.errors import ModelError
 from edgeassist.models.fit import Format, Weights
+from edgeassist.models.kv import alike
 
 
 class Thinking(StrEnum):
@@ -90,6 +91,7 @@ class Entry:
         pi5: Tokens a second on a Raspberry Pi 5 by the publisher, from and to; None where it tells none.
         source: The publisher's page.
         variants: From smallest to largest.
+        vocabulary: Tokens that it knows.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Entry:
     pi5: tuple[float, float] | None
     source: str
     variants: tuple[Variant, ...]
+    vocabulary: int = 0
 
     def speed_name(self, variant: Variant) -> str:
         """Return what the bench calls a variant; one of a shape that it has not, by the model's name."""
@@ -119,9 +122,8 @@ class Entry:
             format=variant.format,
             size_bytes=variant.size_bytes,
             trained_context=self.context,
-            kv_heads=self.kv_heads,
-            key_size=self.head_size,
-            value_size=self.head_size,
+            kept=alike(1, self.kv_heads, self.head_size),
+            vocabulary=self.vocabulary,
         )
 
 

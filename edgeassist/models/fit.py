@@ -6,15 +6,19 @@ settings, so that none of them refuses what another would run. Sans-I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edgeassist.errors import MemoryShortError, ModelError
+from edgeassist.models.kv import Block, Kept, Manner
 
-# What the engine takes beside weights and KV cache: compute buffers, vocabulary and Python, measured with
-# Qwen2.5-0.5B (docs/performance.md, Memory). The daemon, or a command of its size, is in memory already when
-# it measures what is free.
+# What the engine takes beside weights and KV cache: compute buffers and Python, and for each token of the
+# vocabulary its text, its place in the table of bounds, and logits. Measured: 99 MB with 49,152 tokens, 176
+# with 151,936, 241 with 262,144. The daemon, or a command of its size, is in memory already when it measures
+# what is free.
 OVERHEAD_BYTES = 70_000_000
+TOKEN_BYTES = 700
 # Batched decode gains most up to here: 4 sequences give 1.35 to 1.5 times the tokens of one, 8 give 1.7 times
 # (measured on two cores), and each waits longer for its own.
 MOST_SLOTS = 4
@@ -34,22 +38,14 @@ class Format(StrEnum):
     ONNX = "onnx"
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """How a KV cache type stores values: `values` of them take `size` bytes."""
-
-    values: int
-    size: int
-
-
 # The KV cache types of each format, the largest first. llama.cpp's are the values of `engine.kv_type`. ONNX
 # models for a CPU have single precision, or half where the graph computes in it: an upper bound.
 _KV_TYPES = {
-    Format.GGUF: {"f16": _Block(1, 2), "q8_0": _Block(32, 34), "q4_0": _Block(32, 18)},
-    Format.ONNX: {"f32": _Block(1, 4)},
+    Format.GGUF: {"f16": Block(1, 2), "q8_0": Block(32, 34), "q4_0": Block(32, 18)},
+    Format.ONNX: {"f32": Block(1, 4)},
 }
-# llama.cpp allocates KV cells in multiples of this; ONNX Runtime GenAI what it is told.
-_CELLS = {Format.GGUF: 256, Format.ONNX: 1}
+# ONNX Runtime GenAI allocates as many KV cells as it is told.
+_ONNX = Manner(cells=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +56,30 @@ class Weights:
         format: Of its file or files.
         size_bytes: Of its file or files.
         trained_context: Tokens that it was trained for; 0 where the file does not tell.
-        kv_heads: Key/value heads of all layers together.
-        key_size: Values in a head's key.
-        value_size: Values in a head's value.
+        kept: What it keeps of the tokens that it has read.
+        vocabulary: Tokens that it knows; 0 where that can't be told.
     """
 
     format: Format
     size_bytes: int
     trained_context: int
-    kv_heads: int
-    key_size: int
-    value_size: int
+    kept: Kept
+    vocabulary: int = 0
+
+    @property
+    def kv_heads(self) -> int:
+        """Key/value heads of all layers together."""
+        return sum(each.count * each.heads for each in self.kept.layers)
+
+    @property
+    def key_size(self) -> int:
+        """Values in a head's key; the most where layers differ."""
+        return max((each.key_size for each in self.kept.layers), default=0)
+
+    @property
+    def overhead_bytes(self) -> int:
+        """What the engine itself takes with this model."""
+        return OVERHEAD_BYTES + TOKEN_BYTES * self.vocabulary
 
     @property
     def kv_types(self) -> tuple[str, ...]:
@@ -78,19 +87,21 @@ class Weights:
         return tuple(
             name
             for name, block in _KV_TYPES[self.format].items()
-            if self.key_size % block.values == self.value_size % block.values == 0
+            if not any(size % block.values for size in self.kept.sizes)
         )
 
-    def kv_bytes_per_token(self, kv_type: str) -> int:
-        """Return the bytes of KV cache that one token takes; a format with a single type has that."""
+    def kv_bytes(self, tokens: int, kv_type: str, manner: Manner | None = None) -> int:
+        """Return the bytes of a KV cache of that many tokens, as the library allocates it.
+
+        Args:
+            tokens: Of all sequences together.
+            kv_type: One of `kv_types`; a format with a single type has that.
+            manner: How llama.cpp allocates it.
+        """
         types = _KV_TYPES[self.format]
         block = types[kv_type] if len(types) > 1 else next(iter(types.values()))
-        return self.kv_heads * (self.key_size + self.value_size) * block.size // block.values
-
-    def kv_bytes(self, tokens: int, kv_type: str) -> int:
-        """Return the bytes of a KV cache of that many tokens, as the library allocates it."""
-        cells = _CELLS[self.format]
-        return -(-tokens // cells) * cells * self.kv_bytes_per_token(kv_type)
+        manner = _ONNX if self.format is Format.ONNX else manner or Manner()
+        return self.kept.bytes(tokens, block, manner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,10 @@ class Demand:
         kv_tokens: `engine.kv_tokens`; None: choose.
         prefix_bytes: `engine.prefix_mb` in bytes; None: choose, 0: none.
         threads: Threads of a step.
+        rows: `engine.step_tokens`, the most tokens of one.
+        flash: Whether flash attention is used: `engine.flash_attention`.
+        whole_windows: Whether layers with a sliding window have room for all tokens, too.
+        branches: Sequences beside the slots, of a model without a recurrent state.
     """
 
     context: int
@@ -112,6 +127,19 @@ class Demand:
     kv_tokens: int | None = None
     prefix_bytes: int | None = None
     threads: int = 1
+    rows: int = 512
+    flash: bool = True
+    whole_windows: bool = True
+    branches: int = 0
+
+    def manner(self, kept: Kept, slots: int) -> Manner:
+        """Return how the KV cache for so many slots is allocated."""
+        return Manner(
+            sequences=slots if kept.state_bytes else slots + self.branches,
+            rows=self.rows,
+            whole_windows=self.whole_windows,
+            flash=self.flash,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,29 +214,41 @@ def judge(weights: Weights, demand: Demand, memory: Memory) -> Sizes | Misfit:
     sequence is preempted. It takes at most half of the memory beside the weights, unless one context needs
     more.
     """
-    context = min(demand.context, weights.trained_context or demand.context)
-    slots, kv_tokens = demand.slots, demand.kv_tokens
     if weights.format is Format.ONNX:
-        slots, kv_tokens = 1, None
-    wrong = _misfit_of_settings(weights, demand.kv_type, context, kv_tokens)
-    wrong = wrong or _misfit_of_memory(weights, demand.kv_type, context, kv_tokens, memory)
+        demand = replace(demand, slots=1, kv_tokens=None)
+    context = min(demand.context, weights.trained_context or demand.context)
+    wrong = _misfit_of_settings(weights, demand, context) or _misfit_of_memory(
+        weights, demand, context, memory
+    )
     if wrong is not None:
         return wrong
 
-    per_token = max(1, weights.kv_bytes_per_token(demand.kv_type))
-    room = None if memory.free is None else memory.free - weights.size_bytes - OVERHEAD_BYTES
-    needed = needed_bytes(weights, demand)
+    room = _room(weights, memory)
+    slots, kv_tokens = demand.slots, demand.kv_tokens
     if kv_tokens is None:
         kv_tokens = context * (slots or MOST_SLOTS)
         if room is not None:
-            kv_tokens = max(context, min(kv_tokens, room // per_token // 2))
+            kv_tokens = max(context, _most_tokens(weights, demand, kv_tokens, room // 2))
     if slots is None:
         slots = max(1, min(MOST_SLOTS, 2 * demand.threads, kv_tokens // LEAST_SLOT_TOKENS))
-    prefix_bytes = demand.prefix_bytes
-    if prefix_bytes is None:
-        most = PREFIX_BYTES if room is None else min(PREFIX_BYTES, room // _PREFIX_SHARE)
-        prefix_bytes = min(most, kv_tokens * per_token)
-    return Sizes(context, slots, kv_tokens, prefix_bytes, needed)
+        while slots > 1 and room is not None and _kv_bytes(weights, demand, kv_tokens, slots) > room:
+            slots -= 1
+    prefix_bytes = most_prefix_bytes(weights, demand, memory)
+    if demand.prefix_bytes is None:
+        prefix_bytes = min(prefix_bytes, _kv_bytes(weights, demand, kv_tokens, slots))
+    return Sizes(context, slots, kv_tokens, prefix_bytes, needed_bytes(weights, demand))
+
+
+def most_prefix_bytes(weights: Weights, demand: Demand, memory: Memory) -> int:
+    """Return the most that the prefix cache may take, whatever the KV cache takes."""
+    if demand.prefix_bytes is not None:
+        return demand.prefix_bytes
+    room = _room(weights, memory)
+    return PREFIX_BYTES if room is None else min(PREFIX_BYTES, room // _PREFIX_SHARE)
+
+
+def _room(weights: Weights, memory: Memory) -> int | None:
+    return None if memory.free is None else memory.free - weights.size_bytes - weights.overhead_bytes
 
 
 def needed_bytes(weights: Weights, demand: Demand) -> int:
@@ -216,48 +256,56 @@ def needed_bytes(weights: Weights, demand: Demand) -> int:
     tokens = min(demand.context, weights.trained_context or demand.context)
     if weights.format is not Format.ONNX:
         tokens = demand.kv_tokens or tokens
-    return weights.size_bytes + weights.kv_bytes(tokens, demand.kv_type) + OVERHEAD_BYTES
+    return weights.size_bytes + _kv_bytes(weights, demand, tokens) + weights.overhead_bytes
 
 
-def _misfit_of_settings(weights: Weights, kv_type: str, context: int, kv_tokens: int | None) -> Misfit | None:
-    if kv_tokens is not None and kv_tokens < context:
+def _kv_bytes(weights: Weights, demand: Demand, tokens: int, slots: int | None = None) -> int:
+    """Return the bytes of a KV cache; without a number of slots, with as few as there can be."""
+    return weights.kv_bytes(tokens, demand.kv_type, demand.manner(weights.kept, slots or demand.slots or 1))
+
+
+def _most_tokens(weights: Weights, demand: Demand, limit: int, room: int) -> int:
+    """Return how many tokens, of so many at most, a KV cache of `room` bytes has."""
+    return bisect_right(range(1, limit + 1), room, key=lambda tokens: _kv_bytes(weights, demand, tokens))
+
+
+def _misfit_of_settings(weights: Weights, demand: Demand, context: int) -> Misfit | None:
+    if demand.kv_tokens is not None and demand.kv_tokens < context:
         return Misfit(
-            f"engine.kv_tokens: {kv_tokens} tokens do not hold even one conversation of {context} "
+            f"engine.kv_tokens: {demand.kv_tokens} tokens do not hold even one conversation of {context} "
             "(model.context)",
             "raise the one or lower the other",
         )
-    if weights.format is Format.GGUF and kv_type not in weights.kv_types:
-        values = _KV_TYPES[weights.format][kv_type].values
-        size = weights.key_size if weights.key_size % values else weights.value_size
+    if weights.format is Format.GGUF and demand.kv_type not in weights.kv_types:
+        values = _KV_TYPES[weights.format][demand.kv_type].values
+        size = next(size for size in sorted(weights.kept.sizes) if size % values)
         return Misfit(
-            f"engine.kv_type: {kv_type} stores values in blocks of {values}, which does not divide "
+            f"engine.kv_type: {demand.kv_type} stores values in blocks of {values}, which does not divide "
             f"this model's head size of {size}",
             f"set engine.kv_type to {weights.kv_types[-1]}",
         )
     return None
 
 
-def _misfit_of_memory(
-    weights: Weights, kv_type: str, context: int, kv_tokens: int | None, memory: Memory
-) -> Misfit | None:
+def _misfit_of_memory(weights: Weights, demand: Demand, context: int, memory: Memory) -> Misfit | None:
     free = memory.free
-    tokens = kv_tokens or context
-    fixed = weights.size_bytes + OVERHEAD_BYTES
-    kv_bytes = weights.kv_bytes(tokens, kv_type)
+    tokens = demand.kv_tokens or context
+    fixed = weights.size_bytes + weights.overhead_bytes
+    kv_bytes = _kv_bytes(weights, demand, tokens)
     if free is None or fixed + kv_bytes <= free:
         return None
-    parts = f"weights ({_mib(weights.size_bytes)}) and the engine itself ({_mib(OVERHEAD_BYTES)})"
+    parts = f"weights ({_mib(weights.size_bytes)}) and the engine itself ({_mib(weights.overhead_bytes)})"
     if fixed > free:
         text = f"model.path: {parts} need {_mib(fixed)}, and {_mib(free)} of memory are free"
         ways = ["choose a smaller model or quantization (edgeassist recommend)"]
         passing = memory.total is not None and fixed <= memory.total
     else:
-        setting = "model.context" if kv_tokens is None else "engine.kv_tokens"
+        setting = "model.context" if demand.kv_tokens is None else "engine.kv_tokens"
         text = (
             f"{setting}: {tokens} tokens of KV cache need {_mib(kv_bytes)} beside {parts}, and {_mib(free)} "
             "of memory are free"
         )
-        changes = _smaller(weights, kv_type, context, kv_tokens, free - fixed)
+        changes = _smaller(weights, demand, context, free - fixed)
         ways = [f"set {', or '.join(changes)}"] if changes else []
         ways.append("choose a smaller model (edgeassist recommend)")
         passing = memory.total is not None and fixed + kv_bytes <= memory.total
@@ -267,19 +315,26 @@ def _misfit_of_memory(
     return Misfit(text, ", or ".join(ways), passing)
 
 
-def _smaller(weights: Weights, kv_type: str, context: int, kv_tokens: int | None, room: int) -> list[str]:
+def _smaller(weights: Weights, demand: Demand, context: int, room: int) -> list[str]:
     """Return the changes of settings with which the KV cache fits into `room` bytes."""
     changes = []
-    cells = _CELLS[weights.format]
-    most = room // max(1, weights.kv_bytes_per_token(kv_type)) // cells * cells
+    kv_tokens = demand.kv_tokens
+    most = _most_tokens(weights, demand, kv_tokens or context, room)
     if most >= _LEAST_TOKENS:
         setting = "model.context" if kv_tokens is None else "engine.kv_tokens"
         if kv_tokens is not None and most < context:
             setting = "model.context and engine.kv_tokens"
         changes.append(f"{setting} to {most} or less")
+    fewer = range((demand.slots or 1) - 1, 0, -1)
+    if slots := next((n for n in fewer if _kv_bytes(weights, demand, kv_tokens or context, n) <= room), 0):
+        changes.append(f"engine.slots to {slots}")
     types = weights.kv_types
-    smaller = types[types.index(kv_type) + 1 :] if kv_type in types else ()
-    fitting = [name for name in smaller if weights.kv_bytes(kv_tokens or context, name) <= room]
+    smaller = types[types.index(demand.kv_type) + 1 :] if demand.kv_type in types else ()
+    fitting = [
+        name
+        for name in smaller
+        if _kv_bytes(weights, replace(demand, kv_type=name), kv_tokens or context) <= room
+    ]
     if fitting:
         changes.append(f"engine.kv_type to {fitting[0]}")
     return changes

@@ -114,7 +114,7 @@ def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: M
     # Each token reads the weights once, and the KV cache of what was said before: half a context of it.
     read = (
         variant.size_bytes * entry.active // entry.parameters
-        + CONTEXT_TOKENS // 2 * weights.kv_bytes_per_token(_KV_TYPE)
+        + weights.kv_bytes(CONTEXT_TOKENS // 2, _KV_TYPE)
     )
     known = measured.get(entry.speed_name(variant))
     rate = board.bandwidth / read if known is None else known

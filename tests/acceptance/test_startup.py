@@ -106,13 +106,15 @@ def test_a_context_larger_than_memory_ends_the_daemon_with_78_and_says_what_fits
 
 
 def test_check_config_counts_the_kv_cache_in_the_type_that_is_set(tmp_path: Path) -> None:
-    context, kv_bytes_per_layer = 1 << 20, 256
+    context, kv_bytes_per_layer = 1 << 20, 1024
     free = available_memory_bytes()
     assert free is not None
     # 1.5 times the free memory in f16, 0.42 times in q4_0.
     layers = int(1.5 * free / context / kv_bytes_per_layer) + 1
     path = tmp_path / "deep.gguf"
-    shape = dataclasses.replace(SHAPES["trial"], heads=2, kv_heads=2, context=context, layers=layers)
+    shape = dataclasses.replace(
+        SHAPES["trial"], width=256, heads=2, kv_heads=2, context=context, layers=layers
+    )
     write_gguf(path, shape)
     refused = edgeassist("check-config", "--offline", model__path=path, model__context=context)
     assert refused.returncode == CONFIGURATION

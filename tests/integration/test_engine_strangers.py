@@ -178,3 +178,19 @@ def test_all_weights_are_locked_in_memory_where_that_is_allowed(trial_model: Pat
 def test_a_locked_model_answers_like_another(llama: Engine, fresh: Engine, trial_model: Path) -> None:
     fresh.load("llama", trial_model, load_mode=LoadMode.LOCK)
     assert fresh.answer("tell me more").text == llama.answer("tell me more").text
+
+
+def test_an_architecture_that_nobody_knows_yet_is_told_to_be_newer(
+    fresh: Engine, trial_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "next.gguf"
+    path.write_bytes(trial_model.read_bytes().replace(b"qwen2", b"qwen9"))
+    with pytest.raises(AssertionError, match="ended"):
+        fresh.load("llama", path)
+    (said,) = (event.message for event in fresh.events if isinstance(event, Unusable))
+    assert "unknown model architecture: 'qwen9'" in said
+    assert "newer than this llama.cpp: update EdgeAssist, or choose another model" in said
+    warned = [event.message for event in fresh.events if isinstance(event, Log)]
+    assert any(
+        "architecture qwen9 is not known here: its KV cache is counted as the most" in each for each in warned
+    )

@@ -124,7 +124,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_engine_check_config_and_doctor_say_the_same(models: dict[str, Path], case: Case) -> None:
     path = models[case.backend]
-    fixed = read_model(path, case.backend).size_bytes + OVERHEAD_BYTES
+    model = read_model(path, case.backend)
+    fixed = model.size_bytes + model.overhead_bytes
     memory = Memory(*(None if each is None else fixed + each * MIB for each in (case.free, case.total)))
     settings = Settings(
         model=ModelSettings(path=path, context=case.context),

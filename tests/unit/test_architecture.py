@@ -58,7 +58,7 @@ ALLOWED = {
         "device": "device errors",
         "models": "models protocol.calibration errors",
         "trial_models": "trial_models models errors",
-        "engine": "engine models.files models.fit errors",
+        "engine": "engine models.files models.fit models.kv errors",
         "watching": "watching protocol errors",
         "settings": "settings watching protocol errors",
         "broker": "broker protocol errors",

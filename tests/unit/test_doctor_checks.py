@@ -22,6 +22,7 @@ from edgeassist.doctor.checks.processor import BuildSnapshot, check_build, check
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
 from edgeassist.doctor.finding import Severity, ok, problem, skipped, warning, worst
 from edgeassist.models.fit import Demand, Format, Memory, Weights
+from edgeassist.models.kv import alike
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20
@@ -76,9 +77,7 @@ WEIGHTS = Weights(
     format=Format.GGUF,
     size_bytes=352 * MIB,
     trained_context=32_768,
-    kv_heads=48,
-    key_size=64,
-    value_size=64,
+    kept=alike(24, 2, 64),
 )
 MODEL = ModelSnapshot(
     Path("/models/box.gguf"),
@@ -114,6 +113,7 @@ def test_a_model_that_fits_is_well() -> None:
         ({"readable": None}, OK, ("Q4_0",)),
         ({"has_template": False}, WARNING, ("no chat template", "model.template")),
         ({"has_template": False, "template": Path("/t.jinja")}, OK, ()),
+        ({"made_for": "CUDA"}, WARNING, ("a build for CUDA", "the build for CPUs")),
         ({"template": Path("/t"), "template_refusal": "there is no /t"}, PROBLEM, ("there is no /t",)),
         ({"hidden": True}, SKIPPED, ("sudo edgeassist doctor",)),
         ({"memory": Memory(400 * MIB)}, PROBLEM, ("400 MiB", "edgeassist recommend")),

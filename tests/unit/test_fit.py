@@ -30,6 +30,7 @@ from edgeassist.models.fit import (
     judge,
     needed_bytes,
 )
+from edgeassist.models.kv import Kept, Layers, alike
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import EngineSettings, ModelSettings
 from edgeassist.wiring import demand_of
@@ -40,9 +41,7 @@ WEIGHTS = Weights(
     format=Format.GGUF,
     size_bytes=352 * MIB,
     trained_context=32_768,
-    kv_heads=48,
-    key_size=64,
-    value_size=64,
+    kept=alike(24, 2, 64),
 )
 ONNX = replace(WEIGHTS, format=Format.ONNX)
 FIXED = WEIGHTS.size_bytes + OVERHEAD_BYTES
@@ -148,7 +147,7 @@ def test_a_kv_cache_that_is_too_large_is_refused_under_its_own_setting() -> None
         (WEIGHTS, "q4_0", None),
         (ONNX, "f16", None),
         (ONNX, "q8_0", None),
-        (replace(WEIGHTS, key_size=48, value_size=48), "f16", None),
+        (replace(WEIGHTS, kept=alike(24, 2, 48)), "f16", None),
     ],
 )
 def test_a_smaller_kv_type_is_suggested_where_there_is_one_that_fits(
@@ -186,7 +185,13 @@ def test_a_kv_cache_below_one_context_is_refused() -> None:
         fit(WEIGHTS, Demand(4096, kv_tokens=100), Memory())
 
 
-@pytest.mark.parametrize("narrow", [replace(WEIGHTS, key_size=48), replace(WEIGHTS, value_size=80)])
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        replace(WEIGHTS, kept=Kept(layers=(Layers(count=24, heads=2, key_size=key, value_size=value),)))
+        for key, value in ((48, 64), (64, 80))
+    ],
+)
 def test_a_kv_type_that_does_not_go_with_the_head_size_is_refused(narrow: Weights) -> None:
     assert narrow.kv_types == ("f16",)
     found = misfit(Demand(4096, "q8_0"), Memory(), narrow)
@@ -200,7 +205,7 @@ def test_kv_types_are_those_of_the_settings_and_take_what_the_gguf_package_says(
     assert WEIGHTS.kv_types == accepted == tuple(KvType)
     for name in WEIGHTS.kv_types:
         values, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name.upper()]]
-        assert WEIGHTS.kv_bytes_per_token(name) == 48 * 128 // values * size
+        assert WEIGHTS.kv_bytes(256, name) == 256 * 48 * 128 // values * size
 
 
 @pytest.mark.parametrize(
@@ -209,6 +214,7 @@ def test_kv_types_are_those_of_the_settings_and_take_what_the_gguf_package_says(
         EngineSettings(),
         EngineSettings(slots=3, kv_tokens=9000, kv_type="q4_0", prefix_mb=12),
         EngineSettings(prefix_mb=0),
+        EngineSettings(step_tokens=128, flash_attention="off"),
     ],
 )
 def test_the_engine_is_told_what_the_commands_judge_by(engine: EngineSettings) -> None:

@@ -16,6 +16,7 @@ import pytest
 from edgeassist.errors import ModelError
 from edgeassist.models.files.gguf import FILE_TYPES, read_gguf
 from edgeassist.models.files.gguf_container import TENSOR_TYPES, read_fields
+from edgeassist.models.kv import alike
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from tests.other_models import retype, write_bert
 
@@ -69,8 +70,8 @@ def test_a_header_tells_the_dimensions_the_model_was_written_with(trial: Path) -
     assert header.parameters == shape.parameters
     assert header.quantization == "F16"
     assert (header.trained_context, header.layers) == (shape.context, shape.layers)
-    assert header.kv_heads == shape.layers * shape.kv_heads
-    assert header.key_size == header.value_size == shape.width // shape.heads
+    assert header.kept == alike(shape.layers, shape.kv_heads, shape.width // shape.heads)
+    assert (header.kv_heads, header.key_size) == (shape.layers * shape.kv_heads, shape.width // shape.heads)
     assert header.size_bytes == trial.stat().st_size
 
 
@@ -81,7 +82,7 @@ def test_the_precision_of_the_weights_is_named(tmp_path: Path) -> None:
 
 
 def test_the_kv_cache_of_a_token_counts_keys_and_values_of_every_layer(trial: Path) -> None:
-    assert read_gguf(trial).kv_bytes_per_token("f16") == 2 * 2 * 2 * 2 * 16
+    assert read_gguf(trial).kv_bytes(256, "f16") == 256 * 2 * 2 * 2 * 2 * 16
 
 
 def test_the_reader_finds_what_the_gguf_package_finds(trial: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_trained_model_of_another_architecture_is_read() -> None:
         pytest.skip("the trial models are not beside the project")
     header = read_gguf(path)
     assert (header.architecture, header.parameters, header.quantization) == ("llama", 260_032, "F32")
-    assert (header.trained_context, header.layers, header.kv_heads) == (512, 5, 20)
+    assert (header.trained_context, header.layers, header.kept) == (512, 5, alike(5, 4, 8))
 
 
 def test_a_large_vocabulary_is_read_within_a_second_or_two() -> None:
@@ -136,14 +137,13 @@ def test_a_guessed_file_type_is_named_like_a_stated_one(tmp_path: Path) -> None:
 
 def test_without_kv_heads_every_head_has_its_own(tmp_path: Path) -> None:
     header = read_gguf(write_metadata(tmp_path / "model.gguf", LLAMA))
-    assert (header.kv_heads, header.key_size, header.name) == (3 * 4, 16, "model")
+    assert (header.kept, header.name) == (alike(3, 4, 16), "model")
 
 
 def test_layers_of_their_own_kv_heads_are_added_up_and_values_may_differ_from_keys(tmp_path: Path) -> None:
     fields = LLAMA | {"llama.attention.head_count_kv": [0, 2, 1], "llama.attention.value_length": 24}
     header = read_gguf(write_metadata(tmp_path / "model.gguf", fields))
-    assert (header.kv_heads, header.key_size, header.value_size) == (3, 16, 24)
-    assert header.kv_bytes_per_token("f16") == 3 * (16 + 24) * 2
+    assert header.kv_bytes(256, "f16") == 256 * 3 * (16 + 24) * 2
 
 
 def test_a_stated_alignment_moves_the_weights(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def refused(path: Path) -> str:
 def test_a_folder_tells_its_model(trial_onnx: Path) -> None:
     model = read_onnx_folder(trial_onnx)
     assert (model.architecture, model.trained_context, model.layers) == ("qwen2", 8192, 2)
-    assert model.kv_bytes_per_token("f16") == 2 * 2 * 2 * 16 * 4
+    assert model.kv_bytes(1, "f16") == 2 * 2 * 2 * 16 * 4
     assert model.size_bytes == sum(
         (trial_onnx / name).stat().st_size for name in ("model.onnx", "model.onnx.data")
     )
@@ -59,7 +59,16 @@ def test_a_model_without_a_template_has_none(folder: Path) -> None:
 def test_of_several_templates_the_default_one_counts(folder: Path) -> None:
     templates = [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]
     change(folder / "tokenizer_config.json", lambda document: document.update(chat_template=templates))
-    assert read_onnx_folder(folder).template == "d"
+    model = read_onnx_folder(folder)
+    assert (model.template, model.template_for_tools) == ("d", "t")
+
+
+def test_a_template_for_tools_may_be_a_file_of_its_own_and_the_only_one(folder: Path) -> None:
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "tool_use.jinja").write_text("t")
+    assert read_onnx_folder(folder).template_for_tools == "t"
+    change(folder / "tokenizer_config.json", lambda document: document.pop("chat_template"))
+    assert read_onnx_folder(folder).template == "t"
 
 
 def test_all_special_tokens_have_the_names_that_templates_use(folder: Path) -> None:
@@ -83,9 +92,29 @@ def test_all_special_tokens_have_the_names_that_templates_use(folder: Path) -> N
 def test_what_ends_an_answer_is_what_any_of_the_files_says(folder: Path) -> None:
     change(folder / "genai_config.json", lambda document: document["model"].update(eos_token_id=[3, 4]))
     (folder / "generation_config.json").write_text('{"eos_token_id": 258}')
-    assert read_onnx_folder(folder).ends == {3, 4, 258}
+    assert read_onnx_folder(folder).ends == {3, 4, 256, 258}
     (folder / "generation_config.json").write_text('{"eos_token_id": null}')
-    assert read_onnx_folder(folder).ends == {3, 4}
+    assert read_onnx_folder(folder).ends == {3, 4, 256, 258}
+
+
+def test_what_ends_a_turn_by_its_name_does_so_whatever_the_files_say(folder: Path) -> None:
+    def rename(document: Any) -> None:
+        for token, text in zip(document["added_tokens"], ("<|end|>", "<|return|>", "<|call|>"), strict=True):
+            token["content"] = text
+
+    change(folder / "genai_config.json", lambda document: document["model"].update(eos_token_id=3))
+    change(folder / "tokenizer_config.json", lambda document: document.pop("added_tokens_decoder"))
+    change(folder / "tokenizer.json", rename)
+    # Of these three, the first ends a part of a turn.
+    assert read_onnx_folder(folder).ends == {3, 257, 258}
+
+
+def test_a_token_that_the_model_has_no_row_for_is_never_read_as_one(folder: Path) -> None:
+    token = {"id": 1024, "content": "kitchen", "special": False}
+    change(folder / "tokenizer.json", lambda document: document["added_tokens"].append(token))
+    assert "kitchen" in read_onnx_folder(folder).control.turns
+    change(folder / "genai_config.json", lambda document: document["model"].update(vocab_size=1025))
+    assert "kitchen" not in read_onnx_folder(folder).control.turns
 
 
 def test_control_tokens_may_stand_in_the_tokenizer_alone(folder: Path) -> None:
@@ -112,6 +141,45 @@ def test_a_plain_onnx_export(folder: Path) -> None:
 def test_a_model_that_writes_no_answers_is_called_what_it_is(folder: Path, kind: str, told: str) -> None:
     change(folder / "genai_config.json", lambda document: document["model"].update(type=kind))
     assert told in refused(folder)
+
+
+@pytest.mark.parametrize("part", ["vision", "speech", "embedding"])
+def test_a_model_with_parts_for_pictures_or_sound_is_called_one(folder: Path, part: str) -> None:
+    change(
+        folder / "genai_config.json",
+        lambda document: document["model"].update({part: {"filename": f"{part}.onnx"}}),
+    )
+    assert refused(folder).endswith(
+        f"is a model for pictures or sound, in parts ({part}), which takes no plain tokens; take a build of "
+        "a text model for CPUs (often in a folder `cpu-int4-…`)"
+    )
+
+
+def test_a_model_in_stages_is_called_one(folder: Path) -> None:
+    stages = [{"prompt": {"filename": "prompt.onnx"}}]
+    change(
+        folder / "genai_config.json", lambda document: document["model"]["decoder"].update(pipeline=stages)
+    )
+    assert "is a model in stages (a pipeline), as they are made for NPUs; take a build" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("providers", "said"),
+    [
+        ([], ""),
+        ([{"cpu": {}}], ""),
+        ([{"cuda": {"enable_cuda_graph": "0"}}], "CUDA"),
+        ([{"dml": {}}], "DirectML"),
+        ([{"NvTensorRtRtx": {}}], "NvTensorRtRtx"),
+        ([{"cuda": {}}, {"qnn": {}}], "CUDA, Qualcomm NPUs (QNN)"),
+    ],
+)
+def test_what_a_folder_was_built_for_is_told(folder: Path, providers: list[object], said: str) -> None:
+    change(
+        folder / "genai_config.json",
+        lambda document: document["model"]["decoder"]["session_options"].update(provider_options=providers),
+    )
+    assert read_onnx_folder(folder).made_for == said
 
 
 def test_an_exported_embedding_model_is_called_what_it_is(folder: Path) -> None:
@@ -157,6 +225,11 @@ def test_any_other_file(folder: Path) -> None:
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     assert f"{folder / name} is missing" in refused(folder)
+
+
+def test_a_missing_tokenizer_is_told_where_to_get(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    assert refused(folder).endswith("beside it, as its publisher has it for transformers")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data"])

@@ -33,6 +33,7 @@ from tests.tools_templates import (
     NATIVE,
     NO_TOOLS,
     OTHERS,
+    PARTS,
     QUESTION,
     SWITCH,
     SYSTEM,
@@ -282,3 +283,34 @@ def test_marks_of_calls_that_are_control_tokens_are_shown() -> None:
 def test_the_numbering_of_calls_goes_on_through_a_conversation() -> None:
     written = prompt(MISTRAL, CONVERSATIONS["two in turn"])
     assert re.findall(r"call\d{5}", written) == ["call00000", "call00000", "call00001", "call00001"]
+
+
+PLAIN = "{% for m in messages %}{{ '<|start|>' + m.role + ' says\n' + m.content + '<|end|>' }}{% endfor %}"
+
+
+def both(source: str, for_tools: str) -> ChatTemplate:
+    return ChatTemplate(
+        source, tokens={"bos_token": "<s>"}, control=CONTROL, parts=PARTS, for_tools=for_tools
+    )
+
+
+def by(chat: ChatTemplate, messages: Sequence[ChatMessage], tools: Tools | None = TOOLS) -> str:
+    return "".join(segment.text for segment in chat.render(messages, tools=tools))
+
+
+def test_a_template_for_tools_is_used_where_there_are_any_and_only_there() -> None:
+    chat = both(PLAIN, HERMES)
+    assert by(chat, [QUESTION], None) == prompt(PLAIN, [QUESTION], None)
+    assert by(chat, [QUESTION]) == prompt(HERMES, [QUESTION])
+    assert chat.form_for(TOOLS) == make(HERMES).form_for(TOOLS)
+    assert chat.shown >= make(HERMES).shown
+
+
+def test_what_was_called_stays_in_the_template_for_tools_when_none_are_offered_any_more() -> None:
+    conversation = CONVERSATIONS["result"]
+    assert by(both(PLAIN, HERMES), conversation, None) == prompt(HERMES, conversation, None)
+
+
+@pytest.mark.parametrize("other", ["{% for", PLAIN])
+def test_a_template_for_tools_that_fails_or_tells_of_none_is_left_out(other: str) -> None:
+    assert by(both(HERMES, other), [QUESTION]) == prompt(HERMES, [QUESTION])

@@ -9,6 +9,7 @@ import pytest
 from edgeassist.engine.messages import ModelFacts
 from edgeassist.models.files.description import ModelFile
 from edgeassist.models.fit import Demand, Format, Memory
+from edgeassist.models.kv import alike
 from edgeassist.tuning.options import Sample, load_stage, threads_stage
 from edgeassist.tuning.plan import Situation, kv_is_short, names_of, stages_of
 from edgeassist.tuning.report import decided
@@ -19,9 +20,7 @@ MODEL = ModelFile(
     format=Format.GGUF,
     size_bytes=352_000_000,
     trained_context=32_768,
-    kv_heads=48,
-    key_size=64,
-    value_size=64,
+    kept=alike(24, 2, 64),
     name="Qwen",
     architecture="qwen2",
     layers=24,
@@ -108,7 +107,7 @@ def test_memory_is_short_where_two_conversations_have_no_room(
 
 
 def test_a_head_that_q8_0_cannot_hold_has_no_other_kv_type_to_try() -> None:
-    odd = replace(SITUATION, model=replace(MODEL, key_size=80, value_size=80))
+    odd = replace(SITUATION, model=replace(MODEL, kept=alike(24, 2, 80)))
     assert "kv_type" not in names_of(odd)
     assert "kv_type" not in planned(odd)
 

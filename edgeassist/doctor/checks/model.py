@@ -44,6 +44,7 @@ class ModelSnapshot:
         template: `model.template`.
         template_refusal: Why that file can't be read, and what to do.
         has_template: Whether the model has a chat template of its own.
+        made_for: What else than a CPU it was built for; empty: nothing.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class ModelSnapshot:
     template: Path | None = None
     template_refusal: str | None = None
     has_template: bool = True
+    made_for: str = ""
 
 
 def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
@@ -137,6 +139,12 @@ def _check_memory(snapshot: ModelSnapshot, weights: Weights) -> Iterator[Finding
 
 
 def _check_form(snapshot: ModelSnapshot, weights: Weights) -> Iterator[Finding]:
+    if snapshot.made_for:
+        yield warning(
+            _AREA,
+            f"the model is a build for {snapshot.made_for}: on a CPU it is slow or fails",
+            "take the build for CPUs, often in a folder cpu-int4-… (docs/models.md)",
+        )
     # The default of `model.context` exceeds the built-in model's: that is no mistake of the user's.
     trained, context = weights.trained_context, snapshot.demand.context
     if 0 < trained < context and not snapshot.builtin:

@@ -79,6 +79,7 @@ def _read(snapshot: ModelSnapshot, path: Path, user: User) -> ModelSnapshot:
         quantization=model.quantization,
         main_type=model.main_type,
         has_template=model.template is not None,
+        made_for=model.made_for,
     )
 
 

@@ -55,6 +55,7 @@ from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Read, Share, Token, Trim, Work, Yield
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.fit import Demand, Format, Memory, Weights, fit
+from edgeassist.models.kv import alike
 
 _TRAINED_CONTEXT = 32768
 # Not a divisor of a Chinese character's three bytes in UTF-8, so that tokens end inside of characters.
@@ -64,9 +65,7 @@ _WEIGHTS = Weights(
     format=Format.GGUF,
     size_bytes=0,
     trained_context=_TRAINED_CONTEXT,
-    kv_heads=1,
-    key_size=_TOKEN_BYTES,
-    value_size=_TOKEN_BYTES,
+    kept=alike(1, 1, _TOKEN_BYTES),
 )
 _BRANCHES = 8
 _END = Token(0, b"", ends=True)
@@ -163,6 +162,7 @@ class ScriptedCodec:
     """Fulfils `Codec`; a token is up to four bytes of UTF-8, and its id holds them."""
 
     refused: frozenset[str] = frozenset()
+    ends: tuple[str, ...] = ()
 
     def __init__(self, answers: Answers | None = None) -> None:
         self._answers = answers or Answers()

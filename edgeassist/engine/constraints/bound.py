@@ -39,13 +39,14 @@ class Bound:
 
     def allows(self, token: int) -> bool:
         """Whether that token may come next."""
-        return self._matcher.validate_tokens([token]) == 1
+        # A model may have more rows than its tokenizer tokens; asked for one of these, the matcher breaks.
+        return token < self._vocabulary.size and self._matcher.validate_tokens([token]) == 1
 
     def limit(self, logits: NDArray[np.float32]) -> None:
         """Leave only those tokens that may come next, in place.
 
         Args:
-            logits: Shape (vocabulary,), or longer where a model has more rows than tokens.
+            logits: Shape (vocabulary,), or longer where a model has more rows than tokens, or shorter.
         """
         if self._matcher.is_error():
             return
@@ -54,11 +55,12 @@ class Bound:
             return
         if (words := np.flatnonzero(self._mask)).size <= self._mask.size // _FEW:
             ids = _ids_in(self._mask, words)
+            ids = ids[ids < logits.size]
             kept = logits[ids]
             logits.fill(-np.inf)
             logits[ids] = kept
             return
-        size = self._vocabulary.size
+        size = min(self._vocabulary.size, logits.size)
         allowed = np.unpackbits(self._mask.view(np.uint8), bitorder="little", count=size)
         logits[:size][allowed == 0] = -np.inf
         logits[size:] = -np.inf

@@ -56,6 +56,7 @@ class ChatTemplate:
         control: The texts of the control tokens that no message may hold.
         parts: Of those that only the assistant's messages may hold: thoughts, tool calls.
         configured: Whether the source is what the setting `model.template` names, and not the model's own.
+        for_tools: A source for conversations with tools in the place of the first; None: there is none.
 
     Attributes:
         control: Matches what would be read as a control token where it is trusted.
@@ -81,6 +82,7 @@ class ChatTemplate:
         control: Iterable[str] = (),
         parts: Iterable[str] = (),
         configured: bool = False,
+        for_tools: str | None = None,
     ) -> None:
         turns = frozenset(control)
         self._vocabulary = turns.union(parts)
@@ -106,6 +108,10 @@ class ChatTemplate:
             self._load(source, tokens or {})
         # A mark that is part of another text is none of it.
         self.shown |= self._vocabulary.intersection(self.form.marks)
+        self._for_tools = None if for_tools is None else _telling_tools(for_tools, tokens, control, parts)
+        if self._for_tools is not None:
+            self.ends |= self._for_tools.ends
+            self.shown |= self._for_tools.shown
 
     def render(
         self, messages: Sequence[ChatMessage], thinking: Thinking = AUTO, tools: Tools | None = None
@@ -122,6 +128,8 @@ class ChatTemplate:
                 arguments of a call, are no JSON object.
             ModelUnavailableError: It takes none.
         """
+        if self._for_tools is not None and uses_tools(messages, tools):
+            return self._for_tools.render(messages, thinking, tools)
         if self.state is TemplateState.BROKEN:
             raise ModelUnavailableError(f"the chat template does not work: {_WAY_OUT}")
         if self._template is None:
@@ -136,6 +144,8 @@ class ChatTemplate:
 
     def form_for(self, tools: Tools) -> Form:
         """Return the form in which a prompt with these tools tells the model to call them."""
+        if self._for_tools is not None:
+            return self._for_tools.form_for(tools)
         return self.form if self._takes(tools) else OURS
 
     def ends_in_thought(self, segments: Sequence[Segment]) -> bool:
@@ -274,6 +284,18 @@ class ChatTemplate:
                 calling = NO_TOOLS
         self.calling = calling
         log.debug("its tools: %s, %s", self.form.name, self.calling)
+
+
+def _telling_tools(
+    source: str, tokens: Mapping[str, object] | None, control: Iterable[str], parts: Iterable[str]
+) -> ChatTemplate | None:
+    """Return the template for tools, if it works and tells the model of them."""
+    try:
+        template = ChatTemplate(source, tokens=tokens, control=control, parts=parts)
+    except ModelError as error:
+        log.warning("the chat template for tools is left out: %s", error.message)
+        return None
+    return template if template.calling.manner.told is not Told.NOWHERE else None
 
 
 def _read(source: str, variables: Mapping[str, object], *, configured: bool) -> Template:

@@ -73,10 +73,12 @@ class Codec(Protocol):
     Attributes:
         refused: The roles that the model's chat template has no place for.
         cut: The tokens that end a thought which is not complete; none where the model marks no thoughts.
+        ends: Texts that end an answer which nothing bounds, where the vocabulary has no token for it.
     """
 
     refused: frozenset[str]
     cut: tuple[Token, ...]
+    ends: tuple[str, ...]
 
     def encode(
         self,
@@ -139,8 +141,9 @@ class Codec(Protocol):
 class PromptCodec:
     """Fulfils `Codec` with a chat template and a tokenizer."""
 
-    def __init__(self, chat: ChatTemplate, tokenizer: Tokenizer) -> None:
+    def __init__(self, chat: ChatTemplate, tokenizer: Tokenizer, ends: tuple[str, ...] = ()) -> None:
         self.refused = chat.refused
+        self.ends = ends
         self._chat = chat
         self._tokenizer = tokenizer
         self._transcripts = Transcripts()

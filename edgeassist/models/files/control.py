@@ -29,6 +29,26 @@ _INSIDE = re.compile(r"</?(?:think|thought|reason|tool|function|answer)\w*>")
 _SPELLED = re.compile(r"<\|[\w ]+\|>|<｜[^<>｜{}'\"]+｜>|\[/?[A-Z][A-Z_]*\]|<</?[A-Z]+>>")
 
 
+# What ends a turn in the vocabularies of model families, whatever their files say (llama.cpp's list, but for
+# `</s>`, which is HTML in some).
+_ENDS = frozenset(
+    {
+        *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<turn|>", "<|END_OF_TURN_TOKEN|>"),
+        *("<|end|>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<|tool_response>"),
+        *("<|endoftext|>", "<|end_of_text|>", "<end_of_utterance>", "<EOT>", "_<EOT>", "[EOT]"),
+        "<｜end▁of▁sentence｜>",
+    }
+)
+# With these, `<|end|>` ends a part of a turn only.
+_PARTED = (frozenset({"<|return|>", "<|call|>"}), frozenset({"<|calls|>", "<|flush|>"}))
+
+
+def ends_among(tokens: Iterable[str]) -> frozenset[str]:
+    """Return those of a vocabulary's tokens beside ordinary text that end a turn by what they are called."""
+    found = _ENDS.intersection(tokens)
+    return found - {"<|end|>"} if any(found >= pair for pair in _PARTED) else found
+
+
 def reads_as_mark(text: str) -> bool:
     """Whether a token has the shape that marks have, and ordinary text has not."""
     return _MARKUP.fullmatch(text) is not None

@@ -6,8 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from edgeassist.errors import ModelError
-from edgeassist.models.files.description import ModelFile
+from edgeassist.models.files.description import FOR_TOOLS, ModelFile
 from edgeassist.models.files.gguf_container import REMOVED_TYPES, TENSOR_TYPES, Scan, scan_gguf
+from edgeassist.models.files.gguf_kv import kept_by
+from edgeassist.models.files.gguf_metadata import Metadata
 from edgeassist.models.files.gguf_parts import check_parts
 from edgeassist.models.fit import Format
 from edgeassist.models.kinds import Traits, objection
@@ -33,61 +35,41 @@ _GUESSED = 1024  # a flag that llama.cpp sets beside the file type
 def read_gguf(path: Path) -> ModelFile:
     """Describe a GGUF file's model.
 
-    Where layers differ in what the file does not tell layer by layer (hybrid models, sliding windows), the
-    larger figure counts for all, so that no estimate of memory is too low.
-
     Raises:
         ModelError: The file is missing, unreadable, damaged, cut short, of a type that llama.cpp has removed,
             or no GGUF language model.
     """
     scan = scan_gguf(path)
-    fields = scan.fields
-
-    def numbers(key: str, default: int | None = None) -> list[int]:
-        found = fields[key].values() if key in fields else [default]
-        known = [value for value in found if isinstance(value, int)]
-        if not known:
-            raise ModelError(f"{path} has no '{key}', so it is no language model; choose another .gguf file")
-        return known
-
-    def text(key: str, default: str) -> str:
-        found = fields[key].values() if key in fields else [default]
-        return str(next(iter(found), default))
-
-    files = check_parts(path, max(numbers("split.count", 1)))
+    metadata = Metadata(path, scan.fields)
+    files = check_parts(path, max(metadata.whole("split.count"), default=1))
     parts = [scan, *map(scan_gguf, files[1:])]
     # The first part may hold none (llama-gguf-split --no-tensor-first-split).
     elements = sum((Counter(part.elements) for part in parts), Counter())
-    architecture = text("general.architecture", "unknown")
     traits = Traits(
-        architecture,
-        file=text("general.type", "model"),
-        pooling=max(numbers(f"{architecture}.pooling_type", 0)),
-        causal=bool(max(numbers(f"{architecture}.attention.causal", 1))),
+        metadata.architecture,
+        file=metadata.text("general.type", "model"),
+        pooling=metadata.number("pooling_type", 0),
+        causal=bool(metadata.number("attention.causal", 1)),
         weights=bool(elements),
     )
     if (why := objection(traits)) is not None:
         raise ModelError(f"{path} {why}")
     _refuse_removed(path, elements)
-    trained_context = max(numbers(f"{architecture}.context_length"))
-    layers = max(numbers(f"{architecture}.block_count"))
-    heads = max(numbers(f"{architecture}.attention.head_count", 0))
-    head_size = max(numbers(f"{architecture}.embedding_length")) // heads if heads else 0
-    kv_heads = numbers(f"{architecture}.attention.head_count_kv", heads)
+    for_tools = metadata.text(f"tokenizer.chat_template.{FOR_TOOLS}", "") or None
     return ModelFile(
         format=Format.GGUF,
         files=tuple(files),
         size_bytes=sum(part.file_size for part in parts),
-        trained_context=trained_context,
-        kv_heads=layers * kv_heads[0] if len(kv_heads) == 1 else sum(kv_heads),
-        key_size=max(numbers(f"{architecture}.attention.key_length", head_size)),
-        value_size=max(numbers(f"{architecture}.attention.value_length", head_size)),
-        name=text("general.name", path.stem),
-        architecture=architecture,
-        layers=layers,
+        trained_context=metadata.number("context_length"),
+        kept=kept_by(metadata),
+        vocabulary=metadata.count("tokenizer.ggml.tokens"),
+        name=metadata.text("general.name", path.stem),
+        architecture=metadata.architecture,
+        layers=metadata.layers(),
         quantization=_quantization(scan, elements),
         main_type=_main_type(elements),
-        template=text("tokenizer.chat_template", "") or None,
+        template=metadata.text("tokenizer.chat_template", "") or for_tools,
+        template_for_tools=for_tools,
         parameters=elements.total(),
     )
 

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeassist.errors import ModelError
-from edgeassist.models.files.control import Control, control_of
+from edgeassist.models.files.control import Control
 from edgeassist.models.files.description import ModelFile
+from edgeassist.models.files.onnx_tokenizer import read_json, read_tokenizer
 from edgeassist.models.fit import Format
 from edgeassist.models.kinds import Traits, objection
+from edgeassist.models.kv import alike
 
 CONFIG = "genai_config.json"
-TOKENIZER = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-GENERATION_CONFIG = "generation_config.json"
-TEMPLATE = "chat_template.jinja"
 # A graph with its weights inside is as large as they are, and names no other file.
 _GRAPH_BYTES = 256 << 20
 # In the graph's protobuf: an `external_data` entry, whose key is "location" and whose value follows.
@@ -31,8 +29,11 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 # Likewise the attribute "bits" of a product with quantized weights, which may be left out.
 _BITS = re.compile(rb"\x0a\x04bits\x18([\x01-\x20])", re.DOTALL)
 _DEFAULT_BITS = 4
-_ROLES = ("bos_token", "eos_token", "sep_token", "pad_token", "unk_token", "cls_token")
 _LFS = b"version https://git-lfs"
+_TEXT_BUILD = "take a build of a text model for CPUs (often in a folder `cpu-int4-…`)"
+# Names of execution providers in the configuration, as people know them.
+_PROVIDERS = {"cuda": "CUDA", "dml": "DirectML", "qnn": "Qualcomm NPUs (QNN)", "webgpu": "WebGPU"}
+_CPUS = frozenset({"cpu", "xnnpack"})
 # How many folders below the named one models are looked for.
 _LEVELS = 3
 # How transformers' names of models end that write text.
@@ -84,38 +85,60 @@ def read_onnx_folder(path: Path, template: str | None = None) -> OnnxFolder:
 def _read(path: Path, template: str | None) -> OnnxFolder:
     if not is_onnx_folder(path):
         raise ModelError(about_stranger(path))
-    document = _json(path / CONFIG)
+    document = read_json(path / CONFIG)
     try:
         model = document["model"]
         if (why := objection(Traits(str(model["type"])))) is not None:
             raise ModelError(f"{path} {why}")
         decoder = model["decoder"]
+        _refuse_parts(path, model)
         graph = path / str(decoder.get("filename", "model.onnx"))
         size_bytes, quantization = _check_weights(graph)
-        tokenizer = _tokenizer(path)
-        template = template or _template(path, tokenizer)
+        tokenizer = read_tokenizer(path, model, template)
         layers, head_size = int(decoder["num_hidden_layers"]), int(decoder["head_size"])
         return OnnxFolder(
             format=Format.ONNX,
             size_bytes=size_bytes,
             trained_context=int(model["context_length"]),
-            kv_heads=layers * int(decoder["num_key_value_heads"]),
-            key_size=head_size,
-            value_size=head_size,
+            kept=alike(layers, int(decoder["num_key_value_heads"]), head_size),
             name=path.name,
             architecture=str(model["type"]),
             layers=layers,
             quantization=quantization,
-            template=template,
-            special_tokens=_special_tokens(tokenizer),
-            ends=_ends(path, model),
-            control=_control(path, tokenizer, template),
+            vocabulary=int(model.get("vocab_size", 0)),
+            made_for=_made_for(decoder),
+            template=tokenizer.template,
+            template_for_tools=tokenizer.template_for_tools,
+            special_tokens=tokenizer.special_tokens,
+            ends=tokenizer.ends,
+            control=tokenizer.control,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"{path / CONFIG} is not as the installed onnxruntime-genai writes it ({error!r}): make the model"
             f" with its own builder ({BUILDER})"
         ) from None
+
+
+def _refuse_parts(path: Path, model: Mapping[str, Any]) -> None:
+    """Refuse what takes more than text, and what runs in stages."""
+    parts = [part for part in ("vision", "speech", "embedding") if model.get(part)]
+    if parts:
+        raise ModelError(
+            f"{path} is a model for pictures or sound, in parts ({', '.join(parts)}), which takes no plain "
+            f"tokens; {_TEXT_BUILD}"
+        )
+    if model["decoder"].get("pipeline"):
+        raise ModelError(
+            f"{path} is a model in stages (a pipeline), as they are made for NPUs; {_TEXT_BUILD}"
+        )
+
+
+def _made_for(decoder: Mapping[str, Any]) -> str:
+    """Return what else than a CPU the model was made for; empty: nothing."""
+    providers = (decoder.get("session_options") or {}).get("provider_options") or []
+    names = [name for each in providers for name in each if name.lower() not in _CPUS]
+    return ", ".join(_PROVIDERS.get(name.lower(), name) for name in names)
 
 
 def about_stranger(path: Path) -> str:
@@ -160,13 +183,6 @@ def _about_file(path: Path) -> str:
     return f"{path} is a file: an ONNX model is a folder with {CONFIG} in it"
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ModelError(f"{path} is no JSON ({error}): get the model's files again") from None
-
-
 def _check_weights(graph: Path) -> tuple[int, str]:
     """Return the bytes of graph and weights, and how the weights are stored, if the graph tells."""
     if not graph.is_file():
@@ -197,61 +213,3 @@ def _refuse_pointer(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(_LFS)) == _LFS:
             raise ModelError(f"{path} is only a pointer to the real file: fetch it with git lfs pull")
-
-
-def _tokenizer(path: Path) -> dict[str, Any]:
-    for name in (TOKENIZER_CONFIG, TOKENIZER):
-        if not (path / name).is_file():
-            raise ModelError(f"{path / name} is missing: put the model's tokenizer beside it")
-    return dict(_json(path / TOKENIZER_CONFIG))
-
-
-def _control(path: Path, tokenizer: dict[str, Any], template: str | None) -> Control:
-    """Return the control tokens, from wherever this model declares them."""
-    decoder = tokenizer.get("added_tokens_decoder") or {}
-    added = [*decoder.values(), *(_json(path / TOKENIZER).get("added_tokens") or [])]
-    others = tokenizer.get("additional_special_tokens") or []
-    return control_of(
-        flagged=[str(each["content"]) for each in added if each.get("special")],
-        added=[str(each["content"]) for each in added if not each.get("special")],
-        roles=[_token_text(each) for each in (*(tokenizer.get(name) for name in _ROLES), *others)],
-        template=template,
-    )
-
-
-def _template(path: Path, tokenizer: dict[str, Any]) -> str | None:
-    if (path / TEMPLATE).is_file():
-        return (path / TEMPLATE).read_text()
-    template = tokenizer.get("chat_template")
-    if isinstance(template, list):
-        template = next((each["template"] for each in template if each.get("name") == "default"), None)
-    return template
-
-
-def _special_tokens(tokenizer: dict[str, Any]) -> dict[str, str | list[str]]:
-    texts: dict[str, str | list[str]] = {
-        key: _token_text(token) for key, token in tokenizer.items() if key.endswith("_token") and token
-    }
-    # Newer files call them `extra_special_tokens`, and give some of them names.
-    for key in ("additional_special_tokens", "extra_special_tokens"):
-        more = tokenizer.get(key)
-        if isinstance(more, dict):
-            texts |= {str(name): _token_text(token) for name, token in more.items()}
-        elif more:
-            texts["additional_special_tokens"] = [_token_text(token) for token in more]
-    return texts
-
-
-def _ends(path: Path, model: dict[str, Any]) -> frozenset[int]:
-    """Return what the library's configuration and the publisher's call the end of an answer."""
-    generation = _json(path / GENERATION_CONFIG) if (path / GENERATION_CONFIG).is_file() else {}
-    ends: set[int] = set()
-    for config in (model, generation):
-        stated = config.get("eos_token_id")
-        ends.update([int(each) for each in stated] if isinstance(stated, list) else [])
-        ends.update([stated] if isinstance(stated, int) else [])
-    return frozenset(ends)
-
-
-def _token_text(token: Any) -> str:
-    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")

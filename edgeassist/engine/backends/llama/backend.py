@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,8 @@ from edgeassist.models.files.reading import read_model
 from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import fit
 
+log = logging.getLogger(__name__)
+
 # Prompts of decisions that are read at once: llama.cpp wants room for a row of logits for each.
 BRANCHES = READS
 # What `llama_decode` returns beside 0.
@@ -48,6 +51,11 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     path = Path(options.path)
     # Before llama.cpp, which would spend minutes on what can't fit.
     file = read_model(path, "llama")
+    if not file.kept.exact:
+        log.warning(
+            "the architecture %s is not known here: its KV cache is counted as the most that it may take",
+            file.architecture,
+        )
     sizes = fit(file, demand_of(options), memory_of(options))
     model = load_model(path, options.load_mode, llama_log, progress)
     most = llama_cpp.llama_max_parallel_sequences()
@@ -96,7 +104,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     )
     backend = LlamaBackend(model, made, llama_log)
     ends = tuple(model.ends.tolist())
-    return LoadedModel(backend, PromptCodec(chat, model), facts, compiler, marking, ends)
+    return LoadedModel(backend, PromptCodec(chat, model, model.spelled_ends), facts, compiler, marking, ends)
 
 
 class LlamaBackend:

@@ -21,6 +21,7 @@ from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.control import Control, control_of, reads_as_mark
+from edgeassist.models.files.description import FOR_TOOLS
 
 _LOAD_MODES = {
     LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
@@ -31,6 +32,11 @@ _LOAD_MODES = {
 NO_DECODER = (
     "is no model that writes text token by token, as llama.cpp finds; name another (edgeassist recommend)"
 )
+# What llama.cpp says of a model that is newer than it.
+_UNKNOWN = "unknown model architecture"
+_NEWER = (
+    "; it is newer than this llama.cpp: update EdgeAssist, or choose another model (edgeassist recommend)"
+)
 _FLAGGED = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
 _ROLES = (
     llama_cpp.llama_vocab_bos,
@@ -39,6 +45,10 @@ _ROLES = (
     llama_cpp.llama_vocab_sep,
     llama_cpp.llama_vocab_pad,
 )
+
+# For llama.cpp a control token that ends every answer. With Qwen and Gemma it is HTML.
+_STRIKE = "</s>"
+_SENTENCE = frozenset({"<s>", _STRIKE})
 
 # Templates' names of tokens, and GGUF's; the first and the last token are llama.cpp's, which knows defaults.
 _SPECIAL_TOKENS = {
@@ -58,6 +68,7 @@ class Model:
 
     Attributes:
         marks: The control tokens that are read in an answer, by their texts: those of thoughts and calls.
+        spelled_ends: What ends an answer by the chat template, if the vocabulary has a token for none of it.
     """
 
     def __init__(self, handle: Any) -> None:
@@ -69,8 +80,10 @@ class Model:
         self.parameters = int(llama_cpp.llama_model_n_params(self.handle))
         self._pieces: dict[int, Token] = {}
         self._ends: frozenset[int] = frozenset()
+        self._strike: int | None = None
         self._shown: frozenset[int] = frozenset()
         self.marks: dict[str, int] = {}
+        self.spelled_ends: tuple[str, ...] = ()
         bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         adds_bos = bos >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
         self._bos = bos if adds_bos else None
@@ -108,7 +121,8 @@ class Model:
         Raises:
             ModelError: It can't be read.
         """
-        source = configured or self.meta("tokenizer.chat_template")
+        for_tools = None if configured else self.meta(f"tokenizer.chat_template.{FOR_TOOLS}")
+        source = configured or self.meta("tokenizer.chat_template") or for_tools
         control, ids = self._control(source)
         template = ChatTemplate(
             source,
@@ -116,8 +130,10 @@ class Model:
             control=control.turns,
             parts=control.parts,
             configured=configured is not None,
+            for_tools=for_tools,
         )
         self._ends = frozenset(ids[text] for text in template.ends if text in ids)
+        self.spelled_ends = () if self._ends else tuple(sorted(template.ends))
         self.marks = {text: ids[text] for text in template.shown if text in ids}
         self._shown = frozenset(self.marks.values())
         return template
@@ -154,7 +170,9 @@ class Model:
         return np.array([token for token in range(self.vocabulary_size) if self._is_end(token)], np.intp)
 
     def _is_end(self, token: int) -> bool:
-        return token in self._ends or bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+        if token in self._ends:
+            return True
+        return token != self._strike and bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
     def _control(self, template: str | None) -> tuple[Control, dict[str, int]]:
         """Return the control tokens of prompts by that template, and the ids of all that may be one."""
@@ -168,6 +186,8 @@ class Model:
                 added[self._text(token)] = token
         named = [role(self.vocab) for role in _ROLES]
         roles = [self._text(token) for token in named if token >= 0]
+        if not _SENTENCE.intersection(roles):
+            self._strike = flagged.pop(_STRIKE, None)
         return control_of(flagged=flagged, added=added, roles=roles, template=template), flagged | added
 
     def _begins(self, segments: Sequence[Segment]) -> bool:
@@ -194,7 +214,7 @@ class Model:
         return list(tokens[:count])
 
     def _piece(self, token: int) -> bytes:
-        if token in self._shown:
+        if token in self._shown or token == self._strike:
             return self._text(token).encode()
         size = 32
         while True:
@@ -249,7 +269,8 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
     params.progress_callback = llama_cpp.llama_progress_callback(on_progress)
     handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not handle:
-        raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}")
+        todo = _NEWER if _UNKNOWN in llama_log.errors else ""
+        raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}{todo}")
     decodes = llama_cpp.llama_model_has_decoder(handle) and not llama_cpp.llama_model_has_encoder(handle)
     if not decodes or llama_cpp.llama_model_is_diffusion(handle):
         raise ModelError(f"model.path: {path} {NO_DECODER}")

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +34,9 @@ from edgeassist.engine.signals import StepAbortedError
 from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Token, Work, Yield
 from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.onnx import TOKENIZER, OnnxFolder, read_onnx_folder
+from edgeassist.models.files.description import OTHER_BUILD
+from edgeassist.models.files.onnx import read_onnx_folder
+from edgeassist.models.files.onnx_tokenizer import TOKENIZER
 from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import fit
 
@@ -63,6 +65,8 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     sizes = fit(folder, demand_of(options), memory_of(options))
     if options.slots is not None and options.slots > 1:
         log.warning("engine.slots: ONNX Runtime GenAI serves one at a time on a CPU")
+    if folder.made_for:
+        log.warning("model.path: %s", OTHER_BUILD.format(path, folder.made_for))
     progress(0.0)
     chat = ChatTemplate(
         folder.template,
@@ -70,6 +74,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         control=folder.control.turns,
         parts=folder.control.parts,
         configured=configured is not None,
+        for_tools=None if configured else folder.template_for_tools,
     )
     pieces = read_pieces(path / TOKENIZER, chat.shown)
     try:
@@ -77,10 +82,19 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         tokenizer = genai.Tokenizer(model)
         generator = _make_generator(model, sizes.context)
     except _ERRORS as error:
-        raise ModelError(f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}") from None
+        why = f"; {OTHER_BUILD.format('it', folder.made_for)}" if folder.made_for else ""
+        raise ModelError(
+            f"model.path: ONNX Runtime GenAI can't load {path}: {_explain(error)}{why}"
+        ) from None
     progress(1.0)
     ours = OrtTokenizer(tokenizer)
-    ends = _ends(tokenizer, folder, chat)
+    turn_ends = _single(tokenizer, chat.ends)
+    spelled = () if turn_ends else tuple(sorted(chat.ends))
+    ends = folder.ends.union(
+        tokenizer.eos_token_ids,
+        turn_ends,
+        _single(tokenizer, [str(folder.special_tokens.get("eos_token", ""))]),
+    )
     compiler = make_compiler(pieces.of_text, sorted(ends), ours.ids_of, pieces.marks)
     backend = OrtBackend(generator, pieces, ends)
     marking = None if chat.marks is None else Marking(chat.marks, pieces.of_text, backend.token, ours)
@@ -104,7 +118,9 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         decides=True,
         build=f"onnxruntime-genai {genai.__version__}",
     )
-    return LoadedModel(backend, PromptCodec(chat, ours), facts, compiler, marking, tuple(sorted(ends)))
+    return LoadedModel(
+        backend, PromptCodec(chat, ours, spelled), facts, compiler, marking, tuple(sorted(ends))
+    )
 
 
 @dataclass(slots=True)
@@ -252,11 +268,10 @@ def _last(logits: Any) -> Any:
     return logits.reshape(-1, logits.shape[-1])[-1]
 
 
-def _ends(tokenizer: Any, folder: OnnxFolder, chat: ChatTemplate) -> frozenset[int]:
-    """Return the tokens that end an answer, as library, files or chat template say."""
-    texts = chat.ends | {str(folder.special_tokens.get("eos_token", ""))} - {""}
-    told = [tokenizer.encode(text) for text in texts]
-    return folder.ends.union(tokenizer.eos_token_ids, (int(ids[0]) for ids in told if len(ids) == 1))
+def _single(tokenizer: Any, texts: Iterable[str]) -> frozenset[int]:
+    """Return the ids of those texts that are one token each."""
+    found = [tokenizer.encode(text) for text in texts if text]
+    return frozenset(int(ids[0]) for ids in found if len(ids) == 1)
 
 
 def _load_model(path: Path, threads: int) -> Any:
