@@ -112,9 +112,8 @@ def _weigh(entry: Entry, variant: Variant, board: Board, need: Need, measured: M
     ours = int(MEMORY_SHARE * board.memory_bytes)
     memory = needed_bytes(weights, demand)
     # Each token reads the weights once, and the KV cache of what was said before: half a context of it.
-    read = (
-        variant.size_bytes * entry.active // entry.parameters
-        + weights.kv_bytes(CONTEXT_TOKENS // 2, _KV_TYPE)
+    read = variant.size_bytes * entry.active // entry.parameters + weights.kv_bytes(
+        CONTEXT_TOKENS // 2, _KV_TYPE
     )
     known = measured.get(entry.speed_name(variant))
     rate = board.bandwidth / read if known is None else known
