@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -85,6 +86,7 @@ def marks_of(form: Form) -> dict[str, int]:
     return {mark: len(PIECES) + at for at, mark in enumerate(form.marks)}
 
 
+@cache  # making one takes longer than a bound of it
 def compiler(form: Form, *, control: bool) -> Compiler:
     """Return what compiles for a vocabulary in which the form's marks are control tokens, or not."""
     marks = marks_of(form) if control else {}
