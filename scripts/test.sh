@@ -35,6 +35,9 @@ case ${1-} in
     ;;
 esac
 
+# Tests start hundreds of programs: what these import is compiled once.
+unset PYTHONDONTWRITEBYTECODE
+
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./scripts/setup.sh --dev --soon
 
