@@ -86,10 +86,14 @@ def marks_of(form: Form) -> dict[str, int]:
     return {mark: len(PIECES) + at for at, mark in enumerate(form.marks)}
 
 
-@cache  # making one takes longer than a bound of it
 def compiler(form: Form, *, control: bool) -> Compiler:
     """Return what compiles for a vocabulary in which the form's marks are control tokens, or not."""
-    marks = marks_of(form) if control else {}
+    return _compiler(tuple(form.marks) if control else ())
+
+
+@cache  # making one takes longer than most tests
+def _compiler(control: tuple[str, ...]) -> Compiler:
+    marks = {mark: len(PIECES) + at for at, mark in enumerate(control)}
     made = make_compiler([*PIECES, *(b"" for _ in marks)], [END], ids_of, marks)
     assert made is not None
     return made
