@@ -152,7 +152,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A venv that has pip only."""
     folder = tmp_path_factory.mktemp("venv") / "empty"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    asked = [folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+    asked = [str(folder / "bin/python"), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
     packages = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
     # The one of this environment, as after a set-up; ensurepip takes seconds to install its own.
     here = Path(sysconfig.get_path("purelib"))
