@@ -16,14 +16,14 @@ run of pytest; exits non-zero when any of the checks failed.
                 starts: half as much again of processor time
   --help        this text
 
-Tests run side by side, three for two cores: most wait for other processes. For a
+Tests run side by side, two for each core: most wait for other processes. For a
 debugger, add -n 0
 EOF
   exit
 fi
 
 # tests/distribution.py says what stays together.
-tests=(-n "$((($(nproc) * 3 + 1) / 2))" --dist loadscope --no-loadscope-reorder) first=() then=()
+tests=(-n "$(($(nproc) * 2))" --dist loadscope --no-loadscope-reorder) first=() then=()
 case ${1-} in
   --fast)
     tests=(-o testpaths=tests/unit -n auto --dist worksteal)
@@ -34,6 +34,9 @@ case ${1-} in
     shift
     ;;
 esac
+
+# Tests start hundreds of programs: what these import is compiled once.
+unset PYTHONDONTWRITEBYTECODE
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ./scripts/setup.sh --dev --soon

@@ -7,11 +7,13 @@ overlooks the mark xdist_group with pytest 9.2.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 # Long modules whose tests share nothing.
 SPLIT = {
@@ -38,6 +40,36 @@ class Distribution(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        has, most = self._has_machine(node), max(1, len(self.nodes) // 2)
+        free = not has and sum(map(self._has_machine, self.nodes)) < most
+        self.workqueue.move_to_end(next_group(self.workqueue, machine=free), last=False)
+        super()._assign_work_unit(node)
+
+    def _has_machine(self, node: WorkerController) -> bool:
+        # The next group is given out while the last has two tests left.
+        left = [
+            test for tests in self.assigned_work[node].values() for test, ended in tests.items() if not ended
+        ]
+        return needs_machine(left)
+
+
+def next_group(queue: Mapping[str, Iterable[str]], *, machine: bool) -> str:
+    """Return the name of the group that is given out next.
+
+    Args:
+        queue: The tests of each that is left, in order.
+        machine: Whether it may be one with machines. These take minutes and mostly wait, so half of the
+            processes has them, one after the other, and the other half keeps the processors busy.
+    """
+    others = (group for group, tests in queue.items() if machine or not needs_machine(tests))
+    return next(others, None) or next(iter(queue))
+
+
+def needs_machine(tests: Iterable[str]) -> bool:
+    """Whether one of these boots a machine, or installs in one."""
+    return any("/appliance/" in test for test in tests)
 
 
 def group_of(nodeid: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 
 from edgeassist.engine.messages import ChatMessage, Tool, ToolCall, Tools
 from edgeassist.engine.prompting.chat import ChatTemplate
@@ -158,6 +159,7 @@ CONVERSATIONS = {
 }
 
 
+@cache
 def make(source: str) -> ChatTemplate:
     return ChatTemplate(source, tokens={"bos_token": "<s>"}, control=CONTROL, parts=PARTS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -79,6 +80,8 @@ GOOD = 90
 # One fewer than the card's share: another processor may round one answer otherwise.
 VALID = 98
 SAME = 98
+# Of llama.cpp, where a step of four answers takes little more than one of one.
+SLOTS = 4
 
 
 @pytest.fixture(params=["llama", "onnx"])
@@ -97,12 +100,20 @@ async def serving(take_box: TakeBox, backend: str) -> Requester:
     return (await take_box(model__path=TINY, model__backend=backend)).client
 
 
-async def texts(client: Requester, asked: Sequence[Question]) -> list[str]:
+async def answers(client: Requester, asked: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Return what is answered to prompts and their system prompts; as many at a time as there are slots."""
+    at_a_time = asyncio.Semaphore(SLOTS)
+
+    async def answer(prompt: str, system: str | None) -> str:
+        async with at_a_time:
+            return (await client.answer(prompt, system=system, stream=False)).text
+
+    return await asyncio.gather(*(answer(*each) for each in asked))
+
+
+async def answers_to(client: Requester, asked: Sequence[Question]) -> list[str]:
     """Return the answers, as the daemon gives them to who asks for nothing in particular."""
-    return [
-        (await client.answer(each.dialogue.turns[0].user, system=each.dialogue.system, stream=False)).text
-        for each in asked
-    ]
+    return await answers(client, [(each.dialogue.turns[0].user, each.dialogue.system) for each in asked])
 
 
 async def test_commands_become_actions(tiny: Requester) -> None:
@@ -129,7 +140,8 @@ async def test_the_plainest_commands_are_understood_in_every_room(tiny: Requeste
         prompt: {"action": action, "device": device, "room": room}
         for prompt, (action, device, room) in meant.items()
     }
-    said = {prompt: json.loads((await tiny.answer(prompt)).text) for prompt in right}
+    texts = await answers(tiny, [(prompt, None) for prompt in right])
+    said = dict(zip(right, map(json.loads, texts), strict=True))
     wrong = {prompt: action for prompt, action in said.items() if action != right[prompt]}
     assert len(wrong) <= len(right) // 100, wrong
 
@@ -158,7 +170,7 @@ async def test_it_greets_says_what_it_is_and_refuses_kindly(tiny: Requester) -> 
 @pytest.mark.parametrize("task", [Task.ACTION, Task.READING, Task.UNKNOWN])
 async def test_ways_to_say_it_that_it_has_never_seen_are_understood(llama: Requester, task: Task) -> None:
     asked = list(questions(50, [Split.PHRASINGS], [task]))
-    verdicts = [judge(each, text) for each, text in zip(asked, await texts(llama, asked), strict=True)]
+    verdicts = [judge(each, text) for each, text in zip(asked, await answers_to(llama, asked), strict=True)]
     good = [verdict.honest if task is Task.UNKNOWN else verdict.exact for verdict in verdicts]
     assert sum(map(bool, good)) >= GOOD
     assert task is not Task.ACTION or sum(bool(verdict.valid) for verdict in verdicts) >= VALID
@@ -166,7 +178,7 @@ async def test_ways_to_say_it_that_it_has_never_seen_are_understood(llama: Reque
 
 async def test_both_backends_say_the_same(take_box: TakeBox) -> None:
     asked = list(questions(3, MEASURED))
-    said = [await texts(await serving(take_box, backend), asked) for backend in ("llama", "onnx")]
+    said = [await answers_to(await serving(take_box, backend), asked) for backend in ("llama", "onnx")]
     same = sum(map(str.__eq__, *said))
     assert len(asked) > 150
     assert same >= SAME / 100 * len(asked)

@@ -23,6 +23,8 @@ from edgeassist.sandbox import free_port
 BOOT_S = 300.0
 COMMAND_S = 300.0
 POWER_OFF_S = 180.0
+# A look is a command that enters the machine: it takes 13 ms of processor.
+_LOOK_S = 0.25
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A process's ids: the host's, and that in the machine's namespace.
 _NSPID = re.compile(r"^NSpid:\t(\d+)\t(\d+)$", re.MULTILINE)
@@ -150,7 +152,7 @@ class Machine:
                 raise MachineError(
                     f"{self.name} did not {what} within {timeout_s:.0f} s:\n{self._last_words()}"
                 )
-            time.sleep(0.1)
+            time.sleep(_LOOK_S)
         return time.monotonic() - begun
 
     def show(self, unit: str, key: str) -> str:

@@ -59,7 +59,7 @@ def client(machine: Machine, installed: str) -> Client:
     return Client(machine, CLIENT)
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def impatient(machine: Machine) -> Iterator[None]:
     """Shorter timeouts than the default: a drop-in, as an administrator would write one."""
     text = (
@@ -244,17 +244,6 @@ def test_a_killed_engine_is_replaced(
     assert machine.pid(ENGINE) != engine
 
 
-def test_a_hung_engine_is_replaced(
-    machine: Machine, client: Client, impatient: None, record_property: RecordProperty
-) -> None:
-    daemon, engine = machine.pid(DAEMON), machine.pid(ENGINE)
-    begun = time.monotonic()
-    machine.run(f"kill -STOP {engine}")
-    record_property("engine_hung_s", client.answered_after(begun))
-    assert machine.pid(DAEMON) == daemon
-    assert machine.pid(ENGINE) != engine
-
-
 def test_a_killed_daemon_is_started_again_and_takes_its_engine_with_it(
     machine: Machine, client: Client, record_property: RecordProperty
 ) -> None:
@@ -266,34 +255,47 @@ def test_a_killed_daemon_is_started_again_and_takes_its_engine_with_it(
     assert machine.pid(ENGINE) != engine
 
 
-def test_the_watchdog_replaces_a_hung_daemon(
-    machine: Machine, client: Client, impatient: None, record_property: RecordProperty
-) -> None:
-    daemon = machine.pid(DAEMON)
-    begun = time.monotonic()
-    machine.run(f"kill -STOP {daemon}")
-    record_property("daemon_hung_s", client.answered_after(begun))
-    assert machine.pid(DAEMON) != daemon
-    assert "Watchdog timeout" in machine.journal()
+@pytest.mark.usefixtures("impatient")
+class TestHangsAndWants:
+    """What a restart of the service between two of them would only make longer."""
 
-
-def test_without_memory_the_engine_dies_and_the_daemon_reports_and_recovers(
-    machine: Machine, client: Client, impatient: None, record_property: RecordProperty
-) -> None:
-    daemon = machine.pid(DAEMON)
-    with MemoryLimit(machine.name) as limit:
-        limit.take(machine.host_pid(daemon))
-        # What it has already stays charged elsewhere; the next engine has to live within the limit.
-        machine.run(f"kill -9 {machine.pid(ENGINE)}")
-        machine.until(lambda: limit.kills > 0, "run out of memory")
-        said = machine.run("edgeassist status", status=69)
-        assert machine.pid(DAEMON) == daemon
+    def test_a_hung_engine_is_replaced(
+        self, machine: Machine, client: Client, record_property: RecordProperty
+    ) -> None:
+        daemon, engine = machine.pid(DAEMON), machine.pid(ENGINE)
         begun = time.monotonic()
-        limit.free()
-        record_property("memory_back_s", client.answered_after(begun))
+        machine.run(f"kill -STOP {engine}")
+        record_property("engine_hung_s", client.answered_after(begun))
         assert machine.pid(DAEMON) == daemon
-        assert "for want of memory" in machine.journal()
-        assert "ready" not in said
+        assert machine.pid(ENGINE) != engine
+
+    def test_the_watchdog_replaces_a_hung_daemon(
+        self, machine: Machine, client: Client, record_property: RecordProperty
+    ) -> None:
+        daemon = machine.pid(DAEMON)
+        begun = time.monotonic()
+        machine.run(f"kill -STOP {daemon}")
+        record_property("daemon_hung_s", client.answered_after(begun))
+        assert machine.pid(DAEMON) != daemon
+        assert "Watchdog timeout" in machine.journal()
+
+    def test_without_memory_the_engine_dies_and_the_daemon_reports_and_recovers(
+        self, machine: Machine, client: Client, record_property: RecordProperty
+    ) -> None:
+        daemon = machine.pid(DAEMON)
+        with MemoryLimit(machine.name) as limit:
+            limit.take(machine.host_pid(daemon))
+            # What it has already stays charged elsewhere; the next engine has to live within the limit.
+            machine.run(f"kill -9 {machine.pid(ENGINE)}")
+            machine.until(lambda: limit.kills > 0, "run out of memory")
+            said = machine.run("edgeassist status", status=69)
+            assert machine.pid(DAEMON) == daemon
+            begun = time.monotonic()
+            limit.free()
+            record_property("memory_back_s", client.answered_after(begun))
+            assert machine.pid(DAEMON) == daemon
+            assert "for want of memory" in machine.journal()
+            assert "ready" not in said
 
 
 # --- Upgrades -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -87,7 +88,12 @@ def marks_of(form: Form) -> dict[str, int]:
 
 def compiler(form: Form, *, control: bool) -> Compiler:
     """Return what compiles for a vocabulary in which the form's marks are control tokens, or not."""
-    marks = marks_of(form) if control else {}
+    return _compiler(tuple(form.marks) if control else ())
+
+
+@cache  # making one takes longer than most tests
+def _compiler(control: tuple[str, ...]) -> Compiler:
+    marks = {mark: len(PIECES) + at for at, mark in enumerate(control)}
     made = make_compiler([*PIECES, *(b"" for _ in marks)], [END], ids_of, marks)
     assert made is not None
     return made

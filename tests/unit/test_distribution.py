@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.distribution import SPLIT, group_of
+from tests.distribution import SPLIT, group_of, next_group
 
 APPLIANCE = "tests/appliance/test_appliance.py::test_it_starts_at_boot"
 
@@ -35,3 +35,11 @@ def test_no_module_that_is_split_has_fixtures_of_a_whole_module(request: pytest.
     split = [path for path in tests.rglob("test_*.py") if path.stem in SPLIT and path.parent.name != "unit"]
     assert {path.stem for path in split} == SPLIT
     assert [path.name for path in split if 'scope="module"' in path.read_text()] == []
+
+
+def test_a_process_gets_a_machine_where_it_may_have_one_and_else_only_when_nothing_else_is_left() -> None:
+    machines = {"a": [f"{APPLIANCE}[bookworm]"], "b": [f"{APPLIANCE}[trixie]"]}
+    queue = {**machines, "c": ["tests/unit/test_c.py::test_c"], "d": ["tests/unit/test_d.py::test_d"]}
+    assert next_group(queue, machine=True) == "a"
+    assert next_group(queue, machine=False) == "c"
+    assert next_group(machines, machine=False) == "a"

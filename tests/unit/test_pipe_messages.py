@@ -2,6 +2,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 import pytest
@@ -34,6 +35,7 @@ PLAIN = {
 }
 
 
+@cache
 def values(kind: typing.Any) -> st.SearchStrategy[typing.Any]:
     """Return values of a field's type."""
     if kind in PLAIN:

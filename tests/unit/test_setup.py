@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -150,8 +151,13 @@ def wheel(folder: Path, name: str, version: str, package: str) -> None:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A venv that has pip only."""
     folder = tmp_path_factory.mktemp("venv") / "empty"
-    # Not by pytest's Python, which may be a .venv's own.
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    asked = [str(folder / "bin/python"), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+    packages = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+    # The one of this environment, as after a set-up; ensurepip takes seconds to install its own.
+    here = Path(sysconfig.get_path("purelib"))
+    for folder_of_pip in (here / "pip", *here.glob("pip-*.dist-info")):
+        shutil.copytree(folder_of_pip, packages / folder_of_pip.name)
     return folder
 
 
