@@ -110,7 +110,7 @@ class Entry:
     pi5: tuple[float, float] | None
     source: str
     variants: tuple[Variant, ...]
-    vocabulary: int = 0
+    vocabulary: int
 
     def speed_name(self, variant: Variant) -> str:
         """Return what the bench calls a variant; one of a shape that it has not, by the model's name."""

@@ -23,7 +23,7 @@ from edgeassist.errors import MemoryShortError, ModelError
 from edgeassist.models.catalogue import Basis, Entry, Reuse, Thinking, Variant
 from edgeassist.models.choice import choose_model
 from edgeassist.models.files.reading import read_model
-from edgeassist.models.fit import OVERHEAD_BYTES, Memory
+from edgeassist.models.fit import Memory
 from edgeassist.models.recommend import CONTEXT_TOKENS, MEMORY_SHARE, Board, Need, recommend
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import EngineSettings, ModelSettings
@@ -144,7 +144,7 @@ def test_recommend_says_the_same_of_a_conversation_of_its_length(
     models: dict[str, Path], backend: str, room: int
 ) -> None:
     model = read_model(models[backend], backend)
-    free = model.size_bytes + OVERHEAD_BYTES + room * MIB
+    free = model.size_bytes + model.overhead_bytes + room * MIB
     settings = Settings(model=ModelSettings(path=models[backend], context=CONTEXT_TOKENS))
     variant = Variant("F16", model.format, model.size_bytes, Basis.MEASURED)
     entry = Entry(
@@ -155,6 +155,7 @@ def test_recommend_says_the_same_of_a_conversation_of_its_length(
         context=8192,
         kv_heads=model.kv_heads,
         head_size=model.key_size,
+        vocabulary=model.vocabulary,
         languages=("en",),
         licence="MIT",
         thinking=Thinking.NONE,
