@@ -21,11 +21,12 @@ class Better(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A quantity that a scenario measures: name, unit, and which direction is better."""
+    """A quantity that a scenario measures: name, unit, which direction is better, and decimals to show."""
 
     name: str
     unit: str
     better: Better
+    decimals: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,6 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
 
 def _label(row: Comparison, side: str) -> str:
     """Return a side's median; for the device also its ratios to the others."""
-    median = number(row.sides[side].median)
+    median = number(row.sides[side].median, row.figure.decimals)
     ratios = [f"{ratio.median:.2f} × {other}" for other, ratio in row.ratios.items() if side == DEVICE]
     return "   ".join([median, ", ".join(ratios)]).rstrip()
