@@ -1,4 +1,4 @@
-"""A model's code runs confined: what it may not do fails, and nothing is left of it. All of it is harmless."""
+"""A model's code runs confined: what it may not do fails, and nothing is left of it. All is harmless."""
 
 from __future__ import annotations
 
