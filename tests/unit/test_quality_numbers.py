@@ -88,6 +88,12 @@ def test_what_looks_like_numbers_is_told_from_them(text: str, numbers: list[floa
         ("每个孩子4个，3个孩子一共12个。", 12),
         ("<think>13?</think>12", 12),
         ("答案是十二。（3乘4）", 12),
+        ("12 minutes (or 0.2 hours)", 12),
+        ("12 °C (54 °F)", 12),
+        ("(3 + 9) = 12", 12),
+        ("(12)", 12),
+        ("As a result, 3 of them left. 12 stayed", 12),
+        ("The answer to your question about 5 hens is 12.", 12),
     ],
 )
 def test_the_number_that_is_meant_is_found_among_others(text: str, number: float) -> None:

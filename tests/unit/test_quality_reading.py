@@ -65,6 +65,8 @@ def test_markup_and_widths_make_no_difference(text: str, plain: str) -> None:
         ("\\boxed{12}", "12"),
         ("12", None),
         ("I have no answer", None),
+        ("As a result, 3 of them left.", None),
+        ("The answer to 3 + 9 is 12", "12"),
         ("", None),
     ],
 )

@@ -88,9 +88,10 @@ def named_in(text: str, options: Mapping[str, Iterable[str]]) -> dict[str, bool]
 def answered_name(answer: Answer, options: Mapping[str, Iterable[str]]) -> str | None:
     """Return the option that an answer gives; None where it gives none, or several.
 
-    What it says to be the answer counts first, then the whole of it, then a first line of little else.
+    These count in turn, until one names just one: what it says to be the answer, the whole of it, its
+    conclusion, what stands before its reasons, a first line of little else.
     """
-    parts = [answer.said or "", answer.plain]
+    parts = [answer.said or "", answer.plain, answer.concluded or "", answer.unreasoned]
     if answer.lines and len(re.findall(r"[A-Za-z]+|[\u4e00-\u9fff]{2}", answer.lines[0])) <= 6:  # noqa: PLR2004
         parts.append(answer.lines[0])
     for part in parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from edgeassist.evaluation.quality.reading import Answer
+from edgeassist.evaluation.quality.reading import Answer, without_asides
 
 _DIGITS = re.compile(
     r"(?<![A-Za-z\d_.])(?P<sign>(?<![\d)])-)?(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<rest>\.\d+)?"
@@ -51,22 +51,27 @@ _BARE_WORDS = 4
 def answered_number(answer: Answer) -> float | None:
     """Return the number that an answer gives; None where it gives none, or leaves several open.
 
-    In this order: what it says to be the answer; a first line of little else; the last one. Where there are
-    digits, words are not looked at: "one" and "一" are mostly something else.
+    In this order: what it says to be the answer; a first line of little else; the last one. What stands in
+    parentheses counts only where nothing else does. Where there are digits, words are not looked at: "one" and
+    "一" are mostly something else.
     """
     if answer.said is not None:
-        said = answer.said.rpartition("=")[2] if "=" in answer.said else answer.said
+        said = without_asides(answer.said)
+        said = said.rpartition("=")[2] if "=" in said else said
         found = numbers_in(said)
         if found:
             return None if _is_hedged(said) else found[0][0]
     lines = answer.lines
     if not lines:
         return None
-    first = numbers_in(lines[0])
-    if len(first) == 1 and len(re.findall(r"\w+", lines[0])) <= _BARE_WORDS:
+    line = without_asides(lines[0])
+    first = numbers_in(line)
+    if len(first) == 1 and len(re.findall(r"\w+", line)) <= _BARE_WORDS:
         return first[0][0]
-    found = numbers_in(answer.plain)
-    return None if not found or _is_hedged(answer.plain) else found[-1][0]
+    for text in (without_asides(answer.plain), answer.plain):
+        if found := numbers_in(text):
+            return None if _is_hedged(text) else found[-1][0]
+    return None
 
 
 def numbers_in(text: str) -> list[tuple[float, int, int]]:

@@ -30,10 +30,14 @@ _NUMBERED = re.compile(r"^[ \t]*\d{1,2}[.)、][ \t]*(?=\S)", re.MULTILINE)
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
 # Where an answer says which part of it is the answer; NFKC has made the colons plain.
 _CUE = re.compile(
-    r"\b(?:answer|result)\b(?:\s+(?:is|was|would\s+be|should\s+be))?\s*[:=]?\s*(?:that\s+)?"
+    r"\b(?:answer|result)\b(?:\s+to\s[^.:!?\n]{1,60}?)?\s*"
+    r"(?:(?:is|was|would\s+be|should\s+be|will\s+be)\b\s*:?|[:=])\s*(?:that\s+)?"
     r"|(?:答案|结果)\s*(?:应该|应当)?\s*(?:是|为|:|=)+\s*",
     re.IGNORECASE,
 )
+_CONCLUSION = re.compile(r"(?:so|thus|therefore|hence)\b|所以|因此|因而", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:because|since)\b|因为|由于|\(", re.IGNORECASE)
+_ASIDE = re.compile(r"\s*\([^()]*\)")
 # A shorter prompt may well be part of the answer.
 _LEAST_PROMPT = 8
 # An end of a sentence; a point within a number is none.
@@ -71,6 +75,16 @@ class Answer:
         return Answer(self.text, self.plain.replace(repeated, " ").strip())
 
     @property
+    def concluded(self) -> str | None:
+        """Its last sentence that begins with a "so"; None where none does."""
+        return next((each for each in reversed(self.sentences) if _CONCLUSION.match(each)), None)
+
+    @property
+    def unreasoned(self) -> str:
+        """What stands before its first "because"."""
+        return _REASON.split(self.plain, maxsplit=1)[0].strip()
+
+    @property
     def lines(self) -> list[str]:
         """The lines that are not empty."""
         return [line.strip() for line in self.plain.splitlines() if line.strip()]
@@ -91,6 +105,12 @@ class Answer:
             return None
         rest = self.plain[cues[-1].end() :].lstrip()
         return _SENTENCE_END.split(rest, maxsplit=1)[0].strip() or None
+
+
+def without_asides(plain: str) -> str:
+    """Return a plain text without what stands in parentheses, if anything else is in it."""
+    rest = _ASIDE.sub("", plain)
+    return rest if re.search(r"\w", rest) else plain
 
 
 def without_thoughts(written: str) -> str:
