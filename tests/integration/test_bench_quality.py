@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgeassist.evaluation.quality.evaluate import load_tasks
 
 pytestmark = pytest.mark.timeout(180)
 TASKS = load_tasks()
+SERVER = os.environ.get("EDGEASSIST_TEST_LLAMA_SERVER")
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +123,17 @@ def test_a_comparison_has_the_counts_beside_its_figures(tmp_path: Path, nowhere:
     asked = document["quality"][model.name]
     assert (len(asked["verdicts"]), asked["left_out"]) == (6, 2)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(SERVER is None, reason="EDGEASSIST_TEST_LLAMA_SERVER names no llama-server")
+def test_a_llama_server_is_asked_the_same(tmp_path: Path, nowhere: None) -> None:
+    model = synthetic_models(tmp_path, "trial", ["q8_0"], threads=1, on_step=lambda _: None)[0]
+    peer = ("--peer", f"llama-server={SERVER}")
+    document = json.loads(bench("--quality", "--model", str(model), *peer, "--limit", "3", "--json"))
+    assert set(document) == {"device", "llama-server"}
+    ids = [[verdict["id"] for verdict in side["verdicts"]] for side in document.values()]
+    assert ids[0] == ids[1]
+    assert all(verdict["answer"] for side in document.values() for verdict in side["verdicts"])
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def answered_number(answer: Answer) -> float | None:
     """Return the number that an answer gives; None where it gives none, or leaves several open.
 
     In this order: what it says to be the answer; a first line of little else; the last one. What stands in
-    parentheses counts only where nothing else does. Where there are digits, words are not looked at: "one" and
+    parentheses counts only where nothing else does. Where there are digits, words don't count: "one" and
     "一" are mostly something else.
     """
     if answer.said is not None:
