@@ -73,7 +73,7 @@ def quality_rows(qualities: Mapping[str, Quality]) -> tuple[Comparison, ...]:
             tasks = max(score.tasks for score in scores.values())
             rows.append(
                 Comparison(
-                    Figure(label, f"of {tasks}", Better.HIGHER, decimals=0),
+                    Figure(label, f"of {tasks}", Better.HIGHER, decimals=0, most=tasks),
                     {name: spread([score.right]) for name, score in scores.items()},
                 )
             )

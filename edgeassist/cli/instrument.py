@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edgeassist.errors import ConfigurationError, ModelError
 from edgeassist.models.builtin import builtin_forms
 
+# A file of answers by prompt, in a model's place, needs no library.
+ANSWERS = ".json"
 # Called with a description of the next step and the number of steps done; None leaves the number unchanged.
 Begin = Callable[[str, int | None], None]
 Value = TypeVar("Value")
@@ -50,7 +52,7 @@ def need_backend(path: Path) -> None:
     """Raise a ModelError if the library for a model is not installed."""
     if path.is_dir():
         need("onnxruntime_genai", "onnxruntime-genai", "onnx")
-    else:
+    elif path.suffix != ANSWERS:
         need("llama_cpp", "llama-cpp-python", "llama")
 
 
