@@ -64,7 +64,8 @@ def label(row: Comparison, scenario: str = "") -> str:
 def draw_panels(panels: Sequence[Panel], machine: Machine, plan: Plan, path: Path) -> None:
     """Write a PNG with one group of bars per figure and whiskers from the lowest to the highest run.
 
-    Each figure has its own scale from 0, to the most that it can be or has been: compare bars within a group, not across groups.
+    Each figure has its own scale, from 0 to the most that it can be or has been: compare bars within a
+    group, not across groups.
 
     Raises:
         ConfigurationError: The file can't be written.
