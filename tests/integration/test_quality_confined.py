@@ -48,6 +48,8 @@ async def test_the_right_code_of_a_task_passes_and_the_wrong_does_not(
         (RIGHT, "no fault"),
         ("print('hello')\n" + RIGHT, "no fault"),
         (RIGHT + "if __name__ == '__main__':\n    input()\n", "no fault"),
+        (RIGHT + "assert f(1) == 2\n", "no fault"),
+        (RIGHT + "input()\n", "no fault"),
         ("def f(n):\n    return n + 1\n", "fails: assert f(1) == 1"),
         ("def f(n):\n    return missing\n", "NameError"),
         ("def g(n):\n    return n\n", "defines no function f"),

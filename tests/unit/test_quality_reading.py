@@ -103,6 +103,28 @@ def test_code_is_found_in_fences_and_without(text: str) -> None:
     assert code_of(text, "add") == ADD
 
 
+@pytest.mark.parametrize(
+    ("below", "kept"),
+    [
+        ("\n# A test\ndef check():\n    cases = {\n        1:", "\n# A test\n"),
+        ('\nprint(add(1, "', ""),
+        ("\nx = 1\ncases = [\n    1,\n]\nprint(", "\nx = 1\ncases = [\n    1,\n]\n"),
+        ("\ncases = [\n    1,\n]", ""),
+    ],
+)
+def test_of_code_that_is_cut_off_the_last_statement_below_the_function_is_left_out(
+    below: str, kept: str
+) -> None:
+    assert code_of(f"```python\n{ADD}{below}", "add") == ADD + kept
+    whole = code_of(f"```python\n{ADD}{below}\n```", "add")
+    assert whole == ADD + below + "\n"
+
+
+def test_a_function_that_is_cut_off_stays_as_it_is() -> None:
+    text = "import math\n\ndef add(a, b):\n    return (a +"
+    assert code_of(f"```python\n{text}", "add") == text + "\n"
+
+
 def test_bare_code_goes_on_behind_empty_lines_and_ends_where_prose_begins() -> None:
     text = "import math\n\nLIMIT = 3\n\n@cache\ndef add(a, b):\n\n    return a + b\n\nIt adds = sums."
     assert code_of(text, "add") == text.removesuffix("\n\nIt adds = sums.") + "\n"

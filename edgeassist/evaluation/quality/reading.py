@@ -15,7 +15,7 @@ _THOUGHTS = re.compile(
 # Where a template opened the thought, only its end is in the text.
 _THOUGHTS_END = re.compile(r".*(?:</(?:seed:)?think(?:ing)?>|\[/THINK\])", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(
-    r"^[ \t]*(?:```|~~~)[^\n`]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+    r"^[ \t]*(?:```|~~~)[^\n`]*\n(.*?)(^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\ufe0f]")
 _MARKUP = (
@@ -137,13 +137,15 @@ def code_of(text: str, function: str) -> str | None:
         function: The function's name.
 
     Returns:
-        Of a text with fences, the first block with the function; else the lines from the first that begins a
-        definition or an import to the last that may belong to it.
+        Of a text with fences, the first block with the function; where that is cut off, without its last
+        statement below the function. Else the lines from the first that begins a definition or an import to
+        the last that may belong to it.
     """
     defines = re.compile(rf"^[ \t]*(?:async )?def {re.escape(function)}\b", re.MULTILINE)
-    for block in _FENCE.findall(text):
+    for block, end in _FENCE.findall(text):
         if defines.search(block):
-            return textwrap.dedent(block).strip("\n") + "\n"
+            code = textwrap.dedent(block).strip("\n")
+            return (code if end else _finished(code, defines)) + "\n"
     if not defines.search(text):
         return None
     bare = text.replace("```python", "").replace("```", "").replace("`", "")
@@ -156,3 +158,11 @@ def code_of(text: str, function: str) -> str | None:
             break
         lines.append(line)
     return "\n".join(lines).strip("\n") + "\n"
+
+
+def _finished(code: str, defines: re.Pattern[str]) -> str:
+    """Return code that is cut off without its last statement, if that is below the function."""
+    lines = code.split("\n")
+    defined = next(at for at, line in enumerate(lines) if defines.match(line))
+    last = max(at for at, line in enumerate(lines) if line[:1] not in {"", " ", "\t", ")", "]", "}"})
+    return "\n".join(lines[:last]).rstrip("\n") if last > defined else code
