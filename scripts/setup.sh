@@ -80,6 +80,8 @@ version_of_python() { "$python" -c 'import sys; print("python%d.%d" % sys.versio
 
 missing_for_wheels() {
   missing_of mosquitto mosquitto-clients
+  # Some tests run code that is confined.
+  [[ " ${parts[*]} " != *" dev "* ]] || missing_of bubblewrap
   "$python" -c 'import ensurepip' 2>/dev/null || sound_venv || echo "$(version_of_python)-venv"
 }
 

@@ -21,12 +21,15 @@ from edgeassist.bench.device import Device
 from edgeassist.bench.figures import Better, Comparison, Figure, spread
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.plan import HEADROOM, Plan
+from edgeassist.bench.quality import quality_of, quality_rows
 from edgeassist.bench.run import INTERRUPTED, library_of, measure_words, size_of
 from edgeassist.bench.scenarios import DECODE, TTFT, single
 from edgeassist.bench.texts import Ruler, Texts
 from edgeassist.bench.turns import pause
 from edgeassist.device import pages
 from edgeassist.errors import EdgeAssistError
+from edgeassist.evaluation.quality.report import Quality
+from edgeassist.evaluation.quality.tasks import Task
 
 LOAD = Figure("load", "s", Better.LOWER)
 TOTAL = Figure("whole answer", "s", Better.LOWER)
@@ -39,10 +42,17 @@ _SAMPLE_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model to compare: its display name, and its GGUF file or model folder."""
+    """A model to compare.
+
+    Attributes:
+        name: Its display name.
+        path: Its GGUF file or model folder.
+        is_random: Whether its weights are, so that no answer of it is worth a question.
+    """
 
     name: str
     path: Path
+    is_random: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class Compared:
         cold: True if the models' files were dropped from the page cache before each start.
         missing: Why runs of the plan are missing, for a person; None: none are.
         machine: The machine it ran on.
+        quality: What came of the tasks, by candidate that was asked; `comparisons` has the counts, too.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -64,12 +75,16 @@ class Compared:
     cold: bool
     missing: str | None
     machine: Machine
+    quality: Mapping[str, Quality] = field(default_factory=dict)
 
 
 async def compare_models(
-    candidates: Sequence[Candidate], plan: Plan, on_step: Callable[[str, int], None]
+    candidates: Sequence[Candidate],
+    plan: Plan,
+    on_step: Callable[[str, int], None],
+    tasks: Sequence[Task] = (),
 ) -> Compared:
-    """Measure each model: start, one answer, stop, in turns.
+    """Measure each model: start, one answer, stop, in turns. Then ask each the tasks.
 
     A cancellation, or a model that fails after its first run, ends the measurement and not the call: the
     result has the runs until then.
@@ -78,7 +93,8 @@ async def compare_models(
         candidates: The models.
         plan: Tokens in and out, runs, threads, context.
         on_step: Called at the start of each run with a description and the number of runs done before, over
-            all candidates.
+            all candidates, and of tasks.
+        tasks: What is asked of each model that is not random, to count the right answers; empty: nothing.
 
     Raises:
         EdgeAssistError: A model can't be measured; the message says why.
@@ -87,12 +103,26 @@ async def compare_models(
     tries = {each.name: _Tries(each) for each in candidates}
     cold = True
     missing = None
+    quality: dict[str, Quality] = {}
     try:
         for number in range(plan.runs):
             for at, candidate in enumerate(candidates):
                 on_step(f"run {number + 1} of {plan.runs}: {candidate.name}", number * len(candidates) + at)
                 cold &= forget(candidate.path)
                 await _try(tries[candidate.name], plan, number)
+        before = plan.runs * len(candidates)
+        for candidate in candidates if tasks else ():
+            if candidate.is_random:
+                continue
+
+            def step(what: str, done: int, name: str = candidate.name, before: int = before) -> None:
+                on_step(f"{name}: {what}", before + done)
+
+            quality[candidate.name] = found = await quality_of(candidate.path, plan, tasks, step)
+            before += len(tasks)
+            if found.missing is not None:
+                missing = f"{candidate.name}: after {len(found.verdicts)} tasks: {found.missing}"
+                break
     except (EdgeAssistError, asyncio.CancelledError) as error:
         if not all(each.tokens for each in tries.values()):
             raise
@@ -101,12 +131,14 @@ async def compare_models(
         comparisons=tuple(
             Comparison(figure, {name: spread(each.values[figure.name]) for name, each in tries.items()})
             for figure in FIGURES
-        ),
+        )
+        + quality_rows(quality),
         libraries={name: each.library for name, each in tries.items()},
         tokens={name: each.tokens for name, each in tries.items()},
         cold=cold,
         missing=missing,
         machine=read_machine(library=", ".join(dict.fromkeys(each.library for each in tries.values()))),
+        quality=quality,
     )
 
 

@@ -59,6 +59,8 @@ class Question:
         schema: What the answer may be, as a JSON Schema; None: anything, and as long as it may be.
         tools: One of them is called, as OpenAI writes them; empty: none.
         decision: What is decided instead of answering the prompt; None: nothing.
+        judged: What it says counts, not how fast: it may end by itself, has no thoughts before it, and
+            comes out the same each time.
     """
 
     prompt: str
@@ -69,11 +71,12 @@ class Question:
     schema: dict[str, Any] | None = None
     tools: tuple[dict[str, Any], ...] = ()
     decision: Decision | None = None
+    judged: bool = False
 
     @property
     def is_free(self) -> bool:
         """Whether the answer may be anything, so that it can be kept from ending."""
-        return self.schema is None and not self.tools and self.decision is None
+        return not self.judged and self.schema is None and not self.tools and self.decision is None
 
 
 class Contender(Protocol):

@@ -25,13 +25,15 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 
 FINGERPRINT_S = 120.0
 NAME = "bench"
+# A file of answers instead of a model (`engine/backends/scripted`): what checks tasks, and these rooms.
+_ANSWERS = ".json"
 
 
 class Device:
     """A daemon with one model, and its clients; a `Contender`.
 
     Args:
-        model: The GGUF file, or the folder of an ONNX model.
+        model: The GGUF file, the folder of an ONNX model, or a JSON file of answers by prompt.
         folder: For logs, the broker's configuration and the daemon's state.
         threads: Compute threads; None lets the daemon adapt them.
         context: The most tokens of prompt and answer together.
@@ -53,10 +55,12 @@ class Device:
     ) -> None:
         self.name = name
         self._folder = folder
-        self._has_fingerprint = model.is_file()
+        is_scripted = model.suffix == _ANSWERS
+        self._has_fingerprint = model.is_file() and not is_scripted
         self._environ = {
             "EDGEASSIST_DEVICE__NAME": NAME,
             "EDGEASSIST_MODEL__PATH": str(model.resolve()),
+            "EDGEASSIST_MODEL__BACKEND": "scripted" if is_scripted else "auto",
             "EDGEASSIST_MODEL__CONTEXT": str(context),
             "EDGEASSIST_ENGINE__THREADS": "auto" if threads is None else str(threads),
             "EDGEASSIST_ENGINE__SLOTS": str(slots),
@@ -68,7 +72,7 @@ class Device:
         self._topics = Topics("edgeassist", NAME)
         self._stack = AsyncExitStack()
         self._clients: list[Requester] = []
-        self._ignores_eos = False
+        self._fields: frozenset[str] = frozenset()
         self._processes: dict[str, psutil.Process] = {}
 
     @property
@@ -104,7 +108,7 @@ class Device:
             took = time.perf_counter() - begun
             # A peer may be an older version, which refuses fields that it does not know.
             capabilities = (await self._info()).get("capabilities") or {}
-            self._ignores_eos = "ignore_eos" in capabilities.get("fields", ())
+            self._fields = frozenset(capabilities.get("fields", ()))
             self._processes = {
                 "daemon": psutil.Process(daemon.pid),
                 "engine": _engine_of(daemon.pid),
@@ -154,7 +158,10 @@ class Device:
             "max_tokens": question.max_tokens,
             "temperature": 0.0,
             "timeout_s": TIMEOUT_S,
-            **({"ignore_eos": True} if self._ignores_eos and question.is_free else {}),
+            **({"ignore_eos": True} if "ignore_eos" in self._fields and question.is_free else {}),
+            # With a seed, nothing of the answer depends on what was asked before.
+            **({"seed": 0} if question.judged else {}),
+            **({"think": False} if "think" in self._fields and question.judged else {}),
             **({} if question.schema is None else {"json_schema": question.schema}),
             **(
                 {"tools": question.tools, "tool_choice": "required", "parallel_tool_calls": False}

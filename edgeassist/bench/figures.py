@@ -21,11 +21,21 @@ class Better(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A quantity that a scenario measures: name, unit, and which direction is better."""
+    """A quantity that is measured.
+
+    Attributes:
+        name: Its name.
+        unit: Its unit.
+        better: Which direction is better.
+        decimals: How many of them are shown.
+        most: The most that it can be; None where there is no such value.
+    """
 
     name: str
     unit: str
     better: Better
+    decimals: int = 1
+    most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

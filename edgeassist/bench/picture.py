@@ -64,7 +64,8 @@ def label(row: Comparison, scenario: str = "") -> str:
 def draw_panels(panels: Sequence[Panel], machine: Machine, plan: Plan, path: Path) -> None:
     """Write a PNG with one group of bars per figure and whiskers from the lowest to the highest run.
 
-    Each figure has its own scale from 0: compare bars within a group, not across groups.
+    Each figure has its own scale, from 0 to the most that it can be or has been: compare bars within a
+    group, not across groups.
 
     Raises:
         ConfigurationError: The file can't be written.
@@ -92,7 +93,8 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
     ticks, at = [], 0.0
     for _, row in panel.rows:
         # A short answer may use less of the processors than a sample shows.
-        full = (max(spread.high for spread in row.sides.values()) or 1.0) / _BARS_END
+        most = row.figure.most or max(spread.high for spread in row.sides.values())
+        full = (most or 1.0) / _BARS_END
         ticks.append(at + (len(row.sides) - 1) / 2)
         for side, spread in row.sides.items():
             median, low, high = (value / full for value in (spread.median, spread.low, spread.high))
@@ -122,6 +124,6 @@ def _draw_panel(axis: Axes, panel: Panel) -> None:
 
 def _label(row: Comparison, side: str) -> str:
     """Return a side's median; for the device also its ratios to the others."""
-    median = number(row.sides[side].median)
+    median = number(row.sides[side].median, row.figure.decimals)
     ratios = [f"{ratio.median:.2f} × {other}" for other, ratio in row.ratios.items() if side == DEVICE]
     return "   ".join([median, ", ".join(ratios)]).rstrip()

@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from edgeassist.bench.contender import CLIENTS, TIMEOUT_S, Contender, Question, collect
-from edgeassist.bench.device import Device
 from edgeassist.bench.figures import (
     DEVICE,
     Comparison,
@@ -26,7 +24,7 @@ from edgeassist.bench.figures import (
 )
 from edgeassist.bench.machine import Machine, read_machine
 from edgeassist.bench.meter import CpuMeter, Watch
-from edgeassist.bench.plan import Peer, PeerKind, Plan
+from edgeassist.bench.plan import Plan
 from edgeassist.bench.reference import BareProcess
 from edgeassist.bench.scenarios import (
     ATTEMPTS,
@@ -39,6 +37,7 @@ from edgeassist.bench.scenarios import (
     Name,
     Scenario,
 )
+from edgeassist.bench.sides import make_sides
 from edgeassist.bench.texts import Ruler, Texts
 from edgeassist.bench.turns import UnsuitedError, pause
 from edgeassist.errors import EdgeAssistError, ModelError
@@ -134,28 +133,15 @@ class _Bench:
         self._on_step = on_step
         self._builds: dict[str, str] = {}
         self._meters: dict[str, CpuMeter] = {}
-        sizes: dict[str, Any] = {"context": plan.context, "slots": CLIENTS}
-        threads = None if plan.governed else plan.threads
-        self._device = Device(model, folder=folder, threads=threads, **sizes)
-        self.contenders: list[Contender] = [self._device]
-        match plan.peer:
-            case Peer(kind=PeerKind.FIXED_THREADS as kind):
-                beside = _folder(folder, kind)
-                fixed = Device(model, folder=beside, threads=plan.threads, name=kind.value, **sizes)
-                self.contenders.append(fixed)
-            case Peer(kind=PeerKind.CHECKOUT as kind, path=checkout):
-                beside = _folder(folder, kind)
-                other = Device(
-                    model, folder=beside, threads=threads, name=kind.value, checkout=checkout, **sizes
-                )
-                self.contenders.append(other)
-            case Peer(path=Path() as program):
-                from edgeassist.bench.server import LlamaServer  # noqa: PLC0415 - needs httpx, an extra
-
-                server = LlamaServer(program, model, folder=folder, threads=plan.threads, **sizes)
-                self.contenders.append(server)
-            case _:
-                pass
+        self.contenders = make_sides(
+            model,
+            plan,
+            folder,
+            context=plan.context,
+            slots=CLIENTS,
+            threads=None if plan.governed else plan.threads,
+        )
+        self._device = self.contenders[0]
 
     async def run(self) -> Result:
         measured: list[Measured] = []
@@ -300,7 +286,7 @@ class _Bench:
         return meter.percent
 
 
-async def measure_words(device: Device, seed: str) -> Ruler:
+async def measure_words(device: Contender, seed: str) -> Ruler:
     """Measure tokens per word with the model's own tokenizer."""
     texts = Texts(seed, Ruler(1.0, 0.0))
     measured = []
@@ -319,13 +305,6 @@ def size_of(model: Path) -> int:
     """Return the size in bytes of a model's file, or of all files in its folder."""
     files = [model] if model.is_file() else [file for file in model.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
-
-
-def _folder(parent: Path, name: str) -> Path:
-    """Make a subfolder and return it."""
-    folder = parent / name
-    folder.mkdir()
-    return folder
 
 
 async def _ask(scenario: Scenario, contender: Contender, texts: Texts, meter: CpuMeter) -> Outcome:

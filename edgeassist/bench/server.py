@@ -28,6 +28,8 @@ from edgeassist.sandbox import HOST, PrivateProcess, free_port
 POLL_S = 0.02
 LOG_LINES = 8
 VERSION_S = 10.0
+# Nothing of an answer depends on what was asked before, and nothing is thought before it.
+_JUDGED = {"seed": 0, "cache_prompt": False, "chat_template_kwargs": {"enable_thinking": False}}
 
 
 class ServerProcess(PrivateProcess):
@@ -203,6 +205,7 @@ def _body(question: Question, configured: str) -> dict[str, Any]:
         "temperature": 0.0,
         # Nothing would be left to pick at the end of a bound answer.
         **({"ignore_eos": True} if question.is_free else {}),
+        **(_JUDGED if question.judged else {}),
         **({} if question.schema is None else bound),
         **(
             {"tools": question.tools, "tool_choice": "required", "parallel_tool_calls": False}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
-from edgeassist.bench.comparison import Compared
 from edgeassist.bench.figures import DEVICE, Better, Comparison, Spread
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import Result
@@ -36,19 +37,20 @@ def make_table(result: Result, plan: Plan) -> Table:
     return table
 
 
-def comparison_rows(compared: Compared) -> list[list[str]]:
-    """Return the comparison of models as rows of cells; the first row is the header."""
-    names = list(compared.libraries)
+def comparison_rows(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[list[str]]:
+    """Return what is compared as rows of cells, a column for each name; the first row is the header."""
     rows = [["", *names]]
-    for row in compared.comparisons:
-        cells = [number(row.sides[name].median) for name in names]
+    for row in comparisons:
+        cells = [
+            number(row.sides[name].median, row.figure.decimals) if name in row.sides else "" for name in names
+        ]
         rows.append([f"{row.figure.name}, {row.figure.unit} {ARROWS[row.figure.better]}", *cells])
     return rows
 
 
-def comparison_table(compared: Compared, title: str) -> Table:
-    """Return the comparison of models for a terminal."""
-    head, *rows = comparison_rows(compared)
+def rows_table(rows: list[list[str]], title: str) -> Table:
+    """Return rows as a table for a terminal; the first row is the header."""
+    head, *rows = rows
     table = Table(head[0], title=title, title_justify="left")
     for name in head[1:]:
         table.add_column(name, justify="right")
@@ -90,16 +92,19 @@ def sides_of(result: Result) -> list[str]:
     return sorted(sides, key=lambda side: side != DEVICE)
 
 
-def number(value: float) -> str:
-    """Format a value for people."""
-    return f"{value:,.0f}" if abs(value) >= _FINE else f"{value:,.1f}"
+def number(value: float, decimals: int = 1) -> str:
+    """Format a value for people; a large one without decimals."""
+    return f"{value:,.0f}" if abs(value) >= _FINE else f"{value:,.{decimals}f}"
 
 
 def _cells(comparison: Comparison, sides: list[str]) -> list[str]:
     figure = comparison.figure
     return [
         f"  {figure.name}, {figure.unit} {ARROWS[figure.better]}",
-        *(number(comparison.sides[side].median) if side in comparison.sides else "" for side in sides),
+        *(
+            number(comparison.sides[side].median, figure.decimals) if side in comparison.sides else ""
+            for side in sides
+        ),
         *(_ratio(comparison.ratios[side]) if side in comparison.ratios else "" for side in sides[1:]),
     ]
 

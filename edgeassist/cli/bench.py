@@ -14,12 +14,14 @@ from rich.console import Console
 from edgeassist.cli.compare import DEFAULT, compare_side_by_side
 from edgeassist.cli.instrument import (
     Begin,
+    Shown,
     named_model,
     need,
     progress,
     random_models,
     run_until_signalled,
 )
+from edgeassist.cli.quality import asked_tasks, measure_quality
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.errors import ConfigurationError, ExitStatus
@@ -117,8 +119,31 @@ def bench(
         Path | None,
         typer.Option(help="Draw the figures into this PNG file.", show_default=False, dir_okay=False),
     ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality",
+            help="Ask tasks with known answers (everyday, wishes, code, riddles; English and Chinese), and "
+            "count the right ones: with --compare, beside the other figures; else instead of scenarios, of "
+            "the model that --model names.",
+        ),
+    ] = False,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="With --quality: your own tasks, one JSON object a line.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --quality: ask no more than so many of the tasks, of each kind in turn.",
+            show_default=False,
+        ),
+    ] = None,
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="With --compare: print the table as Markdown.")
+        bool, typer.Option("--markdown", help="With --compare or --quality: print the table as Markdown.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all figures and their raw values as JSON.")
@@ -138,6 +163,8 @@ def bench(
     """
     if models and not compare:
         raise ConfigurationError(f"{models[0]}: models are named with --compare, or one with --model")
+    if not quality and (tasks is not None or limit is not None):
+        raise ConfigurationError("--tasks and --limit go with --quality")
     if picture is not None:
         need("matplotlib", "matplotlib, which --picture needs,", "bench")
     # numpy comes with the extras `llama` and `onnx`; no other command should need it.
@@ -159,10 +186,13 @@ def bench(
         baseline=peer is None if baseline is None else baseline,
         slot_tokens=context,
     )
+    shown = Shown(picture=picture, as_json=as_json, as_markdown=as_markdown)
+    asked = asked_tasks(tasks, limit) if quality else ()
     if compare:
-        compare_side_by_side(
-            models or DEFAULT, plan, picture=picture, as_json=as_json, as_markdown=as_markdown
-        )
+        compare_side_by_side(models or DEFAULT, plan, asked, shown)
+        return
+    if quality:
+        measure_quality(model, plan, asked, shown)
         return
     with progress() as (begin, count):
         paths = _models(model, synthetic, quant, choice.threads, begin)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edgeassist.errors import ConfigurationError, ModelError
 from edgeassist.models.builtin import builtin_forms
 
+# A file of answers by prompt, in a model's place, needs no library.
+ANSWERS = ".json"
 # Called with a description of the next step and the number of steps done; None leaves the number unchanged.
 Begin = Callable[[str, int | None], None]
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How results are shown.
+
+    Attributes:
+        picture: A PNG file to write; None for none.
+        as_json: Print all values as JSON.
+        as_markdown: Print the table as Markdown.
+    """
+
+    picture: Path | None
+    as_json: bool
+    as_markdown: bool
 
 
 def need(module: str, what: str, extra: str) -> None:
@@ -34,7 +52,7 @@ def need_backend(path: Path) -> None:
     """Raise a ModelError if the library for a model is not installed."""
     if path.is_dir():
         need("onnxruntime_genai", "onnxruntime-genai", "onnx")
-    else:
+    elif path.suffix != ANSWERS:
         need("llama_cpp", "llama-cpp-python", "llama")
 
 

@@ -18,7 +18,7 @@ from edgeassist.bench.picture import Panel, draw_panels
 from edgeassist.bench.plan import Plan
 from edgeassist.bench.run import BARE, measure
 from edgeassist.bench.scenarios import Name
-from edgeassist.bench.table import comparison_rows, comparison_table, markdown
+from edgeassist.bench.table import comparison_rows, markdown, rows_table
 from edgeassist.cli.main import app
 
 pytestmark = pytest.mark.timeout(180)
@@ -57,9 +57,9 @@ async def test_each_model_has_each_figure(models: list[Path]) -> None:
     assert compared.libraries[names[0]].startswith("llama-cpp-python ")
     assert compared.libraries[names[1]].startswith("onnxruntime-genai ")
     assert [[out for _, out in compared.tokens[name]] for name in names] == [[16, 16], [16, 16]]
-    rows = comparison_rows(compared)
+    rows = comparison_rows(compared.comparisons, names)
     assert rows[0] == ["", *names]
-    assert comparison_table(compared, "").row_count == len(FIGURES)
+    assert rows_table(rows, "").row_count == len(FIGURES)
     assert markdown(rows).count("\n") == len(FIGURES) + 1
 
 

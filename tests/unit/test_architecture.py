@@ -39,6 +39,7 @@ SANS_IO = [
         "words",
         "device.": "cores",
         "evaluation.": "cases fit generation lines metrics report variants",
+        "evaluation.quality.": "checks names numerals reading report tasks",
         "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
         "doctor.checks.": "background broker clock configuration daemon model power processor service space "
