@@ -80,9 +80,9 @@ def selected_model(settings: Settings, folder: Path | None = None) -> Selected:
 
     Args:
         settings: In force.
-        folder: The daemon's state directory; None: this process's own.
+        folder: The daemon's state directory; None: that of this box's.
     """
-    return select(configured_model(settings), folder or state_directory())
+    return select(configured_model(settings), folder or daemon_state_directory())
 
 
 def template_of(settings: Settings, selected: Selected) -> Path | None:
