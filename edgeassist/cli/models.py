@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from rich.progress import Progress as Bars
 
 from edgeassist.cli.model_tables import listed, tables
 from edgeassist.cli.recommend import board_of
+from edgeassist.cli.switching import switch_now
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
@@ -29,7 +30,7 @@ from edgeassist.models.library import Entry
 from edgeassist.models.progress import Progress
 from edgeassist.models.pulling.pull import pull
 from edgeassist.models.recommend import Need, recommend
-from edgeassist.models.selected import Named, choose
+from edgeassist.models.selected import DEFAULT, Named, choose
 from edgeassist.settings import Settings, load_settings
 from edgeassist.wiring import (
     configured_model,
@@ -192,11 +193,18 @@ def use_model(
         ),
     ],
 ) -> None:
-    """Choose the model to serve, from the daemon's next start on; it has to fit.
+    """Choose the model to serve: at once where the daemon runs, without losing a prompt; it has to fit.
 
     The choice holds until `model.path` or `model.backend` is changed.
     """
     settings = load_settings(context.obj).settings
+    err = Console(stderr=True, highlight=False, soft_wrap=True)
+    answer = switch_now(settings, name, lambda said: err.print(escape(_going_on(said))))
+    if answer is not None:
+        if "warning" in answer:
+            err.print(f"[yellow]{escape(answer['warning'])}[/]")
+        print(f"{answer['model']} is served now")
+        return
     configured = configured_model(settings)
     named = _named(settings, name)
     if not is_builtin(named.path) and named != configured:
@@ -210,8 +218,15 @@ def use_model(
     print(f"{named.path} is served from the daemon's next start on (sudo systemctl restart edgeassist)")
 
 
+def _going_on(said: Mapping[str, Any]) -> str:
+    """Return in words what the daemon says while it switches."""
+    if said.get("step") == "draining":
+        return f"waiting for the end of {said.get('running')} answers"
+    return f"loading: {said.get('fraction', 0):.0%}"
+
+
 def _named(settings: Settings, name: str) -> Named:
-    if name == _CONFIGURED:
+    if name in DEFAULT:
         return configured_model(settings)
     if is_builtin(Path(name)):
         if Path(name) != TINY:
