@@ -12,19 +12,28 @@ import platformdirs
 SERVICE = Path("/var/lib/edgeassist")
 
 
-def state_directory(environ: Mapping[str, str] | None = None, service: Path = SERVICE) -> Path:
-    """Return the folder for what outlives a run; it need not exist.
+def state_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder for what outlives a run: systemd's, or the user's own; it need not exist.
 
-    systemd names the service's. A command that may look into it, as root may, takes the same; else it is the
-    user's own.
+    Args:
+        environ: The environment; None for this process's.
+    """
+    given = (os.environ if environ is None else environ).get("STATE_DIRECTORY")
+    return Path(given.split(":")[0]) if given else platformdirs.user_state_path("edgeassist")
+
+
+def box_state_directory(
+    environ: Mapping[str, str] | None = None, service: Path = SERVICE, *, to_write: bool = False
+) -> Path:
+    """Return the state directory of this box's daemon, for a command that has no `STATE_DIRECTORY`.
+
+    That is the installed service's, where it may be read, or written; else the user's own.
 
     Args:
         environ: The environment; None for this process's.
         service: The service's folder.
+        to_write: Whether something is to be kept there.
     """
     given = (os.environ if environ is None else environ).get("STATE_DIRECTORY")
-    if given:
-        return Path(given.split(":")[0])
-    if os.access(service, os.R_OK | os.X_OK):
-        return service
-    return Path(platformdirs.user_state_path("edgeassist"))
+    access = os.R_OK | os.X_OK | (os.W_OK if to_write else 0)
+    return service if not given and os.access(service, access) else state_directory(environ)

@@ -162,6 +162,8 @@ class PrivateDaemon(PrivateProcess):
         config = self._config or self._folder / "no-settings.toml"
         config.touch()
         command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(config), "run"]
+        # Else a model that the user's own daemon was told to serve would be served here, too.
+        inherited["STATE_DIRECTORY"] = str(self._folder / "state")
         self._start([*self._prefix, *command], {**inherited, **self._environ})
 
 

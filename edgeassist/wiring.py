@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import SecretStr
 
 from edgeassist.broker import BrokerOptions, Tls
+from edgeassist.folders import box_state_directory
 from edgeassist.models.fit import Demand
 from edgeassist.models.library import Library
 from edgeassist.models.pulling.places import Places, places
@@ -21,8 +22,6 @@ from edgeassist.settings import Settings
 # Above the payload limit, so that what is too large can be refused with a word; a broker drops what is over
 # the Maximum Packet Size in silence.
 _PACKET_HEADROOM = 4
-# `StateDirectory=` of the installed service.
-_INSTALLED = Path("/var/lib/edgeassist")
 _MODELS = "models"
 
 
@@ -82,20 +81,14 @@ def selected_model(settings: Settings, folder: Path | None = None) -> Selected:
 
     Args:
         settings: In force.
-        folder: The daemon's state directory; None: this process's own.
+        folder: The daemon's state directory; None: that of this box's.
     """
-    return select(configured_model(settings), folder or state_directory())
+    return select(configured_model(settings), folder or box_state_directory())
 
 
 def template_of(settings: Settings, selected: Selected) -> Path | None:
     """Return the template in place of the model's own: `model.template` is for the configured model."""
     return None if selected.chosen else settings.model.template
-
-
-def state_directory() -> Path:
-    """Return where a daemon keeps its state: systemd's `StateDirectory=`, or the user's folder for it."""
-    given = os.environ.get("STATE_DIRECTORY")
-    return Path(given.split(":")[0]) if given else platformdirs.user_state_path("edgeassist")
 
 
 def state_folder_of(settings: Settings) -> Path:
@@ -107,21 +100,11 @@ def state_folder_of(settings: Settings) -> Path:
     return folder / "kv"
 
 
-def daemon_state_directory() -> Path:
-    """Return the state directory of this box's daemon, for a command.
-
-    What root runs by hand has no `STATE_DIRECTORY`, and means that of the installed service.
-    """
-    if os.environ.get("STATE_DIRECTORY") is None and os.access(_INSTALLED, os.W_OK):
-        return _INSTALLED
-    return state_directory()
-
-
 def library_of(settings: Settings) -> Library:
     """Return the folder of models: as set, below the daemon's state, or with the user's data."""
     if settings.library.folder is not None:
         return Library(settings.library.folder)
-    state = daemon_state_directory()
+    state = box_state_directory(to_write=True)
     own = state == platformdirs.user_state_path("edgeassist")
     return Library((platformdirs.user_data_path("edgeassist") if own else state) / _MODELS)
 

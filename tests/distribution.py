@@ -26,7 +26,10 @@ SPLIT = {
     "test_small_packets",
     "test_startup",
     "test_supervisor",
+    "test_supervisor_switch",
     "test_survival",
+    "test_switching",
+    "test_switching_inside",
     "test_tune",
 }
 # In the process that makes such a root for its machine, instead of one that waits for it.

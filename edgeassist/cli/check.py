@@ -22,7 +22,7 @@ from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import Memory, fit
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning.source import load_with_tuned
-from edgeassist.wiring import demand_of
+from edgeassist.wiring import demand_of, selected_model, template_of
 
 
 def check_config(
@@ -49,6 +49,12 @@ def check_config(
 
 
 def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]:
+    selected = selected_model(settings)
+    if selected.chosen:
+        chosen = f"model: {selected.named.path}, chosen by edgeassist models use"
+        Console(soft_wrap=True, highlight=False).print(escape(chosen))
+    if selected.note is not None:
+        Console(soft_wrap=True, highlight=False).print(f"[yellow]note:[/] {escape(selected.note)}")
     try:
         check_model(settings, Memory(available_memory_bytes(), total_memory_bytes()))
     except EdgeAssistError as error:
@@ -65,15 +71,16 @@ def _problems(settings: Settings, *, offline: bool) -> Iterator[EdgeAssistError]
 
 
 def check_model(settings: Settings, memory: Memory) -> None:
-    """Check that the configured model and template can be loaded with these settings and this memory.
+    """Check that the model and template to serve can be loaded with these settings and this memory.
 
     Raises:
         ModelError: It can't; MemoryShortError where it could if other programs ended.
     """
-    choice = choose_model(settings.model.path, settings.model.backend)
+    selected = selected_model(settings)
+    choice = choose_model(selected.named.path, selected.named.backend)
     if choice.path is not None:
         fit(read_model(choice.path, choice.backend), demand_of(settings), memory)
-    read_template(str(settings.model.template or ""))
+    read_template(str(template_of(settings, selected) or ""))
 
 
 async def _check_broker(settings: Settings) -> None:

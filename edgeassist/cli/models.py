@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,10 +18,12 @@ from rich.progress import Progress as Bars
 
 from edgeassist.cli.model_tables import listed, tables
 from edgeassist.cli.recommend import board_of
+from edgeassist.cli.switching import switch_now
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.errors import ExitStatus, MemoryShortError, ModelError
+from edgeassist.folders import box_state_directory
 from edgeassist.models.builtin import TINY, is_builtin
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit, needed_bytes
@@ -29,11 +31,10 @@ from edgeassist.models.library import Entry
 from edgeassist.models.progress import Progress
 from edgeassist.models.pulling.pull import pull
 from edgeassist.models.recommend import Need, recommend
-from edgeassist.models.selected import Named, choose
+from edgeassist.models.selected import DEFAULT, Named, choose
 from edgeassist.settings import Settings, load_settings
 from edgeassist.wiring import (
     configured_model,
-    daemon_state_directory,
     demand_of,
     library_of,
     places_of,
@@ -192,11 +193,18 @@ def use_model(
         ),
     ],
 ) -> None:
-    """Choose the model to serve, from the daemon's next start on; it has to fit.
+    """Choose the model to serve: at once where the daemon runs, without losing a prompt; it has to fit.
 
     The choice holds until `model.path` or `model.backend` is changed.
     """
     settings = load_settings(context.obj).settings
+    err = Console(stderr=True, highlight=False, soft_wrap=True)
+    answer = switch_now(settings, name, lambda said: err.print(escape(_going_on(said))))
+    if answer is not None:
+        if "warning" in answer:
+            err.print(f"[yellow]{escape(answer['warning'])}[/]")
+        print(f"{answer['model']} is served now")
+        return
     configured = configured_model(settings)
     named = _named(settings, name)
     if not is_builtin(named.path) and named != configured:
@@ -206,12 +214,19 @@ def use_model(
             Console(stderr=True, highlight=False, soft_wrap=True).print(
                 f"[yellow]now:[/] {escape(error.message)}"
             )
-    choose(named, configured, daemon_state_directory())
+    choose(named, configured, box_state_directory(to_write=True))
     print(f"{named.path} is served from the daemon's next start on (sudo systemctl restart edgeassist)")
 
 
+def _going_on(said: Mapping[str, Any]) -> str:
+    """Return in words what the daemon says while it switches."""
+    if said.get("step") == "draining":
+        return f"waiting for the end of {said.get('running')} answers"
+    return f"loading: {said.get('fraction', 0):.0%}"
+
+
 def _named(settings: Settings, name: str) -> Named:
-    if name == _CONFIGURED:
+    if name in DEFAULT:
         return configured_model(settings)
     if is_builtin(Path(name)):
         if Path(name) != TINY:
@@ -223,7 +238,7 @@ def _named(settings: Settings, name: str) -> Named:
 
 def _served(settings: Settings) -> Path:
     """Return the path of the model that a daemon serves when it starts now."""
-    return selected_model(settings, daemon_state_directory()).named.path
+    return selected_model(settings).named.path
 
 
 def _check(settings: Settings, path: Path, backend: str) -> int:

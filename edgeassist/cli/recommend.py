@@ -17,7 +17,7 @@ from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.thermal import cpu_temperature_c
 from edgeassist.errors import ConfigurationError
-from edgeassist.folders import state_directory
+from edgeassist.folders import box_state_directory
 from edgeassist.models.builtin import TINY
 from edgeassist.models.recommend import Board, Need, Option, recommend
 from edgeassist.tuning.rates import tuned_rates
@@ -56,7 +56,7 @@ def recommend_model(
     choice = choose_threads(read_cpu_snapshot(), None)
     board = board_of(memory_gb, bandwidth_gb, choice.threads)
     # What was measured here says nothing of another board.
-    tuned = {} if bandwidth_gb is not None else tuned_rates(state_directory())
+    tuned = {} if bandwidth_gb is not None else tuned_rates(box_state_directory())
     options = recommend(board, need, tuned if measured is None else {**tuned, **_rates(measured)})
     if as_json:
         print(_to_json(board, need, options))

@@ -16,7 +16,7 @@ from rich.table import Table
 from edgeassist.cli.instrument import progress, run_until_signalled
 from edgeassist.cli.tuning import Outcome, Work, check_copies, measure, prepare, result_of
 from edgeassist.errors import BusyError, ConfigurationError, ExitStatus, UnsupportedError
-from edgeassist.folders import state_directory
+from edgeassist.folders import box_state_directory
 from edgeassist.settings import load_settings
 from edgeassist.tuning.kept import NAME, Result, keep, may_keep, withdraw
 from edgeassist.tuning.plan import TRIED, names_of
@@ -62,7 +62,7 @@ def tune(
     are kept for `recommend`; nothing else changes without `--apply`, and your configuration never does: what
     stands there goes before what was tuned. Ctrl-C ends it, with what is known until then.
     """
-    folder = state_directory()
+    folder = box_state_directory()
     if forget:
         done = withdraw(folder)
         print(f"{folder / NAME}: " + ("nothing of it is used any more" if done else "nothing of it was used"))

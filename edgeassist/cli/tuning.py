@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgeassist import wiring
 from edgeassist.cli.instrument import Begin, need_backend
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
@@ -19,6 +20,7 @@ from edgeassist.errors import ConfigurationError, EdgeAssistError, ModelError, U
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit
+from edgeassist.models.selected import Named
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning import quantize as copies
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
@@ -29,7 +31,7 @@ from edgeassist.tuning.quiet import Quiet
 from edgeassist.tuning.report import decided, proposed, rate_of, rows_of
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Budget, Search, Tried, answers_of
-from edgeassist.wiring import demand_of, number_or_none
+from edgeassist.wiring import demand_of, number_or_none, selected_model
 
 # About so many answers are measured.
 _ANSWERS = 60
@@ -67,7 +69,7 @@ class Work:
     @property
     def models_folder(self) -> Path:
         """Where copies are made."""
-        return self.folder / "models"
+        return wiring.library_of(self.settings).folder
 
 
 @dataclass(slots=True)
@@ -94,8 +96,8 @@ def prepare(loaded: Loaded, model: Path | None, folder: Path, minutes: float) ->
         EdgeAssistError: The model can't be used here.
     """
     settings = loaded.settings
-    backend = "auto" if model is not None else settings.model.backend
-    choice = choose_model(model or settings.model.path, backend)
+    named = selected_model(settings).named if model is None else Named(model)
+    choice = choose_model(named.path, named.backend)
     if choice.path is None or choice.backend not in {"llama", "onnx"}:
         raise UnsupportedError("there is nothing to tune without a model: name one with --model")
     need_backend(choice.path)
@@ -107,7 +109,9 @@ def prepare(loaded: Loaded, model: Path | None, folder: Path, minutes: float) ->
     threads = choose_threads(read_cpu_snapshot(), number_or_none(engine.threads)).threads
     hand = []
     if choice.backend == "llama":
-        hand = copies.copies_at_hand(choice.path, file, [choice.path.parent, folder / "models"])
+        hand = copies.copies_at_hand(
+            choice.path, file, [choice.path.parent, wiring.library_of(settings).folder]
+        )
     situation = Situation(
         model=file,
         backend=choice.backend,

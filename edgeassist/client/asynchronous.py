@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from edgeassist.broker import BrokerOptions, Tls
+from edgeassist.client.connection import OnProgress
 from edgeassist.client.decision import Decision
 from edgeassist.client.fields import DecisionFields, Fields
 from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
@@ -23,6 +24,8 @@ from edgeassist.protocol.topics import Topics, check_topic_name
 
 # How long to ask again a device that has no room.
 BUSY_S = 60.0
+# How long a device may be silent while it changes models: it says how far it is.
+MODEL_S = 300.0
 _PORT, _TLS_PORT = 1883, 8883
 
 
@@ -189,6 +192,44 @@ class AsyncClient:
             EdgeAssistError: The device refused it, or did not answer within 5 s.
         """
         return _data(await self._requester.command(name, **arguments))
+
+    async def models(self) -> dict[str, Any]:
+        """Return which models the device has, and which it serves (`list` of the command `model`).
+
+        Raises:
+            EdgeAssistError: As `command`.
+        """
+        return await self.command("model")
+
+    async def use_model(self, name: str, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """Have the device serve another model from now on; returns when it does.
+
+        Args:
+            name: As `models` lists it; `default`: what the device's settings name.
+            on_progress: Called with what the device says on the way (docs/protocol.md).
+
+        Raises:
+            EdgeAssistError: It can't, and serves the model before; or it was silent for `MODEL_S` seconds.
+        """
+        return await self._change_models("use", name, on_progress)
+
+    async def pull_model(self, source: str, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """Have the device get a model; returns when it is there.
+
+        Args:
+            source: As `edgeassist models pull` takes it.
+            on_progress: Called with how far it is, about once a second.
+
+        Raises:
+            EdgeAssistError: It can't be had; or the device was silent for `MODEL_S` seconds.
+        """
+        return await self._change_models("pull", source, on_progress)
+
+    async def _change_models(self, action: str, model: str, on_progress: OnProgress | None) -> dict[str, Any]:
+        arguments = {"action": action, "model": model}
+        return _data(
+            await self._requester.command("model", wait_s=MODEL_S, on_progress=on_progress, **arguments)
+        )
 
     async def online(self) -> bool:
         """Whether the device is there."""

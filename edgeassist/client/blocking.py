@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from edgeassist.client.answers import AnyEvent
 from edgeassist.client.asynchronous import AsyncClient
+from edgeassist.client.connection import OnProgress
 from edgeassist.client.decision import Decision
 from edgeassist.client.fields import DecisionFields, Fields, Options
 from edgeassist.client.loop import LoopThread
@@ -148,6 +149,18 @@ class Client:
     def command(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Give the device a command (`AsyncClient.command`)."""
         return self._loop.run(self._client.command(name, **arguments))
+
+    def models(self) -> dict[str, Any]:
+        """Return which models the device has, and which it serves (`AsyncClient.models`)."""
+        return self._loop.run(self._client.models())
+
+    def use_model(self, name: str, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """Have it serve another model (`AsyncClient.use_model`); `on_progress` runs in another thread."""
+        return self._loop.run(self._client.use_model(name, on_progress))
+
+    def pull_model(self, source: str, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """Have it get a model (`AsyncClient.pull_model`); `on_progress` runs in another thread."""
+        return self._loop.run(self._client.pull_model(source, on_progress))
 
     def online(self) -> bool:
         """Whether the device is there."""

@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 PING_S = 2.0
 STATE_S = 2.0
 COMMAND_S = 5.0
+# What is said before a command's answer, and not read yet.
+_MAX_UNREAD = 256
+
+# Takes what is said before a command's answer.
+OnProgress = Callable[[dict[str, Any]], None]
 
 
 class Connection:
@@ -40,7 +45,7 @@ class Connection:
         self._connect_s = connect_s
         self._settled = asyncio.Event()
         self._problem = ""
-        self._responses: dict[str, asyncio.Future[CommandResponse]] = {}
+        self._responses: dict[str, asyncio.Queue[CommandResponse]] = {}
         self._retained: dict[str, bytes] = {}
         self._changed = asyncio.Event()
         self._broker = Broker(options, on_up=self._up, on_down=self._down, on_refused=self._refused)
@@ -142,25 +147,42 @@ class Connection:
                     await self._changes()
         return {name: self._retained[topic] for name, topic in wanted.items() if topic in self._retained}
 
-    async def command(self, name: str, wait_s: float = COMMAND_S, **arguments: Any) -> CommandResponse:
+    async def command(
+        self, name: str, wait_s: float = COMMAND_S, on_progress: OnProgress | None = None, **arguments: Any
+    ) -> CommandResponse:
         """Give a command and return its answer.
 
+        Args:
+            name: The command's.
+            wait_s: How long the device may be silent about it.
+            on_progress: Called with the `data` of what it says before the answer, of a long one.
+            **arguments: The command's.
+
         Raises:
-            BrokerError: The device did not answer within `wait_s`.
+            BrokerError: The device was silent for `wait_s`.
         """
-        return await self._give(name, self.topics.command(name), wait_s, arguments)
+        return await self._give(name, self.topics.command(name), wait_s, arguments, on_progress)
 
     async def _give(
-        self, name: str, topic: str, wait_s: float, arguments: Mapping[str, Any]
+        self,
+        name: str,
+        topic: str,
+        wait_s: float,
+        arguments: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
     ) -> CommandResponse:
         key = secrets.token_hex(6)
-        response: asyncio.Future[CommandResponse] = asyncio.get_running_loop().create_future()
-        self._responses[key] = response
+        responses = self._responses[key] = asyncio.Queue(_MAX_UNREAD)
         try:
             payload = json.dumps({**arguments, "id": key}).encode()
             self._broker.publish(Outbound(topic, payload))
-            async with asyncio.timeout(wait_s):
-                return await response
+            while True:
+                async with asyncio.timeout(wait_s):
+                    response = await responses.get()
+                if response.status != "progress":
+                    return response
+                if on_progress is not None:
+                    on_progress(dict(response.data or {}))
         except TimeoutError:
             raise BrokerError(f"the device did not answer the command {name} within {wait_s:g} s") from None
         finally:
@@ -205,8 +227,9 @@ class Connection:
     def _take_response(self, message: Inbound) -> None:
         answer = CommandResponse.model_validate_json(message.payload)
         response = self._responses.get(answer.id or "")
-        if response is not None and not response.done():
-            response.set_result(answer)
+        if response is not None:
+            with contextlib.suppress(asyncio.QueueFull):
+                response.put_nowait(answer)
 
 
 def _read(handler: Callable[[Inbound], None], message: Inbound) -> None:

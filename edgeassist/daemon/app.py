@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
-from functools import partial
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
@@ -16,18 +16,24 @@ from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
+from edgeassist.daemon.models import Models
+from edgeassist.daemon.pulling import Pulling
+from edgeassist.daemon.sleeping import Sleeping
+from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
     discovery_of,
     load_of,
     patience_of,
     policy_of,
+    prepared_of,
     reply_prefixes_of,
     telemetry_interval_of,
     watches_of,
 )
 from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
+from edgeassist.folders import state_directory
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
 from edgeassist.gateways.homeassistant.watched import watch_components
@@ -38,14 +44,26 @@ from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.calibration import calibration_for
-from edgeassist.models.choice import Choice, choose_model
+from edgeassist.models.library import Entry, Library
+from edgeassist.models.progress import Progress
+from edgeassist.models.selected import Named
 from edgeassist.protocol.state import Availability
+from edgeassist.serving.policy import Policy
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.reload import LiveRoom
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
-from edgeassist.wiring import broker_options, client_id_of, number_or_none, state_folder_of, topics_of
+from edgeassist.wiring import (
+    broker_options,
+    client_id_of,
+    configured_model,
+    library_of,
+    number_or_none,
+    places_of,
+    state_folder_of,
+    topics_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +79,7 @@ class App:
         requests: Where another transport would submit its own.
         control: What it can be told to do.
         supervisor: Has the engine.
+        switching: Which model it serves.
     """
 
     control: Control
@@ -69,16 +88,32 @@ class App:
     def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
         settings = loaded.settings
         topics = self._topics = topics_of(settings)
-        self._model = Choice(None, "")
-        # A new `model.path` waits for the next start, and so does what follows from it.
-        policy = partial(policy_of, builtin=is_builtin(settings.model.path))
+        self._another = asyncio.Event()
         sensors = Sensors(state_folder_of(settings))
         self.supervisor = Supervisor(
-            lambda: load_of(self.control.settings, self._model, threads=self._threads.at_load),
+            lambda: load_of(
+                self.control.settings,
+                self.switching.choice,
+                threads=self._threads.at_load,
+                configured=not self.switching.selected.chosen,
+            ),
             patience_of(settings),
             on_event=lambda event: self.requests.engine_event(event),
             on_change=self._engine_changed,
-            on_lost=lambda loss: self.requests.engine_lost(loss.reason, planned=loss.planned),
+            on_lost=lambda loss: self.requests.engine_lost(
+                loss.reason, planned=loss.planned, leaving=loss.leaving
+            ),
+        )
+        configured = configured_model(settings)
+        self.switching = Switching(
+            state_directory(),
+            configured,
+            supervisor=self.supervisor,
+            requests=lambda: self.requests,
+            prepare=self._prepare,
+            drain_s=lambda: self.control.settings.daemon.drain_s,
+            on_change=self._model_changes,
+            on_end=self._switch_ended,
         )
         self._threads = ThreadKeeper(
             self.supervisor,
@@ -99,11 +134,21 @@ class App:
         )
         self.requests = Requests(
             topics.device,
-            policy(settings),
+            self._policy_of(settings),
             self.supervisor,
+            ready_in=lambda: self.supervisor.ready_in_s,
             on_change=self._load_changed,
             on_end=lambda caller, asked, end: self._lifecycle.request_ended(caller, asked, end),
         )
+        self._sleeping = Sleeping(
+            settings.model.sleep_idle_s,
+            supervisor=self.supervisor,
+            requests=self.requests,
+            switches=lambda: self.switching.target is not None,
+        )
+        library = library_of(settings)
+        self._pulling = Pulling(library, self._pull)
+        models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
         self._condition = Condition(topics, self.supervisor, self.requests, broker, self._threads, sensors)
         reporter = self._reporter = Reporter(
             topics,
@@ -135,7 +180,9 @@ class App:
             condition=self._condition,
             requests=self.requests,
             rooms=(
-                LiveRoom(policy, self.requests.apply),
+                # A new `model.path` waits for the next start, and so does what follows from it.
+                LiveRoom(self._policy_of, self.requests.apply),
+                LiveRoom(lambda settings: settings.model.sleep_idle_s, self._sleeping.apply),
                 LiveRoom(asking_options_of, asking.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
@@ -144,6 +191,7 @@ class App:
                 LiveRoom(_lifecycle_of, lambda options: self._lifecycle.apply(options)),
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
             ),
+            model=models.handle,
             on_reload=reporter.say_info,
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
@@ -157,6 +205,8 @@ class App:
             condition=self._condition,
             gateways=gateways,
             on_hangup=self.control.hang_up,
+            on_stop=self._pulling.close,
+            settle=commands.settle,
         )
 
     async def run(self) -> ExitStatus:
@@ -165,10 +215,10 @@ class App:
         Raises:
             ConfigurationError: A setting can't work, and that shows before anything has started.
         """
-        model = self.control.settings.model
-        self._model = choose_model(model.path, model.backend)
+        self.switching.begin()
+        self.requests.apply(self._policy_of(self.control.settings))
         log.info("edgeassist %s starts as %s", __version__, self._topics.root)
-        if is_builtin(model.path) and self._model.path is not None:
+        if is_builtin(self.switching.selected.named.path) and self.switching.choice.path is not None:
             log.info("%s", NEXT_MODEL)
         self._threads.look()
         return await self._lifecycle.run(
@@ -176,7 +226,8 @@ class App:
                 "supervisor": self.supervisor.run,
                 "time-keeper": self.requests.keep_time,
                 "thread-keeper": self._threads.run,
-                "model-hash": self._hash_model,
+                "sleep": self._sleeping.run,
+                "model-hash": self._keep_hash,
             }
         )
 
@@ -188,6 +239,7 @@ class App:
 
     def _engine_changed(self, phase: Phase) -> None:
         supervisor = self.supervisor
+        self._condition.target = self.switching.target
         match phase:
             case Phase.READY if supervisor.model is not None:
                 model = supervisor.model
@@ -203,9 +255,15 @@ class App:
                     decides=model.decides,
                     calibration=calibration_for(model.name),
                 )
+                self._another.set()
                 self._reporter.say_info()
+            case Phase.SLEEPING:
+                self.requests.engine_asleep()
+            case Phase.UNUSABLE if self.switching.fall_back(supervisor.problem or "unknown"):
+                return  # the next start, which is soon, is that of the configured model
             case Phase.UNUSABLE:
                 self.requests.engine_unusable(supervisor.problem or "unknown")
+        self._sleeping.engine_changed(phase)
         self._lifecycle.engine_changed(phase)
         # An engine that dies again and again is started ever later, so this stays rare.
         self._reporter.changed(at_once=True)
@@ -217,7 +275,37 @@ class App:
     def _load_changed(self) -> None:
         """Another number of requests waits or runs."""
         self._threads.apply()
+        self._sleeping.look()
         self._reporter.changed()
+
+    def _policy_of(self, settings: Settings) -> Policy:
+        return policy_of(settings, builtin=is_builtin(self.switching.selected.named.path))
+
+    def _model_changes(self) -> None:
+        """Have what goes by the model go by another one, which is about to serve."""
+        self._condition.sha256 = None
+        self.requests.apply(self._policy_of(self.control.settings))
+
+    def _prepare(self, named: Named, held_bytes: int) -> Prepared:
+        threads = self._threads.choice.threads
+        return prepared_of(self.control.settings, named, threads=threads, held_bytes=held_bytes)
+
+    def _pull(
+        self,
+        source: str,
+        library: Library,
+        on_progress: Callable[[Progress], None],
+        cancelled: threading.Event,
+    ) -> Entry:
+        # Most daemons never get a model, and have no use for what that needs.
+        from edgeassist.models.pulling.pull import pull  # noqa: PLC0415
+
+        return pull(source, library, on_progress, cancelled, places_of(self.control.settings))
+
+    def _switch_ended(self) -> None:
+        self._condition.target = None
+        self._sleeping.look()
+        self._reporter.changed(at_once=True)
 
     def _threads_changed(self) -> None:
         self.requests.hold_back(self._threads.held_back)
@@ -228,9 +316,18 @@ class App:
         self._lifecycle.say_status()
         self._reporter.changed()
 
-    async def _hash_model(self) -> None:
-        await self._condition.hash_model(self._model.path)
-        self._reporter.say_info()
+    async def _keep_hash(self) -> None:
+        """Have `info` tell the SHA-256 of each model once it is loaded."""
+        hashed = None
+        while True:
+            await self._another.wait()
+            self._another.clear()
+            path = self.switching.choice.path
+            if path != hashed:
+                self._condition.sha256 = None
+                self._condition.sha256 = await self._condition.hash_model(path)
+                hashed = path
+                self._reporter.say_info()
 
 
 def _lifecycle_of(settings: Settings) -> LifecycleOptions:

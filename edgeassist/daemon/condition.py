@@ -42,6 +42,8 @@ class Condition:
 
     Attributes:
         stopping: Whether the daemon is about to end.
+        target: The model that is being switched to, in words; None at other times.
+        sha256: Of the model's file; None until that is known.
         twin: That another daemon has this device's name, in words; None where none is known.
         boot_id: Of this run.
     """
@@ -53,9 +55,10 @@ class Condition:
     threads: ThreadKeeper
     sensors: Sensors
     stopping: bool = False
+    target: str | None = None
     twin: str | None = None
     boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    _sha256: str | None = None
+    sha256: str | None = None
     _begun: float = field(default_factory=time.monotonic)
 
     def uptime_s(self) -> int:
@@ -64,19 +67,27 @@ class Condition:
 
     def state(self) -> tuple[State, str | None]:
         """What the device is doing, and why it can't do better, or what disturbs it."""
+        phase = self.supervisor.phase
         if self.stopping:
             return State.STOPPING, None
-        match self.supervisor.phase:
-            case Phase.DOWN:
-                return State.STARTING, None
-            case Phase.LOADING:
-                return State.LOADING, self.supervisor.problem
+        if phase in {Phase.DOWN, Phase.LOADING}:
+            switching = None if self.target is None else f"the model is switched to {self.target}"
+            starting = phase is Phase.DOWN and switching is None
+            return (State.STARTING if starting else State.LOADING), switching or self.supervisor.problem
+        match phase:
+            case Phase.SLEEPING:
+                return State.READY, self._words_of_sleep()
             case Phase.READY if self._template_is_broken():
                 return State.DEGRADED, "the chat template does not work: set model.template to one that does"
             case Phase.READY:
                 return (State.BUSY if self.requests.running else State.READY), self.twin
-            case Phase.WAITING | Phase.UNUSABLE:
+            case _:
                 return State.DEGRADED, self.supervisor.problem
+
+    def _words_of_sleep(self) -> str:
+        load_s = self.supervisor.ready_in_s
+        again = "" if load_s is None else f", which takes about {load_s:.1f} s"
+        return f"the model sleeps: the next request loads it{again}"
 
     def _template_is_broken(self) -> bool:
         model = self.supervisor.model
@@ -91,6 +102,7 @@ class Condition:
         return Health(
             state=state,
             reason=reason,
+            sleeping=self.supervisor.phase is Phase.SLEEPING,
             model=None if self.supervisor.model is None else self.supervisor.model.name,
             queued=self.requests.queued,
             running=self.requests.running,
@@ -150,7 +162,7 @@ class Condition:
                 context=facts.context,
                 trained_context=facts.trained_context,
                 size_bytes=facts.size_bytes,
-                sha256=self._sha256,
+                sha256=self.sha256,
                 chat_template=facts.template in {TemplateState.MODEL, TemplateState.FILE},
                 template=facts.template,
                 slots=facts.slots,
@@ -171,16 +183,15 @@ class Condition:
             settings=settings,
         )
 
-    async def hash_model(self, path: Path | None) -> None:
-        """Compute the model's SHA-256 in the background once it is loaded; takes seconds."""
-        while self.supervisor.phase is not Phase.READY:
-            await asyncio.sleep(1)
+    async def hash_model(self, path: Path | None) -> str | None:
+        """Compute a model's SHA-256 in the background, which takes seconds; None for one that is no file."""
         if path is None or not path.is_file():
-            return
+            return None
         try:
-            self._sha256 = await asyncio.to_thread(_sha256, path)
+            return await asyncio.to_thread(_sha256, path)
         except OSError as error:
             log.warning("the model's SHA-256 can't be computed: %s: %s", path, error.strerror)
+            return None
 
 
 def _sha256(path: Path) -> str:

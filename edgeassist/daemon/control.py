@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ConfigurationError, InvalidRequestError
-from edgeassist.gateways.commands import Handler
+from edgeassist.gateways.commands import Handler, Say
 from edgeassist.protocol.commands import CancelArguments, LogLevelArguments, NoArguments
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
@@ -29,6 +29,7 @@ class Control:
         condition: Answers `ping` and `info`.
         requests: What `cancel` ends.
         rooms: Parts of the daemon that take settings while it runs.
+        model: Carries out the command of that name.
         on_reload: Called when settings have changed.
 
     Attributes:
@@ -43,6 +44,7 @@ class Control:
         condition: Condition,
         requests: Requests,
         rooms: Sequence[LiveRoom[Any]],
+        model: Handler,
         on_reload: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -50,6 +52,7 @@ class Control:
         self._condition = condition
         self._requests = requests
         self.rooms = rooms
+        self._model = model
         self._on_reload = on_reload
 
     @property
@@ -61,6 +64,7 @@ class Control:
             "info": self._info,
             "log_level": self._log_level,
             "reload": self._reload,
+            "model": self._model,
         }
 
     def reload(self) -> dict[str, JsonValue]:
@@ -85,23 +89,23 @@ class Control:
         else:
             log.info("reloaded: %s", changes)
 
-    async def _cancel(self, arguments: CancelArguments) -> dict[str, JsonValue]:
+    async def _cancel(self, arguments: CancelArguments, _say: Say) -> dict[str, JsonValue]:
         if arguments.all:
             return {"cancelled": self._requests.cancel_all(arguments.client)}
         if not self._requests.cancel(arguments.request or "", arguments.client):
             raise InvalidRequestError(f"cancel: no request {arguments.request!r} waits or runs")
         return {"cancelled": 1}
 
-    async def _ping(self, _arguments: NoArguments) -> dict[str, JsonValue]:
+    async def _ping(self, _arguments: NoArguments, _say: Say) -> dict[str, JsonValue]:
         state, _ = self._condition.state()
         return {"state": state.value, "uptime_s": self._condition.uptime_s()}
 
-    async def _info(self, _arguments: NoArguments) -> dict[str, JsonValue]:
+    async def _info(self, _arguments: NoArguments, _say: Say) -> dict[str, JsonValue]:
         return self._condition.info(self.settings.public()).model_dump(mode="json")
 
-    async def _log_level(self, arguments: LogLevelArguments) -> dict[str, JsonValue]:
+    async def _log_level(self, arguments: LogLevelArguments, _say: Say) -> dict[str, JsonValue]:
         logs.set_level(arguments.level)
         return {"level": arguments.level}
 
-    async def _reload(self, _arguments: NoArguments) -> dict[str, JsonValue]:
+    async def _reload(self, _arguments: NoArguments, _say: Say) -> dict[str, JsonValue]:
         return self.reload()

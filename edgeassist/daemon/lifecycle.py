@@ -48,6 +48,8 @@ class Lifecycle:
         condition: Says how the device is.
         gateways: Started, told of connections, and closed, in this order.
         on_hangup: Called at SIGHUP.
+        on_stop: Called when the daemon begins to stop.
+        settle: Waits for what is to be said still, such as the answers of commands, and not for long.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Lifecycle:
         condition: Condition,
         gateways: Sequence[Gateway],
         on_hangup: Callable[[], None],
+        on_stop: Callable[[], None],
+        settle: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._options = options
         self._broker = broker
@@ -68,6 +72,8 @@ class Lifecycle:
         self._condition = condition
         self._gateways = gateways
         self._on_hangup = on_hangup
+        self._on_stop = on_stop
+        self._settle = settle
         self._stop = asyncio.Event()
         self._said_ready = False
         self._patient = True
@@ -189,6 +195,7 @@ class Lifecycle:
         self._condition.stopping = True
         log.info("stopping: %d answers are running", self._requests.running)
         systemd.notify(STOPPING="1", STATUS="stopping")
+        self._on_stop()
         self._requests.close()
         self._tell(lambda gateway: gateway.stopping(), "to say that the daemon stops")
         with contextlib.suppress(TimeoutError):
@@ -197,6 +204,7 @@ class Lifecycle:
                     await asyncio.sleep(DRAIN_POLL_S)
         self._requests.abandon()
         await self._supervisor.stop()
+        await self._settle()
         self._closed = True
         self._tell(lambda gateway: gateway.close(), "to say the last word")
         await self._broker.flush(FLUSH_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from edgeassist.daemon.switching import Prepared
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
@@ -12,15 +13,18 @@ from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
-from edgeassist.models.choice import Choice
+from edgeassist.models.choice import Choice, choose_model
+from edgeassist.models.files.reading import read_model
+from edgeassist.models.fit import Memory, fits_beside
+from edgeassist.models.selected import Named
 from edgeassist.protocol.decisions import Kind
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
-from edgeassist.supervision.supervisor import Patience
-from edgeassist.wiring import number_or_none, state_folder_of
+from edgeassist.supervision.engine import Patience
+from edgeassist.wiring import configured_model, demand_of, number_or_none, state_folder_of
 
 # What `sampling.temperature = "auto"` is for a model that converses.
 _TEMPERATURE = 0.7
@@ -104,9 +108,20 @@ def watches_of(settings: Settings) -> WatchesOptions:
     return WatchesOptions(tuple(watch.options for watch in settings.watch), settings.homeassistant.prefix)
 
 
-def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
-    """Return what an engine is told first; memory is looked at now."""
+def load_of(
+    settings: Settings, model: Choice, *, threads: int, configured: bool = True, held_bytes: int = 0
+) -> Load:
+    """Return what an engine is told first; memory is looked at now.
+
+    Args:
+        settings: In force.
+        model: What to load.
+        threads: Of a step.
+        configured: Whether `model.path` names it; `model.template` is for that one.
+        held_bytes: Memory that is in use, and will be free once it serves.
+    """
     engine = settings.engine
+    free = available_memory_bytes()
     return Load(
         backend=model.backend,
         path=str(model.path or ""),
@@ -121,14 +136,37 @@ def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
         flash_attention=FlashAttention(engine.flash_attention),
         load_mode=LoadMode(engine.load_mode),
         speculate=engine.speculate,
-        memory_bytes=available_memory_bytes() or 0,
+        memory_bytes=0 if free is None else free + held_bytes,
         total_memory_bytes=total_memory_bytes() or 0,
         system=settings.model.system,
         thinking=_thinking_of(settings),
-        template=str(settings.model.template or ""),
+        template=str(settings.model.template or "") if configured else "",
         state_folder=str(state_folder_of(settings)),
         state_bytes=engine.state_mb << 20,
     )
+
+
+def prepared_of(settings: Settings, named: Named, *, threads: int, held_bytes: int) -> Prepared:
+    """Return what has to be loaded for another model to be served; reads its file, and looks at memory.
+
+    Args:
+        settings: In force.
+        named: The other model.
+        threads: Of a step.
+        held_bytes: What the end of the present engine frees.
+
+    Raises:
+        ModelError: It can't be loaded.
+    """
+    choice = choose_model(named.path, named.backend)
+    beside = True
+    if choice.path is not None and choice.backend != "scripted":
+        memory = Memory(available_memory_bytes(), total_memory_bytes())
+        weights = read_model(choice.path, choice.backend)
+        beside = fits_beside(weights, demand_of(settings), memory, held_bytes=held_bytes)
+    configured = named == configured_model(settings)
+    load = load_of(settings, choice, threads=threads, configured=configured, held_bytes=held_bytes)
+    return Prepared(choice, load, beside)
 
 
 def patience_of(settings: Settings) -> Patience:

@@ -40,7 +40,9 @@ from edgeassist.wiring import (
     client_id_of,
     demand_of,
     number_or_none,
+    selected_model,
     state_folder_of,
+    template_of,
     topics_of,
 )
 
@@ -117,8 +119,17 @@ async def _examine_watches(
 
 
 def _examine_model(settings: Settings, unit: Unit | None, health: Mapping[str, Any] | None) -> list[Finding]:
+    selected = selected_model(settings, None if unit is None else unit.state_folder)
+    named = selected.named
     snapshot = probe_model(
-        Wanted(settings.model.path, settings.model.backend, demand_of(settings), settings.model.template),
+        Wanted(
+            named.path,
+            named.backend,
+            demand_of(settings),
+            template_of(settings, selected),
+            chosen=selected.chosen,
+            note=selected.note,
+        ),
         _service_user(unit),
         memory_max_bytes=None if unit is None else unit.memory_max_bytes,
         engine_bytes=None if health is None else health.get("engine_memory_bytes"),

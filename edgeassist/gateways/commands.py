@@ -14,12 +14,19 @@ from edgeassist.protocol.state import CommandError, CommandResponse
 
 log = logging.getLogger(__name__)
 
+# Told how a long command goes on.
+Say = Callable[[dict[str, JsonValue]], None]
 # Carries out one command: its arguments in, the answer's data out.
-Handler = Callable[[Any], Awaitable[dict[str, JsonValue]]]
+Handler = Callable[[Any, Say], Awaitable[dict[str, JsonValue]]]
 
 
 async def answer(
-    name: str, payload: bytes, handlers: Mapping[str, Handler], *, client: str | None = None
+    name: str,
+    payload: bytes,
+    handlers: Mapping[str, Handler],
+    *,
+    client: str | None = None,
+    on_progress: Callable[[CommandResponse], None] = lambda _response: None,
 ) -> CommandResponse:
     """Carry a command out and return the answer; every failure is one too.
 
@@ -28,12 +35,16 @@ async def answer(
         payload: Its arguments.
         handlers: Who carries out which.
         client: Whose requests it may be about; None: anybody's.
+        on_progress: Called with what is said before the answer, of a long one.
     """
     try:
         arguments = parse_arguments(name, payload)
         if client is not None and isinstance(arguments, CancelArguments):
             arguments = arguments.of(client)
-        data = await handlers[name](arguments)
+        data = await handlers[name](
+            arguments,
+            lambda said: on_progress(CommandResponse(status="progress", data=said, id=arguments.id)),
+        )
     except EdgeAssistError as error:
         return refusal(error, payload)
     except Exception:  # a bug in one command must not take the daemon down

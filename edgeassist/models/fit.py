@@ -27,6 +27,9 @@ LEAST_SLOT_TOKENS = 512
 # Prefix cache budget: the KV cache's size, capped at this and at 1/8 of the memory beside the weights.
 PREFIX_BYTES = 256 << 20
 _PREFIX_SHARE = 8
+# The share of free memory that a second model may take beside the first. Other programs need some meanwhile,
+# and what the first one keeps of ended prompts grows.
+_BESIDE = 0.8
 # The least that `model.context` and `engine.kv_tokens` can be set to.
 _LEAST_TOKENS = 64
 
@@ -257,6 +260,27 @@ def needed_bytes(weights: Weights, demand: Demand) -> int:
     if weights.format is not Format.ONNX:
         tokens = demand.kv_tokens or tokens
     return weights.size_bytes + _kv_bytes(weights, demand, tokens) + weights.overhead_bytes
+
+
+def fits_beside(weights: Weights, demand: Demand, memory: Memory, *, held_bytes: int) -> bool:
+    """Whether the model can be loaded, laid out as if it were alone, while another one is in memory still.
+
+    Args:
+        weights: Of the model to load.
+        demand: What the settings ask for.
+        memory: As it is now.
+        held_bytes: What the other one's end will free.
+
+    Raises:
+        ModelError: It does not even fit when the other one has gone; MemoryShortError where it may later.
+    """
+    free = memory.free
+    later = memory if free is None else Memory(free + held_bytes, memory.total)
+    sizes = fit(weights, demand, later)
+    needed = (
+        weights.size_bytes + _kv_bytes(weights, demand, sizes.kv_tokens, sizes.slots) + weights.overhead_bytes
+    )
+    return free is None or needed <= _BESIDE * free
 
 
 def _kv_bytes(weights: Weights, demand: Demand, tokens: int, slots: int | None = None) -> int:

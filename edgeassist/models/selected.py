@@ -17,6 +17,8 @@ from typing import Any
 from edgeassist.errors import ModelError
 from edgeassist.models.builtin import is_builtin
 
+# What `use` takes in place of a name for the model that the settings name.
+DEFAULT = frozenset({"default", "configured"})
 # In the state directory.
 FILE = "model.json"
 _FORMAT = 1

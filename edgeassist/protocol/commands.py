@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.protocol.asking import explain
@@ -58,26 +58,49 @@ class LogLevelArguments(Arguments):
     level: Literal["debug", "info", "warning", "error"]
 
 
+class ModelArguments(Arguments):
+    """What to do about models: list those that are here, serve one, get one, or end that."""
+
+    action: Literal["list", "use", "pull", "cancel"] = "list"
+    model: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> ModelArguments:
+        if (self.action in {"use", "pull"}) != (self.model is not None):
+            raise ValueError('"use" and "pull" need "model": "<name>", "list" and "cancel" take none')
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
     """How a command's payload is read.
 
     Attributes:
         kind: Its arguments.
-        bare: The argument that text which is no JSON object stands for; None: no text is taken.
+        bare: Returns what text stands for that is no JSON object; None: no text is taken.
     """
 
     kind: type[Arguments]
-    bare: str | None = None
+    bare: Callable[[str], dict[str, object]] | None = None
+
+
+def _request_or_all(text: str) -> dict[str, object]:
+    return {"all": True} if text == "all" else {"request": text}
+
+
+def _action(text: str) -> dict[str, object]:
+    action, _, model = text.partition(" ")
+    return {"action": action, "model": model.strip() or None}
 
 
 # `mosquitto_pub -t .../command/cancel -m ID` is a bare one.
 COMMANDS: Mapping[str, _Form] = {
-    "cancel": _Form(CancelArguments, "request"),
+    "cancel": _Form(CancelArguments, _request_or_all),
     "ping": _Form(NoArguments),
     "info": _Form(NoArguments),
-    "log_level": _Form(LogLevelArguments, "level"),
+    "log_level": _Form(LogLevelArguments, lambda text: {"level": text}),
     "reload": _Form(NoArguments),
+    "model": _Form(ModelArguments, _action),
 }
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
@@ -88,7 +111,7 @@ def read_id(payload: bytes) -> str | None:
 
 
 def parse_arguments(name: str, payload: bytes) -> Arguments:
-    """Read the payload of a command of that name: empty, a JSON object, or the one argument as bare text.
+    """Read the payload of a command of that name: empty, a JSON object, or its argument as bare text.
 
     Raises:
         TooLargeError: It is over the limit.
@@ -113,8 +136,7 @@ def parse_arguments(name: str, payload: bytes) -> Arguments:
         raise InvalidRequestError(
             f"{name} takes no argument: send an empty payload or a JSON object with an id"
         )
-    given = {"all": True} if (form.bare, text) == ("request", "all") else {form.bare: text}
     try:
-        return form.kind.model_validate(given)
+        return form.kind.model_validate(form.bare(text))
     except ValidationError as error:
         raise InvalidRequestError(f"{name}: {explain(error)}") from None

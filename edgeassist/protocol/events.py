@@ -36,6 +36,8 @@ class Accepted(_Event):
 
     Attributes:
         position: Its place in the queue, 0 for the next to start.
+        model_ready_in_s: Seconds until the model will be loaded, by its last load; None while it is loaded,
+            and where nothing tells.
         cancel: Where to cancel it, in the request's transport; over MQTT a topic.
     """
 
@@ -43,6 +45,7 @@ class Accepted(_Event):
     device: str
     model: str | None = None
     position: int
+    model_ready_in_s: float | None = None
     cancel: str | None = None
     metadata: dict[str, JsonValue] | None = None
 

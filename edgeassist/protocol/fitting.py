@@ -33,7 +33,7 @@ def _all(*names: str) -> dict[str, Any]:
 
 # What is left out first, next and last of an event that is too large.
 _LEFT_OUT: Mapping[type[AnyEvent], tuple[dict[str, Any], ...]] = {
-    Accepted: (_all("metadata"), _all("device", "model"), _all("cancel")),
+    Accepted: (_all("metadata"), _all("device", "model", "model_ready_in_s"), _all("cancel")),
     Done: (
         _all("reasoning"),
         _all("text", "tool_calls", "timings", "model", "device", "session", "history_dropped", "held_back"),

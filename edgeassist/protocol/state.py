@@ -61,6 +61,7 @@ class Health(StateDocument):
     """Device health; sizes in bytes, temperature in °C. Fields without a sensor are null.
 
     Attributes:
+        sleeping: Whether the model is unloaded because nobody asked; the next request loads it.
         throttled_since_start: Since the daemon's start; the firmware's history since boot is ignored.
         cpu_pressure: Percent of the last 10 s in which some task waited for a processor (Linux PSI).
         disk_free_bytes: On the file system of the state folder.
@@ -71,12 +72,13 @@ class Health(StateDocument):
     """
 
     kept = (
-        ("state", "reason", "model", "queued", "running", "uptime_s", "version", "boot_id"),
+        ("state", "reason", "sleeping", "model", "queued", "running", "uptime_s", "version", "boot_id"),
         ("state", "queued", "running", "uptime_s", "version", "boot_id"),
     )
 
     state: State
     reason: str | None
+    sleeping: bool
     model: str | None
     queued: int
     running: int
@@ -243,9 +245,9 @@ class CommandError(_Document):
 
 
 class CommandResponse(_Document):
-    """The response to a command; `id` is echoed from it."""
+    """The response to a command; `id` is echoed from it. A long one is preceded by some of `progress`."""
 
-    status: Literal["ok", "error"]
+    status: Literal["ok", "error", "progress"]
     data: dict[str, JsonValue] | None = None
     error: CommandError | None = None
     id: str | None = None

@@ -54,15 +54,15 @@ class Deciding:
                 "(choice), or run another model (the daemon's setting model.path)"
             )
 
-    def start_of(self, asked: DecisionRequest, job: str) -> Decide:
+    def start_of(self, asked: DecisionRequest, request: Request, job: str) -> Decide:
         """Return the command that begins it."""
-        return decide_of(job, asked, self.calibration)
+        # It may end when another model has come.
+        request.calibration = self.calibration
+        return decide_of(job, asked, request.calibration)
 
-    def finish(
-        self, asked: DecisionRequest, request: Request, decided: Decided, *, model: str, now: float
-    ) -> Done:
+    def finish(self, asked: DecisionRequest, request: Request, decided: Decided, *, now: float) -> Done:
         """End the request's stream with its answers."""
-        answers = answers_of(asked, decided.scores, self.calibration)
+        answers = answers_of(asked, decided.scores, request.calibration)
         bare = asked.format is ReplyFormat.TEXT
         text = next(iter(answers.values())).choice if bare else ""
-        return request.stream.decided(decided, answers, text=text, model=model, now=now)
+        return request.stream.decided(decided, answers, text=text, model=request.model, now=now)

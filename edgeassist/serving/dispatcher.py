@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Protocol
 
 import msgspec
@@ -68,8 +69,21 @@ class Work(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Held:
+    """What one engine has: requests by job, and the job that it is turning into tokens."""
+
+    jobs: dict[str, Request] = field(default_factory=dict)
+    encoding: str | None = None
+
+    def find(self, job: str) -> Request | None:
+        """Return a job's request; None where that has ended."""
+        request = self.jobs.get(job)
+        return request if request is not None and request.state is State.RUNNING else None
+
+
 class Dispatcher:
-    """Which request has which slot of the engine.
+    """Which request has which slot of the engine, and what the engine still has whose place it took.
 
     A request that ended keeps its slot until the engine says that it is free. The engine's id for a request,
     its job, is never used twice: what is still said of an ended one can't reach another of the same key.
@@ -82,6 +96,7 @@ class Dispatcher:
 
     Attributes:
         slots: How many jobs the engine takes; 0 while it is not ready.
+        held: Whether it is given none for now.
     """
 
     def __init__(self, engine: Engine, work: Work, alarm: Alarm, clock: Callable[[], float]) -> None:
@@ -89,19 +104,24 @@ class Dispatcher:
         self._work = work
         self._alarm = alarm
         self._clock = clock
-        self._jobs: dict[str, Request] = {}
+        self._here = _Held()
+        self._leaving = _Held()
         self._numbers = count(1)
         self._held_back: str | None = None
-        self._encoding: str | None = None
         self.slots = 0
+        self.held = False
 
     def __iter__(self) -> Iterator[Request]:
         """Yield the requests that run; ending one meanwhile does no harm."""
-        return iter([each for each in self._jobs.values() if each.state is State.RUNNING])
+        all_jobs = chain(self._leaving.jobs.values(), self._here.jobs.values())
+        return iter([each for each in all_jobs if each.state is State.RUNNING])
 
     def pump(self) -> None:
         """Start what waits while the engine has free slots."""
-        while len(self._jobs) < self.slots and (request := self._work.next_request()) is not None:
+        while len(self._here.jobs) < self.slots and not self.held:
+            request = self._work.next_request()
+            if request is None:
+                return
             now = self._clock()
             job = str(next(self._numbers))
             try:
@@ -111,7 +131,7 @@ class Dispatcher:
                 continue
             request.job = job
             request.attempts += 1
-            self._jobs[job] = request
+            self._here.jobs[job] = request
             request.stream.started(now)
             request.stream.held_back = self._held_back
             self._engine.send(start)
@@ -122,25 +142,40 @@ class Dispatcher:
         if request.job is not None:
             self._engine.send(Cancel(request.job))
 
-    @property
-    def encodes(self) -> bool:
+    def encodes(self, *, leaving: bool = False) -> bool:
         """Whether the engine is turning a long prompt into tokens."""
-        return self._encoding is not None
+        return self._of(leaving=leaving).encoding is not None
+
+    def encoded(self, *, leaving: bool = False) -> Request | None:
+        """The request of that prompt; None where it has ended."""
+        held = self._of(leaving=leaving)
+        return None if held.encoding is None else held.find(held.encoding)
 
     @property
-    def encoded(self) -> Request | None:
-        """The request of that prompt; None where it has ended."""
-        return None if self._encoding is None else self._find(self._encoding)
+    def leaving(self) -> int:
+        """How many requests run on the engine whose place was taken."""
+        return sum(each.state is State.RUNNING for each in self._leaving.jobs.values())
 
-    def lose(self) -> list[Request]:
+    def go_over(self) -> None:
+        """Note that another engine has taken the place of that which has all jobs, if there are any."""
+        self._leaving.jobs.update(self._here.jobs)
+        self._leaving.encoding = self._here.encoding
+        self._here = _Held()
+
+    def lose(self, *, leaving: bool = False) -> list[Request]:
         """Forget all jobs, because their engine is gone; return the requests that had not ended."""
-        lost = list(self)
+        held = self._of(leaving=leaving)
+        lost = [each for each in held.jobs.values() if each.state is State.RUNNING]
         for request in lost:
             request.job = None
-        self._jobs.clear()
-        self._encoding = None
-        self.slots = 0
+        if leaving:
+            self._leaving = _Held()
+        else:
+            self._here, self.slots = _Held(), 0
         return lost
+
+    def _of(self, *, leaving: bool) -> _Held:
+        return self._leaving if leaving else self._here
 
     def hold_back(self, reason: str | None) -> None:
         """Note why the engine computes with fewer threads than it could; None when it no longer does."""
@@ -158,7 +193,8 @@ class Dispatcher:
                     if (due := request.stream.next_flush(now)) is not None:
                         self._alarm.by(due)
             case Encoding():
-                self._encoding = None if event.done else event.id
+                held = self._leaving if event.id in self._leaving.jobs else self._here
+                held.encoding = None if event.done else event.id
             case Prefilled():
                 if (request := self._find(event.id)) is not None:
                     request.stream.progress(
@@ -169,7 +205,8 @@ class Dispatcher:
 
     def _handle_end(self, end: Finished | Decided | Failed | Cancelled, now: float) -> None:
         request = self._find(end.id)
-        self._jobs.pop(end.id, None)
+        for held in (self._here, self._leaving):
+            held.jobs.pop(end.id, None)
         if request is not None:
             request.job = None
             match end:
@@ -181,8 +218,7 @@ class Dispatcher:
 
     def _find(self, job: str) -> Request | None:
         """Return a job's request; None where that has ended."""
-        request = self._jobs.get(job)
-        return request if request is not None and request.state is State.RUNNING else None
+        return self._here.find(job) or self._leaving.find(job)
 
 
 def _take(delta: Delta, stream: Stream, now: float) -> None:

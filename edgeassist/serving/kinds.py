@@ -69,9 +69,9 @@ class Kinds:
             case PromptRequest() as asked:
                 return self._prompting.start_of(asked, request, job, now)
             case DecisionRequest() as asked:
-                return self._deciding.start_of(asked, job)
+                return self._deciding.start_of(asked, request, job)
 
-    def finish(self, request: Request, end: Finished | Decided, *, model: str, now: float) -> Done:
+    def finish(self, request: Request, end: Finished | Decided, *, now: float) -> Done:
         """End its stream with what came of it.
 
         Raises:
@@ -79,8 +79,8 @@ class Kinds:
         """
         match request.asked, end:
             case PromptRequest() as asked, Finished():
-                return self._prompting.finish(asked, request, end, model=model, now=now)
+                return self._prompting.finish(asked, request, end, now=now)
             case DecisionRequest() as asked, Decided():
-                return self._deciding.finish(asked, request, end, model=model, now=now)
+                return self._deciding.finish(asked, request, end, now=now)
             case _:
                 raise InternalError("the engine has answered what was not asked")

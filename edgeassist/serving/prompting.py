@@ -59,11 +59,9 @@ class Prompting:
         history = [] if request.session is None else self._conversations.recall(request.session, now)
         return start_of(job, asked, history, self._policy)
 
-    def finish(
-        self, asked: PromptRequest, request: Request, finished: Finished, *, model: str, now: float
-    ) -> Done:
+    def finish(self, asked: PromptRequest, request: Request, finished: Finished, *, now: float) -> Done:
         """End the request's stream with its answer, and keep that where it belongs to a conversation."""
-        done = request.stream.done(finished, model=model, session=asked.session, now=now)
+        done = request.stream.done(finished, model=request.model, session=asked.session, now=now)
         if request.session is not None:
             turn = (*question_of(asked), answer_of(done))
             self._conversations.remember(request.session, turn, now)

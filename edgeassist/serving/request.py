@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.stream import Stream
@@ -61,6 +62,8 @@ class Request:
         stream: Its events on their way out.
         attempts: How often the engine was given it.
         job: What the engine calls it; None while no engine has it.
+        model: The name of the model that was given it last.
+        calibration: By what a decision of that model is made honest.
     """
 
     asked: AnyRequest
@@ -72,6 +75,8 @@ class Request:
     state: State = State.WAITING
     attempts: int = 0
     job: str | None = None
+    model: str = ""
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def key(self) -> Key:

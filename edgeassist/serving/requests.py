@@ -57,6 +57,7 @@ class Requests:
         engine: Takes commands.
         on_change: Called when the number of waiting or running requests changed.
         on_end: Called when a request has ended.
+        ready_in: Returns in how many seconds the model will be loaded; None where it is, or nothing tells.
         clock: Seconds of one monotonic clock.
 
     Attributes:
@@ -72,9 +73,11 @@ class Requests:
         *,
         on_change: Callable[[], None],
         on_end: OnEnd,
+        ready_in: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device
+        self._ready_in = ready_in
         self._policy = policy
         self._on_change = on_change
         self._on_end = on_end
@@ -98,6 +101,11 @@ class Requests:
     def running(self) -> int:
         """How many requests run."""
         return self._admission.running
+
+    @property
+    def leaving(self) -> int:
+        """How many requests run on an engine whose place another took."""
+        return self._dispatcher.leaving
 
     @property
     def calibration(self) -> Calibration:
@@ -144,7 +152,7 @@ class Requests:
             self._refuse(asked.id, caller, stream, error, asked)
             return
         position = self._admission.add(request)
-        stream.accepted(model=self.model, position=position)
+        stream.accepted(model=self.model, position=position, ready_in_s=self._ready_in())
         self._alarm.by(request.deadline)
         self._dispatcher.pump()
         self._on_change()
@@ -221,7 +229,7 @@ class Requests:
         decides: bool,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
-        """An engine serves: start what waits.
+        """An engine serves: start what waits. What another one has, whose place it takes, goes on there.
 
         Args:
             model: The name of what it has loaded.
@@ -230,27 +238,32 @@ class Requests:
             decides: Whether it makes decisions.
             calibration: By what these are made honest.
         """
+        self._dispatcher.go_over()
         self.model, self._dispatcher.slots, self._unavailable = model, slots, None
         self._kinds.model_loaded(constrains=constrains, decides=decides, calibration=calibration)
         for request in self._admission:
+            if request.state is not State.WAITING:
+                continue
             try:
                 self._kinds.check_model(request.asked, self.model)
             except UnsupportedError as error:
                 self.fail(request, error)
         self._dispatcher.pump()
 
-    def engine_lost(self, reason: str, *, planned: bool) -> None:
-        """The engine is gone: what had begun to stream ends, the rest waits for the next one.
+    def engine_lost(self, reason: str, *, planned: bool, leaving: bool = False) -> None:
+        """An engine is gone: what had begun to stream ends, the rest waits for the next one.
 
         Args:
             reason: Why, for a person.
             planned: Whether it was replaced on purpose, which is no prompt's fault.
+            leaving: Whether it is the one whose place another took.
         """
-        self._kinds.model_lost()
-        suspect = None if planned else self._dispatcher.encoded
+        if not leaving:
+            self._kinds.model_lost()
+        suspect = None if planned else self._dispatcher.encoded(leaving=leaving)
         # A decision, or another one's prompt, is not the fault of what merely waited.
-        innocent = planned or self._dispatcher.encodes
-        for request in self._dispatcher.lose():
+        innocent = planned or self._dispatcher.encodes(leaving=leaving)
+        for request in self._dispatcher.lose(leaving=leaving):
             request.attempts -= innocent
             if request.stream.began:
                 error = ModelLoadingError if planned else EngineCrashedError
@@ -265,7 +278,24 @@ class Requests:
             else:
                 _log(request.asked.id, "waits for the next engine")
                 self._admission.put_back(request)
+        self._dispatcher.pump()
         self._on_change()
+
+    def engine_asleep(self) -> None:
+        """The engine was ended because nothing runs: what comes waits, and is for the same model."""
+        for request in self._dispatcher.lose():
+            self._admission.put_back(request)
+
+    def hold(self) -> None:
+        """Let what waits, and what comes, wait for another model, until `release`."""
+        self._dispatcher.held = True
+        self._kinds.model_lost()
+        self.model = None
+
+    def release(self) -> None:
+        """Start what waits again."""
+        self._dispatcher.held = False
+        self._dispatcher.pump()
 
     def engine_unusable(self, reason: str) -> None:
         """No model can be had: say so to all who wait."""
@@ -288,6 +318,7 @@ class Requests:
 
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it (`dispatcher.Work`)."""
+        request.model = self.model or ""
         return self._kinds.start_of(request, job, now)
 
     def started(self) -> None:
@@ -297,7 +328,7 @@ class Requests:
     def finish(self, request: Request, end: Finished | Decided, now: float) -> None:
         """End a request with its answer, or its decision (`dispatcher.Work`)."""
         try:
-            done = self._kinds.finish(request, end, model=self.model or "", now=now)
+            done = self._kinds.finish(request, end, now=now)
         except EdgeAssistError as error:
             self.fail(request, error)
             return

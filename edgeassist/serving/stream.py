@@ -116,8 +116,8 @@ class Stream:
         """All calls so far."""
         return tuple(self._calls)
 
-    def accepted(self, *, model: str | None, position: int) -> None:
-        """Say that the request will be answered."""
+    def accepted(self, *, model: str | None, position: int, ready_in_s: float | None = None) -> None:
+        """Say that the request will be answered; `ready_in_s`: seconds until the model is loaded."""
         if self._chunks and self._sink.wants_progress:
             self._send(
                 Accepted(
@@ -126,6 +126,7 @@ class Stream:
                     device=self._device,
                     model=model,
                     position=position,
+                    model_ready_in_s=None if ready_in_s is None else round(ready_in_s, 1),
                     metadata=self._metadata,
                 ),
             )

@@ -121,6 +121,7 @@ class ModelSettings(Table):
     template: Path | None = None
     system: Annotated[str, LIVE] = ""
     think: Annotated[Literal["auto", "on", "off"], LIVE] = "auto"
+    sleep_idle_s: Annotated[float, Field(ge=0, le=2_592_000), LIVE] = 0
 
 
 def _address(value: str) -> str:

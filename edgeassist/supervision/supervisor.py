@@ -1,4 +1,4 @@
-"""Keeps an engine running: watches it, and replaces one that died, hung or is no longer wanted."""
+"""Keeps an engine running: replaces one that died or hung, and goes over to another on purpose."""
 
 from __future__ import annotations
 
@@ -6,27 +6,14 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
 
-from edgeassist.engine.messages import (
-    Command,
-    Delta,
-    Encoding,
-    Event,
-    Load,
-    Loading,
-    Log,
-    ModelFacts,
-    Ready,
-    Unusable,
-    decode_event,
-)
-from edgeassist.supervision.process import EngineProcess
+from edgeassist.engine.messages import Cancel, Command, Event, Load, ModelFacts
+from edgeassist.errors import MemoryShortError, ModelError, ShuttingDownError
+from edgeassist.supervision.engine import Cause, End, Engine, Patience
 
 log = logging.getLogger(__name__)
 
@@ -38,24 +25,17 @@ STABLE_S = 60.0
 class Phase(Enum):
     """Where the engine is in its life.
 
-    `DOWN`: not started, stopped, or being replaced on purpose. `WAITING`: it ended, and the next start is
-    delayed. `UNUSABLE`: as `WAITING`, and the model can't be used as it is.
+    `DOWN`: not started, stopped, or ended to make room for another. `SLEEPING`: ended because nobody needs
+    it. `WAITING`: it ended, and the next start is delayed. `UNUSABLE`: as `WAITING`, and the model can't be
+    used as it is.
     """
 
     DOWN = auto()
     LOADING = auto()
     READY = auto()
+    SLEEPING = auto()
     WAITING = auto()
     UNUSABLE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """In seconds: the longest silence while loading and while serving, and the longest restart delay."""
-
-    load_s: float
-    stall_s: float
-    restart_max_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,44 +44,32 @@ class Loss:
 
     Attributes:
         reason: Why, in words for a person.
-        planned: True after `Supervisor.replace`; False if it died or hung.
+        planned: False if it died or hung.
+        leaving: Whether another had taken its place already.
     """
 
     reason: str
     planned: bool
-
-
-class _Cause(Enum):
-    DIED = auto()  # or hung, or sent what is no event
-    WRONG_CPU = auto()  # died of an instruction that the CPU lacks: the next one would too
-    UNUSABLE = auto()  # reported that the model can't be used
-    NOT_NOW = auto()  # reported that the model can't be used for now
-    ASKED = auto()  # by `stop` or `replace`
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    cause: _Cause
-    reason: str
+    leaving: bool = False
 
 
 class Supervisor:
     """Keeps one engine running.
 
     Args:
-        load: Returns the first command for a new engine; called once for each.
+        load: Returns the first command for a new engine; called once for each that `run` starts.
         patience: When to give up on an engine.
         on_event: Called for each event of a ready engine about its requests.
         on_change: Called when `phase` changed.
-        on_lost: Called when a ready engine is gone, unless `stop` ended it. `on_event` is not called for that
-            engine any more.
+        on_lost: Called when a ready engine is gone, unless `stop` ended it, or it sleeps. `on_event` is not
+            called for that engine any more.
 
     Attributes:
-        model: Of the engine that was ready last; None before the first, and after `replace`.
-        load_ms: How long it took to load.
-        problem: Why there is no engine; None once one is ready, and after `replace`.
+        model: Of the engine that was ready last; None before the first, and after `park`, unless it sleeps.
+        load_ms: How long that took to load.
+        problem: Why there is no engine; None once one is ready.
         restarts: How many engines died or hung, while loading or later. Those that reported an unusable model
-            or too little memory, and those that `replace` or `stop` ended, do not count.
+            or too little memory, were ended on purpose, or were tried in vain by `switch_to`, do not count.
     """
 
     def __init__(
@@ -118,15 +86,21 @@ class Supervisor:
         self._on_event = on_event
         self._on_change = on_change
         self._on_lost = on_lost
-        self._engine: EngineProcess | None = None
-        self._refusal: Unusable | None = None
-        self._last_sign = time.monotonic()
-        # When it began with the prompt that it is encoding.
-        self._encoding_since: float | None = None
-        # Set by `stop` and `replace`: ends the watch over an engine, and the delay before the next one.
+        self._engine: Engine | None = None
+        # Loads beside `_engine`, to take its place.
+        self._spare: Engine | None = None
+        self._spare_wake = asyncio.Event()
+        # Ends its answers, after another took its place.
+        self._leaving: Engine | None = None
+        self._leave = asyncio.Event()
+        self._leave_why = ""
+        self._seeing_off: asyncio.Task[None] | None = None
+        # Something of what follows has changed: ends the watch over an engine, and the delay before the next.
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._replacing: str | None = None
+        self._parked = False
+        self._last_sign = time.monotonic()
+        self._took_s: float | None = None
         self.phase = Phase.DOWN
         self.model: ModelFacts | None = None
         self.load_ms: float | None = None
@@ -134,56 +108,151 @@ class Supervisor:
         self.restarts = 0
 
     async def run(self) -> None:
-        """Start engines, one after the other, until `stop`."""
+        """Keep an engine running until `stop`, but for the time between `park` and `resume`."""
         delay = FIRST_RESTART_S
         while not self._stopping.is_set():
+            self._wake.clear()
+            if self._parked and self._engine is None:
+                await self._wake.wait()
+                continue
             begun = time.monotonic()
             end = await self._run_engine()
-            if self._stopping.is_set():
-                break
-            if end.cause is not _Cause.ASKED:
-                if self.phase is Phase.READY and time.monotonic() - begun > STABLE_S:
-                    delay = FIRST_RESTART_S
-                self._report(end)
-                await self._pause(random.uniform(0.5, 1) * delay)  # noqa: S311 - spreads load only
-                delay = min(delay * 2, self._patience.restart_max_s)
-            if self._replacing is not None:
+            if end is None or self._stopping.is_set():
                 delay = FIRST_RESTART_S
+                continue
+            if self.phase is Phase.READY and time.monotonic() - begun > STABLE_S:
+                delay = FIRST_RESTART_S
+            self._report(end)
+            await self._pause(random.uniform(0.5, 1) * delay)  # noqa: S311 - spreads load only
+            delay = min(delay * 2, self._patience.restart_max_s)
         self._set_phase(Phase.DOWN)
 
     def send(self, command: Command) -> None:
-        """Send a command; dropped if no engine is running."""
+        """Send a command; dropped if no engine is running. A `Cancel` also goes to the one that leaves."""
         if self._engine is not None:
             self._engine.send(command)
+        if self._leaving is not None and isinstance(command, Cancel):
+            self._leaving.send(command)
 
-    def replace(self, why: str) -> None:
-        """End the engine, if there is one, and start the next without delay.
+    async def park(self, why: str, *, sleeping: bool = False) -> None:
+        """End the engine, and start none until `resume`, or until `switch_to` has another.
 
-        The next one is given what `load` returns then. A ready engine may end its current step; it is killed
-        if it takes too long. `phase` and `on_lost` tell of it soon, not within this call. Until the next
-        engine is started, further calls change nothing.
+        A ready engine may end its current step; it is killed if it takes too long. `phase` and `on_lost` tell
+        of it within this call, which returns when its memory is free.
 
         Args:
             why: The reason, for the log and for `on_lost`.
+            sleeping: Whether it is merely unloaded: nothing is forgotten, and nothing was running.
         """
-        if self._stopping.is_set() or self._replacing is not None:
+        if self._stopping.is_set():
             return
-        log.info("the engine is replaced: %s", why)
-        self._replacing = why
+        log.info("the engine ends: %s", why)
+        engine, was_ready = self._engine, self.phase is Phase.READY
+        self._parked = True
+        self.problem = None
+        if engine is not None:
+            engine.silence()
+        if not sleeping:
+            self.model = self.load_ms = self._took_s = None
+        self._set_phase(Phase.SLEEPING if sleeping else Phase.DOWN)
+        if was_ready and not sleeping:
+            self._on_lost(Loss(why, planned=True))
         self._wake.set()
+        if engine is not None:
+            await engine.closed.wait()
+
+    def resume(self) -> None:
+        """Start an engine again after `park`; it is given what `load` returns then."""
+        if self._parked:
+            self._parked = False
+            self._wake.set()
+
+    async def switch_to(
+        self, load: Load, *, on_ready: Callable[[], None], on_loading: Callable[[float], None]
+    ) -> None:
+        """Load an engine beside the present one, if any, and have it take that one's place.
+
+        What runs on the present one runs on, until `end_leaving`. Not to be called again before that.
+
+        Args:
+            load: The first command for it.
+            on_ready: Called just before `phase` is told: `load` has to return the same from now on.
+            on_loading: Called with the fraction that is loaded.
+
+        Raises:
+            ModelError: It can't be loaded; the present engine, or `park`, goes on.
+            ShuttingDownError: `stop` came first.
+        """
+        wake, before = asyncio.Event(), self.phase
+        self._spare_wake = wake
+        try:
+            spare = self._spare = await Engine.start(
+                self._patience, on_event=self._on_event, on_ready=wake.set
+            )
+        except OSError as error:  # such as no memory for another process
+            raise MemoryShortError(f"the engine can't be started: {error.strerror or error}") from None
+        spare.on_loading = on_loading
+        try:
+            if self._engine is None and self._parked:
+                self._set_phase(Phase.LOADING)
+            spare.send(load)
+            await self._await_ready(spare, wake)
+        except BaseException:
+            self._spare = None
+            if before is Phase.SLEEPING:
+                self._set_phase(before)
+            await spare.close()
+            raise
+        on_ready()
+        self._take_place(spare)
+
+    async def end_leaving(self, why: str) -> None:
+        """End the engine whose place was taken, if it is still there; return when its memory is free.
+
+        Args:
+            why: The reason, for `on_lost`, which is told of it.
+        """
+        self._leave_why = why
+        self._leave.set()
+        if self._seeing_off is not None:
+            await asyncio.wait([self._seeing_off])
 
     async def stop(self) -> None:
-        """Let `run` end, and wait until the engine has exited; it is killed if that takes too long."""
+        """Let `run` end, and wait until all engines have exited; one is killed if that takes too long."""
         self._stopping.set()
-        self._wake.set()
-        if self._engine is not None:
-            await self._engine.gone()
+        for wake in (self._wake, self._spare_wake, self._leave):
+            wake.set()
+        for engine in (self._engine, self._spare):
+            if engine is not None:
+                await engine.gone()
+        if self._seeing_off is not None:
+            await asyncio.wait([self._seeing_off])
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
 
     @property
     def makes_progress(self) -> bool:
-        """Whether the engine gave a sign of life lately, or is being replaced; the watchdog asks."""
-        patience = self._patience.load_s if self.phase is not Phase.READY else self._patience.stall_s
-        return time.monotonic() - self._last_sign < 2 * patience + self._patience.restart_max_s
+        """Whether an engine gave a sign of life lately, is being replaced, or sleeps; the watchdog asks."""
+        if self._parked and self._spare is None:
+            return True
+        patience = self._patience.stall_s if self.phase is Phase.READY else self._patience.load_s
+        signs = [each.last_sign for each in (self._engine, self._spare) if each is not None]
+        since = time.monotonic() - max([self._last_sign, *signs])
+        return since < 2 * patience + self._patience.restart_max_s
+
+    @property
+    def ready_in_s(self) -> float | None:
+        """Seconds until the model is loaded, by how long the last load took; None where nothing tells."""
+        if self._took_s is None:
+            return None
+        if self.phase is Phase.SLEEPING:
+            return self._took_s
+        if self.phase is Phase.LOADING and self._engine is not None:
+            return max(0.0, self._took_s - (time.monotonic() - self._engine.begun))
+        return None
 
     @property
     def pid(self) -> int | None:
@@ -192,100 +261,105 @@ class Supervisor:
 
     @property
     def memory_bytes(self) -> int | None:
-        """The engine's resident memory; None without one."""
-        return None if self._engine is None else self._engine.memory_bytes
+        """The resident memory of the engine, and of those that load or leave beside it; None without any."""
+        engines = (None if self._parked else self._engine, self._spare, self._leaving)
+        sizes = [each.memory_bytes for each in engines if each is not None]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if known else None
 
-    async def _run_engine(self) -> _End:
-        """Start an engine, watch it, and return once it has exited."""
+    @property
+    def private_bytes(self) -> int:
+        """The memory that the engine's end would free."""
+        return 0 if self._engine is None else self._engine.private_bytes
+
+    async def _run_engine(self) -> End | None:
+        """Serve with the engine that took the place, or start one; return its end, None if asked for."""
+        engine = self._engine
+        if engine is None:
+            try:
+                engine = await Engine.start(self._patience, on_event=self._on_event, on_ready=self._show)
+            except OSError as error:  # such as no memory for another process
+                return End(Cause.NOT_NOW, f"the engine can't be started: {error.strerror or error}")
+            if self._engine is not None or self._parked or self._stopping.is_set():
+                await engine.close()
+                return None
+            self._engine = engine
+            self._set_phase(Phase.LOADING)
+            engine.send(self._load())
         try:
-            engine = self._engine = await EngineProcess.spawn(self._take)
-        except OSError as error:  # such as no memory for another process
-            # The next attempt is the replacement, after a pause like any other.
-            self._replacing = None
-            if not self._stopping.is_set():
-                self._wake.clear()
-            return _End(_Cause.NOT_NOW, f"the engine can't be started: {error.strerror or error}")
-        try:
-            if not self._stopping.is_set():
-                self._begin()
-            problem = await self._watch(engine)
-            if problem is None and not engine.ended.done():
-                await self._retire(engine)
-                return _End(_Cause.ASKED, self._replacing or "the daemon stops")
-            return await self._find_cause(engine, problem)
+            return await self._serve(engine)
         finally:
-            self._engine = None
-            await engine.close()
+            self._last_sign = max(self._last_sign, engine.last_sign)
+            if self._engine is engine:
+                self._engine = None
+            if self._leaving is not engine:
+                await engine.close()
 
-    def _begin(self) -> None:
-        """Have a new engine load the model. A replacement that was asked for until now is this one."""
-        if self._replacing is not None:
-            self._forget()
-        self._replacing = None
-        self._wake.clear()
-        self._refusal = None
-        self._last_sign = time.monotonic()
-        self._encoding_since = None
-        self._set_phase(Phase.LOADING)
-        self.send(self._load())
+    async def _serve(self, engine: Engine) -> End | None:
+        """Watch an engine until it has ended, or another took its place (None)."""
+        while True:
+            problem = await engine.watch(self._wake)
+            if self._engine is engine and (problem is not None or engine.ended) and not self._parked:
+                end = await engine.find_end(problem)
+                return end if self._engine is engine and not self._parked else None
+            if self._engine is not engine:
+                return None
+            if self._parked or self._stopping.is_set():
+                await engine.stop()
+                return None
+            self._wake.clear()
 
-    def _forget(self) -> None:
-        """Take back what was told of the last engine: the next may have another model."""
-        self.model = self.load_ms = self.problem = None
+    async def _await_ready(self, spare: Engine, wake: asyncio.Event) -> None:
+        problem = await spare.watch(wake)
+        if self._stopping.is_set():
+            raise ShuttingDownError("the device is shutting down: the model stays as it was")
+        if problem is not None or spare.ended or not spare.ready:
+            end = await spare.find_end(problem)
+            raise (MemoryShortError if end.cause is Cause.NOT_NOW else ModelError)(end.reason)
 
-    async def _watch(self, engine: EngineProcess) -> str | None:
-        """Wait until the engine ended or is to end (None), or can't be kept (the reason)."""
-        wake = asyncio.create_task(self._wake.wait(), name="engine-wake")
-        either: list[asyncio.Future[Any]] = [engine.ended, wake]
+    def _take_place(self, spare: Engine) -> None:
+        old, self._engine, self._spare, self._parked = self._engine, spare, None, False
+        if old is not None:
+            self._leaving, self._leave = old, asyncio.Event()
+            self._seeing_off = asyncio.create_task(self._see_off(old), name="engine-leaving")
+        self._wake.set()
+        self._show()
+
+    async def _see_off(self, old: Engine) -> None:
+        """Watch an engine whose place was taken, until it is to end, or dies."""
         try:
-            while not engine.ended.done() and not self._wake.is_set():
-                loading = self.phase is Phase.LOADING
-                patience = self._patience.load_s if loading else self._patience.stall_s
-                # An engine that hangs on one prompt goes on giving signs of life.
-                since = self._last_sign if self._encoding_since is None else self._encoding_since
-                left = min(since, self._last_sign) + patience - time.monotonic()
-                if left <= 0:
-                    doing = (
-                        "loading" if loading else "reading a prompt" if since < self._last_sign else "serving"
-                    )
-                    return f"the engine made no progress for {patience:g} s while {doing} and was replaced"
-                # It may become ready meanwhile, and then there is less patience.
-                timeout = min(left, self._patience.stall_s)
-                await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            return engine.ended.result() if engine.ended.done() else None
+            problem = await old.watch(self._leave) if old.ready else None
+            if not old.ready:
+                await old.stop()
+            elif problem is None and not old.ended:
+                old.silence()
+                if not self._stopping.is_set():
+                    self._on_lost(Loss(self._leave_why, planned=True, leaving=True))
+                await old.stop()
+            else:
+                end = await old.find_end(problem)
+                self.restarts += 1
+                log.error("%s", end.reason)
+                self._on_lost(Loss(end.reason, planned=False, leaving=True))
         finally:
-            wake.cancel()
+            self._leaving = None
+            await old.close()
 
-    async def _retire(self, engine: EngineProcess) -> None:
-        """End an engine because `stop` or `replace` asked for it."""
-        phase = self.phase
-        if not self._stopping.is_set() and self._replacing is not None:
-            self._forget()
-            self._set_phase(Phase.DOWN)
-            if phase is Phase.READY:
-                self._on_lost(Loss(self._replacing, planned=True))
-        if phase is not Phase.READY:  # it reads no command until the model is loaded
-            engine.kill()
-        await engine.stop()
+    def _show(self) -> None:
+        """Tell of an engine that has become ready."""
+        engine = self._engine
+        if engine is not None:
+            self.model, self.load_ms, self._took_s = engine.model, engine.load_ms, engine.took_s
+            self.problem = None
+            self._set_phase(Phase.READY)
 
-    async def _find_cause(self, engine: EngineProcess, problem: str | None) -> _End:
-        """Return why an engine ended without being asked, or, with a problem, has to be killed."""
-        if problem is not None:
-            engine.kill()
-        status = await engine.exit_status()
-        if self._refusal is not None:
-            cause = _Cause.NOT_NOW if self._refusal.for_now else _Cause.UNUSABLE
-            return _End(cause, self._refusal.message)
-        wrong_cpu = self.phase is Phase.LOADING and status == -signal.SIGILL
-        return _End(_Cause.WRONG_CPU if wrong_cpu else _Cause.DIED, problem or engine.explain(status))
-
-    def _report(self, end: _End) -> None:
+    def _report(self, end: End) -> None:
         """Tell of an engine that ended without being asked."""
         was_ready = self.phase is Phase.READY
-        self.restarts += end.cause in {_Cause.DIED, _Cause.WRONG_CPU}
+        self.restarts += end.cause in {Cause.DIED, Cause.WRONG_CPU}
         log.error("%s", end.reason)
         self.problem = end.reason
-        hopeless = end.cause in {_Cause.UNUSABLE, _Cause.WRONG_CPU}
+        hopeless = end.cause in {Cause.UNUSABLE, Cause.WRONG_CPU}
         self._set_phase(Phase.UNUSABLE if hopeless else Phase.WAITING)
         if was_ready:
             self._on_lost(Loss(end.reason, planned=False))
@@ -295,41 +369,7 @@ class Supervisor:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    def _take(self, line: bytes) -> str | None:
-        """Take an event; return why this engine can't be kept, or None."""
-        try:
-            event = decode_event(line)
-        except ValueError as error:
-            return f"the engine sent what is no event: {error}"
-        self._last_sign = time.monotonic()
-        match event:
-            case Delta() if self.phase is Phase.READY:  # by far the most frequent
-                self._pass_on(event)
-            case Log(level=level, logger=name, message=message):
-                logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)
-            case _ if self.phase is Phase.DOWN:
-                pass  # this engine is being replaced, and its requests were reported as lost
-            case Encoding(done=done):
-                self._encoding_since = None if done else self._last_sign
-                self._pass_on(event)
-            case Ready(model=model, load_ms=load_ms):
-                self.model, self.load_ms, self.problem = model, load_ms, None
-                self._set_phase(Phase.READY)
-            case Unusable(message=message):
-                self._refusal = event
-                return message
-            case Loading(fraction=fraction):
-                log.debug("loading: %.0f %%", fraction * 100)
-            case _:
-                self._pass_on(event)
-        return None
-
-    def _pass_on(self, event: Event) -> None:
-        try:
-            self._on_event(event)
-        except Exception:  # a bug in one request's handling must not end all the others
-            log.exception("an event of the engine could not be handled: %s", event)
-
     def _set_phase(self, phase: Phase) -> None:
         self.phase = phase
+        self._last_sign = time.monotonic()
         self._on_change(phase)

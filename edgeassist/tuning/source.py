@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeassist.errors import ConfigurationError, EdgeAssistError
-from edgeassist.folders import state_directory
+from edgeassist.folders import box_state_directory
 from edgeassist.models.choice import choose_model
+from edgeassist.models.selected import Named, select
 from edgeassist.settings import Loaded, Settings, load_settings
 from edgeassist.settings.sources import Tuned
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
@@ -24,12 +25,12 @@ def load_with_tuned(file: Path | None = None, *, environ: Mapping[str, str] | No
         ConfigurationError: As `load_settings`.
     """
     loaded = load_settings(file, environ=environ)
-    folder = state_directory(environ)
+    folder = box_state_directory(environ)
     try:
         results = [each for each in read_kept(folder).results if each.applied]
         if not results:
             return loaded
-        applied = _find(loaded.settings, results)
+        applied = _find(loaded.settings, folder, results)
         if applied is None:
             return loaded
         origin = f"tuned {folder / NAME}"
@@ -38,13 +39,15 @@ def load_with_tuned(file: Path | None = None, *, environ: Mapping[str, str] | No
         return replace(loaded, remark=f"what was tuned is not used: {error.message}")
 
 
-def _find(settings: Settings, results: list[Result]) -> Mapping[str, int | str] | None:
-    """Return what was applied for the configured model; None: nothing was.
+def _find(settings: Settings, folder: Path, results: list[Result]) -> Mapping[str, int | str] | None:
+    """Return what was applied for the model that is served; None: nothing was.
 
     Raises:
         EdgeAssistError: It was, and does not hold here.
     """
-    choice = choose_model(settings.model.path, settings.model.backend)
+    configured = Named(settings.model.path, settings.model.backend)
+    named = select(configured, folder).named
+    choice = choose_model(named.path, named.backend)
     if choice.path is None:
         return None
     digest = fingerprint(choice.path)

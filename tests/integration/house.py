@@ -15,8 +15,10 @@ from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
-async def running(broker: PrivateBroker, connect: AsyncConnect) -> AsyncIterator[tuple[App, Requester]]:
-    """Run a daemon in this process; yield it with a client over MQTT."""
+async def running(
+    broker: PrivateBroker, connect: AsyncConnect, **more: str
+) -> AsyncIterator[tuple[App, Requester]]:
+    """Run a daemon in this process, with more settings; yield it with a client over MQTT."""
     settings = {
         "DEVICE__NAME": "box",
         "MQTT__HOST": HOST,
@@ -25,6 +27,7 @@ async def running(broker: PrivateBroker, connect: AsyncConnect) -> AsyncIterator
         "ENGINE__SLOTS": "2",
         # An echo that repeats itself would be guessed, and be over at once.
         "ENGINE__SPECULATE": "false",
+        **more,
     }
     loaded = load_settings(environ={f"EDGEASSIST_{key}": value for key, value in settings.items()})
     app = App(loaded, lambda: loaded)

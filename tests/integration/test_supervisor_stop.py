@@ -123,7 +123,7 @@ async def test_an_engine_that_is_told_what_is_no_command_is_replaced(watch: Star
     watched = await watch()
     await watched.ready()
     assert watched.supervisor._engine is not None
-    watched.supervisor._engine._pipe.write(b"garbage\n")
+    watched.supervisor._engine._process._pipe.write(b"garbage\n")
     await watched.ready(2)
     assert "exit status 70" in watched.lost[0].reason
     watched.ask("hello")

@@ -20,7 +20,8 @@ from edgeassist.engine.messages import (
     Sampling,
     Start,
 )
-from edgeassist.supervision.supervisor import Loss, Patience, Phase, Supervisor
+from edgeassist.supervision.engine import Patience
+from edgeassist.supervision.supervisor import Loss, Phase, Supervisor
 from tests.integration.link import until
 from tests.patience import PATIENCE_S, Stopwatch
 

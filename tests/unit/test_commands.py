@@ -7,13 +7,14 @@ import pytest
 from pydantic import JsonValue
 
 from edgeassist.errors import Code, ConfigurationError, InvalidRequestError
-from edgeassist.gateways.commands import Handler, answer
+from edgeassist.gateways.commands import Handler, Say, answer
 from edgeassist.gateways.mqtt.commands import AT_ONCE, Commands
 from edgeassist.protocol.commands import (
     COMMANDS,
     MAX_PAYLOAD_BYTES,
     CancelArguments,
     LogLevelArguments,
+    ModelArguments,
     NoArguments,
 )
 from edgeassist.protocol.packets import Inbound, Outbound
@@ -28,7 +29,7 @@ class Handlers:
         self.called: list[Any] = []
         self._error = error
 
-    async def handle(self, arguments: Any) -> dict[str, JsonValue]:
+    async def handle(self, arguments: Any, _say: Say) -> dict[str, JsonValue]:
         self.called.append(arguments)
         if self._error is not None:
             raise self._error
@@ -74,6 +75,15 @@ async def refusal(name: str, payload: object = b"") -> str:
         ("ping", b'{"id": "7"}\n\0', NoArguments(id="7")),
         ("log_level", b"debug", LogLevelArguments(level="debug")),
         ("log_level", {"level": "error"}, LogLevelArguments(level="error")),
+        ("model", b"", ModelArguments()),
+        ("model", b"list", ModelArguments()),
+        ("model", b"use  tiny one\n", ModelArguments(action="use", model="tiny one")),
+        (
+            "model",
+            {"action": "pull", "model": "hf:a/b/c", "id": 1},
+            ModelArguments(action="pull", model="hf:a/b/c", id="1"),
+        ),
+        ("model", {"action": "cancel"}, ModelArguments(action="cancel")),
     ],
 )
 async def test_a_command_reaches_its_handler_with_its_arguments(
@@ -95,7 +105,7 @@ async def test_an_answer_carries_the_data_and_the_id_that_was_given() -> None:
 async def test_a_command_that_is_unknown_is_refused_with_those_there_are() -> None:
     message = await refusal("dance")
     assert "'dance'" in message
-    assert "cancel, ping, info, log_level, reload" in message
+    assert "cancel, ping, info, log_level, reload, model" in message
 
 
 @pytest.mark.parametrize("name", ["ping", "info", "reload"])
@@ -108,6 +118,10 @@ async def test_a_command_without_arguments_takes_no_text(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "payload", "problem"),
     [
+        ("model", b"use", 'need "model"'),
+        ("model", b"list all", '"list" and "cancel" take none'),
+        ("model", b"dance", "action: "),
+        ("model", {"action": "use", "model": ""}, "model: "),
         ("ping", b"\xff", "not UTF-8"),
         ("ping", b"{", "ping: Invalid JSON"),
         ("ping", b'{"a":' * 10_000, "ping: Invalid JSON"),
@@ -256,3 +270,16 @@ async def test_more_commands_at_once_than_may_be_are_refused() -> None:
     assert [each["status"] for each in answers] == ["error"] * 4 + ["ok"] * AT_ONCE
     assert answers[0]["error"]["code"] == "busy"
     assert {each["id"] for each in answers} == {"7"}
+
+
+async def test_what_a_long_command_says_on_the_way_comes_before_its_answer_under_its_id() -> None:
+    said: list[CommandResponse] = []
+
+    async def pull(_arguments: Any, say: Say) -> dict[str, JsonValue]:
+        say({"done_bytes": 1})
+        return {"name": "m"}
+
+    payload = json.dumps({"action": "pull", "model": "m", "id": "7"}).encode()
+    last = await answer("model", payload, {"model": pull}, on_progress=said.append)
+    assert said == [CommandResponse(status="progress", data={"done_bytes": 1}, id="7")]
+    assert (last.status, last.data, last.id) == ("ok", {"name": "m"}, "7")

@@ -293,3 +293,9 @@ def test_a_clock_that_can_not_be_right_is_told(
     finding = only(check_clock(snapshot))
     assert finding.severity is severity
     assert ("certificate" in finding.text) is (tls and severity is not OK)
+
+
+def test_a_chosen_model_is_called_so_and_why_a_choice_is_not_followed_is_a_warning() -> None:
+    assert "chosen by edgeassist models use" in only(check_model(replace(MODEL, chosen=True))).text
+    note, fine = check_model(replace(MODEL, note="the chosen model is not there"))
+    assert (note.severity, note.text, fine.severity) == (WARNING, "the chosen model is not there", OK)

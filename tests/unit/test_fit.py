@@ -27,6 +27,7 @@ from edgeassist.models.fit import (
     Sizes,
     Weights,
     fit,
+    fits_beside,
     judge,
     needed_bytes,
 )
@@ -223,3 +224,28 @@ def test_the_engine_is_told_what_the_commands_judge_by(engine: EngineSettings) -
     assert sizing.demand_of(load) == demand_of(settings)
     assert sizing.memory_of(load) == Memory(load.memory_bytes, load.total_memory_bytes)
     assert sizing.memory_of(msgspec.structs.replace(load, memory_bytes=0, total_memory_bytes=0)) == Memory()
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "held_mib", "expected"),
+    [
+        (4096, 400, True),
+        # Alone it fits, and is laid out as if it were alone; beside the other it would have to be smaller.
+        (600, 500, False),
+        # It fits by the last byte, and a little is left to other programs.
+        (615, 0, False),
+    ],
+)
+def test_a_second_model_is_loaded_beside_the_first_where_it_gets_what_it_would_get_alone(
+    free_mib: int, held_mib: int, expected: bool  # noqa: FBT001 - a parameter
+) -> None:  # fmt: skip
+    memory = Memory(free_mib * MIB, 8192 * MIB)
+    assert fits_beside(WEIGHTS, Demand(4096), memory, held_bytes=held_mib * MIB) is expected
+
+
+def test_a_model_that_does_not_fit_even_alone_is_refused_before_the_first_one_ends() -> None:
+    with pytest.raises(MemoryShortError, match="at the moment"):
+        fits_beside(WEIGHTS, Demand(4096), Memory(100 * MIB, 8192 * MIB), held_bytes=100 * MIB)
+    with pytest.raises(ModelError):
+        fits_beside(WEIGHTS, Demand(4096), Memory(100 * MIB, 200 * MIB), held_bytes=100 * MIB)
+    assert fits_beside(WEIGHTS, Demand(4096), Memory(), held_bytes=0)

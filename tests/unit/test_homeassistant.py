@@ -51,6 +51,7 @@ def health(**changes: Any) -> Health:
     values = {
         "state": State.READY,
         "reason": None,
+        "sleeping": False,
         "model": "qwen2.5-0.5b-instruct-q4_0",
         "queued": 3,
         "running": 1,

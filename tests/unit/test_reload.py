@@ -139,5 +139,6 @@ def test_the_marks_name_the_keys_that_could_always_change() -> None:
     assert live_keys() == [
         name
         for name in map(".".join, keys())
-        if name.partition(".")[0] in tables or name in {"model.system", "model.think", "mqtt.reply_prefixes"}
+        if name.partition(".")[0] in tables
+        or name in {"model.system", "model.think", "model.sleep_idle_s", "mqtt.reply_prefixes"}
     ]

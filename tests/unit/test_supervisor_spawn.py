@@ -8,14 +8,13 @@ import errno
 import pytest
 
 from edgeassist.engine.messages import Load
+from edgeassist.supervision.engine import Patience
 from edgeassist.supervision.process import EngineProcess
-from edgeassist.supervision.supervisor import Patience, Phase, Supervisor
+from edgeassist.supervision.supervisor import Phase, Supervisor
 
 
-@pytest.mark.parametrize("replace", [True, False])
 async def test_an_engine_that_can_not_be_spawned_is_tried_again_after_a_pause(
     monkeypatch: pytest.MonkeyPatch,
-    replace: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     attempts = 0
 
@@ -33,8 +32,6 @@ async def test_an_engine_that_can_not_be_spawned_is_tried_again_after_a_pause(
         on_change=phases.append,
         on_lost=lambda _loss: None,
     )
-    if replace:
-        supervisor.replace("another model was chosen")
     running = asyncio.create_task(supervisor.run(), name="supervisor")
     async with asyncio.timeout(10):
         while not phases:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from edgeassist.cli.main import app
 from edgeassist.errors import ConfigurationError
-from edgeassist.folders import state_directory
+from edgeassist.folders import box_state_directory, state_directory
 from edgeassist.models.catalogue import catalogue
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning.identity import Device, fingerprint, library_of, this_device
@@ -230,10 +230,11 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path, 
 
 def test_the_state_directory_is_systemds_then_the_services_then_the_users(tmp_path: Path) -> None:
     service = tmp_path / "service"
-    assert state_directory({"STATE_DIRECTORY": "/a:/b"}, service) == Path("/a")
-    assert state_directory({}, service).name == "edgeassist"
+    assert box_state_directory({"STATE_DIRECTORY": "/a:/b"}, service) == Path("/a")
+    assert box_state_directory({}, service) == state_directory({})
     service.mkdir()
-    assert state_directory({}, service) == service
+    assert box_state_directory({}, service) == service
+    assert state_directory({}) != service
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,13 @@ class ModelSnapshot:
     """What the probe found about the model; None is what could not be told.
 
     Attributes:
-        path: `model.path`.
+        path: `model.path`, or what was chosen since.
         backend: The backend that serves it: `llama`, `onnx` or `scripted`.
         machine: The processor's kind, as `uname -m` says.
         demand: The settings that decide whether it fits.
         builtin: Whether it comes with the package.
+        chosen: Whether it was chosen (`edgeassist models use`), and is not the configured one.
+        note: Why a choice is not followed.
         python: The interpreter that the packages are for.
         refusal: Why it is not a model that can be loaded, and what to do.
         user: The user that the service runs as.
@@ -52,6 +54,8 @@ class ModelSnapshot:
     machine: str
     demand: Demand
     builtin: bool = False
+    chosen: bool = False
+    note: str | None = None
     python: str = "python"
     refusal: str | None = None
     user: str = ""
@@ -72,6 +76,8 @@ class ModelSnapshot:
 
 def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
     """Judge the model."""
+    if snapshot.note is not None:
+        yield warning(_AREA, snapshot.note, "edgeassist models use NAME, or edgeassist models use default")
     if snapshot.backend == "scripted":
         yield warning(
             _AREA,
@@ -107,6 +113,7 @@ def check_model(snapshot: ModelSnapshot) -> Iterator[Finding]:
     if healthy:
         form = f"{snapshot.backend} {snapshot.quantization}".rstrip()
         limits = "; knows a home's commands and sensors only" if snapshot.builtin else ""
+        limits += "; chosen by edgeassist models use" if snapshot.chosen else ""
         yield ok(_AREA, f"{snapshot.path}: {form}, {weights.size_bytes // _MIB} MiB{limits}")
     yield from _check_template(snapshot)
     yield from _check_memory(snapshot, weights)

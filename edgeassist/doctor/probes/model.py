@@ -23,12 +23,14 @@ from edgeassist.models.fit import Demand, Memory
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The settings that a model is judged by: those of the table `model`, and those about memory."""
+    """What a model is judged by: which one is served, why no other, and the settings about memory."""
 
     path: Path
     backend: str
     demand: Demand
     template: Path | None = None
+    chosen: bool = False
+    note: str | None = None
 
 
 def probe_model(
@@ -52,6 +54,8 @@ def probe_model(
         user=user.name,
         memory=_memory(memory_max_bytes, engine_bytes or 0),
         swap_bytes=_swap(),
+        chosen=wanted.chosen,
+        note=wanted.note,
         template=wanted.template,
         template_refusal=_refusal_of(wanted.template),
     )

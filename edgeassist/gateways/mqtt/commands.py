@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # Commands are short; a burst of cancels may come in one read of the socket.
 AT_ONCE = 1024
+# A switch or a pull that the daemon's end breaks off says so.
+SETTLE_S = 2.0
 
 
 class Commands(Gateway):
@@ -48,6 +50,11 @@ class Commands(Gateway):
         """Allow other Response Topics from the next command on."""
         self._prefixes = prefixes
 
+    async def settle(self) -> None:
+        """Wait until what is being carried out is answered, for `SETTLE_S` at most."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SETTLE_S)
+
     def handle(self, message: Inbound) -> None:
         """Carry a command out, beside others; a retained one is ignored."""
         match self._topics.parse(message.topic):
@@ -63,12 +70,18 @@ class Commands(Gateway):
                 log.debug("ignored a message on %s", message.topic)
 
     async def _carry_out(self, topic: CommandTopic, message: Inbound) -> None:
-        response = await answer(topic.name, message.payload, self._handlers, client=topic.client)
+        response = await answer(
+            topic.name,
+            message.payload,
+            self._handlers,
+            client=topic.client,
+            on_progress=lambda said: self._respond(topic, message, said),
+        )
         self._respond(topic, message, response)
 
     def _respond(self, command: CommandTopic, message: Inbound, response: CommandResponse) -> None:
         topic, shorter = self._place(command, message), None
-        if response.data is not None:
+        if response.data is not None and response.status == "ok":
             error = TooLargeError("the answer is more than the broker takes in one message")
             failure = CommandResponse(
                 status="error", error=CommandError(code=error.code, message=error.message), id=response.id
