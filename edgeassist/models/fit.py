@@ -196,7 +196,7 @@ def judge(weights: Weights, demand: Demand, memory: Memory) -> Sizes | Misfit:
         return wrong
 
     per_token = max(1, weights.kv_bytes_per_token(demand.kv_type))
-    room = None if memory.free is None else memory.free - weights.size_bytes - OVERHEAD_BYTES
+    room = _room(weights, memory)
     needed = needed_bytes(weights, demand)
     if kv_tokens is None:
         kv_tokens = context * (slots or MOST_SLOTS)
@@ -204,11 +204,22 @@ def judge(weights: Weights, demand: Demand, memory: Memory) -> Sizes | Misfit:
             kv_tokens = max(context, min(kv_tokens, room // per_token // 2))
     if slots is None:
         slots = max(1, min(MOST_SLOTS, 2 * demand.threads, kv_tokens // LEAST_SLOT_TOKENS))
-    prefix_bytes = demand.prefix_bytes
-    if prefix_bytes is None:
-        most = PREFIX_BYTES if room is None else min(PREFIX_BYTES, room // _PREFIX_SHARE)
-        prefix_bytes = min(most, kv_tokens * per_token)
+    prefix_bytes = most_prefix_bytes(weights, demand, memory)
+    if demand.prefix_bytes is None:
+        prefix_bytes = min(prefix_bytes, kv_tokens * per_token)
     return Sizes(context, slots, kv_tokens, prefix_bytes, needed)
+
+
+def most_prefix_bytes(weights: Weights, demand: Demand, memory: Memory) -> int:
+    """Return the most that the prefix cache may take, whatever the KV cache takes."""
+    if demand.prefix_bytes is not None:
+        return demand.prefix_bytes
+    room = _room(weights, memory)
+    return PREFIX_BYTES if room is None else min(PREFIX_BYTES, room // _PREFIX_SHARE)
+
+
+def _room(weights: Weights, memory: Memory) -> int | None:
+    return None if memory.free is None else memory.free - weights.size_bytes - OVERHEAD_BYTES
 
 
 def needed_bytes(weights: Weights, demand: Demand) -> int:

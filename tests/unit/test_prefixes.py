@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.kv.prefixes import MOST, Prefix, Prefixes, shared_length
+from edgeassist.engine.kv.prefixes import MOST, Kind, Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.world import PLAIN
 
 TOKENS = st.lists(st.integers(0, 2), max_size=20)
@@ -76,7 +76,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 def test_a_pinned_one_goes_last_and_is_not_replaced() -> None:
     prefixes = Prefixes(2 * len(STATE))
-    pinned = Prefix([1, 2], PLAIN, STATE, pinned=True)
+    pinned = Prefix([1, 2], PLAIN, STATE, Kind.PINNED)
     prefixes.keep(pinned)
     for last in range(5):
         prefixes.keep(Prefix([1, 2, last], PLAIN, STATE))
@@ -99,6 +99,6 @@ def test_their_number_is_bounded_as_well() -> None:
 def test_their_bytes_are_bounded_whatever_comes(steps: list[tuple[bool, list[int], int]]) -> None:
     prefixes = Prefixes(50)
     for pinned, tokens, size in steps:
-        kept = Prefix(tokens, PLAIN, bytes(size), pinned=pinned)
+        kept = Prefix(tokens, PLAIN, bytes(size), Kind.PINNED if pinned else Kind.END)
         prefixes.keep(kept)
         assert prefixes.bytes <= 50

@@ -224,7 +224,7 @@ def test_a_reproducible_answer_is_not_drafted() -> None:
 
 
 def test_a_kv_cache_that_can_not_be_cut_is_not_shared() -> None:
-    scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), rewinds=False)
+    scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), reach=0)
     for name in ("first", "second"):
         admit(scheduler, name, tokens(30), 9)
     plan = scheduler.plan()

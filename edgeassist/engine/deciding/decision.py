@@ -85,13 +85,20 @@ class Decision:
         self._reading[name] = scoring, branch
         return name, branch
 
+    @property
+    def following(self) -> abc.Sequence[int]:
+        """The tokens of the prompt that comes next; none after the last."""
+        if not self._waiting:
+            return ()
+        scoring, numbers = self._waiting[0]
+        return scoring.asked.branch(numbers).tokens
+
     def began(self, sequence: Sequence) -> None:
         """Note that a prompt has its slot."""
         self.held[sequence.id] = sequence
         scoring, _ = self._reading[sequence.id]
         if self._first is None and scoring is self._asked[0]:
             self._first = sequence.id
-            self._cached = sequence.cached
 
     def is_first(self, sequence: Sequence) -> bool:
         """Whether it is the one that others share the state with."""
@@ -100,6 +107,8 @@ class Decision:
     def take(self, outcome: Outcome) -> None:
         """Take what a step compared."""
         name = outcome.sequence.id
+        if name == self._first:
+            self._cached = outcome.sequence.cached
         scoring, branch = self._reading[name]
         end = outcome.sequence.compared
         numbers = branch.forks[end - len(outcome.compared) : end]

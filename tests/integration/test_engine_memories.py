@@ -1,0 +1,159 @@
+"""Memories that can't be cut at any token, with the real llama.cpp: what is reused changes no answer.
+
+Of random weights: short convolutions with attention (LFM2), a recurrent state alone (Mamba 2), sliding windows
+(Gemma 3). Each answer is compared with that of an engine that keeps and shares nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeassist.engine.messages import Cancel, Cancelled, ChatMessage, Prefilled, Sampling
+from edgeassist.trial_models.memories import TRIALS
+from edgeassist.trial_models.synthetic import Precision, write_gguf
+from tests.integration.driver import Engine, start
+from tests.integration.test_engine_memory import QUESTIONS, SYSTEM, ask_all, ask_each, conversation
+
+STORY = "the sea and the wind and the stars " * 8
+
+
+@pytest.fixture(scope="module", params=sorted(TRIALS))
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / f"{request.param}.gguf"
+    write_gguf(path, TRIALS[request.param], precision=Precision.F32)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(model: Path) -> Iterator[Callable[..., str]]:
+    """Answer a conversation in an engine that reuses nothing."""
+    with Engine() as engine:
+        # One slot: nothing is shared with what runs.
+        engine.load("llama", model, prefix_bytes=0, slots=1, speculate=False, context=2048)
+        yield lambda *turns, **fields: engine.answer("", messages=conversation(*turns), **fields).text
+
+
+@pytest.fixture
+def engine(fresh: Engine, model: Path) -> Engine:
+    fresh.load("llama", model, context=2048)
+    return fresh
+
+
+def test_the_next_turn_of_a_session_computes_only_what_is_new(
+    engine: Engine, plain: Callable[..., str]
+) -> None:
+    turns = ["Tell me of the sea."]
+    known = 0
+    for question in [STORY, "And what came of it?", "So?", "And then?"]:
+        answer = engine.answer("", messages=conversation(*turns), max_tokens=40)
+        assert answer.text == plain(*turns, max_tokens=40)
+        assert answer.finished.cached_tokens >= known - 1
+        known = answer.finished.prompt_tokens + answer.finished.completion_tokens
+        turns += [answer.text, question]
+
+
+def test_prompts_part_behind_the_system_prompt(engine: Engine, plain: Callable[..., str]) -> None:
+    for question in QUESTIONS:
+        answer = engine.answer("", messages=conversation(question), max_tokens=12)
+        assert answer.text == plain(question, max_tokens=12)
+    assert answer.finished.cached_tokens > 0.8 * answer.finished.prompt_tokens
+
+
+def test_those_that_come_together_read_what_they_begin_with_once(
+    engine: Engine, plain: Callable[..., str]
+) -> None:
+    requests = [start("", messages=conversation(each), max_tokens=12) for each in QUESTIONS]
+    engine.send(*requests)
+    answers = [engine.wait(request.id) for request in requests]
+    assert [answer.text for answer in answers] == [plain(each, max_tokens=12) for each in QUESTIONS]
+    for answer in answers[1:]:
+        assert answer.finished.cached_tokens > 0.8 * answer.finished.prompt_tokens
+    assert ask_each(engine, max_tokens=12) == [answer.text for answer in answers]
+
+
+def test_a_conversation_that_goes_on_otherwise_goes_on_from_where_it_parts(
+    engine: Engine, plain: Callable[..., str]
+) -> None:
+    first = engine.answer("", messages=conversation(STORY), max_tokens=20).text
+    for question in ("And then?", "Why?", "And then?"):
+        turns = (STORY, first, question)
+        answer = engine.answer("", messages=conversation(*turns), max_tokens=20)
+        assert answer.text == plain(*turns, max_tokens=20)
+        assert answer.finished.cached_tokens > 0.8 * answer.finished.prompt_tokens
+
+
+def test_a_third_prompt_goes_on_from_where_two_parted(engine: Engine, plain: Callable[..., str]) -> None:
+    for place in ("kitchen", "bath", "hall"):
+        turns = (f"{STORY} in the {place}",)
+        answer = engine.answer("", messages=conversation(*turns), max_tokens=12)
+        assert answer.text == plain(*turns, max_tokens=12)
+    assert answer.finished.cached_tokens > 0.9 * answer.finished.prompt_tokens
+
+
+def test_a_long_prompt_leaves_states_on_its_way(fresh: Engine, model: Path) -> None:
+    fresh.load("llama", model, context=4096, step_tokens=512, step_ms=10_000)
+    text = " ".join(f"{number} stars" for number in range(600))
+    first = fresh.answer(f"{text} and no more", max_tokens=2).finished
+    assert first.prompt_tokens > 2000
+    cut = fresh.answer(f"{text[: len(text) * 2 // 3]} and some", max_tokens=2).finished
+    assert cut.cached_tokens >= 1024
+
+
+def test_one_that_was_cut_short_harms_no_other(fresh: Engine, model: Path, plain: Callable[..., str]) -> None:
+    fresh.load("llama", model, context=2048, step_tokens=2048, step_ms=10_000)
+    long = (STORY * 5,)
+    expected = plain(*long, max_tokens=12)
+    for turn in range(3):
+        request = start("", request=f"long{turn}", messages=conversation(*long), max_tokens=12)
+        fresh.send(request)
+        if turn < 2:
+            fresh.send(Cancel(request.id))
+            fresh.wait(request.id)
+        else:
+            assert fresh.wait(request.id).text == expected
+
+
+def test_a_cancelled_answer_is_not_gone_on_from_wrongly(engine: Engine, plain: Callable[..., str]) -> None:
+    request = start("", messages=conversation(STORY), max_tokens=400, sampling=Sampling(temperature=0))
+    engine.send(request)
+    engine.until(lambda event: isinstance(event, Prefilled) and event.processed == event.total)
+    engine.send(Cancel(request.id))
+    assert isinstance(engine.wait(request.id).ending, Cancelled)
+    answer = engine.answer("", messages=conversation(STORY), max_tokens=12)
+    assert answer.text == plain(STORY, max_tokens=12)
+
+
+@pytest.mark.parametrize("kv_tokens", [1024, 1100, 1600])
+def test_a_small_kv_cache_changes_no_answer(
+    fresh: Engine, model: Path, plain: Callable[..., str], kv_tokens: int
+) -> None:
+    fresh.load("llama", model, context=1024, kv_tokens=kv_tokens, slots=4)
+    prompts = [f"{name}: {STORY * 2}" for name in ("one", "two", "three", "four")]
+    for _ in range(2):
+        requests = [start("", messages=conversation(each), max_tokens=150) for each in prompts]
+        fresh.send(*requests)
+        answers = [fresh.wait(request.id).text for request in requests]
+        assert answers == [plain(each, max_tokens=150) for each in prompts]
+
+
+def test_drafts_change_no_answer(fresh: Engine, model: Path, plain: Callable[..., str]) -> None:
+    fresh.load("llama", model, context=2048, speculate=True)
+    answer = fresh.answer("", messages=conversation(STORY), max_tokens=200)
+    assert answer.text == plain(STORY, max_tokens=200)
+
+
+def test_the_system_prompt_survives_a_restart(
+    model: Path, tmp_path: Path, plain: Callable[..., str]
+) -> None:
+    options = {"system": SYSTEM, "state_folder": str(tmp_path / "kv"), "state_bytes": 1 << 24}
+    for _ in range(2):
+        with Engine() as engine:
+            engine.load("llama", model, context=2048, **options)
+            answer = engine.answer("", messages=conversation("Is it warm?"))
+            assert answer.finished.cached_tokens > 0.8 * answer.finished.prompt_tokens
+            assert answer.text == plain("Is it warm?")
+    assert len(list((tmp_path / "kv").iterdir())) == 1
