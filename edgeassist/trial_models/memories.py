@@ -1,7 +1,7 @@
 """Shapes of models whose memory is not one KV entry for each token and layer.
 
-Their KV cache can't be cut at any token: a recurrent state knows only where it stands, and a sliding window has
-lost what it moved past.
+Their memory can't be cut at any token: a recurrent state knows only where it stands, and a sliding window
+has lost what it moved past.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Shape:
     @property
     def loudness(self) -> float:
         """What the last norm multiplies with, so that logits are spread as they should be."""
-        return _LOGIT_SPREAD / (_EMBEDDING * self.width**0.5)
+        return _LOGIT_SPREAD / (_EMBEDDING * math.sqrt(self.width))
 
     def layer(self, layer: int) -> Iterator[Tensor]:
         """Yield the tensors of one layer."""

@@ -1,22 +1,34 @@
 """Memories that can't be cut at any token, with the real llama.cpp: what is reused changes no answer.
 
-Of random weights: short convolutions with attention (LFM2), a recurrent state alone (Mamba 2), sliding windows
-(Gemma 3). Each answer is compared with that of an engine that keeps and shares nothing.
+Of random weights: short convolutions with attention (LFM2), a recurrent state alone (Mamba 2), sliding
+windows (Gemma 3). Each answer is compared with that of an engine that keeps and shares nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edgeassist.engine.messages import Cancel, Cancelled, ChatMessage, Prefilled, Sampling
+from edgeassist.engine.backends.loading import load_backend
+from edgeassist.engine.kv.world import PLAIN
+from edgeassist.engine.messages import (
+    Cancel,
+    Cancelled,
+    FlashAttention,
+    Load,
+    Prefilled,
+    Question,
+    QuestionKind,
+    Sampling,
+)
+from edgeassist.engine.signals import StepAbortedError
+from edgeassist.engine.step import Plan, Work
 from edgeassist.trial_models.memories import TRIALS
 from edgeassist.trial_models.synthetic import Precision, write_gguf
 from tests.integration.driver import Engine, start
-from tests.integration.test_engine_memory import QUESTIONS, SYSTEM, ask_all, ask_each, conversation
+from tests.integration.test_engine_memory import QUESTIONS, SYSTEM, ask_each, conversation
 
 STORY = "the sea and the wind and the stars " * 8
 
@@ -103,18 +115,19 @@ def test_a_long_prompt_leaves_states_on_its_way(fresh: Engine, model: Path) -> N
     assert cut.cached_tokens >= 1024
 
 
-def test_one_that_was_cut_short_harms_no_other(fresh: Engine, model: Path, plain: Callable[..., str]) -> None:
+def test_one_that_was_cut_short_in_its_step_harms_no_other(
+    fresh: Engine, model: Path, plain: Callable[..., str]
+) -> None:
     fresh.load("llama", model, context=2048, step_tokens=2048, step_ms=10_000)
-    long = (STORY * 5,)
-    expected = plain(*long, max_tokens=12)
-    for turn in range(3):
+    long = (STORY * 20,)
+    for turn in range(2):
         request = start("", request=f"long{turn}", messages=conversation(*long), max_tokens=12)
         fresh.send(request)
-        if turn < 2:
-            fresh.send(Cancel(request.id))
-            fresh.wait(request.id)
-        else:
-            assert fresh.wait(request.id).text == expected
+        # At the end of the system prompt; the rest is one step.
+        fresh.hear(Prefilled)
+        fresh.send(Cancel(request.id))
+        assert isinstance(fresh.wait(request.id).ending, Cancelled)
+    assert fresh.answer("", messages=conversation(*long), max_tokens=12).text == plain(*long, max_tokens=12)
 
 
 def test_a_cancelled_answer_is_not_gone_on_from_wrongly(engine: Engine, plain: Callable[..., str]) -> None:
@@ -146,9 +159,7 @@ def test_drafts_change_no_answer(fresh: Engine, model: Path, plain: Callable[...
     assert answer.text == plain(STORY, max_tokens=200)
 
 
-def test_the_system_prompt_survives_a_restart(
-    model: Path, tmp_path: Path, plain: Callable[..., str]
-) -> None:
+def test_the_system_prompt_survives_a_restart(model: Path, tmp_path: Path, plain: Callable[..., str]) -> None:
     options = {"system": SYSTEM, "state_folder": str(tmp_path / "kv"), "state_bytes": 1 << 24}
     for _ in range(2):
         with Engine() as engine:
@@ -157,3 +168,81 @@ def test_the_system_prompt_survives_a_restart(
             assert answer.finished.cached_tokens > 0.8 * answer.finished.prompt_tokens
             assert answer.text == plain("Is it warm?")
     assert len(list((tmp_path / "kv").iterdir())) == 1
+
+
+STATE = "The hall is dark. The light in the kitchen is on; the window is open, and the door is shut. " * 3
+ASKED = (
+    Question(QuestionKind.CHOICE, "Where is a light on?", ("bedroom", "kitchen", "bed side", "hall")),
+    Question(QuestionKind.YES_NO, "Is the window open?", ("yes", "no")),
+    Question(QuestionKind.SCORE, "How many lights are on?", tuple(map(str, range(13)))),
+)
+
+
+def test_questions_about_one_state_score_as_each_does_alone(engine: Engine, model: Path) -> None:
+    together = engine.decide(STATE, *ASKED)
+    again = engine.decide(STATE, *ASKED)
+    assert again.cached_tokens > 0.6 * len(STATE.split())
+    with Engine() as alone:
+        alone.load("llama", model, prefix_bytes=0, slots=1, context=2048)
+        for question, scores, once_more in zip(ASKED, together.scores, again.scores, strict=True):
+            (expected,) = alone.decide(STATE, question).scores
+            assert scores == pytest.approx(expected, abs=0.01)
+            assert once_more == pytest.approx(expected, abs=0.01)
+
+
+# --- a backend alone ---------------------------------------------------------------------------------------
+
+
+def options(model: Path) -> Load:
+    return Load(
+        "llama",
+        str(model),
+        context=2048,
+        slots=2,
+        threads=1,
+        step_tokens=512,
+        flash_attention=FlashAttention.OFF,
+    )
+
+
+def test_a_step_that_is_aborted_says_whose_memory_is_lost(model: Path) -> None:
+    prompt = list(range(300, 700))
+    loaded = load_backend(options(model), lambda _: None)
+    backend = loaded.backend
+    backend.open(0, Sampling(temperature=0), PLAIN)
+
+    def read(at: int, end: int) -> list[int]:
+        work = Work(0, at, prompt[at:end], samples=end == len(prompt))
+        return [token.id for token in backend.step(Plan((work,))).sampled.get(0, ())]
+
+    read(0, 300)
+    backend.abort()
+    with pytest.raises(StepAbortedError) as aborted:
+        read(300, 400)
+    backend.proceed()
+    recurrent = loaded.facts.reach == 0
+    assert list(aborted.value.lost) == ([0] if recurrent else [])
+    after = [read(0, 300), read(300, 400)][1] if recurrent else read(300, 400)
+    backend.close(0)
+    backend.open(0, Sampling(temperature=0), PLAIN)
+    read(0, 300)
+    assert read(300, 400) == after
+
+
+def test_a_state_is_restored_only_where_all_of_it_is_there(model: Path) -> None:
+    loaded = load_backend(options(model), lambda _: None)
+    backend, reach = loaded.backend, loaded.facts.reach
+    assert reach is not None
+    backend.open(0, Sampling(temperature=0), PLAIN)
+    backend.open(1, Sampling(temperature=0), PLAIN)
+    backend.step(Plan((Work(0, 0, list(range(300, 600)), samples=False),)))
+    state = bytes(backend.snapshot(0))
+    assert backend.restore(1, state, 300) == 300
+    assert backend.restore(1, state, 200) == 0
+    assert backend.restore(1, state[: len(state) // 2], 300) == 0
+    assert backend.restore(1, state, 300) == 300
+    short = Plan((Work(0, 0, list(range(300, 330)), samples=False),))
+    backend.close(0)
+    backend.open(0, Sampling(temperature=0), PLAIN)
+    backend.step(short)
+    assert backend.restore(1, backend.snapshot(0), 20) == (20 if reach > 30 else 0)

@@ -223,15 +223,6 @@ def test_a_reproducible_answer_is_not_drafted() -> None:
     assert {sum(work.drafted for work in step(scheduler, word(1)).work) for _ in range(40)} == {0}
 
 
-def test_a_kv_cache_that_can_not_be_cut_is_not_shared() -> None:
-    scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), reach=0)
-    for name in ("first", "second"):
-        admit(scheduler, name, tokens(30), 9)
-    plan = scheduler.plan()
-    assert plan.memory == ()
-    assert [len(work.tokens) for work in plan.work] == [30, 30]
-
-
 def test_equal_prompts_of_different_worlds_share_nothing_and_wait_for_nothing() -> None:
     scheduler = make(slots=3, context=200, step_tokens=100)
     first = admit(scheduler, "first", tokens(30), 9, world=("adapter a",))

@@ -1,4 +1,4 @@
-"""KV states of sequences, for prompts that begin alike. Sans-I/O: states are opaque bytes, each whole by itself.
+"""States of sequences, for prompts that begin alike. Sans-I/O: opaque bytes, each whole by itself.
 
 They are kept outside of the KV cache: in it, every step would pass over them, and a lone stream would pay
 10 % of its speed for a thousand tokens of them (docs/performance.md). Copying one back takes milliseconds.
@@ -93,7 +93,7 @@ class Prefixes:
         return found, longest
 
     def parting(self, prompt: Sequence[int], world: World) -> int:
-        """Return how many tokens a prompt shares with one that is kept, whether that can be cut there or not."""
+        """Return how many tokens a prompt shares with a kept one, whether that can be cut there or not."""
         kept = (each.tokens for each in self._kept if each.world == world)
         return max((shared_length(tokens, prompt) for tokens in kept), default=0)
 
@@ -111,7 +111,10 @@ class Prefixes:
         return False
 
     def keep(self, prefix: Prefix) -> None:
-        """Keep a prefix, if there is room for it. What it makes needless goes, and then what was used least recently."""
+        """Keep a prefix, if there is room for it at all.
+
+        What it makes needless goes, and then what was used least recently.
+        """
         if len(prefix.state) > self._most_bytes:
             return
         needless = self._needless(prefix)
@@ -125,7 +128,7 @@ class Prefixes:
         self._kept.remove(prefix)
 
     def _needless(self, prefix: Prefix) -> list[Prefix]:
-        """Return what a new prefix serves as well, and the ends of a session's turns but for the one before it."""
+        """Return what a new prefix serves as well, and a session's ends but for the one before it."""
         extended = [each for each in self._kept if each.kind is not Kind.PINNED and prefix.extends(each)]
         first = self.least(len(prefix.tokens))
         served = [each for each in extended if self.least(len(each.tokens)) >= first]

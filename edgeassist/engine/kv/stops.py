@@ -58,9 +58,11 @@ class Stopping:
             shared_length(prompt, following): Kind.FORK,
         }
         turns = [at + 1 for at, token in enumerate(prompt) if token in self._ends]
+        if returns:
+            # What opens the answer is put otherwise in the next turn, too, by some templates.
+            ends = [at for at in turns if len(prompt) - at <= NEAR]
+            found[ends[-1] if ends else len(prompt) - 1] = Kind.END
         if turns:
-            if returns:
-                found[turns[-1]] = Kind.END
             # Behind a system prompt, if there is one.
             found[turns[0]] = Kind.FORK
         return _apart(found, len(prompt))

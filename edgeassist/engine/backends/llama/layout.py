@@ -39,8 +39,7 @@ class Layout:
     Attributes:
         slots: Sequences with an answer.
         branches: Sequences without one, beside; 0: none.
-        window: How many tokens the layers with a window keep of each sequence; 0: all of them, or there are no
-            such layers.
+        window: How many tokens the layers with a window keep of each sequence; 0: all of them.
         reach: How far back a sequence can be cut.
     """
 

@@ -17,8 +17,8 @@ _WHOLE = llama_cpp.LLAMA_STATE_SEQ_FLAGS_NONE
 class Sequences:
     """The memory of a `llama_context`, by sequence.
 
-    llama.cpp says nothing if a cut leaves a window with a hole, and drops nothing of a recurrent state that it
-    can't cut: each cut is looked at.
+    llama.cpp does not say if a cut leaves less of a window than the next token sees, and drops nothing of a
+    recurrent state that it can't cut: each cut is looked at.
 
     Args:
         context: A `llama_context`.
@@ -37,7 +37,7 @@ class Sequences:
             raise InternalError(f"llama.cpp can't drop sequence {slot}")
 
     def cut(self, slot: int, length: int) -> bool:
-        """Keep the first so many tokens of a sequence; False, and none are kept, if they are not all there."""
+        """Keep the first so many tokens of a sequence; False, and then none, if they are not all there."""
         dropped = llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
         if dropped and self._holds(slot, length):
             return True
