@@ -47,7 +47,7 @@ class Convolutions(Shape):
             for name in ("attn_q_norm", "attn_k_norm"):
                 yield Tensor(f"{block}{name}.weight", (self.width // self.heads,), mean=1.0)
         else:
-            yield Tensor(f"{block}shortconv.conv.weight", (self.width, self.taps), deviation=1.0)
+            yield Tensor(f"{block}shortconv.conv.weight", (self.width, self.taps), deviation=1.0, single=True)
             yield matrix(f"{block}shortconv.in_proj", (3 * self.width, self.width))
             yield matrix(f"{block}shortconv.out_proj", (self.width, self.width), 0.3)
 
@@ -86,12 +86,12 @@ class Recurrent(Shape):
         inner, mixed = 2 * self.width, 2 * self.width + 2 * self.state
         yield Tensor(f"{block}attn_norm.weight", (self.width,), mean=1.0)
         yield matrix(f"{block}ssm_in", (inner + mixed + self.heads, self.width))
-        yield Tensor(f"{block}ssm_conv1d.weight", (mixed, 4), deviation=0.5)
+        yield Tensor(f"{block}ssm_conv1d.weight", (mixed, 4), deviation=0.5, single=True)
         yield Tensor(f"{block}ssm_conv1d.bias", (mixed,), deviation=0.1)
         yield Tensor(f"{block}ssm_dt.bias", (self.heads,), deviation=0.5)
-        yield Tensor(f"{block}ssm_a", (self.heads, 1), mean=-0.1)
-        yield Tensor(f"{block}ssm_d", (self.heads, 1), mean=1.0)
-        yield Tensor(f"{block}ssm_norm.weight", (1, inner), mean=1.0)
+        yield Tensor(f"{block}ssm_a", (self.heads, 1), mean=-0.1, single=True)
+        yield Tensor(f"{block}ssm_d", (self.heads, 1), mean=1.0, single=True)
+        yield Tensor(f"{block}ssm_norm.weight", (1, inner), mean=1.0, single=True)
         yield matrix(f"{block}ssm_out", (self.width, inner))
 
     def describe(self, writer: gguf.GGUFWriter) -> None:

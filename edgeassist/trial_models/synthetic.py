@@ -222,13 +222,17 @@ def write_gguf(
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What to fill a tensor with: normally distributed values, one row per token where `per_token`."""
+    """What to fill a tensor with: normally distributed values, one row per token where `per_token`.
+
+    Those of one dimension, and where `single`, are in single precision always.
+    """
 
     name: str
     dimensions: tuple[int, ...]
     mean: float = 0.0
     deviation: float = 0.0
     per_token: bool = False
+    single: bool = False
 
     @property
     def size(self) -> int:
@@ -237,7 +241,7 @@ class Tensor:
 
     def dtype(self, precision: Precision) -> np.dtype[Any]:
         """Return what a value is stored as."""
-        half = precision is Precision.F16 and len(self.dimensions) > 1
+        half = precision is Precision.F16 and len(self.dimensions) > 1 and not self.single
         return np.dtype("<f2" if half else "<f4")
 
 
