@@ -229,6 +229,27 @@ def test_a_step_that_is_aborted_says_whose_memory_is_lost(model: Path) -> None:
     assert read(300, 400) == after
 
 
+def test_what_is_wrong_of_a_draft_leaves_no_trace(model: Path) -> None:
+    loaded = load_backend(options(model), lambda _: None)
+    if not loaded.facts.guesses:
+        pytest.skip("a wrong draft can't be taken back, so there is none")
+    backend, prompt = loaded.backend, list(range(300, 600))
+    told = []
+    for draft in ((), (5, 6, 7, 8, 9, 10, 11, 12)):
+        backend.open(0, Sampling(temperature=0), PLAIN)
+        said: list[int] = []
+        while len(said) < 90:
+            # Rows that are sampled before the draft, and what came of them.
+            new = said[-1:] or prompt
+            position = len(prompt) + len(said) - 1 if said else 0
+            tokens = [*new, *(draft if said else ())]
+            work = Work(0, position, tokens, samples=True, drafted=len(tokens) - len(new))
+            said += [token.id for token in backend.step(Plan((work,))).sampled[0]][:1]
+        told.append(said)
+        backend.close(0)
+    assert told[0] == told[1]
+
+
 def test_a_state_is_restored_only_where_all_of_it_is_there(model: Path) -> None:
     loaded = load_backend(options(model), lambda _: None)
     backend, reach = loaded.backend, loaded.facts.reach
