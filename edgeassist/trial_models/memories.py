@@ -110,6 +110,63 @@ class Recurrent(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class DeltaNet(Shape):
+    """Qwen3.5: layers with a gated delta rule, whose state is a matrix for each head; every second attends.
+
+    Attributes:
+        state: Rows and columns of a head's state.
+    """
+
+    state: int = 16
+
+    @property
+    def architecture(self) -> str:
+        """The name llama.cpp knows this kind of model by."""
+        return "qwen35"
+
+    def layer(self, layer: int) -> Iterator[Tensor]:
+        """Yield the tensors of one layer."""
+        block = f"blk.{layer}."
+        keys, values = self.kv_heads * self.state, self.heads * self.state
+        for tensor in Shape.layer(self, layer):
+            if "ffn_norm" in tensor.name:
+                yield Tensor(f"{block}post_attention_norm.weight", (self.width,), mean=1.0)
+            elif "attn_q." in tensor.name and layer % 2:
+                # With a gate for each value of a head.
+                yield matrix(f"{block}attn_q", (2 * self.width, self.width))
+            elif layer % 2 or "attn_" not in tensor.name or "norm" in tensor.name:
+                yield tensor
+        if layer % 2:
+            for name in ("attn_q_norm", "attn_k_norm"):
+                yield Tensor(f"{block}{name}.weight", (self.width // self.heads,), mean=1.0)
+            return
+        yield matrix(f"{block}attn_qkv", (2 * keys + values, self.width))
+        yield matrix(f"{block}attn_gate", (values, self.width))
+        yield Tensor(f"{block}ssm_conv1d.weight", (2 * keys + values, 4), deviation=0.5, single=True)
+        yield Tensor(f"{block}ssm_dt.bias", (self.heads,), deviation=0.5)
+        yield Tensor(f"{block}ssm_a", (self.heads,), mean=-0.1)
+        yield matrix(f"{block}ssm_beta", (self.heads, self.width))
+        yield matrix(f"{block}ssm_alpha", (self.heads, self.width))
+        yield Tensor(f"{block}ssm_norm.weight", (self.state,), mean=1.0)
+        yield matrix(f"{block}ssm_out", (self.width, values), 0.3)
+
+    def describe(self, writer: gguf.GGUFWriter) -> None:
+        """Tell a GGUF writer the dimensions."""
+        Shape.describe(self, writer)
+        head = self.width // self.heads
+        writer.add_rope_dimension_count(head)
+        writer.add_rope_dimension_sections([head // 4, head // 8, head // 8, 0])
+        writer.add_key_length(head)
+        writer.add_value_length(head)
+        writer.add_uint32(f"{self.architecture}.full_attention_interval", 2)
+        writer.add_ssm_conv_kernel(4)
+        writer.add_ssm_inner_size(self.heads * self.state)
+        writer.add_ssm_state_size(self.state)
+        writer.add_ssm_time_step_rank(self.heads)
+        writer.add_ssm_group_count(self.kv_heads)
+
+
+@dataclass(frozen=True, slots=True)
 class Windows(Shape):
     """Gemma 3: layers that look a window's tokens back, every second all the way.
 
@@ -164,6 +221,17 @@ TRIALS: dict[str, Shape] = {
             ffn=0,
             heads=4,
             kv_heads=4,
+            vocabulary=1024,
+            context=8192,
+            qkv_biases=False,
+        ),
+        DeltaNet(
+            name="delta-net",
+            layers=4,
+            width=64,
+            ffn=128,
+            heads=4,
+            kv_heads=2,
             vocabulary=1024,
             context=8192,
             qkv_biases=False,
