@@ -90,11 +90,17 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         decides=True,
         branches=layout.branches,
         build=llama_cpp.llama_print_system_info().decode(),
-        state_format=f"llama-cpp-python {llama_cpp.__version__}, window {layout.window}",
+        state_format=_state_format(layout),
     )
     backend = LlamaBackend(model, made, layout, llama_log)
     ends = tuple(model.ends.tolist())
     return LoadedModel(backend, PromptCodec(chat, model), facts, compiler, marking, ends)
+
+
+def _state_format(layout: Layout) -> str:
+    """Return what decides the meaning of a state's bytes; where windows are kept, it lacks what they passed."""
+    version = f"llama-cpp-python {llama_cpp.__version__}"
+    return f"{version}, windows of {layout.window}" if layout.window else version
 
 
 class LlamaBackend:
