@@ -95,10 +95,16 @@ def test_their_number_is_bounded_as_well() -> None:
     assert len(prefixes) == MOST
 
 
-@given(st.lists(st.tuples(st.sampled_from([False, True]), TOKENS.filter(bool), st.integers(0, 30))))
-def test_their_bytes_are_bounded_whatever_comes(steps: list[tuple[bool, list[int], int]]) -> None:
-    prefixes = Prefixes(50)
-    for pinned, tokens, size in steps:
-        kept = Prefix(tokens, PLAIN, bytes(size), Kind.PINNED if pinned else Kind.END)
-        prefixes.keep(kept)
+@given(
+    st.lists(st.tuples(st.sampled_from(Kind), TOKENS.filter(bool), st.integers(0, 60))),
+    st.sampled_from([None, 0, 5]),
+)
+def test_their_bytes_are_bounded_whatever_comes(
+    steps: list[tuple[Kind, list[int], int]], reach: int | None
+) -> None:
+    prefixes = Prefixes(50, reach)
+    for kind, tokens, size in steps:
+        prefixes.keep(Prefix(tokens, PLAIN, bytes(size), kind))
         assert prefixes.bytes <= 50
+        found, length = prefixes.best(tokens, PLAIN)
+        assert found is None or prefixes.least(len(found.tokens)) <= length <= len(tokens)

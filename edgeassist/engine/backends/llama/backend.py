@@ -98,7 +98,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
 
 
 def _state_format(layout: Layout) -> str:
-    """Return what decides the meaning of a state's bytes; where windows are kept, it lacks what they passed."""
+    """Return what decides what a state's bytes mean: they lack what the windows have passed."""
     version = f"llama-cpp-python {llama_cpp.__version__}"
     return f"{version}, windows of {layout.window}" if layout.window else version
 
