@@ -201,6 +201,8 @@ class Scheduler:
     def remove(self, sequence: Sequence) -> None:
         """End a sequence and free its slot, whose KV entries the caller has dropped."""
         del self._running[sequence.id]
+        # The next sequence in this slot may begin with what is kept before the next plan.
+        self._memory = [change for change in self._memory if change != Trim(sequence.slot)]
         (self._free if sequence.slot < self._slots else self._branches).append(sequence.slot)
         self._resume()
 

@@ -90,6 +90,7 @@ class Worker:
             model.backend,
             scheduler,
             branches=model.facts.branches,
+            reuse=self._reuse,
             stopping=self._stopping,
             keep=self._keep,
         )

@@ -264,6 +264,21 @@ def test_what_a_prompt_will_share_is_known_before_it_is_computed() -> None:
     assert scheduler.shareable(second) == 0
 
 
+def test_what_was_to_be_dropped_of_a_slot_is_not_dropped_of_the_next_that_has_it() -> None:
+    scheduler = make(slots=2, step_tokens=64)
+    admit(scheduler, "first", tokens(30), 9)
+    youngest = admit(scheduler, "youngest", tokens(20, first=100), 9)
+    step(scheduler, word(1))
+    assert scheduler.preempt(scheduler.plan())
+    scheduler.remove(youngest)
+    next_one = admit(scheduler, "next", tokens(20, first=200), 9)
+    assert next_one.slot == youngest.slot
+    scheduler.begin_at(next_one, 10)
+    plan = scheduler.plan()
+    assert plan.memory == ()
+    assert plan.work[1] == Work(next_one.slot, 10, tokens(10, first=210), samples=True)
+
+
 # --- a memory that can't be cut ----------------------------------------------------------------------------
 
 

@@ -99,6 +99,7 @@ class Decision:
         scoring, _ = self._reading[sequence.id]
         if self._first is None and scoring is self._asked[0]:
             self._first = sequence.id
+            self._cached = sequence.cached
 
     def is_first(self, sequence: Sequence) -> bool:
         """Whether it is the one that others share the state with."""
@@ -107,8 +108,6 @@ class Decision:
     def take(self, outcome: Outcome) -> None:
         """Take what a step compared."""
         name = outcome.sequence.id
-        if name == self._first:
-            self._cached = outcome.sequence.cached
         scoring, branch = self._reading[name]
         end = outcome.sequence.compared
         numbers = branch.forks[end - len(outcome.compared) : end]

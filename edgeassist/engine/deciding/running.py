@@ -23,6 +23,7 @@ class Decisions:
         backend: What computes.
         scheduler: Of the model's slots.
         branches: How many of a decision's prompts are read at once; 0: one, in the slot of an answer.
+        reuse: Begins a new sequence with a state that is kept.
         stopping: Where the reading of a prompt stops for its state to be kept.
         keep: Keeps the state of an ended sequence for prompts that begin alike.
     """
@@ -33,12 +34,14 @@ class Decisions:
         scheduler: Scheduler,
         *,
         branches: int,
+        reuse: Callable[[Sequence], None],
         stopping: Stopping,
         keep: Callable[[Sequence], None],
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
         self._together = branches > 0
+        self._reuse = reuse
         self._stopping = stopping
         self._keep = keep
         self._priors = Priors()
@@ -73,6 +76,7 @@ class Decisions:
                     ),
                 )
                 self._backend.open(sequence.slot, _UNSAMPLED, branch.world)
+                self._reuse(sequence)
                 decision.began(sequence)
 
     def take(self, outcomes: Iterable[Outcome], now: float) -> list[Decided]:
