@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
-from edgeassist.engine.messages import TemplateState
+from edgeassist.engine.messages import ModelFacts, TemplateState
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.state import (
     PROTOCOL_VERSION,
@@ -26,6 +26,7 @@ from edgeassist.protocol.state import (
     Info,
     Instance,
     ModelInfo,
+    PrefixReuse,
     State,
 )
 from edgeassist.protocol.topics import Topics
@@ -166,6 +167,7 @@ class Condition:
                 chat_template=facts.template in {TemplateState.MODEL, TemplateState.FILE},
                 template=facts.template,
                 slots=facts.slots,
+                prefix_reuse=_prefix_reuse(facts),
                 constrains=facts.constrains,
                 thinks=facts.thinks,
                 decides=facts.decides,
@@ -197,3 +199,9 @@ class Condition:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _prefix_reuse(facts: ModelFacts) -> PrefixReuse:
+    if not facts.prefix_bytes:
+        return PrefixReuse.NONE
+    return PrefixReuse.EXACT if facts.reach is None else PrefixReuse.CHECKPOINTS

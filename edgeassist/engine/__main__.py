@@ -161,7 +161,7 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
     model = load_backend(options, progress)
     facts = model.facts
     scheduler = scheduler_for(options, facts)
-    prefixes = Prefixes(facts.prefix_bytes)
+    prefixes = Prefixes(facts.prefix_bytes, facts.reach)
     if options.system and facts.prefix_bytes:
         saved = None
         if digest is not None and facts.state_format:

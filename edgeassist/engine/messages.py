@@ -364,7 +364,8 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
         slots: Sequences served at once.
         kv_tokens: Tokens in the KV cache, shared by all slots.
         prefix_bytes: The most that states of ended sequences may take.
-        rewinds: Whether the KV cache can be cut and shared at any token.
+        reach: A sequence of fewer tokens can be cut and shared at any of them, a longer one only where it
+            stands. None: each can be cut; 0: none can.
         guesses: Whether a step can verify a draft: compute several tokens of a stream, sample after each.
         threads: The number that it was loaded with.
         adjusts_threads: Whether that number can be lowered, and raised again.
@@ -388,7 +389,7 @@ class ModelFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     slots: int = 1
     kv_tokens: int = 0
     prefix_bytes: int = 0
-    rewinds: bool = True
+    reach: int | None = None
     guesses: bool = True
     threads: int = 1
     adjusts_threads: bool = True

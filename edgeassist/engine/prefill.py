@@ -51,13 +51,13 @@ def _reached(seq: Sequence, count: int) -> tuple[Read, ...]:
 
 
 def _cut(seq: Sequence, count: int, block: int) -> int:
-    """Return how many of the next `count` tokens a step may compute.
+    """Return how many of the next `count` tokens a step may compute: none beyond a stop.
 
     A reproducible prompt is cut between blocks, and its last block, whole or not, is a step's own. Steps of
     several blocks give the same values as one for each (measured with llama.cpp, bit for bit).
     """
     if not seq.reproducible:
-        return count
+        return min(count, seq.until_stop)
     last = (len(seq.tokens) - 1) // block * block
     if seq.computed >= last:
         return count

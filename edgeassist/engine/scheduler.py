@@ -8,8 +8,10 @@ stream. A prompt that begins like one that runs shares its entries in the KV cac
 from __future__ import annotations
 
 from collections import abc
+from itertools import takewhile
 
-from edgeassist.engine.kv.prefixes import shared_length
+from edgeassist.engine.kv.prefixes import Kind, shared_length
+from edgeassist.engine.kv.reach import Reach, least
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.pacing import Pacer
 from edgeassist.engine.prefill import prefill
@@ -30,7 +32,7 @@ class Scheduler:
         context: Tokens that one sequence may have.
         pacer: Says how much a step may prefill.
         speculation: Says how many tokens a sequence that runs alone may draft; None: never any.
-        rewinds: Whether the KV cache can be cut at any token; if not, nothing is shared.
+        reach: How far back the memory of a sequence can be cut, and so shared.
         branches: How many prompts without an answer are read beside; 0: one takes the slot of an answer.
     """
 
@@ -41,11 +43,11 @@ class Scheduler:
         context: int,
         pacer: Pacer,
         speculation: Speculation | None = None,
-        rewinds: bool = True,
+        reach: Reach = None,
         branches: int = 0,
     ) -> None:
         self._context = context
-        self._rewinds = rewinds
+        self._reach = reach
         self._pacer = pacer
         self._speculation = speculation
         self._slots = slots
@@ -73,6 +75,7 @@ class Scheduler:
         *,
         world: World,
         reproducible: bool = False,
+        stops: abc.Mapping[int, Kind] | None = None,
     ) -> Sequence:
         """Give the prompt a slot.
 
@@ -84,6 +87,7 @@ class Scheduler:
             reproducible: Whether the answer must be the same each time. Sums in another order differ in
                 their last bits, so it reuses no KV entries, drafts nothing, and its prompt is cut at fixed
                 places: the number of rows in a step decides which kernels compute them.
+            stops: After how many tokens of the prompt a step has to end, and why.
 
         Raises:
             ContextOverflowError: The prompt leaves no room for even one token of an answer.
@@ -98,15 +102,22 @@ class Scheduler:
             world=world,
             prompt_tokens=len(prompt),
             limit=min(max_tokens, self._context - len(prompt)),
-            shares=self._rewinds and not reproducible,
+            shares=not reproducible,
             reproducible=reproducible,
+            stops=dict(stops or {}),
         )
         self._begin(sequence)
         self._running[request] = sequence
         return sequence
 
     def admit_branch(
-        self, name: str, prompt: abc.Sequence[int], reads: tuple[Read, ...], *, world: World
+        self,
+        name: str,
+        prompt: abc.Sequence[int],
+        reads: tuple[Read, ...],
+        *,
+        world: World,
+        stops: abc.Mapping[int, Kind] | None = None,
     ) -> Sequence:
         """Give a prompt without an answer a slot; there is one (`free_branches`).
 
@@ -115,6 +126,7 @@ class Scheduler:
             prompt: Token ids.
             reads: What to compare, in the order of the positions; the last one is that of the last token.
             world: What else decides the KV values of the prompt.
+            stops: After how many tokens of the prompt a step has to end, and why.
 
         Raises:
             ContextOverflowError: The prompt does not fit the context.
@@ -129,8 +141,8 @@ class Scheduler:
             world=world,
             prompt_tokens=len(prompt),
             limit=0,
-            shares=self._rewinds,
             reads=reads,
+            stops=dict(stops or {}),
         )
         self._begin(sequence)
         self._running[name] = sequence
@@ -141,18 +153,45 @@ class Scheduler:
             raise InternalError(f"request {name!r} can't be admitted: no free slot, a known id or no tokens")
         return free.pop()
 
+    @property
+    def beginning(self) -> list[Sequence]:
+        """The sequences of which nothing is computed, which may begin with what is kept (`begin_at`)."""
+        changed = {change.slot for change in self._memory if isinstance(change, Trim)}
+        return [seq for seq in self._running.values() if seq.state is State.NEW and seq.slot not in changed]
+
     def shareable(self, sequence: Sequence) -> int:
-        """Return how many tokens of a new sequence's prompt a running one has, computed or not yet."""
+        """Return how many tokens of a sequence that begins an older one can share, now or soon."""
         wanted = reusable(sequence)
-        others = (
-            each for each in self._running.values() if each is not sequence and each.world == sequence.world
-        )
-        return max((shared_length(wanted, each.tokens) for each in others), default=0)
+        older = takewhile(lambda each: each is not sequence, self._active)
+        return max((self._shared(wanted, sequence.world, each) for each in older), default=0)
+
+    def _shared(self, wanted: list[int], world: World, other: Sequence) -> int:
+        """Return how many tokens another sequence has in common, or will have when it stands there."""
+        if other.world != world:
+            return 0
+        shared = shared_length(wanted, other.tokens)
+        if shared > other.computed and other.reproducible and self._reach is not None:
+            # It does not stop where they part.
+            shared = other.computed
+        return shared if shared >= least(other.computed, self._reach) else 0
 
     def begin_at(self, sequence: Sequence, computed: int) -> None:
-        """Note that a new sequence's slot holds KV entries of that many tokens of its prompt."""
+        """Note that a sequence that begins has KV entries of that many of its tokens in its slot."""
         sequence.state = State.RUNNING
-        sequence.computed = sequence.cached = computed
+        self._have(sequence, computed)
+
+    @staticmethod
+    def _have(seq: Sequence, computed: int) -> None:
+        seq.computed = computed
+        if seq.generated == len(seq.untold):
+            seq.cached = min(computed, seq.prompt_tokens)
+
+    def lose(self, slots: abc.Collection[int]) -> None:
+        """Let the sequences in these slots start over: the backend has lost what they computed."""
+        for seq in self._running.values():
+            if seq.slot in slots:
+                seq.computed = 0
+                self._begin(seq)
 
     def begin_with(self, sequence: Sequence, tokens: abc.Sequence[Token]) -> None:
         """Begin a new sequence's answer with tokens that need not be sampled: fewer than its limit."""
@@ -162,6 +201,8 @@ class Scheduler:
     def remove(self, sequence: Sequence) -> None:
         """End a sequence and free its slot, whose KV entries the caller has dropped."""
         del self._running[sequence.id]
+        # The next sequence in this slot may begin with what is kept before the next plan.
+        self._memory = [change for change in self._memory if change != Trim(sequence.slot)]
         (self._free if sequence.slot < self._slots else self._branches).append(sequence.slot)
         self._resume()
 
@@ -212,22 +253,18 @@ class Scheduler:
         """Share what older sequences have of the prompt; False while one of them will have more of it."""
         wanted = reusable(seq)
         source, length = None, 0
-        for other in active:
-            if other is seq:
-                break
-            if other.world != seq.world:
-                continue
-            shared = shared_length(wanted, other.tokens)
+        for other in takewhile(lambda each: each is not seq, active):
+            shared = self._shared(wanted, seq.world, other)
             if shared > max(length, other.computed) + LEAST_SHARED:
+                if self._reach is not None:
+                    other.stops.setdefault(shared, Kind.FORK)
                 return False
             if min(shared, other.computed) > length:
                 source, length = other.slot, min(shared, other.computed)
         seq.state = State.RUNNING
         if source is not None:
             self._memory.append(Share(source, seq.slot, length))
-            seq.computed = length
-            if seq.generated == len(seq.untold):
-                seq.cached = min(length, seq.prompt_tokens)
+            self._have(seq, length)
         return True
 
     def _decode(self, seq: Sequence, *, alone: bool) -> Work:

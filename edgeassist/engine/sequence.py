@@ -6,6 +6,7 @@ from collections import abc
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from edgeassist.engine.kv.prefixes import Kind
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.speculation import NgramIndex
 from edgeassist.engine.step import Read, Token
@@ -19,7 +20,7 @@ class State(Enum):
     RUNNING = auto()
     """Every step computes some of it."""
     PREEMPTED = auto()
-    """Its KV entries are dropped; it starts over when another sequence has ended."""
+    """Its KV entries are dropped; it starts over when another sequence has ended, from what is kept of it."""
     READ = auto()
     """A prompt without an answer, whole in the KV cache: only kept for others that begin like it."""
 
@@ -53,6 +54,7 @@ class Sequence:
             draft reaches beyond. None: any number.
         reads: What is compared after some of its tokens, in order; such a prompt has no answer.
         compared: How many of them are.
+        stops: After how many tokens a step has to end, so that the state there can be kept; and why.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Sequence:
     draft_end: int | None = None
     reads: tuple[Read, ...] = ()
     compared: int = 0
+    stops: dict[int, Kind] = field(default_factory=dict)
 
     @property
     def generated(self) -> int:
@@ -88,6 +91,12 @@ class Sequence:
     def rest(self) -> int:
         """How many tokens are still to compute before the next one can be sampled."""
         return len(self.tokens) - self.computed
+
+    @property
+    def until_stop(self) -> int:
+        """How many tokens a step may compute at most."""
+        ahead = [stop - self.computed for stop in self.stops if stop > self.computed]
+        return min(ahead, default=self.rest)
 
 
 @dataclass(frozen=True, slots=True)

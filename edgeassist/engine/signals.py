@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from edgeassist.errors import InternalError
 
 
@@ -10,4 +12,12 @@ class KvFullError(InternalError):
 
 
 class StepAbortedError(InternalError):
-    """A step was cut short by `Backend.abort`."""
+    """A step was cut short by `Backend.abort`.
+
+    Attributes:
+        lost: The slots whose KV entries are gone, all of them.
+    """
+
+    def __init__(self, message: str, lost: Collection[int] = ()) -> None:
+        super().__init__(message)
+        self.lost = lost

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from edgeassist.engine.backends.base import Backend, LoadedModel
-from edgeassist.engine.kv.prefixes import Prefix, Prefixes, shared_length
+from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.states import StateKey, StateStore
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
@@ -66,7 +66,7 @@ def warm_up(
             state = _compute(backend, scheduler, tokens, world, on_step) if found is None else found
             if found is None:
                 store.save(key, state)
-        prefixes.keep(Prefix(tokens, world, state, pinned=True))
+        prefixes.keep(Prefix(tokens, world, state, Kind.PINNED))
         log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
         log.info("the engine is told to stop while it reads the system prompt")

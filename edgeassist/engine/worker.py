@@ -13,7 +13,8 @@ from edgeassist.engine.deciding.branches import Inquiry
 from edgeassist.engine.deciding.running import Decisions
 from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.following import budget_of, follow, opening
-from edgeassist.engine.kv.prefixes import Prefix, Prefixes
+from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes
+from edgeassist.engine.kv.stops import Stopping
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
@@ -51,7 +52,7 @@ def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
         # llama.cpp ends the process if a step has more tokens than the KV cache.
         pacer=Pacer(target_s=options.step_ms / 1000, most=min(options.step_tokens, facts.kv_tokens)),
         speculation=Speculation() if options.speculate and facts.guesses else None,
-        rewinds=facts.rewinds,
+        reach=facts.reach,
         branches=facts.branches,
     )
 
@@ -80,6 +81,7 @@ class Worker:
         self._codec = model.codec
         self._scheduler = scheduler
         self._prefixes = prefixes
+        self._stopping = Stopping(prefixes, model.ends)
         self._commands = commands
         self._emit = emit
         self._encoder = Encoder(Preparation(model).prepare, emit=emit, deliver=commands.put)
@@ -89,6 +91,7 @@ class Worker:
             scheduler,
             branches=model.facts.branches,
             reuse=self._reuse,
+            stopping=self._stopping,
             keep=self._keep,
         )
         self._alone: str | None = None
@@ -123,6 +126,8 @@ class Worker:
 
     def _step(self) -> None:
         self._decisions.admit()
+        for sequence in self._scheduler.beginning:
+            self._reuse(sequence)
         plan = self._scheduler.plan()
         begun = time.monotonic()
         yielded = self._run(plan)
@@ -135,8 +140,8 @@ class Worker:
         self._alone = requests[0] if len(requests) == 1 else None
         try:
             return self._backend.step(plan)
-        except StepAbortedError:
-            pass
+        except StepAbortedError as aborted:
+            self._scheduler.lose(aborted.lost)
         except KvFullError as error:
             if not self._scheduler.preempt(plan):
                 self._fail_all(error)
@@ -154,6 +159,7 @@ class Worker:
         following, lost = follow(self._answers.values(), yielded.sampled)
         failed = {answer.sequence.id for answer in lost}
         outcomes = self._scheduler.commit(plan, yielded, now - begun, following)
+        self._keep_at_stops(outcomes)
         ended = [
             answer
             for outcome in outcomes
@@ -242,6 +248,12 @@ class Worker:
                 request.max_tokens,
                 world=encoded.world,
                 reproducible=request.sampling.seed is not None,
+                stops=self._stopping.stops(
+                    encoded.tokens,
+                    encoded.world,
+                    len(encoded.tokens) + request.max_tokens,
+                    returns=bool(self._codec.cut),
+                ),
             )
         except EdgeAssistError as error:
             self._emit([Failed(request.id, error.code, error.message)])
@@ -252,8 +264,6 @@ class Worker:
             self._scheduler.remove(sequence)
             self._emit([Failed(request.id, error.code, error.message)])
             return
-        if sequence.shares:
-            self._reuse(sequence)
         if bound is not None:
             self._scheduler.begin_with(sequence, opening(bound, sequence.limit))
         self._answers[request.id] = Answer(
@@ -272,7 +282,7 @@ class Worker:
         )
 
     def _reuse(self, sequence: Sequence) -> None:
-        """Start from the state of an ended sequence, unless a running one will have as much to share."""
+        """Begin with a state that is kept, unless a running sequence will have as much to share."""
         prefix, length = self._prefixes.best(reusable(sequence), sequence.world)
         if prefix is None or length < self._scheduler.shareable(sequence) + LEAST_SHARED:
             return
@@ -293,14 +303,22 @@ class Worker:
 
     def _release(self, answer: Answer) -> None:
         """Free the slot; its state is kept for prompts that begin alike."""
-        self._keep(answer.sequence)
+        sequence = answer.sequence
+        # A state that can't be cut is of no use where the next turn leaves out what was thought.
+        if not (sequence.generated and self._prefixes.least(sequence.computed)) or answer.parser.verbatim:
+            self._keep(sequence)
         self._drop(answer)
 
-    def _keep(self, sequence: Sequence) -> None:
+    def _keep_at_stops(self, outcomes: Iterable[Outcome]) -> None:
+        for sequence in (each.sequence for each in outcomes):
+            if (kind := sequence.stops.get(sequence.computed)) is not None:
+                self._keep(sequence, kind)
+
+    def _keep(self, sequence: Sequence, kind: Kind = Kind.END) -> None:
         computed = sequence.tokens[: sequence.computed]
         if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed, sequence.world):
             state = self._backend.snapshot(sequence.slot)
-            self._prefixes.keep(Prefix(computed, sequence.world, state))
+            self._prefixes.keep(Prefix(computed, sequence.world, state, kind))
 
     def _drop(self, answer: Answer) -> None:
         self._backend.close(answer.sequence.slot)

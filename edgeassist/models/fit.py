@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edgeassist.errors import MemoryShortError, ModelError
-from edgeassist.models.kv import Block, Kept, Manner
+from edgeassist.models.kv import WINDOWED_BRANCHES, Block, Kept, Manner
 
 # What the engine takes beside weights and KV cache: compute buffers and Python, and for each token of the
 # vocabulary its text, its place in the table of bounds, and logits. Measured: 99 MB with 49,152 tokens, 176
@@ -120,8 +120,6 @@ class Demand:
         threads: Threads of a step.
         rows: `engine.step_tokens`, the most tokens of one.
         flash: Whether flash attention is used: `engine.flash_attention`.
-        whole_windows: Whether layers with a sliding window have room for all tokens, too.
-        branches: Sequences beside the slots, of a model without a recurrent state.
     """
 
     context: int
@@ -132,15 +130,12 @@ class Demand:
     threads: int = 1
     rows: int = 512
     flash: bool = True
-    whole_windows: bool = True
-    branches: int = 0
 
     def manner(self, kept: Kept, slots: int) -> Manner:
         """Return how the KV cache for so many slots is allocated."""
         return Manner(
-            sequences=slots if kept.state_bytes else slots + self.branches,
+            sequences=slots if kept.state_bytes else slots + WINDOWED_BRANCHES,
             rows=self.rows,
-            whole_windows=self.whole_windows,
             flash=self.flash,
         )
 

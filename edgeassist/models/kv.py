@@ -8,6 +8,8 @@ from dataclasses import dataclass
 STATE_VALUE_BYTES = 4
 # llama.cpp allocates KV cells in multiples of this.
 CELLS = 256
+# With windows each sequence costs the cells of one: so many are there beside the answers', for decisions.
+WINDOWED_BRANCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Manner:
     cells: int = CELLS
     sequences: int = 1
     rows: int = 512
-    whole_windows: bool = True
+    whole_windows: bool = False
     flash: bool = True
 
 

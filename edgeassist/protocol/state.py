@@ -140,6 +140,17 @@ class Telemetry(StateDocument):
     decode_tokens_per_s: Percentiles
 
 
+class PrefixReuse(StrEnum):
+    """How a prompt goes on from what was computed for an earlier one that begins alike."""
+
+    EXACT = "exact"
+    """From where they part, at any token."""
+    CHECKPOINTS = "checkpoints"
+    """From the last state before that: where a turn or a system prompt ended, or prompts parted before."""
+    NONE = "none"
+    """Nothing outlives an answer."""
+
+
 class ModelInfo(_Document):
     """The loaded model; `sha256` is null until computed, and for a model that is no single file.
 
@@ -148,6 +159,7 @@ class ModelInfo(_Document):
         thinks: Whether it marks what it thinks before an answer, if it thinks.
         decides: Whether it makes decisions.
         calibration: What is in force for them; null where it makes none.
+        prefix_reuse: How a prompt goes on from one that began alike.
     """
 
     name: str
@@ -162,6 +174,7 @@ class ModelInfo(_Document):
     chat_template: bool
     template: str
     slots: int
+    prefix_reuse: PrefixReuse
     constrains: bool
     thinks: bool
     decides: bool

@@ -82,6 +82,62 @@ class Shape:
         """The number of weights."""
         return sum(tensor.size for tensor in tensors(self))
 
+    def tensors(self) -> Iterator[Tensor]:
+        """Yield the tensors, named as in a GGUF file, in the order that they are drawn in."""
+        yield self.embeddings
+        for layer in range(self.layers):
+            yield from self.layer(layer)
+        yield Tensor("output_norm.weight", (self.width,), mean=self.loudness)
+        if not self.tied_embeddings:
+            yield replace(self.embeddings, name="output.weight")
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The table of the vocabulary."""
+        dimensions = (self.vocabulary, self.width)
+        return Tensor("token_embd.weight", dimensions, deviation=_EMBEDDING, per_token=True)
+
+    @property
+    def loudness(self) -> float:
+        """What the last norm multiplies with, so that logits are spread as they should be."""
+        return _LOGIT_SPREAD / (_EMBEDDING * math.sqrt(self.width))
+
+    def layer(self, layer: int) -> Iterator[Tensor]:
+        """Yield the tensors of one layer."""
+        width, kv_width = self.width, self.width // self.heads * self.kv_heads
+        block = f"blk.{layer}."
+        for norm in ("attn_norm", "ffn_norm"):
+            yield Tensor(f"{block}{norm}.weight", (width,), mean=1.0)
+        matrices = {
+            "attn_q": (width, width),
+            "attn_k": (kv_width, width),
+            "attn_v": (kv_width, width),
+            "attn_output": (width, width),
+            "ffn_gate": (self.ffn, width),
+            "ffn_up": (self.ffn, width),
+            "ffn_down": (width, self.ffn),
+        }
+        for name, dimensions in matrices.items():
+            share = _ATTENTION_SHARE if name == "attn_output" else 1.0
+            yield matrix(block + name, dimensions, share)
+            if self.qkv_biases and name in {"attn_q", "attn_k", "attn_v"}:
+                yield Tensor(f"{block}{name}.bias", dimensions[:1], deviation=_BIAS)
+
+    def kv_heads_told(self) -> int | list[int]:
+        """Return the key/value heads as the file tells them: of each layer, where layers differ."""
+        return self.kv_heads
+
+    def describe(self, writer: gguf.GGUFWriter) -> None:
+        """Tell a GGUF writer the dimensions."""
+        writer.add_context_length(self.context)
+        writer.add_embedding_length(self.width)
+        writer.add_block_count(self.layers)
+        writer.add_feed_forward_length(self.ffn)
+        writer.add_head_count(self.heads)
+        writer.add_head_count_kv(self.kv_heads_told())
+        writer.add_rope_freq_base(self.rope_base)
+        writer.add_layer_norm_rms_eps(self.rms_epsilon)
+
 
 SHAPES: Mapping[str, Shape] = {
     shape.name: shape
@@ -169,13 +225,17 @@ def write_gguf(
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What to fill a tensor with: normally distributed values, one row per token where `per_token`."""
+    """What to fill a tensor with: normally distributed values, one row per token where `per_token`.
+
+    Those of one dimension, and where `single`, are in single precision always.
+    """
 
     name: str
     dimensions: tuple[int, ...]
     mean: float = 0.0
     deviation: float = 0.0
     per_token: bool = False
+    single: bool = False
 
     @property
     def size(self) -> int:
@@ -184,35 +244,18 @@ class Tensor:
 
     def dtype(self, precision: Precision) -> np.dtype[Any]:
         """Return what a value is stored as."""
-        half = precision is Precision.F16 and len(self.dimensions) > 1
+        half = precision is Precision.F16 and len(self.dimensions) > 1 and not self.single
         return np.dtype("<f2" if half else "<f4")
 
 
+def matrix(name: str, dimensions: tuple[int, int], share: float = 1.0) -> Tensor:
+    """Return a matrix that keeps the size of what it multiplies, but for `share`; shape (rows, columns)."""
+    return Tensor(f"{name}.weight", dimensions, deviation=share * dimensions[1] ** -0.5)
+
+
 def tensors(shape: Shape) -> Iterator[Tensor]:
-    """Yield the tensors of a model, named as in a GGUF file, in the order that they are drawn in."""
-    width, kv_width = shape.width, shape.width // shape.heads * shape.kv_heads
-    table = (shape.vocabulary, width)
-    matrices = {
-        "attn_q": (width, width),
-        "attn_k": (kv_width, width),
-        "attn_v": (kv_width, width),
-        "attn_output": (width, width),
-        "ffn_gate": (shape.ffn, width),
-        "ffn_up": (shape.ffn, width),
-        "ffn_down": (width, shape.ffn),
-    }
-    yield Tensor("token_embd.weight", table, deviation=_EMBEDDING, per_token=True)
-    for block in (f"blk.{layer}." for layer in range(shape.layers)):
-        for norm in ("attn_norm", "ffn_norm"):
-            yield Tensor(f"{block}{norm}.weight", (width,), mean=1.0)
-        for name, dimensions in matrices.items():
-            share = _ATTENTION_SHARE if name == "attn_output" else 1.0
-            yield Tensor(f"{block}{name}.weight", dimensions, deviation=share * dimensions[1] ** -0.5)
-            if shape.qkv_biases and name in {"attn_q", "attn_k", "attn_v"}:
-                yield Tensor(f"{block}{name}.bias", dimensions[:1], deviation=_BIAS)
-    yield Tensor("output_norm.weight", (width,), mean=_LOGIT_SPREAD / (_EMBEDDING * width**0.5))
-    if not shape.tied_embeddings:
-        yield Tensor("output.weight", table, deviation=_EMBEDDING, per_token=True)
+    """Yield the tensors of a model (`Shape.tensors`)."""
+    return shape.tensors()
 
 
 def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Mapping[str, Entry]) -> None:
@@ -232,14 +275,7 @@ def _write_metadata(path: Path, shape: Shape, precision: Precision, entries: Map
 
 def add_shape(writer: gguf.GGUFWriter, shape: Shape, entries: Mapping[str, Entry]) -> None:
     """Tell a GGUF writer a model's dimensions and its vocabulary's entries."""
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.layers)
-    writer.add_feed_forward_length(shape.ffn)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.kv_heads)
-    writer.add_rope_freq_base(shape.rope_base)
-    writer.add_layer_norm_rms_eps(shape.rms_epsilon)
+    shape.describe(writer)
     for key, entry in entries.items():
         writer.add_key_value(key, entry.value, entry.kind, entry.item)
 

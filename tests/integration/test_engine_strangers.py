@@ -20,6 +20,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from edgeassist.engine.backends.llama.context import make_context
+from edgeassist.engine.backends.llama.layout import Layout
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import load_model
 from edgeassist.engine.messages import Load, LoadMode
@@ -30,7 +31,7 @@ log.install()
 try:
     model = load_model(Path(sys.argv[1]), LoadMode.READ, log, lambda _: None)
     options = Load("llama", sys.argv[1], context=128, threads=1, step_tokens=64)
-    make_context(model, options, kv_tokens=128, slots=1, branches=0, llama_log=log)
+    make_context(model, options, kv_tokens=128, layout=Layout(1, 0, 0, None), llama_log=log)
     print("loaded")
 except ModelError as error:
     print(error)

@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 import pytest
 from hypothesis import settings
+from msgspec.structs import replace as replace_fields
 from paho.mqtt.client import topic_matches_sub
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.backends.scripted import ScriptedBackend, ScriptedCodec, load
 from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
+from edgeassist.engine.kv.reach import Reach
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import (
     AUTO,
@@ -64,7 +66,7 @@ settings.register_profile("edgeassist", deadline=None, max_examples=60)
 settings.load_profile("edgeassist")
 
 PACE = Pace(interval_s=0.05, progress_s=0.3)
-ENDINGS = (Finished, Cancelled, Failed)
+ENDINGS = (Finished, Cancelled, Failed, Decided)
 TOPICS = Topics("edgeassist", "box")
 ROOMS = ["kitchen", "bath", "hall"]
 ROOM = {"room": {"type": "choice", "instructions": "Which room is meant?", "criteria": ROOMS}}
@@ -205,8 +207,8 @@ class StrangeCodec(ScriptedCodec):
 class Watched(ScriptedBackend):
     """The scripted backend, which also notes every plan and which slots are open."""
 
-    def __init__(self, kv_tokens: int) -> None:
-        super().__init__(kv_tokens)
+    def __init__(self, kv_tokens: int, reach: Reach = None) -> None:
+        super().__init__(kv_tokens, reach=reach)
         self.plans: list[Plan] = []
         self.aborted = 0
         # Called once, in a thread of its own, when the first step has begun.
@@ -241,24 +243,39 @@ class Watched(ScriptedBackend):
 class WorkerRoom:
     """A worker whose commands come from a reaction to its events, all in one thread."""
 
-    def __init__(self, *, slots: int = 1, context: int = 256, step_tokens: int = 8, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int = 1,
+        context: int = 256,
+        step_tokens: int = 8,
+        reach: Reach = None,
+        branches: int | None = None,
+        **options: Any,
+    ) -> None:
         self.events: list[Event] = []
         self._commands: SimpleQueue[Command | Prompt] = SimpleQueue()
         self._react: Callable[[Event], Iterable[Command]] = lambda _event: ()
         # A step may take an hour, so that only `step_tokens` bounds it.
         self.load = Load("scripted", "", context, 1, step_tokens, step_ms=3_600_000, slots=slots, **options)
         facts = load(self.load, lambda _fraction: None).facts
-        self.backend = Watched(facts.kv_tokens)
+        facts = replace_fields(
+            facts,
+            reach=reach,
+            guesses=reach != 0,
+            branches=facts.branches if branches is None else branches,
+        )
+        self.backend = Watched(facts.kv_tokens, reach=reach)
         self.codec = StrangeCodec()
         self.model = LoadedModel(self.backend, self.codec, facts, ends=(0,))
         self.scheduler = scheduler_for(self.load, facts)
-        self.prefixes = Prefixes(facts.prefix_bytes)
+        self.prefixes = Prefixes(facts.prefix_bytes, facts.reach)
         self.worker = Worker(
             self.model, self.scheduler, self.prefixes, commands=self._commands, emit=self._emit
         )
 
     def serve(
-        self, *starts: Start, react: Callable[[Event], Iterable[Command]] = lambda _event: ()
+        self, *starts: Start | Decide, react: Callable[[Event], Iterable[Command]] = lambda _event: ()
     ) -> list[Event]:
         """Run until each of these requests ended; return what was said, but for heartbeats."""
         self.events.clear()

@@ -197,7 +197,7 @@ def test_no_command_loads_the_packages_of_trial_models_at_its_start() -> None:
 
 def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors() -> None:
     names = ("scheduler", "sequence", "step", "pacing", "prefill", "speculation", "prompting.text")
-    cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes", "kv.world")}
+    cores = {f"edgeassist.engine.{name}" for name in (*names, "kv.prefixes", "kv.reach", "kv.world")}
     for module in cores | {"edgeassist.errors"}:
         others = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
         assert others <= {"edgeassist"}

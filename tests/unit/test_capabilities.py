@@ -6,7 +6,7 @@ from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.constraints import CONSTRAINTS
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.protocol.state import Info, ModelInfo
+from edgeassist.protocol.state import Info, ModelInfo, PrefixReuse
 from edgeassist.protocol.tools import TOOL_FIELDS
 
 
@@ -52,6 +52,7 @@ def test_a_broker_that_takes_little_gets_info_without_settings_and_what_is_of_de
         chat_template=True,
         template="model",
         slots=4,
+        prefix_reuse=PrefixReuse.EXACT,
         constrains=True,
         thinks=False,
         decides=True,

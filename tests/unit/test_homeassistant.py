@@ -19,7 +19,7 @@ from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
 from edgeassist.protocol.requests import PromptRequest, parse_prompt
-from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, State, Telemetry
+from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, PrefixReuse, State, Telemetry
 from edgeassist.protocol.topics import Topics
 
 BOX = Topics("edgeassist", "kitchen-pi")
@@ -131,6 +131,7 @@ MODEL = ModelInfo(
     chat_template=True,
     template="model",
     slots=4,
+    prefix_reuse=PrefixReuse.EXACT,
     build='NEON = 1 | DOTPROD = 1 | it\'s <built> & "quoted"',
 )
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeassist.engine.kv.prefixes import MOST, Prefix, Prefixes, shared_length
+from edgeassist.engine.kv.prefixes import MOST, Kind, Prefix, Prefixes, shared_length
 from edgeassist.engine.kv.world import PLAIN
 
 TOKENS = st.lists(st.integers(0, 2), max_size=20)
@@ -76,7 +76,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 def test_a_pinned_one_goes_last_and_is_not_replaced() -> None:
     prefixes = Prefixes(2 * len(STATE))
-    pinned = Prefix([1, 2], PLAIN, STATE, pinned=True)
+    pinned = Prefix([1, 2], PLAIN, STATE, Kind.PINNED)
     prefixes.keep(pinned)
     for last in range(5):
         prefixes.keep(Prefix([1, 2, last], PLAIN, STATE))
@@ -95,10 +95,16 @@ def test_their_number_is_bounded_as_well() -> None:
     assert len(prefixes) == MOST
 
 
-@given(st.lists(st.tuples(st.sampled_from([False, True]), TOKENS.filter(bool), st.integers(0, 30))))
-def test_their_bytes_are_bounded_whatever_comes(steps: list[tuple[bool, list[int], int]]) -> None:
-    prefixes = Prefixes(50)
-    for pinned, tokens, size in steps:
-        kept = Prefix(tokens, PLAIN, bytes(size), pinned=pinned)
-        prefixes.keep(kept)
+@given(
+    st.lists(st.tuples(st.sampled_from(Kind), TOKENS.filter(bool), st.integers(0, 60))),
+    st.sampled_from([None, 0, 5]),
+)
+def test_their_bytes_are_bounded_whatever_comes(
+    steps: list[tuple[Kind, list[int], int]], reach: int | None
+) -> None:
+    prefixes = Prefixes(50, reach)
+    for kind, tokens, size in steps:
+        prefixes.keep(Prefix(tokens, PLAIN, bytes(size), kind))
         assert prefixes.bytes <= 50
+        found, length = prefixes.best(tokens, PLAIN)
+        assert found is None or prefixes.least(len(found.tokens)) <= length <= len(tokens)

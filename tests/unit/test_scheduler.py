@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from edgeassist.engine.kv.reach import Reach, least
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.pacing import BLOCK, Pacer
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
@@ -25,11 +26,20 @@ def tokens(count: int, *, first: int = 1) -> list[int]:
 
 
 def make(
-    *, slots: int, context: int = 64, step_tokens: int = 8, speculation: Speculation | None = None
+    *,
+    slots: int,
+    context: int = 64,
+    step_tokens: int = 8,
+    speculation: Speculation | None = None,
+    reach: Reach = None,
 ) -> Scheduler:
     """Return a scheduler whose steps are bounded by tokens only."""
     return Scheduler(
-        slots=slots, context=context, pacer=Pacer(target_s=3600, most=step_tokens), speculation=speculation
+        slots=slots,
+        context=context,
+        pacer=Pacer(target_s=3600, most=step_tokens),
+        speculation=speculation,
+        reach=reach,
     )
 
 
@@ -223,15 +233,6 @@ def test_a_reproducible_answer_is_not_drafted() -> None:
     assert {sum(work.drafted for work in step(scheduler, word(1)).work) for _ in range(40)} == {0}
 
 
-def test_a_kv_cache_that_can_not_be_cut_is_not_shared() -> None:
-    scheduler = Scheduler(slots=2, context=64, pacer=Pacer(target_s=3600, most=64), rewinds=False)
-    for name in ("first", "second"):
-        admit(scheduler, name, tokens(30), 9)
-    plan = scheduler.plan()
-    assert plan.memory == ()
-    assert [len(work.tokens) for work in plan.work] == [30, 30]
-
-
 def test_equal_prompts_of_different_worlds_share_nothing_and_wait_for_nothing() -> None:
     scheduler = make(slots=3, context=200, step_tokens=100)
     first = admit(scheduler, "first", tokens(30), 9, world=("adapter a",))
@@ -257,9 +258,74 @@ def test_what_a_prompt_will_share_is_known_before_it_is_computed() -> None:
     first = admit(scheduler, "first", tokens(30), 1)
     second = admit(scheduler, "second", [*tokens(25), 99], 1)
     assert scheduler.shareable(second) == 25
-    assert scheduler.shareable(first) == 25
+    # Of an older one only: the two would wait for each other.
+    assert scheduler.shareable(first) == 0
     scheduler.remove(first)
     assert scheduler.shareable(second) == 0
+
+
+def test_what_was_to_be_dropped_of_a_slot_is_not_dropped_of_the_next_that_has_it() -> None:
+    scheduler = make(slots=2, step_tokens=64)
+    admit(scheduler, "first", tokens(30), 9)
+    youngest = admit(scheduler, "youngest", tokens(20, first=100), 9)
+    step(scheduler, word(1))
+    assert scheduler.preempt(scheduler.plan())
+    scheduler.remove(youngest)
+    next_one = admit(scheduler, "next", tokens(20, first=200), 9)
+    assert next_one.slot == youngest.slot
+    scheduler.begin_at(next_one, 10)
+    plan = scheduler.plan()
+    assert plan.memory == ()
+    assert plan.work[1] == Work(next_one.slot, 10, tokens(10, first=210), samples=True)
+
+
+# --- a memory that can't be cut ----------------------------------------------------------------------------
+
+
+def uncut(*, slots: int = 2, reach: int = 0) -> Scheduler:
+    return make(slots=slots, context=400, step_tokens=64, reach=reach)
+
+
+def test_a_prompt_stops_where_another_that_waits_for_it_parts_and_is_shared_there() -> None:
+    scheduler = uncut()
+    first = admit(scheduler, "first", tokens(50), 9)
+    second = admit(scheduler, "second", [*tokens(40), 99, 98], 9)
+    assert [len(work.tokens) for work in step(scheduler, word(1)).work] == [40]
+    plan = step(scheduler, word(1))
+    assert plan.memory == (Share(first.slot, second.slot, 40),)
+    assert [len(work.tokens) for work in plan.work] == [10, 2]
+    assert second.cached == 40
+
+
+@pytest.mark.parametrize(("reach", "shared"), [(0, 0), (60, 40)])
+def test_one_that_has_passed_where_they_part_shares_only_what_can_be_cut(reach: int, shared: int) -> None:
+    scheduler = uncut(reach=reach)
+    admit(scheduler, "first", tokens(50), 9)
+    step(scheduler, word(1))
+    second = admit(scheduler, "second", [*tokens(40), 99, 98], 9)
+    assert scheduler.shareable(second) == shared
+    step(scheduler, word(1))
+    assert second.cached == shared
+
+
+def test_nobody_waits_for_a_reproducible_prompt_which_stops_nowhere() -> None:
+    scheduler = uncut()
+    seeded = admit(scheduler, "seeded", tokens(60), 9, reproducible=True)
+    second = admit(scheduler, "second", [*tokens(50), 99], 9)
+    assert scheduler.shareable(second) == 0
+    step(scheduler, word(1))
+    assert (seeded.stops, second.state) == ({}, State.RUNNING)
+
+
+def test_a_sequence_whose_memory_is_lost_starts_over_and_loses_no_token() -> None:
+    scheduler = uncut(slots=1)
+    sequence = admit(scheduler, "a", tokens(30), 9)
+    step(scheduler, word(7))
+    scheduler.lose([sequence.slot])
+    assert scheduler.beginning == [sequence]
+    plan = step(scheduler, word(8))
+    assert plan.work == (Work(sequence.slot, 0, [*tokens(30), 7], samples=True),)
+    assert sequence.tokens[30:] == [7, 8]
 
 
 # --- a full KV cache ---------------------------------------------------------------------------------------
@@ -518,8 +584,11 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         step_tokens=st.integers(1, 24),
         room=st.integers(0, 60),
         speculates=st.booleans(),
+        reach=st.sampled_from([None, 0, 8, 30]),
     )
-    def make(self, *, slots: int, context: int, step_tokens: int, room: int, speculates: bool) -> None:
+    def make(
+        self, *, slots: int, context: int, step_tokens: int, room: int, speculates: bool, reach: int | None
+    ) -> None:
         self.slots, self.context = slots, context
         # The last step of a sequence that fills the context still needs its cell.
         self.room = context + room
@@ -528,8 +597,10 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
             slots=slots,
             context=context,
             step_tokens=step_tokens,
-            speculation=Sure() if speculates else None,
+            speculation=Sure() if speculates and reach != 0 else None,
+            reach=reach,
         )
+        self.reach = reach
         self.expected: dict[int, Expected] = {}
         # Slot to cells; a cell is its token and an identity of its own.
         self.kv: dict[int, list[tuple[int, object]]] = {}
@@ -598,6 +669,7 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
         else:
             assert not self.kv.get(change.target)
             assert len(self.kv[change.source]) >= change.length
+            assert change.length >= least(len(self.kv[change.source]), self.reach)
             assert self.worlds[change.source] == self.worlds[change.target]
             self.kv[change.target] = self.kv[change.source][: change.length]
 
@@ -653,6 +725,14 @@ class AnySequenceOfSteps(RuleBasedStateMachine):
     def remove(self, data: st.DataObject) -> None:
         slot = data.draw(st.sampled_from(sorted(self.expected)))
         self.end(self.expected[slot].sequence)
+
+    @precondition(lambda self: self.expected)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        slot = data.draw(st.sampled_from(sorted(self.expected)))
+        if self.expected[slot].sequence.state is State.RUNNING:
+            self.kv[slot] = []
+            self.scheduler.lose([slot])
 
     @invariant()
     def the_scheduler_counts_the_running_sequences(self) -> None:

@@ -45,6 +45,7 @@ from pathlib import Path
 import msgspec
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
+from edgeassist.engine.kv.reach import Reach, least
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking, Tools
 from edgeassist.engine.prompting.calls.finding import OURS
@@ -214,12 +215,14 @@ class ScriptedBackend:
     Args:
         kv_tokens: How many tokens the KV cache holds.
         answers: What is answered; None: echoes.
+        reach: How far back a slot can be cut, as with models whose memory can't be cut anywhere.
     """
 
-    def __init__(self, kv_tokens: int, answers: Answers | None = None) -> None:
+    def __init__(self, kv_tokens: int, answers: Answers | None = None, reach: Reach = None) -> None:
         self._answers = answers or Answers()
         self.computed_s = 0.0
         self._room = kv_tokens
+        self._reach = reach
         self._scripts: dict[int, _Script] = {}
         self._cells: dict[int, list[_Cell]] = {}
         self._aborted = threading.Event()
@@ -240,7 +243,7 @@ class ScriptedBackend:
         for work in plan.work:
             delay_s = self._delay_s(work)
             if self._aborted.wait(delay_s):
-                raise StepAbortedError("the step was aborted")
+                raise StepAbortedError("the step was aborted", self._lose(plan))
             self.computed_s += delay_s
         sampled = {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
         compared = {
@@ -273,15 +276,25 @@ class ScriptedBackend:
     def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
         """Fill the slot."""
         try:
-            self._cells[slot] = [_Cell(int(word)) for word in state.split()[:length]]
+            cells = [_Cell(int(word)) for word in state.split()]
         except ValueError:
             return 0
+        self._cells[slot] = cells[:length] if length >= least(len(cells), self._reach) else []
         return len(self._cells[slot])
+
+    def _lose(self, plan: Plan) -> list[int]:
+        """Drop what can't be cut back to where the step began."""
+        lost = [work.slot for work in plan.work if least(work.position + len(work.tokens), self._reach)]
+        for slot in lost:
+            self._cells[slot] = []
+        return lost
 
     def _apply(self, change: Share | Trim) -> None:
         match change:
             case Share(source=source, target=target, length=length):
-                self._cells[target] = self._cells[source][:length]
+                cells = self._cells[source]
+                assert length >= least(len(cells), self._reach), "it can't be cut there"  # noqa: S101 - a bug
+                self._cells[target] = cells[:length]
             case Trim(slot=slot):
                 self._cells[slot] = []
 

@@ -84,6 +84,14 @@ class Decision:
         self._reading[name] = scoring, branch
         return name, branch
 
+    @property
+    def following(self) -> abc.Sequence[int]:
+        """The tokens of the prompt that comes next; none after the last."""
+        if not self._waiting:
+            return ()
+        scoring, numbers = self._waiting[0]
+        return scoring.asked.branch(numbers).tokens
+
     def began(self, sequence: Sequence) -> None:
         """Note that a prompt has its slot."""
         self.held[sequence.id] = sequence

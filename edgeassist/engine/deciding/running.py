@@ -8,6 +8,7 @@ from edgeassist.engine.backends.base import Backend
 from edgeassist.engine.deciding.branches import Inquiry
 from edgeassist.engine.deciding.decision import Decision
 from edgeassist.engine.deciding.priors import Priors
+from edgeassist.engine.kv.stops import Stopping
 from edgeassist.engine.messages import Decided, Sampling
 from edgeassist.engine.scheduler import Scheduler
 from edgeassist.engine.sequence import Outcome, Sequence
@@ -22,7 +23,8 @@ class Decisions:
         backend: What computes.
         scheduler: Of the model's slots.
         branches: How many of a decision's prompts are read at once; 0: one, in the slot of an answer.
-        reuse: Fills a new sequence's slot with what earlier ones computed.
+        reuse: Begins a new sequence with a state that is kept.
+        stopping: Where the reading of a prompt stops for its state to be kept.
         keep: Keeps the state of an ended sequence for prompts that begin alike.
     """
 
@@ -33,12 +35,14 @@ class Decisions:
         *,
         branches: int,
         reuse: Callable[[Sequence], None],
+        stopping: Stopping,
         keep: Callable[[Sequence], None],
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
         self._together = branches > 0
         self._reuse = reuse
+        self._stopping = stopping
         self._keep = keep
         self._priors = Priors()
         self._running: dict[str, Decision] = {}
@@ -62,10 +66,17 @@ class Decisions:
         for decision in self._running.values():
             while decision.waits and (self._scheduler.free_branches if self._together else not decision.held):
                 name, branch = decision.next_branch()
-                sequence = self._scheduler.admit_branch(name, branch.tokens, branch.reads, world=branch.world)
+                sequence = self._scheduler.admit_branch(
+                    name,
+                    branch.tokens,
+                    branch.reads,
+                    world=branch.world,
+                    stops=self._stopping.stops(
+                        branch.tokens, branch.world, len(branch.tokens), following=decision.following
+                    ),
+                )
                 self._backend.open(sequence.slot, _UNSAMPLED, branch.world)
-                if sequence.shares:
-                    self._reuse(sequence)
+                self._reuse(sequence)
                 decision.began(sequence)
 
     def take(self, outcomes: Iterable[Outcome], now: float) -> list[Decided]:

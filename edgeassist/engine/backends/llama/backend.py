@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.backends.llama.batch import Batch
-from edgeassist.engine.backends.llama.context import Context, make_context
+from edgeassist.engine.backends.llama.context import Context, make_context, rows_of
+from edgeassist.engine.backends.llama.layout import Layout, lay_out
 from edgeassist.engine.backends.llama.locking import lock_memory
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import Model, load_model
 from edgeassist.engine.backends.llama.sampling import make_sampler
+from edgeassist.engine.backends.llama.sequences import Sequences
 from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import Load, LoadMode, ModelFacts, Sampling
-from edgeassist.engine.prefill import READS
 from edgeassist.engine.prompting.codec import PromptCodec
 from edgeassist.engine.prompting.marking import Marking
 from edgeassist.engine.signals import KvFullError, StepAbortedError
@@ -32,12 +33,10 @@ from edgeassist.engine.step import Plan, Share, Token, Trim, Work, Yield
 from edgeassist.errors import InternalError, ModelError
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.files.template import read_template
-from edgeassist.models.fit import fit
+from edgeassist.models.fit import fit, most_prefix_bytes
 
 log = logging.getLogger(__name__)
 
-# Prompts of decisions that are read at once: llama.cpp wants room for a row of logits for each.
-BRANCHES = READS
 # What `llama_decode` returns beside 0.
 _NO_ROOM = 1
 _ABORTED = 2
@@ -59,24 +58,20 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     sizes = fit(file, demand_of(options), memory_of(options))
     model = load_model(path, options.load_mode, llama_log, progress)
     most = llama_cpp.llama_max_parallel_sequences()
-    # Without shared prefixes each would read all of it again: then one after the other may as well.
-    branches = min(BRANCHES, most - sizes.slots) if model.rewinds else 0
-    if branches < 2:  # noqa: PLR2004 - one stays with the state, the others follow
-        branches = 0
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
     chat = model.chat_template(read_template(options.template))
     pieces = model.pieces
     compiler = make_compiler(pieces, model.ends.tolist(), model.ids_of, model.marks)
     marking = None if chat.marks is None else Marking(chat.marks, pieces, model.token, model)
-    made = make_context(
+    layout = lay_out(
         model,
-        options,
-        kv_tokens=sizes.kv_tokens,
         slots=sizes.slots,
-        branches=branches,
-        llama_log=llama_log,
+        kv_tokens=sizes.kv_tokens,
+        rows=rows_of(options, sizes.slots),
+        most=most,
     )
+    made = make_context(model, options, kv_tokens=sizes.kv_tokens, layout=layout, llama_log=llama_log)
     if options.load_mode is LoadMode.LOCK:
         lock_memory()
     facts = ModelFacts(
@@ -89,32 +84,48 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         trained_context=model.trained_context,
         size_bytes=file.size_bytes,
         slots=sizes.slots,
-        prefix_bytes=sizes.prefix_bytes if model.rewinds else 0,
+        prefix_bytes=sizes.prefix_bytes
+        if layout.reach is None
+        else most_prefix_bytes(file, demand_of(options), memory_of(options)),
         kv_tokens=sizes.kv_tokens,
-        rewinds=model.rewinds,
-        guesses=model.rewinds,
+        reach=layout.reach,
+        # What of a draft is wrong is cut off again.
+        guesses=not model.recurrent,
         threads=options.threads,
         template=chat.state,
         constrains=compiler is not None,
         thinks=marking is not None,
         decides=True,
-        branches=branches,
+        branches=layout.branches,
         build=llama_cpp.llama_print_system_info().decode(),
-        state_format=f"llama-cpp-python {llama_cpp.__version__}",
+        state_format=_state_format(layout),
     )
-    backend = LlamaBackend(model, made, llama_log)
+    backend = LlamaBackend(model, made, layout, llama_log)
     ends = tuple(model.ends.tolist())
     return LoadedModel(backend, PromptCodec(chat, model, model.spelled_ends), facts, compiler, marking, ends)
 
 
-class LlamaBackend:
-    """Fulfils `Backend` with a GGUF model on the CPU."""
+def _state_format(layout: Layout) -> str:
+    """Return what decides what a state's bytes mean: they lack what the windows have passed."""
+    version = f"llama-cpp-python {llama_cpp.__version__}"
+    return f"{version}, windows of {layout.window}" if layout.window else version
 
-    def __init__(self, model: Model, context: Context, llama_log: LlamaLog) -> None:
+
+class LlamaBackend:
+    """Fulfils `Backend` with a GGUF model on the CPU.
+
+    Args:
+        model: The weights.
+        context: What computes.
+        layout: Of its memory.
+        llama_log: What llama.cpp writes to.
+    """
+
+    def __init__(self, model: Model, context: Context, layout: Layout, llama_log: LlamaLog) -> None:
         self.computed_s = 0.0
         self._model = model
         self._context = context.handle
-        self._memory = llama_cpp.llama_get_memory(context.handle)
+        self._memory = Sequences(context.handle, layout)
         # llama.cpp calls it for as long as the process lives.
         self._llama_log = llama_log
         self._batch = Batch(context.batch_size)
@@ -168,7 +179,7 @@ class LlamaBackend:
         sampler = self._samplers.pop(slot, None)
         if sampler is not None:
             llama_cpp.llama_sampler_free(sampler)
-        self._forget(slot)
+        self._memory.clear(slot)
 
     def abort(self) -> None:
         """Cut the step short at its next node (`Backend.abort`)."""
@@ -178,22 +189,13 @@ class LlamaBackend:
         """Let steps run again (`Backend.proceed`)."""
         self._flag.value = b""
 
-    def snapshot(self, slot: int) -> bytearray:
-        """Return the slot's KV entries as llama.cpp writes them (`Backend.snapshot`)."""
-        state = bytearray(llama_cpp.llama_state_seq_get_size(self._context, slot))
-        view = (ctypes.c_uint8 * len(state)).from_buffer(state)
-        llama_cpp.llama_state_seq_get_data(self._context, view, len(state), slot)
-        return state
+    def snapshot(self, slot: int) -> bytes | bytearray:
+        """Return what the slot holds, as llama.cpp writes it (`Backend.snapshot`)."""
+        return self._memory.read(slot)
 
     def restore(self, slot: int, state: bytes | bytearray, length: int) -> int:
         """Fill the slot from a snapshot (`Backend.restore`)."""
-        kind = ctypes.c_uint8 * len(state)
-        view = kind.from_buffer(state) if isinstance(state, bytearray) else kind.from_buffer_copy(state)
-        if llama_cpp.llama_state_seq_set_data(self._context, view, len(state), slot) == len(state):
-            self._forget(slot, length)
-            return length
-        self._forget(slot)
-        return 0
+        return length if self._memory.write(slot, state) and self._memory.cut(slot, length) else 0
 
     # -------------------------------------------------------------------------------------------------------
 
@@ -208,21 +210,17 @@ class LlamaBackend:
     def _apply(self, change: Share | Trim) -> None:
         match change:
             case Share(source=source, target=target, length=length):
-                llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+                self._memory.share(source, target, length)
             case Trim(slot=slot):
-                self._forget(slot)
-
-    def _forget(self, slot: int, position: int = 0) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, slot, position, -1)
+                self._memory.clear(slot)
 
     def _undo(self, plan: Plan, status: int) -> None:
-        """Raise what a status of `llama_decode` means; an abort leaves a part of the step in the KV cache."""
+        """Raise what a status of `llama_decode` means; an abort leaves a part of the step in the memory."""
         if status == _NO_ROOM:
             raise KvFullError(f"no room in the KV cache for a step of {plan.tokens} tokens")
         if status == _ABORTED:
-            for work in plan.work:
-                self._forget(work.slot, work.position)
-            raise StepAbortedError("the step was aborted")
+            lost = [work.slot for work in plan.work if not self._memory.cut(work.slot, work.position)]
+            raise StepAbortedError("the step was aborted", lost)
         raise InternalError(f"llama_decode returned {status} for {plan.tokens} tokens")
 
     def _pick(self, slot: int, row: int) -> int:
@@ -270,6 +268,6 @@ class LlamaBackend:
             if index == work.drafted or id_ != draft[index] or tokens[-1].ends:
                 break
         wrong = work.drafted + 1 - len(tokens)
-        if wrong:
-            self._forget(work.slot, work.position + len(work.tokens) - wrong)
+        if wrong and not self._memory.cut(work.slot, work.position + len(work.tokens) - wrong):
+            raise InternalError("what was wrong of a draft can't be cut off")
         return tokens

@@ -7,6 +7,7 @@ from typing import Any
 
 import llama_cpp
 
+from edgeassist.engine.backends.llama.layout import Layout
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import NO_DECODER, Model
 from edgeassist.engine.messages import FlashAttention, KvType, Load
@@ -41,28 +42,32 @@ class Context:
     threads: int
 
 
+def rows_of(options: Load, slots: int) -> int:
+    """Return the most tokens of one step."""
+    return max(options.step_tokens, slots + 1, 1 + LENGTHS[-1])
+
+
 def make_context(
-    model: Model, options: Load, *, kv_tokens: int, slots: int, branches: int, llama_log: LlamaLog
+    model: Model, options: Load, *, kv_tokens: int, layout: Layout, llama_log: LlamaLog
 ) -> Context:
-    """Allocate a KV cache of that many tokens, for so many answers and prompts without one.
+    """Allocate a KV cache of that many tokens.
 
     Raises:
         ModelError: llama.cpp can't, or the model is no decoder.
     """
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = kv_tokens
-    params.n_batch = params.n_ubatch = max(options.step_tokens, slots + 1, 1 + LENGTHS[-1])
-    params.n_seq_max = slots + branches
+    params.n_batch = params.n_ubatch = rows_of(options, layout.slots)
+    params.n_seq_max = layout.sequences
     # A row of logits for each output of a step, 600 kB over 151,936 tokens; by default, one for each token.
-    params.n_outputs_max = max(slots, 1 + LENGTHS[-1]) + READS
+    params.n_outputs_max = max(layout.slots, 1 + LENGTHS[-1]) + READS
     params.n_outputs_max_per_seq = max(1 + LENGTHS[-1], READS)
     params.n_threads = params.n_threads_batch = options.threads
     params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     params.flash_attn_type = _FLASH[options.flash_attention]
     # One pool for all sequences: a prefix is shared by reference, and a long prompt uses what others don't.
     params.kv_unified = True
-    # Without it, a sliding window drops entries that another sequence would share.
-    params.swa_full = True
+    params.swa_full = not layout.window
     params.no_perf = True
     handle = llama_cpp.llama_init_from_model(model.handle, params)
     if not handle:

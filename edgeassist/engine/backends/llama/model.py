@@ -89,10 +89,15 @@ class Model:
         self._bos = bos if adds_bos else None
 
     @property
-    def rewinds(self) -> bool:
-        """Whether the KV cache can be cut and shared at any token; a recurrent state knows only its end."""
+    def recurrent(self) -> bool:
+        """Whether some layer keeps a state instead of an entry for each token: it knows only its end."""
         recurrent = llama_cpp.llama_model_is_recurrent(self.handle)
-        return not recurrent and not llama_cpp.llama_model_is_hybrid(self.handle)
+        return bool(recurrent or llama_cpp.llama_model_is_hybrid(self.handle))
+
+    @property
+    def window(self) -> int:
+        """How many tokens the layers with a sliding window look back; 0: there are none."""
+        return int(llama_cpp.llama_model_n_swa(self.handle))
 
     @property
     def quantization(self) -> str:
