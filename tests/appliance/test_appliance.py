@@ -380,7 +380,7 @@ def test_without_a_model_it_answers_with_its_own(
     assert "runs, and starts at boot" in install(machine, *options)
     answer = client.answer("Turn on the kitchen light", max_tokens=60)
     assert json.loads(str(answer["text"])) == {"action": "turn_on", "device": "light", "room": "kitchen"}
-    assert "to move to Qwen2.5-0.5B" in machine.run("journalctl -u edgeassist --no-pager")
+    assert "edgeassist models pull" in machine.run("journalctl -u edgeassist --no-pager")
 
 
 def test_purging_removes_the_rest(machine: Machine, client: Client, fresh: list[str]) -> None:
