@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
+from edgeassist.device.mounts import outlives_boots
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -105,6 +106,7 @@ def watches_of(settings: Settings) -> WatchesOptions:
 def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
     """Return what an engine is told first; memory is looked at now."""
     engine = settings.engine
+    state_folder = state_folder_of(settings)
     return Load(
         backend=model.backend,
         path=str(model.path or ""),
@@ -124,8 +126,9 @@ def load_of(settings: Settings, model: Choice, *, threads: int) -> Load:
         system=settings.model.system,
         thinking=_thinking_of(settings),
         template=str(settings.model.template or ""),
-        state_folder=str(state_folder_of(settings)),
-        state_bytes=engine.state_mb << 20,
+        state_folder=str(state_folder),
+        state_bytes=engine.state_mb << 20 if outlives_boots(state_folder) else 0,
+        state_day_bytes=engine.state_mb_per_day << 20,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgeassist.engine.backends.base import Backend, LoadedModel
 from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes, shared_length
-from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.states import Saved, StateKey, StateStore
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
 from edgeassist.engine.prompting.codec import Codec
@@ -65,7 +65,9 @@ def warm_up(
             found = _load(backend, store, key)
             state = _compute(backend, scheduler, tokens, world, on_step) if found is None else found
             if found is None:
-                store.save(key, state)
+                # There is one system prompt: a template that prints the date makes another of it each day.
+                before = [each.key for each in store.known if _was_pinned(each, key)]
+                store.save(Saved(key, Kind.PINNED, len(state)), state, before)
         prefixes.keep(Prefix(tokens, world, state, Kind.PINNED))
         log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
@@ -112,6 +114,13 @@ def _prefix(codec: Codec, system: str, thinking: Thinking) -> tuple[list[int], W
         for question in _QUESTIONS
     )
     return list(one.tokens[: shared_length(one.tokens, other.tokens)]), one.world
+
+
+def _was_pinned(saved: Saved, key: StateKey) -> bool:
+    """Whether a state is that of an earlier system prompt of the same model."""
+    other = saved.key
+    same = (other.model_sha256, other.form) == (key.model_sha256, key.form)
+    return saved.kind is Kind.PINNED and same and other.tokens != key.tokens
 
 
 def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.prefixes import Kind
+from edgeassist.engine.kv.states import Saved, StateKey, StateStore
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import (
     Cancel,
@@ -201,7 +202,8 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     key = next(
         key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end], PLAIN)).name == path.name
     )
-    store.save(key, b"what no library takes")
+    bad = b"what no library takes"
+    store.save(Saved(key, Kind.PINNED, len(bad)), bad)
     engine = make_engine(step_tokens=16)
     read_ahead(engine, SYSTEM, (store, key_of))
     assert path.read_bytes() == good
