@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from array import array
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -96,7 +97,7 @@ def digest_of(path: str) -> Future[str]:
 
 def key_maker(sha256: Future[str], form: str) -> KeyMaker:
     """Return a function that makes the key of a state; it waits for the model's digest."""
-    return lambda tokens, world: StateKey(sha256.result(), form, world, tokens)
+    return lambda tokens, world: StateKey(sha256.result(), form, world, array("q", tokens))
 
 
 def _sha256(path: Path) -> str:

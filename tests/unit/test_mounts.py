@@ -26,7 +26,7 @@ PROTECTED = """\
     [
         (PI, "/var/lib/edgeassist/kv", Mount("ext4", "/dev/mmcblk0p2")),
         (PI, "/tmp/kv", Mount("tmpfs", "tmpfs")),  # noqa: S108 - a name
-        (PI, "/tmpfiles", Mount("ext4", "/dev/mmcblk0p2")),
+        (PI, "/tmpfiles/kv", Mount("ext4", "/dev/mmcblk0p2")),  # noqa: S108 - a name
         (PI, "/var/lib/edge assist/kv", Mount("tmpfs", "tmpfs")),
         (PI, "/media/usb", Mount("vfat", "/dev/sda1")),
         (PROTECTED, "/var/lib/edgeassist", Mount("overlay", "overlayroot")),
@@ -59,7 +59,7 @@ def test_memory_and_overlays_keep_nothing(tmp_path: Path, mountinfo: str, folder
     assert outlives_boots(Path(folder), tmp_path) is kept
 
 
-def test_a_machine_that_tells_nothing_of_its_mounts_is_believed_to_keep_what_is_written(
+def test_a_machine_that_tells_nothing_of_its_mounts_is_believed_to_keep_things(
     tmp_path: Path,
 ) -> None:
     assert outlives_boots(Path("/var/lib"), tmp_path)

@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import resource
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from edgeassist.engine.kv.states import MOST, OLDEST_S, Saved, StateKey, StateSt
 from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.prompting.transcripts import Transcript
 
-KEY = StateKey("ab" * 32, "library 1; kv f16", PLAIN, (1, 2, 3))
+KEY = StateKey("ab" * 32, "library 1; kv f16", PLAIN, array("q", (1, 2, 3)))
 STATE = bytes(range(256)) * 40
 DAY_S = 86_400
 
@@ -56,7 +57,7 @@ def test_without_a_state_there_is_none(store: StateStore) -> None:
     [
         {"model_sha256": "cd" * 32},
         {"form": "library 2; kv f16"},
-        {"tokens": (1, 2, 4)},
+        {"tokens": array("q", (1, 2, 4))},
         {"world": ("adapter",)},
     ],
 )
@@ -77,7 +78,7 @@ def written_by_format_1(folder: Path, name: str) -> Path:
 def test_a_state_of_the_format_without_worlds_is_not_found_and_goes_when_there_is_no_room(
     folder: Path,
 ) -> None:
-    fields = {"model_sha256": KEY.model_sha256, "form": KEY.form, "tokens": KEY.tokens}
+    fields = {"model_sha256": KEY.model_sha256, "form": KEY.form, "tokens": KEY.tokens.tolist()}
     name = hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:32] + ".kv"
     old = written_by_format_1(folder, name)
     os.utime(old, (1000, 1000))
@@ -121,7 +122,7 @@ def test_a_truncated_state_is_discarded(store: StateStore, folder: Path, length:
 
 def test_the_least_recently_used_go_when_there_is_no_room(tmp_path: Path) -> None:
     store = StateStore(tmp_path, 3 * len(STATE))
-    keys = [replace(KEY, tokens=(number,)) for number in range(3)]
+    keys = [replace(KEY, tokens=array("q", (number,))) for number in range(3)]
     for age, key in enumerate(keys[:2]):
         save(store, key)
         os.utime(tmp_path / key.name, (1000 + age, 1000 + age))
@@ -190,7 +191,8 @@ def test_a_file_with_a_damaged_head_goes_at_the_start(store: StateStore, folder:
     path.write_bytes(content)
     again = StateStore(folder, 100_000)
     again.scan()
-    assert again.known == files(folder) == []
+    assert again.known == []
+    assert files(folder) == []
 
 
 def test_files_of_older_formats_go_at_the_start_without_a_word(
@@ -205,7 +207,7 @@ def test_files_of_older_formats_go_at_the_start_without_a_word(
 
 def test_a_file_under_the_name_of_another_is_not_taken(store: StateStore, folder: Path) -> None:
     save(store, KEY)
-    other = replace(KEY, tokens=(7, 8, 9))
+    other = replace(KEY, tokens=array("q", (7, 8, 9)))
     (folder / KEY.name).rename(folder / other.name)
     assert store.load(other) is None
     assert files(folder) == []
@@ -214,7 +216,7 @@ def test_a_file_under_the_name_of_another_is_not_taken(store: StateStore, folder
 def test_what_nobody_used_for_a_month_goes_but_for_the_system_prompts(
     store: StateStore, folder: Path
 ) -> None:
-    keys = [replace(KEY, tokens=(number,)) for number in range(3)]
+    keys = [replace(KEY, tokens=array("q", (number,))) for number in range(3)]
     for key, kind in zip(keys, (Kind.END, Kind.PINNED, Kind.END), strict=True):
         save(store, key, kind=kind)
     long_ago = folder.stat().st_mtime - OLDEST_S - DAY_S
@@ -226,7 +228,7 @@ def test_what_nobody_used_for_a_month_goes_but_for_the_system_prompts(
 
 
 def test_the_system_prompt_goes_last(tmp_path: Path) -> None:
-    keys = [replace(KEY, tokens=(number,)) for number in range(4)]
+    keys = [replace(KEY, tokens=array("q", (number,))) for number in range(4)]
     store = StateStore(tmp_path, 3 * len(STATE) + 2000)
     save(store, keys[0], kind=Kind.PINNED)
     for age, key in enumerate(keys[1:3]):
@@ -240,13 +242,13 @@ def test_the_system_prompt_goes_last(tmp_path: Path) -> None:
 def test_there_are_no_more_files_than_are_looked_through(tmp_path: Path) -> None:
     store = StateStore(tmp_path, 1_000_000)
     for number in range(MOST + 3):
-        save(store, replace(KEY, tokens=(number,)), b"small")
+        save(store, replace(KEY, tokens=array("q", (number,))), b"small")
     assert len(files(tmp_path)) == len(store.known) == MOST
 
 
 def test_what_a_state_is_instead_of_goes_once_it_is_saved(store: StateStore, folder: Path) -> None:
     save(store, KEY)
-    longer = replace(KEY, tokens=(1, 2, 3, 4))
+    longer = replace(KEY, tokens=array("q", (1, 2, 3, 4)))
     assert store.save(Saved(longer, Kind.END, len(STATE)), STATE, [KEY])
     assert [path.name for path in files(folder)] == [longer.name]
     assert names(store) == {longer.name}
@@ -292,7 +294,7 @@ def test_a_damaged_count_begins_anew(tmp_path: Path, content: bytes) -> None:
 def test_a_state_that_today_has_no_room_for_is_not_written(tmp_path: Path) -> None:
     store = StateStore(tmp_path, 100_000, Budget(tmp_path / "written.json", int(1.5 * len(STATE))))
     assert save(store, KEY)
-    other = replace(KEY, tokens=(4,))
+    other = replace(KEY, tokens=array("q", (4,)))
     assert not store.allows(len(STATE))
     assert not save(store, other)
     assert store.load(KEY) == STATE
@@ -313,7 +315,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing_behind(
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(STATE), limits[1]))
     try:
-        assert not save(store, replace(KEY, tokens=(4,)))
+        assert not save(store, replace(KEY, tokens=array("q", (4,))))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in files(folder)] == [KEY.name]
@@ -327,7 +329,7 @@ def test_a_folder_that_can_only_be_read_is_read(store: StateStore, folder: Path)
     try:
         again = StateStore(folder, 100_000, Budget(folder / "written.json", 1_000_000))
         again.scan()
-        assert not save(again, replace(KEY, tokens=(4,)))
+        assert not save(again, replace(KEY, tokens=array("q", (4,))))
         assert again.load(KEY) == STATE
     finally:
         folder.chmod(0o700)

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def test_drafts_change_nothing_but_the_number_of_steps(make_engine: MakeEngine) 
 
 
 def key_of(tokens: list[int], world: World) -> StateKey:
-    return StateKey("model", "form", world, tokens)
+    return StateKey("model", "form", world, array("q", tokens))
 
 
 def read_ahead(

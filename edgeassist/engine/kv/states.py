@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -52,13 +52,13 @@ class StateKey:
         model_sha256: Of the file.
         form: What decides the meaning of the bytes: library version, types of the KV cache.
         world: What decides the KV values beside model and tokens.
-        tokens: Whose KV entries they are.
+        tokens: Whose KV entries they are, as `array("q")`: it compares fast, and equals nothing else.
     """
 
     model_sha256: str
     form: str
     world: World
-    tokens: Sequence[int]
+    tokens: array[int]
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Saved:
     """What is known of a state without reading it.
 
     Attributes:
-        key: What it belongs to; its tokens are an `array("q")`, which compares fast.
+        key: What it belongs to.
         kind: Why it is kept.
         bytes: Of the state.
         transcript: Of the conversation that it is the end of; None: of none that is known.
