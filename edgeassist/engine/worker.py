@@ -331,7 +331,8 @@ class Worker:
         computed = sequence.tokens[: sequence.computed]
         if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed, sequence.world):
             state = self._backend.snapshot(sequence.slot)
-            self._prefixes.keep(Prefix(computed, sequence.world, state, kind))
+            goes_on = 2 * sequence.cached >= sequence.prompt_tokens
+            self._prefixes.keep(Prefix(computed, sequence.world, state, kind, goes_on))
 
     def _drop(self, answer: Answer) -> None:
         self._backend.close(answer.sequence.slot)

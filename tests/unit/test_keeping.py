@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.engine.kv.budget import Budget
-from edgeassist.engine.kv.keeping import LEAST, Keeper
+from edgeassist.engine.kv.keeping import LEAST, NEW_IDLE_S, Keeper
 from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes
 from edgeassist.engine.kv.reach import Reach
 from edgeassist.engine.kv.states import Saved, StateKey, StateStore
@@ -55,8 +55,8 @@ class Run:
         )
         self.keeper.start()
 
-    def keep(self, tokens: list[int], kind: Kind = Kind.END) -> Prefix:
-        prefix = Prefix(tokens, PLAIN, repr(tokens).encode(), kind)
+    def keep(self, tokens: list[int], kind: Kind = Kind.END, *, goes_on: bool = True) -> Prefix:
+        prefix = Prefix(tokens, PLAIN, repr(tokens).encode(), kind, goes_on)
         self.prefixes.keep(prefix)
         return prefix
 
@@ -85,6 +85,29 @@ def test_a_state_is_written_once_the_engine_has_rested(run: Callable[..., Run]) 
     first.keeper.flush()
     assert first.saved() == {1000}
     assert run().brought([*LONG, 7, 8]) == 1000
+
+
+def test_what_was_asked_once_waits_for_a_longer_rest_or_the_end(run: Callable[..., Run]) -> None:
+    first = run()
+    first.keep(LONG, goes_on=False)
+    first.keeper.rest(60.0)
+    first.keeper.rest(60.0)
+    assert first.saved() == set()
+    first.keeper.rest(NEW_IDLE_S)
+    first.keep([5, *LONG], goes_on=False)
+    first.keeper.flush(PATIENCE_S)
+    assert first.saved() == {1000, 1001}
+
+
+def test_conversations_are_written_before_what_was_asked_once(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    budget = Budget(tmp_path / "written.json", 12_000)
+    first = run(store=StateStore(tmp_path / "kv", 1 << 20, budget))
+    first.keep(LONG)
+    first.keep([5, *LONG], goes_on=False)
+    first.keeper.flush()
+    assert first.saved() == {1000}
 
 
 def test_states_are_written_one_at_a_time_and_no_caller_waits_for_them(tmp_path: Path) -> None:

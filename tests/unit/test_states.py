@@ -144,9 +144,11 @@ def test_what_an_interrupted_save_left_behind_is_cleared_away_and_nothing_else(
 ) -> None:
     folder.mkdir()
     (folder / "tmp1.kv-part").write_bytes(b"half")
+    (folder / "tmp2.kv-part").write_bytes(b"another engine is writing it")
+    os.utime(folder / "tmp1.kv-part", (1000, 1000))
     (folder / "notes.txt").write_text("mine")
     save(store, KEY)
-    assert [path.name for path in files(folder)] == sorted([KEY.name, "notes.txt"])
+    assert [path.name for path in files(folder)] == sorted([KEY.name, "notes.txt", "tmp2.kv-part"])
 
 
 def test_a_folder_that_can_not_be_is_logged_and_harms_nothing(

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # A session whose next turn comes sooner is written once, with that turn.
 IDLE_S = 20.0
+# What is asked once, as by a flow with new readings every minute, would take all that a day allows.
+NEW_IDLE_S = 600.0
 # At the end of the engine; the daemon waits for it somewhat longer.
 FLUSH_S = 2.0
 # Shorter prompts are computed in about a second.
@@ -51,7 +53,6 @@ class Keeper:
         form: As in `StateKey`.
         spare_end: Whether a session may go on from its last end but one, because answers are put otherwise
             in the next turn than they were sampled.
-        idle_s: How long the engine has nothing to do before it writes.
     """
 
     def __init__(
@@ -63,7 +64,6 @@ class Keeper:
         model_sha256: Future[str],
         form: str,
         spare_end: bool = False,
-        idle_s: float = IDLE_S,
     ) -> None:
         self._store = store
         self._prefixes = prefixes
@@ -71,7 +71,6 @@ class Keeper:
         self._model_sha256 = model_sha256
         self._form = form
         self._spare_end = spare_end
-        self._idle_s = idle_s
         # Prefixes that are on disk, by their keys there, and those that are not worth it.
         self._done: WeakKeyDictionary[Prefix, StateKey | None] = WeakKeyDictionary()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="states")
@@ -147,14 +146,13 @@ class Keeper:
 
     def rest(self, idle_s: float) -> None:
         """Have a state written, unless one is being written; the engine has had nothing to do for so long."""
-        if idle_s < self._idle_s or (self._writing is not None and not self._writing.done()):
+        if idle_s < IDLE_S or (self._writing is not None and not self._writing.done()):
             return
         if self._writing is not None and not self._writing.result():
             # Such as a full disk, or one that can't be written.
             self._not_before = time.monotonic() + _AFTER_FAILURE_S
         self._writing = None
-        if time.monotonic() >= self._not_before:
-            self._write_next()
+        self._write_next(idle_s)
 
     def flush(self, limit_s: float = FLUSH_S) -> None:
         """Write what is worth it, within some seconds; what is incomplete then goes with the next save."""
@@ -164,13 +162,17 @@ class Keeper:
                 wait([self._writing], timeout=max(0.0, deadline - time.monotonic()))
                 if not self._writing.done() or not self._writing.result():
                     return
-            if time.monotonic() >= deadline or not self._write_next():
+            if time.monotonic() >= deadline or not self._write_next(NEW_IDLE_S):
                 return
 
-    def _write_next(self) -> bool:
+    def _write_next(self, idle_s: float) -> bool:
+        if time.monotonic() < self._not_before:
+            return False
         if not self._model_sha256.done() or self._model_sha256.exception() is not None:
             return False
-        for prefix in self._prefixes.recent:
+        for prefix in sorted(self._prefixes.recent, key=_is_new):
+            if _is_new(prefix) and idle_s < NEW_IDLE_S:
+                return False
             if prefix in self._done or not self._store.allows(len(prefix.state)):
                 continue
             self._done[prefix] = None
@@ -215,3 +217,8 @@ class Keeper:
         if self._spare_end and ends:
             ends.remove(max(ends, key=lambda each: len(each.key.tokens)))
         return [each.key for each in served + ends]
+
+
+def _is_new(prefix: Prefix) -> bool:
+    """Whether nobody came back to it yet."""
+    return prefix.kind is Kind.END and not prefix.goes_on

@@ -42,12 +42,14 @@ class Prefix:
         world: What else decided their values.
         state: From `Backend.snapshot`.
         kind: Why it is kept.
+        goes_on: Whether most of the prompt was known before: that conversation will go on again.
     """
 
     tokens: Sequence[int]
     world: World
     state: bytes | bytearray
     kind: Kind = Kind.END
+    goes_on: bool = False
 
     def extends(self, other: Prefix) -> bool:
         """Whether it has all that the other has."""

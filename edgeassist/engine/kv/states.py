@@ -42,6 +42,7 @@ _MOST_HEAD = 16 << 20
 # Not the last of a disk: updates and logs need it.
 _LEAST_FREE = 64 << 20
 _TOUCH_EVERY_S = 3600
+_LONGEST_SAVE_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,9 @@ class StateStore:
     def _evict(self, most_bytes: int) -> None:
         """Delete the least recently used until the rest fits, and what interrupted saves left behind."""
         for path in self._folder.glob(f"*{_UNFINISHED}"):
-            path.unlink(missing_ok=True)
+            # Another engine may be at it: the one that this one replaces.
+            if time.time() - path.stat().st_mtime > _LONGEST_SAVE_S:
+                path.unlink(missing_ok=True)
         with self._lock:
             pinned = {name for name, saved in self._known.items() if saved.kind is Kind.PINNED}
         kept = 0
