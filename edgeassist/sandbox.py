@@ -132,7 +132,7 @@ class PrivateDaemon(PrivateProcess):
     """`edgeassist run` as a process.
 
     Args:
-        folder: For its log.
+        folder: For its log, and for KV states.
         environ: Settings, as `EDGEASSIST_<TABLE>__<KEY>`; what changes in it holds from the next start on.
         config: A settings file; None for an empty one. The machine's own file is never read.
         prefix: A command that becomes the daemon, such as `nice`.
@@ -162,9 +162,9 @@ class PrivateDaemon(PrivateProcess):
         config = self._config or self._folder / "no-settings.toml"
         config.touch()
         command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(config), "run"]
-        # Else a model that the user's own daemon was told to serve would be served here, too.
-        inherited["STATE_DIRECTORY"] = str(self._folder / "state")
-        self._start([*self._prefix, *command], {**inherited, **self._environ})
+        # Never a model that the user's own daemon was told to serve, nor states of another run.
+        ours = {"STATE_DIRECTORY": str((self._folder / "state").resolve()), **self._environ}
+        self._start([*self._prefix, *command], {**inherited, **ours})
 
 
 def find_mosquitto() -> str:

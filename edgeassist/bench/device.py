@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -88,6 +89,9 @@ class Device:
     async def start(self, system: str = "") -> float:
         """Restart broker, daemon and clients; wait until the daemon reports ready (`Contender.start`)."""
         await self.stop()
+        if not system:
+            # Only a system prompt is to be known from before.
+            shutil.rmtree(self._folder / "state", ignore_errors=True)
         (self._folder / "state").mkdir(exist_ok=True)
         async with AsyncExitStack() as stack:
             # A new broker has no retained health message from an earlier daemon.

@@ -7,6 +7,7 @@ from typing import Literal
 
 from edgeassist.daemon.switching import Prepared
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
+from edgeassist.device.mounts import outlives_boots
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -122,6 +123,7 @@ def load_of(
     """
     engine = settings.engine
     free = available_memory_bytes()
+    state_folder = state_folder_of(settings)
     return Load(
         backend=model.backend,
         path=str(model.path or ""),
@@ -141,8 +143,9 @@ def load_of(
         system=settings.model.system,
         thinking=_thinking_of(settings),
         template=str(settings.model.template or "") if configured else "",
-        state_folder=str(state_folder_of(settings)),
-        state_bytes=engine.state_mb << 20,
+        state_folder=str(state_folder),
+        state_bytes=engine.state_mb << 20 if outlives_boots(state_folder) else 0,
+        state_day_bytes=engine.state_mb_per_day << 20,
     )
 
 

@@ -21,6 +21,8 @@ from queue import SimpleQueue
 
 from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.encoder import Prompt
+from edgeassist.engine.kv.budget import Budget
+from edgeassist.engine.kv.keeping import Keeper
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.states import StateStore
 from edgeassist.engine.messages import (
@@ -156,16 +158,29 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
             pipe.emit([Loading(fraction)])
 
     pipe.emit([Loading(0.0)])
-    saves = bool(options.system and options.state_folder and options.state_bytes)
-    digest = digest_of(options.path) if saves else None
+    saves = bool(options.state_folder and options.state_bytes)
+    store = _store(options) if saves else None
+    # If there is something to read, it is awaited; else it need not compete with the load.
+    digest = digest_of(options.path) if store is not None and (options.system or not store.empty) else None
     model = load_backend(options, progress)
     facts = model.facts
     scheduler = scheduler_for(options, facts)
     prefixes = Prefixes(facts.prefix_bytes, facts.reach)
+    keeper = None
+    if store is not None and facts.prefix_bytes and facts.state_format:
+        digest = digest or digest_of(options.path)
+        keeper = Keeper(
+            store,
+            prefixes,
+            model.codec,
+            model_sha256=digest,
+            form=state_form(options, facts),
+            spare_end=bool(model.codec.cut),
+        )
+        keeper.start()
     if options.system and facts.prefix_bytes:
         saved = None
-        if digest is not None and facts.state_format:
-            store = StateStore(Path(options.state_folder), options.state_bytes)
+        if store is not None and digest is not None and facts.state_format:
             saved = store, key_maker(digest, state_form(options, facts))
         warm_up(
             model,
@@ -177,7 +192,12 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
             on_step=progress,
         )
     pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit)
+    return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit, keeper=keeper)
+
+
+def _store(options: Load) -> StateStore:
+    folder = Path(options.state_folder)
+    return StateStore(folder, options.state_bytes, Budget(folder / "written.json", options.state_day_bytes))
 
 
 def _die_with(daemon: int) -> None:

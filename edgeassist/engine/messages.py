@@ -213,8 +213,9 @@ class Load(_Message, frozen=True, tag="load"):
         system: The system prompt of most requests.
         thinking: Whether most requests let the model think: some templates say so in the system prompt.
         template: The file with the chat template to use instead of the model's own; empty: its own.
-        state_folder: Where the KV state of that prompt is kept between runs; empty: nowhere.
-        state_bytes: The most that such states may take there.
+        state_folder: Where KV states are kept between runs; empty: nowhere.
+        state_bytes: The most that they may take there.
+        state_day_bytes: The most of them that may be written in a day.
     """
 
     backend: str
@@ -237,6 +238,7 @@ class Load(_Message, frozen=True, tag="load"):
     template: str = ""
     state_folder: str = ""
     state_bytes: int = 0
+    state_day_bytes: int = 512 << 20
 
 
 class Start(_Message, frozen=True, tag="start"):

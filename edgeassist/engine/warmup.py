@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from array import array
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from edgeassist.engine.backends.base import Backend, LoadedModel
 from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes, shared_length
-from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.states import Saved, StateKey, StateStore
 from edgeassist.engine.kv.world import World
 from edgeassist.engine.messages import AUTO, ChatMessage, Load, ModelFacts, Sampling, Thinking
 from edgeassist.engine.prompting.codec import Codec
@@ -65,7 +66,9 @@ def warm_up(
             found = _load(backend, store, key)
             state = _compute(backend, scheduler, tokens, world, on_step) if found is None else found
             if found is None:
-                store.save(key, state)
+                # There is one system prompt: a template that prints the date makes another of it each day.
+                before = [each.key for each in store.known if _was_pinned(each, key)]
+                store.save(Saved(key, Kind.PINNED, len(state)), state, before)
         prefixes.keep(Prefix(tokens, world, state, Kind.PINNED))
         log.info("the system prompt's %d tokens need not be read again", len(tokens))
     except StepAbortedError:
@@ -94,7 +97,7 @@ def digest_of(path: str) -> Future[str]:
 
 def key_maker(sha256: Future[str], form: str) -> KeyMaker:
     """Return a function that makes the key of a state; it waits for the model's digest."""
-    return lambda tokens, world: StateKey(sha256.result(), form, world, tokens)
+    return lambda tokens, world: StateKey(sha256.result(), form, world, array("q", tokens))
 
 
 def _sha256(path: Path) -> str:
@@ -112,6 +115,13 @@ def _prefix(codec: Codec, system: str, thinking: Thinking) -> tuple[list[int], W
         for question in _QUESTIONS
     )
     return list(one.tokens[: shared_length(one.tokens, other.tokens)]), one.world
+
+
+def _was_pinned(saved: Saved, key: StateKey) -> bool:
+    """Whether a state is that of an earlier system prompt of the same model."""
+    other = saved.key
+    same = (other.model_sha256, other.form) == (key.model_sha256, key.form)
+    return saved.kind is Kind.PINNED and same and other.tokens != key.tokens
 
 
 def _load(backend: Backend, store: StateStore, key: StateKey) -> bytes | None:

@@ -13,6 +13,7 @@ from edgeassist.engine.deciding.branches import Inquiry
 from edgeassist.engine.deciding.running import Decisions
 from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.following import budget_of, follow, opening
+from edgeassist.engine.kv.keeping import Keeper
 from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes
 from edgeassist.engine.kv.stops import Stopping
 from edgeassist.engine.messages import (
@@ -66,6 +67,7 @@ class Worker:
         prefixes: Where the states of ended sequences are kept.
         commands: Where the reader puts what the daemon sends, and the encoder what it has encoded.
         emit: Sends events, in one write for each call. Any thread.
+        keeper: Keeps states on disk; None: none is kept there.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class Worker:
         *,
         commands: SimpleQueue[Command | Prompt],
         emit: Callable[[Iterable[Event]], None],
+        keeper: Keeper | None = None,
     ) -> None:
         self._backend = model.backend
         self._codec = model.codec
         self._scheduler = scheduler
         self._prefixes = prefixes
+        self._keeper = keeper
         self._stopping = Stopping(prefixes, model.ends)
         self._commands = commands
         self._emit = emit
@@ -97,13 +101,18 @@ class Worker:
         self._alone: str | None = None
         self._steps = 0
         self._last_beat = 0.0
+        self._last_step = time.monotonic()
 
     def run(self) -> None:
         """Serve until a `Stop` command."""
         while self._take_commands():
             if self._busy:
                 self._step()
+            elif self._keeper is not None:
+                self._keeper.rest(time.monotonic() - self._last_step)
             self._beat()
+        if self._keeper is not None:
+            self._keeper.flush()
 
     @property
     def _busy(self) -> bool:
@@ -154,7 +163,7 @@ class Worker:
     def _commit(self, plan: Plan, yielded: Yield, begun: float) -> None:
         """Tell scheduler and daemon what a plan yielded, and release the sequences that ended."""
         self._steps += 1
-        now = time.monotonic()
+        now = self._last_step = time.monotonic()
         events: list[Event] = []
         following, lost = follow(self._answers.values(), yielded.sampled)
         failed = {answer.sequence.id for answer in lost}
@@ -283,13 +292,18 @@ class Worker:
 
     def _reuse(self, sequence: Sequence) -> None:
         """Begin with a state that is kept, unless a running sequence will have as much to share."""
-        prefix, length = self._prefixes.best(reusable(sequence), sequence.world)
-        if prefix is None or length < self._scheduler.shareable(sequence) + LEAST_SHARED:
+        wanted, shareable = reusable(sequence), self._scheduler.shareable(sequence)
+        prefix, length = self._prefixes.best(wanted, sequence.world)
+        if self._keeper is not None and self._keeper.bring(wanted, sequence.world, max(length, shareable)):
+            prefix, length = self._prefixes.best(wanted, sequence.world)
+        if prefix is None or length < shareable + LEAST_SHARED:
             return
         taken = self._backend.restore(sequence.slot, prefix.state, length)
         if taken:
             self._scheduler.begin_at(sequence, taken)
             self._prefixes.touch(prefix)
+            if self._keeper is not None:
+                self._keeper.used(prefix)
         else:
             log.info("a prefix of %d tokens could not be restored: it is computed again", length)
 
@@ -318,7 +332,8 @@ class Worker:
         computed = sequence.tokens[: sequence.computed]
         if len(computed) >= LEAST_SHARED and self._prefixes.wants(computed, sequence.world):
             state = self._backend.snapshot(sequence.slot)
-            self._prefixes.keep(Prefix(computed, sequence.world, state, kind))
+            goes_on = 2 * sequence.cached >= sequence.prompt_tokens
+            self._prefixes.keep(Prefix(computed, sequence.world, state, kind, goes_on))
 
     def _drop(self, answer: Answer) -> None:
         self._backend.close(answer.sequence.slot)

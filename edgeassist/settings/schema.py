@@ -183,6 +183,7 @@ class EngineSettings(Table):
     speculate: bool = True
     state_folder: Path | None = None
     state_mb: Annotated[int, Field(ge=0, le=65_536)] = 256
+    state_mb_per_day: Annotated[int, Field(ge=0, le=1_048_576)] = 512
     load_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 300
     stall_timeout_s: Annotated[float, Field(ge=2, le=3600)] = 30
     restart_max_s: Annotated[float, Field(ge=1, le=3600)] = 60

@@ -137,7 +137,6 @@ class ScriptedDevice:
                 **self._settings,
             }
             environ = {f"EDGEASSIST_{key.upper()}": str(value) for key, value in settings.items()}
-            environ["STATE_DIRECTORY"] = str(self._folder)
             self.daemon = stack.enter_context(PrivateDaemon(self._folder, environ))
             self.wait_ready()
             self._stack = stack.pop_all()

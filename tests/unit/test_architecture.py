@@ -32,7 +32,7 @@ SANS_IO = [
         "gateways.mqtt.": "ears intake replies",
         "gateways.homeassistant.": "entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
-        "engine.kv.": "prefixes world",
+        "engine.kv.": "prefixes reach stops world",
         "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
         "switches text thoughts transcripts turns",
         "engine.prompting.calls.": "cursor finding form jsons lark pairs parameters reading tags unmarked "

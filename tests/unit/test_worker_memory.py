@@ -2,13 +2,15 @@
 
 import hashlib
 import threading
+from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeassist.engine.kv.states import StateKey, StateStore
+from edgeassist.engine.kv.prefixes import Kind
+from edgeassist.engine.kv.states import Saved, StateKey, StateStore
 from edgeassist.engine.kv.world import PLAIN, World
 from edgeassist.engine.messages import (
     Cancel,
@@ -158,7 +160,7 @@ def test_drafts_change_nothing_but_the_number_of_steps(make_engine: MakeEngine) 
 
 
 def key_of(tokens: list[int], world: World) -> StateKey:
-    return StateKey("model", "form", world, tokens)
+    return StateKey("model", "form", world, array("q", tokens))
 
 
 def read_ahead(
@@ -201,7 +203,8 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     key = next(
         key for end in range(len(tokens) + 1) if (key := key_of(tokens[:end], PLAIN)).name == path.name
     )
-    store.save(key, b"what no library takes")
+    bad = b"what no library takes"
+    store.save(Saved(key, Kind.PINNED, len(bad)), bad)
     engine = make_engine(step_tokens=16)
     read_ahead(engine, SYSTEM, (store, key_of))
     assert path.read_bytes() == good

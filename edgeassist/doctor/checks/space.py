@@ -26,6 +26,7 @@ class SpaceSnapshot:
         io_pressure: The same for disks.
         state_folder: Where states are kept; None if nowhere, or if the settings can't be used.
         state_writable: Whether `user` may write there.
+        state_outlives_boots: Whether what is written there outlives the next boot.
         state_free_bytes: Free on the state folder's disk.
         state_bytes: The most that may be written there.
         user: The user that the daemon runs as.
@@ -40,6 +41,7 @@ class SpaceSnapshot:
     state_free_bytes: int | None = None
     state_bytes: int = 0
     user: str = ""
+    state_outlives_boots: bool = True
 
 
 def check_space(snapshot: SpaceSnapshot) -> Iterator[Finding]:
@@ -79,6 +81,12 @@ def _check_disk(snapshot: SpaceSnapshot) -> Iterator[Finding]:
             "the next start",
             f"sudo mkdir -p '{snapshot.state_folder}' && sudo chown {snapshot.user or '$USER'} "
             f"'{snapshot.state_folder}'",
+        )
+    if snapshot.state_folder is not None and not snapshot.state_outlives_boots:
+        yield warning(
+            "disk",
+            f"{snapshot.state_folder} is in memory or on an overlay: nothing is kept for the next start",
+            "set engine.state_folder to a folder on a disk (a container's volume), or engine.state_mb to 0",
         )
     state = snapshot.state_free_bytes
     if state is not None and state < snapshot.state_bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgeassist.device.disk import disk_free_bytes
 from edgeassist.device.memory import available_memory_bytes
+from edgeassist.device.mounts import outlives_boots
 from edgeassist.device.pressure import Resource, read_pressure
 from edgeassist.doctor.checks.space import SpaceSnapshot
 from edgeassist.doctor.probes.permissions import User, may_write
@@ -30,4 +31,5 @@ def probe_space(state_folder: Path | None, state_bytes: int, user: User) -> Spac
         state_free_bytes=None if state_folder is None else disk_free_bytes(state_folder),
         state_bytes=state_bytes,
         user=user.name,
+        state_outlives_boots=state_folder is None or outlives_boots(state_folder),
     )

@@ -52,6 +52,7 @@ from edgeassist.engine.prompting.calls.finding import OURS
 from edgeassist.engine.prompting.codec import Encoded, ReadsCalls
 from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.thoughts import Marks
+from edgeassist.engine.prompting.transcripts import Transcript
 from edgeassist.engine.signals import KvFullError, StepAbortedError
 from edgeassist.engine.step import Plan, Read, Share, Token, Trim, Work, Yield
 from edgeassist.errors import InternalError, ModelError
@@ -207,6 +208,12 @@ class ScriptedCodec:
 
     def remember(self, prompt: Encoded, answer: str, tokens: Sequence[int]) -> None:
         """Remember nothing: a text has only one reading here."""
+
+    def transcript_of(self, tokens: Sequence[int]) -> Transcript | None:
+        """Return nothing, likewise."""
+
+    def retell(self, transcript: Transcript) -> None:
+        """Remember nothing, likewise."""
 
 
 class ScriptedBackend:

@@ -33,7 +33,7 @@ class Kind(Enum):
     """It is the configured system prompt's. Dropped last."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Prefix:
     """A state and what it belongs to.
 
@@ -42,12 +42,14 @@ class Prefix:
         world: What else decided their values.
         state: From `Backend.snapshot`.
         kind: Why it is kept.
+        goes_on: Whether most of the prompt was known before: that conversation will go on again.
     """
 
     tokens: Sequence[int]
     world: World
     state: bytes | bytearray
     kind: Kind = Kind.END
+    goes_on: bool = False
 
     def extends(self, other: Prefix) -> bool:
         """Whether it has all that the other has."""
@@ -64,7 +66,7 @@ class Prefixes:
     """
 
     def __init__(self, most_bytes: int, reach: Reach = None) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._reach = reach
         self._kept: list[Prefix] = []
 
@@ -76,6 +78,11 @@ class Prefixes:
     def bytes(self) -> int:
         """How many bytes their states take."""
         return sum(len(each.state) for each in self._kept)
+
+    @property
+    def recent(self) -> list[Prefix]:
+        """What is kept, the most recently used first."""
+        return self._kept[::-1]
 
     def least(self, length: int) -> int:
         """Return the fewest tokens that a sequence of that many can be cut to."""
@@ -106,7 +113,7 @@ class Prefixes:
         """Whether a state of these tokens is worth making. If one that is kept has them all, that is used."""
         prefix, length = self.best(tokens, world)
         if prefix is None or length < len(tokens):
-            return self._most_bytes > 0
+            return self.most_bytes > 0
         self.touch(prefix)
         return False
 
@@ -115,12 +122,12 @@ class Prefixes:
 
         What it makes needless goes, and then what was used least recently.
         """
-        if len(prefix.state) > self._most_bytes:
+        if len(prefix.state) > self.most_bytes:
             return
         needless = self._needless(prefix)
         self._kept = [each for each in self._kept if each not in needless]
         self._kept.append(prefix)
-        while len(self) > MOST or self.bytes > self._most_bytes:
+        while len(self) > MOST or self.bytes > self.most_bytes:
             self.drop(self._next_to_go())
 
     def drop(self, prefix: Prefix) -> None:

@@ -15,7 +15,7 @@ from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.engine.prompting.parser import AnswerParser, Lead, TextParser, ThoughtParser
 from edgeassist.engine.prompting.runs import cut_runs
 from edgeassist.engine.prompting.shield import Segment, defuse
-from edgeassist.engine.prompting.transcripts import Transcripts
+from edgeassist.engine.prompting.transcripts import Transcript, Transcripts
 from edgeassist.engine.step import Token
 from edgeassist.errors import ContextOverflowError, InvalidRequestError
 
@@ -137,6 +137,14 @@ class Codec(Protocol):
         """
         ...
 
+    def transcript_of(self, tokens: Sequence[int]) -> Transcript | None:
+        """Return the conversation that ends with these tokens, or a few behind them, if it is remembered."""
+        ...
+
+    def retell(self, transcript: Transcript) -> None:
+        """Remember a conversation of an earlier run, with the same model."""
+        ...
+
 
 class PromptCodec:
     """Fulfils `Codec` with a chat template and a tokenizer."""
@@ -197,6 +205,14 @@ class PromptCodec:
         """
         if not self._chat.turns.search(answer):
             self._transcripts.add(prompt.text + answer, tokens)
+
+    def transcript_of(self, tokens: Sequence[int]) -> Transcript | None:
+        """Look it up (`Codec.transcript_of`)."""
+        return self._transcripts.of(tokens)
+
+    def retell(self, transcript: Transcript) -> None:
+        """Add a transcript (`Codec.retell`)."""
+        self._transcripts.add(transcript.text, transcript.tokens)
 
     def _tokens_of(self, mark: str) -> tuple[Token, ...]:
         ids = self._tokenizer.tokenize([Segment(mark, trusted=True)], begins=False) if mark else []

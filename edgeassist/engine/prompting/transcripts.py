@@ -8,11 +8,22 @@ answer again. The sampled tokens are as good a reading of the same text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from edgeassist.engine.prompting.escapes import MARK
 from edgeassist.engine.prompting.shield import Segment
 
 MOST = 32
+# The last of a sequence's tokens are not computed when it ends.
+_BEHIND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation: the text of a prompt and its answer, and the tokens of both."""
+
+    text: str
+    tokens: Sequence[int]
 
 
 class Transcripts:
@@ -27,6 +38,14 @@ class Transcripts:
         self._known[text] = tuple(tokens)
         if len(self._known) > MOST:
             del self._known[next(iter(self._known))]
+
+    def of(self, tokens: Sequence[int]) -> Transcript | None:
+        """Return the conversation that ends with these tokens, or a few behind; None: it is not known."""
+        wanted = tuple(tokens)
+        for text, known in reversed(self._known.items()):
+            if 0 <= len(known) - len(wanted) <= _BEHIND and known[: len(wanted)] == wanted:
+                return Transcript(text, known)
+        return None
 
     def find(self, segments: Sequence[Segment]) -> tuple[str, Sequence[int], list[Segment]]:
         """Return a prompt as text, the known tokens of its beginning, and what is left to tokenize."""
