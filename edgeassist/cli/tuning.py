@@ -19,17 +19,19 @@ from edgeassist.errors import ConfigurationError, EdgeAssistError, ModelError, U
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit
+from edgeassist.models.selected import Named
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning import quantize as copies
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
-from edgeassist.tuning.kept import Rate, Result, known_result, stale
+from edgeassist.tuning.kept import KEYS, Rate, Result, known_result, stale
 from edgeassist.tuning.options import QUANTIZATION, Figure, Variant
 from edgeassist.tuning.plan import Situation, kv_is_short, names_of, stages_of
 from edgeassist.tuning.quiet import Quiet
 from edgeassist.tuning.report import decided, proposed, rate_of, rows_of
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Budget, Search, Tried, answers_of
-from edgeassist.wiring import demand_of, number_or_none
+from edgeassist.wiring import demand_of, number_or_none, selected_model
+from edgeassist.wiring import library_of as models_of
 
 # About so many answers are measured.
 _ANSWERS = 60
@@ -67,7 +69,7 @@ class Work:
     @property
     def models_folder(self) -> Path:
         """Where copies are made."""
-        return self.folder / "models"
+        return models_of(self.settings).folder
 
 
 @dataclass(slots=True)
@@ -94,8 +96,8 @@ def prepare(loaded: Loaded, model: Path | None, folder: Path, minutes: float) ->
         EdgeAssistError: The model can't be used here.
     """
     settings = loaded.settings
-    backend = "auto" if model is not None else settings.model.backend
-    choice = choose_model(model or settings.model.path, backend)
+    named = Named(model) if model is not None else selected_model(settings, folder).named
+    choice = choose_model(named.path, named.backend)
     if choice.path is None or choice.backend not in {"llama", "onnx"}:
         raise UnsupportedError("there is nothing to tune without a model: name one with --model")
     need_backend(choice.path)
@@ -107,7 +109,7 @@ def prepare(loaded: Loaded, model: Path | None, folder: Path, minutes: float) ->
     threads = choose_threads(read_cpu_snapshot(), number_or_none(engine.threads)).threads
     hand = []
     if choice.backend == "llama":
-        hand = copies.copies_at_hand(choice.path, file, [choice.path.parent, folder / "models"])
+        hand = copies.copies_at_hand(choice.path, file, [choice.path.parent, models_of(settings).folder])
     situation = Situation(
         model=file,
         backend=choice.backend,
@@ -247,7 +249,8 @@ def result_of(work: Work, outcome: Outcome, *, apply: bool) -> Result:
     found = proposed(outcome.tried, kv_short=short)
     digest, device, library = fingerprint(work.path), this_device(), library_of(work.choice.backend)
     before = known_result(work.folder, digest)
-    applied = {} if before is None or stale(before, device, library) else before.applied
+    known = {} if before is None or stale(before, device, library) else before.applied
+    applied = {key: value for key, value in known.items() if key in KEYS}
     if apply:
         done = decided(outcome.tried)
         applied = {**{key: value for key, value in applied.items() if key not in done}, **found}

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgeassist.errors import ConfigurationError, EdgeAssistError
 from edgeassist.folders import state_directory
 from edgeassist.models.choice import choose_model
+from edgeassist.models.selected import Named, select
 from edgeassist.settings import Loaded, Settings, load_settings
 from edgeassist.settings.sources import Tuned
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
@@ -29,7 +30,7 @@ def load_with_tuned(file: Path | None = None, *, environ: Mapping[str, str] | No
         results = [each for each in read_kept(folder).results if each.applied]
         if not results:
             return loaded
-        applied = _find(loaded.settings, results)
+        applied = _find(loaded.settings, results, folder)
         if applied is None:
             return loaded
         origin = f"tuned {folder / NAME}"
@@ -38,13 +39,14 @@ def load_with_tuned(file: Path | None = None, *, environ: Mapping[str, str] | No
         return replace(loaded, remark=f"what was tuned is not used: {error.message}")
 
 
-def _find(settings: Settings, results: list[Result]) -> Mapping[str, int | str] | None:
-    """Return what was applied for the configured model; None: nothing was.
+def _find(settings: Settings, results: list[Result], folder: Path) -> Mapping[str, int | str] | None:
+    """Return what was applied for the model that is served; None: nothing was.
 
     Raises:
         EdgeAssistError: It was, and does not hold here.
     """
-    choice = choose_model(settings.model.path, settings.model.backend)
+    named = select(Named(settings.model.path, settings.model.backend), folder).named
+    choice = choose_model(named.path, named.backend)
     if choice.path is None:
         return None
     digest = fingerprint(choice.path)
