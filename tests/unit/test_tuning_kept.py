@@ -347,3 +347,13 @@ def test_what_was_tuned_holds_for_the_model_that_was_chosen(state: Path, model: 
 @pytest.mark.parametrize("text", ["a b", 'a"b', "a\\b", "a\nb", "\x7f\x01", "m\u00e4x"])
 def test_a_text_is_toml_whatever_is_in_it(text: str) -> None:
     assert tomllib.loads(f"path = {as_string(text)}") == {"path": text}
+
+
+@pytest.mark.parametrize("content", [b'{"x": ' + b"[" * 300_000, b'{"format": 9, "results": []}', b"\xff"])
+def test_a_file_that_holds_something_else_is_told_and_not_used(
+    state: Path, model: Path, content: bytes
+) -> None:
+    (state / NAME).write_bytes(content)
+    loaded = load(state, model)
+    assert loaded.settings.engine.threads_max != 3
+    assert "edgeassist tune writes it anew" in str(loaded.remark)

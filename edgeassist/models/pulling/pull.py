@@ -141,6 +141,8 @@ def _judged(folder: Path, source: str) -> Iterator[None]:
         yield
     except NoRoomError:
         raise
+    except OSError as error:
+        raise no_room(folder, error) from None
     except (ModelError, PullError) as error:
         if isinstance(error, PullError) and error.passing:
             raise

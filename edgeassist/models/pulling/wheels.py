@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import re
 import zipfile
@@ -153,9 +154,10 @@ def _opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
     except _BROKEN as error:
         raise _broken(wheel, error) from None
     except OSError as error:
-        if error.errno is not None:
+        # bz2's have no number; a position that no file has is one of a damaged directory.
+        if error.errno not in {None, errno.EINVAL}:
             raise
-        raise _broken(wheel, error) from None  # bz2's
+        raise _broken(wheel, error) from None
 
 
 def _broken(wheel: Path, error: Exception) -> PullError:
