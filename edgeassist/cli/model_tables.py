@@ -27,7 +27,7 @@ def listed(library: Library, served: Path, options: Sequence[Option]) -> dict[st
                 "size_bytes": entry.size_bytes,
                 "sha256": entry.sha256,
                 "source": entry.source,
-                "served": entry.path == served,
+                "served": entry.is_at(served),
             }
             for entry in library.entries()
         ],
@@ -44,7 +44,7 @@ def tables(library: Library, served: Path, options: Sequence[Option], need: Need
         yield _here(library, served)
     else:
         yield f"no models in {escape(str(library.folder))} yet"
-    if served not in {entry.path for entry in entries}:
+    if not any(entry.is_at(served) for entry in entries):
         yield f"served: {escape(str(served))}"
     for name, size in library.unfinished().items():
         yield f"begun: {escape(name)}, {size / 1e6:,.0f} MB; pull it again to go on, or remove it"
@@ -54,14 +54,16 @@ def tables(library: Library, served: Path, options: Sequence[Option], need: Need
 
 
 def _here(library: Library, served: Path) -> Table:
-    table = Table(box=None, pad_edge=False, title=f"in {library.folder}; * is served", title_justify="left")
+    table = Table(
+        box=None, pad_edge=False, title=f"in {escape(str(library.folder))}; * is served", title_justify="left"
+    )
     table.add_column("")
     table.add_column("model", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("backend")
     table.add_column("from", overflow="fold")
     for entry in library.entries():
-        mark = "*" if entry.path == served else ""
+        mark = "*" if entry.is_at(served) else ""
         size = f"{entry.size_bytes / 1e6:,.0f} MB"
         source = "copied by hand" if entry.source is None else entry.source
         table.add_row(mark, escape(entry.name), size, entry.backend, escape(source))

@@ -173,7 +173,7 @@ def remove_model(
         print(f"deleted what was got of {name} so far")
         return
     entry = library.find(name)
-    if entry.path == _served(settings) and not force:
+    if entry.is_at(_served(settings)) and not force:
         raise ModelError(
             f"{entry.name} is the model that is served: choose another first (edgeassist models use NAME), "
             "or add --force"

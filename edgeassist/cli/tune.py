@@ -21,7 +21,7 @@ from edgeassist.settings import load_settings
 from edgeassist.tuning.kept import NAME, Result, keep, may_keep, withdraw
 from edgeassist.tuning.plan import TRIED, names_of
 from edgeassist.tuning.quiet import Quiet, engines
-from edgeassist.tuning.report import as_toml, kv_words, other_file, remarks_of, verdict_of
+from edgeassist.tuning.report import as_string, as_toml, kv_words, other_file, remarks_of, verdict_of
 
 # Output width when not a terminal, so that tables don't wrap.
 _FILE_WIDTH = 160
@@ -33,7 +33,7 @@ def tune(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="A GGUF file or a folder of ONNX Runtime GenAI; without it, the configured model.",
+            help="A GGUF file or a folder of ONNX Runtime GenAI; without it, the one that is served.",
             show_default=False,
         ),
     ] = None,
@@ -129,9 +129,10 @@ def _announce(work: Work, *, quantize: bool) -> None:
         names.insert(1, "quantization")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     model = work.situation.model
+    size = f"{model.size_bytes / 1e6:,.1f} MB"
     console.print(
-        f"{model.name} {model.quantization}, {model.size_bytes / 1e6:,.1f} MB: tries {', '.join(names)}, "
-        f"for at most {work.seconds / 60:g} minutes. Close other programs; Ctrl-C ends it and keeps what is "
+        f"{escape(model.name)} {model.quantization}, {size}: tries {', '.join(names)}, for at most "
+        f"{work.seconds / 60:g} minutes. Close other programs; Ctrl-C ends it and keeps what is "
         "known."
     )
     for key in sorted(work.situation.taken & TRIED):
@@ -144,7 +145,7 @@ def _print(outcome: Outcome, result: Result, folder: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
-    console.print(f"{result.device.board}, {result.library}")
+    console.print(f"{escape(result.device.board)}, {result.library}")
     console.print(_table(outcome, result))
     for line in [*outcome.remarks, *remarks_of(outcome.tried)]:
         console.print(f"[dim]{escape(line)}[/]")
@@ -156,7 +157,8 @@ def _print(outcome: Outcome, result: Result, folder: Path) -> None:
     if faster is not None:
         path, words = faster
         console.print(
-            f"[bold]a faster file[/] ({words}); it answers differently: model.path = {escape(path)}"
+            f"[bold]a faster file[/] ({words}); it answers differently: "
+            f"model.path = {escape(as_string(path))}"
         )
     if not result.proposed:
         console.print("nothing is faster than the defaults, beyond noise: they stay")
@@ -178,7 +180,7 @@ def _print_kept(console: Console, result: Result, folder: Path) -> None:
     if result.applied == result.proposed:
         state = "the daemon takes them at its next start" if result.applied else "no setting is taken from it"
     elif result.applied:
-        taken = ", ".join(f"{key} = {value}" for key, value in result.applied.items())
+        taken = escape(", ".join(f"{key} = {value}" for key, value in result.applied.items()))
         state = f"the daemon takes from it, at its next start: {taken}"
     else:
         state = "--apply has the daemon take them"
@@ -186,7 +188,7 @@ def _print_kept(console: Console, result: Result, folder: Path) -> None:
 
 
 def _table(outcome: Outcome, result: Result) -> Table:
-    title = f"{result.model}; medians; ± is noise, in percent"
+    title = f"{escape(result.model)}; medians; ± is noise, in percent"
     table = Table("", "option", title=title, title_justify="left")
     for head in ("rounds", "prefill, tokens/s", "decode, tokens/s", "memory, MB", "start, s"):
         table.add_column(head, justify="right")

@@ -24,7 +24,7 @@ from edgeassist.models.selected import Named
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning import quantize as copies
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
-from edgeassist.tuning.kept import Rate, Result, known_result, stale
+from edgeassist.tuning.kept import KEYS, Rate, Result, known_result, stale
 from edgeassist.tuning.options import QUANTIZATION, Figure, Variant
 from edgeassist.tuning.plan import Situation, kv_is_short, names_of, stages_of
 from edgeassist.tuning.quiet import Quiet
@@ -96,7 +96,7 @@ def prepare(loaded: Loaded, model: Path | None, folder: Path, minutes: float) ->
         EdgeAssistError: The model can't be used here.
     """
     settings = loaded.settings
-    named = selected_model(settings).named if model is None else Named(model)
+    named = selected_model(settings, folder).named if model is None else Named(model)
     choice = choose_model(named.path, named.backend)
     if choice.path is None or choice.backend not in {"llama", "onnx"}:
         raise UnsupportedError("there is nothing to tune without a model: name one with --model")
@@ -251,7 +251,8 @@ def result_of(work: Work, outcome: Outcome, *, apply: bool) -> Result:
     found = proposed(outcome.tried, kv_short=short)
     digest, device, library = fingerprint(work.path), this_device(), library_of(work.choice.backend)
     before = known_result(work.folder, digest)
-    applied = {} if before is None or stale(before, device, library) else before.applied
+    known = {} if before is None or stale(before, device, library) else before.applied
+    applied = {key: value for key, value in known.items() if key in KEYS}
     if apply:
         done = decided(outcome.tried)
         applied = {**{key: value for key, value in applied.items() if key not in done}, **found}

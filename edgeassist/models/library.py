@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeassist.errors import CancelledRequestError, ModelError
@@ -22,7 +25,8 @@ _LEVELS = 3
 _BLOCK = 1 << 20
 # Where pulls keep what they have got so far, and the file that says what that will be.
 _PULLING = ".pulling"
-UNFINISHED = "source"
+# Its name is one that no model's file may have.
+UNFINISHED = ".source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Entry:
     """A model that is there, whole.
 
     Attributes:
-        name: What it is called here: its path in the library, without `.gguf` and the number of a part.
+        name: What it is called here: its path in the library, without `.gguf` and the number of a part where
+            no other has that name.
         path: What `model.path` may be: a GGUF file, the first of several, or a folder of ONNX Runtime GenAI.
         backend: That serves it: `llama` or `onnx`.
         size_bytes: Of all its files.
@@ -44,6 +49,10 @@ class Entry:
     size_bytes: int
     sha256: str | None
     source: str | None
+
+    def is_at(self, path: Path) -> bool:
+        """Whether that path is this model's, however it is written."""
+        return path == self.path or os.path.realpath(path) == os.path.realpath(self.path)
 
     @property
     def files(self) -> list[Path]:
@@ -68,7 +77,7 @@ class Library:
             ModelError: The folder can't be read.
         """
         try:
-            return sorted(self._walk(self.folder, _LEVELS), key=lambda entry: entry.name.casefold())
+            found = sorted(self._walk(self.folder, _LEVELS), key=lambda entry: entry.name.casefold())
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -76,23 +85,35 @@ class Library:
                 f"can't look into the folder of models, {error.filename or self.folder}: {error.strerror}; "
                 "use sudo, or name another folder in library.folder"
             ) from None
+        count = Counter(entry.name for entry in found)
+        return [each if count[each.name] == 1 else self._by_its_file(each) for each in found]
+
+    def _by_its_file(self, entry: Entry) -> Entry:
+        return replace(entry, name=entry.path.relative_to(self.folder).as_posix())
 
     def find(self, name: str) -> Entry:
-        """Return the model of that name; case and `.gguf` do not matter.
+        """Return the model of that name; case and `.gguf` do not matter where one only can be meant.
 
         Args:
             name: Its name here or in the catalogue, or where it was pulled from.
 
         Raises:
-            ModelError: There is none; says what there is.
+            ModelError: There is none, or several; says what there is.
         """
         entries = self.entries()
-        wanted = name.casefold()
-        names = [wanted, wanted.removesuffix(".gguf"), *(each.casefold() for each in known_sources(name))]
-        for spelt in names:
-            for entry in entries:
-                if spelt in {entry.name.casefold(), (entry.source or "").casefold()}:
-                    return entry
+        sources = {each.casefold() for each in (name, *known_sources(name))}
+        looks: tuple[Callable[[Entry], bool], ...] = (
+            lambda entry: entry.name == name,
+            lambda entry: name.casefold() in _spellings(entry),
+            lambda entry: (entry.source or "").casefold() in sources,
+        )
+        for is_meant in looks:
+            if found := [entry for entry in entries if is_meant(entry)]:
+                # Of the catalogue's quantizations any is meant that is there.
+                if len(found) > 1 and is_meant is not looks[-1]:
+                    several = ", ".join(entry.name for entry in found)
+                    raise ModelError(f"{name!r} may be each of {several}: name one as it is written here")
+                return found[0]
         there = ", ".join(entry.name for entry in entries) or "none"
         raise ModelError(
             f"there is no model {name!r} in {self.folder}; there: {there} (edgeassist models pull gets "
@@ -105,29 +126,27 @@ class Library:
 
     def unfinished(self) -> dict[str, int]:
         """Return what pulls have left, by source: how many bytes. Pulling it again goes on from there."""
-        found = {}
+        return {source: _size_of(folder) for source, folder in self._unfinished()}
+
+    def _unfinished(self) -> Iterator[tuple[str, Path]]:
         for path in (self.folder / _PULLING).glob(f"*/{UNFINISHED}"):
-            try:
-                sizes = [
-                    file.stat().st_size
-                    for file in path.parent.rglob("*")
-                    if file.is_file() and file != path and file.suffix != ".json"
-                ]
-                found[path.read_text()] = sum(sizes)
-            except OSError:
-                continue
-        return found
+            with suppress(OSError, ValueError):
+                yield path.read_text(), path.parent
 
     def discard(self, source: str) -> bool:
         """Delete what a pull from there has left; return whether it had.
 
         Raises:
-            ModelError: It can't be deleted.
+            ModelError: It can't be deleted, or it is being pulled now.
         """
-        left = [each for each in self.unfinished() if each.casefold() == source.casefold()]
-        for each in left:
+        meant = {each.casefold() for each in (source, *known_sources(source))}
+        left = [folder for each, folder in self._unfinished() if each.casefold() in meant]
+        for folder in left:
             try:
-                shutil.rmtree(self.staging(each))
+                with locked(folder):
+                    shutil.rmtree(folder)
+            except BlockingIOError:
+                raise ModelError(f"{source} is being pulled now: end that first") from None
             except OSError as error:
                 raise ModelError(f"can't delete {error.filename}: {error.strerror}; use sudo") from None
         return bool(left)
@@ -178,6 +197,11 @@ class Library:
         """
         entry = self.find(name)
         record = read_record(entry.path)
+        if record is None and record_path(entry.path).exists():
+            raise ModelError(
+                f"{record_path(entry.path)} is damaged, so nobody knows what {entry.name} should be; get it "
+                f"again: edgeassist models remove {entry.name} && edgeassist models pull …"
+            )
         base = entry.path if entry.path.is_dir() else entry.path.parent
         meter = Meter(f"reading {entry.name}", entry.size_bytes, on_progress)
         found = {}
@@ -191,8 +215,8 @@ class Library:
     def _walk(self, folder: Path, levels: int) -> Iterator[Entry]:
         for path in sorted(folder.iterdir()):
             if not path.name.startswith("."):
-                # Others' folders may lie here, such as a disk's lost+found.
-                with suppress(PermissionError):
+                # Others' folders may lie here, such as a disk's lost+found, and others remove models.
+                with suppress(PermissionError, FileNotFoundError):
                     yield from self._models_at(path, levels)
 
     def _models_at(self, path: Path, levels: int) -> Iterator[Entry]:
@@ -219,7 +243,38 @@ class Library:
 
 
 def _is_whole_gguf(path: Path) -> bool:
-    return path.suffix == ".gguf" and not is_later_part(path) and all(map(Path.exists, parts_of(path)))
+    return path.suffix == ".gguf" and not is_later_part(path) and all(map(Path.is_file, parts_of(path)))
+
+
+def _spellings(entry: Entry) -> set[str]:
+    name = entry.name.casefold()
+    return {name, f"{name}.gguf"} if entry.backend == "llama" else {name}
+
+
+def _size_of(folder: Path) -> int:
+    """Return how much a pull has got; it may be under way."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and path.name != UNFINISHED and path.suffix != ".json":
+                size += path.stat().st_size
+    return size
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from a folder of `Library.staging`.
+
+    Raises:
+        BlockingIOError: Another has it.
+        OSError: It can't be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _files_of(path: Path) -> list[Path]:

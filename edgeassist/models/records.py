@@ -37,6 +37,8 @@ def read_record(model: Path) -> Record | None:
     try:
         found = json.loads(record_path(model).read_bytes())
         digests = {str(name): str(digest) for name, digest in found["files"].items()}
+        if not digests:
+            return None
         return Record(str(found["source"]), str(found["when"]), digests)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -66,7 +66,7 @@ def select(configured: Named, folder: Path) -> Selected:
         return Selected(configured)
     except OSError as error:
         return Selected(configured, note=f"can't read which model was chosen: {file}: {error.strerror}")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         note = f"{file} is damaged: the configured model is used; choose again (edgeassist models use)"
         return Selected(configured, note=note, stale=True)
     return _judge(choice, made_over, configured)

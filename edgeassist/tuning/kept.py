@@ -116,7 +116,7 @@ def read_kept(folder: Path) -> Kept:
         kept = msgspec.json.decode(path.read_bytes(), type=Kept)
     except OSError:
         return Kept()
-    except ValueError as error:  # msgspec.ValidationError is one
+    except (ValueError, RecursionError) as error:  # msgspec.ValidationError is a ValueError
         raise ConfigurationError(f"{path} can't be used ({error}): edgeassist tune writes it anew") from None
     if kept.format != _FORMAT:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from edgeassist.tuning import options
@@ -108,13 +109,19 @@ def kv_words(settings: Settings) -> list[str]:
     ]
 
 
+def as_string(text: str) -> str:
+    """Return a text as a TOML file has it, whatever is in it."""
+    # JSON's escapes are TOML's, but for one character.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def as_toml(settings: Settings) -> list[str]:
     """Return settings as lines for edgeassist.toml."""
     lines = []
     for table, values in tables_of(settings).items():
         lines.append(f"[{table}]")
         lines += [
-            f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
+            f"{key} = {as_string(value)}" if isinstance(value, str) else f"{key} = {value}"
             for key, value in values.items()
         ]
     return lines

@@ -28,8 +28,11 @@ class File:
     Attributes:
         content: The bytes.
         etag: Entity tag; None: it sends none.
+        modified: Last-Modified; None: it sends none.
         ranges: Whether it knows `Range`.
+        stubborn: Whether it goes on although `If-Range` names another version.
         cuts: After how many bytes the connection breaks off, for one request after the other.
+        then: What takes its place once a connection has been broken off.
         held: After how many bytes it stops until `Shelf.let_go` is set; None: it does not.
         statuses: What it answers instead, for one request after the other.
         sized: Whether it says how long it is.
@@ -41,12 +44,15 @@ class File:
 
     content: bytes
     etag: str | None = None
+    modified: str | None = None
     ranges: bool = True
+    stubborn: bool = False
     cuts: list[int] = field(default_factory=list)
+    then: File | None = None
     held: int | None = None
     statuses: list[int] = field(default_factory=list)
     sized: bool = True
-    length: int | None = None
+    length: int | str | None = None
     moved: str | None = None
     token: str | None = None
     type: str = "application/octet-stream"
@@ -171,14 +177,16 @@ class Shelf:
         )
         return next((file for each, file in self.files.items() if same(each)), None)
 
-    def _send(self, request: BaseHTTPRequestHandler, file: File, headers: dict[str, str]) -> None:
-        start, content = 0, file.content
+    def _start(self, file: File, headers: dict[str, str]) -> int:
         asked = headers.get("range", "").removeprefix("bytes=").removesuffix("-")
-        if asked and file.ranges and headers.get("if-range", file.etag) == file.etag:
-            start = int(asked)
-            if start >= len(content):
-                request.send_error(416)
-                return
+        same = file.stubborn or headers.get("if-range") in {None, file.etag, file.modified}
+        return int(asked) if asked and file.ranges and same else 0
+
+    def _send(self, request: BaseHTTPRequestHandler, file: File, headers: dict[str, str]) -> None:
+        start, content = self._start(file, headers), file.content
+        if start and start >= len(content):
+            request.send_error(416)
+            return
         request.send_response(206 if start else 200)
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
@@ -186,6 +194,8 @@ class Shelf:
             request.send_header("Content-Length", str(file.length or len(content) - start))
         if file.etag is not None:
             request.send_header("ETag", file.etag)
+        if file.modified is not None:
+            request.send_header("Last-Modified", file.modified)
         if "tree" in request.path and "cursor" not in request.path:
             # As a mirror passes it on: the origin's address.
             request.send_header("Link", f'<https://huggingface.co{request.path}&cursor=x>; rel="next"')
@@ -193,6 +203,8 @@ class Shelf:
         request.end_headers()
         body = content[start:]
         if file.cuts:
+            if file.then is not None:
+                self.files[request.path] = file.then
             request.wfile.write(body[: file.cuts.pop(0)])
             return
         if file.held is not None:

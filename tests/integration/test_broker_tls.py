@@ -22,6 +22,7 @@ from edgeassist.broker import Tls
 from edgeassist.errors import ConfigurationError
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.integration.link import Link, until
+from tests.integration.test_broker_unhurried import unhurried
 from tests.patience import Stopwatch
 
 # Paho leaves the socket of a failed handshake to Python's memory management.
@@ -338,3 +339,18 @@ async def test_a_certificate_that_is_no_text_is_refused_with_what_it_must_be(pap
     with pytest.raises(ConfigurationError, match="must be a PEM file") as caught:
         link.broker.start()
     assert str(binary) in caught.value.message
+
+
+async def test_what_somebody_waits_for_comes_while_others_come_often(serve: Serve, papers: Papers) -> None:
+    port, tls = serve().port, Tls(ca=papers.ca)
+    came: list[bytes] = []
+    hear = unhurried(port, lambda message: came.append(message.payload), tls=tls)
+    async with hear as link, Link(port, (), tls=tls) as there:
+        for number in range(20):
+            for other in range(25):
+                there.say("w/1", b"%d" % (25 * number + other))
+            there.say("t/1", b"%d" % number, qos=number % 2)
+            await link.hears(number + 1)
+        await until(lambda: len(came) == 500)
+    assert came == [b"%d" % number for number in range(500)]
+    assert link.payloads == [b"%d" % number for number in range(20)]

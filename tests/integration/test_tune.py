@@ -24,6 +24,7 @@ from edgeassist.device.governor import Reading
 from edgeassist.engine.messages import Load
 from edgeassist.errors import EdgeAssistError, EngineCrashedError, ModelError
 from edgeassist.models.files.gguf import read_gguf
+from edgeassist.models.selected import Named, choose
 from edgeassist.settings import load_settings
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from edgeassist.tuning.identity import fingerprint, library_of, this_device
@@ -41,6 +42,7 @@ from edgeassist.tuning.quantize import check_room, copies_at_hand, missing, name
 from edgeassist.tuning.quiet import Quiet, disturbance, engines
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Tried
+from edgeassist.wiring import configured_model
 from tests.conftest import StartReady
 from tests.integration.driver import Engine
 from tests.patience import PATIENCE_S
@@ -291,8 +293,10 @@ def test_what_was_applied_with_another_library_is_not_carried_over(large: Path, 
 
 def test_the_rates_are_those_of_the_model_and_of_its_copies(large: Path, tmp_path: Path) -> None:
     small = asyncio.run(quantize(large, tmp_path / "models", "Q4_0", threads=1, limit_s=PATIENCE_S))
-    work = prepare(load_settings(environ={}), large, tmp_path, 1)
+    settings = load_settings(environ={"EDGEASSIST_LIBRARY__FOLDER": str(tmp_path / "models")})
+    work = prepare(settings, large, tmp_path / "state", 1)
     assert work.situation.files == [("Q4_0", str(small))]
+    assert work.models_folder == small.parent
     stage = files_stage([("F16", str(large)), ("Q4_0", str(small))])
     outcome = Outcome(tried(stage, better=lambda option: option.label == "Q4_0"))
     result = result_of(work, outcome, apply=True)
@@ -430,3 +434,9 @@ def test_load_heat_and_a_weak_power_supply_disturb(reading: Reading, words: str)
     found = disturbance(reading)
     assert words in found
     assert bool(found) is bool(words)
+
+
+def test_without_a_model_named_it_tunes_the_one_that_was_chosen(large: Path, tmp_path: Path) -> None:
+    loaded = load_settings(environ={})
+    choose(Named(large), configured_model(loaded.settings), tmp_path)
+    assert prepare(loaded, None, tmp_path, 1).path == large

@@ -12,7 +12,7 @@ import pytest
 
 from edgeassist.errors import ModelError
 from edgeassist.models.catalogue import known_sources
-from edgeassist.models.library import Library
+from edgeassist.models.library import UNFINISHED, Library
 from edgeassist.models.progress import Progress
 from edgeassist.models.records import Record, record_path, write_record
 
@@ -186,3 +186,64 @@ def test_a_record_that_can_not_be_read_is_as_none(library: Library, content: byt
     path = put(library, "box.gguf")
     record_path(path).write_bytes(content)
     assert library.find("box").source is None
+
+
+def test_of_two_names_that_differ_by_case_the_written_one_is_meant(library: Library) -> None:
+    put(library, "Box.gguf", b"GGUF1")
+    put(library, "box.gguf", b"GGUF22")
+    assert library.remove("box").size_bytes == 6
+    assert names(library) == ["Box"]
+
+
+def test_a_name_that_may_be_each_of_two_is_told(library: Library) -> None:
+    put(library, "Box.gguf")
+    put(library, "bOx.gguf")
+    with pytest.raises(ModelError, match="may be each of Box, bOx"):
+        library.find("box")
+
+
+def test_a_file_and_a_folder_of_one_name_are_told_apart(library: Library) -> None:
+    put(library, "box.gguf")
+    put(library, "box/genai_config.json", b"{}")
+    assert sorted(names(library)) == ["box", "box.gguf"]
+    assert library.find("box.gguf").backend == "llama"
+    assert library.find("box").backend == "onnx"
+
+
+def test_a_name_goes_before_what_a_record_says(library: Library) -> None:
+    other, box = put(library, "a.gguf"), put(library, "box.gguf")
+    note(other, other, source="box")
+    assert library.find("BOX").path == box
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"source": "x", "when": "y", "files": {}}', b"\xff"])
+def test_of_a_damaged_record_verify_tells(library: Library, content: bytes) -> None:
+    box = put(library, "box.gguf")
+    record_path(box).write_bytes(content)
+    assert names(library) == ["box"]
+    with pytest.raises(ModelError, match=r"box\.gguf\.pulled\.json is damaged"):
+        library.verify("box", ignore)
+
+
+def test_what_is_no_file_is_no_model(library: Library) -> None:
+    put(library, "box.gguf")
+    os.mkfifo(library.folder / "pipe.gguf")
+    (library.folder / "gone.gguf").symlink_to("nowhere")
+    (library.folder / "itself.gguf").symlink_to("itself.gguf")
+    assert names(library) == ["box"]
+
+
+def test_damaged_leftovers_of_a_pull_hide_no_others(library: Library) -> None:
+    put(library, f".pulling/1/{UNFINISHED}", b"\xff\xfe")
+    put(library, f".pulling/2/{UNFINISHED}", b"hf:owner/repo/box.gguf")
+    put(library, ".pulling/2/box.gguf.part", b"1234")
+    assert library.unfinished() == {SOURCE: 4}
+    assert library.discard(SOURCE)
+    assert library.unfinished() == {}
+
+
+def test_what_a_pull_has_left_is_found_by_the_name_that_was_typed(library: Library) -> None:
+    source = known_sources("qwen3-0.6b")[0]
+    put(library, f".pulling/1/{UNFINISHED}", source.encode())
+    assert library.discard("qwen3-0.6b")
+    assert library.unfinished() == {}

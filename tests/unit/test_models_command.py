@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from edgeassist.cli.main import app
 from edgeassist.errors import ModelError, PullError
-from edgeassist.models.library import Library
+from edgeassist.models.library import UNFINISHED, Library
 from edgeassist.models.records import Record, write_record
 from edgeassist.models.selected import FILE
 
@@ -127,7 +127,7 @@ def test_what_a_pull_has_left_is_listed_and_can_be_removed(library: Library) -> 
     source = "hf:owner/repo/big.gguf"
     left = library.staging(source)
     left.mkdir(parents=True)
-    (left / "source").write_text(source)
+    (left / UNFINISHED).write_text(source)
     (left / "big.gguf.part").write_bytes(bytes(3_000_000))
     shown = run("list", "--memory-gb", "4", "--bandwidth-gb", "10").stdout
     assert f"begun: {source}, 3 MB" in " ".join(shown.split())
@@ -157,3 +157,27 @@ def test_the_places_of_models_are_settings(library: Library, monkeypatch: pytest
     monkeypatch.setenv("EDGEASSIST_LIBRARY__HF_ENDPOINT", "mirror")
     result = run("pull", "hf:owner/repo/box.gguf")
     assert "library.hf_endpoint" in str(result.exception)
+
+
+def test_the_served_model_is_known_however_its_path_is_written(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(box.parent)
+    for path in (tmp_path / "link" / "box.gguf", box.parent / ".." / "models" / "box.gguf"):
+        monkeypatch.setenv("EDGEASSIST_MODEL__PATH", str(path))
+        assert listed()["models"][0]["served"] is True
+        assert "is the model that is served" in error_of(run("remove", "box"))
+    assert box.exists()
+
+
+def test_the_folder_of_models_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial_model: Path
+) -> None:
+    folder = tmp_path / "[red]models[bold]"
+    folder.mkdir()
+    (folder / "[red]box.gguf").write_bytes(trial_model.read_bytes())
+    monkeypatch.setenv("EDGEASSIST_LIBRARY__FOLDER", str(folder))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    result = run("list", "--memory-gb", "4", "--bandwidth-gb", "10")
+    assert "[red]box" in result.stdout
+    assert "[red]models[bold]" in "".join(result.stdout.split("\n"))

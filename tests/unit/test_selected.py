@@ -76,6 +76,7 @@ def test_what_is_forgotten_counts_no_more_and_can_be_forgotten_twice(tmp_path: P
         b"[]",
         b"{}",
         b"7",
+        b"[" * 60_000,
         json.dumps({"format": 2, "chosen": {}, "configured": {}}).encode(),
         json.dumps({"format": 1, "chosen": {"path": 7, "backend": "auto"}, "configured": {}}).encode(),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from edgeassist.cli.main import app
 from edgeassist.errors import ConfigurationError
 from edgeassist.folders import box_state_directory, state_directory
 from edgeassist.models.catalogue import catalogue
+from edgeassist.models.selected import Named, choose, forget
 from edgeassist.settings import Loaded, Settings
 from edgeassist.tuning.identity import Device, fingerprint, library_of, this_device
 from edgeassist.tuning.kept import (
@@ -34,6 +36,7 @@ from edgeassist.tuning.kept import (
     withdraw,
 )
 from edgeassist.tuning.rates import rates_of
+from edgeassist.tuning.report import as_string
 from edgeassist.tuning.source import load_with_tuned
 
 TUNED: dict[str, int | str] = {"engine.threads_max": 3, "engine.load_mode": "mmap"}
@@ -327,3 +330,31 @@ def test_the_command_recommends_by_what_was_measured_here(
     assert rate() == (21.5, True)
     # Another board was not measured.
     assert rate("--bandwidth-gb", "10")[1] is False
+
+
+def test_what_was_tuned_holds_for_the_model_that_was_chosen(state: Path, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(model.read_bytes() + b"longer")
+    keep(state, result(other))
+    choose(Named(other), Named(model), state)
+    loaded = load(state, model)
+    assert (loaded.settings.engine.threads_max, loaded.remark) == (3, None)
+    forget(state)
+    loaded = load(state, model)
+    assert loaded.settings.engine.threads_max != 3
+    assert loaded.remark is not None
+
+
+@pytest.mark.parametrize("text", ["a b", 'a"b', "a\\b", "a\nb", "\x7f\x01", "m\u00e4x"])
+def test_a_text_is_toml_whatever_is_in_it(text: str) -> None:
+    assert tomllib.loads(f"path = {as_string(text)}") == {"path": text}
+
+
+@pytest.mark.parametrize("content", [b'{"x": ' + b"[" * 300_000, b'{"format": 9, "results": []}', b"\xff"])
+def test_a_file_that_holds_something_else_is_told_and_not_used(
+    state: Path, model: Path, content: bytes
+) -> None:
+    (state / NAME).write_bytes(content)
+    loaded = load(state, model)
+    assert loaded.settings.engine.threads_max != 3
+    assert "edgeassist tune writes it anew" in str(loaded.remark)

@@ -39,4 +39,4 @@ def plan_url(url: str) -> Plan:
         for part in names
     )
     # The record has no password of a server.
-    return Plan(shown, files, lambda folder: folder / names[0])
+    return Plan(shown, files, lambda folder: folder / names[0], name=names[0])

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+from email.message import Message
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from edgeassist.errors import PullError
 from edgeassist.models.progress import Meter
 from edgeassist.models.pulling.plan import Remote
-from edgeassist.models.pulling.web import OutOfRangeError, Web
+from edgeassist.models.pulling.web import OutOfRangeError, Web, whole_number
 
 PART = ".part"
 _STATE = ".part.json"
@@ -26,9 +27,11 @@ _TRIES = 5
 _PROGRESS_BYTES = 1 << 20
 # Where the first attempt brings nothing, a person is told soon.
 _FIRST_TRIES = 2
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
 # What is left free of a disk: others have to write, too.
 _SPARE_BYTES = 32 << 20
+# How often that is looked at: others fill the disk too, and not every server says how much will come.
+_LOOK_BYTES = 16 << 20
 _REMEDY = "remove a model (edgeassist models remove NAME), or name another folder in library.folder"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -77,6 +80,7 @@ class _Download:
         self._base = meter.done
         # What is there of it: so many bytes, hashed, of the version that `_identity` names.
         self._size = 0
+        self._most = 0
         self._digest = hashlib.sha256()
         self._identity: str | None = None
 
@@ -85,16 +89,17 @@ class _Download:
         self._look_at_what_is_left()
         failures = 0
         while True:
-            before = self._size
             try:
                 if self._remote.size is None or self._size != self._remote.size:
                     self._attempt()
                 return self._finish()
             except PullError as error:
-                failures = 0 if self._size - before >= _PROGRESS_BYTES else failures + 1
+                # Beyond what any attempt brought: some servers begin anew for ever.
+                failures = 0 if self._size - self._most >= _PROGRESS_BYTES else failures + 1
+                self._most = max(self._most, self._size)
                 if not error.passing:
                     raise
-                if failures >= (_TRIES if self._size else _FIRST_TRIES):
+                if failures >= (_TRIES if self._most else _FIRST_TRIES):
                     kept = "; what is there is kept, and pulling it again goes on from it"
                     raise PullError(f"{error.message}{kept if self._size else ''}", passing=True) from None
                 asked = (error.retry_after_ms or 0) / 1000
@@ -111,12 +116,14 @@ class _Download:
         if same and size <= (self._remote.size or size):
             self._digest = _hash(self._part, self._web, self._meter)
             self._size, self._identity = size, identity
+            self._most = size
 
     def _attempt(self) -> None:
         headers = {}
-        if self._size:
+        if self._size and self._identity is not None:
+            # Without a name for its version, nobody could tell whether the rest is of the same.
             headers["Range"] = f"bytes={self._size}-"
-            if self._remote.sha256 is None and self._identity is not None:
+            if self._remote.sha256 is None:
                 headers["If-Range"] = self._identity
         try:
             with self._web.open(self._remote.url, headers, self._remote.token) as response:
@@ -137,14 +144,16 @@ class _Download:
     def _begin(self, response: http.client.HTTPResponse) -> int | None:
         """Return how long the whole file is; forget what is there where the server begins anew."""
         partial = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else None
+        total = whole_number(response.headers.get("Content-Length", ""))
         if partial:
             found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != self._size:
                 self._forget()
                 raise PullError("a server sent another part of the file than was asked for", passing=True)
-            total = None if found[2] == "*" else int(found[2])
+            if self._is_other(response.headers):
+                self._forget()
+                raise PullError(f"{self._target.name} has changed at its server meanwhile", passing=True)
+            total = whole_number(found[2])
         if None not in {self._remote.size, total} and total != self._remote.size:
             self._forget()
             raise PullError(
@@ -156,12 +165,23 @@ class _Download:
             check_room(self._part.parent, total - (self._size if partial else 0))
         if not partial:
             self._forget()
-            self._identity = self._remote.sha256 or _strong(response.headers.get("ETag"))
+            self._identity = self._remote.sha256 or _version(response.headers)
             self._state.write_text(json.dumps({"identity": self._identity}))
         return total
 
+    def _is_other(self, headers: Message) -> bool:
+        """Whether a server that was to go on says that it has another version; some ignore `If-Range`."""
+        known = self._identity
+        if self._remote.sha256 is not None or known is None:
+            return False
+        return headers.get("ETag" if known.startswith('"') else "Last-Modified", known) != known
+
     def _copy(self, response: http.client.HTTPResponse, file: BinaryIO) -> None:
+        looked = -_LOOK_BYTES
         while True:
+            if self._size - looked >= _LOOK_BYTES:
+                check_room(self._part.parent, 0)
+                looked = self._size
             with self._web.errors(self._remote.url):
                 block = response.read1(_BLOCK)
             if not block:
@@ -223,26 +243,37 @@ def _is_as_announced(path: Path, digest: str, remote: Remote) -> bool:
     return oid.hexdigest() == remote.git_oid
 
 
-def _strong(etag: str | None) -> str | None:
-    """Return an entity tag that names the very bytes."""
-    return None if etag is None or etag.startswith("W/") else etag
+def _version(headers: Message) -> str | None:
+    """Return what a server calls the very bytes: an entity tag that is not a weak one, or their date."""
+    etag = headers.get("ETag")
+    return etag if etag is not None and etag.startswith('"') else headers.get("Last-Modified")
 
 
 def check_room(folder: Path, needed: int) -> None:
     """Raise `PullError` where so many bytes don't fit on the folder's disk."""
-    free = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
-    if needed > free:
-        raise PullError(
-            f"it needs {needed / 1e6:,.0f} MB of disk, and {free / 1e6:,.0f} MB are free for it where the "
-            f"models are: {_REMEDY}"
+    free = shutil.disk_usage(folder).free - _SPARE_BYTES
+    if needed > max(0, free):
+        raise NoRoomError(
+            f"it needs {needed / 1e6:,.0f} MB of disk, and {max(0, free) / 1e6:,.0f} MB are free for it "
+            f"where the models are: {_REMEDY}"
         )
+    if free < 0:
+        raise _full()
+
+
+class NoRoomError(PullError):
+    """The disk is too small; what came is good."""
 
 
 def no_room(path: Path, error: OSError) -> PullError:
     """Return the error of a file that can't be written."""
     if error.errno in _FULL:
-        return PullError(
-            f"no space is left where the models are: {_REMEDY}; what came is kept, and pulling it again goes "
-            "on from it"
-        )
+        return _full()
     return PullError(f"can't write {path}: {error.strerror}")
+
+
+def _full() -> NoRoomError:
+    return NoRoomError(
+        f"no space is left where the models are: {_REMEDY}; what came is kept, and pulling it again goes on "
+        "from it"
+    )

@@ -14,12 +14,12 @@ from edgeassist.errors import PullError
 from edgeassist.models.files.gguf_parts import is_later_part, parts_of, title_of
 from edgeassist.models.files.onnx import CONFIG
 from edgeassist.models.pulling.places import Places
-from edgeassist.models.pulling.plan import Plan, Remote, safe_name
+from edgeassist.models.pulling.plan import Plan, Remote, digest_or_none, safe_name, size_or_none
 from edgeassist.models.pulling.web import MissingError, RefusedError, Web
 
 # OWNER/REPO[@REVISION][/PATH][:QUANTIZATION]
 _SPECIFICATION = re.compile(
-    r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?(?:/(?P<path>[^:]+?))?/?(?::(?P<tag>[\w.-]+))?"
+    r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w.-]+))?(?:/(?P<path>[^:]+?))?/?(?::(?P<tag>[\w.-]+))?"
 )
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _MAX_PAGES = 20
@@ -85,7 +85,7 @@ def plan_model_scope(specification: str, web: Web, places: Places) -> Plan:
             name = safe_or_none(str(each.get("Path")))
             query = urlencode({"Revision": revision, "FilePath": str(each.get("Path"))})
             if name is not None:
-                size, digest = _whole(each.get("Size")), _digest(each.get("Sha256"))
+                size, digest = size_or_none(each.get("Size")), digest_or_none(each.get("Sha256"))
                 files.append(Remote(f"{address}?{query}", name, size, digest, token))
     return _choose(_Repository("ms", repo, files, refused), asked)
 
@@ -140,12 +140,12 @@ def _hugging_face_files(page: Any, base: str, token: str | None) -> Iterator[Rem
         name = safe_or_none(str(each.get("path")))
         if each.get("type") == "file" and name is not None:
             large = each.get("lfs")
-            digest = _digest(large.get("oid")) if isinstance(large, dict) else None
+            digest = digest_or_none(large.get("oid")) if isinstance(large, dict) else None
             oid = str(each.get("oid"))
             yield Remote(
                 f"{base}/{quote(name)}",
                 name,
-                _whole(each.get("size")),
+                size_or_none(each.get("size")),
                 digest,
                 token,
                 git_oid=oid if digest is None and re.fullmatch(r"[0-9a-f]{40}", oid) else None,
@@ -209,7 +209,8 @@ def _gguf(prefix: str, by_name: dict[str, Remote], path: str, refused: str) -> P
     if missing:
         raise PullError(f"{prefix}/{path} is a model in parts, and {', '.join(missing)} is not there")
     files = tuple(_renamed(by_name[name], PurePosixPath(name).name) for name in names)
-    return Plan(f"{prefix}/{path}", files, lambda folder: folder / files[0].name, refused=refused)
+    name = files[0].name
+    return Plan(f"{prefix}/{path}", files, lambda folder: folder / name, refused=refused, name=name)
 
 
 def _folder(
@@ -224,7 +225,7 @@ def _folder(
     names = [name for name in inside if "/" not in name[start:] and not name.endswith(".md")]
     files = tuple(_renamed(by_name[name], f"{title}/{name[start:]}") for name in names)
     source = f"{prefix}/{path}" if path else prefix
-    return Plan(source, files, lambda folder: folder / title, refused=refused)
+    return Plan(source, files, lambda folder: folder / title, refused=refused, name=title)
 
 
 def _renamed(file: Remote, name: str) -> Remote:
@@ -245,13 +246,3 @@ def safe_or_none(name: str) -> str | None:
         return safe_name(name)
     except PullError:
         return None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
-
-
-def _digest(value: object) -> str | None:
-    """Return a SHA-256 in hexadecimal, as hubs write it."""
-    text = str(value).removeprefix("sha256:").lower()
-    return text if re.fullmatch(r"[0-9a-f]{64}", text) else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from edgeassist.errors import PullError
 
@@ -42,6 +44,7 @@ class Plan:
         more_bytes: Room that `finish` needs beside the files.
         refused: What it means where the server refuses a file; None where no more is known than that.
         follow: Looks into what was fetched, and returns the plan that takes this one's place, if one does.
+        name: What the model's file or folder will be called; None where only what is fetched says.
     """
 
     source: str
@@ -50,6 +53,7 @@ class Plan:
     more_bytes: int = 0
     refused: str | None = None
     follow: Callable[[Path], Plan | None] | None = None
+    name: str | None = None
 
     @property
     def total(self) -> int | None:
@@ -62,9 +66,21 @@ def safe_name(name: str) -> str:
     """Return a path within a folder, as a server gave it.
 
     Raises:
-        PullError: It leads out of the folder, or is hidden.
+        PullError: It leads out of the folder, is hidden, empty, or would do something to a terminal.
     """
     path = PurePosixPath(name)
-    if path.is_absolute() or "\\" in name or "\0" in name or any(part.startswith(".") for part in path.parts):
+    hidden = any(part.startswith(".") for part in path.parts)
+    if hidden or path.is_absolute() or not path.parts or "\\" in name or not name.isprintable():
         raise PullError(f"a file is called {name!r} there, which is no name for a model's file")
     return path.as_posix()
+
+
+def size_or_none(value: Any) -> int | None:
+    """Return a count of bytes, as a server's JSON has it."""
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def digest_or_none(value: Any) -> str | None:
+    """Return a SHA-256 in hexadecimal, as servers write it."""
+    text = str(value).removeprefix("sha256:").lower()
+    return text if re.fullmatch(r"[0-9a-f]{64}", text) else None

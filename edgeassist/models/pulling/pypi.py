@@ -11,7 +11,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from edgeassist.errors import PullError
 from edgeassist.models.pulling.places import Places
-from edgeassist.models.pulling.plan import Plan, Remote, safe_name
+from edgeassist.models.pulling.plan import Plan, Remote, digest_or_none, safe_name, size_or_none
 from edgeassist.models.pulling.web import MissingError, Web, without_password
 from edgeassist.models.pulling.wheels import parts_required, unpack
 
@@ -97,8 +97,8 @@ def _wheel(name: str, version: str | None, web: Web, places: Places) -> Remote:
     return Remote(
         urljoin(url, best["url"]),
         safe_name(best["filename"]),
-        size if isinstance(size, int) else None,
-        (hashes.get("sha256") if isinstance(hashes, dict) else None) or None,
+        size_or_none(size),
+        digest_or_none(hashes.get("sha256")) if isinstance(hashes, dict) else None,
     )
 
 
@@ -149,4 +149,4 @@ def _version(file: dict[str, Any]) -> str:
 def _rank(version: str) -> tuple[bool, list[int], str]:
     """Return what versions are sorted by: final ones over others, then by their numbers."""
     final = re.fullmatch(r"\d+(\.\d+)*(\.post\d+)?", version) is not None
-    return final, [int(number) for number in re.findall(r"\d+", version)], version
+    return final, [int(number) for number in re.findall(r"\d{1,18}", version)], version

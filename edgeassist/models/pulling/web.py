@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from edgeassist import __version__
 from edgeassist.errors import CancelledRequestError, PullError
@@ -29,6 +30,10 @@ _LIST_S = 120.0
 _MAX_WAIT_S = 60.0
 # How soon a cancelled wait ends.
 _CANCEL_S = 0.25
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What an address may hold as it is.
+_WRITTEN = "!#$%&'()*+,/:;=?@[]~"
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _OFFLINE = (
     "without a network: copy a model's file to this device's folder of models (edgeassist models list names "
@@ -39,6 +44,18 @@ _OFFLINE = (
 
 class Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects; a password stays with its host, and what was encrypted stays so."""
+
+    def http_error_302(self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        """Follow a redirect; close the connection where it leads nowhere."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except urllib.error.HTTPError:
+            raise
+        except (ValueError, PullError):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(  # noqa: PLR0917 - the library's
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -103,8 +120,10 @@ class Web:
         """
         self.check()
         plain, secret = without_password(url)
-        if urlsplit(plain).scheme not in {"http", "https"}:
+        if urlsplit(plain).scheme not in {"http", "https"} or not urlsplit(plain).hostname:
             raise PullError(f"{plain} is no address of a web server (https://…)")
+        # As a person may write it: with spaces and letters of any alphabet.
+        plain = quote(plain, safe=_WRITTEN)
         request = urllib.request.Request(plain, headers=dict(headers or {}))  # noqa: S310 - checked above
         request.add_header("User-Agent", f"edgeassist/{__version__}")
         request.add_header("Accept-Encoding", "identity")
@@ -130,6 +149,8 @@ class Web:
             raise _of_connection(error.reason, host) from None
         except (OSError, http.client.HTTPException) as error:
             raise _of_connection(error, host) from None
+        except ValueError as error:
+            raise PullError(f"{host} leads to what is no address: {error}") from None
 
     def text(self, url: str, headers: Mapping[str, str] | None = None, token: str | None = None) -> Text:
         """Return a list of files, or the like, trying again where that may help.
@@ -227,6 +248,8 @@ def _of_status(error: urllib.error.HTTPError, url: str, host: str) -> PullError:
         return MissingError(f"there is no {urlsplit(url).path} at {host}")
     if error.code == 416:  # noqa: PLR2004 - range not satisfiable
         return OutOfRangeError(f"{host} has fewer bytes than were got of it before", passing=True)
+    if error.code in _REDIRECTS:
+        return PullError(f"{host} leads from one address to the next without an end ({error.code})")
     return PullError(f"{host} answers {error.code} {error.reason}")
 
 
@@ -264,13 +287,17 @@ def retry_after_s(value: str | None) -> float | None:
     """Return the seconds that a `Retry-After` asks for: a number, or a date; None where it is neither."""
     if value is None:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    if (seconds := whole_number(value.strip())) is not None:
+        return float(seconds)
     try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())
+
+
+def whole_number(text: str) -> int | None:
+    """Return a count as headers have it; None for anything else, and for what no disk holds."""
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def without_password(url: str) -> tuple[str, str | None]:

