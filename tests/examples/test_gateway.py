@@ -78,7 +78,7 @@ async def start(broker: PrivateBroker, tmp_path: Path) -> AsyncIterator[Start]:
             settings = {
                 "PROMPT": PROMPT,
                 "WORDS": WORDS,
-                "DEADLINE_S": 10.0,
+                "DEADLINE_S": 60.0,
                 "POLL_S": 0.02,
                 "BROKER": HOST,
                 "PORT": broker.port,
