@@ -211,7 +211,7 @@ class Info(StateDocument):
 
     kept = (("version", "protocol", "device", "capabilities", "model"), ("version", "protocol", "device"))
     # So that this is still less than a broker takes that stops at 1,000 bytes.
-    spared = {"capabilities": {"decision_fields", "questions"}, "model": {"calibration"}}
+    spared = {"capabilities": {"decision_fields", "questions"}, "model": {"calibration", "prefix_reuse"}}
 
     version: str
     protocol: int
