@@ -26,10 +26,12 @@ _CONTEXT = 1024
 # How many of the dialogues are decisions, and what a token of their answers counts: where options part, and
 # where only one goes on.
 DECISIONS = 0.0
-_DECIDED_WEIGHT = 4.0
+_DECIDED_WEIGHT = 12.0
 _COPIED_WEIGHT = 0.3
 # So many chunks have simple decisions only: of all at once it learned nothing in 750 steps.
 _SIMPLE_CHUNKS = 8
+# And how many of the decisions after that.
+_SIMPLE_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,13 @@ def encode_judgement(encoder: Encoder, judgement: Judgement) -> Encoded:
 def _drawn(encoder: Encoder, number: int, seed: int, decisions: float) -> Encoded:
     if Random(f"{seed} {number} of which").random() < decisions:
         return encode_judgement(
-            encoder, make_judgement(number, seed=seed, simple=number < _SIMPLE_CHUNKS * _CHUNK)
+            encoder, make_judgement(number, seed=seed, simple=_is_simple(number, seed))
         )
     return encode(encoder, make_dialogue(number, seed=seed))
+
+
+def _is_simple(number: int, seed: int) -> bool:
+    return number < _SIMPLE_CHUNKS * _CHUNK or Random(f"{seed} {number} how").random() < _SIMPLE_SHARE
 
 
 def _grouped(dialogues: Sequence[Encoded], size: int) -> list[list[Encoded]]:
