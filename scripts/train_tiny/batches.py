@@ -112,9 +112,7 @@ def encode_judgement(encoder: Encoder, judgement: Judgement) -> Encoded:
 
 def _drawn(encoder: Encoder, number: int, seed: int, decisions: float) -> Encoded:
     if Random(f"{seed} {number} of which").random() < decisions:
-        return encode_judgement(
-            encoder, make_judgement(number, seed=seed, simple=_is_simple(number, seed))
-        )
+        return encode_judgement(encoder, make_judgement(number, seed=seed, simple=_is_simple(number, seed)))
     return encode(encoder, make_dialogue(number, seed=seed))
 
 
