@@ -99,6 +99,24 @@ def test_what_is_there_is_not_got_again(shelf: Shelf, get: Pull, gguf: bytes) ->
     assert len(shelf.seen) == 1
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1/x.gguf",
+        "http://127.0.0.1:99999/x.gguf",
+        "http://127.0.0.1:ab/x.gguf",
+        "http://a b/x.gguf",
+        "http://a..b/x.gguf",
+        "http:///x.gguf",
+        "http://:@/x.gguf",
+    ],
+)
+def test_what_can_be_no_address_is_refused(get: Pull, library: Library, address: str) -> None:
+    with pytest.raises(PullError, match="no address"):
+        get(address)
+    assert left(library) <= {".pulling"}
+
+
 def test_a_password_in_a_url_is_sent_and_not_kept(shelf: Shelf, get: Pull, gguf: bytes) -> None:
     shelf.put("/box.gguf", gguf)
     entry = get(f"{shelf.url}/box.gguf".replace("//", "//me:a%2Fb@"))
@@ -443,11 +461,16 @@ def test_a_disk_that_gets_full_is_told_and_what_came_is_kept(
     library.folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", library.folder], check=True)
     try:
-        shelf.put("/box.gguf", bytes(2 << 20), etag='"1"', sized=False)
+        for name in ("box", "other"):
+            shelf.put(f"/{name}.gguf", bytes(2 << 20), etag='"1"', sized=False)
         with pytest.raises(PullError, match="no space is left where") as caught:
             get(f"{shelf.url}/box.gguf")
         assert not caught.value.passing
         assert library.unfinished()[f"{shelf.url}/box.gguf"] > 500_000
+        for name in ("box", "other"):
+            with pytest.raises(PullError, match="no space is left where|MB are free"):
+                get(f"{shelf.url}/{name}.gguf")
+        assert set(library.unfinished()) == {f"{shelf.url}/box.gguf"}
     finally:
         subprocess.run(["umount", library.folder], check=True)
 

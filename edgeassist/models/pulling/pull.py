@@ -153,8 +153,8 @@ def _staging(library: Library, source: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise PullError(f"{source} is being pulled already", passing=True) from None
-        (folder / UNFINISHED).write_text(source)
         try:
+            _note(folder / UNFINISHED, source)
             yield folder
         finally:
             if {each.name for each in folder.glob("*")} <= {UNFINISHED}:
@@ -163,6 +163,17 @@ def _staging(library: Library, source: str) -> Iterator[Path]:
                 folder.parent.rmdir()
     finally:
         os.close(lock)
+
+
+def _note(path: Path, source: str) -> None:
+    """Note where what lies beside it is from, once."""
+    if path.is_file() and path.stat().st_size:
+        return
+    try:
+        path.write_text(source)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise no_room(path, error) from None
 
 
 def _give_away(path: Path, like: Path | None = None) -> None:

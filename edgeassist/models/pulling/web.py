@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from edgeassist import __version__
 from edgeassist.errors import CancelledRequestError, PullError
@@ -120,7 +120,7 @@ class Web:
     @contextmanager
     def errors(self, url: str) -> Iterator[None]:
         """Turn what goes wrong with a connection into a `PullError` that says what to do."""
-        host = urlsplit(url).netloc
+        host = _split(url).netloc
         try:
             yield
         except urllib.error.HTTPError as error:
@@ -130,6 +130,8 @@ class Web:
             raise _of_connection(error.reason, host) from None
         except (OSError, http.client.HTTPException) as error:
             raise _of_connection(error, host) from None
+        except (ValueError, OverflowError) as error:  # a host that can't be a name, a port that can't be one
+            raise _no_address(error) from None
 
     def text(self, url: str, headers: Mapping[str, str] | None = None, token: str | None = None) -> Text:
         """Return a list of files, or the like, trying again where that may help.
@@ -274,9 +276,28 @@ def retry_after_s(value: str | None) -> float | None:
 
 
 def without_password(url: str) -> tuple[str, str | None]:
-    """Return an URL without user and password, and these as `Authorization: Basic` has them."""
-    parts = urlsplit(url)
+    """Return an URL without user and password, and these as `Authorization: Basic` has them.
+
+    Raises:
+        PullError: It is no URL.
+    """
+    parts = _split(url)
     user, at, host = parts.netloc.rpartition("@")
     if not at:
         return url, None
     return urlunsplit(parts._replace(netloc=host)), b64encode(unquote(user).encode()).decode()
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and not parts.hostname:
+            raise ValueError("it names no host")
+        _ = parts.port  # raises for one that there can't be
+        return parts
+    except ValueError as error:
+        raise _no_address(error) from None
+
+
+def _no_address(error: Exception) -> PullError:
+    return PullError(f"that is no address of a web server (https://…): {error}")
