@@ -248,7 +248,7 @@ async def test_info_has_the_hash_of_a_model_that_is_loaded_again_because_its_eng
 
 
 async def test_info_never_has_the_hash_of_a_model_that_served_while_it_was_computed(
-    broker: PrivateBroker, connect: AsyncConnect
+    broker: PrivateBroker, connect: AsyncConnect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(broker, connect) as (app, client):
         computed, waits = app._condition.hash_model, asyncio.Event()
@@ -260,7 +260,7 @@ async def test_info_never_has_the_hash_of_a_model_that_served_while_it_was_compu
                 await waits.wait()
             return await computed(path)
 
-        app._condition.hash_model = slowly
+        monkeypatch.setattr(app._condition, "hash_model", slowly)
         wire = await connect.wire(client.topics.info)
         await use(client, TINY)
         await asyncio.wait_for(begun.wait(), PATIENCE_S)
