@@ -291,13 +291,13 @@ def without_password(url: str) -> tuple[str, str | None]:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        if parts.scheme in {"http", "https"} and not parts.hostname:
-            raise ValueError("it names no host")
         _ = parts.port  # raises for one that there can't be
-        return parts
     except ValueError as error:
         raise _no_address(error) from None
+    if parts.scheme in {"http", "https"} and not parts.hostname:
+        raise _no_address("it names no host")
+    return parts
 
 
-def _no_address(error: Exception) -> PullError:
+def _no_address(error: object) -> PullError:
     return PullError(f"that is no address of a web server (https://…): {error}")

@@ -38,8 +38,8 @@ class Layout:
     Attributes:
         slots: Sequences with an answer.
         branches: Sequences without one, beside; 0: none.
-        window: How many tokens back the layers with a window look; 0: there are none. What they have passed is
-            lost at any time, although cells are free, and whatever `swa_full` says.
+        window: How many tokens back the layers with a window look; 0: there are none. What they have passed
+            may be lost at any time, although cells are free, and whatever `swa_full` says.
         reach: How far back a sequence can be cut.
     """
 
