@@ -119,7 +119,12 @@ def test_what_can_be_no_address_is_refused(get: Pull, library: Library, address:
 
 def test_a_password_in_a_url_is_sent_and_not_kept(shelf: Shelf, get: Pull, gguf: bytes) -> None:
     shelf.put("/box.gguf", gguf)
-    entry = get(f"{shelf.url}/box.gguf".replace("//", "//me:a%2Fb@"))
+    said: list[str] = []
+    entry = get(
+        f"{shelf.url}/box.gguf".replace("//", "//me:a%2Fb@"), lambda progress: said.append(progress.text)
+    )
+    assert said
+    assert not any("me:" in each for each in said)
     assert shelf.seen[0].headers["authorization"] == "Basic bWU6YS9i"
     assert entry.source == f"{shelf.url}/box.gguf"
 

