@@ -318,15 +318,15 @@ class App:
 
     async def _keep_hash(self) -> None:
         """Have `info` tell the SHA-256 of each model once it is loaded."""
-        hashed = None
         while True:
             await self._another.wait()
             self._another.clear()
+            if self._condition.sha256 is not None:  # the same model, in another engine
+                continue
             path = self.switching.choice.path
-            if path != hashed:
-                self._condition.sha256 = None
-                self._condition.sha256 = await self._condition.hash_model(path)
-                hashed = path
+            digest = await self._condition.hash_model(path)
+            if path == self.switching.choice.path:  # that takes seconds, and models change meanwhile
+                self._condition.sha256 = digest
                 self._reporter.say_info()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -55,13 +56,13 @@ class Pulling:
             )
         if self._closed:
             raise ShuttingDownError("the device is shutting down")
-        self._source, self._cancelled = source, threading.Event()
+        self._source, self._cancelled = _without_password(source), threading.Event()
         try:
             async with asyncio.timeout(LIMIT_S):
                 return await self._in_thread(source, say, self._cancelled)
         except TimeoutError:
             raise ModelError(
-                f"{source} took more than {LIMIT_S / 3600:g} hours: pull it again to go on"
+                f"{self._source} took more than {LIMIT_S / 3600:g} hours: pull it again to go on"
             ) from None
         finally:
             self._cancelled.set()
@@ -103,6 +104,11 @@ class Pulling:
 
         threading.Thread(target=work, name="model-pull", daemon=True).start()
         return await ended
+
+
+def _without_password(source: str) -> str:
+    """Return what may be said of a source where others hear it."""
+    return re.sub(r"(?<=//)[^/]*@", "", source)
 
 
 class _Reports:

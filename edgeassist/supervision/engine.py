@@ -68,6 +68,7 @@ class Engine:
         load_ms: How long the model took to load, as the engine says.
         took_s: How long that took from the engine's start.
         closed: Set once it was closed.
+        silent: Whether nothing more of what it says is passed on, but its log: it is to end.
         last_sign: When it said something last, by the monotonic clock.
     """
 
@@ -80,11 +81,11 @@ class Engine:
         self._on_event = on_event
         self._on_ready = on_ready
         self._refusal: Unusable | None = None
-        self._silent = False
         # When it began with the prompt that it is encoding.
         self._encoding_since: float | None = None
         self.on_loading: Callable[[float], None] = lambda _fraction: None
         self.closed = asyncio.Event()
+        self.silent = False
         self.begun = self.last_sign = time.monotonic()
         self.model: ModelFacts | None = None
         self.load_ms: float | None = None
@@ -131,10 +132,6 @@ class Engine:
     def send(self, command: Command) -> None:
         """Send a command; dropped once it is gone."""
         self._process.send(command)
-
-    def silence(self) -> None:
-        """Pass on nothing more of what it says, but its log."""
-        self._silent = True
 
     async def watch(self, wake: asyncio.Event) -> str | None:
         """Wait until it ended or `wake` is set (None), or it can't be kept (the reason)."""
@@ -194,11 +191,11 @@ class Engine:
             return f"the engine sent what is no event: {error}"
         self.last_sign = time.monotonic()
         match event:
-            case Delta() if not self._silent:  # by far the most frequent
+            case Delta() if not self.silent:  # by far the most frequent
                 self._pass_on(event)
             case Log(level=level, logger=name, message=message):
                 logging.getLogger(name).log(logging.getLevelName(level.value), "%s", message)
-            case _ if self._silent:
+            case _ if self.silent:
                 pass
             case Encoding(done=done):
                 self._encoding_since = None if done else self.last_sign

@@ -151,7 +151,7 @@ class Supervisor:
         self._parked = True
         self.problem = None
         if engine is not None:
-            engine.silence()
+            engine.silent = True
         if not sleeping:
             self.model = self.load_ms = self._took_s = None
         self._set_phase(Phase.SLEEPING if sleeping else Phase.DOWN)
@@ -299,12 +299,13 @@ class Supervisor:
         """Watch an engine until it has ended, or another took its place (None)."""
         while True:
             problem = await engine.watch(self._wake)
-            if self._engine is engine and (problem is not None or engine.ended) and not self._parked:
+            # One that was parked ends, although `resume` may have come since.
+            if self._engine is engine and (problem is not None or engine.ended) and not engine.silent:
                 end = await engine.find_end(problem)
-                return end if self._engine is engine and not self._parked else None
+                return end if self._engine is engine and not engine.silent else None
             if self._engine is not engine:
                 return None
-            if self._parked or self._stopping.is_set():
+            if engine.silent or self._stopping.is_set():
                 await engine.stop()
                 return None
             self._wake.clear()
@@ -319,7 +320,7 @@ class Supervisor:
 
     def _take_place(self, spare: Engine) -> None:
         old, self._engine, self._spare, self._parked = self._engine, spare, None, False
-        if old is not None:
+        if old is not None and not old.silent:  # that one ends already
             self._leaving, self._leave = old, asyncio.Event()
             self._seeing_off = asyncio.create_task(self._see_off(old), name="engine-leaving")
         self._wake.set()
@@ -332,7 +333,7 @@ class Supervisor:
             if not old.ready:
                 await old.stop()
             elif problem is None and not old.ended:
-                old.silence()
+                old.silent = True
                 if not self._stopping.is_set():
                     self._on_lost(Loss(self._leave_why, planned=True, leaving=True))
                 await old.stop()

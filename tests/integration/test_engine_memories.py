@@ -17,6 +17,7 @@ from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.messages import (
     Cancel,
     Cancelled,
+    Delta,
     FlashAttention,
     Load,
     Prefilled,
@@ -32,6 +33,7 @@ from tests.integration.driver import Engine, start
 from tests.integration.test_engine_memory import QUESTIONS, SYSTEM, ask_each, conversation
 
 STORY = "the sea and the wind and the stars " * 8
+ENDLESS = Sampling(temperature=0, ignore_eos=True)
 
 
 @pytest.fixture(scope="module", params=sorted(TRIALS))
@@ -152,6 +154,22 @@ def test_a_small_kv_cache_changes_no_answer(
         fresh.send(*requests)
         answers = [fresh.wait(request.id).text for request in requests]
         assert answers == [plain(each, max_tokens=150) for each in prompts]
+
+
+def test_room_for_all_tokens_is_no_reason_to_count_on_what_a_window_has_passed(
+    fresh: Engine, model: Path, plain: Callable[..., str]
+) -> None:
+    # llama.cpp takes its cells although others are free.
+    fresh.load("llama", model, context=2048, kv_tokens=2048, step_tokens=2048, step_ms=10_000)
+    long = start("", messages=conversation(STORY), max_tokens=900, sampling=ENDLESS)
+    fresh.send(long)
+    fresh.until(lambda event: isinstance(event, Delta) and event.id == long.id)
+    for number in range(8):
+        # Of what the long one began with, and of what nobody has.
+        for turns in ((STORY, "Yes.", f"Why {number}?"), (f"{number} {STORY}",)):
+            answer = fresh.answer("", messages=conversation(*turns), max_tokens=40)
+            assert answer.finished
+            assert answer.text == plain(*turns, max_tokens=40)
 
 
 def test_drafts_change_no_answer(fresh: Engine, model: Path, plain: Callable[..., str]) -> None:

@@ -101,9 +101,32 @@ def test_what_is_there_is_not_got_again(shelf: Shelf, get: Pull, gguf: bytes) ->
     assert len(shelf.seen) == 1
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1/x.gguf",
+        "http://127.0.0.1:99999/x.gguf",
+        "http://127.0.0.1:ab/x.gguf",
+        "http://a b/x.gguf",
+        "http://a..b/x.gguf",
+        "http:///x.gguf",
+        "http://:@/x.gguf",
+    ],
+)
+def test_what_can_be_no_address_is_refused(get: Pull, library: Library, address: str) -> None:
+    with pytest.raises(PullError, match="no address"):
+        get(address)
+    assert left(library) <= {".pulling"}
+
+
 def test_a_password_in_a_url_is_sent_and_not_kept(shelf: Shelf, get: Pull, gguf: bytes) -> None:
     shelf.put("/box.gguf", gguf)
-    entry = get(f"{shelf.url}/box.gguf".replace("//", "//me:a%2Fb@"))
+    said: list[str] = []
+    entry = get(
+        f"{shelf.url}/box.gguf".replace("//", "//me:a%2Fb@"), lambda progress: said.append(progress.text)
+    )
+    assert said
+    assert not any("me:" in each for each in said)
     assert shelf.seen[0].headers["authorization"] == "Basic bWU6YS9i"
     assert entry.source == f"{shelf.url}/box.gguf"
 
@@ -497,7 +520,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(shelf: Shelf) -> None:
         ("https://host/box.gguf#sha256=12", "is no checksum"),
         ("ftp://host/box.gguf", "is no address of a web server"),
         ("https:///box.gguf", "is no address of a web server"),
-        ("http://[::1/box.gguf", "an address that can't be read"),
+        ("http://[::1/box.gguf", "no address of a web server"),
         ("hf:owner/..", "is no hf:OWNER/REPO/FILE"),
         ("hf:owner/.hidden", "is no hf:OWNER/REPO/FILE"),
         ("hf:owner/repo/box-00002-of-00003.gguf", "there is no owner/repo"),

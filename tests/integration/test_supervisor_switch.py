@@ -176,6 +176,30 @@ async def test_a_parked_engine_has_ended_and_no_other_begins_until_it_is_resumed
     assert (watched.loads, watched.supervisor.restarts) == (2, 0)
 
 
+@pytest.mark.parametrize("sleeping", [True, False])
+@pytest.mark.parametrize("turns", range(1, 6))
+async def test_an_engine_that_was_parked_ends_although_another_is_wanted_at_once(
+    watch: StartWatch,
+    turns: int,
+    sleeping: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    watched = await watch()
+    await watched.ready()
+    first = watched.engine()
+    parked = asyncio.create_task(watched.supervisor.park("nobody asks", sleeping=sleeping))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert watched.supervisor.phase is not Phase.READY
+    watched.supervisor.resume()
+    async with asyncio.timeout(PATIENCE_S):
+        await parked
+    await watched.ready(2)
+    assert not first.is_running()
+    watched.ask("hello")
+    assert isinstance(await watched.ending(), Finished)
+    assert (watched.loads, watched.supervisor.restarts) == (2, 0)
+
+
 async def test_an_engine_that_sleeps_forgets_nothing_and_says_how_long_it_takes_to_wake(
     watch: StartWatch,
 ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -227,3 +230,43 @@ async def test_a_stop_in_the_middle_of_a_switch_ends_it_and_changes_nothing(
         app.stop()
         assert (await switch)["code"] == Code.SHUTTING_DOWN
     assert list((tmp_path / "state").glob("model.json")) == []
+
+
+async def test_info_has_the_hash_of_a_model_that_is_loaded_again_because_its_engine_died(
+    broker: PrivateBroker, connect: AsyncConnect
+) -> None:
+    async with running(broker, connect) as (app, client):
+        await use(client, TINY)
+        await until(lambda: app._condition.sha256)
+        known, pid = app._condition.sha256, app.supervisor.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: app.supervisor.phase is not Phase.READY)
+        assert (await use(client, TINY))["switched"] is True
+        await until(lambda: app._condition.sha256)
+        assert app._condition.sha256 == known
+
+
+async def test_info_never_has_the_hash_of_a_model_that_served_while_it_was_computed(
+    broker: PrivateBroker, connect: AsyncConnect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(broker, connect) as (app, client):
+        computed, waits = app._condition.hash_model, asyncio.Event()
+        begun = asyncio.Event()
+
+        async def slowly(path: Path | None) -> str | None:
+            if path is not None:
+                begun.set()
+                await waits.wait()
+            return await computed(path)
+
+        monkeypatch.setattr(app._condition, "hash_model", slowly)
+        wire = await connect.wire(client.topics.info)
+        await use(client, TINY)
+        await asyncio.wait_for(begun.wait(), PATIENCE_S)
+        await use(client, "default")
+        waits.set()
+        await use(client, TINY)
+        await until(lambda: app._condition.sha256)
+        infos = [json.loads(said.payload)["model"] or {} for said in wire.heard]
+        assert {said["sha256"] for said in infos if said.get("name") == "scripted"} == {None}

@@ -257,6 +257,22 @@ async def test_a_client_has_its_cancel_answered_on_topics_of_its_own(wanted: str
     assert link.topics == [topic]
 
 
+async def test_progress_takes_no_room_in_the_queue_for_a_broker_that_is_away() -> None:
+    async def pull(_arguments: Any, say: Say) -> dict[str, JsonValue]:
+        say({"done_bytes": 1})
+        return {}
+
+    link = ListLink()
+    commands = Commands(TOPICS, (), link, {"model": pull})
+    commands.start()
+    link.bring(Inbound("edgeassist/box/command/model", b"pull hf:a/b/c.gguf"))
+    await commands.settle()
+    assert [(json.loads(each.payload)["status"], each.qos) for each in link.published] == [
+        ("progress", 0),
+        ("ok", 1),
+    ]
+
+
 async def test_a_retained_command_is_ignored() -> None:
     link = ListLink()
     await bring(link, Inbound("edgeassist/box/command/ping", b"", retained=True))

@@ -23,11 +23,11 @@ class Model:
         # Gemma 3 270M: 8 windows of 512 and a step of 512.
         (Model(window=512), 16_384, Layout(4, 4, 512, 512)),
         (Model(window=512), 4_864, Layout(4, 4, 512, 512)),
-        # Room for all tokens takes no more.
-        (Model(window=512), 4_608, Layout(4, 16, 0, None)),
-        (Model(window=4096), 16_384, Layout(4, 16, 0, None)),
+        # Cells for all tokens are no more, and what a window has passed is lost in them, too.
+        (Model(window=512), 4_608, Layout(4, 16, 512, 512)),
+        (Model(window=4096), 16_384, Layout(4, 16, 4096, 4096)),
         (Model(recurrent=True, window=512), 16_384, Layout(4, 0, 512, 0)),
-        (Model(recurrent=True, window=4096), 8_192, Layout(4, 0, 0, 0)),
+        (Model(recurrent=True, window=4096), 8_192, Layout(4, 0, 4096, 0)),
     ],
 )
 def test_a_window_is_kept_where_that_saves_memory(model: Model, kv_tokens: int, expected: Layout) -> None:

@@ -97,6 +97,20 @@ async def test_another_one_meanwhile_is_refused_and_one_after_the_other_is_not(
     assert await pulling.pull("other", lambda _said: None) == ENTRY
 
 
+async def test_others_hear_no_password_of_a_source(pulling: Pulling, source: Source) -> None:
+    task = asyncio.create_task(pulling.pull("https://me:secret@host/m.gguf", lambda _said: None))
+    async with asyncio.timeout(PATIENCE_S):
+        while not source.asked:
+            await asyncio.sleep(0)
+    with pytest.raises(BusyError) as refused:
+        await pulling.pull("other", lambda _said: None)
+    told = (refused.value.message, pulling.cancel())
+    assert all("host/m.gguf" in each and "secret" not in each for each in told)
+    with pytest.raises(CancelledRequestError):
+        await task
+    assert source.asked == ["https://me:secret@host/m.gguf"]
+
+
 @pytest.mark.parametrize("how", ["cancel", "close"])
 async def test_it_ends_when_it_is_cancelled_and_when_the_daemon_stops(
     pulling: Pulling, source: Source, how: str

@@ -81,6 +81,8 @@ class Commands(Gateway):
 
     def _respond(self, command: CommandTopic, message: Inbound, response: CommandResponse) -> None:
         topic, shorter = self._place(command, message), None
+        # Of progress, nothing is kept while the broker is away: a pull of hours would fill the queue with it.
+        qos = 0 if response.status == "progress" else 1
         if response.data is not None and response.status == "ok":
             error = TooLargeError("the answer is more than the broker takes in one message")
             failure = CommandResponse(
@@ -88,7 +90,7 @@ class Commands(Gateway):
             )
             shorter = Outbound(topic, _payload(failure), qos=1, correlation=message.correlation)
         self._broker.publish(
-            Outbound(topic, _payload(response), qos=1, correlation=message.correlation, shorter=shorter)
+            Outbound(topic, _payload(response), qos=qos, correlation=message.correlation, shorter=shorter)
         )
 
     def _place(self, command: CommandTopic, message: Inbound) -> str:

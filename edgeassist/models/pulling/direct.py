@@ -18,8 +18,8 @@ def plan_url(url: str) -> Plan:
     Raises:
         PullError: It is no URL of a GGUF file.
     """
+    shown = without_password(url)[0].partition("#")[0]
     address, fragment = urldefrag(url)
-    shown = without_password(address)[0]
     name = unquote(PurePosixPath(urlsplit(address).path).name)
     if not name.endswith(".gguf") or is_later_part(Path(name)):
         raise PullError(

@@ -188,8 +188,8 @@ def _staging(library: Library, source: str) -> Iterator[Path]:
             "another folder in library.folder"
         ) from None
     try:
-        (folder / UNFINISHED).write_text(source)
         try:
+            _note(folder / UNFINISHED, source)
             yield folder
         finally:
             if {each.name for each in folder.glob("*")} <= {UNFINISHED}:
@@ -223,6 +223,17 @@ def _locked(library: Library, folder: Path) -> int:
             raise
         # The one that had it has just deleted it.
         os.close(lock)
+
+
+def _note(path: Path, source: str) -> None:
+    """Note where what lies beside it is from, once."""
+    if path.is_file() and path.stat().st_size:
+        return
+    try:
+        path.write_text(source)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise no_room(path, error) from None
 
 
 def _give_away(path: Path, like: Path | None = None) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from edgeassist import __version__
 from edgeassist.errors import CancelledRequestError, PullError
@@ -139,7 +139,7 @@ class Web:
     @contextmanager
     def errors(self, url: str) -> Iterator[None]:
         """Turn what goes wrong with a connection into a `PullError` that says what to do."""
-        host = urlsplit(url).netloc
+        host = _split(url).netloc
         try:
             yield
         except urllib.error.HTTPError as error:
@@ -149,7 +149,7 @@ class Web:
             raise _of_connection(error.reason, host) from None
         except (OSError, http.client.HTTPException) as error:
             raise _of_connection(error, host) from None
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # a host that can't be a name, a port that can't be one
             raise PullError(f"{host} leads to what is no address: {error}") from None
 
     def text(self, url: str, headers: Mapping[str, str] | None = None, token: str | None = None) -> Text:
@@ -301,9 +301,28 @@ def whole_number(text: str) -> int | None:
 
 
 def without_password(url: str) -> tuple[str, str | None]:
-    """Return an URL without user and password, and these as `Authorization: Basic` has them."""
-    parts = urlsplit(url)
+    """Return an URL without user and password, and these as `Authorization: Basic` has them.
+
+    Raises:
+        PullError: It is no URL.
+    """
+    parts = _split(url)
     user, at, host = parts.netloc.rpartition("@")
     if not at:
         return url, None
     return urlunsplit(parts._replace(netloc=host)), b64encode(unquote(user).encode()).decode()
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for one that there can't be
+    except ValueError as error:
+        raise _no_address(error) from None
+    if parts.scheme in {"http", "https"} and not parts.hostname:
+        raise _no_address("it names no host")
+    return parts
+
+
+def _no_address(error: object) -> PullError:
+    return PullError(f"that is no address of a web server (https://…): {error}")

@@ -67,7 +67,8 @@ def make_context(
     params.flash_attn_type = _FLASH[options.flash_attention]
     # One pool for all sequences: a prefix is shared by reference, and a long prompt uses what others don't.
     params.kv_unified = True
-    params.swa_full = not layout.window
+    # It keeps nothing for certain: llama.cpp takes the cells of what a window has passed all the same.
+    params.swa_full = False
     params.no_perf = True
     handle = llama_cpp.llama_init_from_model(model.handle, params)
     if not handle:

@@ -38,7 +38,8 @@ class Layout:
     Attributes:
         slots: Sequences with an answer.
         branches: Sequences without one, beside; 0: none.
-        window: How many tokens the layers with a window keep of each sequence; 0: all of them.
+        window: How many tokens back the layers with a window look; 0: there are none. What they have passed
+            may be lost at any time, although cells are free, and whatever `swa_full` says.
         reach: How far back a sequence can be cut.
     """
 
@@ -66,13 +67,10 @@ def lay_out(model: Remembering, *, slots: int, kv_tokens: int, rows: int, most: 
     # A recurrent state takes much memory, for each sequence that may be.
     branches = 0 if model.recurrent else min(_BRANCHES, most - slots)
     window = model.window
-    if window:
-        fewer = min(branches, WINDOWED_BRANCHES)
-        if _cells(window * (slots + fewer) + rows) < _cells(kv_tokens):
-            branches = fewer
-        else:
-            # Room for all tokens takes no more, and can be cut anywhere.
-            window = 0
+    fewer = min(branches, WINDOWED_BRANCHES)
+    # Where there are cells for all tokens, more sequences take none.
+    if window and _cells(window * (slots + fewer) + rows) < _cells(kv_tokens):
+        branches = fewer
     if branches < _LEAST_BRANCHES:
         branches = 0
     return Layout(slots, branches, window, 0 if model.recurrent else window or None)
