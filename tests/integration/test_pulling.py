@@ -816,4 +816,4 @@ def test_pulls_of_the_same_one_after_the_other_never_fail_in_another_way(
         thread.join()
     allowed = ("box", "is being pulled already", "there is no model")
     assert [end for end in ends if not any(each in end for each in allowed)] == []
-    assert len(ends) == 45
+    assert len(ends) >= 45  # and one more where another had removed it before

@@ -200,8 +200,10 @@ def test_of_an_onnx_model_threads_are_tried_and_nothing_else(
     arguments = ("--model", str(trial_onnx), "--minutes", "3", "--beside", "--json")
     found = document(command(*arguments, engine__threads=""))
     assert {row["stage"] for row in found["rows"]} == {"threads"}
-    # They can't change while it runs: each answer had an engine of its own.
-    assert all(row.get("start_s", 0) > 0 for row in found["rows"] if row["rounds"])
+    # They can't change while it runs: another engine was started for each change.
+    starts = [row["start_s"] for row in found["rows"] if row["rounds"] and row["start_s"] is not None]
+    assert starts
+    assert min(starts) > 0
     assert set(found["proposed"]) <= {"engine.threads_max"}
 
 
