@@ -46,6 +46,8 @@ REMOVED_TYPES = {
     38: ("IQ4_NL_8_8", "IQ4_NL"),
 }
 
+# Of a text.
+_LENGTH = struct.Struct("<Q")
 _CHUNK = 1024 * 1024
 _HEADER_LIMIT = 256 * _CHUNK  # a damaged length field must not make us read gigabytes
 
@@ -204,13 +206,23 @@ class Scan:
             item, count = self._number("I"), self._number("Q")
         start = self._position
         if item == STRING:
-            for _ in range(count):
-                self._take(self._number("Q"))
+            self._pass_texts(count)
         elif item in SCALARS:
             self._take(count * struct.calcsize(SCALARS[item]))
         else:
             raise ModelError(f"{self._path} is damaged (value type {item}); download it again")
         return Field(kind, item, count, bytes(self._data[start : self._position]))
+
+    def _pass_texts(self, count: int) -> None:
+        """Step over so many texts; a vocabulary has more than a hundred thousand."""
+        start = end = self._position
+        for _ in range(count):
+            if end + _LENGTH.size > len(self._data):
+                self._position = end
+                self._take(_LENGTH.size)
+            end += _LENGTH.size + _LENGTH.unpack_from(self._data, end)[0]
+        self._position = start
+        self._take(end - start)
 
     def _number(self, letter: str) -> int:
         start = self._take(struct.calcsize(letter))

@@ -49,6 +49,8 @@ _ROLES = (
 # For llama.cpp a control token that ends every answer. With Qwen and Gemma it is HTML.
 _STRIKE = "</s>"
 _SENTENCE = frozenset({"<s>", _STRIKE})
+# Most tokens are shorter.
+_PIECE_BYTES = 64
 
 # Templates' names of tokens, and GGUF's; the first and the last token are llama.cpp's, which knows defaults.
 _SPECIAL_TOKENS = {
@@ -146,8 +148,8 @@ class Model:
     @property
     def pieces(self) -> list[bytes]:
         """The bytes of all tokens; none of a control token."""
-        tokens = range(self.vocabulary_size)
-        return [b"" if token in self._shown else self._piece(token) for token in tokens]
+        tokens, buffer = range(self.vocabulary_size), ctypes.create_string_buffer(_PIECE_BYTES)
+        return [b"" if token in self._shown else self._piece(token, buffer) for token in tokens]
 
     def ids_of(self, text: str) -> list[int]:
         """Return the tokens of a text, none of them a control token."""
@@ -172,7 +174,9 @@ class Model:
     @cached_property
     def ends(self) -> NDArray[np.intp]:
         """The tokens that end an answer."""
-        return np.array([token for token in range(self.vocabulary_size) if self._is_end(token)], np.intp)
+        is_end = llama_cpp.llama_vocab_is_eog
+        known = {token for token in range(self.vocabulary_size) if is_end(self.vocab, token)}
+        return np.array(sorted(known - {self._strike} | self._ends), np.intp)
 
     def _is_end(self, token: int) -> bool:
         if token in self._ends:
@@ -218,16 +222,18 @@ class Model:
             raise InternalError(f"the tokenizer wants room for {-count} tokens and has {room}")
         return list(tokens[:count])
 
-    def _piece(self, token: int) -> bytes:
+    def _piece(self, token: int, buffer: ctypes.Array[ctypes.c_char] | None = None) -> bytes:
+        """Return a token's bytes; `buffer` is where they are written, if they fit."""
         if token in self._shown or token == self._strike:
             return self._text(token).encode()
-        size = 32
+        if buffer is None:
+            buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         while True:
-            buffer = ctypes.create_string_buffer(size)
+            size = len(buffer)
             count = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, size, 0, False)  # noqa: FBT003
             if count >= 0:
                 return buffer.raw[:count]
-            size = -count
+            buffer = ctypes.create_string_buffer(-count)
 
     def _special_tokens(self) -> dict[str, object]:
         """Return the texts of special tokens by their names in templates, as far as the file has them."""
