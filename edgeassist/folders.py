@@ -18,8 +18,17 @@ def state_directory(environ: Mapping[str, str] | None = None) -> Path:
     Args:
         environ: The environment; None for this process's.
     """
+    return service_directory(environ) or platformdirs.user_state_path("edgeassist")
+
+
+def service_directory(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return what systemd names as this process's state directory; None: it is no service.
+
+    Args:
+        environ: The environment; None for this process's.
+    """
     given = (os.environ if environ is None else environ).get("STATE_DIRECTORY")
-    return Path(given.split(":")[0]) if given else platformdirs.user_state_path("edgeassist")
+    return Path(given.split(":")[0]) if given else None
 
 
 def box_state_directory(
@@ -34,6 +43,6 @@ def box_state_directory(
         service: The service's folder.
         to_write: Whether something is to be kept there.
     """
-    given = (os.environ if environ is None else environ).get("STATE_DIRECTORY")
     access = os.R_OK | os.X_OK | (os.W_OK if to_write else 0)
-    return service if not given and os.access(service, access) else state_directory(environ)
+    installed = service if os.access(service, access) else state_directory(environ)
+    return service_directory(environ) or installed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ import platformdirs
 from pydantic import SecretStr
 
 from edgeassist.broker import BrokerOptions, Tls
-from edgeassist.folders import box_state_directory
+from edgeassist.folders import box_state_directory, service_directory
 from edgeassist.models.fit import Demand
 from edgeassist.models.library import Library
 from edgeassist.models.pulling.places import Places, places
@@ -95,9 +94,7 @@ def state_folder_of(settings: Settings) -> Path:
     """Return where states are kept: as set, in systemd's `StateDirectory=`, or in the user's cache."""
     if settings.engine.state_folder is not None:
         return settings.engine.state_folder
-    given = os.environ.get("STATE_DIRECTORY")
-    folder = Path(given.split(":")[0]) if given else platformdirs.user_cache_path("edgeassist")
-    return folder / "kv"
+    return (service_directory() or platformdirs.user_cache_path("edgeassist")) / "kv"
 
 
 def library_of(settings: Settings) -> Library:

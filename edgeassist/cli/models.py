@@ -41,7 +41,6 @@ from edgeassist.wiring import (
     selected_model,
 )
 
-_CONFIGURED = "configured"
 # Of tables that go to a file or another program.
 _PLAIN_WIDTH = 140
 
@@ -188,7 +187,7 @@ def use_model(
     name: Annotated[
         str,
         typer.Argument(
-            help=f"As `list` names it, `{TINY}`, or `{_CONFIGURED}` for what `model.path` says.",
+            help=f"As `list` names it, `{TINY}`, or `{DEFAULT}` for what `model.path` says.",
             show_default=False,
         ),
     ],
@@ -226,7 +225,7 @@ def _going_on(said: Mapping[str, Any]) -> str:
 
 
 def _named(settings: Settings, name: str) -> Named:
-    if name in DEFAULT:
+    if name == DEFAULT:
         return configured_model(settings)
     if is_builtin(Path(name)):
         if Path(name) != TINY:

@@ -28,7 +28,8 @@ def asked_tasks(name: str | None, limit: int | None) -> list[Task]:
     Raises:
         EdgeAssistError: They can't be read.
     """
-    from edgeassist.evaluation.quality.evaluate import BUILTIN, load_tasks  # noqa: PLC0415 - needs pydantic
+    from edgeassist.evaluation.quality.evaluate import load_tasks  # noqa: PLC0415 - needs pydantic
+    from edgeassist.evaluation.source import BUILTIN  # noqa: PLC0415 - as above
 
     return load_tasks(name or BUILTIN, limit)
 

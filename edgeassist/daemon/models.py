@@ -51,7 +51,7 @@ class Models:
                 return await self._list()
 
     async def _find(self, name: str) -> Named | None:
-        if name in DEFAULT:
+        if name == DEFAULT:
             return None
         if is_builtin(Path(name)):
             return Named(Path(name))

@@ -247,6 +247,8 @@ class Switching:
                 await asyncio.sleep(_POLL_S)
         if supervisor.phase in {Phase.READY, Phase.SLEEPING}:
             return f"{supervisor.model.name if supervisor.model else 'the model before'} serves on"
+        if supervisor.phase is Phase.WAITING:
+            return f"the model before is started again soon; its engine ended: {supervisor.problem}"
         return f"the model before can't be loaded any more either: {supervisor.problem}"
 
     def _kept(self, named: Named, answer: dict[str, JsonValue]) -> dict[str, JsonValue]:

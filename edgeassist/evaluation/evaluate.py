@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from edgeassist.errors import Code, ConfigurationError, EdgeAssistError, InvalidRequestError
+from edgeassist.errors import Code, EdgeAssistError, InvalidRequestError
 from edgeassist.evaluation.cases import Case, digest_of, read_cases, splits_of
 from edgeassist.evaluation.generation import json_request, picks_of
 from edgeassist.evaluation.report import (
@@ -23,9 +21,9 @@ from edgeassist.evaluation.report import (
     fit_report,
     written_shares,
 )
+from edgeassist.evaluation.source import text_of
 from edgeassist.evaluation.variants import Variation, vary
 
-BUILTIN = "builtin"
 # Asked at once: enough that the engine never waits for us, and few of a client's quota.
 IN_FLIGHT = 4
 # The share of answers from the threshold on that is right, unless another is wanted.
@@ -55,13 +53,7 @@ def load_cases(name: str) -> tuple[list[Case], str]:
         ConfigurationError: There is no such file.
         InvalidRequestError: It holds none, or a line that is none.
     """
-    place = files("edgeassist") / "assets" / "decisions" / "cases.jsonl" if name == BUILTIN else Path(name)
-    try:
-        text = place.read_text("utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--eval: can't read {name}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"{name}: is not UTF-8: byte {error.start} can't be read") from None
+    text = text_of(name, "decisions/cases.jsonl", "--eval")
     return read_cases(text, name=name), digest_of(text)
 
 

@@ -18,7 +18,7 @@ from edgeassist.errors import ModelError
 from edgeassist.models.builtin import is_builtin
 
 # What `use` takes in place of a name for the model that the settings name.
-DEFAULT = frozenset({"default", "configured"})
+DEFAULT = "default"
 # In the state directory.
 FILE = "model.json"
 _FORMAT = 1

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edgeassist.evaluation.evaluate import BUILTIN, load_cases
+from edgeassist.evaluation.evaluate import load_cases
+from edgeassist.evaluation.source import BUILTIN
 from edgeassist.models.calibration import calibration_for, key_of, read_table
 from edgeassist.protocol.calibration import THRESHOLD, Calibration
 

@@ -10,8 +10,9 @@ import pytest
 
 from edgeassist.errors import InvalidRequestError
 from edgeassist.evaluation.cases import Case, Split, read_cases, splits_of
-from edgeassist.evaluation.evaluate import BUILTIN, load_cases
+from edgeassist.evaluation.evaluate import load_cases
 from edgeassist.evaluation.fit import LEAST_ANSWERS
+from edgeassist.evaluation.source import BUILTIN
 from edgeassist.protocol.decisions import Kind
 
 ROOM = {"type": "choice", "instructions": "Which room?", "criteria": ["kitchen", "bath"]}

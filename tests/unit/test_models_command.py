@@ -88,7 +88,7 @@ def test_a_chosen_model_is_served_until_the_configured_one_is_chosen_again(box: 
     assert (result.exit_code, "from the daemon's next start on" in result.stdout) == (0, True)
     assert listed()["served"] == str(box)
     assert "* " in run("list", "--memory-gb", "4", "--bandwidth-gb", "10").stdout
-    assert run("use", "configured").exit_code == 0
+    assert run("use", "default").exit_code == 0
     assert listed()["served"] == "builtin:tiny"
     assert not (tmp_path / "state" / FILE).exists()
 

@@ -23,11 +23,9 @@ Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)
 
 
 class _Check(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """All but code say by `fault` what is wrong with an answer; None if nothing is."""
 
-    def fault(self, answer: Answer) -> str | None:
-        """Return what is wrong with an answer, for a person; None if nothing is."""
-        raise NotImplementedError
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Number(_Check):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.resources import files
-from pathlib import Path
 
-from edgeassist.errors import Code, ConfigurationError, EdgeAssistError, InvalidRequestError
+from edgeassist.errors import Code, EdgeAssistError
 from edgeassist.evaluation.quality.confined import Confinement
 from edgeassist.evaluation.quality.reading import Answer, code_of
 from edgeassist.evaluation.quality.report import Quality, Verdict, verdict_of
 from edgeassist.evaluation.quality.tasks import Task, digest_of, limited, read_tasks
+from edgeassist.evaluation.source import BUILTIN, text_of
 
-BUILTIN = "builtin"
 # The longest that one answer may take. A Raspberry Pi 5 writes 256 tokens of a model of 4 B in a minute.
 DEADLINE_S = 300.0
 # A model that answers none of so many in time answers none.
@@ -31,14 +29,7 @@ def load_tasks(name: str = BUILTIN, limit: int | None = None) -> list[Task]:
         ConfigurationError: There is no such file.
         InvalidRequestError: It holds none, or a line that is none.
     """
-    place = files("edgeassist") / "assets" / "quality" / "tasks.jsonl" if name == BUILTIN else Path(name)
-    try:
-        text = place.read_text("utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"--tasks: can't read {name}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"{name}: is not UTF-8: byte {error.start} can't be read") from None
-    return limited(read_tasks(text, name=name), limit)
+    return limited(read_tasks(text_of(name, "quality/tasks.jsonl", "--tasks"), name=name), limit)
 
 
 async def evaluate_quality(
