@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import JsonValue
+
 from edgeassist.errors import BusyError, InvalidRequestError, ModelError, ShuttingDownError
-from edgeassist.gateways.commands import Say
+from edgeassist.gateways.commands import Say, Seldom
 from edgeassist.models.library import Entry, Library
 from edgeassist.models.progress import Progress
 
@@ -88,15 +90,18 @@ class Pulling:
         """Run it in a thread of its own: one that hangs in a read must not hold up the daemon's end."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Entry] = loop.create_future()
-        tell = _Reports(say)
+        tell = Seldom(say, _PROGRESS_S)
 
         def later(call: Callable[..., Any], *values: object) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended before
                 loop.call_soon_threadsafe(call, *values)
 
+        def report(progress: Progress) -> None:
+            later(tell, _told(progress))
+
         def work() -> None:
             try:
-                entry = self._get(source, self._library, lambda progress: later(tell, progress), cancelled)
+                entry = self._get(source, self._library, report, cancelled)
             except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
                 later(_fail, ended, error)
             else:
@@ -111,26 +116,14 @@ def _without_password(source: str) -> str:
     return re.sub(r"(?<=//)[^/]*@", "", source)
 
 
-class _Reports:
-    """Says how far it is, not each time that it is told."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._next = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._next:
-            self._next = now + _PROGRESS_S
-            rate = progress.bytes_per_s
-            self._say(
-                {
-                    "step": progress.text,
-                    "done_bytes": progress.done_bytes,
-                    "total_bytes": progress.total_bytes,
-                    "bytes_per_s": None if rate is None else round(rate),
-                }
-            )
+def _told(progress: Progress) -> dict[str, JsonValue]:
+    rate = progress.bytes_per_s
+    return {
+        "step": progress.text,
+        "done_bytes": progress.done_bytes,
+        "total_bytes": progress.total_bytes,
+        "bytes_per_s": None if rate is None else round(rate),
+    }
 
 
 def _succeed(ended: asyncio.Future[Entry], entry: Entry) -> None:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from edgeassist.engine.messages import Load
 from edgeassist.errors import BusyError, EdgeAssistError, ModelError, ShuttingDownError
-from edgeassist.gateways.commands import Say
+from edgeassist.gateways.commands import Say, Seldom
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.selected import Named, Selected, choose, forget, select
 from edgeassist.serving.requests import Requests
@@ -191,7 +191,7 @@ class Switching:
         why = f"the model is switched to {named.path}"
         log.info("%s, %s the present one", why, "beside" if prepared.beside else "after")
 
-        tell = _Seldom(say)
+        tell = Seldom(say, _PROGRESS_S)
 
         def told(fraction: float) -> None:
             tell({"step": "loading", "fraction": round(fraction, 2)})
@@ -225,7 +225,7 @@ class Switching:
         Raises:
             ShuttingDownError: The daemon stops.
         """
-        tell = _Seldom(say)
+        tell = Seldom(say, _PROGRESS_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s()):
                 while (running := left()) and not self._supervisor.stopping:
@@ -263,17 +263,3 @@ class Switching:
 
 def _say_nothing(_said: dict[str, JsonValue]) -> None:
     pass
-
-
-class _Seldom:
-    """Says how something goes on, at once and then not each time that it is told."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._next = 0.0
-
-    def __call__(self, said: dict[str, JsonValue]) -> None:
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _PROGRESS_S
-            self._say(said)

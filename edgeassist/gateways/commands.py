@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,27 @@ log = logging.getLogger(__name__)
 Say = Callable[[dict[str, JsonValue]], None]
 # Carries out one command: its arguments in, the answer's data out.
 Handler = Callable[[Any, Say], Awaitable[dict[str, JsonValue]]]
+
+
+class Seldom:
+    """Says how something goes on, at once and then not each time that it is told.
+
+    Args:
+        say: Told.
+        every_s: How often at most.
+    """
+
+    def __init__(self, say: Say, every_s: float) -> None:
+        self._say = say
+        self._every_s = every_s
+        self._next = 0.0
+
+    def __call__(self, said: dict[str, JsonValue]) -> None:
+        """Pass it on, unless something was a moment ago."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._every_s
+            self._say(said)
 
 
 async def answer(
