@@ -33,7 +33,7 @@ class Decision:
     Args:
         id_: The request's.
         inquiry: What has to be read.
-        priors: What is known of its questions without a state; told of what it finds.
+        priors: What is known of its options without a state; told of what it finds.
         started: When it came, in seconds of the monotonic clock.
         computed_s: The backend's `computed_s` then.
 
@@ -51,9 +51,10 @@ class Decision:
         self._started = started
         self._computed_s = computed_s
         self._asked = [_Scoring(asked) for asked in inquiry.asked]
-        self._known = {asked: known for asked in inquiry.neutral if (known := priors.find(asked)) is not None}
-        # A question may come twice.
-        unknown = dict.fromkeys(asked for asked in inquiry.neutral if asked not in self._known)
+        # Several choices may be between the same options.
+        neutral = dict.fromkeys(asked for asked in inquiry.neutral if asked is not None)
+        self._known = {asked: known for asked in neutral if (known := priors.find(asked)) is not None}
+        unknown = [asked for asked in neutral if asked not in self._known]
         self._neutral = [_Scoring(asked) for asked in unknown]
         self._waiting = deque(
             # Made a prompt when it is read: hundreds of them, each of a whole context, are not small.
@@ -116,13 +117,12 @@ class Decision:
 
     def _corrected(self) -> Iterator[list[float]]:
         """Yield each question's scores, less what would be answered to it in any case."""
-        weight = self._inquiry.prior
-        if not weight:
-            yield from (scoring.scores for scoring in self._asked)
-            return
         for scoring, neutral in zip(self._asked, self._inquiry.neutral, strict=True):
-            biases = zip(scoring.scores, self._known[neutral], strict=True)
-            yield [score - weight * bias for score, bias in biases]
+            if neutral is None:
+                yield scoring.scores
+            else:
+                biases = zip(scoring.scores, self._known[neutral], strict=True)
+                yield [score - self._inquiry.prior * bias for score, bias in biases]
 
     def decided(self, now: float, computed_s: float) -> Decided:
         """Return its end, once nothing is left to read.
