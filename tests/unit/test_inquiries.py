@@ -113,7 +113,8 @@ def test_choices_between_the_same_options_have_in_common_what_is_picked_about_no
     texts = ("Which room is dark?", "Where is a window open?")
     questions = tuple(Question(QuestionKind.CHOICE, text, ROOMS) for text in texts)
     dark, window = neutral(Decide("d", "x", questions, instructions="Judge this home."))
-    assert dark == window is not None
+    assert dark is not None
+    assert dark == window
     assert [each.content for each in dark.messages] == [
         "Judge this home.",
         "N/A\n\nOptions: bath, hall, kitchen",
