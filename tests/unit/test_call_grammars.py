@@ -55,7 +55,7 @@ def compiled(form: Form, control: bool, tools: Tools) -> Bound:  # noqa: FBT001 
 
 def bound(spelled: tuple[Form, bool], tools: Tools = TOOLS) -> Bound:
     form, control = spelled
-    first = compiled(form, control, tools)
+    first = compiled(form, control, tools)  # type: ignore[arg-type] # every form is frozen
     return Bound(first._matcher.deep_copy(), first._vocabulary)
 
 
