@@ -31,7 +31,7 @@ SANS_IO = [
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake replies",
-        "gateways.homeassistant.": "entities topics watched",
+        "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",
         "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
