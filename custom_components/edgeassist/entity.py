@@ -1,0 +1,83 @@
+"""What agents and tasks share: their device, and whether the box is there."""
+
+from __future__ import annotations
+
+from homeassistant.components import mqtt
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import Event, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.entity import Entity
+
+from . import EdgeAssistConfigEntry, issues
+from .box import Box
+from .const import DOMAIN
+from .failures import MENDABLE, Failure
+from .sentences import async_sentence
+
+
+class EdgeAssistEntity(Entity):
+    """An agent or a task of a box."""
+
+    _attr_has_entity_name = True
+    _attr_name = None
+    _attr_should_poll = False
+
+    def __init__(self, entry: EdgeAssistConfigEntry, subentry: ConfigSubentry) -> None:
+        self.entry = entry
+        self.subentry = subentry
+        self.box: Box = entry.runtime_data
+        self._attr_unique_id = subentry.subentry_id
+        self._attr_device_info = dr.DeviceInfo(
+            identifiers={(DOMAIN, subentry.subentry_id)},
+            name=subentry.title,
+            manufacturer="EdgeAssist",
+            model=self._model,
+            entry_type=dr.DeviceEntryType.SERVICE,
+        )
+
+    @property
+    def available(self) -> bool:
+        """Whether the box is there. Who asks it while it is not is told so at once."""
+        return self.box.available
+
+    async def async_added_to_hass(self) -> None:
+        """Follow the box, and link to its device when MQTT discovery brings that."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.box.listen(self._box_changed))
+        self.async_on_remove(
+            self.hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, self._device_changed)
+        )
+        self._link()
+
+    async def async_sentence(self, failure: Failure, language: str) -> str:
+        """Return the failure as a sentence of that language, and make an issue of it if that helps."""
+        if failure.why in MENDABLE:
+            issues.async_note(self.hass, self.entry, failure)
+        return await async_sentence(self.hass, failure, language)
+
+    @property
+    def _model(self) -> str:
+        return (self.box.info.model if self.box.info else None) or "Language model on MQTT"
+
+    @callback
+    def _box_changed(self) -> None:
+        if (device := self.device_entry) and self.box.info and device.model != self._model:
+            dr.async_get(self.hass).async_update_device(device.id, model=self._model)
+        self.async_write_ha_state()
+
+    @callback
+    def _device_changed(self, event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:
+        if event.data["action"] == "create":
+            self._link()
+
+    @callback
+    def _link(self) -> None:
+        """Link our device to the box's, which the MQTT integration has made of its discovery message."""
+        registry = dr.async_get(self.hass)
+        device = self.device_entry
+        owners = {each.entry_id for each in self.hass.config_entries.async_entries(mqtt.DOMAIN)}
+        wanted = (mqtt.DOMAIN, self.box.topics.identifier)
+        for owner in owners:
+            for each in dr.async_entries_for_config_entry(registry, owner):
+                if wanted in each.identifiers and device and device.via_device_id != each.id:
+                    registry.async_update_device(device.id, via_device_id=each.id)
