@@ -1,7 +1,7 @@
 """Makes the pure modules of custom_components/edgeassist importable where there is no Home Assistant.
 
-The package's own `__init__` imports `homeassistant`, which has an environment of its own. So the package is put
-in place here without running it. What needs Home Assistant raises ImportError as it would.
+The package imports `homeassistant`, which has an environment of its own. So it is put in place here without
+running it. What needs Home Assistant raises ImportError as it would.
 """
 
 from __future__ import annotations

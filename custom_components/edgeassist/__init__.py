@@ -9,7 +9,7 @@ from __future__ import annotations
 from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import Platform
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryNotReady
 
 from . import issues
@@ -31,12 +31,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
     entry.runtime_data = box
     entry.async_on_unload(box.close)
     entry.async_on_unload(entry.add_update_listener(_reload))
-
-    @callback
-    def check() -> None:
-        issues.async_check(hass, entry)
-
-    entry.async_on_unload(box.listen(check))
+    entry.async_on_unload(issues.async_watch(hass, entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
 

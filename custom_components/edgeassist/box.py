@@ -201,20 +201,6 @@ class Box:
             if not ended:
                 self._cancel(request)
 
-    async def answer(
-        self, fields: Mapping[str, Any], *, kind: Kind = "prompt", limit_s: float = LIMIT_S
-    ) -> Done:
-        """Ask for an answer in one piece, and return its end.
-
-        Raises:
-            Failure: As `ask`.
-        """
-        whole = fields if kind == "decide" else {**fields, "stream": False}
-        async for event in self.ask(whole, kind=kind, limit_s=limit_s):
-            if isinstance(event, Done):
-                return event
-        raise Failure(Why.INTERNAL)
-
     def _prepare(self, fields: Mapping[str, Any], kind: Kind, limit_s: float) -> _Request:
         key = secrets.token_hex(8)
         payload = json.dumps(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
 from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.core import Event, callback
+from homeassistant.core import Event as BusEvent
+from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.entity import Entity
 
 from . import EdgeAssistConfigEntry, issues
-from .box import Box
-from .const import DOMAIN
-from .failures import MENDABLE, Failure
-from .sentences import async_sentence
+from .box import LIMIT_S, Box
+from .const import DOMAIN, LOGGER
+from .events import Done, Event
+from .failures import Failure, Why
+from .topics import Kind
 
 
 class EdgeAssistEntity(Entity):
@@ -49,11 +55,46 @@ class EdgeAssistEntity(Entity):
         )
         self._link()
 
-    async def async_sentence(self, failure: Failure, language: str) -> str:
-        """Return the failure as a sentence of that language, and make an issue of it if that helps."""
-        if failure.why in MENDABLE:
-            issues.async_note(self.hass, self.entry, failure)
-        return await async_sentence(self.hass, failure, language)
+    async def async_ask(
+        self, fields: Mapping[str, Any], *, kind: Kind = "prompt", limit_s: float = LIMIT_S
+    ) -> AsyncGenerator[Event]:
+        """Ask the box, and yield the events of the answer, `Done` last; arguments as those of `Box.ask`.
+
+        All that this entity asks goes through here, so that repairs know what went wrong and what went well.
+
+        Raises:
+            Failure: It was not answered, and why.
+        """
+        try:
+            async with aclosing(self.box.ask(fields, kind=kind, limit_s=limit_s)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        issues.async_answered(self.hass, self.entry, self.subentry.subentry_id)
+                    yield event
+        except Failure as failure:
+            self.async_report(failure)
+            raise
+
+    async def async_answer(
+        self, fields: Mapping[str, Any], *, kind: Kind = "prompt", limit_s: float = LIMIT_S
+    ) -> Done:
+        """Ask the box for an answer in one piece, and return its end.
+
+        Raises:
+            Failure: As `async_ask`.
+        """
+        whole = fields if kind == "decide" else {**fields, "stream": False}
+        async with aclosing(self.async_ask(whole, kind=kind, limit_s=limit_s)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event
+        raise Failure(Why.INTERNAL)
+
+    @callback
+    def async_report(self, failure: Failure) -> None:
+        """Make an issue of a failure, if a setting mends it."""
+        LOGGER.debug("%s: %s", self.entity_id, failure)
+        issues.async_report(self.hass, self.entry, self.subentry.subentry_id, failure)
 
     @property
     def _model(self) -> str:
@@ -66,7 +107,7 @@ class EdgeAssistEntity(Entity):
         self.async_write_ha_state()
 
     @callback
-    def _device_changed(self, event: Event[dr.EventDeviceRegistryUpdatedData]) -> None:
+    def _device_changed(self, event: BusEvent[dr.EventDeviceRegistryUpdatedData]) -> None:
         if event.data["action"] == "create":
             self._link()
 

@@ -189,7 +189,7 @@ class AnswerStream:
 
     - What comes after a gap in `seq` is left out: what was said before is missing. The end has all text and
       calls, and what lacks comes right before it.
-    - After the request was published again, `seq` may begin anew: a box that has restarted runs it again. What
+    - After the request was published again, `seq` may begin anew: a box that restarted runs it again. What
       is known does not come twice; where the new answer differs, `Restarted` comes, and then all of it.
     """
 

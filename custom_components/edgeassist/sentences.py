@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.translation import async_get_translations
 
 from .const import DOMAIN
@@ -27,6 +28,15 @@ async def async_sentence(hass: HomeAssistant, failure: Failure, language: str) -
     texts = await async_get_translations(hass, named, "exceptions", [DOMAIN])
     text = texts.get(key) or str(failure)
     return text.format_map(_Placeholders(failure.placeholders))
+
+
+def error_of(failure: Failure) -> HomeAssistantError:
+    """Return the failure as Home Assistant's own error, for an action's caller."""
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=failure.why.value,
+        translation_placeholders=dict(failure.placeholders),
+    )
 
 
 class _Placeholders(dict[str, str]):

@@ -48,7 +48,8 @@ def failed(seq: int, text: str) -> dict[str, Any]:
 def answers(draw: st.DrawFn) -> list[dict[str, Any]]:
     """One answer as the box says it, from `accepted` to its end."""
     events = [wire("accepted", 0, device="box", model="m", position=0)]
-    text, calls = "", []
+    text = ""
+    calls: list[str] = []
     for seq in range(1, draw(st.integers(1, 6))):
         kind = draw(st.sampled_from(["chunk", "chunk", "reasoning", "progress", "tool_call", "news"]))
         match kind:
