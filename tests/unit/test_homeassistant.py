@@ -22,8 +22,8 @@ BOX = Topics("edgeassist", "kitchen-pi")
 LONG = "x" * 1000
 DOCUMENT = Path(__file__).parents[2] / "docs" / "home-assistant.md"
 
-# What Home Assistant 2026.2.3 requires and knows, by platform (homeassistant/components/mqtt), and `msg_exp_int`,
-# which it passes over, and 2026.6 knows.
+# What Home Assistant 2026.2.3 requires and knows, by platform (homeassistant/components/mqtt).
+# `msg_exp_int` it passes over; 2026.6 knows it.
 COMMON = {"p", "name", "uniq_id", "def_ent_id", "avty_t", "ent_cat", "ic", "qos"}
 ATTRIBUTES = {"json_attr_t", "json_attr_tpl"}
 KNOWN = {
