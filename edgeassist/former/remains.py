@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from enum import Enum, auto
 
@@ -110,4 +111,4 @@ def _boot_ids(payload: bytes) -> Iterable[str]:
 
 def clearing(topics: Iterable[str]) -> str:
     """Return the command with which a person clears what the broker keeps on these topics."""
-    return f"for topic in {' '.join(topics)}; do mosquitto_pub -r -n -t $topic; done"
+    return f'for topic in {shlex.join(topics)}; do mosquitto_pub -r -n -t "$topic"; done'

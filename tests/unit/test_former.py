@@ -100,7 +100,8 @@ def test_other_peoples_messages_and_the_present_names_are_not_touched() -> None:
 
 
 def test_a_person_clears_with_one_line() -> None:
-    assert clearing(["a/b", "a/c"]) == "for topic in a/b a/c; do mosquitto_pub -r -n -t $topic; done"
+    line = clearing(["a/b", "a/$x y"])
+    assert line == """for topic in a/b 'a/$x y'; do mosquitto_pub -r -n -t "$topic"; done"""
 
 
 # --- the files -------------------------------------------------------------------------------------------
