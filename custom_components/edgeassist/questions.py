@@ -1,4 +1,6 @@
-"""Home Assistant's questions for a decision, as the device takes them, and its answers as Home Assistant takes them.
+"""Home Assistant's questions as the device takes them, and answers as Home Assistant does.
+
+Imports nothing of Home Assistant.
 
 Home Assistant lets options be of any length and number; the device tells at most 32 apart, by names of up to 64
 characters. What does not fit as a name becomes a number with a meaning, so that any option can be asked about.

@@ -1,4 +1,4 @@
-"""JSON Schemas as Home Assistant writes them, and as the device enforces them.
+"""JSON Schemas as Home Assistant writes them, and as the device enforces them. Imports nothing of Home Assistant.
 
 The device refuses a keyword that it can't enforce. Home Assistant writes some of these, OpenAPI's `nullable`, and
 formats of its own, so they are put otherwise, or left out: Home Assistant checks what a tool is called with itself.
