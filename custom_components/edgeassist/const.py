@@ -35,5 +35,8 @@ RECOMMENDED_THINK = THINK_OFF
 RECOMMENDED_MAX_TOKENS = 400
 RECOMMENDED_TEMPERATURE = 0.3
 
+# How long a box may be away before repairs say so.
+GONE_AFTER_S = 24 * 60 * 60
+
 DEFAULT_CONVERSATION_NAME = "EdgeAssist"
 DEFAULT_AI_TASK_NAME = "EdgeAssist AI Task"

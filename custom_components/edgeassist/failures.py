@@ -27,6 +27,10 @@ class Why(StrEnum):
     ATTACHMENTS = "attachments"
     RESTARTED = "restarted"
     NO_WORDS = "no_words"
+    NO_DECISIONS = "no_decisions"
+    STRUCTURE = "structure"
+    STATE = "state"
+    CUT_OFF = "cut_off"
     # The codes of the wire contract.
     INVALID_REQUEST = "invalid_request"
     TOO_LARGE = "too_large"
