@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import StartReady
+from tests.conftest import StartDaemon
 from tests.home_assistant.documents import DOCS
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import UnavailableError, Version, installed
@@ -64,15 +64,14 @@ def denied(broker: PrivateBroker) -> list[str]:
 
 
 async def test_discovery_asks_is_answered_watches_and_cancels(
-    house: Driver, ready: StartReady, broker: PrivateBroker, tmp_path: Path
+    house: Driver, daemon: StartDaemon, broker: PrivateBroker, tmp_path: Path
 ) -> None:
     config = tmp_path / "watch.toml"
     config.write_text(
         '[[watch]]\nname = "door"\ntopics = ["edgeassist/elsewhere/door"]\n'
         '[watch.questions.open]\ntype = "yes_no"\ninstructions = "Open?"\n'
     )
-    daemon = await start(ready, config)
-    await house.is_("sensor.edgeassist_box_state", "ready")
+    process = await start(house, daemon, config)
     await house.is_("binary_sensor.edgeassist_box_connectivity", "on")
     await house.shows(
         "sensor.edgeassist_box_model", lambda state: state and "backend" in str(state["attributes"])
@@ -95,23 +94,30 @@ async def test_discovery_asks_is_answered_watches_and_cancels(
     await house.is_("sensor.edgeassist_box_state", "busy")
     await house.call("button.press", "button.edgeassist_box_cancel")
     await house.shows(ANSWER, lambda state: state and state["attributes"].get("code") == "cancelled")
-    daemon.stop()
+    process.stop()
     await house.is_(ANSWER, "unavailable")
     assert denied(broker) == []
 
 
 async def test_the_integration_asks_as_the_client_of_the_list(
-    house: Driver, ready: StartReady, broker: PrivateBroker
+    house: Driver, daemon: StartDaemon, broker: PrivateBroker
 ) -> None:
-    await start(ready)
+    await start(house, daemon)
     entry = await house.add("edgeassist", base="edgeassist", device="box", client="assist")
     await house.entry_is(entry["entry_id"], "loaded")
-    agent = next(name for name in await house.states() if name.startswith("conversation.edgeassist"))
+    (agent,) = [
+        name
+        for name, each in (await house.entities()).items()
+        if each["platform"] == "edgeassist" and name.startswith("conversation.")
+    ]
+    await house.shows(agent, lambda state: state and state["state"] != "unavailable")
     assert (await house.say("Hello?", agent)).speech.endswith("Hello?")
     assert denied(broker) == []
     await house.remove(entry["entry_id"])
 
 
-async def start(ready: StartReady, config: Path | None = None) -> PrivateDaemon:
-    process, _ = await ready(config=config, homeassistant__discovery=True, mqtt__username="edgeassist")
+async def start(house: Driver, daemon: StartDaemon, config: Path | None = None) -> PrivateDaemon:
+    """Start a daemon with its account, and wait until Home Assistant knows that it is ready."""
+    process = daemon(config, homeassistant__discovery=True, mqtt__username="edgeassist")
+    await house.shows("sensor.edgeassist_box_state", lambda state: state and state["state"] == "ready")
     return process
