@@ -1,4 +1,4 @@
-"""What a subentry's settings are as fields of a request. Imports nothing of Home Assistant."""
+"""What a subentry says of how the model answers, as fields of a request. Imports nothing of Home Assistant."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from .const import (
     THINK_ON,
 )
 
-_THINK = {THINK_OFF: False, THINK_ON: True}
 
-
-def model_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields."""
-    own: Mapping[str, Any] = {} if settings.get(CONF_RECOMMENDED, True) else settings
-    think = own.get(CONF_THINK, RECOMMENDED_THINK)
+def model_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields, by what is recommended or by what was chosen."""
+    chosen = {} if options.get(CONF_RECOMMENDED, True) else options
+    think = chosen.get(CONF_THINK, RECOMMENDED_THINK)
     return {
-        "think": _THINK.get(think, think),
-        "max_tokens": int(own.get(CONF_MAX_TOKENS, RECOMMENDED_MAX_TOKENS)),
-        "temperature": own.get(CONF_TEMPERATURE, RECOMMENDED_TEMPERATURE),
+        "max_tokens": int(chosen.get(CONF_MAX_TOKENS, RECOMMENDED_MAX_TOKENS)),
+        "temperature": float(chosen.get(CONF_TEMPERATURE, RECOMMENDED_TEMPERATURE)),
+        "think": {THINK_OFF: False, THINK_ON: True}.get(think, "auto"),
     }
