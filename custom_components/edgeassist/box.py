@@ -115,7 +115,7 @@ class Box:
     def close(self) -> None:
         """Cancel what has no end yet, and listen no more."""
         for request in self._requests.values():
-            request.put(Failure(Why.BOX_AWAY))
+            request.put(Failure(Why.BOX_AWAY, {"device": self.topics.device}))
         self._stop_patience()
         while self._undo:
             self._undo.pop()()
@@ -218,7 +218,8 @@ class Box:
             async with asyncio.timeout_at(deadline):
                 event = await request.get()
         except TimeoutError:
-            raise Failure(Why.DEADLINE_EXCEEDED if deadline == until else Why.BOX_SILENT) from None
+            # A box that hears says itself when the time is over.
+            raise Failure(Why.DEADLINE_EXCEEDED if request.heard else Why.BOX_SILENT) from None
         if isinstance(event, Failure):
             raise event
         if isinstance(event, Accepted):

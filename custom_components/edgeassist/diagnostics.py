@@ -1,6 +1,6 @@
 """What a user may show to others: how the box is, without what was said to it and without names of accounts.
 
-Settings and figures are listed one by one, so that what a newer box adds is left out until somebody has looked at it.
+Settings are listed one by one, so that what a newer box adds is left out until somebody has looked at it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from homeassistant.const import CONF_LLM_HASS_API, CONF_PROMPT, __version__
 from homeassistant.core import HomeAssistant
 
 from . import EdgeAssistConfigEntry, issues
-from .const import CONF_BASE, CONF_CLIENT, CONF_DEVICE, CONF_MAX_TOKENS, CONF_RECOMMENDED, CONF_TEMPERATURE, CONF_THINK
+from .const import (
+    CONF_BASE,
+    CONF_CLIENT,
+    CONF_DEVICE,
+    CONF_MAX_TOKENS,
+    CONF_RECOMMENDED,
+    CONF_TEMPERATURE,
+    CONF_THINK,
+)
 
 # Of `info`; settings with a name, an address or a text of the user's are not among them.
 _SETTINGS = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartReady
+from tests.home_assistant.boxes import TASK, add_box, generate
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import Version
 from tests.home_assistant.process import HomeAssistant
@@ -16,7 +17,6 @@ from tests.home_assistant.wire import CommandError
 
 pytestmark = pytest.mark.timeout(1500)
 
-TASK = "ai_task.edgeassist_ai_task"
 STRUCTURE: dict[str, Any] = {
     "title": {"description": "What it is about", "required": True, "selector": {"text": {}}},
     "kind": {"required": True, "selector": {"select": {"options": ["rain", "wind"]}}},
@@ -51,26 +51,6 @@ def refusals(running: HomeAssistant) -> None:
     running.silent.append("websocket_api.http.connection]")
 
 
-async def add_box(house: Driver) -> dict[str, Any]:
-    """Add the box, or take the one that is there, and wait until its task can be asked."""
-    entries = await house.entries("edgeassist")
-    entry = entries[0] if entries else await house.add("edgeassist", base="edgeassist", device="box", client="house")
-    await house.shows(TASK, lambda state: state and state["state"] != "unavailable")
-    return entry
-
-
-async def generate(house: Driver, instructions: str, **more: Any) -> Any:
-    done = await house.call(
-        "ai_task.generate_data",
-        response=True,
-        task_name="test",
-        entity_id=TASK,
-        instructions=instructions,
-        **more,
-    )
-    return done["data"]
-
-
 async def evaluate(house: Driver, state: Any, questions: dict[str, Any] | None = None) -> dict[str, Any]:
     done = await house.call(
         "ai_task.evaluate",
@@ -90,7 +70,14 @@ async def test_text_and_data_are_generated_and_what_is_not_known_is_left_out(
     await ready()
     await add_box(house)
     assert await generate(house, "The door is open.") == "The door is open."
-    said = {"title": "Storm", "kind": "wind", "level": None, "when": "07:30:00", "where": None, "urgent": True}
+    said = {
+        "title": "Storm",
+        "kind": "wind",
+        "level": None,
+        "when": "07:30:00",
+        "where": None,
+        "urgent": True,
+    }
     assert await generate(house, json.dumps(said), structure=STRUCTURE) == {
         "title": "Storm",
         "kind": "wind",
@@ -104,7 +91,9 @@ async def test_what_a_task_says_is_refused_in_words(house: Driver, ready: StartR
     await add_box(house)
     with pytest.raises(CommandError, match="attachments"):
         await generate(
-            house, "What is it?", attachments=[{"media_content_id": "media-source://x/y", "media_content_type": "image/png"}]
+            house,
+            "What is it?",
+            attachments=[{"media_content_id": "media-source://x/y", "media_content_type": "image/png"}],
         )
     with pytest.raises(CommandError, match="too long for the box"):
         await generate(house, "x" * 300_000)
@@ -118,7 +107,14 @@ async def test_a_model_fills_in_a_structure_whatever_it_would_say(
     await ready(model__path=trial_model, model__backend="llama")
     await add_box(house)
     for number in range(3):
-        found = await generate(house, f"{number}: a storm in the kitchen", structure={**STRUCTURE, "title": {"required": True, "selector": {"select": {"options": ["a", "b"]}}}})
+        found = await generate(
+            house,
+            f"{number}: a storm in the kitchen",
+            structure={
+                **STRUCTURE,
+                "title": {"required": True, "selector": {"select": {"options": ["a", "b"]}}},
+            },
+        )
         assert {"title", "kind"} <= set(found) <= set(STRUCTURE)
         assert found["kind"] in {"rain", "wind"}
 
