@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import shutil
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,9 @@ import pytest
 
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import AsyncConnect, StartReady, Wire
-from tests.examples.home_assistant import READY_S, HomeAssistant, UnavailableError, debian, installed
+from tests.home_assistant.driver import Driver, drive
+from tests.home_assistant.installation import UnavailableError, Version, installed
+from tests.home_assistant.process import HomeAssistant, home_assistant
 
 # The first of these tests makes a Debian and installs Home Assistant in it.
 pytestmark = pytest.mark.timeout(3000)
@@ -90,21 +90,6 @@ AUTOMATIONS = f"""
       data:
         topic: test/notified
         payload: "{{{{ trigger.notification.title }}}}: {{{{ trigger.notification.message }}}}"
-- id: speaks
-  alias: Somebody speaks
-  mode: queued
-  triggers:
-    - trigger: mqtt
-      topic: test/speak
-  actions:
-    - action: conversation.process
-      data:
-        text: "{{{{ trigger.payload }}}}"
-      response_variable: heard
-    - action: mqtt.publish
-      data:
-        topic: test/spoken
-        payload: "{{{{ heard.response.speech.plain.speech }}}}"
 - id: dims
   alias: Dims as said
   mode: queued
@@ -115,32 +100,6 @@ AUTOMATIONS = f"""
     - action: script.dim_as_said
       data:
         said: "{{{{ trigger.payload }}}}"
-- id: state
-  alias: Tells whether it knows the device
-  mode: queued
-  triggers:
-    - trigger: mqtt
-      topic: test/known
-  actions:
-    - action: mqtt.publish
-      data:
-        topic: test/state
-        payload: "{{{{ has_value('sensor.edgeassist_box_state') and has_value('sensor.nursery') }}}}"
-- id: entity
-  alias: Tells what it knows of an entity
-  mode: queued
-  max: 100
-  triggers:
-    - trigger: mqtt
-      topic: test/entity
-  actions:
-    - action: mqtt.publish
-      data:
-        topic: test/entity-is
-        payload: >-
-          {{% set it = states[trigger.payload] %}}
-          of {{{{ trigger.payload }}}}:
-          {{{{ dict(it.attributes, state=it.state) | to_json if it else 'null' }}}}
 """
 # The scripted backend takes the option that its state names most often.
 WATCH = """
@@ -166,6 +125,7 @@ DONE, ROOM, LOAD = (
     f"{kind}.edgeassist_box_laundry_{name}"
     for kind, name in (("binary_sensor", "done"), ("sensor", "room"), ("sensor", "load"))
 )
+AWAY = ("unknown", "unavailable")
 SCRIPTS = f"""
 tell_the_home:
   alias: Tell the home
@@ -179,20 +139,21 @@ tell_the_home:
 
 
 class House:
-    """A running Home Assistant, and a wire to all that is said."""
+    """A running Home Assistant, and a wire to all that is said over MQTT."""
 
-    def __init__(self, wire: Wire, ready: StartReady) -> None:
+    def __init__(self, wire: Wire, ready: StartReady, driver: Driver) -> None:
         self.wire = wire
+        self.driver = driver
         self._ready = ready
 
     async def device(self, **settings: Any) -> PrivateDaemon:
         """Start the device, and wait until Home Assistant knows it."""
         process, _ = await self._ready(homeassistant__discovery=True, **settings)
-        async with asyncio.timeout(60):
-            while b"True" not in self.heard("test/state"):
-                self.wire.say("home/nursery", "19.5")
-                self.wire.say("test/known", "?")
-                await asyncio.sleep(0.2)
+        await self.driver.shows(
+            "sensor.edgeassist_box_state", lambda state: state and state["state"] not in AWAY
+        )
+        self.wire.say("home/nursery", "19.5", retain=True)
+        await self.driver.is_("sensor.nursery", "19.5")
         self.wire.heard.clear()
         return process
 
@@ -214,22 +175,14 @@ class House:
         )
 
     async def shows(self, entity: str, matches: Callable[[Any], object]) -> dict[str, Any]:
-        """Wait until what Home Assistant knows of an entity is so (None: there is none), and return it."""
-        begin = f"of {entity}:"
-        async with asyncio.timeout(60):
-            while True:
-                self.wire.heard.clear()
-                self.wire.say("test/entity", entity)
-                said = await self.hears("test/entity-is")
-                if said.startswith(begin) and matches(known := json.loads(said.removeprefix(begin))):
-                    return known or {}
-                await asyncio.sleep(0.2)
+        """Wait until an entity's state (None: there is none) matches, and return it with its attributes."""
+        state = await self.driver.shows(entity, matches)
+        return {**state["attributes"], "state": state["state"]} if state else {}
 
     async def told(self, said: str) -> str:
         """Say something to the home, and return what it says."""
         self.wire.heard.clear()
-        self.wire.say("test/speak", f"tell the home {said}")
-        return await self.hears("test/spoken")
+        return (await self.driver.say(f"tell the home {said}")).speech
 
 
 @pytest.fixture(scope="module")
@@ -271,38 +224,32 @@ def documented() -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def started(broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
     try:
-        installed()
+        installed(Version.NEWEST)
     except UnavailableError as error:
         pytest.skip(f"no Home Assistant here: {error}")
-    folder = tmp_path_factory.mktemp("home-assistant")
-    shutil.copytree(EXAMPLE / "blueprints", folder / "blueprints")
     automations, script = documented()
-    (folder / "automations.yaml").write_text(
-        AUTOMATIONS
-        + probe("probe", limit=4)
-        # Longer than Home Assistant takes to come back to a broker.
-        + probe("patient", limit=30)
-        + readme("Tell the home by voice")
-        + automations
-    )
-    (folder / "scripts.yaml").write_text(SCRIPTS + script)
-    scratch = tmp_path_factory.mktemp("debian") / "root"
-    with debian(scratch) as root, HomeAssistant(root, folder, broker.port) as running:
+    # The patient one waits longer than Home Assistant takes to come back to a broker.
+    probes = probe("probe", limit=4) + probe("patient", limit=30)
+    with home_assistant(
+        tmp_path_factory.mktemp("home-assistant"),
+        broker.port,
+        automations=AUTOMATIONS + probes + readme("Tell the home by voice") + automations,
+        scripts=SCRIPTS + script,
+        blueprints=EXAMPLE / "blueprints",
+    ) as running:
         yield running
 
 
 @pytest.fixture
 async def house(started: HomeAssistant, connect: AsyncConnect, ready: StartReady) -> AsyncIterator[House]:
     wire = await connect.wire("#")
-    if not started.has_started:
-        await wire.until(lambda message: message.topic == "homeassistant/status", READY_S)
-        started.has_started = True
     for path, config in HOME.items():
         name = path.partition("/")[2]
         device = {"ids": [path], "name": name, "sa": name.title()}
         names = {"name": None, "uniq_id": path, "def_ent_id": path.replace("/", "."), "dev": device}
         wire.say(f"homeassistant/{path}/config", json.dumps({**names, **config}), retain=True, qos=1)
-    yield House(wire, ready)
+    async with drive(started) as driver:
+        yield House(wire, ready, driver)
     assert started.complaints() == []
 
 

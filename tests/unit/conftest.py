@@ -60,6 +60,7 @@ from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import AnyRequest, Caller
 from edgeassist.serving.requests import Requests
 from edgeassist.serving.stream import Pace, Stream
+from tests import component
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.
 settings.register_profile("edgeassist", deadline=None, max_examples=60)
@@ -70,6 +71,9 @@ ENDINGS = (Finished, Cancelled, Failed, Decided)
 TOPICS = Topics("edgeassist", "box")
 ROOMS = ["kitchen", "bath", "hall"]
 ROOM = {"room": {"type": "choice", "instructions": "Which room is meant?", "criteria": ROOMS}}
+
+
+component.install()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

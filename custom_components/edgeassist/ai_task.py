@@ -1,0 +1,158 @@
+"""AI tasks: data as Home Assistant wants it, and decisions with probabilities."""
+
+from __future__ import annotations
+
+import json
+from contextlib import aclosing
+from typing import Any
+
+from homeassistant.components import ai_task, conversation
+from homeassistant.components.ai_task import AITaskEntityFeature
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.json import json_dumps
+from homeassistant.util.json import json_loads
+
+from . import EdgeAssistConfigEntry
+from .const import SUBENTRY_AI_TASK
+from .entity import EdgeAssistEntity
+from .events import Done
+from .failures import Failure, Why
+from .options import model_fields
+from .questions import Answer, AnswerError, Choice, Noul, Score, answered, asked
+from .schemas import Schema, complete, tidied, told
+from .sentences import error_of
+from .structure import json_schema
+
+PARALLEL_UPDATES = 0  # the box has a queue
+
+# Home Assistant 2026.11 brought it; before that there is nothing to offer.
+_EVALUATE = getattr(AITaskEntityFeature, "EVALUATE", None)
+# A decision is one pass over its state, and says nothing until it is made.
+_DECISION_S = 60.0
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: EdgeAssistConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Set up the tasks of a box."""
+    for subentry in entry.subentries.values():
+        if subentry.subentry_type == SUBENTRY_AI_TASK:
+            async_add_entities([Task(entry, subentry)], config_subentry_id=subentry.subentry_id)
+
+
+class Task(EdgeAssistEntity, ai_task.AITaskEntity):
+    """A box that does tasks."""
+
+    def __init__(self, entry: EdgeAssistConfigEntry, subentry: ConfigSubentry) -> None:
+        super().__init__(entry, subentry)
+        self._attr_supported_features = self._features
+
+    @property
+    def _features(self) -> AITaskEntityFeature:
+        features = AITaskEntityFeature.GENERATE_DATA
+        if _EVALUATE is not None and (self.box.info is None or self.box.info.decides):
+            features |= _EVALUATE
+        return features
+
+    @callback
+    def _box_changed(self) -> None:
+        self._attr_supported_features = self._features
+        super()._box_changed()
+
+    async def _async_generate_data(
+        self, task: ai_task.GenDataTask, chat_log: conversation.ChatLog
+    ) -> ai_task.GenDataTaskResult:
+        """Answer with text, or with data of the structure that the task has."""
+        try:
+            data = await self._generate(task, chat_log)
+        except Failure as failure:
+            raise error_of(failure) from failure
+        return ai_task.GenDataTaskResult(conversation_id=chat_log.conversation_id, data=data)
+
+    async def _async_evaluate(self, task: ai_task.EvaluationTask) -> ai_task.EvaluationTaskResult:
+        """Answer all questions about a state at once."""
+        try:
+            answers = await self._decide(task)
+        except Failure as failure:
+            raise error_of(failure) from failure
+        return ai_task.EvaluationTaskResult(answers={name: _theirs(each) for name, each in answers.items()})
+
+    async def _generate(self, task: ai_task.GenDataTask, chat_log: conversation.ChatLog) -> Any:
+        if task.attachments:
+            raise Failure(Why.ATTACHMENTS)
+        schema = self._schema(task, chat_log)
+        done = await self._text(chat_log, schema)
+        chat_log.async_add_assistant_content_without_tools(
+            conversation.AssistantContent(agent_id=self.entity_id, content=done.text)
+        )
+        if schema is None:
+            return done.text
+        if done.finish_reason != "stop":
+            raise Failure(Why.CUT_OFF, {"tokens": str(done.usage.get("completion_tokens", "?"))})
+        return tidied(json.loads(done.text), schema)
+
+    async def _text(self, chat_log: conversation.ChatLog, schema: Schema | None) -> Done:
+        fields: dict[str, Any] = {**model_fields(self.subentry.data), "messages": _messages(chat_log, schema)}
+        if schema is not None:
+            fields["json_schema"] = complete(schema)
+        # Streamed, because a box that streams says at once that it has heard.
+        async with aclosing(self.async_ask(fields)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event
+        raise Failure(Why.INTERNAL)
+
+    async def _decide(self, task: ai_task.EvaluationTask) -> dict[str, Answer]:
+        if task.attachments:
+            raise Failure(Why.ATTACHMENTS)
+        info = self.box.info
+        if info is not None and not info.decides:
+            raise Failure(Why.NO_DECISIONS, {"model": info.model or "-"})
+        try:
+            state = json_loads(json_dumps(task.state))
+        except (TypeError, ValueError) as error:
+            raise Failure(Why.STATE, {"message": str(error)}) from error
+        fields = {"state": state, "questions": asked(task.questions)}
+        done = await self.async_answer(fields, kind="decide", limit_s=_DECISION_S)
+        try:
+            return answered(task.questions, done.answers or {})
+        except AnswerError as error:
+            raise Failure(Why.TOO_LARGE, detail=str(error)) from error
+
+    def _schema(self, task: ai_task.GenDataTask, chat_log: conversation.ChatLog) -> Schema | None:
+        if task.structure is None:
+            return None
+        try:
+            return json_schema(
+                task.structure, chat_log.llm_api.custom_serializer if chat_log.llm_api else None
+            )
+        except ValueError as error:
+            raise Failure(Why.STRUCTURE, {"message": str(error)}) from error
+
+
+def _messages(chat_log: conversation.ChatLog, schema: Schema | None) -> list[dict[str, Any]]:
+    """Return the task as messages; what is to be filled in stands first, since it is the same each time."""
+    messages = [
+        {"role": content.role, "content": content.content or ""}
+        for content in chat_log.content
+        if isinstance(content, conversation.SystemContent | conversation.UserContent)
+    ]
+    if schema is not None:
+        system = messages[0] if messages and messages[0]["role"] == "system" else None
+        if system is None:
+            system = {"role": "system", "content": ""}
+            messages.insert(0, system)
+        system["content"] = f"{system['content']}\n{told(schema)}".strip()
+    return messages
+
+
+def _theirs(answer: Answer) -> ai_task.EvaluationAnswer:
+    match answer:
+        case Noul():
+            return ai_task.NoulAnswer(noul=answer.noul)
+        case Choice():
+            return ai_task.ChoiceAnswer(choice=answer.choice, probabilities=answer.probabilities)
+        case Score():
+            return ai_task.ScoreAnswer(score=answer.score, probabilities=answer.probabilities)
