@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from custom_components.edgeassist.tiny import turn
+from custom_components.edgeassist.tiny.home import Area, Floor, Home, Thing
+from custom_components.edgeassist.tiny.intents import Missing, Plan
+from custom_components.edgeassist.tiny.judging import Talk
+from custom_components.edgeassist.tiny.turn import Outcome, Told
+from tests import component
+
 _HERE = Path(__file__).parent
-_PACKAGE = _HERE.parent.parent / "custom_components" / "edgeassist"
-_NAME = "edgeassist_in_home_assistant"
-
-
-def module(name: str) -> ModuleType:
-    """Return a pure module of the integration, `tiny.home` for instance, without Home Assistant.
-
-    The package's own `__init__` imports Home Assistant, so it is passed by.
-    """
-    if _NAME not in sys.modules:
-        package = ModuleType(_NAME)
-        package.__path__ = [str(_PACKAGE)]
-        sys.modules[_NAME] = package
-    return import_module(f"{_NAME}.{name}")
 
 
 @dataclass(frozen=True)
@@ -55,21 +45,17 @@ def cases(name: str) -> list[Case]:
     return [Case(**json.loads(line)) for line in lines]
 
 
-def home(name: str) -> Any:
+def home(name: str) -> Home:
     """Return a home of homes.json."""
     parts = json.loads((_HERE / "homes.json").read_text(encoding="utf-8"))[name]
-    homes = module("tiny.home")
 
     def made(kind: str, cls: Any) -> tuple[Any, ...]:
-        lists = ("aliases", "names")
         return tuple(
-            cls(**{key: tuple(value) if key in lists else value for key, value in each.items()})
+            cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in each.items()})
             for each in parts[kind]
         )
 
-    return homes.Home(
-        made("areas", homes.Area), made("floors", homes.Floor), made("things", homes.Thing)
-    )
+    return Home(made("areas", Area), made("floors", Floor), made("things", Thing))
 
 
 def outcome(case: Case, ask: Callable[[dict[str, Any]], str]) -> list[str]:
@@ -79,7 +65,6 @@ def outcome(case: Case, ask: Callable[[dict[str, Any]], str]) -> list[str]:
         case: What is said.
         ask: Gives the model's answer to the fields of a prompt.
     """
-    turn = module("tiny.turn")
     where = home(case.home)
     said: list[str] = []
     for question in turn.begin(case.said, case.language, where, case.here):
@@ -89,20 +74,20 @@ def outcome(case: Case, ask: Callable[[dict[str, Any]], str]) -> list[str]:
     return ["handed on"] if "handed on" in said else said
 
 
-def written(result: Any) -> list[str]:
+def written(result: Outcome) -> list[str]:
     """Return an outcome in words: an intent with its slots, a reading, what lacks."""
-    match type(result).__name__:
-        case "Plan":
+    match result:
+        case Plan():
             return [
                 " ".join([call.intent, *(f"{key}={_plain(value)}" for key, value in call.slots.items())])
                 for call in result.calls
             ]
-        case "Missing":
+        case Missing():
             return [f"lacks {result.lacks}"]
-        case "Told":
+        case Told():
             things = [reading.thing.entity_id for reading in result.readings]
             return [f"reading {result.quantity} {' '.join(things)}" if things else "no reading"]
-        case "Talk":
+        case Talk():
             return ["talk"]
     return ["handed on"]
 

@@ -2,6 +2,8 @@
 
 "Dim mum's reading lamp in the den to 30" becomes "dim the light to 30", and what was named is kept beside it. A room is
 left out of a command, since where something happens is known without the model, and is "kitchen" in a question.
+
+Imports nothing of Home Assistant.
 """
 
 from __future__ import annotations
@@ -168,7 +170,9 @@ def parts(text: str) -> list[str]:
     """Return the commands of a sentence with several, or the sentence alone."""
     said = _plain(text)
     cut = re.split(r",? and then |,? then |,? and |，?然后再?|，?并且?|，", said)
-    verbs = r"\b(?:turn|switch|set|dim|open|close|start|stop|make|put|shut|lower|raise|change)\b|[开关调停设打拉]"
+    verbs = (
+        r"\b(?:turn|switch|set|dim|open|close|start|stop|make|put|shut|lower|raise|change)\b|[开关调停设打拉]"
+    )
     if 1 < len(cut) <= 3 and all(re.search(verbs, part) for part in cut):
         return cut
     return [said]

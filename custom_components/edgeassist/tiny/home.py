@@ -1,4 +1,7 @@
-"""A home as plain values: what is exposed to the assistant, where it is, and what it is called."""
+"""A home as plain values: what is exposed to the assistant, where it is, and what it is called.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An action of the model becomes calls of Home Assistant's intents, for things of this home alone."""
+"""An action of the model becomes calls of Home Assistant's intents, for things of this home alone.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,14 @@ from .judging import Action
 
 # More would be asked one after the other; a place with more has its own slots.
 MOST_CALLS = 12
-_STEP = {"brightness": 25.0, "volume": 10.0, "temperature": 1.0, "speed": 25.0, "position": 25.0, "humidity": 5.0}
+_STEP = {
+    "brightness": 25.0,
+    "volume": 10.0,
+    "temperature": 1.0,
+    "speed": 25.0,
+    "position": 25.0,
+    "humidity": 5.0,
+}
 _MEASURED: dict[str, tuple[str, float]] = {
     "brightness": ("brightness", 100 / 255),
     "temperature": ("temperature", 1.0),
@@ -112,7 +122,9 @@ def _meant(
         return (named if len(named) < 2 else Missing(Lacks.WHICH, action.device, place, named)), place
     fits = _FITS[action.device]
     if place is None and not action.everywhere and area:
-        inside = _sorted_out(action, [thing for thing in home.things if thing.area_id == here and fits(thing)])
+        inside = _sorted_out(
+            action, [thing for thing in home.things if thing.area_id == here and fits(thing)]
+        )
         if inside:
             return inside, Place(area.name, (area,))
     scope = home.inside(place) if place else home.things
@@ -136,12 +148,12 @@ def _calls(
     action: Action, things: tuple[Thing, ...], place: Place | None, home: Home
 ) -> tuple[Call, ...] | Lacks:
     match action.action, action.device:
-        case ("turn_on" | "turn_off"), "vacuum":
+        case (("turn_on" | "turn_off"), "vacuum"):
             intent = "HassVacuumStart" if action.action == "turn_on" else "HassVacuumReturnToBase"
             return _each(intent, things)
-        case ("turn_on" | "open"), "blinds" | "curtains":
+        case (("turn_on" | "open"), "blinds" | "curtains"):
             return _together("HassTurnOn", things, place, home)
-        case ("turn_off" | "close"), "blinds" | "curtains":
+        case (("turn_off" | "close"), "blinds" | "curtains"):
             return _together("HassTurnOff", things, place, home)
         case "turn_on" | "open", _:
             return _together("HassTurnOn", things, place, home)
@@ -180,7 +192,11 @@ def _changed(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | La
     step = step if action.action == "increase" else -step
     if wanted == "volume":
         players = tuple(thing for thing in things if thing.domain == "media_player")
-        return _each("HassSetVolumeRelative", players, {"volume_step": round(step)}) if players else Lacks.ABILITY
+        return (
+            _each("HassSetVolumeRelative", players, {"volume_step": round(step)})
+            if players
+            else Lacks.ABILITY
+        )
     calls: list[Call] = []
     for thing in things:
         found = _HOW.get((thing.domain, wanted))

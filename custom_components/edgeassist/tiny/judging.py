@@ -2,6 +2,8 @@
 
 A model of four million parameters takes "pause the music" for a volume of 10 and "movie night" for a loudspeaker. So
 each part of an action needs its words (the device, the value, the direction), and no word may be left over.
+
+Imports nothing of Home Assistant.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ _ALIKE = (
 # Named by what is said of them: "set the temperature to 21", 调到26度.
 _IMPLIED: dict[str, dict[Language, str]] = {
     "heating": {"en": r"temperature|degrees?|warm\w*|cool\w*|cold\w*|hott?er", "zh": "温度|度|暖|热|凉|冷"},
-    "air_conditioner": {"en": r"temperature|degrees?|warm\w*|cool\w*|cold\w*|hott?er", "zh": "温度|度|暖|热|凉|冷"},
+    "air_conditioner": {
+        "en": r"temperature|degrees?|warm\w*|cool\w*|cold\w*|hott?er",
+        "zh": "温度|度|暖|热|凉|冷",
+    },
     "light": {"en": r"bright\w*|dark\w*|light\w*", "zh": "亮|暗"},
     "speaker": {"en": r"loud\w*|quiet\w*", "zh": "大声|小声|响"},
 }
@@ -117,7 +122,10 @@ def _action(answer: str) -> Action | None:
 
 def _is_request(heard: Heard) -> bool:
     """Whether a question is a command put politely: "could you …", 能不能…."""
-    polite = {"en": r"^(?:can|could|would|will) you\b", "zh": "^(?:能不能|可不可以|可以|能)|(?:好吗|行吗|可以吗)$"}
+    polite = {
+        "en": r"^(?:can|could|would|will) you\b",
+        "zh": "^(?:能不能|可不可以|可以|能)|(?:好吗|行吗|可以吗)$",
+    }
     return bool(re.search(polite[heard.language], heard.said))
 
 
@@ -164,7 +172,11 @@ def _corrected(action: Action, heard: Heard) -> Action:
         return Action("turn_off" if off else "turn_on", "vacuum", action.everywhere)
     if action.device == "light" and action.action in ("open", "close"):
         return Action({"open": "turn_on", "close": "turn_off"}[action.action], "light", action.everywhere)
-    if action.device in ("blinds", "curtains") and action.action in ("increase", "decrease") and action.value is None:
+    if (
+        action.device in ("blinds", "curtains")
+        and action.action in ("increase", "decrease")
+        and action.value is None
+    ):
         slightly = {"en": "bit|little|some|slightly|more|less", "zh": "点|些"}
         if not words.find(slightly[heard.language], heard.left, heard.language):
             return replace(action, action="open" if action.action == "increase" else "close", property=None)

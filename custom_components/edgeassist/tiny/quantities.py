@@ -1,4 +1,7 @@
-"""What a thing says, by the model's names: a sensor of class carbon_dioxide says co2."""
+"""What a thing says, by the model's names: a sensor of class carbon_dioxide says co2.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The sensors of a place in the layout that the model reads best, and what it was asked for among them."""
+"""The sensors of a place in the layout that the model reads best, and what it was asked for among them.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 

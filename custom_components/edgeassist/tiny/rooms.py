@@ -1,4 +1,7 @@
-"""Rooms that are called alike in other languages: 厨房 finds the area Kitchen, and "kitchen" the area Küche."""
+"""Rooms that are called alike in other languages: 厨房 finds the area Kitchen, and "kitchen" the area Küche.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One turn: what the model is asked for what somebody said, and what its answer comes to. No I/O: `agent` does that."""
+"""One turn: what the model is asked for what somebody said, and what its answer comes to. No I/O: `agent` does that.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The words of commands and questions, English and Chinese, that an answer is held against."""
+"""The words of commands and questions, English and Chinese, that an answer is held against.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,10 @@ QUANTITIES: Final[dict[str, dict[Language, tuple[str, str]]]] = {
         "en": ("brightness", r"bright\w*|dark|lux|light level|illuminance"),
         "zh": ("亮度", "亮|暗|光"),
     },
-    "power": {"en": ("power", r"power|watts?|electricity|draw\w*|consum\w+"), "zh": ("功率", "功率|瓦|用电|耗电")},
+    "power": {
+        "en": ("power", r"power|watts?|electricity|draw\w*|consum\w+"),
+        "zh": ("功率", "功率|瓦|用电|耗电"),
+    },
     "battery": {"en": ("battery", r"batter\w+|charged?"), "zh": ("电量", "电量|电池")},
     "pressure": {"en": ("pressure", r"pressure"), "zh": ("气压", "气压")},
     "noise": {"en": ("noise", r"noise|noisy|loud\w*|quiet\w*|decibels?"), "zh": ("噪音", "噪|吵|声音")},
@@ -158,7 +164,9 @@ QUESTION: Final[dict[Language, re.Pattern[str]]] = {
         r"^(?:hey,? |so,? |and |please |ok,? )?(?:what|how|which|is|are|was|does|did|has|tell me|do you know|can you tell"
         r"|could you tell|i wonder|give me the|check|any)\b|\b(?:temperature|humidity|level)\?*$"
     ),
-    "zh": re.compile("吗|多少|几度|几|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"),
+    "zh": re.compile(
+        "吗|多少|几度|几|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"
+    ),
 }
 # What may stand in a command beside devices, places, values. Another word means that more was said than was understood.
 _KNOWN_EN: Final = frozenset(
