@@ -203,11 +203,15 @@ async def test_a_broker_that_refuses_what_is_asked_is_an_issue_that_names_the_to
     await ready()
     await add_box(house)
 
-    def allow(rules: str) -> None:
+    async def allow(rules: str) -> None:
         acl.write_text(rules)
+        reloads = broker.log.read_text().count("Reloading config")
         os.kill(broker.pid, signal.SIGHUP)
+        async with asyncio.timeout(PATIENCE_S):
+            while broker.log.read_text().count("Reloading config") == reloads:
+                await asyncio.sleep(0.02)
 
-    allow(f"{OPEN_TO_ALL}topic deny edgeassist/box/prompt/{CLIENT}\n")
+    await allow(f"{OPEN_TO_ALL}topic deny edgeassist/box/prompt/{CLIENT}\n")
     try:
         with pytest.raises(CommandError, match="does not answer"):
             await generate(house, "hello")
@@ -218,7 +222,7 @@ async def test_a_broker_that_refuses_what_is_asked_is_an_issue_that_names_the_to
             "answers": f"edgeassist/box/reply/{CLIENT}/+",
         }
     finally:
-        allow(OPEN_TO_ALL)
+        await allow(OPEN_TO_ALL)
     assert await generate(house, "hello") == "hello"
     await no_issues(house)
 
