@@ -14,7 +14,7 @@ import pytest
 
 from edgeassist.gateways.homeassistant.entities import EXPIRY_S
 from edgeassist.sandbox import PrivateBroker
-from tests.conftest import AsyncConnect, StartReady, Wire
+from tests.conftest import AsyncConnect, StartDaemon, StartReady, Wire
 from tests.home_assistant.documents import (
     DOCS,
     EXAMPLE,
@@ -192,6 +192,26 @@ async def test_an_entity_that_goes_and_comes_back_is_no_answer_and_no_error(
         await heard.none_before("now", house)
         await answered(house, wire, "again", metadata={"from": "morning"})
         assert await heard.next() == ("The house says", "again")
+
+
+async def test_a_box_with_another_name_is_one_device_and_not_two(
+    house: Driver, ready: StartReady, daemon: StartDaemon
+) -> None:
+    async def devices() -> set[str]:
+        return {each["name"] for each in await house.devices() if each["manufacturer"] == "EdgeAssist"}
+
+    process = await box(house, ready)
+    assert await devices() == {"EdgeAssist box"}
+    await asyncio.to_thread(process.stop)
+    hall = daemon(homeassistant__discovery=True, device__name="hall")
+    await house.shows(STATE, lambda state: state is None)
+    await house.is_("sensor.edgeassist_hall_state", "ready")
+    assert await devices() == {"EdgeAssist hall"}
+    # And back.
+    await asyncio.to_thread(hall.stop)
+    await box(house, ready)
+    await house.shows("sensor.edgeassist_hall_state", lambda state: state is None)
+    assert await devices() == {"EdgeAssist box"}
 
 
 async def test_what_is_typed_and_cancelled_expires_where_home_assistant_can_say_so(
