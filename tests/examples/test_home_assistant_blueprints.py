@@ -170,9 +170,12 @@ class House:
         return {**state["attributes"], "state": state["state"]} if state else {}
 
     async def told(self, said: str) -> str:
-        """Say something to the home, and return what it says."""
+        """Say something to the home, and return what it says, once all that it published is heard."""
         self.wire.heard.clear()
-        return (await self.driver.say(f"tell the home {said}")).speech
+        speech = (await self.driver.say(f"tell the home {said}")).speech
+        await self.driver.call("mqtt.publish", topic="test/said", payload=said)
+        await self.hears("test/said")
+        return speech
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +353,9 @@ async def test_a_watch_is_sensors_that_are_unknown_when_it_is_stale_and_go_with_
     await house.shows(DONE, lambda known: known["state"] == "unknown")
     house.wire.say("washer", "yes: in the bath, 3")
     await house.wire.until(lambda message: b"no message came for 1 s (stale_s)" in message.payload, 60)
-    stale = await house.shows(DONE, lambda known: known["state"] == "unknown" and known["reason"])
+    stale = await house.shows(
+        DONE, lambda known: known["state"] == "unknown" and known["attributes"]["reason"]
+    )
     assert stale["reason"] == "no message came for 1 s (stale_s)"
 
     config.write_text("")
