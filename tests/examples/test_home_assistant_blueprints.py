@@ -279,7 +279,8 @@ async def test_a_broker_that_restarts_leaves_no_question_without_an_end(
     house: House, broker: PrivateBroker
 ) -> None:
     await house.device()
-    house.wire.say("home/patient", "!script repeat=10 delay_ms=100\nslowly ")
+    # Longer than two reports of the device are apart.
+    house.wire.say("home/patient", "!script repeat=40 delay_ms=100\nslowly ")
     await house.wire.until(lambda message: b'"running":1' in message.payload)
     broker.stop()
     broker.start()
