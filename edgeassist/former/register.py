@@ -68,8 +68,9 @@ class Register:
                 return
             document = {"format": _FORMAT, **_plain(name)}
             os.ftruncate(file, 0)
+            # Not synced: the event loop would wait for the card, and all that a power cut in the next seconds
+            # costs is a name that is not known to have been.
             os.pwrite(file, json.dumps(document).encode(), 0)
-            os.fsync(file)
         except BaseException:
             os.close(file)
             raise
