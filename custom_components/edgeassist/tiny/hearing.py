@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from . import words
+from . import numerals, words
 from .home import Home, Place, Thing
 from .quantities import quantity_of
 from .words import HAN, Language
@@ -58,7 +58,11 @@ _OTHER_WORDS: dict[Language, tuple[tuple[str, str], ...]] = {
     "en": (
         (r"\b(?:shades?|awnings?|shutters?)\b", "blinds"),
         (r"\b(?:draw|drop)\b", "close"),
+        (r"\b(?:pull|roll|put|let) up\b", "open"),
+        (r"\b(?:pull|roll|put|let) down\b", "close"),
+        (r"\blights? out\b", "lights off"),
         (r"\bdrapes\b", "curtains"),
+        (r".*\b(?:heat|cool|warm)(?: up)? to (\d+(?:\.\d+)?).*", r"set the heating to \1 degrees"),
         (r"\bvolume (up|down)\b", r"music \1"),
         (r".*\bmore light\b.*", "make the light brighter"),
         (r".*\bless light\b.*", "make the light darker"),
@@ -142,16 +146,19 @@ def hear(text: str, language: str, home: Home) -> Heard:
         home: Whose names to look for.
     """
     said = _plain(text)
-    spoken: Language = "zh" if HAN.search(said) else "en"
-    if not said or (spoken == "en" and not language.lower().startswith(("en", "zh"))):
-        return Heard(said, spoken, why=Why.LANGUAGE)
     if len(said) > LONGEST:
-        return Heard(said, spoken, why=Why.OTHER)
+        return Heard("", "en", why=Why.OTHER)
     mentions = _joined(said, _mentions(said, home))
     places = [mention for mention in mentions if mention.place]
     named = [mention for mention in mentions if mention.things]
     left = _replaced(said, [(mention, " ") for mention in mentions])
-    question = bool(words.QUESTION[spoken].search(said))
+    # A name may be in another language than the sentence.
+    spoken: Language = "zh" if HAN.search(left if left.strip() else said) else "en"
+    if not said or (spoken == "en" and not language.lower().startswith(("en", "zh"))):
+        return Heard(said, spoken, why=Why.LANGUAGE)
+    question = bool(words.QUESTION[spoken].search(said)) or (
+        text.rstrip().endswith(("?", "？")) and not words.POLITE[spoken].search(said)
+    )
     heard = Heard(
         said,
         spoken,
@@ -183,7 +190,7 @@ def _plain(text: str) -> str:
     if HAN.search(said):
         said = said.translate(_SIMPLIFIED)
         said = re.sub(r"(?<=[\u3400-\u9fff]) +(?=[\u3400-\u9fff])", "", said)
-    return said
+    return numerals.in_figures(said)
 
 
 def _spellings(name: str) -> Iterable[str]:
@@ -284,9 +291,13 @@ def _is_exact(thing: Thing) -> bool:
 def _asked(heard: Heard, said: str, places: list[_Mention], named: list[_Mention]) -> str:
     language = heard.language
     if heard.question:
-        swaps = [(mention, _in_question(mention.things[0], language)) for mention in named]
+        spoken_of = bool(words.asked_for(heard.left, language))
+        swaps = [
+            (mention, ROOM[language] if spoken_of else _in_question(mention.things[0], language))
+            for mention in named
+        ]
         text = _replaced(said, [*swaps, *((mention, ROOM[language]) for mention in places)])
-        if not places and not named and words.asked_for(heard.left, language):
+        if not places and not named and spoken_of:
             text = f"{text} in the {ROOM[language]}" if language == "en" else f"{ROOM[language]}{text}"
         return _tidy(text)
     swaps = [(mention, _in_command(mention.things[0], language)) for mention in named]

@@ -198,6 +198,10 @@ def _changed(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | La
             else Lacks.ABILITY
         )
     calls: list[Call] = []
+    if awake := tuple(thing for thing in things if thing.state != "off"):
+        things = awake
+    elif action.action == "decrease":
+        return Lacks.ABILITY
     for thing in things:
         found = _HOW.get((thing.domain, wanted))
         attribute, scale = _MEASURED.get(wanted, ("", 1.0))
