@@ -128,14 +128,14 @@ def _grounded(action: Action, heard: Heard) -> bool:
     left = words.POLITE[language].sub(" ", heard.left)
     if words.unknown(left, language):
         return False
-    kinds = {device for device, named in words.DEVICES.items() if words.find(named[language], left, language)}
+    kinds = words.devices(left, language)
     wanted = {action.device}.union(*(alike for alike in _ALIKE if action.device in alike))
     implied = _IMPLIED.get(action.device)
     if heard.things:
-        pass  # the name that was said stands for a device of its domain
-    elif not kinds & wanted and not (implied and words.find(implied[language], left, language)):
+        wanted |= kinds  # the name that was said stands for a device of its own kind
+    elif not kinds and not (implied and words.find(implied[language], left, language)):
         return False
-    if kinds - wanted and not (heard.things or kinds & wanted):
+    if kinds - wanted:
         return False
     if action.everywhere and not words.find(words.ALL[language], left, language):
         return False

@@ -25,7 +25,9 @@ def in_figures(text: str) -> str:
     text = re.sub(f"({_SIGNS})度半", lambda found: f"{_chinese(found[1])}.5度", text)
     text = re.sub(f"({_SIGNS})(?=度|%)", lambda found: str(_chinese(found[1])), text)
     text = re.sub(r"百分之(\d+)%?", r"\1%", text)
-    return _ENGLISH.sub(_english, text)
+    text = re.sub(f"(?<=[到为成])({_SIGNS})(?=$|[，,的])", lambda found: str(_chinese(found[1])), text)
+    text = _ENGLISH.sub(_english, text)
+    return re.sub(r"\b(\d+) and a half\b", r"\1.5", text)
 
 
 def _english(found: re.Match[str]) -> str:

@@ -31,7 +31,7 @@ DEVICES: Final[dict[str, dict[Language, str]]] = {
         "zh": "百叶窗|遮阳帘|卷帘|百叶|遮阳篷",
     },
     "curtains": {"en": r"curtains?|drapes", "zh": "窗帘|纱帘|帘子"},
-    "window": {"en": r"windows?|skylights?", "zh": "天窗|窗户|窗子|窗"},
+    "window": {"en": r"windows?|skylights?", "zh": "天窗|窗户|窗子|窗(?!帘)"},
     "door": {"en": r"doors?|gates?|locks?", "zh": "大门|房门|门锁|门"},
     "socket": {"en": r"sockets?|plugs?|outlets?|power strips?", "zh": "插座|插排|电源"},
     "tv": {"en": r"tvs?|televisions?|telly|screens?", "zh": "电视机|电视|屏幕"},
@@ -122,7 +122,7 @@ QUANTITIES: Final[dict[str, dict[Language, tuple[str, str]]]] = {
     "pressure": {"en": ("pressure", r"pressure"), "zh": ("气压", "气压")},
     "noise": {"en": ("noise", r"noise|noisy|loud\w*|quiet\w*|decibels?"), "zh": ("噪音", "噪|吵|声音")},
     "dust": {"en": ("dust", r"dust\w*|pm ?2\.?5|particles|particulates"), "zh": ("粉尘", "尘|pm2.5|颗粒")},
-    "window": {"en": ("window", r"windows?|skylights?"), "zh": ("窗户", "窗")},
+    "window": {"en": ("window", r"windows?|skylights?"), "zh": ("窗户", "窗(?!帘)")},
     "door": {"en": ("door", r"doors?|gates?|locked|unlocked"), "zh": ("门", "门")},
     "light": {"en": ("light", r"lights?|lamps?|lighting"), "zh": ("灯", "灯")},
     "heating": {"en": ("heating", r"heating|heaters?|radiators?|thermostats?"), "zh": ("暖气", "暖气|地暖")},
@@ -173,7 +173,7 @@ QUESTION: Final[dict[Language, re.Pattern[str]]] = {
         r"|could you tell|i wonder|give me the|check|any)\b|\b(?:temperature|humidity|level)\?*$"
     ),
     "zh": re.compile(
-        "吗|多少|几度|几|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"
+        r"吗|多少|几度|几|(\w)不\1|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"
     ),
 }
 # A command that is put as a question.
@@ -185,27 +185,27 @@ POLITE: Final[dict[Language, re.Pattern[str]]] = {
 _KNOWN_EN: Final = frozenset(
     """
     a about activate activated adjust again ahead air all already alright also am an and apartment
-    are as at away back back's base be been being bit boost bright brighten brighter brightest
-    brightness bring by can celsius change changed charge charging choose clean cleaning close
-    closed closing cold color colour come completely cool cooler cosy could crank cut dark darken
-    darker darkest deactivate deactivated dear decrease degree degrees dial dim dimmed dimmer
+    are as at away back back's base be bedtime been being bit boost bright brighten brighter
+    brightest brightness bring by can celsius change changed charge charging choose clean cleaning
+    close closed closing cold color colour come completely cool cooler cosy could crank cut dark
+    darken darker darkest deactivate deactivated dear decrease degree degrees dial dim dimmed dimmer
     disable disabled dock done down draw drawn drop edgeassist eight eighteen eighty eleven enable
-    enabled end enough entire every everyone everything everywhere exactly fast faster feel fifteen
-    fifty finished fire five fix flat flip for forty four fourteen from full fully gently get gets
-    give go going gonna got guys half halfway hand hard have he heat hello her here hey hi higher
-    highest him his hold home hot hotter house how humidity hundred i i'd i'll i'm in increase
-    inside is it it's its just keep kill kindly launch launched leave leaving less let let's lets
-    level lighter like little live lot loud louder low lower lowest make max maximum me medium
-    middle min minimum more move much must my need needs nice nicely nine nineteen ninety now of off
-    ok okay on one open opened our out over paint part percent percentage pick please position power
-    pull pulled put quarter quick quickly quiet quieter raise really reduce rest right roll run
-    running send set seven seventeen seventy shall she should shut six sixteen sixty sleep slide
-    slightly slow slower so soft softer softly some soon speed spin start started starting still
-    stop stopped stopping strong stronger switch switched tad take tell temperature ten than thank
-    thanks that the their there these they third thirteen thirty this those tight to today tonight
-    too turn turned turning twelve twenty two up us use using volume wanna want warm warmer way we
-    we're weak weaker were what which while white whole wide will with work working would you you're
-    your zero
+    enabled end enough entire entirely every everyone everything everywhere exactly fast faster feel
+    fifteen fifty finished fire five fix flat flip for forty four fourteen from full fully gently
+    get gets give go going gonna got guys half halfway hand hard have he heat hello her here hey hi
+    higher highest him his hold home hot hotter house how humidity hundred i i'd i'll i'm in
+    increase inside is it it's its just keep kill kindly launch launched leave leaving less let
+    let's lets level lighter like little live lot loud louder low lower lowest make many max maximum
+    me medium middle min minimum more move much must my need needs nice nicely night nine nineteen
+    ninety now of off ok okay on one open opened our out over paint part percent percentage pick
+    place please position power pull pulled put quarter quick quickly quiet quieter raise really
+    reduce rest right roll room rooms run running send set seven seventeen seventy shall she should
+    shut six sixteen sixty sleep slide slightly slow slower so soft softer softly some soon speed
+    spin start started starting stay still stop stopped stopping strong stronger sure switch
+    switched tad take tell temperature ten than thank thanks that the their there these they thing
+    things third thirteen thirty this those tight to today tonight too turn turned turning twelve
+    twenty two up us use using volume wanna want warm warmer water way we we're weak weaker well
+    were what which while white whole wide will with work working would yes you you're your zero
     """.split()
 )
 _KNOWN_ZH: Final = frozenset(
@@ -226,6 +226,11 @@ def find(pattern: str, text: str, language: Language) -> list[str]:
 def asked_for(text: str, language: Language) -> set[str]:
     """Return the quantities that the words of a question speak of."""
     return {name for name, called in QUANTITIES.items() if find(called[language][1], text, language)}
+
+
+def devices(text: str, language: Language) -> set[str]:
+    """Return the devices that the words speak of."""
+    return {name for name, called in DEVICES.items() if find(called[language], text, language)}
 
 
 def unknown(text: str, language: Language) -> list[str]:
