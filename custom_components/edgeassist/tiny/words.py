@@ -158,7 +158,7 @@ GREETING: Final[dict[Language, re.Pattern[str]]] = {
 OTHERS: Final[dict[Language, re.Pattern[str]]] = {
     "en": re.compile(
         r"\b(?:seconds?|minutes?|hours?|timers?|o'?clock|tomorrow|yesterday|until|till|when(?:ever)?|after|before|if"
-        r"|unless|at \d{1,2}(?::\d\d)|\d{1,2} ?[ap]\.?m\.?|then|later|remind\w*|list|shopping|scenes?|modes?"
+        r"|unless|at \d{1,2}(?::\d\d)|\d{1,2} ?[ap]\.?m\.?|later|remind\w*|list|shopping|scenes?|modes?"
         r"|mute|unmute|pause|resume|unpause|skip|next|previous|play|song|track|channel|announce|broadcast"
         r"|at home|not|don'?t|doesn'?t|never|nobody|no|without|except|but|instead|weather|forecast|arm|disarm|who(?:'s)? (?:is )?home)\b"
     ),
