@@ -145,7 +145,11 @@ async def _do(
 
 
 async def _hand_on(
-    hass: HomeAssistant, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, heard: Heard, why: Why
+    hass: HomeAssistant,
+    user_input: conversation.ConversationInput,
+    chat_log: conversation.ChatLog,
+    heard: Heard,
+    why: Why,
 ) -> conversation.ConversationResult:
     """Try Home Assistant's own sentences, which match exactly what is said; its agent's guesses are not wanted here."""
     _LOGGER.debug("Handed on (%s): %s", why, user_input.text)

@@ -197,9 +197,7 @@ def _names(things: Sequence[Thing], language: Language, between: str = "and") ->
     names = [thing.name for thing in things[:_MOST_NAMES]]
     if language == "zh":
         return "、".join(names)
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} {between} {names[-1]}"
+    return f" {between} ".join(", ".join(some) for some in (names[:-1], names[-1:]) if some)
 
 
 def _sentence(text: str, **parts: str) -> str:
