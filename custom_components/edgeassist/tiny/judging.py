@@ -1,6 +1,6 @@
-"""Holds the model's answer against the words: what they do not say is not done, however sure the model sounds.
+"""Holds the model's answer against the words: what they do not say is not done, however sure it sounds.
 
-A model of four million parameters takes "pause the music" for a volume of 10 and "movie night" for a loudspeaker. So
+A model of four million parameters takes "pause the music" for a volume of 10, "movie night" for a speaker. So
 each part of an action needs its words (the device, the value, the direction), and no word may be left over.
 
 Imports nothing of Home Assistant.

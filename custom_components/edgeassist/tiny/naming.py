@@ -91,7 +91,7 @@ def _chosen(found: list[Mention]) -> list[Mention]:
 
 
 def _cuts(thing: Mention, place: Mention) -> bool:
-    """Whether a thing's name begins or ends within a place's: "bedroom curtains" in "master bedroom curtains"."""
+    """Whether a thing's name begins or ends within a place's: "bedroom curtains", "master bedroom"."""
     if thing.place or not place.place:
         return False
     apart = thing.end <= place.start or place.end <= thing.start

@@ -1,4 +1,4 @@
-"""One turn: what the model is asked for what somebody said, and what its answer comes to. No I/O: `agent` does that.
+"""One turn: what the model is asked for what somebody said, and what its answer comes to. It does no I/O.
 
 Imports nothing of Home Assistant.
 """
