@@ -75,6 +75,9 @@ async def outcome(case: Case, ask: Callable[[dict[str, Any]], Awaitable[str]]) -
     where = home(case.home)
     said: list[str] = []
     for question in turn.begin(case.said, case.language, where, case.here):
+        if question.settled:
+            said += written(question.settled)
+            continue
         if question.heard.why:
             return ["handed on"]
         said += written(turn.end(question, await ask(question.request), where, case.here))

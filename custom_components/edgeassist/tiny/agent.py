@@ -66,7 +66,7 @@ class _Turn:
         language: Language = "en"
         for question in begin(self._input.text, self._input.language, home, self._area_id):
             language = question.heard.language
-            outcome: Outcome | None = question.heard.why
+            outcome: Outcome | None = question.settled or question.heard.why
             if outcome is None:
                 outcome = end(question, await ask(question.request), home, self._area_id)
             if isinstance(outcome, Why):

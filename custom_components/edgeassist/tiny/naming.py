@@ -63,15 +63,19 @@ def _spellings(name: str) -> set[str]:
 
 def _all(said: str, home: Home) -> list[Mention]:
     """Return every name that stands in a text; a thing's rather than a place's of the same name."""
+    places: dict[str, Place] = {}
+    for name, place in home.places():
+        for spelling in _spellings(name):
+            places.setdefault(spelling, place)
     things: dict[str, dict[str, Thing]] = {}
     for name, thing in home.called():
         for spelling in _spellings(name):
             if not _is_plain(spelling):
                 things.setdefault(spelling, {})[thing.entity_id] = thing
-    places: dict[str, Place] = {}
-    for name, place in home.places():
-        for spelling in _spellings(name):
-            places.setdefault(spelling, place)
+                # "Smart curtains" is the thing "Smart curtain", but "kitchen lights" are all that are there.
+                if spelling.isascii() and not _is_plain(_last(spelling, places)):
+                    other = spelling[:-1] if spelling.endswith("s") else f"{spelling}s"
+                    things.setdefault(other, {})[thing.entity_id] = thing
     return [
         Mention(start, start + len(spelling), None if spelling in things else places[spelling], named)
         for spelling in things.keys() | places.keys()
@@ -97,6 +101,11 @@ def _cuts(thing: Mention, place: Mention) -> bool:
     apart = thing.end <= place.start or place.end <= thing.start
     within = thing.start <= place.start and place.end <= thing.end
     return not apart and not within
+
+
+def _last(name: str, places: Iterable[str]) -> str:
+    """Return a name without the name of a place that it begins with."""
+    return next((name[len(place) :].strip() for place in places if name.startswith(f"{place} ")), name)
 
 
 def _is_plain(name: str) -> bool:

@@ -203,13 +203,14 @@ _KNOWN_EN: Final = frozenset(
     me medium middle min minimum more move much must my need needs nice nicely night nine nineteen
     ninety now of off ok okay on one open opened our out over paint part percent percentage pick
     place please position power pull pulled put quarter quick quickly quiet quieter raise really
-    reduce rest right roll room rooms run running send set seven seventeen seventy shall she should
-    shut six sixteen sixty sleep slide slightly slow slower so soft softer softly some soon speed
-    spin start started starting stay still stop stopped stopping strong stronger sure switch
-    switched tad take tell temperature ten than thank thanks that the their there these they thing
-    things third thirteen thirty this those tight to today tonight too turn turned turning twelve
-    twenty two up us use using volume wanna want warm warmer water way we we're weak weaker well
-    were what which while white whole wide will with work working would yes you you're your zero
+    reduce rest return returns right roll room rooms run running send set seven seventeen seventy
+    shall she should shut six sixteen sixty sleep slide slightly slow slower so soft softer softly
+    some soon speed spin start started starting stay still stop stopped stopping strong stronger
+    sure switch switched tad take tell temperature ten than thank thanks that the their there these
+    they thing things third thirteen thirty this those tight to today tonight too turn turned
+    turning twelve twenty two up us use using volume wanna want warm warmer water way we we're weak
+    weaker well were what which while white whole wide will with work working would yes you you're
+    your zero
     """.split()  # noqa: SIM905 - as a list it would be 300 lines
 )
 _KNOWN_ZH: Final = frozenset(
