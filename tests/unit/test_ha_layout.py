@@ -23,8 +23,8 @@ AREA = (
     "target this area."
 )
 ASK = (
-    "When a user asks to turn on all devices of a specific type, ask the user to specify an area, unless there "
-    "is only one device of that type."
+    "When a user asks to turn on all devices of a specific type, ask the user to specify an area, unless "
+    "there is only one device of that type."
 )
 NO_TIMERS = "This device is not able to start timers."
 CLOCK = "Current time is 09:00:00. Today's date is 2026-11-29."
