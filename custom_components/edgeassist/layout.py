@@ -100,8 +100,8 @@ def without(parameters: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
 def compact(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool's parameters without what costs tokens and says nothing.
 
-    That names which are not told of are no arguments holds without a word. `allOf`, as Home Assistant has it for
-    a number that is checked twice, becomes one schema: some forms of calls can't write it otherwise.
+    That names which are not told of are no arguments holds without a word. `allOf`, as Home Assistant has it
+    for a number that is checked twice, becomes one schema: some forms of calls can't write it otherwise.
     """
     schema = _compact(parameters)
     if schema.get("additionalProperties") is False:

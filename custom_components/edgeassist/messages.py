@@ -16,6 +16,8 @@ from .layout import Layout
 
 # As many messages a request may have (docs/protocol.md); the system prompt is one.
 MAX_MESSAGES = 256
+# So many questions are left out at once, where there are more.
+_BLOCK = 32
 
 Message = dict[str, Any]
 
@@ -103,11 +105,12 @@ def _last_turns(contents: Sequence[Any], turns: int | None) -> Sequence[Any]:
         contents = contents[starts[0] :]
         starts = [start - starts[0] for start in starts]
     room = MAX_MESSAGES - 1
-    fits = [start for start in starts if len(contents) - start <= room]
-    if len(contents) <= room or not fits:
+    if len(contents) <= room:
         return contents
-    # Half of them, so that the next questions find what comes before them as it was.
-    return contents[fits[len(fits) // 2] :]
+    fits = [start for start in starts if len(contents) - start <= room]
+    # Many at once, so that the next questions find what comes before them as it was.
+    blocks = [start for start in starts[::_BLOCK] if start in fits]
+    return contents[[*blocks, *fits, 0][0] :]
 
 
 def _calling(content: Any) -> Message:
@@ -132,7 +135,7 @@ def _calling(content: Any) -> Message:
 def _result(content: Any, spoken: Set[str | None]) -> str:
     """Return a tool's result as text; it is `result` since Home Assistant 2026.10, `tool_result` before."""
     result = content.result.data if hasattr(content, "result") else content.tool_result
-    # Home Assistant 2026.2 writes what the model said about a result into the result, later. It stays as it was.
+    # Home Assistant 2026.2 later writes what the model said of a result into it. It stays as it was.
     speech = result.get("speech")
     if isinstance(speech, Mapping) and isinstance(plain := speech.get("plain"), Mapping):
         result = {**result, "speech": {}} if plain.get("speech") in spoken else result
