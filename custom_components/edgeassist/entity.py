@@ -33,6 +33,7 @@ class EdgeAssistEntity(Entity):
         self.subentry = subentry
         self.box: Box = entry.runtime_data
         self._attr_unique_id = subentry.subentry_id
+        self._attr_translation_key = subentry.subentry_type  # of its icon
         self._attr_device_info = dr.DeviceInfo(
             identifiers={(DOMAIN, subentry.subentry_id)},
             name=subentry.title,

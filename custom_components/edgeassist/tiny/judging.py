@@ -1,0 +1,232 @@
+"""Holds the model's answer against the words: what they do not say is not done, however sure the model sounds.
+
+A model of four million parameters takes "pause the music" for a volume of 10 and "movie night" for a loudspeaker. So
+each part of an action needs its words (the device, the value, the direction), and no word may be left over.
+
+Imports nothing of Home Assistant.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+
+from . import words
+from .hearing import ROOM, Heard, Why
+from .quantities import quantity_of
+from .words import Language
+
+EVERYWHERE = "all"
+# Words for one of these are words for the other.
+_ALIKE = (
+    {"heating", "air_conditioner"},
+    {"blinds", "curtains"},
+    {"tv", "speaker"},
+    {"humidifier", "dehumidifier"},
+    {"window", "blinds"},
+)
+# Named by what is said of them: "set the temperature to 21", 调到26度.
+_IMPLIED: dict[str, dict[Language, str]] = {
+    "heating": {"en": r"temperature|degrees?|warm\w*|cool\w*|cold\w*|hott?er", "zh": "温度|度|暖|热|凉|冷"},
+    "air_conditioner": {
+        "en": r"temperature|degrees?|warm\w*|cool\w*|cold\w*|hott?er",
+        "zh": "温度|度|暖|热|凉|冷",
+    },
+    "light": {"en": r"bright\w*|dark\w*|light\w*", "zh": "亮|暗"},
+    "speaker": {"en": r"loud\w*|quiet\w*", "zh": "大声|小声|响"},
+}
+_UNITS_EN = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()  # noqa: SIM905
+_TENS_EN = "twenty thirty forty fifty sixty seventy eighty ninety hundred".split()  # noqa: SIM905
+_DIGITS_ZH = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"两": 2}
+_SHARES: dict[Language, tuple[tuple[str, float], ...]] = {
+    "en": (
+        (r"half(?:way)?", 50),
+        (r"quarter", 25),
+        (r"full(?:y)?|max(?:imum)?|highest|brightest", 100),
+        (r"min(?:imum)?|lowest|darkest", 1),
+    ),
+    "zh": (("一半|半", 50), ("最亮|最大|最高", 100), ("最暗|最小|最低", 1)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the model made of a command, as its schema has it."""
+
+    action: str
+    device: str
+    everywhere: bool = False
+    property: str | None = None
+    value: float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the model was asked for: a quantity of the place, by its English name."""
+
+    quantity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What is to be said as the model said it."""
+
+    text: str
+
+
+def judge(answer: str, heard: Heard) -> Action | Asked | Talk | Why:
+    """Return what an answer means, or why nothing is to be done about it.
+
+    Args:
+        answer: The model's.
+        heard: What it was asked.
+    """
+    answer = answer.strip()
+    if answer.startswith("{"):
+        action = _action(answer)
+        if action is None or heard.question and not _is_request(heard):
+            return Why.UNSURE
+        action = _corrected(action, heard)
+        return action if _grounded(action, heard) else Why.UNSURE
+    if answer in words.SMALL_TALK:
+        return Talk(answer) if not heard.place and not heard.things else Why.UNSURE
+    quantity = _quantity(answer, heard.language)
+    return Asked(quantity) if quantity in asked_for(heard) else Why.OTHER
+
+
+def asked_for(heard: Heard) -> set[str]:
+    """Return the quantities that the words of a question speak of."""
+    if not heard.question:
+        return set()
+    said = words.asked_for(heard.left, heard.language)
+    return said | {quantity for thing in heard.things if (quantity := quantity_of(thing))}
+
+
+def _action(answer: str) -> Action | None:
+    try:
+        said = json.loads(answer)
+        return Action(
+            str(said["action"]),
+            str(said["device"]),
+            said.get("room") == EVERYWHERE,
+            said.get("property"),
+            said.get("value"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _is_request(heard: Heard) -> bool:
+    """Whether a question is a command put politely: "could you …", 能不能…."""
+    polite = {
+        "en": r"^(?:can|could|would|will) you\b",
+        "zh": "^(?:能不能|可不可以|可以|能)|(?:好吗|行吗|可以吗)$",
+    }
+    return bool(re.search(polite[heard.language], heard.said))
+
+
+def _grounded(action: Action, heard: Heard) -> bool:
+    left, language = heard.left, heard.language
+    if words.unknown(left, language):
+        return False
+    kinds = {device for device, named in words.DEVICES.items() if words.find(named[language], left, language)}
+    wanted = {action.device}.union(*(alike for alike in _ALIKE if action.device in alike))
+    implied = _IMPLIED.get(action.device)
+    if heard.things:
+        pass  # the name that was said stands for a device of its domain
+    elif not kinds & wanted and not (implied and words.find(implied[language], left, language)):
+        return False
+    if kinds - wanted and not (heard.things or kinds & wanted):
+        return False
+    if action.everywhere and not words.find(words.ALL[language], left, language):
+        return False
+    if isinstance(action.value, str):
+        color = words.COLORS.get(action.value)
+        return color is not None and bool(words.find(color[language], left, language))
+    if action.value is not None and float(action.value) not in numbers(left, language):
+        return False
+    if action.value is None and re.search(r"\d", left):
+        return False
+    return _says(action.action, left, language)
+
+
+def _says(action: str, left: str, language: Language) -> bool:
+    """Whether the words say an action rather than its opposite."""
+    opposite = words.OPPOSITE.get(action)
+    if opposite is None:
+        return True
+    return bool(words.find(words.SAYS[action][language], left, language)) or not words.find(
+        words.SAYS[opposite][language], left, language
+    )
+
+
+def _corrected(action: Action, heard: Heard) -> Action:
+    """Return the action with what its words decide without a model."""
+    if action.device == "vacuum" and action.action in ("turn_on", "turn_off", "open", "close"):
+        home = {"en": "home|dock|back|base|charg\\w+|off|stop", "zh": "充电|回|停|关"}
+        off = words.find(home[heard.language], heard.left, heard.language)
+        return Action("turn_off" if off else "turn_on", "vacuum", action.everywhere)
+    if action.device == "light" and action.action in ("open", "close"):
+        return Action({"open": "turn_on", "close": "turn_off"}[action.action], "light", action.everywhere)
+    if (
+        action.device in ("blinds", "curtains")
+        and action.action in ("increase", "decrease")
+        and action.value is None
+    ):
+        slightly = {"en": "bit|little|some|slightly|more|less", "zh": "点|些"}
+        if not words.find(slightly[heard.language], heard.left, heard.language):
+            return replace(action, action="open" if action.action == "increase" else "close", property=None)
+    most = dict((value, pattern) for pattern, value in _SHARES[heard.language])[100]
+    if action.property and action.action == "increase" and words.find(most, heard.left, heard.language):
+        return replace(action, action="set", value=100)
+    return action
+
+
+def _quantity(answer: str, language: Language) -> str | None:
+    """Return what an answer is about: "The kitchen co2? I don't know, …" is about co2."""
+    for name, called in words.QUANTITIES.items():
+        if language == "en" and re.match(rf"The {ROOM['en']} {called['en'][0]}(?: is |\?)", answer):
+            return name
+        if language == "zh" and re.match(rf"{ROOM['zh']}{called['zh'][0]}(?:是|现在|我不知道)", answer):
+            return name
+    return None
+
+
+def numbers(text: str, language: Language) -> set[float]:
+    """Return the numbers that a text may mean, in figures or in words."""
+    found = {float(each) for each in re.findall(r"\d+(?:\.\d+)?", text)}
+    for pattern, value in _SHARES[language]:
+        if words.find(pattern, text, language):
+            found.add(value)
+    if language == "en":
+        for word in re.findall(r"[a-z]+(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?", text):
+            value = _english(word)
+            if value is not None:
+                found.add(value)
+    else:
+        found |= {_chinese(each) for each in re.findall("[零一二三四五六七八九两十百]+", text)}
+        found |= {_chinese(each) + 0.5 for each in re.findall("([零一二三四五六七八九两十]+)度半", text)}
+    return found
+
+
+def _english(word: str) -> float | None:
+    tens, _, unit = word.replace("-", " ").partition(" ")
+    if not unit and tens in _UNITS_EN:
+        return _UNITS_EN.index(tens)
+    if tens in _TENS_EN:
+        value = (_TENS_EN.index(tens) + 2) * 10
+        return value + (_UNITS_EN.index(unit) if unit in _UNITS_EN else 0)
+    return None
+
+
+def _chinese(text: str) -> float:
+    hundreds, found, rest = text.rpartition("百")
+    total = 100 * (_DIGITS_ZH.get(hundreds[-1:], 1)) if found else 0
+    tens, found, units = rest.rpartition("十")
+    if found:
+        total += 10 * _DIGITS_ZH.get(tens[-1:], 1)
+    return total + _DIGITS_ZH.get(units[-1:], 0)

@@ -1,0 +1,218 @@
+"""The words of commands and questions, English and Chinese, that an answer is held against.
+
+Imports nothing of Home Assistant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+Language = Literal["en", "zh"]
+HAN: Final = re.compile(r"[\u3400-\u9fff]")
+
+# What a device is called. An answer that names another device than the words do is not acted on.
+DEVICES: Final[dict[str, dict[Language, str]]] = {
+    "light": {
+        "en": r"lights?|lamps?|lighting|bulbs?|brightness|dim(?:mer)?|brighten",
+        "zh": "电灯|灯光|灯|照明|亮度",
+    },
+    "fan": {"en": r"fans?|ventilators?|ventilation", "zh": "电风扇|风扇"},
+    "heating": {
+        "en": r"(?:floor )?heating|heaters?|radiators?|thermostats?|heat",
+        "zh": "温控器|暖风机|取暖器|地暖|暖气",
+    },
+    "air_conditioner": {
+        "en": r"air ?con(?:ditioners?|ditioning)?|ac|a/c|cooling",
+        "zh": "空调机|空调|冷气",
+    },
+    "blinds": {
+        "en": r"(?:roller )?(?:blinds?|shutters?|shades?)|awnings?",
+        "zh": "百叶窗|遮阳帘|卷帘|百叶|遮阳篷",
+    },
+    "curtains": {"en": r"curtains?|drapes", "zh": "窗帘|纱帘|帘子"},
+    "window": {"en": r"windows?|skylights?", "zh": "天窗|窗户|窗子|窗"},
+    "door": {"en": r"doors?|gates?|locks?", "zh": "大门|房门|门锁|门"},
+    "socket": {"en": r"sockets?|plugs?|outlets?|power strips?", "zh": "插座|插排|电源"},
+    "tv": {"en": r"tvs?|televisions?|telly|screens?", "zh": "电视机|电视|屏幕"},
+    "speaker": {
+        "en": r"speakers?|music|radio|stereo|volume|sound",
+        "zh": "收音机|音箱|音响|音乐|音量|声音",
+    },
+    "vacuum": {
+        "en": r"(?:robot )?vacuum(?: cleaners?)?|hoover|robot",
+        "zh": "扫地机器人|扫地机|吸尘器|扫地|机器人",
+    },
+    "humidifier": {"en": r"humidifiers?", "zh": "加湿器"},
+    "dehumidifier": {"en": r"dehumidifiers?", "zh": "除湿机|除湿器"},
+    "air_purifier": {"en": r"(?:air )?purifiers?|air cleaners?", "zh": "空气净化器|净化器"},
+    "kettle": {"en": r"kettles?", "zh": "电水壶|热水壶|烧水壶|水壶"},
+    "coffee_machine": {"en": r"(?:coffee|espresso) (?:machines?|makers?)", "zh": "咖啡机"},
+    "washing_machine": {"en": r"washing machines?|washers?", "zh": "洗衣机"},
+    "sprinkler": {"en": r"sprinklers?|irrigation", "zh": "洒水器|喷灌|浇水系统"},
+    "alarm": {"en": r"alarms?(?: system)?|sirens?", "zh": "报警器|警报器|警报"},
+}
+
+# What says an action. One whose opposite alone was said is not carried out.
+SAYS: Final[dict[str, dict[Language, str]]] = {
+    "turn_on": {
+        "en": r"on|start\w*|activat\w+|enabl\w+|power up|fire up|launch\w*|boot\w*|run(?:ning)?|wake|begin|engage"
+        r"|need|want|use|working",
+        "zh": "打开|开启|启动|开始|激活|启用|点亮|运转|接通|通电|开",
+    },
+    "turn_off": {
+        "en": r"off|stop\w*|deactivat\w+|disabl\w+|inactive|shut|kill|halt|cut|end|out|done|finished|rest|sleep|enough"
+        r"|disengage\w*|home|dock|back|base|charg\w+",
+        "zh": "关掉|关闭|关上|停|切断|断电|关|熄|休息|歇|充电|回去|回充",
+    },
+    "open": {"en": r"open\w*|up|raise\w*|pull(?:ed)? back|let in", "zh": "打开|拉开|升|敞|开"},
+    "close": {"en": r"clos\w+|shut\w*|down|lower\w*|drop|draw(?:n)?|seal\w*", "zh": "关|拉上|合|放下|降"},
+    "increase": {
+        "en": r"up|more|increas\w+|rais\w+|brighte?n?\w*|lighter|loud\w*|warm\w*|hott?er|high\w*|fast\w*|strong\w*|boost"
+        r"|crank|dark|gloomy|quiet|cold|freezing|chilly|open",
+        "zh": "亮|高|大|响|热|暖|快|强|增|升|加|提|冷|暗|开",
+    },
+    "decrease": {
+        "en": r"down|less|decreas\w+|lower\w*|reduc\w+|dim\w*|dark\w*|soft\w*|quiet\w*|cool\w*|cold\w*|slow\w*|weak\w*"
+        r"|drop|bright|loud|noisy|hot|warm|glare|close",
+        "zh": "暗|低|小|轻|凉|冷|慢|弱|减|降|吵|响|亮|热|关|下",
+    },
+}
+OPPOSITE: Final = {
+    "turn_on": "turn_off",
+    "turn_off": "turn_on",
+    "open": "close",
+    "close": "open",
+    "increase": "decrease",
+    "decrease": "increase",
+}
+ALL: Final[dict[Language, str]] = {
+    "en": r"all|every|everywhere|everything|whole|entire|anywhere",
+    "zh": "所有|全部|全屋|整个|全家|每个|都",
+}
+COLORS: Final[dict[str, dict[Language, str]]] = {
+    "warm_white": {"en": r"(?:warm|cosy|soft) white", "zh": "暖白|暖光|黄光"},
+    "cold_white": {"en": r"(?:cold|cool) white", "zh": "冷白|冷光|白光"},
+    "red": {"en": "red", "zh": "红"},
+    "green": {"en": "green", "zh": "绿"},
+    "blue": {"en": "blue", "zh": "蓝"},
+    "yellow": {"en": "yellow", "zh": "黄"},
+    "orange": {"en": "orange", "zh": "橙|橘"},
+    "purple": {"en": "purple|violet", "zh": "紫"},
+    "pink": {"en": "pink", "zh": "粉"},
+    "white": {"en": "white", "zh": "白"},
+}
+# What is asked for: as the model is trained to name it, and what shows in a question that it is meant.
+QUANTITIES: Final[dict[str, dict[Language, tuple[str, str]]]] = {
+    "temperature": {
+        "en": ("temperature", r"temperatures?|degrees|warm\w*|cold\w*|hot\w*|cool\w*|chilly|freezing"),
+        "zh": ("温度", "温|度|热|冷|凉|暖"),
+    },
+    "humidity": {"en": ("humidity", r"humid\w*|damp|moist\w*|dry"), "zh": ("湿度", "湿|干燥")},
+    "co2": {"en": ("co2", r"co2|carbon dioxide|air quality|stuffy"), "zh": ("二氧化碳", "二氧化碳|co2")},
+    "brightness": {
+        "en": ("brightness", r"bright\w*|dark|lux|light level|illuminance"),
+        "zh": ("亮度", "亮|暗|光"),
+    },
+    "power": {
+        "en": ("power", r"power|watts?|electricity|draw\w*|consum\w+"),
+        "zh": ("功率", "功率|瓦|用电|耗电"),
+    },
+    "battery": {"en": ("battery", r"batter\w+|charged?"), "zh": ("电量", "电量|电池")},
+    "pressure": {"en": ("pressure", r"pressure"), "zh": ("气压", "气压")},
+    "noise": {"en": ("noise", r"noise|noisy|loud\w*|quiet\w*|decibels?"), "zh": ("噪音", "噪|吵|声音")},
+    "dust": {"en": ("dust", r"dust\w*|pm ?2\.?5|particles|particulates"), "zh": ("粉尘", "尘|pm2.5|颗粒")},
+    "window": {"en": ("window", r"windows?|skylights?"), "zh": ("窗户", "窗")},
+    "door": {"en": ("door", r"doors?|gates?|locked|unlocked"), "zh": ("门", "门")},
+    "light": {"en": ("light", r"lights?|lamps?|lighting"), "zh": ("灯", "灯")},
+    "heating": {"en": ("heating", r"heating|heaters?|radiators?|thermostats?"), "zh": ("暖气", "暖气|地暖")},
+    "motion": {
+        "en": ("motion", r"motion|movement|anybody|anyone|somebody|someone|occupied|empty"),
+        "zh": ("人体感应", "人"),
+    },
+}
+# What the model answers to what is neither command nor question for a sensor.
+SMALL_TALK: Final = frozenset(
+    {
+        "Hello! What can I do for you?",
+        "Goodbye!",
+        "You're welcome.",
+        "I am EdgeAssist Tiny, a small language model that runs on this device.",
+        "I can control lights, heating, blinds and other devices, and tell you what the sensors say.",
+        "你好！有什么可以帮你？",
+        "再见！",
+        "不客气。",
+        "我是EdgeAssist Tiny，一个在本设备上运行的小型语言模型。",
+        "我可以控制灯、暖气、窗帘等设备，也可以告诉你传感器的读数。",
+    }
+)
+# What the model was not trained for and would take for something else: times, lists, what plays, what is not to happen.
+OTHERS: Final[dict[Language, re.Pattern[str]]] = {
+    "en": re.compile(
+        r"\b(?:seconds?|minutes?|hours?|timers?|o'?clock|tomorrow|yesterday|until|till|when(?:ever)?|after|before|if"
+        r"|unless|at \d{1,2}(?::\d\d)|\d{1,2} ?[ap]\.?m\.?|then|later|remind\w*|list|shopping|scenes?|modes?"
+        r"|mute|unmute|pause|resume|unpause|skip|next|previous|play|song|track|channel|announce|broadcast"
+        r"|at home|not|don'?t|doesn'?t|never|nobody|no|without|except|but|instead|weather|forecast|arm|disarm|who(?:'s)? (?:is )?home)\b"
+    ),
+    "zh": re.compile(
+        "分钟|小时|秒|点钟|点半|定时|计时|闹钟|明天|昨天|以后|之后|后天|等一|如果|当|提醒|清单|购物|场景|模式|静音|暂停"
+        "|继续播放|播放|下一|上一|换台|频道|广播|不要|不用|不许|别|除了|但|天气|预报|布防|撤防|几点|星期|在家"
+    ),
+}
+QUESTION: Final[dict[Language, re.Pattern[str]]] = {
+    "en": re.compile(
+        r"^(?:hey,? |so,? |and |please |ok,? )?(?:what|how|which|is|are|was|does|did|has|tell me|do you know|can you tell"
+        r"|could you tell|i wonder|give me the|check|any)\b|\b(?:temperature|humidity|level)\?*$"
+    ),
+    "zh": re.compile(
+        "吗|多少|几度|几|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"
+    ),
+}
+# What may stand in a command beside devices, places, values. Another word means that more was said than was understood.
+_KNOWN_EN: Final = frozenset(
+    """
+    a about adjust again ahead air all already alright also an and are as at be bit boost bright brighten brighter
+    brightness bring by can change changed choose cold color colour come completely cool cooler could crank cut dark
+    darken darker deactivate activate decrease degree degrees celsius dial dim dimmer dimmed disable down drop edgeassist
+    enable end entire every everything everywhere exactly fast faster feel fire fix flip for from fully full get give go
+    going half halfway hand hard have heat here hey hi higher hold hot hotter how humidity i i'd i'm in increase inside is
+    it it's its just keep kill kindly launch leave less let let's level light lighter like little live lot loud louder low
+    lower make max maximum me medium middle min minimum more move much must my need needs now of off ok okay on one open
+    opened our over paint part percent percentage please position power pull put quarter quick quickly quiet quieter raise
+    really reduce right roll run running set shall should shut slide slightly slow slower so soft softer some speed spin
+    start still stop strong stronger switch take temperature thank thanks that the their there these third this those
+    tight to too tonight turn turned turning up us use volume want warm warmer way we weak weaker what while white whole
+    will with work working would wide you your send home dock base back charge charging clean cleaning brightest darkest
+    lowest highest leaving guys hello dear close closed closing draw drawn house flat apartment switched put
+    zero two four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred
+    """.split()  # noqa: SIM905
+)
+_KNOWN_ZH: Final = frozenset(
+    "把让将打开了给降低关掉上到提高的温度我要用音量着解锁拉启能不希望闭变成调叫使好亮升暗增加减少想下吗住光往一点"
+    "大小停保持达太冷热强弱快慢风速湿转位置设为定在改换弄换颜色请帮忙麻烦谢你您现在小助手来顺便吧行可以啊嗯那个这里"
+    "都全部所有每整个屋家些再更最至就是里中内房间百分之十二三四五六七八九零两半度收起放合敞运行始工作激活接通电断切"
+    "休息歇充回去扫地清洁中等高强静安吵响轻声暖凉些先马上立刻所以嫌有点数值开关红绿蓝黄橙橘紫粉白色摄氏出门"
+)
+
+
+def find(pattern: str, text: str, language: Language) -> list[str]:
+    """Return the words of a pattern in a text, in lower case, as whole words where the language has words."""
+    marked = rf"\b(?:{pattern})\b" if language == "en" else f"(?:{pattern})"
+    return [found.group() for found in re.finditer(marked, text)]
+
+
+def asked_for(text: str, language: Language) -> set[str]:
+    """Return the quantities that the words of a question speak of."""
+    return {name for name, called in QUANTITIES.items() if find(called[language][1], text, language)}
+
+
+def unknown(text: str, language: Language) -> list[str]:
+    """Return what of a command is neither a device nor a word that commands are made of."""
+    for words in DEVICES.values():
+        text = re.sub(rf"\b(?:{words['en']})\b" if language == "en" else words["zh"], " ", text)
+    for words in COLORS.values():
+        text = re.sub(rf"\b(?:{words['en']})\b" if language == "en" else words["zh"], " ", text)
+    if language == "zh":
+        return [sign for sign in HAN.findall(text) if sign not in _KNOWN_ZH] + re.findall(r"[a-z]{2,}", text)
+    return [word for word in re.findall(r"[a-z][a-z']*", text) if word not in _KNOWN_EN]
