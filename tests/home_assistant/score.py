@@ -83,8 +83,7 @@ async def run(house: Driver, config: Path, agent: str, tasks: Iterable[Task]) ->
         entry = await house.add("synthetic_home", config_filename="home.yaml")
         before = await _states(house, entry["entry_id"])
         begun = time.monotonic()
-        async with asyncio.timeout(ANSWER_S):
-            reply = await house.say(task.said, agent)
+        reply = await house.say(task.said, agent, patience_s=ANSWER_S)
         seconds = time.monotonic() - begun
         verdict, wrong = judge(task, before, await _states(house, entry["entry_id"]), reply.speech)
         if verdict is not Verdict.RIGHT:

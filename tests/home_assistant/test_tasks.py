@@ -54,7 +54,11 @@ def refusals(running: HomeAssistant) -> None:
 async def add_box(house: Driver) -> dict[str, Any]:
     """Add the box, or take the one that is there, and wait until its task can be asked."""
     entries = await house.entries("edgeassist")
-    entry = entries[0] if entries else await house.add("edgeassist", base="edgeassist", device="box", client="house")
+    entry = (
+        entries[0]
+        if entries
+        else await house.add("edgeassist", base="edgeassist", device="box", client="house")
+    )
     await house.shows(TASK, lambda state: state and state["state"] != "unavailable")
     return entry
 
@@ -90,7 +94,14 @@ async def test_text_and_data_are_generated_and_what_is_not_known_is_left_out(
     await ready()
     await add_box(house)
     assert await generate(house, "The door is open.") == "The door is open."
-    said = {"title": "Storm", "kind": "wind", "level": None, "when": "07:30:00", "where": None, "urgent": True}
+    said = {
+        "title": "Storm",
+        "kind": "wind",
+        "level": None,
+        "when": "07:30:00",
+        "where": None,
+        "urgent": True,
+    }
     assert await generate(house, json.dumps(said), structure=STRUCTURE) == {
         "title": "Storm",
         "kind": "wind",
@@ -104,7 +115,9 @@ async def test_what_a_task_says_is_refused_in_words(house: Driver, ready: StartR
     await add_box(house)
     with pytest.raises(CommandError, match="attachments"):
         await generate(
-            house, "What is it?", attachments=[{"media_content_id": "media-source://x/y", "media_content_type": "image/png"}]
+            house,
+            "What is it?",
+            attachments=[{"media_content_id": "media-source://x/y", "media_content_type": "image/png"}],
         )
     with pytest.raises(CommandError, match="too long for the box"):
         await generate(house, "x" * 300_000)
@@ -118,7 +131,14 @@ async def test_a_model_fills_in_a_structure_whatever_it_would_say(
     await ready(model__path=trial_model, model__backend="llama")
     await add_box(house)
     for number in range(3):
-        found = await generate(house, f"{number}: a storm in the kitchen", structure={**STRUCTURE, "title": {"required": True, "selector": {"select": {"options": ["a", "b"]}}}})
+        found = await generate(
+            house,
+            f"{number}: a storm in the kitchen",
+            structure={
+                **STRUCTURE,
+                "title": {"required": True, "selector": {"select": {"options": ["a", "b"]}}},
+            },
+        )
         assert {"title", "kind"} <= set(found) <= set(STRUCTURE)
         assert found["kind"] in {"rain", "wind"}
 
