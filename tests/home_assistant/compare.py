@@ -3,7 +3,7 @@
     python -m tests.home_assistant.compare MODEL.gguf LLAMA_SERVER
 
 Both have the same weights, threads, slots and context, and the settings that their integrations recommend.
-Each sentence is said to one and then to the other, who begins changes; whoever waits computes nothing. Taken are
+Each sentence is said to one and then to the other, who begins changes; who waits computes nothing. Taken are
 the seconds to the first word that is streamed, to the first entity that changes, and to the end. A model of
 this size does not do everything right, so the times of what was not done are missing.
 """

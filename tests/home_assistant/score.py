@@ -83,13 +83,16 @@ async def run(house: Driver, config: Path, agent: str, tasks: Iterable[Task]) ->
         entry = await house.add("synthetic_home", config_filename="home.yaml")
         before = await _states(house, entry["entry_id"])
         begun = time.monotonic()
-        reply = await house.say(task.said, agent, patience_s=ANSWER_S)
+        try:
+            reply = (await house.say(task.said, agent, patience_s=ANSWER_S)).speech
+        except TimeoutError:
+            reply = f"(no answer within {ANSWER_S} s)"
         seconds = time.monotonic() - begun
-        verdict, wrong = judge(task, before, await _states(house, entry["entry_id"]), reply.speech)
+        verdict, wrong = judge(task, before, await _states(house, entry["entry_id"]), reply)
         if verdict is not Verdict.RIGHT:
             await asyncio.sleep(SETTLE_S)
-            verdict, wrong = judge(task, before, await _states(house, entry["entry_id"]), reply.speech)
-        yield Outcome(task, verdict, reply.speech, seconds, wrong)
+            verdict, wrong = judge(task, before, await _states(house, entry["entry_id"]), reply)
+        yield Outcome(task, verdict, reply, seconds, wrong)
 
 
 async def _states(house: Driver, entry: str) -> States:
