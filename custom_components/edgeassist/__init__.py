@@ -6,6 +6,8 @@ Assistant's MQTT integration. Sensors and buttons of the box come by MQTT discov
 
 from __future__ import annotations
 
+from typing import Any
+
 from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import Platform
@@ -30,7 +32,14 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
     await box.start()
     entry.runtime_data = box
     entry.async_on_unload(box.close)
-    entry.async_on_unload(entry.add_update_listener(_reload))
+    known = _said(entry)
+
+    async def reload(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> None:
+        # Home Assistant notes in the entry how it was found, too, while answers are under way.
+        if _said(entry) != known:
+            await hass.config_entries.async_reload(entry.entry_id)
+
+    entry.async_on_unload(entry.add_update_listener(reload))
     entry.async_on_unload(issues.async_watch(hass, entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
@@ -46,5 +55,6 @@ async def async_remove_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) 
     issues.async_forget(hass, entry)
 
 
-async def _reload(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> None:
-    await hass.config_entries.async_reload(entry.entry_id)
+def _said(entry: EdgeAssistConfigEntry) -> tuple[dict[str, Any], dict[str, tuple[str, dict[str, Any]]]]:
+    """Return what of an entry the user has said."""
+    return dict(entry.data), {key: (each.title, dict(each.data)) for key, each in entry.subentries.items()}

@@ -115,7 +115,7 @@ class Box:
     def close(self) -> None:
         """Cancel what has no end yet, and listen no more."""
         for request in self._requests.values():
-            request.put(Failure(Why.BOX_AWAY))
+            request.put(Failure(Why.CANCELLED))
         self._stop_patience()
         while self._undo:
             self._undo.pop()()

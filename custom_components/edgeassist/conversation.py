@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Set
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -23,7 +23,6 @@ from .layout import Layout
 from .messages import Written, arguments_of, messages_of, questions
 from .options import model_fields
 from .sentences import async_sentence
-from .tiny.agent import async_answer as async_tiny_answer
 from .tools import Tools
 
 # How often a model may call tools before it has to say something.
@@ -70,6 +69,8 @@ class Agent(EdgeAssistEntity, conversation.ConversationEntity):
                 self.async_report(obstacle)
                 raise obstacle
             if self.box.is_tiny:
+                from .tiny.agent import async_answer as async_tiny_answer  # noqa: PLC0415
+
                 return await async_tiny_answer(self.hass, self._text, user_input, chat_log)
             await chat_log.async_provide_llm_data(
                 user_input.as_llm_context(DOMAIN),
@@ -117,25 +118,25 @@ class Agent(EdgeAssistEntity, conversation.ConversationEntity):
         turns = questions(chat_log.content)
         while True:
             messages = messages_of(chat_log.content, layout, dt_util.as_local, turns=turns)
-            deltas = self._deltas({**fields, "messages": messages}, tools)
+            forgive = {Why.CONTEXT_OVERFLOW} if turns > 1 else set()
+            deltas = self._deltas({**fields, "messages": messages}, tools, forgive)
             try:
                 async with aclosing(deltas):
                     async for _ in chat_log.async_add_delta_content_stream(self.entity_id, deltas):
                         pass
             except Failure as failure:
-                if failure.why is not Why.CONTEXT_OVERFLOW or turns <= 1:
-                    self.async_report(failure)
+                if failure.why not in forgive:
                     raise
                 turns //= 2
             else:
                 return
 
     async def _deltas(
-        self, fields: dict[str, Any], tools: Tools
+        self, fields: dict[str, Any], tools: Tools, forgive: Set[Why]
     ) -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
         """Ask, and yield the answer as Home Assistant's chat log takes it."""
         yield {"role": "assistant"}
-        async with aclosing(self.async_ask(fields)) as events:
+        async with aclosing(self.async_ask(fields, forgive=forgive)) as events:
             async for event in events:
                 match event:
                     case Reasoning():
@@ -187,6 +188,4 @@ class Agent(EdgeAssistEntity, conversation.ConversationEntity):
 
 
 def _input_of(call: Called, tools: Tools) -> llm.ToolInput:
-    return llm.ToolInput(
-        id=call.call, tool_name=tools.tool_name(call.name), tool_args=arguments_of(call)
-    )
+    return llm.ToolInput(id=call.call, tool_name=tools.tool_name(call.name), tool_args=arguments_of(call))

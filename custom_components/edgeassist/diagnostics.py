@@ -13,7 +13,15 @@ from homeassistant.const import CONF_LLM_HASS_API, CONF_PROMPT, __version__
 from homeassistant.core import HomeAssistant
 
 from . import EdgeAssistConfigEntry, issues
-from .const import CONF_BASE, CONF_CLIENT, CONF_DEVICE, CONF_MAX_TOKENS, CONF_RECOMMENDED, CONF_TEMPERATURE, CONF_THINK
+from .const import (
+    CONF_BASE,
+    CONF_CLIENT,
+    CONF_DEVICE,
+    CONF_MAX_TOKENS,
+    CONF_RECOMMENDED,
+    CONF_TEMPERATURE,
+    CONF_THINK,
+)
 
 # Of `info`; settings with a name, an address or a text of the user's are not among them.
 _SETTINGS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Set
 from contextlib import aclosing
 from typing import Any
 
@@ -57,11 +57,22 @@ class EdgeAssistEntity(Entity):
         self._link()
 
     async def async_ask(
-        self, fields: Mapping[str, Any], *, kind: Kind = "prompt", limit_s: float = LIMIT_S
+        self,
+        fields: Mapping[str, Any],
+        *,
+        kind: Kind = "prompt",
+        limit_s: float = LIMIT_S,
+        forgive: Set[Why] = frozenset(),
     ) -> AsyncGenerator[Event]:
-        """Ask the box, and yield the events of the answer, `Done` last; arguments as those of `Box.ask`.
+        """Ask the box, and yield the events of the answer, `Done` last.
 
         All that this entity asks goes through here, so that repairs know what went wrong and what went well.
+
+        Args:
+            fields: As those of `Box.ask`.
+            kind: Likewise.
+            limit_s: Likewise.
+            forgive: Failures that who asks can mend.
 
         Raises:
             Failure: It was not answered, and why.
@@ -73,7 +84,8 @@ class EdgeAssistEntity(Entity):
                         issues.async_answered(self.hass, self.entry, self.subentry.subentry_id)
                     yield event
         except Failure as failure:
-            self.async_report(failure)
+            if failure.why not in forgive:
+                self.async_report(failure)
             raise
 
     async def async_answer(

@@ -171,9 +171,7 @@ def _id(entry: EdgeAssistConfigEntry, kind: Kind, part: str) -> str:
     return "_".join(filter(None, (entry.entry_id, kind.value, part)))
 
 
-def _make(
-    hass: HomeAssistant, entry: EdgeAssistConfigEntry, kind: Kind, part: str = "", **said: str
-) -> None:
+def _make(hass: HomeAssistant, entry: EdgeAssistConfigEntry, kind: Kind, part: str = "", **said: str) -> None:
     placeholders = {"box": entry.title, **said}
     data: dict[str, str | int | float | None] = {
         "kind": kind.value,

@@ -1,9 +1,10 @@
 """What comes first in a prompt, so that the box has read it already. Imports nothing of Home Assistant.
 
-A box reads a hundred tokens in a second, and a home has thousands: names, areas, tools. It keeps what it has read, and
-goes on from where a prompt differs from an earlier one. So all that is the same for every question comes first, in one
-order: the system prompt without what is said of a satellite, and the tools, which most templates put right behind it;
-those that only some satellites have are the last. What differs stands in front of the user's words.
+A box reads a hundred tokens in a second, and a home has thousands: names, areas, tools. It keeps what it has
+read, and goes on from where a prompt differs from an earlier one. So all that is the same for every question
+comes first, in one order: the system prompt without what is said of a satellite, and the tools, which most
+templates put right behind it; those that only some satellites have are the last. What differs stands in front
+of the user's words.
 """
 
 from __future__ import annotations
@@ -88,18 +89,33 @@ def in_order(tools: Iterable[_Named], name_of: Callable[[_Named], str]) -> list[
     return sorted(tools, key=place)
 
 
-def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tool's schema without what costs tokens and says nothing: empty lists, empty texts, titles."""
-    return {
-        name: _compact(value)
-        for name, value in schema.items()
-        if not (name in {"required", "description", "title"} and not value)
-    }
+def compact(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool's parameters without what costs tokens and says nothing.
+
+    That names which are not told of are no arguments holds without a word.
+    """
+    schema = _compact(parameters)
+    if schema.get("additionalProperties") is False:
+        del schema["additionalProperties"]
+    return schema
 
 
-def _compact(value: Any) -> Any:
+def _compact(schema: Mapping[str, Any]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for name, value in schema.items():
+        match name, value:
+            case "required" | "description" | "title", _ if not value:
+                pass
+            case "properties", Mapping():
+                said[name] = {each: _under(inner) for each, inner in value.items()}
+            case _:
+                said[name] = _under(value)
+    return said
+
+
+def _under(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return compact(value)
+        return _compact(value)
     if isinstance(value, list):
-        return [_compact(each) for each in value]
+        return [_under(each) for each in value]
     return value

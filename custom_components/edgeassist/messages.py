@@ -1,6 +1,6 @@
 """A chat log as messages of the wire, and back. Imports nothing of Home Assistant.
 
-What Home Assistant has in its chat log is known here by its attributes only: `role`, `content`, `tool_calls`, …
+What Home Assistant has in its chat log is known here by its attributes only: `role`, `content`, `tool_calls`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Message = dict[str, Any]
 class Written:
     """An answer as the box wrote it; `native` of the chat log.
 
-    A box finds the tokens of its own answers again if they come back as it wrote them, white space of calls too.
+    A box finds the tokens of its own answers again if they come back as it wrote them, white space too.
 
     Attributes:
         arguments: Of each call, by its id.
@@ -41,15 +41,19 @@ class Written:
 def arguments_of(call: Called) -> dict[str, Any]:
     """Return a call's arguments as Home Assistant takes them.
 
-    Small models write null or an empty text where they mean that an argument does not matter, and Home Assistant looks
-    for a device of no name then.
+    Small models write null or an empty text where an argument does not matter to them, and Home Assistant would
+    look for a device of no name.
     """
     arguments = json.loads(call.arguments or "{}")
     return {name: value for name, value in arguments.items() if value is not None and value != ""}
 
 
 def messages_of(
-    contents: Sequence[Any], layout: Layout, local: Callable[[datetime], datetime], *, turns: int | None = None
+    contents: Sequence[Any],
+    layout: Layout,
+    local: Callable[[datetime], datetime],
+    *,
+    turns: int | None = None,
 ) -> list[Message]:
     """Return the messages of a chat log.
 
@@ -121,7 +125,7 @@ def _calling(content: Any) -> Message:
 
 
 def _result(content: Any) -> str:
-    """Return a tool's result as text; Home Assistant names it `result` since 2026.10, `tool_result` before."""
+    """Return a tool's result as text; it is `result` since Home Assistant 2026.10, `tool_result` before."""
     result = content.result.data if hasattr(content, "result") else content.tool_result
     return _json(result)
 

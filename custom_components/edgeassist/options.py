@@ -1,4 +1,4 @@
-"""What a subentry says of how the model answers, as fields of a request. Imports nothing of Home Assistant."""
+"""What a subentry says of the model's answers, as fields of a request. Imports nothing of Home Assistant."""
 
 from __future__ import annotations
 

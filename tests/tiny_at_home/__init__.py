@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from custom_components.edgeassist.tiny import turn
-from custom_components.edgeassist.tiny.home import Area, Floor, Home, Thing
-from custom_components.edgeassist.tiny.intents import Missing, Plan
-from custom_components.edgeassist.tiny.judging import Talk
-from custom_components.edgeassist.tiny.turn import Outcome, Told
 from tests import component
+
+component.install()
+
+from custom_components.edgeassist.tiny import turn  # noqa: E402
+from custom_components.edgeassist.tiny.home import Area, Floor, Home, Thing  # noqa: E402
+from custom_components.edgeassist.tiny.intents import Missing, Plan  # noqa: E402
+from custom_components.edgeassist.tiny.judging import Talk  # noqa: E402
+from custom_components.edgeassist.tiny.turn import Outcome, Told  # noqa: E402
 
 _HERE = Path(__file__).parent
 

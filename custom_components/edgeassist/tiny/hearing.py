@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from . import words
+from . import numerals, words
 from .home import Home, Place, Thing
 from .quantities import quantity_of
 from .words import HAN, Language
@@ -57,35 +57,42 @@ _JOINED = re.compile(r"\s*(?:,|，|、|&|\band\b|和|跟|与|以及|及)\s*(?:(?
 _OTHER_WORDS: dict[Language, tuple[tuple[str, str], ...]] = {
     "en": (
         (r"\b(?:shades?|awnings?|shutters?)\b", "blinds"),
-        (r"\b(?:draw|drop)\b", "close"),
         (r"\bdrapes\b", "curtains"),
+        (r"\b(?:draw|drop)\b", "close"),
+        (r"\b(?:pull|roll|put|let) up\b", "open"),
+        (r"\b(?:pull|roll|put|let) down\b", "close"),
+        (r"\blights? out\b", "lights off"),
         (r"\bvolume (up|down)\b", r"music \1"),
-        (r".*\bmore light\b.*", "make the light brighter"),
-        (r".*\bless light\b.*", "make the light darker"),
-        (r".*\b(?:some|need|want) light\b.*", "turn on the light"),
+        (r"\b(?:full|maximum|max) (?:brightness|speed|volume)\b", "100 percent"),
     ),
-    "zh": (("地暖", "暖气"), ("百叶(?!窗)", "百叶窗")),
+    "zh": (("地暖", "暖气"), ("百叶(?!窗)", "百叶窗"), ("不热|不冷", "")),
 }
-# Where no device is named but meant: (what is said, what the model is asked).
-_MEANT: dict[Language, tuple[tuple[str, str], ...]] = {
+# Whole commands that leave it at a hint: (the one device that they may name, what is said, what the model is asked).
+_HINTS: dict[Language, tuple[tuple[str, str, str], ...]] = {
     "en": (
-        (r"\b(?:brighter|lighter)\b", "make the light brighter"),
-        (r"\b(?:darker|dimmer)\b", "make the light darker"),
-        (r"\b(?:warmer|hotter)\b", "turn up the heating"),
-        (r"\b(?:cooler|colder)\b", "turn down the heating"),
-        (r"\blouder\b", "turn up the music"),
-        (r"\bquieter\b", "turn down the music"),
-        (r"\b(?:heat|cool|warm|temperature|degrees)\b.*?(\d+(?:\.\d+)?)", r"set the heating to \1 degrees"),
-        (r"(\d+(?:\.\d+)?) degrees", r"set the heating to \1 degrees"),
+        ("light", r"\b(?:brighter|lighter|more light)\b", "make the light brighter"),
+        ("light", r"\b(?:darker|dimmer|less light)\b", "make the light darker"),
+        ("light", r"\b(?:some|need|want) light\b", "turn on the light"),
+        ("heating", r"\b(?:warmer|hotter)\b", "turn up the heating"),
+        ("heating", r"\b(?:cooler|colder)\b", "turn down the heating"),
+        ("heating", r"\b(?:increase|raise)\b.* by (\d+(?:\.\d+)?)", r"turn up the heating by \1 degrees"),
+        ("heating", r"\b(?:decrease|lower|reduce)\b.* by (\d+(?:\.\d+)?)", r"turn down the heating by \1 degrees"),
+        ("heating", r"\b(?:heat|cool|warm|temperature)\b(?!.*\bby\b).*?(\d+(?:\.\d+)?)", r"set the heating to \1 degrees"),
+        ("heating", r"^(?!.*\bby\b).*?(\d+(?:\.\d+)?) degrees", r"set the heating to \1 degrees"),
+        ("speaker", r"\blouder\b", "turn up the music"),
+        ("speaker", r"\bquieter\b", "turn down the music"),
+        ("vacuum", r"\b(?:home|dock|back|base|charg\w+)\b", "turn off the vacuum"),
+        ("vacuum", r"\b(?:clean\w*|go)\b", "start the vacuum"),
     ),
     "zh": (
-        (r"亮一?[点些]", "灯亮一点"),
-        (r"暗一?[点些]", "灯暗一点"),
-        (r"[暖热](?:和一?[点些]|一?[点些])", "暖气调高一点"),
-        (r"[冷凉](?:快一?[点些]|一?[点些])", "暖气调低一点"),
-        (r"(?:大声|声音大|响)一?[点些]", "音箱大声一点"),
-        (r"(?:小声|声音小|轻|安静)一?[点些]", "音箱小声一点"),
-        (r"(?:温度)?[调设定]\w*?到?(\d+(?:\.\d+)?)度", r"把温度调到\1度"),
+        ("light", r"亮一?[点些]", "灯亮一点"),
+        ("light", r"暗一?[点些]", "灯暗一点"),
+        ("heating", r"[暖热](?:和一?[点些]|一?[点些])", "暖气调高一点"),
+        ("heating", r"[冷凉](?:快一?[点些]|一?[点些])", "暖气调低一点"),
+        ("speaker", r"(?:大声|声音大|响)一?[点些]", "音箱大声一点"),
+        ("speaker", r"(?:小声|声音小|轻|安静)一?[点些]", "音箱小声一点"),
+        ("heating", r"(?:温度)?[调设定]\w*?到?(\d+(?:\.\d+)?)度", r"把温度调到\1度"),
+        ("vacuum", r"充电|回去|回充", "关掉扫地机器人"),
     ),
 }
 
@@ -142,16 +149,19 @@ def hear(text: str, language: str, home: Home) -> Heard:
         home: Whose names to look for.
     """
     said = _plain(text)
-    spoken: Language = "zh" if HAN.search(said) else "en"
-    if not said or (spoken == "en" and not language.lower().startswith(("en", "zh"))):
-        return Heard(said, spoken, why=Why.LANGUAGE)
     if len(said) > LONGEST:
-        return Heard(said, spoken, why=Why.OTHER)
+        return Heard("", "en", why=Why.OTHER)
     mentions = _joined(said, _mentions(said, home))
     places = [mention for mention in mentions if mention.place]
     named = [mention for mention in mentions if mention.things]
     left = _replaced(said, [(mention, " ") for mention in mentions])
-    question = bool(words.QUESTION[spoken].search(said))
+    # A name may be in another language than the sentence.
+    spoken: Language = "zh" if HAN.search(left if left.strip() else said) else "en"
+    if not said or (spoken == "en" and not language.lower().startswith(("en", "zh"))):
+        return Heard(said, spoken, why=Why.LANGUAGE)
+    question = bool(words.QUESTION[spoken].search(said)) or (
+        text.rstrip().endswith(("?", "？")) and not words.POLITE[spoken].search(said)
+    )
     heard = Heard(
         said,
         spoken,
@@ -183,7 +193,7 @@ def _plain(text: str) -> str:
     if HAN.search(said):
         said = said.translate(_SIMPLIFIED)
         said = re.sub(r"(?<=[\u3400-\u9fff]) +(?=[\u3400-\u9fff])", "", said)
-    return said
+    return numerals.in_figures(said)
 
 
 def _spellings(name: str) -> Iterable[str]:
@@ -284,18 +294,23 @@ def _is_exact(thing: Thing) -> bool:
 def _asked(heard: Heard, said: str, places: list[_Mention], named: list[_Mention]) -> str:
     language = heard.language
     if heard.question:
-        swaps = [(mention, _in_question(mention.things[0], language)) for mention in named]
+        spoken_of = bool(words.asked_for(heard.left, language))
+        swaps = [
+            (mention, ROOM[language] if spoken_of else _in_question(mention.things[0], language))
+            for mention in named
+        ]
         text = _replaced(said, [*swaps, *((mention, ROOM[language]) for mention in places)])
-        if not places and not named and words.asked_for(heard.left, language):
+        if not places and not named and spoken_of:
             text = f"{text} in the {ROOM[language]}" if language == "en" else f"{ROOM[language]}{text}"
         return _tidy(text)
     swaps = [(mention, _in_command(mention.things[0], language)) for mention in named]
     text = _tidy(_replaced(said, [*swaps, *((mention, "\0") for mention in places)]))
-    text = _in_other_words(_without_place(text, language), _OTHER_WORDS[language])
-    if named or any(words.find(device[language], text, language) for device in words.DEVICES.values()):
-        return text
-    for pattern, meant in _MEANT[language]:
-        if found := re.search(pattern, text):
+    text = _without_place(text, language)
+    for pattern, other in _OTHER_WORDS[language]:
+        text = re.sub(pattern, other, text)
+    spoken = words.devices(text, language)
+    for device, pattern, meant in _HINTS[language]:
+        if spoken <= {device} and (found := re.search(pattern, text)):
             return found.expand(meant)
     return text
 
@@ -314,12 +329,6 @@ def _in_command(thing: Thing, language: Language) -> str:
     if thing.domain == "media_player" and thing.device_class != "tv":
         return _WORD["speaker"][language]
     return _WORD[_DEVICE_OF[thing.domain]][language]
-
-
-def _in_other_words(text: str, others: tuple[tuple[str, str], ...]) -> str:
-    for pattern, other in others:
-        text = re.sub(pattern, other, text)
-    return text
 
 
 def _without_place(text: str, language: Language) -> str:

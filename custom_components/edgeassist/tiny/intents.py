@@ -171,10 +171,17 @@ def _set(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | Lacks:
     found = _HOW.get((things[0].domain, action.property or ""))
     if found is None:
         return Lacks.ABILITY
-    if action.property != "temperature" and not 0 <= value <= 100:
+    low, high = (0.0, 100.0) if action.property != "temperature" else _bounds(things[0])
+    if not low <= value <= high:
         return Lacks.ABILITY
     intent, slot = found
     return _each(intent, things, {slot: value if action.property == "temperature" else round(value)})
+
+
+def _bounds(thing: Thing) -> tuple[float, float]:
+    """Return the temperatures that somebody may mean, in the unit of the home."""
+    low, high = (5.0, 35.0) if thing.attributes.get("temperature_unit", "°C") == "°C" else (40.0, 95.0)
+    return thing.number("min_temp") or low, thing.number("max_temp") or high
 
 
 def _colored(color: str, things: tuple[Thing, ...]) -> tuple[Call, ...] | Lacks:
@@ -198,6 +205,10 @@ def _changed(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | La
             else Lacks.ABILITY
         )
     calls: list[Call] = []
+    if awake := tuple(thing for thing in things if thing.state != "off"):
+        things = awake
+    elif action.action == "decrease":
+        return Lacks.ABILITY
     for thing in things:
         found = _HOW.get((thing.domain, wanted))
         attribute, scale = _MEASURED.get(wanted, ("", 1.0))
