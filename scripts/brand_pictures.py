@@ -2,8 +2,8 @@
 """Draws EdgeAssist's icon and logo for Home Assistant: a chip that speaks, and the name in strokes.
 
 `scripts/brand_pictures.py` writes custom_components/edgeassist/brand/*.png; the same bytes each time.
-Sizes are those that Home Assistant's brands want: icons of 256 and 512 pixels, logos 128 and 256 high, both without
-margins and on nothing.
+Sizes are those that Home Assistant's brands want: icons of 256 and 512 pixels, logos 128 and 256 high, both
+without margins and on nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def line(points: Sequence[tuple[float, float]], stroke: float) -> Shape:
 
     def distance(across: Plane, down: Plane) -> Plane:
         nearest = np.full_like(across, np.inf)
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             dx, dy = x1 - x0, y1 - y0
             length = max(dx * dx + dy * dy, 1e-12)
             along = np.clip(((across - x0) * dx + (down - y0) * dy) / length, 0, 1)
@@ -80,7 +81,7 @@ def chip() -> list[tuple[Shape, Colour]]:
 
 
 def letters() -> list[tuple[float, list[list[tuple[float, float]]]]]:
-    """Return the name as strokes: how wide each letter is, and its lines, 1 from the top of E to the base line."""
+    """Return the name as strokes: how wide each letter is, and its lines; a capital is 1 high."""
     ring = arc(0.27, 0.73, 0.27, 0, 360)
     e = [[(0.01, 0.73), (0.54, 0.73), *arc(0.27, 0.73, 0.27, 0, -300)]]
     s = [[*arc(0.2, 0.6, 0.14, -20, -250), (0.2, 0.73), *arc(0.2, 0.86, 0.14, -70, 160)]]

@@ -102,7 +102,7 @@ class Task(EdgeAssistEntity, ai_task.AITaskEntity):
             async for event in events:
                 if isinstance(event, Done):
                     return event
-        raise Failure(Why.INTERNAL)
+        raise Failure(Why.INTERNAL, {"message": "an answer without an end"})
 
     async def _decide(self, task: ai_task.EvaluationTask) -> dict[str, Answer]:
         if task.attachments:

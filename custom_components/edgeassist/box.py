@@ -218,7 +218,8 @@ class Box:
             async with asyncio.timeout_at(deadline):
                 event = await request.get()
         except TimeoutError:
-            raise Failure(Why.DEADLINE_EXCEEDED if deadline == until else Why.BOX_SILENT) from None
+            # A box that hears says itself when the time is over.
+            raise Failure(Why.DEADLINE_EXCEEDED if request.heard else Why.BOX_SILENT) from None
         if isinstance(event, Failure):
             raise event
         if isinstance(event, Accepted):

@@ -101,7 +101,7 @@ class EdgeAssistEntity(Entity):
             async for event in events:
                 if isinstance(event, Done):
                     return event
-        raise Failure(Why.INTERNAL)
+        raise Failure(Why.INTERNAL, {"message": "an answer without an end"})
 
     @callback
     def async_report(self, failure: Failure) -> None:

@@ -6,12 +6,12 @@ What Home Assistant has in its chat log is known here by its attributes only: `r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .events import Called, Done
+from .events import Called
 from .layout import Layout
 
 # As many messages a request may have (docs/protocol.md); the system prompt is one.
@@ -33,15 +33,15 @@ class Written:
     arguments: Mapping[str, str]
 
     @classmethod
-    def of(cls, done: Done) -> Written:
-        """Return that of an answer that is complete."""
-        return cls({call.call: call.arguments for call in done.calls})
+    def of(cls, calls: Iterable[Called]) -> Written:
+        """Return that of an answer with these calls."""
+        return cls({call.call: call.arguments for call in calls})
 
 
 def arguments_of(call: Called) -> dict[str, Any]:
     """Return a call's arguments as Home Assistant takes them.
 
-    Small models write null or an empty text where an argument does not matter to them, and Home Assistant would
+    Small models write null or an empty text where an argument does not matter, and Home Assistant would
     look for a device of no name.
     """
     arguments = json.loads(call.arguments or "{}")
@@ -64,6 +64,7 @@ def messages_of(
         turns: Only so many of the last questions, with what belongs to them; None for all.
     """
     said = _last_turns(contents[1:], turns)
+    spoken = {content.content for content in said if content.role == "assistant"}
     messages: list[Message] = [{"role": "system", "content": layout.system}] if layout.system else []
     first = True
     for content in said:
@@ -78,7 +79,11 @@ def messages_of(
                 messages.append({"role": "assistant", "content": content.content})
             case "tool_result":
                 messages.append(
-                    {"role": "tool", "tool_call_id": content.tool_call_id, "content": _result(content)}
+                    {
+                        "role": "tool",
+                        "tool_call_id": content.tool_call_id,
+                        "content": _result(content, spoken),
+                    }
                 )
             case _:
                 pass
@@ -124,9 +129,13 @@ def _calling(content: Any) -> Message:
     }
 
 
-def _result(content: Any) -> str:
+def _result(content: Any, spoken: Set[str | None]) -> str:
     """Return a tool's result as text; it is `result` since Home Assistant 2026.10, `tool_result` before."""
     result = content.result.data if hasattr(content, "result") else content.tool_result
+    # Home Assistant 2026.2 writes what the model said about a result into the result, later. It stays as it was.
+    speech = result.get("speech")
+    if isinstance(speech, Mapping) and isinstance(plain := speech.get("plain"), Mapping):
+        result = {**result, "speech": {}} if plain.get("speech") in spoken else result
     return _json(result)
 
 

@@ -1,8 +1,8 @@
 """Puts a home's own names where a model has written them otherwise. Imports nothing of Home Assistant.
 
 Home Assistant looks for names as they are written, and answers that there is no such device. Small models
-write `living_room_light`, `light.living_room` or "the Living Room light", and call again and again. Nothing is
-guessed: what is put in is the same but for case, for what stands between the words, and for an article in front.
+write `living_room_light`, `light.living_room` or "the Living Room light", and call again and again. Nothing
+is guessed. What is put in is the same but for case, what stands between the words, and an article in front.
 """
 
 from __future__ import annotations

@@ -6,10 +6,13 @@ import json
 import re
 from typing import Any
 
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import area_registry as ar
+from homeassistant.helpers import floor_registry as fr
 from homeassistant.helpers import llm
 
 from .failures import Failure, Why
-from .layout import compact, in_order
+from .layout import compact, in_order, without
 from .structure import json_schema
 
 # Of the wire contract (docs/tools.md).
@@ -25,8 +28,12 @@ class Tools:
         wire: The field `tools` of a request.
     """
 
-    def __init__(self, api: llm.APIInstance | None) -> None:
+    def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None) -> None:
         """Take an API's tools.
+
+        Args:
+            hass: Home Assistant.
+            api: What offers them; None for no tools.
 
         Raises:
             Failure: There are more than a request may have.
@@ -35,11 +42,13 @@ class Tools:
         self.wire: list[dict[str, Any]] = []
         if api is None:
             return
+        nowhere = _nowhere(hass)
         for tool in in_order(api.tools, lambda each: each.name):
             function: dict[str, Any] = {"name": self._name(tool.name)}
             if tool.description:
                 function["description"] = tool.description.strip()
-            function["parameters"] = compact(json_schema(tool.parameters, api.custom_serializer))
+            schema = json_schema(tool.parameters, api.custom_serializer)
+            function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
             self.wire.append({"type": "function", "function": function})
         size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
         if len(self.wire) > MAX_TOOLS or size > MAX_BYTES:
@@ -58,3 +67,18 @@ class Tools:
             safe = f"{safe[: MAX_NAME - len(str(number)) - 1]}_{number}"
         self._names[safe] = name
         return safe
+
+
+def _nowhere(hass: HomeAssistant) -> frozenset[str]:
+    """Return the arguments of intents that name nothing in this home.
+
+    A small model fills in what it is offered, and a floor that does not exist is where nothing is found.
+    """
+    names = {"floor": fr.async_get(hass).async_list_floors(), "area": ar.async_get(hass).async_list_areas()}
+    return frozenset(name for name, there in names.items() if not any(True for _ in there))
+
+
+def _is_intent(tool: llm.Tool) -> bool:
+    while isinstance(tool, llm.NamespacedTool):
+        tool = tool.tool
+    return isinstance(tool, llm.IntentTool)

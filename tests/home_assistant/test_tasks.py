@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartReady
+from tests.home_assistant.boxes import TASK, add_box, generate
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import Version
 from tests.home_assistant.process import HomeAssistant
@@ -16,7 +17,6 @@ from tests.home_assistant.wire import CommandError
 
 pytestmark = pytest.mark.timeout(1500)
 
-TASK = "ai_task.edgeassist_ai_task"
 STRUCTURE: dict[str, Any] = {
     "title": {"description": "What it is about", "required": True, "selector": {"text": {}}},
     "kind": {"required": True, "selector": {"select": {"options": ["rain", "wind"]}}},
@@ -49,30 +49,6 @@ def version(request: pytest.FixtureRequest) -> Version:
 def refusals(running: HomeAssistant) -> None:
     """Let Home Assistant log, as it does, that an action was refused."""
     running.silent.append("websocket_api.http.connection]")
-
-
-async def add_box(house: Driver) -> dict[str, Any]:
-    """Add the box, or take the one that is there, and wait until its task can be asked."""
-    entries = await house.entries("edgeassist")
-    entry = (
-        entries[0]
-        if entries
-        else await house.add("edgeassist", base="edgeassist", device="box", client="house")
-    )
-    await house.shows(TASK, lambda state: state and state["state"] != "unavailable")
-    return entry
-
-
-async def generate(house: Driver, instructions: str, **more: Any) -> Any:
-    done = await house.call(
-        "ai_task.generate_data",
-        response=True,
-        task_name="test",
-        entity_id=TASK,
-        instructions=instructions,
-        **more,
-    )
-    return done["data"]
 
 
 async def evaluate(house: Driver, state: Any, questions: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_a_model_is_told_each_field_with_what_home_assistant_says_of_it() -> Non
     assert told(STRUCTURE).splitlines()[1:] == [
         "- title: What it is about; text",
         "- level: number from 0 to 10; null if unknown",
-        "- kinds: list, each one of rain, wind; null if unknown",
+        "- kinds: list of one of rain, wind; null if unknown",
         "- where: object of room; null if unknown",
         "- maybe: text, or null",
     ]
