@@ -176,13 +176,20 @@ class House:
 
     async def shows(self, entity: str, matches: Callable[[Any], object]) -> dict[str, Any]:
         """Wait until an entity's state (None: there is none) matches, and return it with its attributes."""
-        state = await self.driver.shows(entity, matches)
-        return {**state["attributes"], "state": state["state"]} if state else {}
+        return flat(await self.driver.shows(entity, lambda state: matches(flat(state)))) or {}
 
     async def told(self, said: str) -> str:
-        """Say something to the home, and return what it says."""
+        """Say something to the home, and return what it says; what it did is heard by then."""
         self.wire.heard.clear()
-        return (await self.driver.say(f"tell the home {said}")).speech
+        reply = await self.driver.say(f"tell the home {said}")
+        await self.driver.call("mqtt.publish", topic="test/said", payload="", qos=1)
+        await self.hears("test/said")
+        return reply.speech
+
+
+def flat(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return an entity's attributes and its state in one."""
+    return state and {**state["attributes"], "state": state["state"]}
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,15 @@ def result(call: str, data: dict[str, Any], *, old: bool = False) -> Content:
     return Content("tool_result", more={"tool_call_id": call, **named})
 
 
+def done(success: list[tuple[str, str]], failed: list[tuple[str, str]] | None = None) -> dict[str, Any]:
+    """The result of an intent."""
+    lists = {
+        name: [{"name": each, "type": kind, "id": "x"} for each, kind in targets]
+        for name, targets in (("success", success), ("failed", failed or []))
+    }
+    return {"speech": {}, "response_type": "action_done", "data": {"targets": [], **lists}}
+
+
 def called(name: str, call: str, arguments: str) -> Content:
     taken = SimpleNamespace(id=call, tool_name=name, tool_args=json.loads(arguments))
     return Content("assistant", tool_calls=[taken], native=Written({call: arguments}))
@@ -161,7 +170,7 @@ def test_calls_go_back_as_they_were_written_and_results_of_old_and_new_releases_
 
 
 def test_what_home_assistant_writes_into_a_result_later_does_not_change_the_conversation() -> None:
-    data = {"speech": {}, "data": {}}
+    data = done([("Lamp", "entity")])
     log = [Content("user", "On"), called("TurnOn", "c1", "{}"), result("c1", data)]
     before = said(*log)
     data["speech"] = {"plain": {"speech": "It is on."}}
@@ -176,6 +185,25 @@ def test_a_result_with_words_of_its_own_keeps_them() -> None:
         result("c1", {"speech": {"plain": {"speech": "Five."}}}),
     ]
     assert "Five." in said(*log)[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"error": "MatchFailedError", "error_text": "No such light"}, "Error: No such light"),
+        ({"error": "MatchFailedError"}, '{"error": "MatchFailedError"}'),
+        ({"success": True, "result": "Live Context: on"}, "Live Context: on"),
+        ({"success": False, "result": "?"}, '{"success": false, "result": "?"}'),
+        (done([("Kitchen", "area"), ("Lamp", "entity"), ("灯", "entity")]), "Done: Lamp, 灯."),
+        (done([("Kitchen", "area")]), "Done: Kitchen."),
+        (done([("Lamp", "entity")], [("Fan", "entity")]), "Done: Lamp. Failed: Fan."),
+        (done([]), "Done."),
+        ({"time": "09:00", "when": NINE}, f'{{"time": "09:00", "when": "{NINE}"}}'),
+    ],
+)
+def test_a_result_is_told_in_its_words(data: dict[str, Any], words: str) -> None:
+    log = [Content("user", "?"), called("Ask", "c1", "{}"), result("c1", data)]
+    assert said(*log)[-1]["content"] == words
 
 
 def test_an_answer_without_words_is_left_out() -> None:
