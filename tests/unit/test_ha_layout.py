@@ -121,7 +121,7 @@ def test_tools_that_only_some_satellites_have_are_the_last() -> None:
     assert ordered[: len(without_timers)] == without_timers
 
 
-def test_a_tool_is_told_without_what_says_nothing() -> None:
+def test_a_tool_is_told_without_what_says_nothing_and_in_one_order() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -132,6 +132,7 @@ def test_a_tool_is_told_without_what_says_nothing() -> None:
             },
             "either": {"allOf": [{"type": "string"}, {"type": "number"}]},
             "many": {"type": "array", "items": {"type": "object", "required": []}},
+            "step": {"anyOf": [{"type": "string", "enum": ["up", "down"]}, {"enum": [2, 1]}]},
         },
         "required": [],
         "additionalProperties": False,
@@ -143,6 +144,7 @@ def test_a_tool_is_told_without_what_says_nothing() -> None:
             "level": {"type": "integer", "minimum": 0, "description": "How bright"},
             "either": {"allOf": [{"type": "string"}, {"type": "number"}]},
             "many": {"type": "array", "items": {"type": "object"}},
+            "step": {"anyOf": [{"type": "string", "enum": ["down", "up"]}, {"enum": [2, 1]}]},
         },
     }
 
