@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 OPEN_TO_ALL = "topic readwrite #\n"
 INFO = "edgeassist/box/info"
-SECRET = "Mrs Peacock with the candlestick"
+SAID = "Mrs Peacock with the candlestick"
 
 
 @pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
@@ -230,12 +230,12 @@ async def test_a_broker_that_refuses_what_is_asked_is_an_issue_that_names_the_to
 async def test_diagnostics_have_what_helps_and_nothing_that_was_said_or_is_secret(
     house: Driver, ready: StartReady
 ) -> None:
-    await ready(model__system=SECRET, decisions__temperature=2.0)
+    await ready(model__system=SAID, decisions__temperature=2.0)
     entry = await add_box(house)
-    assert await generate(house, SECRET) == SECRET
+    assert await generate(house, SAID) == SAID
     found = (await house.diagnostics(entry["entry_id"]))["data"]
     text = json.dumps(found)
-    for secret in (SECRET, "127.0.0.1", "Mrs", '"prompt":', CLIENT):
+    for secret in (SAID, "127.0.0.1", "Mrs", '"prompt":', CLIENT):
         assert secret not in text, secret
     assert found["online"]
     assert found["info"]["model"]["name"] == "scripted"
