@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
@@ -141,7 +141,7 @@ class Talk:
 
     async def run(
         self, text: str, pipeline: str, *, device: str | None = None, conversation: str | None = None
-    ) -> AsyncIterator[Heard]:
+    ) -> AsyncGenerator[Heard]:
         """Say something to a pipeline, and give its events up to `run-end`; who closes this early cancels it.
 
         Raises:

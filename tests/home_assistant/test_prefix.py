@@ -24,13 +24,13 @@ AGENT = "conversation.edgeassist"
 async def usage(wire: Wire, answers: int) -> dict[str, int]:
     """Wait for so many answers, and return the counts of the last."""
 
-    def ends() -> list[dict[str, dict[str, int]]]:
+    def ends() -> list[dict[str, int]]:
         events = [json.loads(message.payload) for message in wire.heard]
         assert not [event for event in events if event["type"] == "error"]
-        return [event["usage"] for event in events if event["type"] == "done"]  # type: ignore[misc]
+        return [event["usage"] for event in events if event["type"] == "done"]
 
     await wire.until(lambda _: len(ends()) >= answers)
-    return ends()[answers - 1]  # type: ignore[return-value]
+    return ends()[answers - 1]
 
 
 def anew(usage: dict[str, int]) -> float:
@@ -44,8 +44,7 @@ async def test_a_home_is_read_once(
     # A token of it is a letter or two.
     model = tmp_path / "patient.gguf"
     write_gguf(model, replace(SHAPES["trial"], context=32_768), precision=Precision.F32)
-    settings = {"model__path": str(model), "model__context": 32_768, "engine__state_mb": 512}
-    daemon, _ = await ready(**settings)
+    daemon, _ = await ready(model__path=str(model), model__context=32_768, engine__state_mb=512)
     await house.furnish(ORDINARY)
     entry = await house.add("edgeassist", base="edgeassist", device="box", client="ha-test")
     [agent] = [
