@@ -2,8 +2,8 @@
 """Draws EdgeAssist's icon and logo for Home Assistant: a chip that speaks, and the name in strokes.
 
 `scripts/brand_pictures.py` writes custom_components/edgeassist/brand/*.png; the same bytes each time.
-Sizes are those that Home Assistant's brands want: icons of 256 and 512 pixels, logos 128 and 256 high, both without
-margins and on nothing.
+Sizes are those that Home Assistant's brands want: icons of 256 and 512 pixels, logos 128 and 256 high, both
+without margins and on nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def line(points: Sequence[tuple[float, float]], stroke: float) -> Shape:
 
     def distance(across: Plane, down: Plane) -> Plane:
         nearest = np.full_like(across, np.inf)
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             dx, dy = x1 - x0, y1 - y0
             length = max(dx * dx + dy * dy, 1e-12)
             along = np.clip(((across - x0) * dx + (down - y0) * dy) / length, 0, 1)
@@ -80,7 +81,7 @@ def chip() -> list[tuple[Shape, Colour]]:
 
 
 def letters() -> list[tuple[float, list[list[tuple[float, float]]]]]:
-    """Return the name as strokes: how wide each letter is, and its lines, 1 from the top of E to the base line."""
+    """Return the name as strokes: how wide each letter is, and its lines; a capital is 1 high."""
     ring = arc(0.27, 0.73, 0.27, 0, 360)
     e = [[(0.01, 0.73), (0.54, 0.73), *arc(0.27, 0.73, 0.27, 0, -300)]]
     s = [[*arc(0.2, 0.6, 0.14, -20, -250), (0.2, 0.73), *arc(0.2, 0.86, 0.14, -70, 160)]]
@@ -98,7 +99,9 @@ def letters() -> list[tuple[float, list[list[tuple[float, float]]]]]:
     ]
 
 
-def name(left: float, top: float, size: float, colour: Colour) -> tuple[list[tuple[Shape, Colour]], float]:
+def wordmark(
+    left: float, top: float, size: float, colour: Colour
+) -> tuple[list[tuple[Shape, Colour]], float]:
     """Return the name's shapes from a corner on, and where they end."""
     shapes: list[tuple[Shape, Colour]] = []
     at = left + _STROKE * size / 2
@@ -152,22 +155,23 @@ def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     )
 
 
-def pictures() -> dict[str, bytes]:
-    """Return all pictures by their names."""
-    found = {}
-    for suffix, scale in (("", 256), ("@2x", 512)):
-        found[f"icon{suffix}.png"] = draw(chip(), 1, 1, scale)
-        for prefix, colour in (("", NAME), ("dark_", DARK_NAME)):
-            written, end = name(1.16, 0.2, 0.52, colour)
-            found[f"{prefix}logo{suffix}.png"] = draw([*chip(), *written], end, 1, scale // 2)
-    return found
+NAMES = ("icon", "logo", "dark_logo")
+
+
+def picture(name: str, scale: int) -> bytes:
+    """Return one of `NAMES`, once or twice as large."""
+    if name == "icon":
+        return draw(chip(), 1, 1, 256 * scale)
+    written, end = wordmark(1.16, 0.2, 0.52, DARK_NAME if name.startswith("dark") else NAME)
+    return draw([*chip(), *written], end, 1, 128 * scale)
 
 
 def main() -> None:
     """Write them."""
     BRAND.mkdir(exist_ok=True)
-    for file, picture in pictures().items():
-        (BRAND / file).write_bytes(picture)
+    for name in NAMES:
+        (BRAND / f"{name}.png").write_bytes(picture(name, 1))
+        (BRAND / f"{name}@2x.png").write_bytes(picture(name, 2))
 
 
 if __name__ == "__main__":

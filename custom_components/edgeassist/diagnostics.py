@@ -1,6 +1,6 @@
 """What a user may show to others: how the box is, without what was said to it and without names of accounts.
 
-Settings and figures are listed one by one, so that what a newer box adds is left out until somebody has looked at it.
+Settings are listed one by one, so that what a newer box adds is left out until somebody has looked at it.
 """
 
 from __future__ import annotations

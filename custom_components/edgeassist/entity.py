@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from homeassistant.components import mqtt
-from homeassistant.config_entries import ConfigSubentry
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import Event as BusEvent
 from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
@@ -33,6 +33,7 @@ class EdgeAssistEntity(Entity):
         self.subentry = subentry
         self.box: Box = entry.runtime_data
         self._attr_unique_id = subentry.subentry_id
+        self._attr_translation_key = subentry.subentry_type  # of its icon
         self._attr_device_info = dr.DeviceInfo(
             identifiers={(DOMAIN, subentry.subentry_id)},
             name=subentry.title,
@@ -79,7 +80,7 @@ class EdgeAssistEntity(Entity):
         try:
             async with aclosing(self.box.ask(fields, kind=kind, limit_s=limit_s)) as events:
                 async for event in events:
-                    if isinstance(event, Done):
+                    if isinstance(event, Done) and self._is_loaded:
                         issues.async_answered(self.hass, self.entry, self.subentry.subentry_id)
                     yield event
         except Failure as failure:
@@ -100,13 +101,19 @@ class EdgeAssistEntity(Entity):
             async for event in events:
                 if isinstance(event, Done):
                     return event
-        raise Failure(Why.INTERNAL)
+        raise Failure(Why.INTERNAL, {"message": "an answer without an end"})
 
     @callback
     def async_report(self, failure: Failure) -> None:
         """Make an issue of a failure, if a setting mends it."""
         LOGGER.debug("%s: %s", self.entity_id, failure)
-        issues.async_report(self.hass, self.entry, self.subentry.subentry_id, failure)
+        if self._is_loaded:
+            issues.async_report(self.hass, self.entry, self.subentry.subentry_id, failure)
+
+    @property
+    def _is_loaded(self) -> bool:
+        """Whether the entry is still there; what it was asked ends a little later."""
+        return self.entry.state is ConfigEntryState.LOADED
 
     @property
     def _model(self) -> str:

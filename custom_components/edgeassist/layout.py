@@ -10,7 +10,7 @@ of the user's words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -89,10 +89,19 @@ def in_order(tools: Iterable[_Named], name_of: Callable[[_Named], str]) -> list[
     return sorted(tools, key=place)
 
 
+def without(parameters: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
+    """Return a tool's parameters without some that it does not require."""
+    needless = names - set(parameters.get("required", ()))
+    properties = parameters.get("properties", {})
+    kept = {name: schema for name, schema in properties.items() if name not in needless}
+    return {**parameters, "properties": kept}
+
+
 def compact(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool's parameters without what costs tokens and says nothing.
 
-    That names which are not told of are no arguments holds without a word.
+    That names which are not told of are no arguments holds without a word. `allOf`, as Home Assistant has it
+    for a number that is checked twice, becomes one schema: some forms of calls can't write it otherwise.
     """
     schema = _compact(parameters)
     if schema.get("additionalProperties") is False:
@@ -106,11 +115,33 @@ def _compact(schema: Mapping[str, Any]) -> dict[str, Any]:
         match name, value:
             case "required" | "description" | "title", _ if not value:
                 pass
+            case "allOf", list() if (merged := _merged(value)) is not None:
+                said |= merged
+            case "enum", list() if all(isinstance(each, str) for each in value):
+                # Some are sets in Home Assistant, and come in another order with each of its starts.
+                said[name] = sorted(value)
             case "properties", Mapping():
                 said[name] = {each: _under(inner) for each, inner in value.items()}
             case _:
                 said[name] = _under(value)
     return said
+
+
+def _merged(schemas: list[Any]) -> dict[str, Any] | None:
+    """Return one schema for several that all hold; None where they don't say different things."""
+    merged: dict[str, Any] = {}
+    for schema in schemas:
+        if not isinstance(schema, Mapping):
+            return None
+        for name, value in _compact(schema).items():
+            known = merged.get(name, value)
+            if name == "type" and {known, value} == {"integer", "number"}:
+                merged[name] = "integer"
+            elif known == value:
+                merged[name] = value
+            else:
+                return None
+    return merged
 
 
 def _under(value: Any) -> Any:

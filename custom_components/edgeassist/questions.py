@@ -2,8 +2,8 @@
 
 Imports nothing of Home Assistant.
 
-Home Assistant lets options be of any length and number; the device tells at most 32 apart, by names of up to 64
-characters. What does not fit as a name becomes a number with a meaning, so that any option can be asked about.
+Home Assistant's options may be of any length; the device tells them apart by names of up to 64 characters.
+What does not fit as a name becomes a number with a meaning.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def asked(questions: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     """Return the `questions` of a request.
 
     Args:
-        questions: Home Assistant's, by name: `type` (`noul`, `choice`, `score`), `instructions`, and `criteria`: of
-            a choice what each option means, of a score its levels from low to high.
+        questions: Home Assistant's, by name: `type` (`noul`, `choice`, `score`), `instructions`, and
+            `criteria`: of a choice what each option means, of a score its levels from low to high.
 
     Returns:
         Questions under their numbers, since a name of Home Assistant's may be any text.

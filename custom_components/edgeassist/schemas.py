@@ -1,7 +1,8 @@
-"""JSON Schemas as Home Assistant writes them, and as the device enforces them. Imports nothing of Home Assistant.
+"""JSON Schemas as Home Assistant writes them, and as the device enforces them.
 
-The device refuses a keyword that it can't enforce. Home Assistant writes some of these, OpenAPI's `nullable`, and
-formats of its own, so they are put otherwise, or left out: Home Assistant checks what a tool is called with itself.
+Imports nothing of Home Assistant. The device refuses a keyword that it can't enforce. Home Assistant writes
+some of these, OpenAPI's `nullable`, and formats of its own, so they are put otherwise, or left out: Home
+Assistant checks what a tool is called with itself.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def complete(schema: Schema) -> Schema:
 
 
 def tidied(value: Any, schema: Schema) -> Any:
-    """Return an answer to the completed schema as the original one has it: without nulls for what is optional.
+    """Return an answer to the completed schema as the original has it: without nulls for what is optional.
 
     Args:
         value: The answer.
@@ -119,12 +120,11 @@ def _kind(schema: Schema) -> str:
         return ", or ".join(kinds)
     kind = schema.get("type", "value")
     if isinstance(kind, list):
-        return ", or ".join(_kind({**schema, "type": each}) for each in kind)
-    if kind == "array":
-        return f"list, each {_kind(schema.get('items', {}))}"
-    if kind == "object":
+        return _kind({"anyOf": [{**schema, "type": each} for each in kind]})
+    if kind in {"array", "object"}:
         names = ", ".join(schema.get("properties", {}))
-        return f"object of {names}" if names else "object"
+        inside = _kind(schema["items"]) if "items" in schema else names
+        return f"{'list' if kind == 'array' else 'object'} of {inside}".removesuffix(" of ")
     if "minimum" in schema and "maximum" in schema:
         return f"{kind} from {schema['minimum']:g} to {schema['maximum']:g}"
     return str({"string": "text", "boolean": "true or false"}.get(kind, kind))

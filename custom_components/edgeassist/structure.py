@@ -1,4 +1,4 @@
-"""What Home Assistant wants of an answer or of a tool's arguments, as a JSON Schema that the device enforces."""
+"""What Home Assistant wants of an answer, or of a tool's arguments, as a schema that the device enforces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def json_schema(structure: Any, serializer: Callable[[Any], Any] | None = None) 
 
     Args:
         structure: As Home Assistant checks data: voluptuous's, or probatio's.
-        serializer: What makes schemas of Home Assistant's selectors; of the LLM API that is in use, if there is one.
+        serializer: What makes schemas of Home Assistant's selectors: that of the LLM API in use, if any.
 
     Raises:
         ValueError: It can't be put as a schema.

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from edgeassist.engine.constraints.schema import arguments_schema
+from edgeassist.engine.messages import Tool, Tools
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import AsyncConnect, StartReady, Wire
-from tests.home_assistant.driver import Driver
+from tests.home_assistant.driver import Driver, drive
 from tests.home_assistant.installation import Version
 from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply, spoken
 from tests.home_assistant.toys import ORDINARY
+from tests.unit.calls import FORMS, compiler
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -61,8 +63,9 @@ async def box(house: Driver, ready: StartReady, tmp_path: Path) -> AsyncIterator
         return process
 
     yield start
-    for entry in await house.entries("edgeassist"):
-        await house.remove(entry["entry_id"])
+    with suppress(ConnectionClosed):  # a test has removed it, and ended Home Assistant
+        for entry in await house.entries("edgeassist"):
+            await house.remove(entry["entry_id"])
 
 
 def calling(name: str, /, **arguments: object) -> str:
@@ -88,7 +91,7 @@ async def test_a_light_is_switched_and_the_answer_streams(
     await box(
         {
             "*turn on the kitchen light": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
-            "*success*": "The kitchen light is on.",
+            "Done: Kitchen light.": "The kitchen light is on.",
         }
     )
     events = await connect.wire("edgeassist/box/event/homeassistant", PROMPTS)
@@ -147,9 +150,11 @@ async def test_the_prompt_of_another_satellite_begins_with_the_same_system_promp
 ) -> None:
     await box({"*": "Yes."})
     wire = await connect.wire(PROMPTS)
+    pipeline = await house.pipeline(AGENT)
     for name in ("Kitchen satellite", "Bedroom satellite"):
-        assert (await house.say("is it warm", AGENT, device=await house.device(name))).speech == "Yes."
-    assert (await house.say("is it warm", AGENT)).speech == "Yes."
+        heard = await house.streamed("is it warm", pipeline, device=await house.device(name))
+        assert reply(heard).speech == "Yes."
+    assert reply(await house.streamed("is it warm", pipeline)).speech == "Yes."
     kitchen, bedroom, nowhere = prompts(wire)
     assert kitchen["tools"] == bedroom["tools"] == nowhere["tools"]
     assert [request["priority"] for request in (kitchen, bedroom, nowhere)] == ["high", "high", "normal"]
@@ -166,6 +171,25 @@ async def test_the_prompt_of_another_satellite_begins_with_the_same_system_promp
     assert all(each.endswith("\n\nis it warm") for each in asked)
 
 
+async def test_home_assistant_puts_the_same_prompt_after_a_restart(
+    running: HomeAssistant, house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    await box({"*": "Yes."})
+    wire = await connect.wire(PROMPTS)
+    await house.say("is it warm", AGENT)
+    running.stop()
+    running.start()
+    async with drive(running) as again:
+        await again.shows(AGENT, is_there)
+        assert (await again.say("is it warm", AGENT)).speech == "Yes."
+        for entry in await again.entries("edgeassist"):
+            await again.remove(entry["entry_id"])
+    before, after = prompts(wire)
+    assert after["messages"] == before["messages"]
+    for was, now in zip(before["tools"], after["tools"], strict=True):
+        assert now == was
+
+
 async def test_every_tool_of_a_home_is_one_that_the_box_enforces(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:
@@ -176,8 +200,14 @@ async def test_every_tool_of_a_home_is_one_that_the_box_enforces(
     names = [each["function"]["name"] for each in tools]
     assert len(names) > 10
     assert names == sorted(names)
-    for each in tools:
-        arguments_schema(json.dumps(each["function"]["parameters"]))
+    for form in FORMS.values():
+        compile_ = compiler(form, control=True)
+        for each in tools:
+            function = each["function"]
+            parameters = json.dumps(function["parameters"])
+            compile_.calls(
+                Tools((Tool(function["name"], function.get("description", ""), parameters),)), form
+            )
 
 
 async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
@@ -186,7 +216,7 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
     await box(
         {
             "*light on": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
-            "*success*": "It is on. More?",
+            "Done: Kitchen light.": "It is on. More?",
             "*and now": "Nothing.",
         }
     )
@@ -208,16 +238,41 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
 async def test_a_model_that_calls_without_end_has_to_say_something_in_the_tenth_round(
     house: Driver, box: Box, tool: Named, connect: AsyncConnect
 ) -> None:
-    await box({"*": calling(tool("HassTurnOn"), name="Kitchen light")})
+    names = [toy.name for toy in ORDINARY.toys if toy.entity.startswith(("light.", "switch.", "fan."))]
+    asked = ["*switch all of them on", *(f"Done: {name}." for name in names[:-1])]
+    await box(
+        {
+            question: calling(tool("HassTurnOn"), name=name)
+            for question, name in zip(asked, names, strict=True)
+        }
+    )
     wire = await connect.wire(PROMPTS)
-    assert (await house.say("light on", AGENT)).kind != "error"
-    choices = [request.get("tool_choice") for request in prompts(wire)]
-    assert choices == [None] * 9 + ["none"]
+    assert (await house.say("switch all of them on", AGENT)).kind != "error"
+    assert len(names) == 9
+    for name in ("light.kitchen", "fan.bathroom"):
+        await house.is_(name, "on")
+    assert [request.get("tool_choice") for request in prompts(wire)] == [None] * 9 + ["none"]
+
+
+async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    call = calling(tool("HassTurnOn"), name="No such light")
+    other = calling(tool("HassTurnOn"), name="Hall light")
+    await box({"*": f"{call}\n{other}\n{call}\n{other}\n" * 20})
+    wire = await connect.wire(PROMPTS, CANCEL)
+    await house.say("light on", AGENT)
+    await house.is_("light.hall", "on")
+    asked = prompts(wire)
+    assert [request.get("tool_choice") for request in asked] == [None, None, "none"]
+    [answer] = [message for message in asked[-1]["messages"] if message.get("tool_calls")]
+    assert len(answer["tool_calls"]) == 2
+    assert len([message for message in wire.heard if message.topic == CANCEL]) == 2
 
 
 async def test_a_tool_that_fails_is_told_to_the_model(house: Driver, box: Box, tool: Named) -> None:
     await box(
-        {"*light on": calling(tool("HassTurnOn"), name="No such light"), "*error*": "There is no such light."}
+        {"*light on": calling(tool("HassTurnOn"), name="No such light"), "Error:*": "There is no such light."}
     )
     assert (await house.say("light on", AGENT)).speech == "There is no such light."
 

@@ -115,5 +115,5 @@ def test_options_keep_their_names_where_the_device_can_tell_them_apart() -> None
 )
 def test_an_answer_without_its_probabilities_is_none(answers: dict[str, Any]) -> None:
     questions = {"q": {"type": "choice", "instructions": "Which?", "criteria": {"a": "a", "b": "b"}}}
-    with pytest.raises(AnswerError, match="^q: "):
+    with pytest.raises(AnswerError, match=r"^q: "):
         answered(questions, answers)

@@ -24,7 +24,13 @@ SELECTORS: dict[str, dict[str, Any]] = {
     "number": {"type": "number", "minimum": 0, "maximum": 100},
     "select": {"type": "string", "enum": ["a", "b"]},
     "select several": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}, "uniqueItems": True},
-    "color_rgb": {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3, "format": "RGB"},
+    "color_rgb": {
+        "type": "array",
+        "items": {"type": "number"},
+        "minItems": 3,
+        "maxItems": 3,
+        "format": "RGB",
+    },
     "color_temp": {"type": "number", "minimum": 2000.0, "maximum": 6500.0},
     "country": {"type": "string", "format": "ISO 3166-1 alpha-2"},
     "language": {"type": "string", "format": "RFC 5646"},
@@ -118,7 +124,7 @@ def test_a_model_is_told_each_field_with_what_home_assistant_says_of_it() -> Non
     assert told(STRUCTURE).splitlines()[1:] == [
         "- title: What it is about; text",
         "- level: number from 0 to 10; null if unknown",
-        "- kinds: list, each one of rain, wind; null if unknown",
+        "- kinds: list of one of rain, wind; null if unknown",
         "- where: object of room; null if unknown",
         "- maybe: text, or null",
     ]
