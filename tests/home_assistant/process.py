@@ -44,6 +44,7 @@ _SILENT = (
     "haffmpeg.",
     "components.camera.",
     "mqtt.client] Error returned from MQTT server",
+    "paho.mqtt.client] failed to receive on socket",
     "mqtt.util] Error talking to MQTT: The client is not currently connected",
     "We found a custom integration",
 )
@@ -177,7 +178,7 @@ def home_assistant(
     """
     installed(version)
     config = folder / "config"
-    config.mkdir()
+    config.mkdir(parents=True)
     (config / "automations.yaml").write_text(automations)
     (config / "scripts.yaml").write_text(scripts)
     if blueprints:

@@ -1,6 +1,6 @@
-"""Holds the model's answer against the words: what they do not say is not done, however sure the model sounds.
+"""Holds the model's answer against the words: what they do not say is not done, however sure it sounds.
 
-A model of four million parameters takes "pause the music" for a volume of 10 and "movie night" for a loudspeaker. So
+A model of four million parameters takes "pause the music" for a volume of 10, "movie night" for a speaker. So
 each part of an action needs its words (the device, the value, the direction), and no word may be left over.
 
 Imports nothing of Home Assistant.
@@ -13,11 +13,13 @@ import re
 from dataclasses import dataclass, replace
 
 from . import words
-from .hearing import ROOM, Heard, Why
+from .asking import ROOM
+from .hearing import Heard, Why
 from .quantities import quantity_of
 from .words import Language
 
 EVERYWHERE = "all"
+FULL = 100.0
 # Words for one of these are words for the other.
 _ALIKE = (
     {"heating", "air_conditioner"},
@@ -36,12 +38,6 @@ _IMPLIED: dict[str, dict[Language, str]] = {
     "light": {"en": r"bright\w*|dark\w*|light\w*", "zh": "亮|暗"},
     "speaker": {"en": r"loud\w*|quiet\w*", "zh": "大声|小声|响"},
 }
-_UNITS_EN = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()  # noqa: SIM905
-_TENS_EN = "twenty thirty forty fifty sixty seventy eighty ninety hundred".split()  # noqa: SIM905
-_DIGITS_ZH = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"两": 2}
 _SHARES: dict[Language, tuple[tuple[str, float], ...]] = {
     "en": (
         (r"half(?:way)?", 50),
@@ -88,12 +84,12 @@ def judge(answer: str, heard: Heard) -> Action | Asked | Talk | Why:
     answer = answer.strip()
     if answer.startswith("{"):
         action = _action(answer)
-        if action is None or heard.question and not _is_request(heard):
+        if action is None or (heard.question and not words.POLITE[heard.language].search(heard.said)):
             return Why.UNSURE
         action = _corrected(action, heard)
         return action if _grounded(action, heard) else Why.UNSURE
     if answer in words.SMALL_TALK:
-        return Talk(answer) if not heard.place and not heard.things else Why.UNSURE
+        return Talk(answer) if words.GREETING[heard.language].search(heard.said) else Why.UNSURE
     quantity = _quantity(answer, heard.language)
     return Asked(quantity) if quantity in asked_for(heard) else Why.OTHER
 
@@ -130,28 +126,30 @@ def _is_request(heard: Heard) -> bool:
 
 
 def _grounded(action: Action, heard: Heard) -> bool:
-    left, language = heard.left, heard.language
+    language = heard.language
+    left = words.POLITE[language].sub(" ", heard.left)
     if words.unknown(left, language):
         return False
-    kinds = {device for device, named in words.DEVICES.items() if words.find(named[language], left, language)}
+    kinds = words.devices(left, language)
     wanted = {action.device}.union(*(alike for alike in _ALIKE if action.device in alike))
     implied = _IMPLIED.get(action.device)
     if heard.things:
-        pass  # the name that was said stands for a device of its domain
-    elif not kinds & wanted and not (implied and words.find(implied[language], left, language)):
+        wanted |= kinds  # the name that was said stands for a device of its own kind
+    elif not kinds and not (implied and words.find(implied[language], left, language)):
         return False
-    if kinds - wanted and not (heard.things or kinds & wanted):
+    if kinds - wanted or (action.everywhere and not words.find(words.ALL[language], left, language)):
         return False
-    if action.everywhere and not words.find(words.ALL[language], left, language):
-        return False
+    return _has_value(action, left, language) and _says(action.action, left, language)
+
+
+def _has_value(action: Action, left: str, language: Language) -> bool:
+    """Whether the words have an action's value, and none where it has none."""
     if isinstance(action.value, str):
         color = words.COLORS.get(action.value)
         return color is not None and bool(words.find(color[language], left, language))
-    if action.value is not None and float(action.value) not in numbers(left, language):
-        return False
-    if action.value is None and re.search(r"\d", left):
-        return False
-    return _says(action.action, left, language)
+    if action.value is None:
+        return not re.search(r"\d", left)
+    return float(action.value) in numbers(left, language)
 
 
 def _says(action: str, left: str, language: Language) -> bool:
@@ -180,9 +178,9 @@ def _corrected(action: Action, heard: Heard) -> Action:
         slightly = {"en": "bit|little|some|slightly|more|less", "zh": "点|些"}
         if not words.find(slightly[heard.language], heard.left, heard.language):
             return replace(action, action="open" if action.action == "increase" else "close", property=None)
-    most = dict((value, pattern) for pattern, value in _SHARES[heard.language])[100]
+    most = next(pattern for pattern, value in _SHARES[heard.language] if value == FULL)
     if action.property and action.action == "increase" and words.find(most, heard.left, heard.language):
-        return replace(action, action="set", value=100)
+        return replace(action, action="set", value=FULL)
     return action
 
 
@@ -197,36 +195,9 @@ def _quantity(answer: str, language: Language) -> str | None:
 
 
 def numbers(text: str, language: Language) -> set[float]:
-    """Return the numbers that a text may mean, in figures or in words."""
+    """Return the numbers that a text may mean: those in figures, and shares such as "half"."""
     found = {float(each) for each in re.findall(r"\d+(?:\.\d+)?", text)}
     for pattern, value in _SHARES[language]:
         if words.find(pattern, text, language):
             found.add(value)
-    if language == "en":
-        for word in re.findall(r"[a-z]+(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?", text):
-            value = _english(word)
-            if value is not None:
-                found.add(value)
-    else:
-        found |= {_chinese(each) for each in re.findall("[零一二三四五六七八九两十百]+", text)}
-        found |= {_chinese(each) + 0.5 for each in re.findall("([零一二三四五六七八九两十]+)度半", text)}
     return found
-
-
-def _english(word: str) -> float | None:
-    tens, _, unit = word.replace("-", " ").partition(" ")
-    if not unit and tens in _UNITS_EN:
-        return _UNITS_EN.index(tens)
-    if tens in _TENS_EN:
-        value = (_TENS_EN.index(tens) + 2) * 10
-        return value + (_UNITS_EN.index(unit) if unit in _UNITS_EN else 0)
-    return None
-
-
-def _chinese(text: str) -> float:
-    hundreds, found, rest = text.rpartition("百")
-    total = 100 * (_DIGITS_ZH.get(hundreds[-1:], 1)) if found else 0
-    tens, found, units = rest.rpartition("十")
-    if found:
-        total += 10 * _DIGITS_ZH.get(tens[-1:], 1)
-    return total + _DIGITS_ZH.get(units[-1:], 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .hearing import Why
 from .home import Place, Thing
 from .intents import Lacks, Missing, Plan
 from .judging import Action
@@ -67,6 +68,8 @@ _DONE: dict[tuple[str, str], dict[Language, str]] = {
     ("turn_off", "vacuum"): {"en": "{what} returns to its base.", "zh": "{what}正在回去充电。"},
     ("open", ""): {"en": "Opening {what}.", "zh": "正在打开{what}。"},
     ("close", ""): {"en": "Closing {what}.", "zh": "正在关闭{what}。"},
+    ("lock", ""): {"en": "Locked {what}.", "zh": "已锁上{what}。"},
+    ("unlock", ""): {"en": "Unlocked {what}.", "zh": "已解锁{what}。"},
     ("set", ""): {"en": "Set {what} to {value}.", "zh": "已把{what}调到{value}。"},
     ("increase", ""): {"en": "Turned up {what}.", "zh": "已调高{what}。"},
     ("decrease", ""): {"en": "Turned down {what}.", "zh": "已调低{what}。"},
@@ -81,6 +84,18 @@ _FAILED: dict[Language, str] = {"en": "{what} did not do that.", "zh": "{what}�
 _NO_SENSOR: dict[Language, str] = {
     "en": "I know of no sensor for the {quantity}{where}.",
     "zh": "{where}没有{quantity}传感器。",
+}
+_NOT_UNDERSTOOD: dict[Why, dict[Language, str]] = {
+    Why.SEVERAL: {"en": "One thing at a time, please.", "zh": "请一次只说一件事。"},
+    Why.UNSURE: {
+        "en": "I am not sure what to do. Please say it in other words.",
+        "zh": "我不确定该做什么，请换个说法。",
+    },
+    Why.EXACT: {
+        "en": "Sorry, that I only do in Home Assistant's own sentences.",
+        "zh": "抱歉，这个只能用Home Assistant自带的句子来说。",
+    },
+    Why.OTHER: {"en": "Sorry, I can't do that.", "zh": "抱歉，这个我做不到。"},
 }
 # More names are a list that nobody listens to.
 _MOST_NAMES = 4
@@ -99,6 +114,11 @@ def done(plan: Plan, language: Language) -> str:
 def failed(things: Sequence[Thing], language: Language) -> str:
     """Return that things did not do what they were told."""
     return _sentence(_FAILED[language], what=_names(things, language))
+
+
+def not_understood(why: Why, language: Language) -> str:
+    """Return that nothing was done, and why."""
+    return _NOT_UNDERSTOOD.get(why, _NOT_UNDERSTOOD[Why.OTHER])[language]
 
 
 def missing(what: Missing, language: Language) -> str:
@@ -150,9 +170,9 @@ def _reading(reading: Reading, place: Place | None, language: Language) -> str:
 
 def _what(plan: Plan, language: Language) -> str:
     """Return what an action was for: its one thing, or the devices of a place."""
-    things, device = plan.things, _DEVICES[plan.action.device][language]
-    if len(things) == 1:
-        return things[0].name
+    if len(plan.things) == 1:
+        return plan.things[0].name
+    device = _DEVICES[plan.action.device][language]
     if plan.place is None:
         return {"en": f"all {device}", "zh": f"所有的{device}"}[language]
     return {"en": f"the {device} in {plan.place.name}", "zh": f"{plan.place.name}的{device}"}[language]
@@ -179,9 +199,7 @@ def _names(things: Sequence[Thing], language: Language, between: str = "and") ->
     names = [thing.name for thing in things[:_MOST_NAMES]]
     if language == "zh":
         return "、".join(names)
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} {between} {names[-1]}"
+    return f" {between} ".join(", ".join(some) for some in (names[:-1], names[-1:]) if some)
 
 
 def _sentence(text: str, **parts: str) -> str:

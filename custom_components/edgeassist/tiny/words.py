@@ -31,7 +31,7 @@ DEVICES: Final[dict[str, dict[Language, str]]] = {
         "zh": "百叶窗|遮阳帘|卷帘|百叶|遮阳篷",
     },
     "curtains": {"en": r"curtains?|drapes", "zh": "窗帘|纱帘|帘子"},
-    "window": {"en": r"windows?|skylights?", "zh": "天窗|窗户|窗子|窗"},
+    "window": {"en": r"windows?|skylights?", "zh": "天窗|窗户|窗子|窗(?!帘)"},
     "door": {"en": r"doors?|gates?|locks?", "zh": "大门|房门|门锁|门"},
     "socket": {"en": r"sockets?|plugs?|outlets?|power strips?", "zh": "插座|插排|电源"},
     "tv": {"en": r"tvs?|televisions?|telly|screens?", "zh": "电视机|电视|屏幕"},
@@ -56,25 +56,25 @@ DEVICES: Final[dict[str, dict[Language, str]]] = {
 # What says an action. One whose opposite alone was said is not carried out.
 SAYS: Final[dict[str, dict[Language, str]]] = {
     "turn_on": {
-        "en": r"on|start\w*|activat\w+|enabl\w+|power up|fire up|launch\w*|boot\w*|run(?:ning)?|wake|begin|engage"
-        r"|need|want|use|working",
+        "en": r"on|start\w*|activat\w+|enabl\w+|power up|fire up|launch\w*|boot\w*|run(?:ning)?"
+        r"|wake|begin|engage|need|want|use|working",
         "zh": "打开|开启|启动|开始|激活|启用|点亮|运转|接通|通电|开",
     },
     "turn_off": {
-        "en": r"off|stop\w*|deactivat\w+|disabl\w+|inactive|shut|kill|halt|cut|end|out|done|finished|rest|sleep|enough"
-        r"|disengage\w*|home|dock|back|base|charg\w+",
+        "en": r"off|stop\w*|deactivat\w+|disabl\w+|inactive|shut|kill|halt|cut|end|out|done"
+        r"|finished|rest|sleep|enough|disengage\w*|home|dock|back|base|charg\w+",
         "zh": "关掉|关闭|关上|停|切断|断电|关|熄|休息|歇|充电|回去|回充",
     },
     "open": {"en": r"open\w*|up|raise\w*|pull(?:ed)? back|let in", "zh": "打开|拉开|升|敞|开"},
     "close": {"en": r"clos\w+|shut\w*|down|lower\w*|drop|draw(?:n)?|seal\w*", "zh": "关|拉上|合|放下|降"},
     "increase": {
-        "en": r"up|more|increas\w+|rais\w+|brighte?n?\w*|lighter|loud\w*|warm\w*|hott?er|high\w*|fast\w*|strong\w*|boost"
-        r"|crank|dark|gloomy|quiet|cold|freezing|chilly|open",
+        "en": r"up|more|increas\w+|rais\w+|brighte?n?\w*|lighter|loud\w*|warm\w*|hott?er|high\w*|fast\w*"
+        r"|strong\w*|boost|crank|dark|gloomy|quiet|cold|freezing|chilly|open",
         "zh": "亮|高|大|响|热|暖|快|强|增|升|加|提|冷|暗|开",
     },
     "decrease": {
-        "en": r"down|less|decreas\w+|lower\w*|reduc\w+|dim\w*|dark\w*|soft\w*|quiet\w*|cool\w*|cold\w*|slow\w*|weak\w*"
-        r"|drop|bright|loud|noisy|hot|warm|glare|close",
+        "en": r"down|less|decreas\w+|lower\w*|reduc\w+|dim\w*|dark\w*|soft\w*|quiet\w*|cool\w*|cold\w*"
+        r"|slow\w*|weak\w*|drop|bright|loud|noisy|hot|warm|glare|close",
         "zh": "暗|低|小|轻|凉|冷|慢|弱|减|降|吵|响|亮|热|关|下",
     },
 }
@@ -122,7 +122,7 @@ QUANTITIES: Final[dict[str, dict[Language, tuple[str, str]]]] = {
     "pressure": {"en": ("pressure", r"pressure"), "zh": ("气压", "气压")},
     "noise": {"en": ("noise", r"noise|noisy|loud\w*|quiet\w*|decibels?"), "zh": ("噪音", "噪|吵|声音")},
     "dust": {"en": ("dust", r"dust\w*|pm ?2\.?5|particles|particulates"), "zh": ("粉尘", "尘|pm2.5|颗粒")},
-    "window": {"en": ("window", r"windows?|skylights?"), "zh": ("窗户", "窗")},
+    "window": {"en": ("window", r"windows?|skylights?"), "zh": ("窗户", "窗(?!帘)")},
     "door": {"en": ("door", r"doors?|gates?|locked|unlocked"), "zh": ("门", "门")},
     "light": {"en": ("light", r"lights?|lamps?|lighting"), "zh": ("灯", "灯")},
     "heating": {"en": ("heating", r"heating|heaters?|radiators?|thermostats?"), "zh": ("暖气", "暖气|地暖")},
@@ -146,13 +146,25 @@ SMALL_TALK: Final = frozenset(
         "我可以控制灯、暖气、窗帘等设备，也可以告诉你传感器的读数。",
     }
 )
-# What the model was not trained for and would take for something else: times, lists, what plays, what is not to happen.
+# What is said where that is the right answer.
+GREETING: Final[dict[Language, re.Pattern[str]]] = {
+    "en": re.compile(
+        r"^(?:hello|hi|hey|good (?:morning|evening|afternoon|day|night)|greetings|thanks?|cheers"
+        r"|bye|goodbye|see you)\b"
+        r"|\bthank(?:s| you)\b|\bwho are you\b|\bwhat are you\b|\bwhat can you\b|\byour name\b"
+    ),
+    "zh": re.compile(
+        "你好|您好|嗨|哈喽|早上好|早安|晚上好|下午好|晚安|谢|再见|拜拜|你是谁|你是什么|你叫|名字|你能做|你会"
+    ),
+}
+# What the model would take for something else: times, lists, what plays, what is not to happen.
 OTHERS: Final[dict[Language, re.Pattern[str]]] = {
     "en": re.compile(
-        r"\b(?:seconds?|minutes?|hours?|timers?|o'?clock|tomorrow|yesterday|until|till|when(?:ever)?|after|before|if"
-        r"|unless|at \d{1,2}(?::\d\d)|\d{1,2} ?[ap]\.?m\.?|then|later|remind\w*|list|shopping|scenes?|modes?"
+        r"\b(?:seconds?|minutes?|hours?|timers?|o'?clock|tomorrow|yesterday|until|till|when(?:ever)?|after|before"
+        r"|if|unless|at \d{1,2}(?::\d\d)|\d{1,2} ?[ap]\.?m\.?|later|remind\w*|list|shopping|scenes?|modes?"
         r"|mute|unmute|pause|resume|unpause|skip|next|previous|play|song|track|channel|announce|broadcast"
-        r"|at home|not|don'?t|doesn'?t|never|nobody|no|without|except|but|instead|weather|forecast|arm|disarm|who(?:'s)? (?:is )?home)\b"
+        r"|at home|not|don'?t|doesn'?t|never|nobody|no|without|except|but|instead|weather|forecast"
+        r"|arm|disarm|who(?:'s)? (?:is )?home)\b"
     ),
     "zh": re.compile(
         "分钟|小时|秒|点钟|点半|定时|计时|闹钟|明天|昨天|以后|之后|后天|等一|如果|当|提醒|清单|购物|场景|模式|静音|暂停"
@@ -161,38 +173,52 @@ OTHERS: Final[dict[Language, re.Pattern[str]]] = {
 }
 QUESTION: Final[dict[Language, re.Pattern[str]]] = {
     "en": re.compile(
-        r"^(?:hey,? |so,? |and |please |ok,? )?(?:what|how|which|is|are|was|does|did|has|tell me|do you know|can you tell"
-        r"|could you tell|i wonder|give me the|check|any)\b|\b(?:temperature|humidity|level)\?*$"
+        r"^(?:hey,? |so,? |and |please |ok,? )?(?:what|how|which|is|are|was|does|did|has|tell me|do you know"
+        r"|can you tell|could you tell|i wonder|give me the|check|any)\b|\b(?:temperature|humidity|level)\?*$"
     ),
     "zh": re.compile(
-        "吗|多少|几度|几|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"
+        r"吗|多少|几度|几|(\w)不\1|怎么样|是不是|有没有|什么|如何|没有$|了没|多高|多亮|多热|还是|查一下|告诉我|呢$"
     ),
 }
-# What may stand in a command beside devices, places, values. Another word means that more was said than was understood.
+# A command that is put as a question.
+POLITE: Final[dict[Language, re.Pattern[str]]] = {
+    "en": re.compile(r"^(?:hey,? |please |ok,? )?(?:can|could|would|will) you\b"),
+    "zh": re.compile("^(?:能不能|可不可以|可以|能)|(?:好吗|行吗|可以吗)$"),
+}
+# What may stand in a command beside devices, places and values. Another word may change what it means.
 _KNOWN_EN: Final = frozenset(
     """
-    a about adjust again ahead air all already alright also an and are as at be bit boost bright brighten brighter
-    brightness bring by can change changed choose cold color colour come completely cool cooler could crank cut dark
-    darken darker deactivate activate decrease degree degrees celsius dial dim dimmer dimmed disable down drop edgeassist
-    enable end entire every everything everywhere exactly fast faster feel fire fix flip for from fully full get give go
-    going half halfway hand hard have heat here hey hi higher hold hot hotter how humidity i i'd i'm in increase inside is
-    it it's its just keep kill kindly launch leave less let let's level light lighter like little live lot loud louder low
-    lower make max maximum me medium middle min minimum more move much must my need needs now of off ok okay on one open
-    opened our over paint part percent percentage please position power pull put quarter quick quickly quiet quieter raise
-    really reduce right roll run running set shall should shut slide slightly slow slower so soft softer some speed spin
-    start still stop strong stronger switch take temperature thank thanks that the their there these third this those
-    tight to too tonight turn turned turning up us use volume want warm warmer way we weak weaker what while white whole
-    will with work working would wide you your send home dock base back charge charging clean cleaning brightest darkest
-    lowest highest leaving guys hello dear close closed closing draw drawn house flat apartment switched put
-    zero two four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred
-    """.split()  # noqa: SIM905
+    a about activate activated adjust again ahead air all already alright also am an and apartment
+    are as at away back back's base be bedtime been being bit boost bright brighten brighter
+    brightest brightness bring by can celsius change changed charge charging choose clean cleaning
+    close closed closing cold color colour come completely cool cooler cosy could crank cut dark
+    darken darker darkest deactivate deactivated dear decrease degree degrees dial dim dimmed dimmer
+    disable disabled dock done down draw drawn drop edgeassist eight eighteen eighty eleven enable
+    enabled end enough entire entirely every everyone everything everywhere exactly fast faster feel
+    fifteen fifty finished fire five fix flat flip for forty four fourteen from full fully gently
+    get gets give go going gonna got guys half halfway hand hard have he heat hello her here hey hi
+    higher highest him his hold home hot hotter house how humidity hundred i i'd i'll i'm in
+    increase inside is it it's its just keep kill kindly launch launched leave leaving less let
+    let's lets level lighter like little live lot loud louder low lower lowest make many max maximum
+    me medium middle min minimum more move much must my need needs nice nicely night nine nineteen
+    ninety now of off ok okay on one open opened our out over paint part percent percentage pick
+    place please position power pull pulled put quarter quick quickly quiet quieter raise really
+    reduce rest return returns right roll room rooms run running send set seven seventeen seventy
+    shall she should shut six sixteen sixty sleep slide slightly slow slower so soft softer softly
+    some soon speed spin start started starting stay still stop stopped stopping strong stronger
+    sure switch switched tad take tell temperature ten than thank thanks that the their there these
+    they thing things third thirteen thirty this those tight to today tonight too turn turned
+    turning twelve twenty two up us use using volume wanna want warm warmer water way we we're weak
+    weaker well were what which while white whole wide will with work working would yes you you're
+    your zero
+    """.split()  # noqa: SIM905 - as a list it would be 300 lines
 )
 _KNOWN_ZH: Final = frozenset(
-    "把让将打开了给降低关掉上到提高的温度我要用音量着解锁拉启能不希望闭变成调叫使好亮升暗增加减少想下吗住光往一点"
-    "大小停保持达太冷热强弱快慢风速湿转位置设为定在改换弄换颜色请帮忙麻烦谢你您现在小助手来顺便吧行可以啊嗯那个这里"
-    "都全部所有每整个屋家些再更最至就是里中内房间百分之十二三四五六七八九零两半度收起放合敞运行始工作激活接通电断切"
-    "休息歇充回去扫地清洁中等高强静安吵响轻声暖凉些先马上立刻所以嫌有点数值开关红绿蓝黄橙橘紫粉白色摄氏出门"
+    "一七三上下两个中为之九了二于五些亮他以们休位低住作你使便保值停充先光全八六关内再冷凉减出分切刚到制刻"
+    "力加动助十升半去变叫可合吗吧启吵呀和响哦啊啦嗯嘛四回固在地增声处大太头她好始嫌它安定室家将小少就屋工"
+    "己已希帮床应度开弄弱强往得忙快态息您想慢成我房所手打扫把拉持换掉接控提摄收改放敞数整断旁是暖暗更最有"
+    "望机来标桌橘橙歇止每氏洁活清温湿激点烦热状现用电白百的目着空立等粉紫红终经给继续维绿置能自至色节蓝行"
+    "要解让设该请调谢起转轻边达运这通速那部都里量锁闭间降零需静面音顺颜风马高麻黄"
 )
 
 
@@ -205,6 +231,11 @@ def find(pattern: str, text: str, language: Language) -> list[str]:
 def asked_for(text: str, language: Language) -> set[str]:
     """Return the quantities that the words of a question speak of."""
     return {name for name, called in QUANTITIES.items() if find(called[language][1], text, language)}
+
+
+def devices(text: str, language: Language) -> set[str]:
+    """Return the devices that the words speak of."""
+    return {name for name, called in DEVICES.items() if find(called[language], text, language)}
 
 
 def unknown(text: str, language: Language) -> list[str]:
