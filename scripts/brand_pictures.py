@@ -99,7 +99,9 @@ def letters() -> list[tuple[float, list[list[tuple[float, float]]]]]:
     ]
 
 
-def name(left: float, top: float, size: float, colour: Colour) -> tuple[list[tuple[Shape, Colour]], float]:
+def wordmark(
+    left: float, top: float, size: float, colour: Colour
+) -> tuple[list[tuple[Shape, Colour]], float]:
     """Return the name's shapes from a corner on, and where they end."""
     shapes: list[tuple[Shape, Colour]] = []
     at = left + _STROKE * size / 2
@@ -153,22 +155,23 @@ def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     )
 
 
-def pictures() -> dict[str, bytes]:
-    """Return all pictures by their names."""
-    found = {}
-    for suffix, scale in (("", 256), ("@2x", 512)):
-        found[f"icon{suffix}.png"] = draw(chip(), 1, 1, scale)
-        for prefix, colour in (("", NAME), ("dark_", DARK_NAME)):
-            written, end = name(1.16, 0.2, 0.52, colour)
-            found[f"{prefix}logo{suffix}.png"] = draw([*chip(), *written], end, 1, scale // 2)
-    return found
+NAMES = ("icon", "logo", "dark_logo")
+
+
+def picture(name: str, scale: int) -> bytes:
+    """Return one of `NAMES`, once or twice as large."""
+    if name == "icon":
+        return draw(chip(), 1, 1, 256 * scale)
+    written, end = wordmark(1.16, 0.2, 0.52, DARK_NAME if name.startswith("dark") else NAME)
+    return draw([*chip(), *written], end, 1, 128 * scale)
 
 
 def main() -> None:
     """Write them."""
     BRAND.mkdir(exist_ok=True)
-    for file, picture in pictures().items():
-        (BRAND / file).write_bytes(picture)
+    for name in NAMES:
+        (BRAND / f"{name}.png").write_bytes(picture(name, 1))
+        (BRAND / f"{name}@2x.png").write_bytes(picture(name, 2))
 
 
 if __name__ == "__main__":

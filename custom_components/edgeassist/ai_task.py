@@ -12,15 +12,18 @@ from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.json import json_dumps
+from homeassistant.util import dt as dt_util
 from homeassistant.util.json import json_loads
 
 from . import EdgeAssistConfigEntry
 from .const import SUBENTRY_AI_TASK
-from .entity import EdgeAssistEntity
 from .events import Done
 from .failures import Failure, Why
+from .layout import Layout
+from .messages import Message, messages_of
 from .options import model_fields
 from .questions import Answer, AnswerError, Choice, Noul, Score, answered, asked
+from .rounds import Converses
 from .schemas import Schema, complete, tidied, told
 from .sentences import error_of
 from .structure import json_schema
@@ -42,7 +45,7 @@ async def async_setup_entry(
             async_add_entities([Task(entry, subentry)], config_subentry_id=subentry.subentry_id)
 
 
-class Task(EdgeAssistEntity, ai_task.AITaskEntity):
+class Task(Converses, ai_task.AITaskEntity):
     """A box that does tasks."""
 
     def __init__(self, entry: EdgeAssistConfigEntry, subentry: ConfigSubentry) -> None:
@@ -83,7 +86,13 @@ class Task(EdgeAssistEntity, ai_task.AITaskEntity):
         if task.attachments:
             raise Failure(Why.ATTACHMENTS)
         schema = self._schema(task, chat_log)
-        done = await self._text(chat_log, schema)
+        if chat_log.llm_api and chat_log.llm_api.tools:
+            await self.async_converse(chat_log, model_fields(self.subentry.data))
+            if schema is None:
+                return chat_log.content[-1].content
+        layout = Layout(chat_log.content[0].content)
+        messages = messages_of(chat_log.content, layout, dt_util.as_local)
+        done = await self._text(messages if schema is None else _telling(messages, schema), schema)
         chat_log.async_add_assistant_content_without_tools(
             conversation.AssistantContent(agent_id=self.entity_id, content=done.text)
         )
@@ -93,8 +102,9 @@ class Task(EdgeAssistEntity, ai_task.AITaskEntity):
             raise Failure(Why.CUT_OFF, {"tokens": str(done.usage.get("completion_tokens", "?"))})
         return tidied(json.loads(done.text), schema)
 
-    async def _text(self, chat_log: conversation.ChatLog, schema: Schema | None) -> Done:
-        fields: dict[str, Any] = {**model_fields(self.subentry.data), "messages": _messages(chat_log, schema)}
+    async def _text(self, messages: list[Message], schema: Schema | None) -> Done:
+        """Ask for a text, or for JSON of a schema."""
+        fields: dict[str, Any] = {**model_fields(self.subentry.data), "messages": messages}
         if schema is not None:
             fields["json_schema"] = complete(schema)
         # Streamed, because a box that streams says at once that it has heard.
@@ -132,20 +142,14 @@ class Task(EdgeAssistEntity, ai_task.AITaskEntity):
             raise Failure(Why.STRUCTURE, {"message": str(error)}) from error
 
 
-def _messages(chat_log: conversation.ChatLog, schema: Schema | None) -> list[dict[str, Any]]:
-    """Return the task as messages; what is to be filled in stands first, since it is the same each time."""
-    messages = [
-        {"role": content.role, "content": content.content or ""}
-        for content in chat_log.content
-        if isinstance(content, conversation.SystemContent | conversation.UserContent)
-    ]
-    if schema is not None:
-        system = messages[0] if messages and messages[0]["role"] == "system" else None
-        if system is None:
-            system = {"role": "system", "content": ""}
-            messages.insert(0, system)
-        system["content"] = f"{system['content']}\n{told(schema)}".strip()
-    return messages
+def _telling(messages: list[Message], schema: Schema) -> list[Message]:
+    """Return the messages with what is to be filled in: first, as it is the same for a task each time."""
+    if messages[-1]["role"] != "user":
+        # After tools were called, what was read up to here is kept.
+        return [*messages, {"role": "user", "content": told(schema)}]
+    if messages[0]["role"] != "system":
+        return [{"role": "system", "content": told(schema)}, *messages]
+    return [{**messages[0], "content": f"{messages[0]['content']}\n{told(schema)}"}, *messages[1:]]
 
 
 def _theirs(answer: Answer) -> ai_task.EvaluationAnswer:

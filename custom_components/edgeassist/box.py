@@ -41,12 +41,14 @@ class _Request:
         payload: Published again, byte for byte, when the link comes back.
         streams: Whether the box says anything before the end: at once, that it has accepted it.
         heard: Whether it has.
+        asked_at: When it was published last, on the event loop's clock.
     """
 
     id: str
     topic: str
     payload: str
     streams: bool
+    asked_at: float = 0.0
     stream: AnswerStream = field(default_factory=AnswerStream)
     waiting: list[Event | Failure] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -212,14 +214,22 @@ class Box:
     async def _next(self, request: _Request, until: float) -> Event:
         """Return the next event; a `Failed` too."""
         loop = asyncio.get_running_loop()
-        begun = request.heard or not request.streams
-        deadline = until if begun else min(until, loop.time() + ACCEPT_S)
-        try:
-            async with asyncio.timeout_at(deadline):
-                event = await request.get()
-        except TimeoutError:
-            # A box that hears says itself when the time is over.
-            raise Failure(Why.DEADLINE_EXCEEDED if request.heard else Why.BOX_SILENT) from None
+        while True:
+            begun = request.heard or not request.streams
+            deadline = until if begun else min(until, request.asked_at + ACCEPT_S)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await request.get()
+            except TimeoutError:
+                if self._patience is not None:
+                    # It is asked again when the box or the broker is back.
+                    request.asked_at = loop.time()
+                # It was asked again meanwhile, or there is still time for that.
+                if loop.time() < min(until, request.asked_at + ACCEPT_S):
+                    continue
+                # A box that hears says itself when the time is over.
+                raise Failure(Why.DEADLINE_EXCEEDED if request.heard else Why.BOX_SILENT) from None
+            break
         if isinstance(event, Failure):
             raise event
         if isinstance(event, Accepted):
@@ -228,6 +238,7 @@ class Box:
 
     @callback
     def _publish(self, request: _Request) -> None:
+        request.asked_at = self._hass.loop.time()
         self._in_background(request.topic, request.payload, f"ask {request.id}", request)
 
     @callback
@@ -257,6 +268,11 @@ class Box:
         if event is None or request is None:
             return
         request.heard = True
+        if isinstance(event, Failed) and event.code == Why.SHUTTING_DOWN:
+            # A box that is started anew is asked again when it says `online`.
+            self._unsure = True
+            self._start_patience(Why.SHUTTING_DOWN)
+            return
         for each in request.stream.take(event):
             request.put(each)
 
@@ -292,6 +308,8 @@ class Box:
 
     @callback
     def _hear_connection(self, connected: bool) -> None:  # noqa: FBT001 - as Home Assistant calls it
+        # A broker that forgets gives nothing to a box that is not back yet: that says `online` when it is.
+        self._unsure = True
         if connected:
             self._stop_patience()
             self._ask_again()

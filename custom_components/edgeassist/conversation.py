@@ -95,4 +95,3 @@ class Agent(Converses, conversation.ConversationEntity):
             await async_sentence(self.hass, failure, user_input.language),
         )
         return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
-

@@ -100,8 +100,8 @@ def without(parameters: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
 def compact(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool's parameters without what costs tokens and says nothing.
 
-    That names which are not told of are no arguments holds without a word. `allOf`, as Home Assistant has it for
-    a number that is checked twice, becomes one schema: some forms of calls can't write it otherwise.
+    That names which are not told of are no arguments holds without a word. `allOf`, as Home Assistant has it
+    for a number that is checked twice, becomes one schema: some forms of calls can't write it otherwise.
     """
     schema = _compact(parameters)
     if schema.get("additionalProperties") is False:
@@ -117,6 +117,9 @@ def _compact(schema: Mapping[str, Any]) -> dict[str, Any]:
                 pass
             case "allOf", list() if (merged := _merged(value)) is not None:
                 said |= merged
+            case "enum", list() if all(isinstance(each, str) for each in value):
+                # Some are sets in Home Assistant, and come in another order with each of its starts.
+                said[name] = sorted(value)
             case "properties", Mapping():
                 said[name] = {each: _under(inner) for each, inner in value.items()}
             case _:

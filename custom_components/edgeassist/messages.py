@@ -16,6 +16,8 @@ from .layout import Layout
 
 # As many messages a request may have (docs/protocol.md); the system prompt is one.
 MAX_MESSAGES = 256
+# So many questions are left out at once, where there are more.
+_BLOCK = 32
 
 Message = dict[str, Any]
 
@@ -103,11 +105,12 @@ def _last_turns(contents: Sequence[Any], turns: int | None) -> Sequence[Any]:
         contents = contents[starts[0] :]
         starts = [start - starts[0] for start in starts]
     room = MAX_MESSAGES - 1
-    fits = [start for start in starts if len(contents) - start <= room]
-    if len(contents) <= room or not fits:
+    if len(contents) <= room:
         return contents
-    # Half of them, so that the next questions find what comes before them as it was.
-    return contents[fits[len(fits) // 2] :]
+    fits = [start for start in starts if len(contents) - start <= room]
+    # Many at once, so that the next questions find what comes before them as it was.
+    blocks = [start for start in starts[::_BLOCK] if start in fits]
+    return contents[[*blocks, *fits, 0][0] :]
 
 
 def _calling(content: Any) -> Message:
@@ -130,13 +133,35 @@ def _calling(content: Any) -> Message:
 
 
 def _result(content: Any, spoken: Set[str | None]) -> str:
-    """Return a tool's result as text; it is `result` since Home Assistant 2026.10, `tool_result` before."""
+    """Return a tool's result as text.
+
+    Where it has words, these, and not the JSON around them: they are shorter to read, and a small model says
+    aloud what it has read last.
+    """
+    # It is `result` since Home Assistant 2026.10, `tool_result` before.
     result = content.result.data if hasattr(content, "result") else content.tool_result
-    # Home Assistant 2026.2 writes what the model said about a result into the result, later. It stays as it was.
-    speech = result.get("speech")
-    if isinstance(speech, Mapping) and isinstance(plain := speech.get("plain"), Mapping):
-        result = {**result, "speech": {}} if plain.get("speech") in spoken else result
-    return _json(result)
+    match result:
+        case {"error": str(), "error_text": str(words)} if words:
+            return f"Error: {words}"
+        case {"success": True, "result": str(words)} if words:
+            return words
+        # Home Assistant 2026.2 later writes what the model said of a result into it. It stays as it was.
+        case {"speech": {"plain": {"speech": str(words)}}} if words and words not in spoken:
+            return words
+        case {"response_type": "action_done", "data": {"success": [*done], "failed": [*failed]}}:
+            return _done(done, failed)
+        case _:
+            return _json(result)
+
+
+def _done(done: Sequence[Any], failed: Sequence[Any]) -> str:
+    """Return what an intent did, by name: of entities, where they are told beside their areas."""
+    said = []
+    for word, targets in (("Done", done), ("Failed", failed)):
+        names = [target.get("name") for target in targets if target.get("type") == "entity"]
+        names = names or [target.get("name") for target in targets]
+        said += [f"{word}: {', '.join(map(str, names))}."] if names else []
+    return " ".join(said) or "Done."
 
 
 def _json(value: Any) -> str:

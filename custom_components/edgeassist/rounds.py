@@ -14,7 +14,7 @@ from .entity import EdgeAssistEntity
 from .events import Called, Chunk, Done, Reasoning, Restarted
 from .failures import Failure, Why
 from .layout import Layout
-from .messages import Written, arguments_of, messages_of, questions
+from .messages import Written, messages_of, questions
 from .tools import Tools
 
 # How often a model may be asked before it has to say something.
@@ -38,21 +38,29 @@ class Converses(EdgeAssistEntity):
         tools = self._tools(chat_log.llm_api)
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
-        acted = stuck = False
+        stuck = False
         for number in range(1, MAX_ROUNDS + 1):
+            closing = stuck or number == MAX_ROUNDS
             more: dict[str, Any] = {"tools": tools.wire} if tools.wire else {}
-            if tools.wire and (stuck or number == MAX_ROUNDS):
+            if closing and tools.wire:
                 more["tool_choice"] = "none"
             count = len(made)
             await self._round({**fields, **more}, tools, chat_log, made)
-            last = chat_log.content[-1]
-            acted = acted or len(made) > count
-            # A small model likes to call again what it has just called.
-            stuck = not stuck and len(made) == count and last.role in {"user", "tool_result"}
-            if not chat_log.unresponded_tool_results and not stuck:
+            # A small model likes to call again what it has just called. It is asked for words then.
+            stuck = len(made) == count and chat_log.content[-1].role != "assistant"
+            if closing or not (stuck or chat_log.unresponded_tool_results):
                 break
-        if chat_log.content[-1].role != "assistant" or not (chat_log.content[-1].content or acted):
+        self._end(chat_log, acted=bool(made))
+
+    def _end(self, chat_log: conversation.ChatLog, *, acted: bool) -> None:
+        """See to it that an answer ends the turn; one who has done something may say nothing."""
+        last = chat_log.content[-1]
+        if not acted and not (last.role == "assistant" and last.content):
             raise Failure(Why.NO_WORDS)
+        if last.role != "assistant":
+            chat_log.async_add_assistant_content_without_tools(
+                conversation.AssistantContent(agent_id=self.entity_id, content="")
+            )
 
     async def _round(
         self,
@@ -84,8 +92,8 @@ class Converses(EdgeAssistEntity):
     ) -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
         """Ask, and yield the answer as Home Assistant's chat log takes it.
 
-        Calls come with the end, a token or two behind the last of them: Home Assistant does at once what is called,
-        and nobody would hear of it if the answer then failed, or if the box began again and called once more.
+        Calls come with the end, a token or two behind the last of them: Home Assistant does at once what is
+        called. Nobody would hear of it if the answer then failed, or if the box began again and called again.
         """
         yield {"role": "assistant"}
         said = False
@@ -113,7 +121,7 @@ class Converses(EdgeAssistEntity):
                         pass
         if calls:
             made.update(map(_key, calls))
-            yield {"tool_calls": [_input_of(call, tools) for call in calls], "native": Written.of(calls)}
+            yield {"tool_calls": [tools.input_of(call) for call in calls], "native": Written.of(calls)}
 
     def _tools(self, api: llm.APIInstance | None) -> Tools:
         """Return the API's tools.
@@ -121,22 +129,18 @@ class Converses(EdgeAssistEntity):
         Raises:
             Failure: The model takes none, or not as many.
         """
+        info = self.box.info
         try:
             tools = Tools(self.hass, api)
-            info = self.box.info
-            if tools.wire and info is not None and not info.takes("tools"):
-                raise Failure(Why.MODEL_WITHOUT_TOOLS, {"model": info.model or ""})
         except Failure as failure:
             self.async_report(failure)
             raise
+        if tools.wire and info is not None and not info.takes("tools"):
+            failure = Failure(Why.MODEL_WITHOUT_TOOLS, {"model": info.model or ""})
+            self.async_report(failure)
+            raise failure
         return tools
 
 
 def _key(call: Called) -> tuple[str, str]:
     return call.name, call.arguments
-
-
-def _input_of(call: Called, tools: Tools) -> llm.ToolInput:
-    return llm.ToolInput(
-        id=call.call, tool_name=tools.tool_name(call.name), tool_args=arguments_of(call)
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
@@ -147,7 +147,7 @@ class Talk:
         device: str | None = None,
         conversation: str | None = None,
         patience_s: float = PATIENCE_S,
-    ) -> AsyncIterator[Heard]:
+    ) -> AsyncGenerator[Heard]:
         """Say something to a pipeline, and give its events up to `run-end`; who closes this early cancels it.
 
         Args:

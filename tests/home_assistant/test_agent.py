@@ -91,7 +91,7 @@ async def test_a_light_is_switched_and_the_answer_streams(
     await box(
         {
             "*turn on the kitchen light": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
-            "*success*": "The kitchen light is on.",
+            "Done: Kitchen light.": "The kitchen light is on.",
         }
     )
     events = await connect.wire("edgeassist/box/event/homeassistant", PROMPTS)
@@ -185,7 +185,9 @@ async def test_home_assistant_puts_the_same_prompt_after_a_restart(
         for entry in await again.entries("edgeassist"):
             await again.remove(entry["entry_id"])
     before, after = prompts(wire)
-    assert (after["messages"], after["tools"]) == (before["messages"], before["tools"])
+    assert after["messages"] == before["messages"]
+    for was, now in zip(before["tools"], after["tools"], strict=True):
+        assert now == was
 
 
 async def test_every_tool_of_a_home_is_one_that_the_box_enforces(
@@ -214,7 +216,7 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
     await box(
         {
             "*light on": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
-            "*success*": "It is on. More?",
+            "Done: Kitchen light.": "It is on. More?",
             "*and now": "Nothing.",
         }
     )
@@ -236,16 +238,41 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
 async def test_a_model_that_calls_without_end_has_to_say_something_in_the_tenth_round(
     house: Driver, box: Box, tool: Named, connect: AsyncConnect
 ) -> None:
-    await box({"*": calling(tool("HassTurnOn"), name="Kitchen light")})
+    names = [toy.name for toy in ORDINARY.toys if toy.entity.startswith(("light.", "switch.", "fan."))]
+    asked = ["*switch all of them on", *(f"Done: {name}." for name in names[:-1])]
+    await box(
+        {
+            question: calling(tool("HassTurnOn"), name=name)
+            for question, name in zip(asked, names, strict=True)
+        }
+    )
     wire = await connect.wire(PROMPTS)
-    assert (await house.say("light on", AGENT)).kind != "error"
-    choices = [request.get("tool_choice") for request in prompts(wire)]
-    assert choices == [None] * 9 + ["none"]
+    assert (await house.say("switch all of them on", AGENT)).kind != "error"
+    assert len(names) == 9
+    for name in ("light.kitchen", "fan.bathroom"):
+        await house.is_(name, "on")
+    assert [request.get("tool_choice") for request in prompts(wire)] == [None] * 9 + ["none"]
+
+
+async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    call = calling(tool("HassTurnOn"), name="No such light")
+    other = calling(tool("HassTurnOn"), name="Hall light")
+    await box({"*": f"{call}\n{other}\n{call}\n{other}\n" * 20})
+    wire = await connect.wire(PROMPTS, CANCEL)
+    await house.say("light on", AGENT)
+    await house.is_("light.hall", "on")
+    asked = prompts(wire)
+    assert [request.get("tool_choice") for request in asked] == [None, None, "none"]
+    [answer] = [message for message in asked[-1]["messages"] if message.get("tool_calls")]
+    assert len(answer["tool_calls"]) == 2
+    assert len([message for message in wire.heard if message.topic == CANCEL]) == 2
 
 
 async def test_a_tool_that_fails_is_told_to_the_model(house: Driver, box: Box, tool: Named) -> None:
     await box(
-        {"*light on": calling(tool("HassTurnOn"), name="No such light"), "*error*": "There is no such light."}
+        {"*light on": calling(tool("HassTurnOn"), name="No such light"), "Error:*": "There is no such light."}
     )
     assert (await house.say("light on", AGENT)).speech == "There is no such light."
 

@@ -22,10 +22,10 @@ from tests.home_assistant.installation import Version
 from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.toys import ORDINARY
 
-REQUESTS = int(os.environ.get("HOUSE_REQUESTS", "30"))
+REQUESTS = int(os.environ.get("HOUSE_REQUESTS", "40"))
 pytestmark = pytest.mark.timeout(1500 + 10 * REQUESTS)
 
-AT_ONCE = 5
+AT_ONCE = 10
 DATA = {"title": "Storm", "kind": "wind"}
 STRUCTURE = {
     "title": {"required": True, "selector": {"text": {}}},
@@ -110,6 +110,8 @@ class Storm:
 async def test_requests_outlive_boxes_and_brokers_that_restart_and_nothing_is_logged(
     house: Driver, running: HomeAssistant, broker: PrivateBroker, ready: StartReady, tmp_path: Path
 ) -> None:
+    # Home Assistant's own, of what it publishes where a connection breaks. Ours would name our folder.
+    running.silent += ["paho.mqtt.client]", "Task exception was never retrieved (task: None)"]
     said = tmp_path / "answers.json"
     said.write_text(json.dumps(answers(running.version)))
     daemon, _ = await ready(model__backend="scripted", model__path=said, homeassistant__discovery=True)
@@ -121,7 +123,7 @@ async def test_requests_outlive_boxes_and_brokers_that_restart_and_nothing_is_lo
         found = await storm.ask(range(begin, begin + AT_ONCE), number, after_s=number % 7 * 0.1)
         again += found.count(AGAIN)
         assert [answer for answer in found if answer != AGAIN and not is_answer(answer)] == []
-        if number % 5 == 4:
+        if number % 4 == 3:
             await storm.is_there()
             await house.reload(entry["entry_id"])
     assert again < max(REQUESTS / 10, 3)

@@ -30,9 +30,8 @@ def test_a_pure_module_imports_the_standard_library_and_other_pure_modules(path:
     pure = {module.stem for module in PURE} | {"const"}
     for node in ast.walk(ast.parse(path.read_text())):  # type: ignore[attr-defined]
         if isinstance(node, ast.ImportFrom) and node.level:
-            assert {node.module} <= pure or {alias.name for alias in node.names} <= pure, (
-                f"{path}: {node.module}"
-            )
+            names = {alias.name for alias in node.names}
+            assert {node.module} <= pure or names <= pure, f"{path}: {node.module}"
         elif isinstance(node, ast.ImportFrom | ast.Import):
             named = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
             assert not [name for name in named if re.match("homeassistant|voluptuous|probatio", name)], path
