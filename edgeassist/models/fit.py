@@ -24,9 +24,9 @@ TOKEN_BYTES = 700
 MOST_SLOTS = 4
 # A slot with a smaller share of the KV cache is not worth having.
 LEAST_SLOT_TOKENS = 512
-# context has room where 1/4 of that is enough: what does not fit is read anew with each question, and a
+# Prefix cache budget: the KV cache's size, capped at this and at 1/8 of the memory beside the weights. But
+# one context has room where 1/4 of that is enough: what does not fit is read anew with each question, and a
 # home with its tools fills most of a context.
-# with its tools fills most of a context.
 PREFIX_BYTES = 256 << 20
 _PREFIX_SHARE = 8
 _ONE_PREFIX_SHARE = 4
