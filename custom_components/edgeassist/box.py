@@ -7,7 +7,6 @@ import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from homeassistant.components import mqtt
@@ -15,9 +14,10 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 
 from .const import LOGGER, TINY
-from .events import Accepted, AnswerStream, Chunk, Done, Event, Failed, Progress, Reasoning, read_event
+from .events import Accepted, Done, Event, Failed, read_event
 from .failures import Failure, Why, failure_of
 from .known import Info, read_info
+from .pending import Request
 from .topics import Kind, Topics
 
 # How long a request may take, waiting included, where nobody says less: a long prompt on a small box.
@@ -29,50 +29,6 @@ ACCEPT_S = 10.0
 # How long a box or a broker that goes while it answers may take to come back: systemd starts a daemon that
 # died within seconds, Home Assistant connects again every ten.
 RETURN_S = 20.0
-# How many events of one answer may wait before texts are joined.
-MOST_WAITING = 64
-
-
-@dataclass
-class _Request:
-    """A request without its end.
-
-    Attributes:
-        payload: Published again, byte for byte, when the link comes back.
-        streams: Whether the box says anything before the end: at once, that it has accepted it.
-        heard: Whether it has.
-        asked_at: When it was published last, on the event loop's clock.
-    """
-
-    id: str
-    topic: str
-    payload: str
-    streams: bool
-    asked_at: float = 0.0
-    stream: AnswerStream = field(default_factory=AnswerStream)
-    waiting: list[Event | Failure] = field(default_factory=list)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    heard: bool = False
-
-    def put(self, event: Event | Failure) -> None:
-        """Let it wait for who asked; who is slow gets longer texts and less progress."""
-        last = self.waiting[-1] if len(self.waiting) >= MOST_WAITING else None
-        if isinstance(last, Progress):
-            self.waiting.pop()
-        elif isinstance(event, Progress) and last is not None:
-            return
-        elif isinstance(event, Chunk | Reasoning) and type(event) is type(last):
-            self.waiting[-1] = type(event)(event.id, event.seq, last.text + event.text)
-            return
-        self.waiting.append(event)
-        self.news.set()
-
-    async def get(self) -> Event | Failure:
-        """Wait for the next."""
-        while not self.waiting:
-            self.news.clear()
-            await self.news.wait()
-        return self.waiting.pop(0)
 
 
 class Box:
@@ -93,7 +49,7 @@ class Box:
         self._hass = hass
         self._online: bool | None = None
         self._unsure = False
-        self._requests: dict[str, _Request] = {}
+        self._requests: dict[str, Request] = {}
         self._listeners: list[CALLBACK_TYPE] = []
         self._undo: list[CALLBACK_TYPE] = []
         self._patience: asyncio.TimerHandle | None = None
@@ -203,15 +159,15 @@ class Box:
             if not ended:
                 self._cancel(request)
 
-    def _prepare(self, fields: Mapping[str, Any], kind: Kind, limit_s: float) -> _Request:
+    def _prepare(self, fields: Mapping[str, Any], kind: Kind, limit_s: float) -> Request:
         key = secrets.token_hex(8)
         payload = json.dumps(
             {"id": key, **fields, "timeout_s": limit_s}, ensure_ascii=False, separators=(",", ":")
         )
         streams = kind == "prompt" and fields.get("stream") is not False
-        return _Request(key, self.topics.ask(kind), payload, streams)
+        return Request(key, self.topics.ask(kind), payload, streams)
 
-    async def _next(self, request: _Request, until: float) -> Event:
+    async def _next(self, request: Request, until: float) -> Event:
         """Return the next event; a `Failed` too."""
         loop = asyncio.get_running_loop()
         while True:
@@ -237,17 +193,17 @@ class Box:
         return event
 
     @callback
-    def _publish(self, request: _Request) -> None:
+    def _publish(self, request: Request) -> None:
         request.asked_at = self._hass.loop.time()
         self._in_background(request.topic, request.payload, f"ask {request.id}", request)
 
     @callback
-    def _cancel(self, request: _Request) -> None:
+    def _cancel(self, request: Request) -> None:
         """Cancel it on the box; not awaited, because who asked is being cancelled itself."""
         self._in_background(self.topics.cancel, json.dumps({"request": request.id}), f"cancel {request.id}")
 
     @callback
-    def _in_background(self, topic: str, payload: str, name: str, request: _Request | None = None) -> None:
+    def _in_background(self, topic: str, payload: str, name: str, request: Request | None = None) -> None:
         async def publish() -> None:
             try:
                 await mqtt.async_publish(self._hass, topic, payload, qos=1, retain=False)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from custom_components.edgeassist.tiny import said
 from custom_components.edgeassist.tiny.hearing import Heard, Why, hear
 from custom_components.edgeassist.tiny.home import Area, Floor, Home, Thing
 from custom_components.edgeassist.tiny.intents import Call, Lacks, Missing, Plan
-from custom_components.edgeassist.tiny.judging import Talk
+from custom_components.edgeassist.tiny.judging import ACTIONS, PROPERTIES, Talk
 from custom_components.edgeassist.tiny.turn import Outcome, Told, begin, end
+from custom_components.edgeassist.tiny.words import DEVICES
+from edgeassist.models.builtin import action_schema
 from tests.tiny_at_home import cases, home
 
 MILL, HUTONG = home("mill"), home("hutong")
@@ -110,11 +114,51 @@ def test_a_sentence_of_two_commands_is_asked_in_two() -> None:
         ("is the light on", action("turn_on", "light")),
         ("turn on the light", '{"action":"turn_on","dev'),
         ("turn on the light", '{"action":["turn_on"]}'),
+        ("turn on the light", action("turn_on", "oven")),
+        ("turn on the light", {"action": "turn_on", "device": ["light"]}),
+        ("set the light", action("set", "light", property="brightness")),
+        ("set the light", action("set", "light", property="brightness", value="red")),
         ("turn on the light", "Hello! What can I do for you?"),
     ],
 )
 def test_an_answer_that_the_words_do_not_bear_out_is_not_acted_on(text: str, answer: object) -> None:
     assert comes_of(text, answer, here="kitchen") is Why.UNSURE
+
+
+SCHEMA = action_schema()
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+NAMED = st.sampled_from([*SCHEMA["$defs"]["device"]["enum"], *SCHEMA["$defs"]["measured"]["enum"], "color"])
+ANSWERS = st.dictionaries(
+    st.sampled_from(["action", "device", "room", "property", "value"]),
+    VALUES | NAMED | st.sampled_from(["set", "turn_on", "increase", "all", "red", "open"]),
+)
+SAID = st.sampled_from([case.said for case in cases("cases.jsonl")]) | st.text(max_size=40)
+
+
+@given(
+    text=SAID, answer=ANSWERS.map(json.dumps) | st.text(max_size=60), here=st.sampled_from([None, "kitchen"])
+)
+def test_whatever_is_said_and_answered_something_comes_of_it(
+    text: str, answer: str, here: str | None
+) -> None:
+    for where in (MILL, HUTONG):
+        for question in begin(text, "en", where, here):
+            assert isinstance(end(question, answer, where, here), Plan | Missing | Told | Talk | Why)
+
+
+def test_the_schemas_actions_are_all_known() -> None:
+    names = {
+        name
+        for kind in SCHEMA["oneOf"]
+        for name in kind["properties"]["action"].get("enum", [kind["properties"]["action"].get("const")])
+    }
+    assert names == set(ACTIONS)
+    assert set(SCHEMA["$defs"]["device"]["enum"]) == set(DEVICES)
+    assert set(SCHEMA["$defs"]["measured"]["enum"]) | {None, "color"} == set(PROPERTIES)
 
 
 @pytest.mark.parametrize("name", ["lock", "unlock", "open", "close", "turn_on"])
