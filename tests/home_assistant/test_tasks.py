@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgeassist.sandbox import PrivateBroker
 from tests.conftest import StartReady
 from tests.home_assistant.boxes import TASK, add_box, generate
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import Version
-from tests.home_assistant.process import HomeAssistant
+from tests.home_assistant.installation import UnavailableError, Version, installed
+from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.toys import ORDINARY
 from tests.home_assistant.wire import CommandError
 
 pytestmark = pytest.mark.timeout(1500)
@@ -45,6 +48,21 @@ def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 
 
+@pytest.fixture(scope="module")
+def running(
+    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HomeAssistant]:
+    """A Home Assistant with an integration that gives tasks tools."""
+    try:
+        installed(version)
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    caller = {"configuration": "task_caller:\n", "components": [Path(__file__).parent / "task_caller"]}
+    folder = tmp_path_factory.mktemp("home-assistant")
+    with home_assistant(folder, broker.port, version, **caller) as process:
+        yield process
+
+
 @pytest.fixture(autouse=True)
 def refusals(running: HomeAssistant) -> None:
     """Let Home Assistant log, as it does, that an action was refused."""
@@ -65,7 +83,7 @@ async def evaluate(house: Driver, state: Any, questions: dict[str, Any] | None =
 
 
 async def test_text_and_data_are_generated_and_what_is_not_known_is_left_out(
-    house: Driver, ready: StartReady
+    house: Driver, ready: StartReady, tmp_path: Path
 ) -> None:
     await ready()
     await add_box(house)
@@ -143,3 +161,26 @@ async def test_questions_are_evaluated_at_once_with_probabilities(
     )
     with pytest.raises(CommandError, match="is empty"):
         await evaluate(house, "  ")
+
+
+@pytest.mark.parametrize("structured", [False, True])
+async def test_a_task_may_act_before_it_says_what_came_of_it(
+    house: Driver, ready: StartReady, version: Version, tmp_path: Path, *, structured: bool
+) -> None:
+    name = "HassTurnOn" if version is Version.OLDEST else "intent__HassTurnOn"
+    call = {"name": name, "arguments": {"name": "Kitchen light"}}
+    answers = {
+        "*light the kitchen": f"<tool_call>\n{json.dumps(call)}\n</tool_call>",
+        "*success*": "The kitchen is lit.",
+        "*one JSON object*": '{"title":"Lit"}',
+    }
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(answers))
+    await house.furnish(ORDINARY)
+    await ready(model__backend="scripted", model__path=path)
+    await add_box(house)
+    done = await house.call(
+        "task_caller.ask", response=True, task=TASK, instructions="light the kitchen", structured=structured
+    )
+    assert done["data"] == ({"title": "Lit"} if structured else "The kitchen is lit.")
+    await house.is_("light.kitchen", "on")
