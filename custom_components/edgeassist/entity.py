@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from homeassistant.components import mqtt
-from homeassistant.config_entries import ConfigSubentry
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import Event as BusEvent
 from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
@@ -80,7 +80,7 @@ class EdgeAssistEntity(Entity):
         try:
             async with aclosing(self.box.ask(fields, kind=kind, limit_s=limit_s)) as events:
                 async for event in events:
-                    if isinstance(event, Done):
+                    if isinstance(event, Done) and self._is_loaded:
                         issues.async_answered(self.hass, self.entry, self.subentry.subentry_id)
                     yield event
         except Failure as failure:
@@ -107,7 +107,13 @@ class EdgeAssistEntity(Entity):
     def async_report(self, failure: Failure) -> None:
         """Make an issue of a failure, if a setting mends it."""
         LOGGER.debug("%s: %s", self.entity_id, failure)
-        issues.async_report(self.hass, self.entry, self.subentry.subentry_id, failure)
+        if self._is_loaded:
+            issues.async_report(self.hass, self.entry, self.subentry.subentry_id, failure)
+
+    @property
+    def _is_loaded(self) -> bool:
+        """Whether the entry is still there; what it was asked ends a little later."""
+        return self.entry.state is ConfigEntryState.LOADED
 
     @property
     def _model(self) -> str:

@@ -117,6 +117,9 @@ def _compact(schema: Mapping[str, Any]) -> dict[str, Any]:
                 pass
             case "allOf", list() if (merged := _merged(value)) is not None:
                 said |= merged
+            case "enum", list() if all(isinstance(each, str) for each in value):
+                # Some are sets in Home Assistant, and come in another order with each of its starts.
+                said[name] = sorted(value)
             case "properties", Mapping():
                 said[name] = {each: _under(inner) for each, inner in value.items()}
             case _:

@@ -133,13 +133,35 @@ def _calling(content: Any) -> Message:
 
 
 def _result(content: Any, spoken: Set[str | None]) -> str:
-    """Return a tool's result as text; it is `result` since Home Assistant 2026.10, `tool_result` before."""
+    """Return a tool's result as text.
+
+    Where it has words, these, and not the JSON around them: they are shorter to read, and a small model says
+    aloud what it has read last.
+    """
+    # It is `result` since Home Assistant 2026.10, `tool_result` before.
     result = content.result.data if hasattr(content, "result") else content.tool_result
-    # Home Assistant 2026.2 later writes what the model said of a result into it. It stays as it was.
-    speech = result.get("speech")
-    if isinstance(speech, Mapping) and isinstance(plain := speech.get("plain"), Mapping):
-        result = {**result, "speech": {}} if plain.get("speech") in spoken else result
-    return _json(result)
+    match result:
+        case {"error": str(), "error_text": str(words)} if words:
+            return f"Error: {words}"
+        case {"success": True, "result": str(words)} if words:
+            return words
+        # Home Assistant 2026.2 later writes what the model said of a result into it. It stays as it was.
+        case {"speech": {"plain": {"speech": str(words)}}} if words and words not in spoken:
+            return words
+        case {"response_type": "action_done", "data": {"success": [*done], "failed": [*failed]}}:
+            return _done(done, failed)
+        case _:
+            return _json(result)
+
+
+def _done(done: Sequence[Any], failed: Sequence[Any]) -> str:
+    """Return what an intent did, by name: of entities, where they are told beside their areas."""
+    said = []
+    for word, targets in (("Done", done), ("Failed", failed)):
+        names = [target.get("name") for target in targets if target.get("type") == "entity"]
+        names = names or [target.get("name") for target in targets]
+        said += [f"{word}: {', '.join(map(str, names))}."] if names else []
+    return " ".join(said) or "Done."
 
 
 def _json(value: Any) -> str:

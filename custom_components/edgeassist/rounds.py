@@ -14,7 +14,7 @@ from .entity import EdgeAssistEntity
 from .events import Called, Chunk, Done, Reasoning, Restarted
 from .failures import Failure, Why
 from .layout import Layout
-from .messages import Written, arguments_of, messages_of, questions
+from .messages import Written, messages_of, questions
 from .tools import Tools
 
 # How often a model may be asked before it has to say something.
@@ -121,7 +121,7 @@ class Converses(EdgeAssistEntity):
                         pass
         if calls:
             made.update(map(_key, calls))
-            yield {"tool_calls": [_input_of(call, tools) for call in calls], "native": Written.of(calls)}
+            yield {"tool_calls": [tools.input_of(call) for call in calls], "native": Written.of(calls)}
 
     def _tools(self, api: llm.APIInstance | None) -> Tools:
         """Return the API's tools.
@@ -144,7 +144,3 @@ class Converses(EdgeAssistEntity):
 
 def _key(call: Called) -> tuple[str, str]:
     return call.name, call.arguments
-
-
-def _input_of(call: Called, tools: Tools) -> llm.ToolInput:
-    return llm.ToolInput(id=call.call, tool_name=tools.tool_name(call.name), tool_args=arguments_of(call))

@@ -7,13 +7,15 @@ import re
 from typing import Any
 
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import area_registry as ar
-from homeassistant.helpers import floor_registry as fr
 from homeassistant.helpers import llm
 
+from .events import Called
 from .failures import Failure, Why
 from .layout import compact, in_order, without
+from .messages import arguments_of
+from .spelling import Spelling
 from .structure import json_schema
+from .tiny.registries import home_of
 
 # Of the wire contract (docs/tools.md).
 MAX_TOOLS = 128
@@ -38,44 +40,49 @@ class Tools:
         Raises:
             Failure: There are more than a request may have.
         """
-        self._names: dict[str, str] = {}
+        # Home Assistant's tools by the names that the box is told.
+        self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
         if api is None:
             return
-        nowhere = _nowhere(hass)
+        home = home_of(hass)
+        nowhere = frozenset(
+            name for name, there in (("floor", home.floors), ("area", home.areas)) if not there
+        )
+        self._spelling = Spelling(
+            {thing.entity_id: thing.names for thing in home.things if thing.names},
+            [name for area in home.areas for name in (area.name, *area.aliases)],
+            [name for floor in home.floors for name in (floor.name, *floor.aliases)],
+        )
         for tool in in_order(api.tools, lambda each: each.name):
-            function: dict[str, Any] = {"name": self._name(tool.name)}
+            function: dict[str, Any] = {"name": self._name(tool)}
             if tool.description:
                 function["description"] = tool.description.strip()
             schema = json_schema(tool.parameters, api.custom_serializer)
+            # A small model fills in what it is offered, and on a floor that does not exist nothing is found.
             function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
             self.wire.append({"type": "function", "function": function})
         size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
         if len(self.wire) > MAX_TOOLS or size > MAX_BYTES:
             raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
 
-    def tool_name(self, name: str) -> str:
-        """Return Home Assistant's name of a tool that the box calls so."""
-        return self._names.get(name, name)
+    def input_of(self, call: Called) -> llm.ToolInput:
+        """Return a call as Home Assistant takes it."""
+        tool = self._tools.get(call.name)
+        arguments = arguments_of(call)
+        if tool is not None and _is_intent(tool):
+            arguments = self._spelling.mended(arguments)
+        return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
 
-    def _name(self, name: str) -> str:
+    def _name(self, tool: llm.Tool) -> str:
         """Return the name that the box is told: some APIs have names with dots or without end."""
-        safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:MAX_NAME] or "_"
+        safe = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name)[:MAX_NAME] or "_"
         number = 1
-        while safe in self._names:
+        while safe in self._tools:
             number += 1
             safe = f"{safe[: MAX_NAME - len(str(number)) - 1]}_{number}"
-        self._names[safe] = name
+        self._tools[safe] = tool
         return safe
-
-
-def _nowhere(hass: HomeAssistant) -> frozenset[str]:
-    """Return the arguments of intents that name nothing in this home.
-
-    A small model fills in what it is offered, and a floor that does not exist is where nothing is found.
-    """
-    names = {"floor": fr.async_get(hass).async_list_floors(), "area": ar.async_get(hass).async_list_areas()}
-    return frozenset(name for name, there in names.items() if not any(True for _ in there))
 
 
 def _is_intent(tool: llm.Tool) -> bool:

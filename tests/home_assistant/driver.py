@@ -207,16 +207,20 @@ class Driver(Registries):
 
     async def furnish(self, home: Home) -> dict[str, Any]:
         """Make a home, with nothing but it exposed to assistants, instead of the last; return its entry."""
-        for entry in await self.entries("toy_home"):
+        await self.clear("toy_home")
+        await self.command(
+            "homeassistant/expose_new_entities/set", assistant="conversation", expose_new=False
+        )
+        return await self.add("toy_home", home=home.json())
+
+    async def clear(self, domain: str) -> None:
+        """Remove an integration's entries, and all areas and floors."""
+        for entry in await self.entries(domain):
             await self.remove(entry["entry_id"])
         for area in (await self.areas()).values():
             await self.command("config/area_registry/delete", area_id=area)
         for floor in await self.command("config/floor_registry/list"):
             await self.command("config/floor_registry/delete", floor_id=floor["floor_id"])
-        await self.command(
-            "homeassistant/expose_new_entities/set", assistant="conversation", expose_new=False
-        )
-        return await self.add("toy_home", home=home.json())
 
     # --- How flows go -----------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ _SILENT = (
     "haffmpeg.",
     "components.camera.",
     "mqtt.client] Error returned from MQTT server",
+    "paho.mqtt.client] failed to receive on socket",
     "mqtt.util] Error talking to MQTT: The client is not currently connected",
     "We found a custom integration",
 )
@@ -64,6 +65,7 @@ class HomeAssistant(PrivateProcess):
         configuration: More of configuration.yaml.
         components: Folders with custom integrations, besides ours.
         packages: Folders with more Python packages.
+        account: As whom it connects to the broker.
 
     Attributes:
         silent: Parts of lines in its log that are no fault where they are expected, for tests to add to.
@@ -79,6 +81,7 @@ class HomeAssistant(PrivateProcess):
         configuration: str = "",
         components: Sequence[Path] = (),
         packages: Sequence[Path] = (),
+        account: str = "",
     ) -> None:
         super().__init__(folder / "output.log")
         self.version = version
@@ -101,7 +104,7 @@ class HomeAssistant(PrivateProcess):
         )
         for name in ("automations.yaml", "scripts.yaml"):
             (folder / name).touch()
-        self._store("core.config_entries", {"entries": [_mqtt(broker)]}, (1, 5))
+        self._store("core.config_entries", {"entries": [_mqtt(broker, account)]}, (1, 5))
         self._store("auth", _USERS, (1, 1))
         # Until then, what is discovered is set up without a question.
         self._store("onboarding", {"done": ["user", "core_config", "analytics", "integration"]}, (4, 1))
@@ -154,6 +157,7 @@ def home_assistant(
     configuration: str = "",
     components: Sequence[Path] = (),
     packages: Sequence[Path] = (),
+    account: str = "",
 ) -> Iterator[HomeAssistant]:
     """Run one in a Debian of its own, both in this folder; it is ready when a `Driver` has connected.
 
@@ -167,13 +171,14 @@ def home_assistant(
         configuration: More of configuration.yaml.
         components: As for `HomeAssistant`.
         packages: As for `HomeAssistant`.
+        account: As for `HomeAssistant`.
 
     Raises:
         UnavailableError: It can't be installed on this machine.
     """
     installed(version)
     config = folder / "config"
-    config.mkdir()
+    config.mkdir(parents=True)
     (config / "automations.yaml").write_text(automations)
     (config / "scripts.yaml").write_text(scripts)
     if blueprints:
@@ -188,14 +193,20 @@ def home_assistant(
             configuration=configuration,
             components=components,
             packages=packages,
+            account=account,
         ) as running,
     ):
         yield running
 
 
-def _mqtt(broker: int) -> dict[str, object]:
+def _mqtt(broker: int, account: str) -> dict[str, object]:
     return {
-        "data": {"broker": HOST, "port": broker, "protocol": "5"},
+        "data": {
+            "broker": HOST,
+            "port": broker,
+            "protocol": "5",
+            **({"username": account, "password": "taken at its word"} if account else {}),
+        },
         "created_at": _WHEN,
         "modified_at": _WHEN,
         "disabled_by": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
@@ -93,6 +93,7 @@ class Talk:
         language: str = "en",
         device: str | None = None,
         conversation: str | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> Reply:
         """Say something to an agent, and return its whole answer.
 
@@ -102,10 +103,14 @@ class Talk:
             language: Of the text.
             device: The id of the satellite that heard it, which may be in an area.
             conversation: Which is gone on with.
+            patience_s: How long to wait.
         """
         named = {"agent_id": agent, "device_id": device, "conversation_id": conversation}
         given = {key: value for key, value in named.items() if value is not None}
-        return Reply.read(await self.command("conversation/process", text=text, language=language, **given))
+        result = await self.command(
+            "conversation/process", patience_s=patience_s, text=text, language=language, **given
+        )
+        return Reply.read(result)
 
     async def pipeline(self, agent: str, *, language: str = "en", local_first: bool = False) -> str:
         """Make a voice pipeline with this agent, and return its id.
@@ -136,7 +141,7 @@ class Talk:
 
     async def run(
         self, text: str, pipeline: str, *, device: str | None = None, conversation: str | None = None
-    ) -> AsyncIterator[Heard]:
+    ) -> AsyncGenerator[Heard]:
         """Say something to a pipeline, and give its events up to `run-end`; who closes this early cancels it.
 
         Raises:

@@ -91,7 +91,7 @@ async def test_a_light_is_switched_and_the_answer_streams(
     await box(
         {
             "*turn on the kitchen light": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
-            "*success*": "The kitchen light is on.",
+            "Done: Kitchen light.": "The kitchen light is on.",
         }
     )
     events = await connect.wire("edgeassist/box/event/homeassistant", PROMPTS)
@@ -216,7 +216,7 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
     await box(
         {
             "*light on": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
-            "*success*": "It is on. More?",
+            "Done: Kitchen light.": "It is on. More?",
             "*and now": "Nothing.",
         }
     )
@@ -239,7 +239,7 @@ async def test_a_model_that_calls_without_end_has_to_say_something_in_the_tenth_
     house: Driver, box: Box, tool: Named, connect: AsyncConnect
 ) -> None:
     names = [toy.name for toy in ORDINARY.toys if toy.entity.startswith(("light.", "switch.", "fan."))]
-    asked = ["*switch all of them on", *(f'*"{name}"*' for name in names[:-1])]
+    asked = ["*switch all of them on", *(f"Done: {name}." for name in names[:-1])]
     await box(
         {
             question: calling(tool("HassTurnOn"), name=name)
@@ -272,7 +272,7 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
 
 async def test_a_tool_that_fails_is_told_to_the_model(house: Driver, box: Box, tool: Named) -> None:
     await box(
-        {"*light on": calling(tool("HassTurnOn"), name="No such light"), "*error*": "There is no such light."}
+        {"*light on": calling(tool("HassTurnOn"), name="No such light"), "Error:*": "There is no such light."}
     )
     assert (await house.say("light on", AGENT)).speech == "There is no such light."
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import httpx
 import pytest
 
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import Version
+from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply
 from tests.home_assistant.toys import ORDINARY
+from tests.home_assistant.wire import CommandError
 
 # The first of these tests makes a Debian and installs Home Assistant in it.
 pytestmark = pytest.mark.timeout(1500)
@@ -63,6 +66,20 @@ async def test_only_what_is_exposed_is_heard_of(house: Driver) -> None:
     assert (await house.say("turn on the hall light")).code == "no_valid_targets"
     await house.expose(["light.hall"])
     assert (await house.say("turn on the hall light")).kind == "action_done"
+
+
+async def test_what_home_assistant_refuses_is_an_error_with_its_code(
+    house: Driver, running: HomeAssistant
+) -> None:
+    running.silent.append("no_such_integration")
+    with pytest.raises(CommandError, match="no/such/command") as refused:
+        await house.command("no/such/command")
+    assert refused.value.code == "unknown_command"
+    with pytest.raises(httpx.HTTPStatusError, match="Invalid handler"):
+        await house.begin("no_such_integration")
+    async with house.subscribe("subscribe_events", event_type="nothing") as events:
+        with pytest.raises(TimeoutError):
+            await events.next(patience_s=0.01)
 
 
 async def test_flows_entries_and_registries_are_seen(house: Driver) -> None:

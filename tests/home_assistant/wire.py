@@ -70,7 +70,7 @@ class Wire:
         self._results: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._subscribed: dict[int, Events] = {}
 
-    async def command(self, kind: str, /, **fields: Any) -> Any:
+    async def command(self, kind: str, /, *, patience_s: float = PATIENCE_S, **fields: Any) -> Any:
         """Send a command, and return its result.
 
         Raises:
@@ -78,7 +78,7 @@ class Wire:
             TimeoutError: There was no result.
             ConnectionClosed: The connection ended.
         """
-        return await self._command(next(self._ids), kind, fields)
+        return await self._command(next(self._ids), kind, fields, patience_s)
 
     @asynccontextmanager
     async def subscribe(self, kind: str, /, **fields: Any) -> AsyncIterator[Events]:
@@ -86,7 +86,7 @@ class Wire:
         number = next(self._ids)
         self._subscribed[number] = events = Events()
         try:
-            await self._command(number, kind, fields)
+            await self._command(number, kind, fields, PATIENCE_S)
             try:
                 yield events
             finally:
@@ -95,11 +95,11 @@ class Wire:
         finally:
             del self._subscribed[number]
 
-    async def _command(self, number: int, kind: str, fields: dict[str, Any]) -> Any:
+    async def _command(self, number: int, kind: str, fields: dict[str, Any], patience_s: float) -> Any:
         result = self._results[number] = asyncio.get_running_loop().create_future()
         try:
             await self._socket.send(json.dumps({"id": number, "type": kind, **fields}))
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 answer = await result
         finally:
             del self._results[number]

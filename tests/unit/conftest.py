@@ -90,6 +90,7 @@ class ListLink:
     def __init__(self, *, most_bytes: int = 1 << 20) -> None:
         self.connected = True
         self.congested = False
+        self.protocol = "5"
         self.published: list[Outbound] = []
         self._most_bytes = most_bytes
         self._routes: dict[str, Callable[[Inbound], None]] = {}

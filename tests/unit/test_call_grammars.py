@@ -366,11 +366,12 @@ def test_an_object_that_names_a_tool_is_a_call_without_a_mark_too(in_json: tuple
         assert accepted(in_json, text)
         assert accepted(in_json, text, one)
         assert not accepted(in_json, text, REQUIRED)
-        assert accepted(in_json, text, Tools(TOOLS.tools, Choice.NONE))
+        assert not accepted(in_json, text, Tools(TOOLS.tools, Choice.NONE))
     assert accepted(in_json, f"{BARE}\n{OTHER}")
     assert not accepted(in_json, f"{BARE}\n{OTHER}", one)
     for text in (f"So: {BARE}", '{"name": "Bob"}', '{"name": "set _light"}', "{}", "```json\n{}\n```"):
         assert accepted(in_json, text)
+        assert accepted(in_json, text, Tools(TOOLS.tools, Choice.NONE))
 
 
 @pytest.mark.parametrize("before", ["", " \n", "```json\n"])

@@ -23,8 +23,8 @@ AREA = (
     "target this area."
 )
 ASK = (
-    "When a user asks to turn on all devices of a specific type, ask the user to specify an area, unless there "
-    "is only one device of that type."
+    "When a user asks to turn on all devices of a specific type, ask the user to specify an area, unless "
+    "there is only one device of that type."
 )
 NO_TIMERS = "This device is not able to start timers."
 CLOCK = "Current time is 09:00:00. Today's date is 2026-11-29."
@@ -50,6 +50,15 @@ class Content:
 def result(call: str, data: dict[str, Any], *, old: bool = False) -> Content:
     named: dict[str, Any] = {"tool_result": data} if old else {"result": SimpleNamespace(data=data)}
     return Content("tool_result", more={"tool_call_id": call, **named})
+
+
+def done(success: list[tuple[str, str]], failed: list[tuple[str, str]] | None = None) -> dict[str, Any]:
+    """The result of an intent."""
+    lists = {
+        name: [{"name": each, "type": kind, "id": "x"} for each, kind in targets]
+        for name, targets in (("success", success), ("failed", failed or []))
+    }
+    return {"speech": {}, "response_type": "action_done", "data": {"targets": [], **lists}}
 
 
 def called(name: str, call: str, arguments: str) -> Content:
@@ -112,7 +121,7 @@ def test_tools_that_only_some_satellites_have_are_the_last() -> None:
     assert ordered[: len(without_timers)] == without_timers
 
 
-def test_a_tool_is_told_without_what_says_nothing() -> None:
+def test_a_tool_is_told_without_what_says_nothing_and_in_one_order() -> None:
     schema = {
         "type": "object",
         "properties": {
@@ -123,6 +132,7 @@ def test_a_tool_is_told_without_what_says_nothing() -> None:
             },
             "either": {"allOf": [{"type": "string"}, {"type": "number"}]},
             "many": {"type": "array", "items": {"type": "object", "required": []}},
+            "step": {"anyOf": [{"type": "string", "enum": ["up", "down"]}, {"enum": [2, 1]}]},
         },
         "required": [],
         "additionalProperties": False,
@@ -134,6 +144,7 @@ def test_a_tool_is_told_without_what_says_nothing() -> None:
             "level": {"type": "integer", "minimum": 0, "description": "How bright"},
             "either": {"allOf": [{"type": "string"}, {"type": "number"}]},
             "many": {"type": "array", "items": {"type": "object"}},
+            "step": {"anyOf": [{"type": "string", "enum": ["down", "up"]}, {"enum": [2, 1]}]},
         },
     }
 
@@ -161,7 +172,7 @@ def test_calls_go_back_as_they_were_written_and_results_of_old_and_new_releases_
 
 
 def test_what_home_assistant_writes_into_a_result_later_does_not_change_the_conversation() -> None:
-    data = {"speech": {}, "data": {}}
+    data = done([("Lamp", "entity")])
     log = [Content("user", "On"), called("TurnOn", "c1", "{}"), result("c1", data)]
     before = said(*log)
     data["speech"] = {"plain": {"speech": "It is on."}}
@@ -176,6 +187,25 @@ def test_a_result_with_words_of_its_own_keeps_them() -> None:
         result("c1", {"speech": {"plain": {"speech": "Five."}}}),
     ]
     assert "Five." in said(*log)[-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"error": "MatchFailedError", "error_text": "No such light"}, "Error: No such light"),
+        ({"error": "MatchFailedError"}, '{"error": "MatchFailedError"}'),
+        ({"success": True, "result": "Live Context: on"}, "Live Context: on"),
+        ({"success": False, "result": "?"}, '{"success": false, "result": "?"}'),
+        (done([("Kitchen", "area"), ("Lamp", "entity"), ("灯", "entity")]), "Done: Lamp, 灯."),
+        (done([("Kitchen", "area")]), "Done: Kitchen."),
+        (done([("Lamp", "entity")], [("Fan", "entity")]), "Done: Lamp. Failed: Fan."),
+        (done([]), "Done."),
+        ({"time": "09:00", "when": NINE}, f'{{"time": "09:00", "when": "{NINE}"}}'),
+    ],
+)
+def test_a_result_is_told_in_its_words(data: dict[str, Any], words: str) -> None:
+    log = [Content("user", "?"), called("Ask", "c1", "{}"), result("c1", data)]
+    assert said(*log)[-1]["content"] == words
 
 
 def test_an_answer_without_words_is_left_out() -> None:

@@ -1,6 +1,6 @@
 """EdgeAssist Tiny as a conversation agent: asks the box, calls Home Assistant's intents, and says what came of it.
 
-What the model is not for goes to Home Assistant's own agent, which knows more sentences and matches them exactly.
+What the model is not for goes to Home Assistant's own sentences, of automations and of intents: these are exact.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from homeassistant.helpers import intent
 
 from ..const import DOMAIN
 from . import said
-from .hearing import Why
+from .hearing import Heard, Why
 from .intents import Missing, Plan
 from .judging import Talk
 from .registries import area_of_speaker, home_of
@@ -26,7 +26,7 @@ from .words import Language
 Ask = Callable[[dict[str, Any]], Awaitable[str]]
 
 _LOGGER = logging.getLogger(__name__)
-# Set while somebody's words are with Home Assistant's agent. An automation of theirs may ask us in turn, once.
+# Set while an automation acts on its sentence: it may ask this agent in turn, which then leaves automations alone.
 _handed_on: ContextVar[bool] = ContextVar("edgeassist_tiny_handed_on", default=False)
 
 
@@ -50,10 +50,10 @@ async def async_answer(
     outcomes: list[Outcome] = []
     for question in questions:
         if question.heard.why:
-            return await _hand_on(hass, user_input, chat_log, question.heard.why)
+            return await _hand_on(hass, user_input, chat_log, question.heard, question.heard.why)
         outcome = end(question, await ask(question.request), home, area_id)
         if isinstance(outcome, Why):
-            return await _hand_on(hass, user_input, chat_log, outcome)
+            return await _hand_on(hass, user_input, chat_log, question.heard, outcome)
         outcomes.append(outcome)
     lacking = [
         each
@@ -63,7 +63,7 @@ async def async_answer(
     # Nothing of a sentence is done unless all of it can be.
     if lacking:
         outcomes = lacking[:1]
-        if response := await conversation.async_handle_intents(hass, user_input, chat_log):
+        if response := await _in_own_sentences(hass, user_input, chat_log):
             return _result(response, user_input, chat_log)
     response = intent.IntentResponse(language=user_input.language)
     words: list[str] = []
@@ -145,16 +145,15 @@ async def _do(
 
 
 async def _hand_on(
-    hass: HomeAssistant, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, why: Why
+    hass: HomeAssistant,
+    user_input: conversation.ConversationInput,
+    chat_log: conversation.ChatLog,
+    heard: Heard,
+    why: Why,
 ) -> conversation.ConversationResult:
-    """Give what was said to Home Assistant's own agent, whose answer is the answer."""
+    """Try Home Assistant's own sentences, which match exactly what is said; its agent's guesses are not wanted here."""
     _LOGGER.debug("Handed on (%s): %s", why, user_input.text)
-    if _handed_on.get():
-        response = intent.IntentResponse(language=user_input.language)
-        response.async_set_error(intent.IntentResponseErrorCode.NO_INTENT_MATCH, "…")
-        return _result(response, user_input, chat_log)
-    token = _handed_on.set(True)
-    try:
+    if why is Why.LANGUAGE:
         return await conversation.async_converse(
             hass,
             text=user_input.text,
@@ -166,8 +165,30 @@ async def _hand_on(
             satellite_id=user_input.satellite_id,
             extra_system_prompt=user_input.extra_system_prompt,
         )
-    finally:
-        _handed_on.reset(token)
+    response = await _in_own_sentences(hass, user_input, chat_log)
+    if response is None:
+        response = intent.IntentResponse(language=user_input.language)
+        response.async_set_error(
+            intent.IntentResponseErrorCode.NO_INTENT_MATCH, said.not_understood(why, heard.language)
+        )
+    return _result(response, user_input, chat_log)
+
+
+async def _in_own_sentences(
+    hass: HomeAssistant, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
+) -> intent.IntentResponse | None:
+    """Return what came of it where an automation's sentence, or one of an intent, is just what was said."""
+    if not _handed_on.get():
+        token = _handed_on.set(True)
+        try:
+            text = await conversation.async_handle_sentence_triggers(hass, user_input, chat_log)
+        finally:
+            _handed_on.reset(token)
+        if text is not None:
+            response = intent.IntentResponse(language=user_input.language)
+            response.async_set_speech(text)
+            return response
+    return await conversation.async_handle_intents(hass, user_input, chat_log)
 
 
 def _result(

@@ -5,32 +5,18 @@ Imports nothing of Home Assistant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from . import devices
 from .hearing import Heard, Why
 from .home import Home, Place, Thing
 from .judging import Action
 
 # More would be asked one after the other; a place with more has its own slots.
 MOST_CALLS = 12
-_STEP = {
-    "brightness": 25.0,
-    "volume": 10.0,
-    "temperature": 1.0,
-    "speed": 25.0,
-    "position": 25.0,
-    "humidity": 5.0,
-}
-_MEASURED: dict[str, tuple[str, float]] = {
-    "brightness": ("brightness", 100 / 255),
-    "temperature": ("temperature", 1.0),
-    "speed": ("percentage", 1.0),
-    "position": ("current_position", 1.0),
-    "humidity": ("humidity", 1.0),
-}
 _ONE_AT_A_TIME = ("socket", "kettle", "coffee_machine", "washing_machine")
 
 
@@ -119,8 +105,8 @@ def _meant(
         named = tuple(thing for thing in heard.things if place is None or thing.area_id in place.ids)
         if len(named) > 1 and here and any(thing.area_id == here for thing in named):
             named = tuple(thing for thing in named if thing.area_id == here)
-        return (named if len(named) < 2 else Missing(Lacks.WHICH, action.device, place, named)), place
-    fits = _FITS[action.device]
+        return (Missing(Lacks.WHICH, action.device, place, named) if len(named) > 1 else named), place
+    fits = devices.FITS[action.device]
     if place is None and not action.everywhere and area:
         inside = _sorted_out(
             action, [thing for thing in home.things if thing.area_id == here and fits(thing)]
@@ -138,7 +124,7 @@ def _meant(
 
 def _sorted_out(action: Action, things: Sequence[Thing]) -> tuple[Thing, ...]:
     """Return those of the nearest kind: a thermostat for the heating where there is also an air conditioner."""
-    for nearer in _NEARER.get(action.device, ()):
+    for nearer in devices.NEARER.get(action.device, ()):
         if chosen := tuple(thing for thing in things if nearer(thing)):
             return chosen
     return tuple(things)
@@ -147,28 +133,19 @@ def _sorted_out(action: Action, things: Sequence[Thing]) -> tuple[Thing, ...]:
 def _calls(
     action: Action, things: tuple[Thing, ...], place: Place | None, home: Home
 ) -> tuple[Call, ...] | Lacks:
-    match action.action, action.device:
-        case (("turn_on" | "turn_off"), "vacuum"):
-            intent = "HassVacuumStart" if action.action == "turn_on" else "HassVacuumReturnToBase"
-            return _each(intent, things)
-        case (("turn_on" | "open"), "blinds" | "curtains"):
-            return _together("HassTurnOn", things, place, home)
-        case (("turn_off" | "close"), "blinds" | "curtains"):
-            return _together("HassTurnOff", things, place, home)
-        case "turn_on" | "open", _:
-            return _together("HassTurnOn", things, place, home)
-        case "turn_off" | "close", _:
-            return _together("HassTurnOff", things, place, home)
-        case "set", _ if action.property == "color":
-            return _colored(str(action.value), things)
-        case "set", _:
-            return _set(action, things)
-    return _changed(action, things)
+    if action.action in ("turn_on", "open", "turn_off", "close"):
+        on = action.action in ("turn_on", "open")
+        if action.device == "vacuum":
+            return _each("HassVacuumStart" if on else "HassVacuumReturnToBase", things)
+        return _together("HassTurnOn" if on else "HassTurnOff", things, place, home)
+    if action.action != "set":
+        return _changed(action, things)
+    return _colored(str(action.value), things) if action.property == "color" else _set(action, things)
 
 
 def _set(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | Lacks:
     value = float(action.value or 0)
-    found = _HOW.get((things[0].domain, action.property or ""))
+    found = devices.HOW.get((things[0].domain, action.property or ""))
     if found is None:
         return Lacks.ABILITY
     low, high = (0.0, 100.0) if action.property != "temperature" else _bounds(things[0])
@@ -195,7 +172,7 @@ def _colored(color: str, things: tuple[Thing, ...]) -> tuple[Call, ...] | Lacks:
 def _changed(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | Lacks:
     """Return calls for "brighter": each thing from where it stands."""
     wanted = action.property or ""
-    step = float(action.value) if isinstance(action.value, int | float) else _STEP.get(wanted, 0.0)
+    step = float(action.value) if isinstance(action.value, int | float) else devices.STEP.get(wanted, 0.0)
     step = step if action.action == "increase" else -step
     if wanted == "volume":
         players = tuple(thing for thing in things if thing.domain == "media_player")
@@ -210,8 +187,8 @@ def _changed(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | La
     elif action.action == "decrease":
         return Lacks.ABILITY
     for thing in things:
-        found = _HOW.get((thing.domain, wanted))
-        attribute, scale = _MEASURED.get(wanted, ("", 1.0))
+        found = devices.HOW.get((thing.domain, wanted))
+        attribute, scale = devices.MEASURED.get(wanted, ("", 1.0))
         now = thing.number(attribute)
         if now is None and thing.state == "off" and wanted in ("brightness", "speed"):
             now = 0.0
@@ -246,65 +223,3 @@ def _together(intent: str, things: tuple[Thing, ...], place: Place | None, home:
         if slots and all_there == {thing.entity_id for thing in things}:
             return (Call(intent, {**slots, "domain": [domain]}),)
     return _each(intent, things)
-
-
-def _named(*parts: str) -> Callable[[Thing], bool]:
-    def fits(thing: Thing) -> bool:
-        if thing.domain not in ("switch", "fan", "humidifier", "input_boolean"):
-            return False
-        return any(part in name.casefold() for name in thing.names for part in parts)
-
-    return fits
-
-
-def _is(domain: str, *classes: str | None) -> Callable[[Thing], bool]:
-    def fits(thing: Thing) -> bool:
-        return thing.domain == domain and (not classes or thing.device_class in classes)
-
-    return fits
-
-
-def _can(mode: str) -> Callable[[Thing], bool]:
-    def fits(thing: Thing) -> bool:
-        modes = thing.attributes.get("hvac_modes")
-        return isinstance(modes, Iterable) and mode in modes
-
-    return fits
-
-
-_SHADES = ("blind", "shade", "shutter", "awning", "curtain", None)
-_FITS: dict[str, Callable[[Thing], bool]] = {
-    "light": _is("light"),
-    "fan": _is("fan"),
-    "heating": _is("climate"),
-    "air_conditioner": _is("climate"),
-    "blinds": _is("cover", *_SHADES),
-    "curtains": _is("cover", *_SHADES),
-    "socket": _is("switch", "outlet", "switch", None),
-    "tv": _is("media_player"),
-    "speaker": _is("media_player"),
-    "vacuum": _is("vacuum"),
-    "humidifier": _is("humidifier", "humidifier", None),
-    "dehumidifier": _is("humidifier", "dehumidifier"),
-    "air_purifier": _named("purifier", "air cleaner", "净化", "luftreiniger"),
-    "kettle": _named("kettle", "水壶", "wasserkocher"),
-    "coffee_machine": _named("coffee", "espresso", "咖啡", "kaffee"),
-    "washing_machine": _named("washing machine", "washer", "洗衣机", "waschmaschine"),
-}
-_NEARER: dict[str, tuple[Callable[[Thing], bool], ...]] = {
-    "heating": (_can("heat"),),
-    "air_conditioner": (_can("cool"),),
-    "blinds": (_is("cover", "blind", "shade", "shutter", "awning"),),
-    "curtains": (_is("cover", "curtain"),),
-    "socket": (_is("switch", "outlet"),),
-    "tv": (_is("media_player", "tv"),),
-    "speaker": (_is("media_player", "speaker", "receiver"), _is("media_player", None)),
-}
-_HOW = {
-    ("light", "brightness"): ("HassLightSet", "brightness"),
-    ("climate", "temperature"): ("HassClimateSetTemperature", "temperature"),
-    ("fan", "speed"): ("HassFanSetSpeed", "percentage"),
-    ("cover", "position"): ("HassSetPosition", "position"),
-    ("media_player", "volume"): ("HassSetVolume", "volume_level"),
-    ("humidifier", "humidity"): ("HassHumidifierSetpoint", "humidity"),
-}

@@ -13,11 +13,13 @@ import re
 from dataclasses import dataclass, replace
 
 from . import words
-from .hearing import ROOM, Heard, Why
+from .asking import ROOM
+from .hearing import Heard, Why
 from .quantities import quantity_of
 from .words import Language
 
 EVERYWHERE = "all"
+FULL = 100.0
 # Words for one of these are words for the other.
 _ALIKE = (
     {"heating", "air_conditioner"},
@@ -82,7 +84,7 @@ def judge(answer: str, heard: Heard) -> Action | Asked | Talk | Why:
     answer = answer.strip()
     if answer.startswith("{"):
         action = _action(answer)
-        if action is None or heard.question and not words.POLITE[heard.language].search(heard.said):
+        if action is None or (heard.question and not words.POLITE[heard.language].search(heard.said)):
             return Why.UNSURE
         action = _corrected(action, heard)
         return action if _grounded(action, heard) else Why.UNSURE
@@ -135,18 +137,19 @@ def _grounded(action: Action, heard: Heard) -> bool:
         wanted |= kinds  # the name that was said stands for a device of its own kind
     elif not kinds and not (implied and words.find(implied[language], left, language)):
         return False
-    if kinds - wanted:
+    if kinds - wanted or (action.everywhere and not words.find(words.ALL[language], left, language)):
         return False
-    if action.everywhere and not words.find(words.ALL[language], left, language):
-        return False
+    return _has_value(action, left, language) and _says(action.action, left, language)
+
+
+def _has_value(action: Action, left: str, language: Language) -> bool:
+    """Whether the words have an action's value, and none where it has none."""
     if isinstance(action.value, str):
         color = words.COLORS.get(action.value)
         return color is not None and bool(words.find(color[language], left, language))
-    if action.value is not None and float(action.value) not in numbers(left, language):
-        return False
-    if action.value is None and re.search(r"\d", left):
-        return False
-    return _says(action.action, left, language)
+    if action.value is None:
+        return not re.search(r"\d", left)
+    return float(action.value) in numbers(left, language)
 
 
 def _says(action: str, left: str, language: Language) -> bool:
@@ -175,9 +178,9 @@ def _corrected(action: Action, heard: Heard) -> Action:
         slightly = {"en": "bit|little|some|slightly|more|less", "zh": "点|些"}
         if not words.find(slightly[heard.language], heard.left, heard.language):
             return replace(action, action="open" if action.action == "increase" else "close", property=None)
-    most = dict((value, pattern) for pattern, value in _SHARES[heard.language])[100]
+    most = next(pattern for pattern, value in _SHARES[heard.language] if value == FULL)
     if action.property and action.action == "increase" and words.find(most, heard.left, heard.language):
-        return replace(action, action="set", value=100)
+        return replace(action, action="set", value=FULL)
     return action
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 
-_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ENGLISH = re.compile(
     rf"\b(?:(?P<hundred>(?:a|one) hundred)|(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<one>{'|'.join(_UNITS[1:10])}))?"
     rf"|(?P<unit>{'|'.join(_UNITS[::-1])}))(?: point (?P<part>{'|'.join(_UNITS[:10])}))?\b"
 )
 # "one" is a number only where something is counted.
 _COUNTED = re.compile(r"^(?: ?%| percent| degrees?)|^$")
+# From here on a word is always meant as a number.
+_MANY = 10
 _DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"两": 2}
 _SIGNS = "[零一二三四五六七八九两十百]+"
 
@@ -40,7 +39,7 @@ def _english(found: re.Match[str]) -> str:
         rest = found.string[found.end() :]
         before = found.string[: found.start()]
         counted = _COUNTED.match(rest) or re.search(r"\b(?:to|by|at) $", before)
-        if value < 10 and not found["part"] and not counted:
+        if value < _MANY and not found["part"] and not counted:
             return found.group()
     return f"{value}.{_UNITS.index(found['part'])}" if found["part"] else str(value)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import words
-from .hearing import ROOM, Heard
+from .asking import ROOM
+from .hearing import Heard
 from .home import READ_ONLY, Home, Place, Thing
 from .quantities import quantity_of
 from .words import Language

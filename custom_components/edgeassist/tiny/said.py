@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .hearing import Why
 from .home import Place, Thing
 from .intents import Lacks, Missing, Plan
 from .judging import Action
@@ -82,6 +83,18 @@ _NO_SENSOR: dict[Language, str] = {
     "en": "I know of no sensor for the {quantity}{where}.",
     "zh": "{where}没有{quantity}传感器。",
 }
+_NOT_UNDERSTOOD: dict[Why, dict[Language, str]] = {
+    Why.SEVERAL: {"en": "One thing at a time, please.", "zh": "请一次只说一件事。"},
+    Why.UNSURE: {
+        "en": "I am not sure what to do. Please say it in other words.",
+        "zh": "我不确定该做什么，请换个说法。",
+    },
+    Why.EXACT: {
+        "en": "For that I need the exact words, with the name of the device.",
+        "zh": "这个需要用设备的名称准确地说。",
+    },
+    Why.OTHER: {"en": "Sorry, I can't do that.", "zh": "抱歉，这个我做不到。"},
+}
 # More names are a list that nobody listens to.
 _MOST_NAMES = 4
 
@@ -99,6 +112,11 @@ def done(plan: Plan, language: Language) -> str:
 def failed(things: Sequence[Thing], language: Language) -> str:
     """Return that things did not do what they were told."""
     return _sentence(_FAILED[language], what=_names(things, language))
+
+
+def not_understood(why: Why, language: Language) -> str:
+    """Return that nothing was done, and why."""
+    return _NOT_UNDERSTOOD.get(why, _NOT_UNDERSTOOD[Why.OTHER])[language]
 
 
 def missing(what: Missing, language: Language) -> str:
@@ -179,9 +197,7 @@ def _names(things: Sequence[Thing], language: Language, between: str = "and") ->
     names = [thing.name for thing in things[:_MOST_NAMES]]
     if language == "zh":
         return "、".join(names)
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} {between} {names[-1]}"
+    return f" {between} ".join(", ".join(some) for some in (names[:-1], names[-1:]) if some)
 
 
 def _sentence(text: str, **parts: str) -> str:
