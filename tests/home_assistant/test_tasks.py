@@ -57,9 +57,11 @@ def running(
         installed(version)
     except UnavailableError as reason:
         pytest.skip(str(reason))
-    caller = {"configuration": "task_caller:\n", "components": [Path(__file__).parent / "task_caller"]}
     folder = tmp_path_factory.mktemp("home-assistant")
-    with home_assistant(folder, broker.port, version, **caller) as process:
+    caller = Path(__file__).parent / "task_caller"
+    with home_assistant(
+        folder, broker.port, version, configuration="task_caller:\n", components=[caller]
+    ) as process:
         yield process
 
 
