@@ -32,6 +32,7 @@ from tests.home_assistant.talk import spoken
 from tests.home_assistant.toys import ORDINARY
 
 CONTEXT, SLOTS = 8192, 4
+ANSWER_S = 600
 # For what Home Assistant does after the answer's end.
 SETTLE_S = 1.0
 KITCHEN, BEDROOM = "Kitchen satellite", "Bedroom satellite"
@@ -100,7 +101,8 @@ async def measure(house: Driver, side: str, pipeline: str, sentence: Sentence) -
                 changed.append((asyncio.get_running_loop().time() - begun, event["data"]["entity_id"]))
 
         watching = asyncio.create_task(watch(), name="watches states")
-        heard = [each async for each in house.run(sentence.said, pipeline, device=device)]
+        events_of_run = house.run(sentence.said, pipeline, device=device, patience_s=ANSWER_S)
+        heard = [each async for each in events_of_run]
         await asyncio.sleep(SETTLE_S)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -158,7 +160,7 @@ async def main(options: argparse.Namespace) -> None:
                 broker.port,
                 scratch / "daemon",
                 model__path=options.model,
-                engine__context=CONTEXT,
+                model__context=CONTEXT,
                 engine__slots=SLOTS,
             ),
             THEIRS: llama_cpp(house, f"{server.process.url}/v1"),
@@ -167,7 +169,7 @@ async def main(options: argparse.Namespace) -> None:
             side: await house.pipeline(await stack.enter_async_context(agent))
             for side, agent in agents.items()
         }
-        for number, sentence in enumerate(SENTENCES):
+        for number, sentence in enumerate(SENTENCES[: options.only]):
             for side in (OURS, THEIRS) if number % 2 else (THEIRS, OURS):
                 timing = await measure(house, side, pipelines[side], sentence)
                 timings.append(timing)
@@ -188,5 +190,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("model", type=Path, help="a GGUF file")
     parser.add_argument("server", type=Path, help="the program llama-server")
+    parser.add_argument("--only", type=int, default=len(SENTENCES), help="how many sentences")
     parser.add_argument("--report", type=Path, help="a file for every sentence, as JSON")
     asyncio.run(main(parser.parse_args()))

@@ -140,9 +140,22 @@ class Talk:
         return str(made["id"])
 
     async def run(
-        self, text: str, pipeline: str, *, device: str | None = None, conversation: str | None = None
+        self,
+        text: str,
+        pipeline: str,
+        *,
+        device: str | None = None,
+        conversation: str | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> AsyncGenerator[Heard]:
         """Say something to a pipeline, and give its events up to `run-end`; who closes this early cancels it.
+
+        Args:
+            text: What is said.
+            pipeline: The pipeline's id.
+            device: The id of the satellite that heard it.
+            conversation: Which is gone on with.
+            patience_s: How long to wait for an event.
 
         Raises:
             TimeoutError: Nothing came for too long.
@@ -153,7 +166,7 @@ class Talk:
         begun = time.monotonic()
         async with self.subscribe("assist_pipeline/run", **fields, **given) as events:
             while True:
-                event = await events.next()
+                event = await events.next(patience_s)
                 yield Heard(time.monotonic() - begun, event["type"], event["data"] or {})
                 if event["type"] == "run-end":
                     return

@@ -51,7 +51,7 @@ _OTHER_WORDS: dict[Language, tuple[tuple[str, str], ...]] = {
     ),
     "zh": (("地暖", "暖气"), ("百叶(?!窗)", "百叶窗"), ("不热|不冷", "")),
 }
-# Whole commands that leave it at a hint: (the one device that they may name, what is said, what the model is asked).
+# Whole commands that leave it at a hint: the one device that they may name, what is said, what is asked.
 _HINTS: dict[Language, tuple[tuple[str, str, str], ...]] = {
     "en": (
         ("light", r"\b(?:brighter|lighter|more light)\b", "make the light brighter"),

@@ -1,4 +1,7 @@
-"""Which things of a home a device of the model may be, and how they are set. Imports nothing of Home Assistant."""
+"""Which things of a home a device of the model may be, and how they are set.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 

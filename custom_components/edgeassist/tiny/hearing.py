@@ -1,7 +1,8 @@
 """Prepares what somebody said for the model: names of this home become words that it was trained with.
 
 "Dim mum's reading lamp in the den to 30" becomes "dim the light to 30", and what was named is kept beside it.
-A room is left out of a command, since where it happens is known without the model, and "kitchen" in a question.
+A room is left out of a command, since where it happens is known without the model, and is "kitchen" in a
+question.
 
 Imports nothing of Home Assistant.
 """

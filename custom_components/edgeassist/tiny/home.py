@@ -108,8 +108,8 @@ class Home:
     def places(self) -> Iterable[tuple[str, Place]]:
         """Yield what a place may be called, with the place.
 
-        An area answers to its name, its aliases, and to what a room of that name is called in the other languages,
-        unless another area or floor has that name itself.
+        An area answers to its name, its aliases, and to what a room of that name is called in other
+        languages, unless another area or floor has that name itself.
         """
         own: set[str] = set()
         for floor in self.floors:
@@ -126,7 +126,7 @@ class Home:
                     yield name, Place(area.name, (area,))
 
     def called(self) -> Iterable[tuple[str, Thing]]:
-        """Yield what a thing may be called, with the thing: its names, and these without the name of its area."""
+        """Yield what a thing may be called, with the thing: its names, also without that of its area."""
         for thing in self.things:
             area = self.area(thing.area_id)
             for name in thing.names:
@@ -137,7 +137,7 @@ class Home:
 
 
 def _without(area: str, name: str) -> str:
-    """Return "ceiling light" of "Kitchen ceiling light", and "" where nothing or no more than a mark is left."""
+    """Return "ceiling light" of "Kitchen ceiling light", and "" where nothing much is left."""
     if not name.casefold().startswith(area.casefold()):
         return ""
     short = name[len(area) :].strip(" -_.,:的")

@@ -123,7 +123,7 @@ def _meant(
 
 
 def _sorted_out(action: Action, things: Sequence[Thing]) -> tuple[Thing, ...]:
-    """Return those of the nearest kind: a thermostat for the heating where there is also an air conditioner."""
+    """Return those of the nearest kind: for the heating a thermostat, not an air conditioner beside it."""
     for nearer in devices.NEARER.get(action.device, ()):
         if chosen := tuple(thing for thing in things if nearer(thing)):
             return chosen

@@ -1,6 +1,6 @@
-"""Holds the model's answer against the words: what they do not say is not done, however sure the model sounds.
+"""Holds the model's answer against the words: what they do not say is not done, however sure it sounds.
 
-A model of four million parameters takes "pause the music" for a volume of 10 and "movie night" for a loudspeaker. So
+A model of four million parameters takes "pause the music" for a volume of 10, "movie night" for a speaker. So
 each part of an action needs its words (the device, the value, the direction), and no word may be left over.
 
 Imports nothing of Home Assistant.
@@ -20,6 +20,8 @@ from .words import Language
 
 EVERYWHERE = "all"
 FULL = 100.0
+ACTIONS = ("turn_on", "turn_off", "open", "close", "lock", "unlock", "set", "increase", "decrease")
+PROPERTIES = (None, "brightness", "temperature", "speed", "position", "volume", "humidity", "color")
 # Words for one of these are words for the other.
 _ALIKE = (
     {"heating", "air_conditioner"},
@@ -103,26 +105,23 @@ def asked_for(heard: Heard) -> set[str]:
 
 
 def _action(answer: str) -> Action | None:
+    """Return an answer as an action; None if it is none of the model's schema."""
     try:
         said = json.loads(answer)
-        return Action(
-            str(said["action"]),
-            str(said["device"]),
-            said.get("room") == EVERYWHERE,
-            said.get("property"),
-            said.get("value"),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         return None
-
-
-def _is_request(heard: Heard) -> bool:
-    """Whether a question is a command put politely: "could you …", 能不能…."""
-    polite = {
-        "en": r"^(?:can|could|would|will) you\b",
-        "zh": "^(?:能不能|可不可以|可以|能)|(?:好吗|行吗|可以吗)$",
-    }
-    return bool(re.search(polite[heard.language], heard.said))
+    if not isinstance(said, dict):
+        return None
+    name, device, measured, value = (said.get(key) for key in ("action", "device", "property", "value"))
+    if not isinstance(device, str) or device not in words.DEVICES:
+        return None
+    if name not in ACTIONS or measured not in PROPERTIES:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str | None):
+        return None
+    if name == "set" and (value is None or isinstance(value, str) != (measured == "color")):
+        return None
+    return Action(name, device, said.get("room") == EVERYWHERE, measured, value)
 
 
 def _grounded(action: Action, heard: Heard) -> bool:

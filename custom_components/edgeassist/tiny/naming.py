@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from . import numerals, words
 from .home import Home, Place, Thing
 from .words import HAN
 
+# As many names are prepared once; they are few, and asked for with every sentence.
+_NAMES = 8192
 _SIMPLIFIED = str.maketrans(
     "開關燈廚臥廳間窗簾門鎖調亮溫濕電視聲響樂風轉機掃淨氣陽臺檯單車庫書蘭樓層頂園後嗎兩個這裡讓將變紅綠藍黃紫顏還設為點麼幾"
     "爐買內過請幫緊熱涼動啟閉臨衛餐廁",
@@ -55,23 +58,29 @@ def replaced(said: str, swaps: Iterable[tuple[Mention, str]]) -> str:
     return said
 
 
-def _spellings(name: str) -> set[str]:
+@lru_cache(maxsize=_NAMES)
+def _spellings(name: str) -> frozenset[str]:
     """Return how a name may be said or written: "mum's den", "mums den"."""
     said = plain(name).replace("_", " ")
-    return {said, said.replace("'", ""), said.replace("-", " ")} - {""}
+    return frozenset((said, said.replace("'", ""), said.replace("-", " "))) - {""}
 
 
 def _all(said: str, home: Home) -> list[Mention]:
     """Return every name that stands in a text; a thing's rather than a place's of the same name."""
+    places: dict[str, Place] = {}
+    for name, place in home.places():
+        for spelling in _spellings(name):
+            places.setdefault(spelling, place)
+    begins = tuple(f"{place} " for place in places)
     things: dict[str, dict[str, Thing]] = {}
     for name, thing in home.called():
         for spelling in _spellings(name):
             if not _is_plain(spelling):
                 things.setdefault(spelling, {})[thing.entity_id] = thing
-    places: dict[str, Place] = {}
-    for name, place in home.places():
-        for spelling in _spellings(name):
-            places.setdefault(spelling, place)
+                # "Smart curtains" is the thing "Smart curtain", but "kitchen lights" are all that are there.
+                if spelling.isascii() and not _ends_plainly(spelling, begins):
+                    other = spelling[:-1] if spelling.endswith("s") else f"{spelling}s"
+                    things.setdefault(other, {})[thing.entity_id] = thing
     return [
         Mention(start, start + len(spelling), None if spelling in things else places[spelling], named)
         for spelling in things.keys() | places.keys()
@@ -91,7 +100,7 @@ def _chosen(found: list[Mention]) -> list[Mention]:
 
 
 def _cuts(thing: Mention, place: Mention) -> bool:
-    """Whether a thing's name begins or ends within a place's: "bedroom curtains" in "master bedroom curtains"."""
+    """Whether a thing's name begins or ends within a place's: "bedroom curtains", "master bedroom"."""
     if thing.place or not place.place:
         return False
     apart = thing.end <= place.start or place.end <= thing.start
@@ -99,6 +108,15 @@ def _cuts(thing: Mention, place: Mention) -> bool:
     return not apart and not within
 
 
+def _ends_plainly(name: str, places: tuple[str, ...]) -> bool:
+    """Whether a name is that of a place, and then of a sort of device: "kitchen light"."""
+    # One test of all of them first, since few names begin with a place's.
+    return name.startswith(places) and any(
+        _is_plain(name[len(place) :].strip()) for place in places if name.startswith(place)
+    )
+
+
+@lru_cache(maxsize=_NAMES)
 def _is_plain(name: str) -> bool:
     """Whether a name only says what sort of device it is, as "lamp" does."""
     return any(

@@ -1,13 +1,34 @@
-"""Numbers in words become figures, which the model copies more safely. Imports nothing of Home Assistant."""
+"""Numbers in words become figures, which the model copies more safely.
+
+Imports nothing of Home Assistant.
+"""
 
 from __future__ import annotations
 
 import re
 
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_UNITS = (
+    *(
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+    ),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ENGLISH = re.compile(
-    rf"\b(?:(?P<hundred>(?:a|one) hundred)|(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<one>{'|'.join(_UNITS[1:10])}))?"
+    rf"\b(?:(?P<hundred>(?:a|one) hundred)"
+    rf"|(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<one>{'|'.join(_UNITS[1:10])}))?"
     rf"|(?P<unit>{'|'.join(_UNITS[::-1])}))(?: point (?P<part>{'|'.join(_UNITS[:10])}))?\b"
 )
 # "one" is a number only where something is counted.

@@ -51,7 +51,7 @@ class Reading:
 
 
 def readings_of(heard: Heard, home: Home, here: str | None) -> tuple[tuple[Reading, ...], Place | None]:
-    """Return what is known of what a question is about, and the place: the one named, or else where it was asked.
+    """Return what is known of what a question is about, and the place: the one named, or where it was asked.
 
     Without either, it is about all that the home knows.
     """
@@ -63,7 +63,7 @@ def readings_of(heard: Heard, home: Home, here: str | None) -> tuple[tuple[Readi
 
 
 def system_prompt(readings: Iterable[Reading], language: Language) -> str:
-    """Return the list for the model: each quantity once, of the room that the question calls by its one name."""
+    """Return the list for the model: each quantity once, of the one room that its question names."""
     first: dict[str, str] = {}
     for reading in readings:
         first.setdefault(reading.quantity, reading.told(language))
@@ -76,7 +76,7 @@ def system_prompt(readings: Iterable[Reading], language: Language) -> str:
 
 
 def _and_its_sensors(things: tuple[Thing, ...], home: Home) -> tuple[Thing, ...]:
-    """Return the things, and the sensors that are called after them: "Freezer power" of the switch "Freezer"."""
+    """Return the things, and the sensors that are called after them: "Freezer power" of "Freezer"."""
     names = tuple(name.casefold() for thing in things for name in thing.names)
     sensors = (each for each in home.things if each.domain in READ_ONLY and each not in things)
     return (*things, *(each for each in sensors if each.name.casefold().startswith(names)))

@@ -56,7 +56,7 @@ def home_of(hass: HomeAssistant) -> Home:
 def area_of_speaker(
     hass: HomeAssistant, user_input: conversation.ConversationInput
 ) -> tuple[str | None, str | None]:
-    """Return the ids of the area and of the device in which somebody was heard, as Home Assistant's own agent does."""
+    """Return the ids of the area and the device in which somebody was heard; None if not known."""
     area_id, device_id = None, user_input.device_id
     satellite = er.async_get(hass).async_get(user_input.satellite_id) if user_input.satellite_id else None
     if satellite:

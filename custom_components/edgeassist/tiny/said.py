@@ -68,6 +68,8 @@ _DONE: dict[tuple[str, str], dict[Language, str]] = {
     ("turn_off", "vacuum"): {"en": "{what} returns to its base.", "zh": "{what}正在回去充电。"},
     ("open", ""): {"en": "Opening {what}.", "zh": "正在打开{what}。"},
     ("close", ""): {"en": "Closing {what}.", "zh": "正在关闭{what}。"},
+    ("lock", ""): {"en": "Locked {what}.", "zh": "已锁上{what}。"},
+    ("unlock", ""): {"en": "Unlocked {what}.", "zh": "已解锁{what}。"},
     ("set", ""): {"en": "Set {what} to {value}.", "zh": "已把{what}调到{value}。"},
     ("increase", ""): {"en": "Turned up {what}.", "zh": "已调高{what}。"},
     ("decrease", ""): {"en": "Turned down {what}.", "zh": "已调低{what}。"},
@@ -90,8 +92,8 @@ _NOT_UNDERSTOOD: dict[Why, dict[Language, str]] = {
         "zh": "我不确定该做什么，请换个说法。",
     },
     Why.EXACT: {
-        "en": "For that I need the exact words, with the name of the device.",
-        "zh": "这个需要用设备的名称准确地说。",
+        "en": "Sorry, that I only do in Home Assistant's own sentences.",
+        "zh": "抱歉，这个只能用Home Assistant自带的句子来说。",
     },
     Why.OTHER: {"en": "Sorry, I can't do that.", "zh": "抱歉，这个我做不到。"},
 }
@@ -168,9 +170,9 @@ def _reading(reading: Reading, place: Place | None, language: Language) -> str:
 
 def _what(plan: Plan, language: Language) -> str:
     """Return what an action was for: its one thing, or the devices of a place."""
-    things, device = plan.things, _DEVICES[plan.action.device][language]
-    if len(things) == 1:
-        return things[0].name
+    if len(plan.things) == 1:
+        return plan.things[0].name
+    device = _DEVICES[plan.action.device][language]
     if plan.place is None:
         return {"en": f"all {device}", "zh": f"所有的{device}"}[language]
     return {"en": f"the {device} in {plan.place.name}", "zh": f"{plan.place.name}的{device}"}[language]

@@ -1,4 +1,4 @@
-"""One turn: what the model is asked for what somebody said, and what its answer comes to. No I/O: `agent` does that.
+"""One turn: what the model is asked for what somebody said, and what its answer comes to. It does no I/O.
 
 Imports nothing of Home Assistant.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .exact import exactly
 from .hearing import Heard, Why, hear, parts
 from .home import Home, Place
 from .intents import Lacks, Missing, Plan, plan
@@ -26,11 +27,13 @@ class Question:
         heard: What was said.
         readings: What it may be asked for.
         place: Where.
+        settled: What is to be done without asking; None if it is asked.
     """
 
     heard: Heard
     readings: tuple[Reading, ...] = ()
     place: Place | None = None
+    settled: Plan | None = None
 
     @property
     def request(self) -> dict[str, Any]:
@@ -101,6 +104,8 @@ def end(question: Question, answer: str, home: Home, here: str | None) -> Outcom
 
 
 def _question(heard: Heard, home: Home, here: str | None) -> Question:
+    if settled := exactly(heard, home):
+        return Question(heard, place=heard.place, settled=settled)
     if heard.why or not heard.question:
         return Question(heard)
     readings, place = readings_of(heard, home, here)
