@@ -100,7 +100,10 @@ class Task(Converses, ai_task.AITaskEntity):
             return done.text
         if done.finish_reason != "stop":
             raise Failure(Why.CUT_OFF, {"tokens": str(done.usage.get("completion_tokens", "?"))})
-        return tidied(json.loads(done.text), schema)
+        try:
+            return tidied(json.loads(done.text), schema)
+        except ValueError as error:
+            raise Failure(Why.INTERNAL, {"message": f"no JSON: {error}"}) from error
 
     async def _text(self, messages: list[Message], schema: Schema | None) -> Done:
         """Ask for a text, or for JSON of a schema."""

@@ -116,7 +116,7 @@ async def test_a_context_that_is_too_small_is_an_issue_until_it_is_larger(
     daemon.stop()
     await ready(model__context=16_384)
     await no_issues(house)
-    assert (await generate(house, "word " * 8000)).startswith("word word")
+    assert "word word" in await generate(house, "word " * 8000)
 
 
 async def test_an_answer_withdraws_an_issue_of_its_agent(house: Driver, ready: StartReady) -> None:
@@ -143,7 +143,7 @@ async def test_a_box_of_another_protocol_is_an_issue_until_it_speaks_ours(
     assert "version 7" in (await house.say("hello", AGENT)).speech
     wire.say(INFO, json.dumps(info), retain=True)
     await no_issues(house)
-    assert await generate(house, "well") == "well"
+    assert (await generate(house, "well")).endswith("well")
     assert (await client.command("ping")).status == "ok"
 
 
@@ -223,7 +223,7 @@ async def test_a_broker_that_refuses_what_is_asked_is_an_issue_that_names_the_to
         }
     finally:
         await allow(OPEN_TO_ALL)
-    assert await generate(house, "hello") == "hello"
+    assert (await generate(house, "hello")).endswith("hello")
     await no_issues(house)
 
 
@@ -232,7 +232,7 @@ async def test_diagnostics_have_what_helps_and_nothing_that_was_said_or_is_secre
 ) -> None:
     await ready(model__system=SAID, decisions__temperature=2.0)
     entry = await add_box(house)
-    assert await generate(house, SAID) == SAID
+    assert (await generate(house, SAID)).endswith(SAID)
     found = (await house.diagnostics(entry["entry_id"]))["data"]
     text = json.dumps(found)
     for secret in (SAID, "127.0.0.1", "Mrs", '"prompt":', CLIENT):
