@@ -63,7 +63,7 @@ from edgeassist.serving.stream import Pace, Stream
 from tests import component
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.
-settings.register_profile("edgeassist", deadline=None, max_examples=60)
+settings.register_profile("edgeassist", deadline=None, max_examples=40)
 settings.load_profile("edgeassist")
 
 PACE = Pace(interval_s=0.05, progress_s=0.3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -47,9 +48,15 @@ def spelled(request: pytest.FixtureRequest) -> tuple[Form, bool]:
     return FORMS[name], control
 
 
+@cache  # to compile takes most of these tests' time, and a copy of what is compiled next to none
+def compiled(form: Form, control: bool, tools: Tools) -> Bound:  # noqa: FBT001 - as `spelled` has it
+    return compiler(form, control=control).calls(tools, form)
+
+
 def bound(spelled: tuple[Form, bool], tools: Tools = TOOLS) -> Bound:
     form, control = spelled
-    return compiler(form, control=control).calls(tools, form)
+    first = compiled(form, control, tools)  # type: ignore[arg-type] # every form is frozen
+    return Bound(first._matcher.deep_copy(), first._vocabulary)
 
 
 def accepted(spelled: tuple[Form, bool], answer: str, tools: Tools = TOOLS) -> bool:
