@@ -212,6 +212,30 @@ def test_a_temperature_that_nobody_means_is_not_set(degrees: int) -> None:
     assert cold.lacks is Lacks.ABILITY
 
 
+def test_who_can_not_be_set_so_is_left_out() -> None:
+    lamps = Home(
+        (Area("a", "Attic"),),
+        (),
+        (
+            Thing("light.plain", ("Plain",), "a", attributes={"supported_color_modes": ["onoff"]}),
+            Thing("light.white", ("White",), "a", attributes={"supported_color_modes": ["color_temp"]}),
+            Thing("cover.old", ("Old Blind",), "a", "blind", "open", {"supported_features": 3}),
+        ),
+    )
+    dimmed = comes_of(
+        "lights in the attic to 30 percent", action("set", "light", property="brightness", value=30), lamps
+    )
+    assert isinstance(dimmed, Plan)
+    assert dimmed.calls == (Call("HassLightSet", {"name": "light.white", "brightness": 30}),)
+    for text, answer in (
+        ("make the lights in the attic red", action("set", "light", property="color", value="red")),
+        ("old blind to 30 percent", action("set", "blinds", property="position", value=30)),
+    ):
+        refused = comes_of(text, answer, lamps)
+        assert isinstance(refused, Missing)
+        assert refused.lacks is Lacks.ABILITY
+
+
 def test_darker_never_switches_off_nor_wakes_a_lamp() -> None:
     lamps = Home(
         (Area("a", "Attic"),),

@@ -88,3 +88,24 @@ HOW = {
     ("media_player", "volume"): ("HassSetVolume", "volume_level"),
     ("humidifier", "humidity"): ("HassHumidifierSetpoint", "humidity"),
 }
+# The bit of `supported_features` without which a thing can't be set so.
+_FEATURES = {
+    ("climate", "temperature"): 1,
+    ("cover", "position"): 4,
+    ("fan", "speed"): 1,
+    ("media_player", "volume"): 4,
+}
+_COLORED = {"hs", "rgb", "rgbw", "rgbww", "xy"}
+
+
+def able(thing: Thing, measured: str | None, value: object = None) -> bool:
+    """Whether a thing says that it can be set so; True where it says nothing of it."""
+    modes = thing.attributes.get("supported_color_modes")
+    if thing.domain == "light" and isinstance(modes, Iterable):
+        if measured != "color":
+            return set(modes) != {"onoff"}
+        white = value in ("warm_white", "cold_white") and "color_temp" in modes
+        return white or bool(_COLORED & set(modes))
+    features = thing.attributes.get("supported_features")
+    needed = _FEATURES.get((thing.domain, measured or ""), 0)
+    return not isinstance(features, int) or features & needed == needed

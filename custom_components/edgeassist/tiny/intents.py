@@ -138,6 +138,9 @@ def _calls(
         if action.device == "vacuum":
             return _each("HassVacuumStart" if on else "HassVacuumReturnToBase", things)
         return _together("HassTurnOn" if on else "HassTurnOff", things, place, home)
+    things = tuple(thing for thing in things if devices.able(thing, action.property, action.value))
+    if not things:
+        return Lacks.ABILITY
     if action.action != "set":
         return _changed(action, things)
     return _colored(str(action.value), things) if action.property == "color" else _set(action, things)

@@ -113,15 +113,12 @@ def _action(answer: str) -> Action | None:
     if not isinstance(said, dict):
         return None
     name, device, measured, value = (said.get(key) for key in ("action", "device", "property", "value"))
-    if not isinstance(device, str) or device not in words.DEVICES:
-        return None
-    if name not in ACTIONS or measured not in PROPERTIES:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str | None):
+    known = isinstance(device, str) and device in words.DEVICES and name in ACTIONS and measured in PROPERTIES
+    if not known or isinstance(value, bool) or not isinstance(value, int | float | str | None):
         return None
     if name == "set" and (value is None or isinstance(value, str) != (measured == "color")):
         return None
-    return Action(name, device, said.get("room") == EVERYWHERE, measured, value)
+    return Action(str(name), str(device), said.get("room") == EVERYWHERE, measured, value)
 
 
 def _grounded(action: Action, heard: Heard) -> bool:
