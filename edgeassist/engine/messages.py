@@ -319,8 +319,8 @@ class Decide(_Message, frozen=True, tag="decide"):
         questions: At least one.
         instructions: What to know for all of them; empty: nothing more.
         shots: Right answers, told as turns before the state.
-        prior: How much of what the model answers to each question without a state is taken off: 0, nothing
-            (and it is not asked), to 1, all.
+        prior: How much of what the model picks without a state is taken off each choice: 0, nothing (and it
+            is not asked), to 1, all.
     """
 
     id: str

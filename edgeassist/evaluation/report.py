@@ -26,7 +26,7 @@ class Asked:
         model: Its name.
         temperatures: In force, by kind.
         threshold: With a smaller margin, an answer abstains.
-        prior: How much of what it answers without a state is taken off its scores.
+        prior: How much of what it picks without a state is taken off the scores of a choice.
     """
 
     model: str

@@ -8,9 +8,8 @@ from edgeassist.protocol.decisions import Kind
 
 # Where the two likeliest options are less apart, an answer abstains, with a model that was not evaluated.
 THRESHOLD = 0.2
-# Measured with Qwen2.5-Coder-0.5B-Instruct on the cases to fit to: fewer answers are right with all of it
-# taken off, and with none.
-PRIOR = 0.75
+# Measured with Qwen2.5-Coder-0.5B-Instruct on the cases to fit to: fewer choices are right with less of it.
+PRIOR = 1.0
 # What a model is told before a decision whose request says nothing itself. It costs nothing: all share it.
 INSTRUCTIONS = "You judge what is described. Answer with one of the options only."
 
@@ -24,7 +23,7 @@ class Calibration:
         score: Of a score.
         yes_no: Of a question of yes or no.
         threshold: With a smaller margin an answer abstains, 0 to 1.
-        prior: How much of what the model answers without a state is taken off its scores, 0 to 1.
+        prior: How much of what the model picks without a state is taken off the scores of a choice, 0 to 1.
         instructions: What it is told where a request says nothing itself.
     """
 

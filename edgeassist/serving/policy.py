@@ -25,7 +25,7 @@ class Policy:
         thinking: The defaults for the request's fields `think` and `reasoning_budget`.
         temperatures: Of decisions' scores; of a kind that is not there, as the model is calibrated.
         threshold: Of decisions that name none; None: as the model is calibrated.
-        prior: How much of what a model answers without a state is taken off; None: as it is calibrated.
+        prior: How much of what a model picks without a state is taken off a choice; None: as calibrated.
     """
 
     limits: Limits

@@ -56,11 +56,12 @@ def option_scores(decoder: Decoder, encoder: Encoder, judgement: Judgement, prio
     known = _scores(decoder, encoder, judgement.prompts(), options)
     if not prior:
         return known
-    unknown = _scores(decoder, encoder, judgement.neutral_prompts(), options)
-    return [
-        [score - prior * bias for score, bias in zip(scores, biases, strict=True)]
-        for scores, biases in zip(known, unknown, strict=True)
-    ]
+    neutral = {at: prompt for at, prompt in enumerate(judgement.neutral_prompts()) if prompt is not None}
+    if neutral:
+        unknown = _scores(decoder, encoder, list(neutral.values()), [options[at] for at in neutral])
+        for at, biases in zip(neutral, unknown, strict=True):
+            known[at] = [score - prior * bias for score, bias in zip(known[at], biases, strict=True)]
+    return known
 
 
 def tally(

@@ -36,7 +36,7 @@ def test_the_figures_of_a_persons_own_cases_are_printed(decide: Decide, cases: s
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
     assert "80 cases of" in lines[0]
-    assert lines[1].startswith("temperatures: choice 1, score 1, yes_no 1; prior 0.75; threshold")
+    assert lines[1].startswith("temperatures: choice 1, score 1, yes_no 1; prior 1; threshold")
     assert [line.split()[:4] for line in lines if line.startswith("all")] == [["all", "80", "80.0", "%"]]
     assert any("sure ██████" in line for line in lines)
     assert "with a choice's options in reverse, 0.0 % of the picks differ" in lines

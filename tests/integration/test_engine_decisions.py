@@ -59,7 +59,7 @@ def test_nothing_is_taken_off_where_no_prior_is_wanted_and_then_the_sum_is_one(e
 
 
 def test_the_state_is_read_once_and_found_again(engine: Engine) -> None:
-    # New questions are asked about nothing first; where there is one sequence, that takes the state's place.
+    # New options are asked about nothing first; where there is one sequence, that takes the state's place.
     engine.decide("Nothing happened.", *QUESTIONS)
     alone = engine.decide(STATE * 3, OPEN)
     three = engine.decide(STATE * 3, *QUESTIONS)
@@ -166,6 +166,25 @@ def test_eight_questions_without_priors_are_read_in_two_steps(fresh: Engine, tri
     before = steps_of(fresh)
     fresh.decide(STATE, *questions, prior=0.0)
     assert steps_of(fresh) - before == 2
+
+
+def test_what_is_asked_about_nothing_takes_no_step_of_its_own(fresh: Engine, trial_model: Path) -> None:
+    fresh.load("llama", trial_model, context=1024, slots=2, step_tokens=512)
+    before = steps_of(fresh)
+    fresh.decide(STATE, *QUESTIONS, prior=1.0)
+    assert steps_of(fresh) - before == 2
+
+
+def test_what_was_picked_about_nothing_is_kept_for_other_questions(fresh: Engine, trial_model: Path) -> None:
+    fresh.load("llama", trial_model, context=1024, slots=2)
+    (known,) = fresh.decide("Nothing happened.", ROOM).scores
+    where = Question(ROOM.kind, "Where is it dark?", ROOM.options)
+    (after,) = fresh.decide(STATE, where).scores
+    with Engine() as other:
+        other.load("llama", trial_model, context=1024, slots=2)
+        (new,) = other.decide(STATE, where).scores
+    assert probabilities(after) == pytest.approx(probabilities(new), abs=0.02)
+    assert probabilities(known) != pytest.approx(probabilities(new), abs=0.02)
 
 
 def test_options_that_the_model_reads_alike_are_refused(onnx: Engine) -> None:

@@ -69,10 +69,15 @@ def test_decisions_are_of_both_languages_and_all_kinds_and_each_option_is_there_
 
 def test_what_is_asked_ends_with_its_options_as_the_engine_puts_them() -> None:
     for judgement in drawn()[:300]:
-        for messages, options in zip(judgement.prompts(), judgement.options(), strict=True):
-            *_, listed = messages[-1].content.split("\n")
-            assert listed.startswith(("Options: ", "选项："))
-            assert all(option in listed.lower() for option in options)
+        for asked, messages in zip(judgement.asked, judgement.prompts(), strict=True):
+            *_, behind = messages[-1].content.rpartition(asked.text)
+            if asked.kind is Kind.YES_NO and not asked.notes:
+                assert behind == ""
+            else:
+                assert behind.startswith(("\nOptions: ", "\n选项：", "\n1. "))
+                assert all(
+                    option in behind.lower() for option in asked.options if asked.kind is not Kind.YES_NO
+                )
 
 
 def test_no_place_in_the_list_is_right_more_often_than_others() -> None:

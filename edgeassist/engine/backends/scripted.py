@@ -22,7 +22,7 @@ is the last message, or a pattern with `*` and `?`, of which the first that matc
 begin with `!script` too. The file is read for every prompt; what is not in it is echoed.
 Requests that bind their answer are taken, and answered likewise: what is answered is up to who wrote it.
 
-Options of decisions score by how often they occur in the state and its question.
+Options of decisions score by how often they occur in the state, and by less for the question.
 
 What stands in `<think>` and `</think>` at the beginning of an answer are its thoughts, as other models have
 them: it is left out where the request wants none, and the text follows where they are cut short.
@@ -34,6 +34,7 @@ cells hold, so a prefix that is shared wrongly shows in the answer.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -71,6 +72,10 @@ _WEIGHTS = Weights(
 )
 _BRANCHES = 8
 _END = Token(0, b"", ends=True)
+# A level of a scale that is answered by its number, without what it means.
+_LEVEL = re.compile(rb"^(\d+)\. (.+?)(?: \(.*\))?$", re.MULTILINE)
+# What an option counts that the question names, by one that the state does.
+_IN_QUESTION = 0.25
 _MARKS = Marks("<think>", "</think>", ("\n", "\n\n"))
 # In the place of a chat template's empty thought, at the end of the prompt: a byte that no text has.
 _NO_THOUGHT = b"\xff"
@@ -322,8 +327,11 @@ class ScriptedBackend:
         """Count how often what has been answered occurs in what was asked, with each candidate behind it."""
         cells = [cell.token for cell in self._cells[slot][: read.position + 1]]
         asked, _, said = _bytes(cells).rpartition(_NO_THOUGHT)
-        texts = [said + _bytes([each]) if each else b"" for each in read.candidates]
-        return [float(asked.lower().count(text.lower())) if text else 0.0 for text in texts]
+        state, _, question = asked.lower().rpartition(b"\n\n")
+        named = dict(_LEVEL.findall(question))
+        texts = [(said + _bytes([each])).lower() if each else b"" for each in read.candidates]
+        names = [named.get(text, text) for text in texts]
+        return [state.count(name) + _IN_QUESTION * question.count(name) if name else 0.0 for name in names]
 
     def _advance(self, work: Work) -> list[Token]:
         script = self._scripts[work.slot]

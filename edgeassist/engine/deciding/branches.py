@@ -79,13 +79,13 @@ class Inquiry:
 
     Attributes:
         asked: Its questions about the state.
-        neutral: The same questions about no state: what the model would answer without knowing anything.
-            None are where nothing is taken off.
+        neutral: The options of each about no state: what the model would answer without knowing anything;
+            None where nothing is taken off.
         prior: How much of that is taken off.
     """
 
     asked: tuple[Asked, ...]
-    neutral: tuple[Asked, ...]
+    neutral: tuple[Asked | None, ...]
     prior: float
 
     @property
@@ -136,11 +136,8 @@ class Inquiries:
                 f"questions and their options have {beside} tokens beside the state, of which at most "
                 f"{MOST_TOKENS} are read: ask fewer questions at once, or with fewer or shorter options"
             )
-        return Inquiry(
-            asked,
-            tuple(map(self._ask, neutral(decide))) if decide.prior else (),
-            decide.prior,
-        )
+        unknown = [None if each is None or not decide.prior else self._ask(each) for each in neutral(decide)]
+        return Inquiry(asked, tuple(unknown), decide.prior)
 
     def _ask(self, asking: Asking) -> Asked:
         encoded = self._codec.encode(asking.messages, self._context, _UNTHINKING)

@@ -33,7 +33,8 @@ class Decision:
     Args:
         id_: The request's.
         inquiry: What has to be read.
-        priors: What is known of its questions without a state; told of what it finds.
+        priors: What is known of its options without a state; told of what it finds.
+        together: Whether several prompts are read at once, or each takes the place of the one before.
         started: When it came, in seconds of the monotonic clock.
         computed_s: The backend's `computed_s` then.
 
@@ -42,7 +43,14 @@ class Decision:
     """
 
     def __init__(
-        self, id_: str, inquiry: Inquiry, priors: Priors, *, started: float, computed_s: float
+        self,
+        id_: str,
+        inquiry: Inquiry,
+        priors: Priors,
+        *,
+        together: bool,
+        started: float,
+        computed_s: float,
     ) -> None:
         self.id = id_
         self.held: dict[str, Sequence] = {}
@@ -51,15 +59,18 @@ class Decision:
         self._started = started
         self._computed_s = computed_s
         self._asked = [_Scoring(asked) for asked in inquiry.asked]
-        self._known = {asked: known for asked in inquiry.neutral if (known := priors.find(asked)) is not None}
-        # A question may come twice.
-        unknown = dict.fromkeys(asked for asked in inquiry.neutral if asked not in self._known)
+        # Several choices may be between the same options.
+        neutral = dict.fromkeys(asked for asked in inquiry.neutral if asked is not None)
+        self._known = {asked: known for asked in neutral if (known := priors.find(asked)) is not None}
+        unknown = [asked for asked in neutral if asked not in self._known]
         self._neutral = [_Scoring(asked) for asked in unknown]
+        # The state first, so that all that is short is read in the step behind it. Where prompts take turns,
+        # the state comes last, and is left for the next decision.
+        order = (*self._asked, *self._neutral) if together else (*self._neutral, *self._asked)
         self._waiting = deque(
             # Made a prompt when it is read: hundreds of them, each of a whole context, are not small.
             (scoring, numbers)
-            # A backend without branches is left with the state, for the next decision.
-            for scoring in (*self._neutral, *self._asked)
+            for scoring in order
             for numbers in branches_of(scoring.asked.forks)
         )
         self._reading: dict[str, tuple[_Scoring, Branch]] = {}
@@ -116,13 +127,12 @@ class Decision:
 
     def _corrected(self) -> Iterator[list[float]]:
         """Yield each question's scores, less what would be answered to it in any case."""
-        weight = self._inquiry.prior
-        if not weight:
-            yield from (scoring.scores for scoring in self._asked)
-            return
         for scoring, neutral in zip(self._asked, self._inquiry.neutral, strict=True):
-            biases = zip(scoring.scores, self._known[neutral], strict=True)
-            yield [score - weight * bias for score, bias in biases]
+            if neutral is None:
+                yield scoring.scores
+            else:
+                biases = zip(scoring.scores, self._known[neutral], strict=True)
+                yield [score - self._inquiry.prior * bias for score, bias in biases]
 
     def decided(self, now: float, computed_s: float) -> Decided:
         """Return its end, once nothing is left to read.

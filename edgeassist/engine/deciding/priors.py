@@ -1,4 +1,4 @@
-"""What a model answers to a question about nothing, kept because it is the same each time. Bounded."""
+"""What a model picks of options about nothing, kept because it is the same each time. Bounded."""
 
 from __future__ import annotations
 

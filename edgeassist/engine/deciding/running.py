@@ -58,7 +58,12 @@ class Decisions:
     def start(self, request: str, inquiry: Inquiry, started: float) -> None:
         """Begin a decision."""
         self._running[request] = Decision(
-            request, inquiry, self._priors, started=started, computed_s=self._backend.computed_s
+            request,
+            inquiry,
+            self._priors,
+            together=self._together,
+            started=started,
+            computed_s=self._backend.computed_s,
         )
 
     def admit(self) -> None:

@@ -74,9 +74,10 @@ class Judgement:
         """Return what is said before the answer to each question."""
         return [asking.messages for asking in self._of_asked(askings(self._decide()))]
 
-    def neutral_prompts(self) -> list[Conversation]:
-        """Return the same for a state of which nothing is known."""
-        return [asking.messages for asking in self._of_asked(neutral(self._decide()))]
+    def neutral_prompts(self) -> list[Conversation | None]:
+        """Return what is said of each one's options alone; None of those of which nothing is taken off."""
+        asked = neutral(self._decide())[: len(self.asked)]
+        return [None if asking is None else asking.messages for asking in asked]
 
     def options(self) -> list[tuple[str, ...]]:
         """Return how each question's options are answered."""
