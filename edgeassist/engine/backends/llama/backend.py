@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeassist.engine.backends.base import LoadedModel, TokenFilter
 from edgeassist.engine.backends.llama.batch import Batch
+from edgeassist.engine.backends.llama.binding import llama_cpp, version
 from edgeassist.engine.backends.llama.context import Context, make_context, rows_of
 from edgeassist.engine.backends.llama.layout import Layout, lay_out
 from edgeassist.engine.backends.llama.locking import lock_memory
@@ -107,8 +107,8 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
 
 def _state_format(layout: Layout) -> str:
     """Return what decides what a state's bytes mean: they lack what the windows have passed."""
-    version = f"llama-cpp-python {llama_cpp.__version__}"
-    return f"{version}, windows of {layout.window}" if layout.window else version
+    library = f"llama-cpp-python {version()}"
+    return f"{library}, windows of {layout.window}" if layout.window else library
 
 
 class LlamaBackend:

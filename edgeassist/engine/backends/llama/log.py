@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 
-import llama_cpp
+from edgeassist.engine.backends.llama.binding import llama_cpp
 
 log = logging.getLogger(__name__)
 

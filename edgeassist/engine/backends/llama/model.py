@@ -10,10 +10,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.messages import LoadMode
 from edgeassist.engine.prompting.chat import ChatTemplate
