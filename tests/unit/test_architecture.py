@@ -130,7 +130,7 @@ def test_all_modules_are_looked_at() -> None:
     assert own_imports("edgeassist.engine.backends.loading") >= {
         "edgeassist.errors",
         "edgeassist.engine.messages",
-        "edgeassist.engine.backends.llama.backend",
+        "edgeassist.engine.backends.llama.loading",
     }
 
 

@@ -30,7 +30,7 @@ def load_backend(options: Load, progress: Callable[[float], None]) -> LoadedMode
         case "llama":
             if find_spec("llama_cpp") is None:
                 raise ModelError("llama-cpp-python is not installed: pip install 'edgeassist[llama]'")
-            from edgeassist.engine.backends.llama import backend as llama  # noqa: PLC0415 - as said above
+            from edgeassist.engine.backends.llama import loading as llama  # noqa: PLC0415 - as said above
 
             return llama.load(options, progress)
         case "onnx":
