@@ -288,7 +288,13 @@ class App:
 
     def _prepare(self, named: Named, held_bytes: int) -> Prepared:
         threads = self._threads.choice.threads
-        return prepared_of(self.control.settings, named, threads=threads, held_bytes=held_bytes)
+        return prepared_of(
+            self.control.settings,
+            named,
+            threads=threads,
+            held_bytes=held_bytes,
+            mapped_bytes=self.supervisor.mapped_bytes,
+        )
 
     def _pull(
         self,

@@ -229,7 +229,7 @@ class Load(_Message, frozen=True, tag="load"):
     prefix_bytes: int | None = None
     kv_type: KvType = KvType.F16
     flash_attention: FlashAttention = FlashAttention.AUTO
-    load_mode: LoadMode = LoadMode.READ
+    load_mode: LoadMode = LoadMode.MMAP
     speculate: bool = True
     memory_bytes: int = 0
     total_memory_bytes: int = 0

@@ -129,6 +129,11 @@ class Engine:
         """What of that its end frees."""
         return self._process.private_bytes
 
+    @property
+    def mapped_bytes(self) -> int:
+        """What of that is in use, although it counts as available."""
+        return self._process.mapped_bytes
+
     def send(self, command: Command) -> None:
         """Send a command; dropped once it is gone."""
         self._process.send(command)

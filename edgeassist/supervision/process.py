@@ -83,6 +83,14 @@ class EngineProcess:
         except psutil.Error:
             return 0
 
+    @property
+    def mapped_bytes(self) -> int:
+        """What of that is pages of files: in use, although it counts as available."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().shared)
+        except psutil.Error:
+            return 0
+
     def send(self, command: Command) -> None:
         """Send a command; dropped once the engine is gone."""
         self._pipe.write(encode(command))

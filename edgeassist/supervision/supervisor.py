@@ -272,6 +272,11 @@ class Supervisor:
         """The memory that the engine's end would free."""
         return 0 if self._engine is None else self._engine.private_bytes
 
+    @property
+    def mapped_bytes(self) -> int:
+        """The memory that the engine uses, and that counts as available: pages of the model's file."""
+        return 0 if self._engine is None else self._engine.mapped_bytes
+
     async def _run_engine(self) -> End | None:
         """Serve with the engine that took the place, or start one; return its end, None if asked for."""
         engine = self._engine
