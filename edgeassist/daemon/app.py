@@ -52,6 +52,7 @@ from edgeassist.serving.policy import Policy
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.reload import LiveRoom
+from edgeassist.supervision.spawning import Spawned
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
 from edgeassist.wiring import (
@@ -74,6 +75,7 @@ class App:
     Args:
         loaded: The settings.
         reload: Reads them again.
+        spawned: The first engine, where it has begun already.
 
     Attributes:
         requests: Where another transport would submit its own.
@@ -85,7 +87,7 @@ class App:
     control: Control
     _lifecycle: Lifecycle
 
-    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
+    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded], spawned: Spawned | None = None) -> None:
         settings = loaded.settings
         topics = self._topics = topics_of(settings)
         self._another = asyncio.Event()
@@ -103,6 +105,7 @@ class App:
             on_lost=lambda loss: self.requests.engine_lost(
                 loss.reason, planned=loss.planned, leaving=loss.leaving
             ),
+            spawned=spawned,
         )
         configured = configured_model(settings)
         self.switching = Switching(
@@ -340,15 +343,20 @@ def _lifecycle_of(settings: Settings) -> LifecycleOptions:
     return LifecycleOptions(settings.daemon.drain_s, settings.daemon.ready_without_broker)
 
 
-def serve(loaded: Loaded, reload: Callable[[], Loaded]) -> ExitStatus:
+def serve(loaded: Loaded, reload: Callable[[], Loaded], spawned: Spawned | None = None) -> ExitStatus:
     """Run a daemon in this process until it is told to stop.
+
+    Args:
+        loaded: The settings.
+        reload: Reads them again.
+        spawned: The first engine, where it has begun already.
 
     Raises:
         EdgeAssistError: It could not start.
     """
 
     async def run() -> ExitStatus:
-        return await App(loaded, reload).run()
+        return await App(loaded, reload, spawned).run()
 
     try:
         return asyncio.run(run())
