@@ -68,6 +68,8 @@ from edgeassist.wiring import (
 
 log = logging.getLogger(__name__)
 
+_HASH_AFTER_S = 2.0
+
 
 class App:
     """One daemon.
@@ -332,6 +334,8 @@ class App:
             self._another.clear()
             if self._condition.sha256 is not None:  # the same model, in another engine
                 continue
+            # It takes a core for as long as reading the file does: not while the first requests come.
+            await asyncio.sleep(_HASH_AFTER_S)
             path = self.switching.choice.path
             digest = await self._condition.hash_model(path)
             if path == self.switching.choice.path:  # that takes seconds, and models change meanwhile

@@ -16,7 +16,6 @@ from edgeassist.engine.backends.llama.batch import Batch
 from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.context import Context
 from edgeassist.engine.backends.llama.layout import Layout
-from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import Model
 from edgeassist.engine.backends.llama.sampling import make_sampler
 from edgeassist.engine.backends.llama.sequences import Sequences
@@ -40,20 +39,15 @@ class LlamaBackend:
         model: The weights.
         context: What computes.
         layout: Of its memory.
-        llama_log: What llama.cpp writes to.
         ends: The tokens that end an answer.
     """
 
-    def __init__(
-        self, model: Model, context: Context, layout: Layout, llama_log: LlamaLog, *, ends: Sequence[int]
-    ) -> None:
+    def __init__(self, model: Model, context: Context, layout: Layout, *, ends: Sequence[int]) -> None:
         self.computed_s = 0.0
         self._model = model
         self._ends = np.array(ends, np.intp)
         self._context = context.handle
         self._memory = Sequences(context.handle, layout)
-        # llama.cpp calls it for as long as the process lives.
-        self._llama_log = llama_log
         self._batch = Batch(context.batch_size)
         self._samplers: dict[int, Any] = {}
         self._endless: set[int] = set()

@@ -119,7 +119,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         build=llama_cpp.llama_print_system_info().decode(),
         state_format=_state_format(layout),
     )
-    backend = LlamaBackend(model, made, layout, llama_log, ends=speech.ends)
+    backend = LlamaBackend(model, made, layout, ends=speech.ends)
     codec = PromptCodec(chat, model, speech.spelled_ends)
     return LoadedModel(backend, codec, facts, compiler, marking, speech.ends)
 
