@@ -12,12 +12,16 @@ import ctypes
 import mmap
 import os
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 
 _MAPS = Path("/proc/self/maps")
 _STATM = Path("/proc/self/statm")
+_PAGEMAP = Path("/proc/self/pagemap")
+# Bytes of an entry, of one page each, and the bit that tells that it is there.
+_ENTRY, _PRESENT = 8, 63
 # What is given back at once. Other threads allocate less at a time while a model is loaded, and whatever they
 # write to is not given back by mistake.
 _BLOCK = 2 << 20
@@ -64,12 +68,13 @@ def forget_zeros(before: Iterable[Range]) -> int:
         OSError: The system does not tell, or refuses.
     """
     given = 0
-    for start, end in _without(allocated(), before):
-        for block in range(-(-start // _BLOCK) * _BLOCK, end - _BLOCK + 1, _BLOCK):
-            values = np.ctypeslib.as_array((ctypes.c_uint64 * (_BLOCK // 8)).from_address(block))
-            if not values.any():
-                _give_back(block, block + _BLOCK)
-                given += _BLOCK
+    with _PAGEMAP.open("rb") as pagemap:
+        for start, end in _without(allocated(), before):
+            for block in _present(pagemap, -(-start // _BLOCK) * _BLOCK, end // _BLOCK * _BLOCK):
+                values = np.ctypeslib.as_array((ctypes.c_uint64 * (_BLOCK // 8)).from_address(block))
+                if not values.any():
+                    _give_back(block, block + _BLOCK)
+                    given += _BLOCK
     return given
 
 
@@ -86,6 +91,16 @@ def resident_bytes() -> int:
         return int(_STATM.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def _present(pagemap: BufferedReader, start: int, end: int) -> list[int]:
+    """Return the blocks that have pages (proc(5), /proc/pid/pagemap): looking at others would make some."""
+    if start >= end:
+        return []
+    pagemap.seek(start // mmap.PAGESIZE * _ENTRY)
+    entries = np.frombuffer(pagemap.read((end - start) // mmap.PAGESIZE * _ENTRY), np.uint64)
+    there = (entries >> np.uint64(_PRESENT)).astype(np.bool_).reshape(-1, _BLOCK // mmap.PAGESIZE)
+    return [start + int(block) * _BLOCK for block in np.flatnonzero(there.any(axis=1))]
 
 
 def _without(ranges: Iterable[Range], others: Iterable[Range]) -> Iterator[Range]:
