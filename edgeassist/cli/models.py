@@ -104,7 +104,8 @@ def pull_model(
 ) -> None:
     """Get a model; once more, and it goes on from where it was.
 
-    Exit status 0: it is there; 69: it can't be had; 78: there is no such name, or it is no model.
+    Exit status 0: it is there; 69: it can't be had; 78: there is no such name or place, or it is
+    no model.
     """
     settings = load_settings(context.obj).settings
     library = library_of(settings)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.errors import CancelledRequestError, ModelError, PullError
+from edgeassist.errors import CancelledRequestError, ExitStatus, ModelError, PullError
 from edgeassist.models.library import Entry, Library
 from edgeassist.models.progress import Progress
 from edgeassist.models.pulling.places import Places
@@ -114,7 +114,7 @@ def test_what_is_there_is_not_got_again(shelf: Shelf, get: Pull, gguf: bytes) ->
     ],
 )
 def test_what_can_be_no_address_is_refused(get: Pull, library: Library, address: str) -> None:
-    with pytest.raises(PullError, match="no address"):
+    with pytest.raises((ModelError, PullError), match="no address"):
         get(address)
     assert left(library) <= {".pulling"}
 
@@ -523,13 +523,18 @@ def test_a_server_that_says_nothing_is_not_waited_for(shelf: Shelf) -> None:
         ("http://[::1/box.gguf", "no address of a web server"),
         ("hf:owner/..", "is no hf:OWNER/REPO/FILE"),
         ("hf:owner/.hidden", "is no hf:OWNER/REPO/FILE"),
-        ("hf:owner/repo/box-00002-of-00003.gguf", "there is no owner/repo"),
     ],
 )
 def test_what_can_not_be_a_source_is_told(get: Pull, source: str, said: str) -> None:
-    with pytest.raises((ModelError, PullError)) as caught:
+    with pytest.raises(ModelError) as caught:
         get(source)
-    assert said in caught.value.message
+    assert (said in caught.value.message, caught.value.exit_status) == (True, ExitStatus.CONFIGURATION)
+
+
+def test_a_source_that_is_not_there_is_told(get: Pull) -> None:
+    with pytest.raises(PullError, match="there is no owner/repo") as caught:
+        get("hf:owner/repo/box-00002-of-00003.gguf")
+    assert caught.value.exit_status == ExitStatus.UNAVAILABLE
 
 
 @pytest.mark.parametrize(

