@@ -34,6 +34,8 @@ from edgeassist.daemon.wiring import (
 from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.folders import state_directory
+from edgeassist.former.register import Register
+from edgeassist.gateways.former import FormerNames
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
 from edgeassist.gateways.homeassistant.watched import watch_components
@@ -177,6 +179,7 @@ class App:
         twins = Twins(
             topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
         )
+        former = FormerNames(topics, self._condition.boot_id, Register(state_directory()), broker)
         asking = Asking(topics, asking_options_of(settings), broker, self.requests)
         commands: Commands
         self.control = Control(
@@ -201,7 +204,7 @@ class App:
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: Home Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [discovery, asking, commands, reporter, watches, twins]
+        gateways: list[Gateway] = [discovery, asking, commands, reporter, watches, twins, former]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,

@@ -34,6 +34,8 @@ from edgeassist.doctor.probes.processor import probe_build
 from edgeassist.doctor.probes.service import Unit, last_load_s, probe_service
 from edgeassist.doctor.probes.space import probe_space
 from edgeassist.doctor.probes.watches import probe_watches
+from edgeassist.folders import box_state_directory
+from edgeassist.former.register import Name, Register
 from edgeassist.settings import Settings
 from edgeassist.wiring import (
     broker_options,
@@ -99,7 +101,16 @@ async def _probe_broker(settings: Settings, unit: Unit | None) -> tuple[BrokerSn
         installed=__version__,
         unit_active=None if unit is None else unit.snapshot.active_state == "active",
         max_tokens=settings.sampling.max_tokens,
+        former=_former_names(settings, unit),
     )
+
+
+def _former_names(settings: Settings, unit: Unit | None) -> list[Name]:
+    folder = box_state_directory() if unit is None or unit.state_folder is None else unit.state_folder
+    try:
+        return Register(folder).former(topics_of(settings))
+    except OSError:  # another user's: then it is not known what there was
+        return []
 
 
 async def _examine_watches(

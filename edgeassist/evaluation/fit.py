@@ -88,15 +88,21 @@ def fit_temperature(answers: Sequence[Judged]) -> float:
 
     def loss(log_temperature: float) -> float:
         cold = math.exp(-log_temperature)
-        return sum(_log_sum([cold * log for log in row]) - cold * row[right] for row, right in logs)
+        return sum(_log_sum([cold * log for log in row]) - cold * row[place] for row, place in logs)
 
+    # Golden section: what is inside on one side now, is inside on the other side of the next, narrower range.
     low, high = math.log(COLDEST), math.log(HOTTEST)
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = loss(left), loss(right)
     for _ in range(_STEPS):
-        width = _GOLDEN * (high - low)
-        if loss(high - width) <= loss(low + width):
-            high = low + width
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = loss(left)
         else:
-            low = high - width
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = loss(right)
     return float(f"{math.exp((low + high) / 2):.3g}")
 
 

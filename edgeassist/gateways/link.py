@@ -25,6 +25,11 @@ class Link(Protocol):
         ...
 
     @property
+    def protocol(self) -> str:
+        """The version of MQTT that is spoken: `5` or `3.1.1`."""
+        ...
+
+    @property
     def congested(self) -> bool:
         """Whether streams should pause because too much is unsent."""
         ...

@@ -24,9 +24,12 @@ TOKEN_BYTES = 700
 MOST_SLOTS = 4
 # A slot with a smaller share of the KV cache is not worth having.
 LEAST_SLOT_TOKENS = 512
-# Prefix cache budget: the KV cache's size, capped at this and at 1/8 of the memory beside the weights.
+# Prefix cache budget: the KV cache's size, capped at this and at 1/8 of the memory beside the weights. But
+# one context has room where 1/4 of that is enough: what does not fit is read anew with each question, and a
+# home with its tools fills most of a context.
 PREFIX_BYTES = 256 << 20
 _PREFIX_SHARE = 8
+_ONE_PREFIX_SHARE = 4
 # The share of free memory that a second model may take beside the first. Other programs need some meanwhile,
 # and what the first one keeps of ended prompts grows.
 _BESIDE = 0.8
@@ -242,7 +245,11 @@ def most_prefix_bytes(weights: Weights, demand: Demand, memory: Memory) -> int:
     if demand.prefix_bytes is not None:
         return demand.prefix_bytes
     room = _room(weights, memory)
-    return PREFIX_BYTES if room is None else min(PREFIX_BYTES, room // _PREFIX_SHARE)
+    context = min(demand.context, weights.trained_context or demand.context)
+    one = _kv_bytes(weights, demand, context)
+    if room is None:
+        return max(PREFIX_BYTES, one)
+    return max(min(PREFIX_BYTES, room // _PREFIX_SHARE), min(one, room // _ONE_PREFIX_SHARE))
 
 
 def _room(weights: Weights, memory: Memory) -> int | None:

@@ -94,6 +94,20 @@ user $daemon_account
 topic readwrite edgeassist/#
 topic readwrite homeassistant/#
 
+# Home Assistant, where its account is called so (--add-client homeassistant): what MQTT discovery needs, and what its
+# integration does with the client name "assist".
+user homeassistant
+topic read homeassistant/#
+topic write homeassistant/status
+topic read edgeassist/+/info
+topic read edgeassist/+/watch/+
+topic read edgeassist/+/event/homeassistant
+topic write edgeassist/+/command/cancel
+topic write edgeassist/+/prompt/assist
+topic write edgeassist/+/decide/assist
+topic write edgeassist/+/command/cancel/assist
+topic read edgeassist/+/reply/assist/+
+
 # Every other account: its own prompts and decisions, its own answers, and how the devices are. %u is the account's name.
 pattern write edgeassist/+/prompt/%u
 pattern write edgeassist/+/decide/%u

@@ -6,9 +6,11 @@ Of random weights: attention alone (Qwen2), short convolutions with attention (L
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -72,17 +74,41 @@ def computed(answer: Answer) -> int:
     return answer.finished.prompt_tokens - answer.finished.cached_tokens
 
 
+class Left(NamedTuple):
+    """What an engine has left: its folder, and the turns of its sessions."""
+
+    folder: Path
+    sessions: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def left(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Left]:
+    """Let an engine leave what it keeps, once for each temperature; who goes on from it takes a copy."""
+
+    @cache
+    def leave(temperature: float) -> Left:
+        folder = tmp_path_factory.mktemp("left") / "kv"
+        with Engine() as engine:
+            load(engine, model, folder)
+            sessions = converse(engine, temperature=temperature)
+            stop(engine)
+        return Left(folder, sessions)
+
+    return leave
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
 def test_four_sessions_go_on_after_a_restart_as_if_there_had_been_none(
-    model: Path, folder: Path, cold: Callable[..., Answer], temperature: float
+    model: Path,
+    folder: Path,
+    cold: Callable[..., Answer],
+    left: Callable[[float], Left],
+    temperature: float,
 ) -> None:
+    shutil.copytree(left(temperature).folder, folder)
     with Engine() as engine:
         load(engine, model, folder)
-        sessions = converse(engine, temperature=temperature)
-        stop(engine)
-    with Engine() as engine:
-        load(engine, model, folder)
-        for turns in sessions:
+        for turns in left(temperature).sessions:
             answer, expected = engine.answer("", messages=conversation(*turns)), cold(*turns)
             assert answer.text == expected.text
             assert computed(answer) <= 0.2 * computed(expected)
@@ -119,7 +145,7 @@ def test_a_session_that_goes_on_and_on_takes_the_place_of_one(model: Path, folde
     "change", [{"flash_attention": FlashAttention.ON}, {"context": 1024}, {"template": "hello"}], ids=str
 )
 def test_what_was_saved_otherwise_changes_no_answer(
-    model: Path, folder: Path, tmp_path: Path, change: dict[str, Any]
+    model: Path, folder: Path, tmp_path: Path, left: Callable[[float], Left], change: dict[str, Any]
 ) -> None:
     if "template" in change:
         template = tmp_path / "other.jinja"
@@ -127,14 +153,11 @@ def test_what_was_saved_otherwise_changes_no_answer(
             "{% for m in messages %}{{ m.role }} said: {{ m.content }}\n{% endfor %}", "utf-8"
         )
         change = {"template": str(template)}
-    with Engine() as engine:
-        load(engine, model, folder)
-        sessions = converse(engine)
-        stop(engine)
+    shutil.copytree(left(0.0).folder, folder)
     with Engine() as engine, Engine() as plain:
         load(engine, model, folder, **change)
         plain.load("llama", model, **{"prefix_bytes": 0, "slots": 1, "context": 2048, **change})
-        for turns in sessions[:2]:
+        for turns in left(0.0).sessions[:2]:
             asked = conversation(*turns)
             assert engine.answer("", messages=asked).text == plain.answer("", messages=asked).text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -93,10 +94,12 @@ async def test_what_code_may_not_do_fails(confinement: Confinement, attempt: str
 async def test_code_may_write_a_small_file_of_its_own_that_nobody_sees_later(
     confinement: Confinement,
 ) -> None:
-    code = "def f(n):\n    open('/tmp/mine', 'x').write('1')\n    return int(open('/tmp/mine').read())\n"
+    # Under a name that no other program on this machine has.
+    mine = Path("/tmp") / f"mine-{uuid4().hex}"  # noqa: S108 - of the child
+    code = f"def f(n):\n    open('{mine}', 'x').write('1')\n    return int(open('{mine}').read())\n"
     assert await run(confinement, code) == "no fault"
     assert await run(confinement, code) == "no fault"
-    assert not Path("/tmp/mine").exists()  # noqa: S108 - of the child
+    assert not mine.exists()
 
 
 async def test_code_that_writes_without_end_tells_nothing(confinement: Confinement) -> None:

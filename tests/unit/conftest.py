@@ -60,9 +60,10 @@ from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import AnyRequest, Caller
 from edgeassist.serving.requests import Requests
 from edgeassist.serving.stream import Pace, Stream
+from tests import component
 
 # A slow, shared machine is no defect: only pytest's own timeout ends a test.
-settings.register_profile("edgeassist", deadline=None, max_examples=60)
+settings.register_profile("edgeassist", deadline=None, max_examples=40)
 settings.load_profile("edgeassist")
 
 PACE = Pace(interval_s=0.05, progress_s=0.3)
@@ -70,6 +71,9 @@ ENDINGS = (Finished, Cancelled, Failed, Decided)
 TOPICS = Topics("edgeassist", "box")
 ROOMS = ["kitchen", "bath", "hall"]
 ROOM = {"room": {"type": "choice", "instructions": "Which room is meant?", "criteria": ROOMS}}
+
+
+component.install()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -86,6 +90,7 @@ class ListLink:
     def __init__(self, *, most_bytes: int = 1 << 20) -> None:
         self.connected = True
         self.congested = False
+        self.protocol = "5"
         self.published: list[Outbound] = []
         self._most_bytes = most_bytes
         self._routes: dict[str, Callable[[Inbound], None]] = {}

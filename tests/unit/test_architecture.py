@@ -23,6 +23,7 @@ SANS_IO = [
     f"{package}{name}"
     for package, names in {
         "": "errors",
+        "former.": "remains",
         "client.": "answers decision formats reading result tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
         "requests state tools topics turns values watches",
@@ -30,7 +31,7 @@ SANS_IO = [
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake replies",
-        "gateways.homeassistant.": "entities topics watched",
+        "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",
         "engine.prompting.": "calling calling_probes documents escapes holds ours parser probes shield "
@@ -67,10 +68,11 @@ ALLOWED = {
         "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
+        "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
-        "gateways": "gateways serving watching protocol errors",
-        "doctor.checks": "doctor.checks doctor.finding models.fit device errors",
-        "doctor.probes": "doctor wiring tuning.source settings broker protocol models device errors",
+        "gateways": "gateways former serving watching protocol errors",
+        "doctor.checks": "doctor.checks doctor.finding former.remains models.fit device errors",
+        "doctor.probes": "doctor wiring tuning.source settings former broker protocol models device errors",
         "tuning": "tuning supervision.process engine.messages settings folders models device errors",
     }.items()
 }

@@ -71,6 +71,15 @@ UNIT = UnitSnapshot(
         ({"certificate_days": 14.1}, OK, ()),
         ({"retained_prompts": ("e/box/prompt",)}, WARNING, ("mosquitto_pub -r -n -t 'e/box/prompt'",)),
         ({"retained_prompts": tuple("abcde")}, WARNING, ("2 more topics",)),
+        (
+            {"left_behind": {"e/old": ("ha/device/e__old/config", "e/old/status")}},
+            WARNING,
+            (
+                "this device was e/old before",
+                "readwrite e/old/#",
+                'in ha/device/e__old/config e/old/status; do mosquitto_pub -r -n -t "$topic"; done',
+            ),
+        ),
     ],
 )
 def test_what_is_wrong_with_a_broker_is_told(

@@ -65,8 +65,8 @@ def misfit(demand: Demand, memory: Memory, weights: Weights = WEIGHTS) -> Misfit
         pytest.param(Demand(4096, threads=4), Memory(), (4, 16_384, 192 * MIB), id="memory unknown"),
         pytest.param(Demand(4096, threads=1), Memory(), (2, 16_384, 192 * MIB), id="one thread"),
         pytest.param(Demand(4096, threads=4), beside(8192 * MIB), (4, 16_384, 192 * MIB), id="plenty"),
-        pytest.param(Demand(4096, threads=4), beside(192 * MIB), (4, 8192, 24 * MIB), id="half of the room"),
-        pytest.param(Demand(4096, threads=4), beside(50 * MIB), (4, 4096, 50 * MIB // 8), id="one context"),
+        pytest.param(Demand(4096, threads=4), beside(192 * MIB), (4, 8192, 48 * MIB), id="half of the room"),
+        pytest.param(Demand(4096, threads=4), beside(50 * MIB), (4, 4096, 50 * MIB // 4), id="one context"),
         pytest.param(
             Demand(4096, "q4_0", threads=4), Memory(), (4, 16_384, 54 * MIB), id="a smaller KV cache type"
         ),
@@ -74,7 +74,11 @@ def misfit(demand: Demand, memory: Memory, weights: Weights = WEIGHTS) -> Misfit
         pytest.param(Demand(1024, kv_tokens=2048), Memory(), (2, 2048, 24 * MIB), id="KV cache set"),
         pytest.param(Demand(1024, prefix_bytes=0), Memory(), (2, 4096, 0), id="no prefix cache"),
         pytest.param(Demand(1024, prefix_bytes=MIB), Memory(), (2, 4096, MIB), id="prefix cache set"),
-        pytest.param(Demand(32_768, threads=4), Memory(), (4, 131_072, PREFIX_BYTES), id="large"),
+        pytest.param(Demand(32_768, threads=4), Memory(), (4, 131_072, 384 * MIB), id="large"),
+        pytest.param(Demand(8192, threads=4), beside(8192 * MIB), (4, 32_768, PREFIX_BYTES), id="several"),
+        pytest.param(
+            Demand(32_768, threads=4), beside(1200 * MIB), (4, 51_200, 300 * MIB), id="most of one context"
+        ),
         pytest.param(Demand(64), Memory(), (1, 256, 3 * MIB), id="tiny"),
     ],
 )

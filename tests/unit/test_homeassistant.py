@@ -9,12 +9,8 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from edgeassist.errors import Code
-from edgeassist.gateways.homeassistant.entities import (
-    MAX_STATE_CHARACTERS,
-    answer_message,
-    device_message,
-    question_of,
-)
+from edgeassist.gateways.homeassistant.endings import answer_message, question_of
+from edgeassist.gateways.homeassistant.entities import MAX_STATE_CHARACTERS, device_message
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
@@ -27,13 +23,14 @@ LONG = "x" * 1000
 DOCUMENT = Path(__file__).parents[2] / "docs" / "home-assistant.md"
 
 # What Home Assistant 2026.2.3 requires and knows, by platform (homeassistant/components/mqtt).
+# `msg_exp_int` it passes over; 2026.6 knows it.
 COMMON = {"p", "name", "uniq_id", "def_ent_id", "avty_t", "ent_cat", "ic", "qos"}
 ATTRIBUTES = {"json_attr_t", "json_attr_tpl"}
 KNOWN = {
     "sensor": {"stat_t", "val_tpl", "dev_cla", "stat_cla", "unit_of_meas", "ops", "sug_dsp_prc", *ATTRIBUTES},
     "binary_sensor": {"stat_t", "val_tpl", "dev_cla", "pl_on", "pl_off", *ATTRIBUTES},
-    "button": {"cmd_t", "pl_prs"},
-    "text": {"cmd_t", "cmd_tpl", "stat_t", "val_tpl", "opt", "min", "max"},
+    "button": {"cmd_t", "pl_prs", "msg_exp_int"},
+    "text": {"cmd_t", "cmd_tpl", "msg_exp_int", "stat_t", "val_tpl", "opt", "min", "max"},
     "event": {"stat_t", "evt_typ"},
 }
 REQUIRED = {
@@ -401,3 +398,13 @@ def test_the_question_is_the_prompt_or_what_the_user_said_last(
     fields: dict[str, Any], question: str | None
 ) -> None:
     assert question_of(PromptRequest(**fields)) == question
+
+
+def test_what_is_commanded_expires_where_the_broker_lets_it() -> None:
+    def expiring(*, expires: bool) -> set[str]:
+        components = device_message(BOX, health(), expires=expires)["cmps"]
+        assert isinstance(components, dict)
+        return {key for key, each in components.items() if isinstance(each, dict) and "msg_exp_int" in each}
+
+    assert expiring(expires=True) == {key for key, each in COMPONENTS.items() if "cmd_t" in each}
+    assert expiring(expires=False) == set()

@@ -21,7 +21,7 @@ from edgeassist.engine.messages import (
     ToolCall,
     Tools,
 )
-from edgeassist.gateways.homeassistant.entities import answer_message
+from edgeassist.gateways.homeassistant.endings import answer_message
 from edgeassist.protocol.events import Called, Done, parse_event
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.job import tools_of

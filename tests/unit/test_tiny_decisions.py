@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice, product
 
 import pytest
@@ -18,15 +19,20 @@ from scripts.train_tiny.dialogues.language import Language, Phrasings, words_of
 from scripts.train_tiny.dialogues.layouts import unseen_layouts
 from scripts.train_tiny.dialogues.split import Part, Split, is_held_out
 
-DRAWN = [make_judgement(number) for number in range(2500)]
 # So many options that their places can be told apart.
 FEW = 3
+
+
+@cache  # by the process that runs these tests, not by all that collect them
+def drawn() -> Sequence[Judgement]:
+    """Return as many decisions as make their shares tell."""
+    return [make_judgement(number) for number in range(2500)]
 
 
 def documented() -> Iterator[tuple[Judgement, dict[str, dict[str, str]]]]:
     """Yield English decisions about lists in the documented layout, with these by quantity and room."""
     quantities = [each.name for each in words_of(Language.ENGLISH).quantities.values()]
-    for judgement in DRAWN:
+    for judgement in drawn():
         heading, *lines = judgement.state.split("\n")
         if heading != "Sensors:" or judgement.language is not Language.ENGLISH:
             continue
@@ -52,8 +58,8 @@ def test_the_same_number_gives_the_same_decision_and_another_one_does_not() -> N
 
 
 def test_decisions_are_of_both_languages_and_all_kinds_and_each_option_is_there_once() -> None:
-    assert {each.language for each in DRAWN} == set(Language)
-    asked = [each for judgement in DRAWN for each in judgement.asked]
+    assert {each.language for each in drawn()} == set(Language)
+    asked = [each for judgement in drawn() for each in judgement.asked]
     assert {each.kind for each in asked} == set(Kind)
     for each in asked:
         alike = [" ".join(option.casefold().split()) for option in each.options]
@@ -62,7 +68,7 @@ def test_decisions_are_of_both_languages_and_all_kinds_and_each_option_is_there_
 
 
 def test_what_is_asked_ends_with_its_options_as_the_engine_puts_them() -> None:
-    for judgement in DRAWN[:300]:
+    for judgement in drawn()[:300]:
         for messages, options in zip(judgement.prompts(), judgement.options(), strict=True):
             *_, listed = messages[-1].content.split("\n")
             assert listed.startswith(("Options: ", "选项："))
@@ -71,7 +77,7 @@ def test_what_is_asked_ends_with_its_options_as_the_engine_puts_them() -> None:
 
 def test_no_place_in_the_list_is_right_more_often_than_others() -> None:
     places = Counter[int]()
-    for judgement in DRAWN:
+    for judgement in drawn():
         for each in judgement.asked:
             if each.kind is Kind.CHOICE and len(each.options) == FEW:
                 places[sorted(each.options).index(answer_of(each))] += 1

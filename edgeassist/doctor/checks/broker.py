@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.former.remains import clearing
 
 _AREA = "broker"
 _SHOWN = 3
@@ -50,6 +51,7 @@ class BrokerSnapshot:
         retains: Whether it keeps retained messages.
         certificate_days: How long its certificate is good for; None without TLS.
         retained_prompts: Topics for requests that hold a retained message, which the daemon ignores.
+        left_behind: What the broker keeps of names that this device had before: topics, by the name's root.
     """
 
     address: str
@@ -73,6 +75,7 @@ class BrokerSnapshot:
     retains: bool = True
     certificate_days: float | None = None
     retained_prompts: tuple[str, ...] = ()
+    left_behind: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
@@ -105,6 +108,7 @@ def check_broker(snapshot: BrokerSnapshot) -> Iterator[Finding]:
     yield from _check_rights(snapshot)
     yield from _check_size(snapshot)
     yield from _check_retained(snapshot)
+    yield from _check_left_behind(snapshot)
 
 
 def _check_kind(snapshot: BrokerSnapshot) -> Iterator[Finding]:
@@ -220,6 +224,16 @@ def _check_retained(snapshot: BrokerSnapshot) -> Iterator[Finding]:
     more = len(snapshot.retained_prompts) - _SHOWN
     if more > 0:
         yield warning(_AREA, f"and on {more} more topics for requests", "as before, for each")
+
+
+def _check_left_behind(snapshot: BrokerSnapshot) -> Iterator[Finding]:
+    for root, topics in snapshot.left_behind.items():
+        yield warning(
+            _AREA,
+            f"this device was {root} before, and the broker still keeps what it published then: programs "
+            "and Home Assistant take it for a second device",
+            f"let the daemon clear it (topic readwrite {root}/#, and a restart), or: {clearing(topics)}",
+        )
 
 
 def unreachable(area: str, snapshot: BrokerSnapshot) -> Finding | None:

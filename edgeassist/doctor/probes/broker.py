@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edgeassist.broker import BrokerOptions
@@ -19,6 +19,8 @@ from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping
 from edgeassist.doctor.probes.daemon import count_answers, read_daemon
 from edgeassist.errors import EdgeAssistError
+from edgeassist.former.register import Name
+from edgeassist.former.remains import Remains, Verdict
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import CommandResponse
 from edgeassist.protocol.topics import DecideTopic, PromptTopic, Topics
@@ -40,6 +42,7 @@ async def probe_broker(
     installed: str,
     unit_active: bool | None,
     max_tokens: int,
+    former: Sequence[Name] = (),
 ) -> tuple[BrokerSnapshot, DaemonSnapshot]:
     """Examine the broker and, through it, the daemon.
 
@@ -50,6 +53,7 @@ async def probe_broker(
         installed: The version of this program.
         unit_active: Whether systemd says that the daemon runs; None without a service.
         max_tokens: The default length limit of an answer.
+        former: The names that the device had before.
     """
     key = f"doctor-{secrets.token_hex(6)}"
     answer_bytes = max_tokens * _TOKEN_BYTES + _BESIDE_BYTES
@@ -65,7 +69,7 @@ async def probe_broker(
     trials = _trials(topics, key, answer_bytes)
     needed = [*topics.prompt_filters, *topics.decide_filters, *topics.command_filters]
     wanted = (topics.status, topics.health, topics.reply(key), topics.response("+"))
-    filters = [*needed, *wanted]
+    filters = [*needed, *wanted, *(each for name in former for each in Remains(name, topics.root).filters)]
     loop = asyncio.get_running_loop()
     answered_at: float | None = None
 
@@ -107,6 +111,9 @@ async def probe_broker(
         retained_prompts=tuple(
             sorted({each.topic for each in sight.heard if _is_retained_prompt(each, topics)})
         ),
+        left_behind={
+            name.topics.root: left for name in former if (left := _left_behind(name, topics, sight.heard))
+        },
     )
     daemon = read_daemon(daemon, sight.heard, topics)
     answers = count_answers(sight.heard, key)
@@ -149,3 +156,12 @@ def _fate(sight: Sight, name: str, message: Outbound) -> Fate:
 
 def _is_retained_prompt(message: Inbound, topics: Topics) -> bool:
     return message.retained and isinstance(topics.parse(message.topic), PromptTopic | DecideTopic)
+
+
+def _left_behind(name: Name, topics: Topics, heard: Iterable[Inbound]) -> tuple[str, ...]:
+    remains = Remains(name, topics.root)
+    for message in heard:
+        remains.hear(message)
+    if remains.verdict() not in {Verdict.OURS, Verdict.ONLINE}:
+        return ()
+    return (*([] if remains.config is None else [remains.config]), *remains.held)

@@ -12,12 +12,8 @@ from pydantic import JsonValue
 
 from edgeassist.errors import TooLargeError
 from edgeassist.gateways.gateway import Gateway
-from edgeassist.gateways.homeassistant.entities import (
-    Component,
-    answer_message,
-    device_message,
-    question_of,
-)
+from edgeassist.gateways.homeassistant.endings import answer_message, question_of
+from edgeassist.gateways.homeassistant.entities import Component, device_message
 from edgeassist.gateways.homeassistant.topics import CLIENT, answer_topic, discovery_topic, marker_topic
 from edgeassist.gateways.link import Link, Route
 from edgeassist.protocol.events import Done, Failed
@@ -173,7 +169,10 @@ class Discovery(Gateway):
             topic = discovery_topic(self._topics, self._options.prefix)
             # The marker first: if we die in between, it marks nothing, which does no harm.
             self._retain(marker_topic(self._topics), topic.encode())
-            self._retain(topic, _json(device_message(self._topics, self._health(), self._more())))
+            document = device_message(
+                self._topics, self._health(), self._more(), expires=self._broker.protocol == "5"
+            )
+            self._retain(topic, _json(document))
 
     def _say_all(self) -> None:
         """Discovery first, then availability, then states: Home Assistant shows old values otherwise."""

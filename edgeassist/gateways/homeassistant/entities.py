@@ -1,4 +1,4 @@
-"""What Home Assistant is told: the discovery message of this device, and how its prompts ended. Sans-I/O.
+"""What Home Assistant is told of this device: the discovery message. Sans-I/O.
 
 Keys are Home Assistant's own abbreviations (https://www.home-assistant.io/integrations/mqtt/#discovery-options).
 Values are read from the retained topics that everybody reads; a template yields `None`, which Home Assistant
@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from edgeassist.gateways.homeassistant.topics import CLIENT, answer_topic, object_id
-from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.state import Availability, Health, State
 from edgeassist.protocol.topics import Topics
 
 # Of a state, and so also of what can be typed into a text entity (homeassistant/const.py).
 MAX_STATE_CHARACTERS = 255
+
+# A question that waited longer at the broker, for a device that was away, is not answered any more.
+EXPIRY_S = 60
 
 Component = dict[str, JsonValue]
 
@@ -28,13 +29,20 @@ _PROBLEM: Component = {"dev_cla": "problem", "pl_on": "True", "pl_off": "False"}
 
 
 def device_message(
-    topics: Topics, health: Health, more: Mapping[str, Component] | None = None
+    topics: Topics, health: Health, more: Mapping[str, Component] | None = None, *, expires: bool = True
 ) -> dict[str, JsonValue]:
     """Return the discovery message: the device, who says so, and its components, `more` among them.
 
     A sensor that this machine does not have (null in `health`) is no entity: one that is unavailable for ever
     would be on every dashboard. Its component has only its platform then, which removes it from a Home
     Assistant that knew it.
+
+    Args:
+        topics: This device's.
+        health: How it is: tells which sensors it has.
+        more: Components beside its own, by key.
+        expires: Whether the broker lets messages expire, which MQTT 5 does. On MQTT 3.1.1 Home Assistant
+            refuses to publish on a topic for which that is wanted; before 2026.6 it does not know of it.
     """
     maker: dict[str, JsonValue] = {"name": "EdgeAssist", "sw": health.version}
     device: dict[str, JsonValue] = {
@@ -49,54 +57,9 @@ def device_message(
     removed = missing | {key for key, component in (more or {}).items() if set(component) == {"p"}}
     components: dict[str, JsonValue] = {
         key: {"p": component["p"]} if key in removed else {**_identity(topics, key, component), **component}
-        for key, component in {**_components(topics), **(more or {})}.items()
+        for key, component in {**_components(topics, expires=expires), **(more or {})}.items()
     }
     return {"dev": device, "o": maker, "cmps": components}
-
-
-def answer_message(question: str | None, end: Done | Failed) -> dict[str, JsonValue]:
-    """Return the event that tells Home Assistant how a prompt of its own ended.
-
-    What has no value is left out.
-
-    Args:
-        question: What was asked; None where that can't be told.
-        end: The terminal event.
-    """
-    event: dict[str, JsonValue] = {
-        "event_type": "answered" if isinstance(end, Done) else "failed",
-        "id": end.id,
-        "question": question,
-        "text": end.text,
-    }
-    if isinstance(end, Done) and end.answers is not None:
-        event["answers"] = {
-            name: answer.model_dump(exclude_none=True) for name, answer in end.answers.items()
-        }
-    match end:
-        case Done(timings=timings, usage=usage):
-            event |= {
-                "finish_reason": end.finish_reason,
-                "model": end.model,
-                "session": end.session,
-                "completion_tokens": usage.completion_tokens,
-                "tokens_per_s": timings.decode_tokens_per_s,
-                "ttft_ms": timings.ttft_ms,
-                "total_ms": timings.total_ms,
-                "held_back": end.held_back,
-            }
-        case Failed():
-            event |= {"code": end.code.value, "message": end.message, "retryable": end.retryable}
-    event["metadata"] = end.metadata
-    return {key: value for key, value in event.items() if value is not None}
-
-
-def question_of(request: PromptRequest) -> str | None:
-    """Return what was asked: the prompt, or the last message of the user's."""
-    if request.prompt is not None:
-        return request.prompt
-    asked = [turn.content for turn in request.messages or () if turn.role == "user"]
-    return asked[-1] if asked else None
 
 
 def _missing(health: Health) -> set[str]:
@@ -123,12 +86,13 @@ def entity_id(topics: Topics, platform: str, words: str) -> str:
     return f"{platform}.{slug}"
 
 
-def _components(topics: Topics) -> Mapping[str, Component]:
+def _components(topics: Topics, *, expires: bool) -> Mapping[str, Component]:
     """Return all components by key; the keys are part of every entity's identity, so they never change."""
     health = {"stat_t": topics.health, "avty_t": topics.status}
     telemetry = {"stat_t": topics.telemetry, "avty_t": topics.status}
     diagnostic = {"ent_cat": "diagnostic"}
     measured = {"stat_cla": "measurement"}
+    commanded: Component = {"avty_t": topics.status, **({"msg_exp_int": EXPIRY_S} if expires else {})}
     # Counters begin again with the daemon, which this class allows for.
     counted = {"stat_cla": "total_increasing", "unit_of_meas": "prompts"}
     return {
@@ -274,7 +238,7 @@ def _components(topics: Topics) -> Mapping[str, Component]:
             "cmd_t": topics.command("cancel"),
             "pl_prs": '{"all": true}',
             "ic": "mdi:cancel",
-            "avty_t": topics.status,
+            **commanded,
         },
         "ask": {
             "p": "text",
@@ -290,6 +254,7 @@ def _components(topics: Topics) -> Mapping[str, Component]:
             "max": MAX_STATE_CHARACTERS,
             "ic": "mdi:chat-question-outline",
             **health,
+            **commanded,
         },
         "answer": {
             "p": "event",

@@ -70,6 +70,9 @@ class JsonCalls:
         if names := _unmarked_names(tools):
             rules += _unmarked_rules(numbers, tools, self.key)
             unmarked = (beginning(names), "calls_unmarked")
+        elif tools.choice is Choice.NONE:
+            # A model that wants to call and may not would write the call as its words.
+            unmarked = (beginning([tool.name for tool in tools.tools]), "")
         start = answer(tools, writer, self.opening, "calls_body", between=between, unmarked=unmarked)
         return "\n".join([*start, *([f"calls_body: {space} {call} {end}"] if numbers else []), *rules])
 

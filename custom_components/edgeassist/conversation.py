@@ -1,0 +1,97 @@
+"""Conversation agents: what is said in Home Assistant, answered by the model of a box."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from homeassistant.components import conversation
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import CONF_LLM_HASS_API, CONF_PROMPT, MATCH_ALL
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import intent
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from . import EdgeAssistConfigEntry
+from .const import DOMAIN, SUBENTRY_CONVERSATION
+from .failures import Failure
+from .options import model_fields
+from .rounds import Converses
+from .sentences import async_sentence
+from .tiny.agent import async_answer as async_tiny_answer
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: EdgeAssistConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Set up the agents of a box."""
+    for subentry in entry.subentries.values():
+        if subentry.subentry_type == SUBENTRY_CONVERSATION:
+            async_add_entities([Agent(entry, subentry)], config_subentry_id=subentry.subentry_id)
+
+
+class Agent(Converses, conversation.ConversationEntity):
+    """An agent. What goes wrong is said by it, in the user's language."""
+
+    _attr_supports_streaming = True
+
+    def __init__(self, entry: EdgeAssistConfigEntry, subentry: ConfigSubentry) -> None:
+        super().__init__(entry, subentry)
+        self._apis: list[str] = subentry.data.get(CONF_LLM_HASS_API) or []
+
+    @property
+    def supported_languages(self) -> list[str] | Literal["*"]:
+        """Which languages it understands: that is the model's to say."""
+        return MATCH_ALL
+
+    @property
+    def supported_features(self) -> conversation.ConversationEntityFeature:
+        """Whether it controls the home: by its tools, or by the actions of EdgeAssist Tiny."""
+        controls = bool(self._apis) or self.box.is_tiny
+        return conversation.ConversationEntityFeature(
+            conversation.ConversationEntityFeature.CONTROL if controls else 0
+        )
+
+    async def _async_handle_message(
+        self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
+    ) -> conversation.ConversationResult:
+        """Answer what was said."""
+        try:
+            if obstacle := self.box.obstacle:
+                self.async_report(obstacle)
+                raise obstacle
+            if self.box.is_tiny:
+                return await async_tiny_answer(self.hass, self._text, user_input, chat_log)
+            await chat_log.async_provide_llm_data(
+                user_input.as_llm_context(DOMAIN),
+                self._apis,
+                self.subentry.data.get(CONF_PROMPT),
+                user_input.extra_system_prompt,
+            )
+            # Somebody stands in front of a satellite; who types, or an automation, can wait.
+            urgent = user_input.device_id or user_input.satellite_id
+            fields = {**model_fields(self.subentry.data), "priority": "high" if urgent else "normal"}
+            await self.async_converse(chat_log, fields)
+        except conversation.ConverseError as error:
+            return error.as_conversation_result()
+        except Failure as failure:
+            return await self._say(failure, user_input, chat_log)
+        return conversation.async_get_result_from_chat_log(user_input, chat_log)
+
+    async def _text(self, fields: dict[str, Any]) -> str:
+        """Ask for a text in one piece, for EdgeAssist Tiny's part.
+
+        Raises:
+            Failure: It was not answered, and why.
+        """
+        return (await self.async_answer(fields)).text
+
+    async def _say(
+        self, failure: Failure, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
+    ) -> conversation.ConversationResult:
+        """Return a failure as what is said."""
+        response = intent.IntentResponse(language=user_input.language)
+        response.async_set_error(
+            intent.IntentResponseErrorCode.FAILED_TO_HANDLE,
+            await async_sentence(self.hass, failure, user_input.language),
+        )
+        return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)

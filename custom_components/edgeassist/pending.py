@@ -1,0 +1,54 @@
+"""A request that has no end yet, and what of its answer waits. Imports nothing of Home Assistant."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from .events import AnswerStream, Chunk, Event, Progress, Reasoning
+from .failures import Failure
+
+# How many events of one answer may wait before texts are joined.
+MOST_WAITING = 64
+
+
+@dataclass
+class Request:
+    """A request without its end.
+
+    Attributes:
+        payload: Published again, byte for byte, when the link comes back.
+        streams: Whether the box says anything before the end: at once, that it has accepted it.
+        heard: Whether it has.
+        asked_at: When it was published last, on the event loop's clock.
+    """
+
+    id: str
+    topic: str
+    payload: str
+    streams: bool
+    asked_at: float = 0.0
+    stream: AnswerStream = field(default_factory=AnswerStream)
+    waiting: list[Event | Failure] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    heard: bool = False
+
+    def put(self, event: Event | Failure) -> None:
+        """Let it wait for who asked; who is slow gets longer texts and less progress."""
+        last = self.waiting[-1] if len(self.waiting) >= MOST_WAITING else None
+        if isinstance(last, Progress):
+            self.waiting.pop()
+        elif isinstance(event, Progress) and last is not None:
+            return
+        elif isinstance(event, Chunk | Reasoning) and type(event) is type(last):
+            self.waiting[-1] = type(event)(event.id, event.seq, last.text + event.text)
+            return
+        self.waiting.append(event)
+        self.news.set()
+
+    async def get(self) -> Event | Failure:
+        """Wait for the next."""
+        while not self.waiting:
+            self.news.clear()
+            await self.news.wait()
+        return self.waiting.pop(0)

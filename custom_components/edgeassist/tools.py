@@ -1,0 +1,91 @@
+"""Home Assistant's tools as those of a request."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import llm
+
+from .events import Called
+from .failures import Failure, Why
+from .layout import compact, in_order, without
+from .messages import arguments_of
+from .spelling import Spelling
+from .structure import json_schema
+from .tiny.registries import home_of
+
+# Of the wire contract (docs/tools.md).
+MAX_TOOLS = 128
+MAX_BYTES = 65_536
+MAX_NAME = 64
+
+
+class Tools:
+    """The tools of an API, as the box is told of them.
+
+    Attributes:
+        wire: The field `tools` of a request.
+    """
+
+    def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None) -> None:
+        """Take an API's tools.
+
+        Args:
+            hass: Home Assistant.
+            api: What offers them; None for no tools.
+
+        Raises:
+            Failure: There are more than a request may have.
+        """
+        # Home Assistant's tools by the names that the box is told.
+        self._tools: dict[str, llm.Tool] = {}
+        self.wire: list[dict[str, Any]] = []
+        if api is None:
+            return
+        home = home_of(hass)
+        nowhere = frozenset(
+            name for name, there in (("floor", home.floors), ("area", home.areas)) if not there
+        )
+        self._spelling = Spelling(
+            {thing.entity_id: thing.names for thing in home.things if thing.names},
+            [name for area in home.areas for name in (area.name, *area.aliases)],
+            [name for floor in home.floors for name in (floor.name, *floor.aliases)],
+        )
+        for tool in in_order(api.tools, lambda each: each.name):
+            function: dict[str, Any] = {"name": self._name(tool)}
+            if tool.description:
+                function["description"] = tool.description.strip()
+            schema = json_schema(tool.parameters, api.custom_serializer)
+            # A small model fills in what it is offered, and on a floor that does not exist nothing is found.
+            function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
+            self.wire.append({"type": "function", "function": function})
+        size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
+        if len(self.wire) > MAX_TOOLS or size > MAX_BYTES:
+            raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
+
+    def input_of(self, call: Called) -> llm.ToolInput:
+        """Return a call as Home Assistant takes it."""
+        tool = self._tools.get(call.name)
+        arguments = arguments_of(call)
+        if tool is not None and _is_intent(tool):
+            arguments = self._spelling.mended(arguments)
+        return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
+
+    def _name(self, tool: llm.Tool) -> str:
+        """Return the name that the box is told: some APIs have names with dots or without end."""
+        safe = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name)[:MAX_NAME] or "_"
+        number = 1
+        while safe in self._tools:
+            number += 1
+            safe = f"{safe[: MAX_NAME - len(str(number)) - 1]}_{number}"
+        self._tools[safe] = tool
+        return safe
+
+
+def _is_intent(tool: llm.Tool) -> bool:
+    while isinstance(tool, llm.NamespacedTool):
+        tool = tool.tool
+    return isinstance(tool, llm.IntentTool)
