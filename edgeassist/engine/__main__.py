@@ -49,8 +49,6 @@ _OOM_SCORE_ADJ = 500
 # How long the reader waits for the GIL before it asks the worker for it, in seconds: a cancel is urgent. It
 # must be shorter than a step, since the wait restarts whenever the worker releases and takes the GIL.
 _SWITCH_S = 0.0001
-# A digest that nothing waits for leaves the first requests alone.
-_DIGEST_AFTER_S = 2.0
 # Of each thread: what compiles grammars and renders templates recurses, and some systems give threads little.
 _STACK_BYTES = 32 << 20
 
@@ -175,7 +173,7 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
     prefixes = Prefixes(facts.prefix_bytes, facts.reach)
     keeper = None
     if store is not None and facts.prefix_bytes and facts.state_format:
-        digest = digest or digest_of(options.path, after_s=_DIGEST_AFTER_S)
+        digest = digest or digest_of(options.path)
         keeper = Keeper(
             store,
             prefixes,

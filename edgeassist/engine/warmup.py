@@ -82,16 +82,15 @@ def state_form(options: Load, facts: ModelFacts) -> str:
     return f"{facts.state_format}; kv {options.kv_type}; flash attention {options.flash_attention}"
 
 
-def digest_of(path: str, *, after_s: float = 0.0) -> Future[str]:
-    """Compute a model's SHA-256 in a thread.
+def digest_of(path: str) -> Future[str]:
+    """Compute a model's SHA-256 in a thread, while it is loaded from the same pages.
 
     Args:
         path: Its file, or the first of several; empty for a backend without one.
-        after_s: When to begin. It takes a core for about as long as reading the file does.
     """
     executor = ThreadPoolExecutor(1, thread_name_prefix="digest")
     try:
-        return executor.submit(_sha256, Path(path), after_s) if path else executor.submit(str)
+        return executor.submit(_sha256, Path(path)) if path else executor.submit(str)
     finally:
         executor.shutdown(wait=False)
 
@@ -101,8 +100,7 @@ def key_maker(sha256: Future[str], form: str) -> KeyMaker:
     return lambda tokens, world: StateKey(sha256.result(), form, world, array("q", tokens))
 
 
-def _sha256(path: Path, after_s: float) -> str:
-    time.sleep(after_s)
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for part in parts_of(path):
         with part.open("rb") as file:
