@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import typer
 
-from edgeassist.daemon import logs
-from edgeassist.daemon.app import serve
-from edgeassist.tuning.source import load_with_tuned
+from edgeassist.supervision.spawning import Spawned, spawn
+
+if TYPE_CHECKING:
+    from edgeassist.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +26,46 @@ def run(context: typer.Context) -> None:
     """
     # Until the daemon takes SIGHUP for a reload, it asks for what is about to be done anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    loaded = load_with_tuned(context.obj)
-    logs.set_up(loaded.settings.daemon.log_level.value)
-    if loaded.remark is not None:
-        log.info("%s", loaded.remark)
-    raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj)))
+    with ExitStack() as stack:
+        # An engine has as much to import as we have: it begins before.
+        spawned = _begin()
+        if spawned is not None:
+            stack.callback(spawned.discard)
+        gc.disable()  # see `__main__`
+        from edgeassist.daemon import logs  # noqa: PLC0415
+        from edgeassist.tuning.source import load_with_tuned  # noqa: PLC0415
+
+        loaded = load_with_tuned(context.obj)
+        logs.set_up(loaded.settings.daemon.log_level.value)
+        if loaded.remark is not None:
+            log.info("%s", loaded.remark)
+        if spawned is not None:
+            _prepare(spawned, loaded.settings)
+        from edgeassist.daemon.app import serve  # noqa: PLC0415 - two fifths of a start, while the engine prepares
+
+        gc.freeze()
+        gc.enable()
+        raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj), spawned))
+
+
+def _begin() -> Spawned | None:
+    try:
+        return spawn()
+    except OSError:  # the supervisor tries again, and says why it can't
+        return None
+
+
+def _prepare(spawned: Spawned, settings: Settings) -> None:
+    """Tell the engine which library it will need."""
+    from edgeassist.engine.messages import Prepare, encode  # noqa: PLC0415 - after the engine has begun
+    from edgeassist.errors import ModelError  # noqa: PLC0415
+    from edgeassist.folders import state_directory  # noqa: PLC0415
+    from edgeassist.models.choice import choose_model  # noqa: PLC0415
+    from edgeassist.models.selected import Named, select  # noqa: PLC0415
+
+    named = select(Named(settings.model.path, settings.model.backend), state_directory()).named
+    try:
+        choice = choose_model(named.path, named.backend)
+    except ModelError:
+        return  # the daemon will say so
+    spawned.say(encode(Prepare(choice.backend)))

@@ -54,6 +54,7 @@ from edgeassist.serving.policy import Policy
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.reload import LiveRoom
+from edgeassist.supervision.spawning import Spawned
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from edgeassist.supervision.threads import ThreadKeeper
 from edgeassist.wiring import (
@@ -69,6 +70,8 @@ from edgeassist.wiring import (
 
 log = logging.getLogger(__name__)
 
+_HASH_AFTER_S = 2.0
+
 
 class App:
     """One daemon.
@@ -76,6 +79,7 @@ class App:
     Args:
         loaded: The settings.
         reload: Reads them again.
+        spawned: The first engine, where it has begun already.
 
     Attributes:
         requests: Where another transport would submit its own.
@@ -87,7 +91,7 @@ class App:
     control: Control
     _lifecycle: Lifecycle
 
-    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
+    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded], spawned: Spawned | None = None) -> None:
         settings = loaded.settings
         topics = self._topics = topics_of(settings)
         self._another = asyncio.Event()
@@ -105,6 +109,7 @@ class App:
             on_lost=lambda loss: self.requests.engine_lost(
                 loss.reason, planned=loss.planned, leaving=loss.leaving
             ),
+            spawned=spawned,
         )
         configured = configured_model(settings)
         self.switching = Switching(
@@ -291,7 +296,13 @@ class App:
 
     def _prepare(self, named: Named, held_bytes: int) -> Prepared:
         threads = self._threads.choice.threads
-        return prepared_of(self.control.settings, named, threads=threads, held_bytes=held_bytes)
+        return prepared_of(
+            self.control.settings,
+            named,
+            threads=threads,
+            held_bytes=held_bytes,
+            mapped_bytes=self.supervisor.mapped_bytes,
+        )
 
     def _pull(
         self,
@@ -326,6 +337,8 @@ class App:
             self._another.clear()
             if self._condition.sha256 is not None:  # the same model, in another engine
                 continue
+            # It takes a core for as long as reading the file does: not while the first requests come.
+            await asyncio.sleep(_HASH_AFTER_S)
             path = self.switching.choice.path
             digest = await self._condition.hash_model(path)
             if path == self.switching.choice.path:  # that takes seconds, and models change meanwhile
@@ -337,15 +350,20 @@ def _lifecycle_of(settings: Settings) -> LifecycleOptions:
     return LifecycleOptions(settings.daemon.drain_s, settings.daemon.ready_without_broker)
 
 
-def serve(loaded: Loaded, reload: Callable[[], Loaded]) -> ExitStatus:
+def serve(loaded: Loaded, reload: Callable[[], Loaded], spawned: Spawned | None = None) -> ExitStatus:
     """Run a daemon in this process until it is told to stop.
+
+    Args:
+        loaded: The settings.
+        reload: Reads them again.
+        spawned: The first engine, where it has begun already.
 
     Raises:
         EdgeAssistError: It could not start.
     """
 
     async def run() -> ExitStatus:
-        return await App(loaded, reload).run()
+        return await App(loaded, reload, spawned).run()
 
     try:
         return asyncio.run(run())

@@ -149,7 +149,9 @@ def load_of(
     )
 
 
-def prepared_of(settings: Settings, named: Named, *, threads: int, held_bytes: int) -> Prepared:
+def prepared_of(
+    settings: Settings, named: Named, *, threads: int, held_bytes: int, mapped_bytes: int = 0
+) -> Prepared:
     """Return what has to be loaded for another model to be served; reads its file, and looks at memory.
 
     Args:
@@ -157,6 +159,7 @@ def prepared_of(settings: Settings, named: Named, *, threads: int, held_bytes: i
         named: The other model.
         threads: Of a step.
         held_bytes: What the end of the present engine frees.
+        mapped_bytes: What that uses although it counts as available.
 
     Raises:
         ModelError: It can't be loaded.
@@ -164,9 +167,11 @@ def prepared_of(settings: Settings, named: Named, *, threads: int, held_bytes: i
     choice = choose_model(named.path, named.backend)
     beside = True
     if choice.path is not None and choice.backend != "scripted":
-        memory = Memory(available_memory_bytes(), total_memory_bytes())
+        available = available_memory_bytes()
+        free = None if available is None else max(0, available - mapped_bytes)
+        memory = Memory(free, total_memory_bytes())
         weights = read_model(choice.path, choice.backend)
-        beside = fits_beside(weights, demand_of(settings), memory, held_bytes=held_bytes)
+        beside = fits_beside(weights, demand_of(settings), memory, held_bytes=held_bytes + mapped_bytes)
     configured = named == configured_model(settings)
     load = load_of(settings, choice, threads=threads, configured=configured, held_bytes=held_bytes)
     return Prepared(choice, load, beside)

@@ -194,8 +194,14 @@ AUTO = Thinking()
 # --- daemon → engine ---------------------------------------------------------------------------------------
 
 
+class Prepare(_Message, frozen=True, tag="prepare"):
+    """May come before `Load`: the backend that it will name, so that its library is imported meanwhile."""
+
+    backend: str
+
+
 class Load(_Message, frozen=True, tag="load"):
-    """The first line that an engine reads.
+    """The first line that an engine reads, but for `Prepare`.
 
     Attributes:
         backend: `llama`, `onnx` or `scripted`.
@@ -229,7 +235,7 @@ class Load(_Message, frozen=True, tag="load"):
     prefix_bytes: int | None = None
     kv_type: KvType = KvType.F16
     flash_attention: FlashAttention = FlashAttention.AUTO
-    load_mode: LoadMode = LoadMode.READ
+    load_mode: LoadMode = LoadMode.MMAP
     speculate: bool = True
     memory_bytes: int = 0
     total_memory_bytes: int = 0
@@ -532,7 +538,7 @@ class Log(_Message, frozen=True, tag="log"):
     message: str
 
 
-Command = Load | Start | Decide | Cancel | Threads | Stop
+Command = Prepare | Load | Start | Decide | Cancel | Threads | Stop
 Event = (
     Loading
     | Ready

@@ -179,7 +179,7 @@ class EngineSettings(Table):
     kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
     prefix_mb: Annotated[_AutoOrNumber, _auto_or(0, 65_536)] = "auto"
     flash_attention: Literal["auto", "on", "off"] = "auto"
-    load_mode: Literal["read", "mmap", "lock"] = "read"
+    load_mode: Literal["mmap", "read", "lock"] = "mmap"
     speculate: bool = True
     state_folder: Path | None = None
     state_mb: Annotated[int, Field(ge=0, le=65_536)] = 256

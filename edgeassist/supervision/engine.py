@@ -24,6 +24,7 @@ from edgeassist.engine.messages import (
     decode_event,
 )
 from edgeassist.supervision.process import EngineProcess
+from edgeassist.supervision.spawning import Spawned
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +94,20 @@ class Engine:
 
     @classmethod
     async def start(
-        cls, patience: Patience, *, on_event: Callable[[Event], None], on_ready: Callable[[], None]
+        cls,
+        patience: Patience,
+        *,
+        on_event: Callable[[Event], None],
+        on_ready: Callable[[], None],
+        spawned: Spawned | None = None,
     ) -> Engine:
-        """Start its process; it waits for `Load`.
+        """Start its process, unless that has begun already; it waits for `Load`.
 
         Raises:
             OSError: That can't be had, such as for want of memory.
         """
         engine = cls(patience, on_event=on_event, on_ready=on_ready)
-        engine._process = await EngineProcess.spawn(engine._take)
+        engine._process = await EngineProcess.spawn(engine._take, spawned)
         return engine
 
     @property
@@ -128,6 +134,11 @@ class Engine:
     def private_bytes(self) -> int:
         """What of that its end frees."""
         return self._process.private_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        """What of that is in use, although it counts as available."""
+        return self._process.mapped_bytes
 
     def send(self, command: Command) -> None:
         """Send a command; dropped once it is gone."""

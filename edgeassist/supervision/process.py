@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import socket
-import sys
-from collections.abc import Callable, Iterable, Mapping
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
 
 import psutil
 
 from edgeassist.engine.messages import Command, Stop, encode
 from edgeassist.supervision.last_words import LastWords
 from edgeassist.supervision.pipe import Pipe
+from edgeassist.supervision.spawning import Spawned, spawn
 
 log = logging.getLogger(__name__)
 output_log = logging.getLogger("edgeassist.engine.output")
@@ -32,34 +32,53 @@ class EngineProcess:
             problem).
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, pipe: Pipe) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        pipe: Pipe,
+        output: asyncio.StreamReader,
+        close_output: Callable[[], None],
+    ) -> None:
         self._process = process
         self._pipe = pipe
+        self._output = output
+        self._close_output = close_output
+        self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._last_words = LastWords()
         self._listener = asyncio.create_task(self._listen(), name="engine-output")
+        # One that hangs in the kernel never ends, and must not keep us.
+        threading.Thread(target=self._wait, name="engine-exit", daemon=True).start()
         self.ended = pipe.ended
 
     @classmethod
-    async def spawn(cls, take: Callable[[bytes], str | None]) -> EngineProcess:
+    async def spawn(
+        cls, take: Callable[[bytes], str | None], spawned: Spawned | None = None
+    ) -> EngineProcess:
         """Start an engine.
 
         Args:
             take: Called for each line that it sends; returns what is wrong with it, or None.
+            spawned: One that has begun already.
+
+        Raises:
+            OSError: That can't be had, such as for want of memory.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                process = await _start(theirs)
-            except BaseException:
-                ours.close()
-                raise
+        spawned = spawned or spawn()
         loop = asyncio.get_running_loop()
+        output = asyncio.StreamReader()
         try:
-            _, pipe = await loop.create_connection(lambda: Pipe(take), sock=ours)
+            listening, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(output), spawned.process.stdout
+            )
+            try:
+                _, pipe = await loop.create_connection(lambda: Pipe(take), sock=spawned.connection)
+            except BaseException:
+                listening.close()
+                raise
         except BaseException:
-            process.kill()
+            spawned.discard()
             raise
-        return cls(process, pipe)
+        return cls(spawned.process, pipe, output, listening.close)
 
     @property
     def pid(self) -> int:
@@ -80,6 +99,14 @@ class EngineProcess:
         try:
             memory = psutil.Process(self.pid).memory_info()
             return max(0, int(memory.rss - memory.shared))
+        except psutil.Error:
+            return 0
+
+    @property
+    def mapped_bytes(self) -> int:
+        """What of that is pages of files: in use, although it counts as available."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().shared)
         except psutil.Error:
             return 0
 
@@ -106,7 +133,7 @@ class EngineProcess:
         for _ in range(2):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EXIT_WAIT_S):
-                    return await self._process.wait()
+                    return await asyncio.shield(self._exited)
             self.kill()
         log.error("the engine, process %d, does not end after SIGKILL: it hangs in the kernel", self.pid)
         return -signal.SIGKILL
@@ -123,17 +150,27 @@ class EngineProcess:
         # The last lines that it printed; a grandchild may hold its output open.
         await asyncio.wait([self._listener], timeout=OUTPUT_WAIT_S)
         self._listener.cancel()
+        self._close_output()
 
     def explain(self, status: int) -> str:
         """Say how it ended, in one sentence for a person, with what it printed."""
         return explain_exit(status, self._last_words.quoted())
 
+    def _wait(self) -> None:
+        """Wait for its end, in a thread."""
+        status = self._process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._exited.get_loop().call_soon_threadsafe(self._note_exit, status)
+
+    def _note_exit(self, status: int) -> None:
+        if not self._exited.done():
+            self._exited.set_result(status)
+
     async def _listen(self) -> None:
         """Log what native code prints, and keep what explains its end."""
-        stream = self._process.stdout
-        while stream is not None:
+        while True:
             try:
-                line = await stream.readline()
+                line = await self._output.readline()
             except ValueError:  # a line longer than the reader's limit
                 continue
             if not line:
@@ -141,27 +178,6 @@ class EngineProcess:
             text = line.decode(errors="replace").rstrip()
             self._last_words.add(text)
             output_log.info("%s", text)
-
-
-async def _start(pipe: socket.socket) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "edgeassist.engine", str(pipe.fileno()), str(os.getpid())),
-        pass_fds=[pipe.fileno()],
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environment(os.environ),
-    )
-
-
-def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return an engine's environment, given the daemon's.
-
-    It needs none of the daemon's settings, and the password is one of them. When it fails, ggml would have a
-    debugger that is installed attach to it, for seconds, and write its back trace over the reason.
-    """
-    kept = {key: value for key, value in ours.items() if not key.startswith("EDGEASSIST_")}
-    return {**kept, "GGML_NO_BACKTRACE": "1"}
 
 
 def explain_exit(status: int, output: Iterable[str]) -> str:

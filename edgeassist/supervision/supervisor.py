@@ -14,6 +14,7 @@ from enum import Enum, auto
 from edgeassist.engine.messages import Cancel, Command, Event, Load, ModelFacts
 from edgeassist.errors import MemoryShortError, ModelError, ShuttingDownError
 from edgeassist.supervision.engine import Cause, End, Engine, Patience
+from edgeassist.supervision.spawning import Spawned
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Supervisor:
         on_change: Called when `phase` changed.
         on_lost: Called when a ready engine is gone, unless `stop` ended it, or it sleeps. `on_event` is not
             called for that engine any more.
+        spawned: The first engine, where it has begun already.
 
     Attributes:
         model: Of the engine that was ready last; None before the first, and after `park`, unless it sleeps.
@@ -80,7 +82,9 @@ class Supervisor:
         on_event: Callable[[Event], None],
         on_change: Callable[[Phase], None],
         on_lost: Callable[[Loss], None],
+        spawned: Spawned | None = None,
     ) -> None:
+        self._spawned = spawned
         self._load = load
         self._patience = patience
         self._on_event = on_event
@@ -272,12 +276,20 @@ class Supervisor:
         """The memory that the engine's end would free."""
         return 0 if self._engine is None else self._engine.private_bytes
 
+    @property
+    def mapped_bytes(self) -> int:
+        """The memory that the engine uses, and that counts as available: pages of the model's file."""
+        return 0 if self._engine is None else self._engine.mapped_bytes
+
     async def _run_engine(self) -> End | None:
         """Serve with the engine that took the place, or start one; return its end, None if asked for."""
         engine = self._engine
         if engine is None:
             try:
-                engine = await Engine.start(self._patience, on_event=self._on_event, on_ready=self._show)
+                spawned, self._spawned = self._spawned, None
+                engine = await Engine.start(
+                    self._patience, on_event=self._on_event, on_ready=self._show, spawned=spawned
+                )
             except OSError as error:  # such as no memory for another process
                 return End(Cause.NOT_NOW, f"the engine can't be started: {error.strerror or error}")
             if self._engine is not None or self._parked or self._stopping.is_set():

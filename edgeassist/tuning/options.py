@@ -196,7 +196,7 @@ def load_stage() -> Stage:
     """Return the ways to load weights."""
     return Stage(
         "load_mode",
-        tuple(Option(mode, mode, {"load_mode": mode}) for mode in ("read", "mmap")),
+        tuple(Option(mode, mode, {"load_mode": mode}) for mode in ("mmap", "read")),
         (Rule("engine.load_mode", Figure.START, (Figure.MEMORY, Figure.DECODE), ("load_mode",)),),
         starts=True,
         note="the file is read from its disk each time, as after a boot",

@@ -170,7 +170,7 @@ def test_a_release_with_llama_cpp_that_does_not_get_ready_is_taken_back(
     # Compiled as usual, it has a defect of its own.
     machine.run(f"sed -i /CMAKE_ARGS/d {LLAMA}/environment")
     first = current(machine)
-    defect = "def serve(loaded, reload):\\n    raise RuntimeError(1)\\n"
+    defect = "def serve(*_given):\\n    raise RuntimeError(1)\\n"
     machine.run(f"printf '\\n\\n{defect}' >>{LLAMA}/edgeassist/daemon/app.py")
     machine.run(f"systemctl start {UNIT}")
     ended(machine)

@@ -115,9 +115,7 @@ def _source(source: Path, version: str, *, crashes: bool) -> Path:
     root.write_text("\n".join([*lines, f'__version__ = "{version}"', ""]))
     if crashes:
         with (source / "edgeassist/daemon/app.py").open("a") as module:
-            module.write(
-                "\n\ndef serve(loaded, reload):\n    raise RuntimeError('a defect of this version')\n"
-            )
+            module.write("\n\ndef serve(*_given):\n    raise RuntimeError('a defect of this version')\n")
     return source
 
 

@@ -29,7 +29,7 @@ from edgeassist.errors import ModelError
 log = LlamaLog()
 log.install()
 try:
-    model = load_model(Path(sys.argv[1]), LoadMode.READ, log, lambda _: None)
+    model = load_model(Path(sys.argv[1]), LoadMode.READ, log)
     options = Load("llama", sys.argv[1], context=128, threads=1, step_tokens=64)
     make_context(model, options, kv_tokens=128, layout=Layout(1, 0, 0, None), llama_log=log)
     print("loaded")

@@ -276,13 +276,13 @@ def test_a_run_without_apply_changes_nothing_that_is_in_force(large: Path, tmp_p
 
 def test_apply_takes_what_was_found_and_leaves_what_was_not_tried_again(large: Path, tmp_path: Path) -> None:
     work = prepare(load_settings(environ={}), large, tmp_path, 1)
-    first = Outcome(tried(threads(), load_stage(), better=lambda option: option.value in {3, "mmap"}))
+    first = Outcome(tried(threads(), load_stage(), better=lambda option: option.value in {3, "read"}))
     keep(tmp_path, result_of(work, first, apply=True))
     second = Outcome(tried(threads(), load_stage(), better=lambda _: False))
     second.tried[1].unfinished = "no time"
     again = result_of(work, second, apply=True)
     assert again.proposed == {}
-    assert again.applied == {"engine.load_mode": "mmap"}
+    assert again.applied == {"engine.load_mode": "read"}
 
 
 def test_what_was_applied_with_another_library_is_not_carried_over(large: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ import signal
 
 import pytest
 
-from edgeassist.supervision.process import environment, explain_exit
+from edgeassist.supervision.process import explain_exit
+from edgeassist.supervision.spawning import environment
 
 
 @pytest.mark.parametrize(

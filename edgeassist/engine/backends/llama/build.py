@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import llama_cpp
+from edgeassist.engine.backends.llama.binding import llama_cpp
 
 
 def main() -> None:

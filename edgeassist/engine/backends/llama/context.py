@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import llama_cpp
-
+from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.layout import Layout
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.model import NO_DECODER, Model

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from typing import ClassVar
 
-import llama_cpp
+from edgeassist.engine.backends.llama.binding import llama_cpp
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ _KEPT = 4
 class LlamaLog:
     """Forwards llama.cpp's log, and keeps its first errors to explain a failure."""
 
+    # llama.cpp calls it for as long as the process lives.
+    _installed: ClassVar[LlamaLog | None] = None
+
     def __init__(self) -> None:
         self._errors: list[str] = []
         self._level = 0
@@ -35,6 +39,7 @@ class LlamaLog:
     def install(self) -> None:
         """Receive the log from now on."""
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        LlamaLog._installed = self
 
     @property
     def errors(self) -> str:

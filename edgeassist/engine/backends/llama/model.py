@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeassist.engine.backends.llama.binding import llama_cpp
+from edgeassist.engine.backends.llama.lexicon import LlamaLexicon
 from edgeassist.engine.backends.llama.log import LlamaLog
+from edgeassist.engine.backends.llama.speech import Speech, Templates, speech_of
+from edgeassist.engine.backends.llama.spelling import Spelling
 from edgeassist.engine.messages import LoadMode
-from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
 from edgeassist.errors import InternalError, ModelError
-from edgeassist.models.files.control import Control, control_of, reads_as_mark
 from edgeassist.models.files.description import FOR_TOOLS
 
 _LOAD_MODES = {
@@ -37,29 +38,10 @@ _UNKNOWN = "unknown model architecture"
 _NEWER = (
     "; it is newer than this llama.cpp: update EdgeAssist, or choose another model (edgeassist recommend)"
 )
-_FLAGGED = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
-_ROLES = (
-    llama_cpp.llama_vocab_bos,
-    llama_cpp.llama_vocab_eos,
-    llama_cpp.llama_vocab_eot,
-    llama_cpp.llama_vocab_sep,
-    llama_cpp.llama_vocab_pad,
-)
-
-# For llama.cpp a control token that ends every answer. With Qwen and Gemma it is HTML.
-_STRIKE = "</s>"
-_SENTENCE = frozenset({"<s>", _STRIKE})
 # Most tokens are shorter.
 _PIECE_BYTES = 64
-
-# Templates' names of tokens, and GGUF's; the first and the last token are llama.cpp's, which knows defaults.
-_SPECIAL_TOKENS = {
-    "unk_token": "tokenizer.ggml.unknown_token_id",
-    "pad_token": "tokenizer.ggml.padding_token_id",
-    "sep_token": "tokenizer.ggml.seperator_token_id",  # sic
-    "cls_token": "tokenizer.ggml.cls_token_id",
-    "mask_token": "tokenizer.ggml.mask_token_id",
-}
+# What is compared of how a file spells its tokens: all together but for these bytes, and some one by one.
+_SPACES, _EVERY = b" \0", 101
 
 
 class Model:
@@ -67,13 +49,10 @@ class Model:
 
     Args:
         handle: A `llama_model`.
-
-    Attributes:
-        marks: The control tokens that are read in an answer, by their texts: those of thoughts and calls.
-        spelled_ends: What ends an answer by the chat template, if the vocabulary has a token for none of it.
+        spelling: Of its file's vocabulary; None: that does not tell enough.
     """
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, spelling: Spelling | None = None) -> None:
         self.handle = handle
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
@@ -81,11 +60,11 @@ class Model:
         self.trained_context = int(llama_cpp.llama_model_n_ctx_train(self.handle))
         self.parameters = int(llama_cpp.llama_model_n_params(self.handle))
         self._pieces: dict[int, Token] = {}
+        self._spelling = spelling
+        # Until the chat template is read.
         self._ends: frozenset[int] = frozenset()
-        self._strike: int | None = None
         self._shown: frozenset[int] = frozenset()
-        self.marks: dict[str, int] = {}
-        self.spelled_ends: tuple[str, ...] = ()
+        self._strike: int | None = None
         bos = int(llama_cpp.llama_vocab_bos(self.vocab))
         adds_bos = bos >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab)
         self._bos = bos if adds_bos else None
@@ -119,37 +98,60 @@ class Model:
         llama_cpp.llama_model_meta_val_str(self.handle, key.encode(), buffer, size + 1)
         return buffer.value.decode(errors="replace")
 
-    def chat_template(self, configured: str | None) -> ChatTemplate:
-        """Return the chat template. From then on what ends an answer by it does (`token`).
+    def speech(self, configured: str | None, guess: Speech | None = None) -> Speech:
+        """Return how it speaks. From then on what ends an answer by its chat template does (`token`).
 
         Args:
             configured: The text of the template that `model.template` names; None for the file's own.
+            guess: What was guessed before the file was loaded.
 
         Raises:
             ModelError: It can't be read.
         """
         for_tools = None if configured else self.meta(f"tokenizer.chat_template.{FOR_TOOLS}")
-        source = configured or self.meta("tokenizer.chat_template") or for_tools
-        control, ids = self._control(source)
-        template = ChatTemplate(
-            source,
-            tokens=self._special_tokens(),
-            control=control.turns,
-            parts=control.parts,
-            configured=configured is not None,
-            for_tools=for_tools,
-        )
-        self._ends = frozenset(ids[text] for text in template.ends if text in ids)
-        self.spelled_ends = () if self._ends else tuple(sorted(template.ends))
-        self.marks = {text: ids[text] for text in template.shown if text in ids}
-        self._shown = frozenset(self.marks.values())
-        return template
+        source = configured or self.meta("tokenizer.chat_template")
+        templates = Templates(source, for_tools, configured=configured is not None)
+        speech = speech_of(self._lexicon, templates, guess)
+        self._ends = frozenset(speech.ends)
+        self._shown = frozenset(speech.marks.values())
+        self._strike = speech.signs.strike
+        return speech
 
     @property
     def pieces(self) -> list[bytes]:
         """The bytes of all tokens; none of a control token."""
-        tokens, buffer = range(self.vocabulary_size), ctypes.create_string_buffer(_PIECE_BYTES)
-        return [b"" if token in self._shown else self._piece(token, buffer) for token in tokens]
+        pieces = [b""] * self.vocabulary_size if self._spelled is None else list(self._spelled)
+        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+        for token in self._lexicon.notable:
+            pieces[token] = b"" if token in self._shown else self._piece(token, buffer)
+        return pieces
+
+    @cached_property
+    def _lexicon(self) -> LlamaLexicon:
+        notable = None if self._spelled is None or self._spelling is None else self._spelling.notable
+        return LlamaLexicon(self.vocab, self.meta, notable)
+
+    @cached_property
+    def _spelled(self) -> Sequence[bytes] | None:
+        """The bytes of all tokens that are text, by the file; None where llama.cpp has others."""
+        pieces = None if self._spelling is None else self._spelling.pieces
+        if pieces is None or self._spelling is None or len(pieces) != self.vocabulary_size:
+            return None
+        ids = np.delete(np.arange(self.vocabulary_size, dtype=np.int32), self._spelling.notable)
+        written = b"".join([pieces[token] for token in ids.tolist()])
+        read = self._detokenize(ids, len(written))
+        # It leaves out some white space, such as that before a full stop, where the file wants that.
+        same = written.translate(None, _SPACES) == read.translate(None, _SPACES)
+        return (
+            pieces if same and all(pieces[token] == self._piece(token) for token in ids[::_EVERY]) else None
+        )
+
+    def _detokenize(self, ids: NDArray[np.int32], size: int) -> bytes:
+        """Return the text of tokens; none of it where it is longer than expected."""
+        text = ctypes.create_string_buffer(size + 1)
+        tokens = ids.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+        count = llama_cpp.llama_detokenize(self.vocab, tokens, ids.size, text, size, False, False)  # noqa: FBT003
+        return text.raw[: max(0, count)]
 
     def ids_of(self, text: str) -> list[int]:
         """Return the tokens of a text, none of them a control token."""
@@ -168,36 +170,8 @@ class Model:
         """Return what a token id stands for."""
         known = self._pieces.get(token)
         if known is None:
-            known = self._pieces[token] = Token(token, self._piece(token), self._is_end(token))
+            known = self._pieces[token] = Token(token, self._piece(token), token in self._ends)
         return known
-
-    @cached_property
-    def ends(self) -> NDArray[np.intp]:
-        """The tokens that end an answer."""
-        is_end = llama_cpp.llama_vocab_is_eog
-        known = {token for token in range(self.vocabulary_size) if is_end(self.vocab, token)}
-        return np.array(sorted(known - {self._strike} | self._ends), np.intp)
-
-    def _is_end(self, token: int) -> bool:
-        if token in self._ends:
-            return True
-        return token != self._strike and bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
-
-    def _control(self, template: str | None) -> tuple[Control, dict[str, int]]:
-        """Return the control tokens of prompts by that template, and the ids of all that may be one."""
-        flagged: dict[str, int] = {}
-        added: dict[str, int] = {}
-        for token in range(self.vocabulary_size):
-            attributes = llama_cpp.llama_vocab_get_attr(self.vocab, token)
-            if attributes & _FLAGGED:
-                flagged[self._text(token)] = token
-            elif attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED:
-                added[self._text(token)] = token
-        named = [role(self.vocab) for role in _ROLES]
-        roles = [self._text(token) for token in named if token >= 0]
-        if not _SENTENCE.intersection(roles):
-            self._strike = flagged.pop(_STRIKE, None)
-        return control_of(flagged=flagged, added=added, roles=roles, template=template), flagged | added
 
     def _begins(self, segments: Sequence[Segment]) -> bool:
         """Whether the template wrote the first token itself, if after white space."""
@@ -235,49 +209,29 @@ class Model:
                 return buffer.raw[:count]
             buffer = ctypes.create_string_buffer(-count)
 
-    def _special_tokens(self) -> dict[str, object]:
-        """Return the texts of special tokens by their names in templates, as far as the file has them."""
-        tokens = {
-            "bos_token": int(llama_cpp.llama_vocab_bos(self.vocab)),
-            "eos_token": int(llama_cpp.llama_vocab_eos(self.vocab)),
-            **{name: int(self.meta(key) or -1) for name, key in _SPECIAL_TOKENS.items()},
-        }
-        return {
-            name: self._text(token)
-            for name, token in tokens.items()
-            if 0 <= token < self.vocabulary_size and not self._is_ordinary(token)
-        }
-
-    def _is_ordinary(self, token: int) -> bool:
-        """Whether it is text: llama.cpp's default for a token that the file does not name may be."""
-        attributes = llama_cpp.llama_vocab_get_attr(self.vocab, token)
-        return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_NORMAL) and not reads_as_mark(self._text(token))
-
     def _text(self, token: int) -> str:
-        return (llama_cpp.llama_vocab_get_text(self.vocab, token) or b"").decode(errors="replace")
+        return self._lexicon.text(token)
 
 
-def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callable[[float], None]) -> Model:
-    """Load a GGUF file.
+def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, spelling: Spelling | None = None) -> Model:
+    """Load a GGUF file; needs no GIL while it reads.
 
     Args:
         path: The file.
         mode: How it gets into memory.
         llama_log: Explains a failure.
-        progress: Called with the fraction that is read.
+        spelling: Of the file's vocabulary; None: it does not tell enough.
 
     Raises:
         ModelError: llama.cpp can't load it, or it is no decoder.
     """
-
-    def on_progress(fraction: float, _data: object) -> bool:
-        progress(fraction)
-        return True
-
     params = llama_cpp.llama_model_default_params()
     params.load_mode = _LOAD_MODES[mode]
     params.n_gpu_layers = 0
-    params.progress_callback = llama_cpp.llama_progress_callback(on_progress)
+    # Asked for each tensor whether to go on: yes, by a function that does not wait for the GIL.
+    yes = ctypes.create_string_buffer(b"y")
+    params.progress_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.llama_progress_callback)
+    params.progress_callback_user_data = ctypes.cast(yes, ctypes.c_void_p)
     handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not handle:
         todo = _NEWER if _UNKNOWN in llama_log.errors else ""
@@ -285,4 +239,4 @@ def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, progress: Callab
     decodes = llama_cpp.llama_model_has_decoder(handle) and not llama_cpp.llama_model_has_encoder(handle)
     if not decodes or llama_cpp.llama_model_is_diffusion(handle):
         raise ModelError(f"model.path: {path} {NO_DECODER}")
-    return Model(handle)
+    return Model(handle, spelling)

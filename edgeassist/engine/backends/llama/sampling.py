@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-import llama_cpp
-
+from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.sampling import PENALTY_WINDOW, WIDEST_TOP_K
 from edgeassist.engine.messages import Sampling
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-import llama_cpp
-
+from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.layout import Layout
 from edgeassist.errors import InternalError
 

@@ -1,0 +1,77 @@
+"""Starting an engine process; imports little, so that a daemon can begin with it.
+
+An engine imports for as long as a daemon does, and can do so meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_END_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """An engine that has begun, and waits for its first command.
+
+    Attributes:
+        process: It.
+        connection: Our end of its pipe.
+    """
+
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+
+    def say(self, line: bytes) -> None:
+        """Send a line; dropped once it is gone."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(line)
+
+    def discard(self) -> None:
+        """End it, unless it has ended, and release what it held."""
+        self.connection.close()
+        self.process.kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        # One that hangs in the kernel is left behind.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_END_S)
+
+
+def spawn() -> Spawned:
+    """Start an engine.
+
+    Raises:
+        OSError: That can't be had, such as for want of memory.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                (sys.executable, "-P", "-m", "edgeassist.engine", str(theirs.fileno()), str(os.getpid())),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment(os.environ),
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return Spawned(process, ours)
+
+
+def environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return an engine's environment, given the daemon's.
+
+    It needs none of the daemon's settings, and the password is one of them. When it fails, ggml would have a
+    debugger that is installed attach to it, for seconds, and write its back trace over the reason.
+    """
+    kept = {key: value for key, value in ours.items() if not key.startswith("EDGEASSIST_")}
+    return {**kept, "GGML_NO_BACKTRACE": "1"}
