@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from homeassistant.components import mqtt
@@ -14,7 +12,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 
 from .const import LOGGER, TINY
-from .events import Accepted, Done, Event, Failed, read_event
+from .events import Accepted, Done, Event, Failed, read_event, read_object
 from .failures import Failure, Why, failure_of
 from .known import Info, read_info
 from .pending import Request
@@ -49,6 +47,7 @@ class Box:
         self._hass = hass
         self._online: bool | None = None
         self._unsure = False
+        self._closed = False
         self._requests: dict[str, Request] = {}
         self._listeners: list[CALLBACK_TYPE] = []
         self._undo: list[CALLBACK_TYPE] = []
@@ -71,7 +70,8 @@ class Box:
 
     @callback
     def close(self) -> None:
-        """Cancel what has no end yet, and listen no more."""
+        """Cancel what has no end yet, and whatever is asked after that; listen no more."""
+        self._closed = True
         for request in self._requests.values():
             request.put(Failure(Why.CANCELLED))
         self._stop_patience()
@@ -134,9 +134,11 @@ class Box:
         Raises:
             Failure: It was not answered, and why.
         """
+        if self._closed:
+            raise Failure(Why.CANCELLED)
         if obstacle := self.obstacle:
             raise obstacle
-        request = self._prepare(fields, kind, limit_s)
+        request = Request.of(fields, self.topics.ask(kind), kind, limit_s)
         loop = asyncio.get_running_loop()
         until = loop.time() + limit_s + GRACE_S
         self._requests[request.id] = request
@@ -158,14 +160,6 @@ class Box:
                 self._stop_patience()
             if not ended:
                 self._cancel(request)
-
-    def _prepare(self, fields: Mapping[str, Any], kind: Kind, limit_s: float) -> Request:
-        key = secrets.token_hex(8)
-        payload = json.dumps(
-            {"id": key, **fields, "timeout_s": limit_s}, ensure_ascii=False, separators=(",", ":")
-        )
-        streams = kind == "prompt" and fields.get("stream") is not False
-        return Request(key, self.topics.ask(kind), payload, streams)
 
     async def _next(self, request: Request, until: float) -> Event:
         """Return the next event; a `Failed` too."""
@@ -239,12 +233,9 @@ class Box:
 
     @callback
     def _hear_health(self, message: mqtt.ReceiveMessage) -> None:
-        with suppress(ValueError):
-            document = json.loads(message.payload)
-            if isinstance(document, dict):
-                known, self.health = self.health, document
-                if any(known.get(name) != document.get(name) for name in ("state", "reason")):
-                    self._changed()
+        known, self.health = self.health, read_object(message.payload) or self.health
+        if any(known.get(name) != self.health.get(name) for name in ("state", "reason")):
+            self._changed()
 
     @callback
     def _hear_status(self, message: mqtt.ReceiveMessage) -> None:
@@ -270,6 +261,8 @@ class Box:
             self._stop_patience()
             self._ask_again()
         else:
+            # A broker that comes back without what it kept does not say that a box has gone meanwhile.
+            self._online = None
             self._start_patience(Why.LINK_LOST)
         self._changed()
 
