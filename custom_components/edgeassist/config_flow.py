@@ -108,9 +108,10 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
                 known = await self.async_set_unique_id(topics.identifier, raise_on_progress=False)
                 if known is not None and known.entry_id != entry.entry_id:
                     return self.async_abort(reason="already_configured")
-                # The entry's listener loads it again.
+                # The entry's listener loads it again. A title that the user chose stays.
+                title = topics.device if entry.title == entry.data[CONF_DEVICE] else entry.title
                 return self.async_update_and_abort(
-                    entry, unique_id=topics.identifier, title=topics.device, data=_data(topics)
+                    entry, unique_id=topics.identifier, title=title, data=_data(topics)
                 )
         return self.async_show_form(
             step_id="reconfigure", data_schema=_schema(user_input or entry.data), errors=errors
