@@ -137,6 +137,8 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def _create(self, topics: Topics) -> ConfigFlowResult:
         """Create the entry, with an agent that controls the home and a task."""
+        # The agents of two boxes are told apart in lists by their names alone.
+        which = f" {topics.device}" if self._async_current_entries(include_ignore=False) else ""
         agent: dict[str, Any] = {CONF_RECOMMENDED: True, CONF_PROMPT: llm.DEFAULT_INSTRUCTIONS_PROMPT}
         if any(api.id == llm.LLM_API_ASSIST for api in llm.async_get_apis(self.hass)):
             agent[CONF_LLM_HASS_API] = [llm.LLM_API_ASSIST]
@@ -146,13 +148,13 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
             subentries=[
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_CONVERSATION,
-                    title=DEFAULT_CONVERSATION_NAME,
+                    title=DEFAULT_CONVERSATION_NAME + which,
                     data=agent,
                     unique_id=None,
                 ),
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_AI_TASK,
-                    title=DEFAULT_AI_TASK_NAME,
+                    title=DEFAULT_AI_TASK_NAME + which,
                     data={CONF_RECOMMENDED: True},
                     unique_id=None,
                 ),
