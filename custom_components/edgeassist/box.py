@@ -48,6 +48,7 @@ class Box:
         self._online: bool | None = None
         self._unsure = False
         self._closed = False
+        self._model = ""
         self._requests: dict[str, Request] = {}
         self._listeners: list[CALLBACK_TYPE] = []
         self._undo: list[CALLBACK_TYPE] = []
@@ -114,8 +115,8 @@ class Box:
 
     @property
     def is_tiny(self) -> bool:
-        """Whether its model is the built-in one, which knows no tools."""
-        return self.info is not None and self.info.model == TINY
+        """Whether its model, or the last while none is loaded, is the built-in one, which knows no tools."""
+        return self._model == TINY
 
     # -- Requests -------------------------------------------------------------------------------------------
 
@@ -229,6 +230,7 @@ class Box:
     @callback
     def _hear_info(self, message: mqtt.ReceiveMessage) -> None:
         self.info = read_info(message.payload)
+        self._model = (self.info.model if self.info else None) or self._model
         self._changed()
 
     @callback

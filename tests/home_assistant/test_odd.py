@@ -18,7 +18,16 @@ from tests.home_assistant.boxes import remove_boxes
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import UnavailableError, Version, installed
 from tests.home_assistant.process import HomeAssistant, home_assistant
-from tests.home_assistant.test_agent import AGENT, PROMPTS, Box, calling, is_away, is_there, prompts
+from tests.home_assistant.test_agent import (
+    AGENT,
+    PROMPTS,
+    Box,
+    as_info,
+    calling,
+    is_away,
+    is_there,
+    prompts,
+)
 from tests.home_assistant.toys import ORDINARY
 
 pytestmark = pytest.mark.timeout(600)
@@ -247,3 +256,15 @@ async def test_a_command_of_edgeassist_tiny_goes_first_and_does_not_wait_for_lon
         ("high", 20.0),
         ("normal", 20.0),
     ]
+
+
+async def test_edgeassist_tiny_is_asked_as_such_while_its_box_starts(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    await box(model__path="builtin:tiny")
+    wire = await connect.wire("edgeassist/box/info", PROMPTS)
+    # As a daemon says that has no model yet.
+    await as_info(wire, lambda info: info.update(model=None))
+    await house.say("turn on the kitchen light", AGENT)
+    await house.is_("light.kitchen", "on")
+    assert all("tools" not in request for request in prompts(wire))
