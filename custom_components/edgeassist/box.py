@@ -22,8 +22,8 @@ from .topics import Kind, Topics
 LIMIT_S = 300.0
 # What the box gets beyond that to say itself that it is over.
 GRACE_S = 2.0
-# How long the box may take to say that it has accepted a request, or refused it.
-ACCEPT_S = 10.0
+# How long the box may take to say that it has accepted a request or refused it. Then it is asked once more.
+ACCEPT_S = 5.0
 # How long a box or a broker that goes while it answers may take to come back: systemd starts a daemon that
 # died within seconds, Home Assistant connects again every ten.
 RETURN_S = 20.0
@@ -166,7 +166,7 @@ class Box:
         """Return the next event; a `Failed` too."""
         loop = asyncio.get_running_loop()
         while True:
-            begun = request.heard or not request.streams
+            begun = request.heard or (request.again and not request.streams)
             deadline = until if begun else min(until, request.asked_at + ACCEPT_S)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -175,6 +175,9 @@ class Box:
                 if self._patience is not None:
                     # It is asked again when the box or the broker is back.
                     request.asked_at = loop.time()
+                elif not (request.heard or request.again):
+                    request.again = True
+                    self._ask_again(request)  # right after a start, the first of an answer may be lost
                 # It was asked again meanwhile, or there is still time for that.
                 if loop.time() < min(until, request.asked_at + ACCEPT_S):
                     continue
@@ -269,9 +272,9 @@ class Box:
         self._changed()
 
     @callback
-    def _ask_again(self) -> None:
+    def _ask_again(self, *requests: Request) -> None:
         """Publish again, byte for byte, what has no end: a box that knows it does not run it twice."""
-        for request in self._requests.values():
+        for request in requests or self._requests.values():
             request.stream.repeated()
             self._publish(request)
 

@@ -25,6 +25,7 @@ class Request:
         payload: Published again, byte for byte, when the link comes back.
         streams: Whether the box says anything before the end: at once, that it has accepted it.
         heard: Whether it has.
+        again: Whether it was asked once more because it had not.
         asked_at: When it was published last, on the event loop's clock.
     """
 
@@ -37,6 +38,7 @@ class Request:
     waiting: list[Event | Failure] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     heard: bool = False
+    again: bool = False
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], topic: str, kind: Kind, limit_s: float) -> Request:

@@ -29,6 +29,7 @@ from tests.home_assistant.test_agent import (
     prompts,
 )
 from tests.home_assistant.toys import ORDINARY
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -268,3 +269,26 @@ async def test_edgeassist_tiny_is_asked_as_such_while_its_box_starts(
     await house.say("turn on the kitchen light", AGENT)
     await house.is_("light.kitchen", "on")
     assert all("tools" not in request for request in prompts(wire))
+
+
+async def test_a_question_whose_first_answer_is_lost_is_asked_once_more(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    daemon = await box({"*": "Yes."})
+    wire = await connect.wire(PROMPTS)
+    daemon.stop()
+    await house.shows(AGENT, is_away)
+    wire.say("edgeassist/box/status", "online", qos=1, retain=True)
+    await house.shows(AGENT, is_there)
+    asked = asyncio.create_task(house.say("is it warm", AGENT))
+    async with asyncio.timeout(PATIENCE_S):
+        while len(prompts(wire)) < 2:
+            await asyncio.sleep(0.05)
+    first, second = (message.payload for message in wire.heard)
+    assert first == second
+    request = json.loads(first)["id"]
+    end = {"type": "done", "text": "It is.", "finish_reason": "stop", "usage": {}}
+    for seq, event in enumerate(({"type": "accepted", "position": 0}, end)):
+        reply = json.dumps({"id": request, "seq": seq, **event})
+        wire.say(f"edgeassist/box/reply/ha-test/{request}", reply, qos=1)
+    assert (await asked).speech == "It is."
