@@ -164,8 +164,7 @@ class Box:
         payload = json.dumps(
             {"id": key, **fields, "timeout_s": limit_s}, ensure_ascii=False, separators=(",", ":")
         )
-        streams = kind == "prompt" and fields.get("stream") is not False
-        return Request(key, self.topics.ask(kind), payload, streams)
+        return Request(key, self.topics.ask(kind), payload, streams=kind == "prompt")
 
     async def _next(self, request: Request, until: float) -> Event:
         """Return the next event; a `Failed` too."""
