@@ -29,6 +29,8 @@ ACCEPT_S = 10.0
 # How long a box or a broker that goes while it answers may take to come back: systemd starts a daemon that
 # died within seconds, Home Assistant connects again every ten.
 RETURN_S = 20.0
+# How long a start waits until answers are subscribed to; Home Assistant gathers that for half a second.
+SUBSCRIBE_S = 3.0
 
 
 class Box:
@@ -55,7 +57,7 @@ class Box:
         self._patience: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Listen to the box and to the connection.
+        """Listen to the box and to the connection; returns when an answer would be heard.
 
         Raises:
             HomeAssistantError: MQTT is not set up.
@@ -68,6 +70,16 @@ class Box:
         ):
             self._undo.append(await mqtt.async_subscribe(self._hass, topic, hear, qos=1))
         self._undo.append(mqtt.async_subscribe_connection_status(self._hass, self._hear_connection))
+        if self.connected:  # else who asks is told so
+            subscribed = asyncio.Event()
+            stop = mqtt.async_on_subscribe_done(self._hass, self.topics.replies, 1, subscribed.set)
+            try:
+                async with asyncio.timeout(SUBSCRIBE_S):
+                    await subscribed.wait()
+            except TimeoutError:
+                LOGGER.debug("%s: not known to be subscribed to", self.topics.replies)
+            finally:
+                stop()
 
     @callback
     def close(self) -> None:
@@ -164,7 +176,8 @@ class Box:
         payload = json.dumps(
             {"id": key, **fields, "timeout_s": limit_s}, ensure_ascii=False, separators=(",", ":")
         )
-        return Request(key, self.topics.ask(kind), payload, streams=kind == "prompt")
+        streams = kind == "prompt" and fields.get("stream") is not False
+        return Request(key, self.topics.ask(kind), payload, streams)
 
     async def _next(self, request: Request, until: float) -> Event:
         """Return the next event; a `Failed` too."""

@@ -201,7 +201,8 @@ async def test_a_box_that_is_gone_for_good_can_be_removed_by_its_issue(
 async def test_a_broker_that_refuses_what_is_asked_is_an_issue_that_names_the_topics(
     house: Driver, ready: StartReady, broker: PrivateBroker, acl: Path, model: str
 ) -> None:
-    await ready(**({} if model == "scripted" else {"model__path": model}))
+    settings: dict[str, Any] = {} if model == "scripted" else {"model__path": model}
+    await ready(**settings)
     await add_box(house)
 
     async def allow(rules: str) -> None:
