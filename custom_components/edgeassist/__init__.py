@@ -17,6 +17,7 @@ from homeassistant.exceptions import ConfigEntryNotReady
 from . import issues
 from .box import Box
 from .const import CONF_BASE, CONF_CLIENT, CONF_DEVICE, DOMAIN
+from .look import async_subscribed
 from .topics import Topics
 
 PLATFORMS = (Platform.CONVERSATION, Platform.AI_TASK)
@@ -32,6 +33,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
     await box.start()
     entry.runtime_data = box
     entry.async_on_unload(box.close)
+    await async_subscribed(hass, box.topics.replies)
     known = _said(entry)
 
     async def reload(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> None:

@@ -29,8 +29,6 @@ ACCEPT_S = 10.0
 # How long a box or a broker that goes while it answers may take to come back: systemd starts a daemon that
 # died within seconds, Home Assistant connects again every ten.
 RETURN_S = 20.0
-# How long a start waits until answers are subscribed to; Home Assistant gathers that for half a second.
-SUBSCRIBE_S = 3.0
 
 
 class Box:
@@ -57,7 +55,7 @@ class Box:
         self._patience: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Listen to the box and to the connection; returns when an answer would be heard.
+        """Listen to the box and to the connection.
 
         Raises:
             HomeAssistantError: MQTT is not set up.
@@ -70,16 +68,6 @@ class Box:
         ):
             self._undo.append(await mqtt.async_subscribe(self._hass, topic, hear, qos=1))
         self._undo.append(mqtt.async_subscribe_connection_status(self._hass, self._hear_connection))
-        if self.connected:  # else who asks is told so
-            subscribed = asyncio.Event()
-            stop = mqtt.async_on_subscribe_done(self._hass, self.topics.replies, 1, subscribed.set)
-            try:
-                async with asyncio.timeout(SUBSCRIBE_S):
-                    await subscribed.wait()
-            except TimeoutError:
-                LOGGER.debug("%s: not known to be subscribed to", self.topics.replies)
-            finally:
-                stop()
 
     @callback
     def close(self) -> None:
