@@ -33,7 +33,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
     await box.start()
     entry.runtime_data = box
     entry.async_on_unload(box.close)
-    await async_subscribed(hass, box.topics.replies)
     known = _said(entry)
 
     async def reload(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> None:
@@ -43,6 +42,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
 
     entry.async_on_unload(entry.add_update_listener(reload))
     entry.async_on_unload(issues.async_watch(hass, entry))
+    await async_subscribed(hass, box.topics.replies)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
 
