@@ -17,6 +17,7 @@ from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
 from . import issues
 from .box import Box
 from .const import CONF_BASE, CONF_CLIENT, CONF_DEVICE, DOMAIN
+from .look import async_subscribed
 from .topics import Topics
 
 PLATFORMS = (Platform.CONVERSATION, Platform.AI_TASK)
@@ -44,6 +45,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
 
     entry.async_on_unload(entry.add_update_listener(reload))
     entry.async_on_unload(issues.async_watch(hass, entry))
+    await async_subscribed(hass, box.topics.replies)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
 from typing import Any
 
 from homeassistant.components import ai_task, conversation
@@ -110,12 +109,7 @@ class Task(Converses, ai_task.AITaskEntity):
         fields: dict[str, Any] = {**model_fields(self.subentry.data), "messages": messages}
         if schema is not None:
             fields["json_schema"] = complete(schema)
-        # Streamed, because a box that streams says at once that it has heard.
-        async with aclosing(self.async_ask(fields)) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    return event
-        raise Failure(Why.INTERNAL, {"message": "an answer without an end"})
+        return await self.async_answer(fields)
 
     async def _decide(self, task: ai_task.EvaluationTask) -> dict[str, Answer]:
         if task.attachments:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from .const import (
     CONF_RECOMMENDED,
     DEFAULT_AI_TASK_NAME,
     DEFAULT_BASE,
+    DEFAULT_CLIENT,
     DEFAULT_CONVERSATION_NAME,
     DOMAIN,
     SUBENTRY_AI_TASK,
@@ -60,7 +60,7 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
         info = read_info(str(discovery_info.payload))
         if place is None or info is None:  # an empty payload is one of a box that was taken away
             return self.async_abort(reason="no_box")
-        topics = Topics(*place, client=_new_client())
+        topics = Topics(*place, client=DEFAULT_CLIENT)
         await self.async_set_unique_id(topics.identifier)
         self._abort_if_unique_id_configured()
         try:
@@ -95,7 +95,7 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
                 self._abort_if_unique_id_configured()
                 return self._create(topics)
         return self.async_show_form(
-            step_id="user", data_schema=_schema(user_input or {CONF_CLIENT: _new_client()}), errors=errors
+            step_id="user", data_schema=_schema(user_input or {CONF_CLIENT: DEFAULT_CLIENT}), errors=errors
         )
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -164,15 +164,6 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
 
 def _data(topics: Topics) -> dict[str, str]:
     return {CONF_BASE: topics.base, CONF_DEVICE: topics.device, CONF_CLIENT: topics.client}
-
-
-def _new_client() -> str:
-    """Return a client's name of this entry's own.
-
-    Not `homeassistant`: answers to that one fire the event entity of the box. Two Home Assistants at one box
-    share none either, since a quota belongs to a client.
-    """
-    return f"ha-{secrets.token_hex(4)}"
 
 
 def _schema(known: Mapping[str, Any]) -> vol.Schema:

@@ -11,6 +11,9 @@ LOGGER = logging.getLogger(__package__)
 PROTOCOL_VERSION = 1
 # The daemon's default for the setting `mqtt.base`.
 DEFAULT_BASE = "edgeassist"
+# As whom the installer's access control list lets Home Assistant ask. Not as `homeassistant`: answers to that
+# one fire the event entity of the box.
+DEFAULT_CLIENT = "assist"
 # The model inside the daemon, by its name in `info`: it knows no tools, and answers commands with actions.
 TINY = "EdgeAssist Tiny"
 

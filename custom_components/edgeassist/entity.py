@@ -91,13 +91,15 @@ class EdgeAssistEntity(Entity):
     async def async_answer(
         self, fields: Mapping[str, Any], *, kind: Kind = "prompt", limit_s: float = LIMIT_S
     ) -> Done:
-        """Ask the box for an answer in one piece, and return its end.
+        """Ask the box, and return the end of the answer, which has all of it.
+
+        A prompt is streamed all the same, because a box that streams says at once that it has heard: one that
+        has not is known after seconds.
 
         Raises:
             Failure: As `async_ask`.
         """
-        whole = fields if kind == "decide" else {**fields, "stream": False}
-        async with aclosing(self.async_ask(whole, kind=kind, limit_s=limit_s)) as events:
+        async with aclosing(self.async_ask(fields, kind=kind, limit_s=limit_s)) as events:
             async for event in events:
                 if isinstance(event, Done):
                     return event

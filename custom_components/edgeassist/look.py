@@ -1,4 +1,4 @@
-"""Looks once whether a box is there, for the config flow."""
+"""Looks once whether a box is there, for the config flow, and whether its answers would be heard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from homeassistant.components import mqtt
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 
+from .const import LOGGER
 from .known import Info, read_info
 from .topics import Topics
 
@@ -16,6 +17,8 @@ from .topics import Topics
 LOOK_S = 5.0
 # `info` follows `status` at once where both are retained.
 SETTLE_S = 1.0
+# Home Assistant gathers subscriptions for half a second; one that a broker refuses is waited for no longer.
+SUBSCRIBE_S = 3.0
 
 
 class NotUsableError(Exception):
@@ -65,6 +68,21 @@ async def async_look(hass: HomeAssistant, topics: Topics) -> Info:
     if not info.understood:
         raise NotUsableError("protocol_unknown")
     return info
+
+
+async def async_subscribed(hass: HomeAssistant, topic: str) -> None:
+    """Wait until a topic is subscribed to: a quick box has said all of an answer before that."""
+    if not mqtt.is_connected(hass):
+        return
+    done = asyncio.Event()
+    stop = mqtt.async_on_subscribe_done(hass, topic, 1, done.set)
+    try:
+        async with asyncio.timeout(SUBSCRIBE_S):
+            await done.wait()
+    except TimeoutError:
+        LOGGER.debug("%s is not known to be subscribed to", topic)
+    finally:
+        stop()
 
 
 async def _until(known: Callable[[], bool], news: asyncio.Event, limit_s: float) -> None:

@@ -99,11 +99,11 @@ async def test_discovery_asks_is_answered_watches_and_cancels(
     assert denied(broker) == []
 
 
-async def test_the_integration_asks_as_the_client_of_the_list(
+async def test_a_box_that_is_discovered_is_asked_as_the_client_of_the_list(
     house: Driver, daemon: StartDaemon, broker: PrivateBroker
 ) -> None:
     await start(house, daemon)
-    entry = await house.add("edgeassist", base="edgeassist", device="box", client="assist")
+    entry = (await house.submit(await house.discovered("edgeassist")))["result"]
     await house.entry_is(entry["entry_id"], "loaded")
     (agent,) = [
         name

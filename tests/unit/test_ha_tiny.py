@@ -256,6 +256,26 @@ def test_a_reading_is_the_sensors_not_the_models() -> None:
     assert said.told(told, "en") == "The temperature in Larder is 11.8 °C."
 
 
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("locked", "Front door lock is locked."),
+        ("unlocked", "Front door lock is unlocked."),
+        ("unlocking", "Front door lock is unlocked."),
+        ("jammed", "Front door lock is jammed."),
+        ("open", "Front door lock is open."),
+    ],
+)
+def test_a_lock_is_told_as_it_is_and_to_the_model_in_its_words(state: str, sentence: str) -> None:
+    where = Home((), (), (Thing("lock.front", ("Front door lock",), state=state),))
+    [question] = begin("is the front door lock locked", "en", where, None)
+    known = question.request["system"].removeprefix("Sensors:\nkitchen door: ")
+    assert known in {"locked", "closed", "open"}
+    told = end(question, "The kitchen door is closed.", where, None)
+    assert isinstance(told, Told)
+    assert said.told(told, "en") == sentence
+
+
 def test_a_quantity_that_was_not_asked_for_is_not_told() -> None:
     assert comes_of("how warm is it in the kitchen", "The kitchen light is on.") is Why.OTHER
 

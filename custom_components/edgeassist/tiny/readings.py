@@ -23,11 +23,15 @@ _STATES: dict[str, dict[Language, str]] = {
     "open": {"en": "open", "zh": "开着"},
     "closed": {"en": "closed", "zh": "关着"},
     "locked": {"en": "locked", "zh": "锁着"},
+    "unlocked": {"en": "unlocked", "zh": "没锁"},
+    "jammed": {"en": "jammed", "zh": "卡住了"},
     "on": {"en": "on", "zh": "开着"},
     "off": {"en": "off", "zh": "关着"},
     "detected": {"en": "detected", "zh": "有人"},
     "clear": {"en": "clear", "zh": "无人"},
 }
+# What the model was trained with for what it was not.
+_NEAREST = {"unlocked": "closed", "jammed": "closed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,7 @@ class Reading:
 
     def told(self, language: Language) -> str:
         """Return the value in a language."""
-        state = _STATES.get(self.value)
-        return state[language] if state else self.value
+        return _told(self.value, language)
 
 
 def readings_of(heard: Heard, home: Home, here: str | None) -> tuple[tuple[Reading, ...], Place | None]:
@@ -66,13 +69,18 @@ def system_prompt(readings: Iterable[Reading], language: Language) -> str:
     """Return the list for the model: each quantity once, of the one room that its question names."""
     first: dict[str, str] = {}
     for reading in readings:
-        first.setdefault(reading.quantity, reading.told(language))
+        first.setdefault(reading.quantity, _told(_NEAREST.get(reading.value, reading.value), language))
     between = " " if language == "en" else ""
     lines = [
         f"{ROOM[language]}{between}{words.QUANTITIES[quantity][language][0]}: {value}"
         for quantity, value in list(first.items())[:MOST]
     ]
     return "\n".join([_HEADING[language], *lines]) if lines else ""
+
+
+def _told(value: str, language: Language) -> str:
+    state = _STATES.get(value)
+    return state[language] if state else value
 
 
 def _and_its_sensors(things: tuple[Thing, ...], home: Home) -> tuple[Thing, ...]:
@@ -104,7 +112,7 @@ def _read(thing: Thing) -> Iterable[Reading]:
         case "light":
             value = "on" if thing.state == "on" else "off"
         case "lock":
-            value = "locked" if thing.state == "locked" else "closed"
+            value = _locks(thing.state)
         case "cover":
             value = "closed" if thing.state == "closed" else "open"
         case _:
@@ -114,6 +122,16 @@ def _read(thing: Thing) -> Iterable[Reading]:
                 unit = str(thing.attributes.get("temperature_unit", "°C"))
                 yield Reading("temperature", thing, f"{warm:g} {unit}")
     yield Reading(quantity, thing, value)
+
+
+def _locks(state: str) -> str:
+    match state:
+        case "locked" | "jammed":
+            return state
+        case "open" | "opening":
+            return "open"
+        case _:
+            return "unlocked"
 
 
 def _heats(thing: Thing) -> str:
