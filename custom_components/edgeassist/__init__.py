@@ -12,7 +12,7 @@ from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
 
 from . import issues
 from .box import Box
@@ -30,9 +30,12 @@ async def async_setup_entry(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -
     if not await mqtt.async_wait_for_mqtt_client(hass):
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="mqtt_not_ready")
     box = Box(hass, Topics(entry.data[CONF_BASE], entry.data[CONF_DEVICE], entry.data[CONF_CLIENT]))
-    await box.start()
     entry.runtime_data = box
     entry.async_on_unload(box.close)
+    try:
+        await box.start()
+    except HomeAssistantError as error:
+        raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key="mqtt_not_ready") from error
     known = _said(entry)
 
     async def reload(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> None:

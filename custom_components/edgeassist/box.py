@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from homeassistant.components import mqtt
@@ -14,7 +12,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 
 from .const import LOGGER, TINY
-from .events import Accepted, Done, Event, Failed, read_event
+from .events import Accepted, Done, Event, Failed, read_event, read_object
 from .failures import Failure, Why, failure_of
 from .known import Info, read_info
 from .pending import Request
@@ -24,8 +22,8 @@ from .topics import Kind, Topics
 LIMIT_S = 300.0
 # What the box gets beyond that to say itself that it is over.
 GRACE_S = 2.0
-# How long the box may take to say that it has accepted a request, or refused it.
-ACCEPT_S = 10.0
+# How long the box may take to say that it has accepted a request or refused it. Then it is asked once more.
+ACCEPT_S = 5.0
 # How long a box or a broker that goes while it answers may take to come back: systemd starts a daemon that
 # died within seconds, Home Assistant connects again every ten.
 RETURN_S = 20.0
@@ -49,6 +47,8 @@ class Box:
         self._hass = hass
         self._online: bool | None = None
         self._unsure = False
+        self._closed = False
+        self._model = ""
         self._requests: dict[str, Request] = {}
         self._listeners: list[CALLBACK_TYPE] = []
         self._undo: list[CALLBACK_TYPE] = []
@@ -71,7 +71,8 @@ class Box:
 
     @callback
     def close(self) -> None:
-        """Cancel what has no end yet, and listen no more."""
+        """Cancel what has no end yet, and whatever is asked after that; listen no more."""
+        self._closed = True
         for request in self._requests.values():
             request.put(Failure(Why.CANCELLED))
         self._stop_patience()
@@ -114,8 +115,8 @@ class Box:
 
     @property
     def is_tiny(self) -> bool:
-        """Whether its model is the built-in one, which knows no tools."""
-        return self.info is not None and self.info.model == TINY
+        """Whether its model, or the last while none is loaded, is the built-in one, which knows no tools."""
+        return self._model == TINY
 
     # -- Requests -------------------------------------------------------------------------------------------
 
@@ -134,9 +135,11 @@ class Box:
         Raises:
             Failure: It was not answered, and why.
         """
+        if self._closed:
+            raise Failure(Why.CANCELLED)
         if obstacle := self.obstacle:
             raise obstacle
-        request = self._prepare(fields, kind, limit_s)
+        request = Request.of(fields, self.topics.ask(kind), kind, limit_s)
         loop = asyncio.get_running_loop()
         until = loop.time() + limit_s + GRACE_S
         self._requests[request.id] = request
@@ -159,19 +162,11 @@ class Box:
             if not ended:
                 self._cancel(request)
 
-    def _prepare(self, fields: Mapping[str, Any], kind: Kind, limit_s: float) -> Request:
-        key = secrets.token_hex(8)
-        payload = json.dumps(
-            {"id": key, **fields, "timeout_s": limit_s}, ensure_ascii=False, separators=(",", ":")
-        )
-        streams = kind == "prompt" and fields.get("stream") is not False
-        return Request(key, self.topics.ask(kind), payload, streams)
-
     async def _next(self, request: Request, until: float) -> Event:
         """Return the next event; a `Failed` too."""
         loop = asyncio.get_running_loop()
         while True:
-            begun = request.heard or not request.streams
+            begun = request.heard or (request.again and not request.streams)
             deadline = until if begun else min(until, request.asked_at + ACCEPT_S)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -180,6 +175,9 @@ class Box:
                 if self._patience is not None:
                     # It is asked again when the box or the broker is back.
                     request.asked_at = loop.time()
+                elif not (request.heard or request.again):
+                    request.again = True
+                    self._ask_again(request)  # right after a start, the first of an answer may be lost
                 # It was asked again meanwhile, or there is still time for that.
                 if loop.time() < min(until, request.asked_at + ACCEPT_S):
                     continue
@@ -235,16 +233,14 @@ class Box:
     @callback
     def _hear_info(self, message: mqtt.ReceiveMessage) -> None:
         self.info = read_info(message.payload)
+        self._model = (self.info.model if self.info else None) or self._model
         self._changed()
 
     @callback
     def _hear_health(self, message: mqtt.ReceiveMessage) -> None:
-        with suppress(ValueError):
-            document = json.loads(message.payload)
-            if isinstance(document, dict):
-                known, self.health = self.health, document
-                if any(known.get(name) != document.get(name) for name in ("state", "reason")):
-                    self._changed()
+        known, self.health = self.health, read_object(message.payload) or self.health
+        if any(known.get(name) != self.health.get(name) for name in ("state", "reason")):
+            self._changed()
 
     @callback
     def _hear_status(self, message: mqtt.ReceiveMessage) -> None:
@@ -270,13 +266,15 @@ class Box:
             self._stop_patience()
             self._ask_again()
         else:
+            # A broker that comes back without what it kept does not say that a box has gone meanwhile.
+            self._online = None
             self._start_patience(Why.LINK_LOST)
         self._changed()
 
     @callback
-    def _ask_again(self) -> None:
+    def _ask_again(self, *requests: Request) -> None:
         """Publish again, byte for byte, what has no end: a box that knows it does not run it twice."""
-        for request in self._requests.values():
+        for request in requests or self._requests.values():
             request.stream.repeated()
             self._publish(request)
 

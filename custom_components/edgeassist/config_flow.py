@@ -108,9 +108,10 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
                 known = await self.async_set_unique_id(topics.identifier, raise_on_progress=False)
                 if known is not None and known.entry_id != entry.entry_id:
                     return self.async_abort(reason="already_configured")
-                # The entry's listener loads it again.
+                # The entry's listener loads it again. A title that the user chose stays.
+                title = topics.device if entry.title == entry.data[CONF_DEVICE] else entry.title
                 return self.async_update_and_abort(
-                    entry, unique_id=topics.identifier, title=topics.device, data=_data(topics)
+                    entry, unique_id=topics.identifier, title=title, data=_data(topics)
                 )
         return self.async_show_form(
             step_id="reconfigure", data_schema=_schema(user_input or entry.data), errors=errors
@@ -136,6 +137,8 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def _create(self, topics: Topics) -> ConfigFlowResult:
         """Create the entry, with an agent that controls the home and a task."""
+        # The agents of two boxes are told apart in lists by their names alone.
+        which = f" {topics.device}" if self._async_current_entries(include_ignore=False) else ""
         agent: dict[str, Any] = {CONF_RECOMMENDED: True, CONF_PROMPT: llm.DEFAULT_INSTRUCTIONS_PROMPT}
         if any(api.id == llm.LLM_API_ASSIST for api in llm.async_get_apis(self.hass)):
             agent[CONF_LLM_HASS_API] = [llm.LLM_API_ASSIST]
@@ -145,13 +148,13 @@ class EdgeAssistConfigFlow(ConfigFlow, domain=DOMAIN):
             subentries=[
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_CONVERSATION,
-                    title=DEFAULT_CONVERSATION_NAME,
+                    title=DEFAULT_CONVERSATION_NAME + which,
                     data=agent,
                     unique_id=None,
                 ),
                 ConfigSubentryData(
                     subentry_type=SUBENTRY_AI_TASK,
-                    title=DEFAULT_AI_TASK_NAME,
+                    title=DEFAULT_AI_TASK_NAME + which,
                     data={CONF_RECOMMENDED: True},
                     unique_id=None,
                 ),

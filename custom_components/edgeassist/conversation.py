@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 from homeassistant.components import conversation
@@ -27,6 +28,10 @@ async def async_setup_entry(
     for subentry in entry.subentries.values():
         if subentry.subentry_type == SUBENTRY_CONVERSATION:
             async_add_entities([Agent(entry, subentry)], config_subentry_id=subentry.subentry_id)
+
+
+# Who has told a light to go on and saw nothing has gone to the switch by then.
+_COMMAND_S = 20.0
 
 
 class Agent(Converses, conversation.ConversationEntity):
@@ -60,16 +65,16 @@ class Agent(Converses, conversation.ConversationEntity):
                 self.async_report(obstacle)
                 raise obstacle
             if self.box.is_tiny:
-                return await async_tiny_answer(self.hass, self._text, user_input, chat_log)
+                return await async_tiny_answer(
+                    self.hass, partial(self._text, user_input), user_input, chat_log
+                )
             await chat_log.async_provide_llm_data(
                 user_input.as_llm_context(DOMAIN),
                 self._apis,
                 self.subentry.data.get(CONF_PROMPT),
                 user_input.extra_system_prompt,
             )
-            # Somebody stands in front of a satellite; who types, or an automation, can wait.
-            urgent = user_input.device_id or user_input.satellite_id
-            fields = {**model_fields(self.subentry.data), "priority": "high" if urgent else "normal"}
+            fields = {**model_fields(self.subentry.data), "priority": _priority(user_input)}
             await self.async_converse(chat_log, fields)
         except conversation.ConverseError as error:
             return error.as_conversation_result()
@@ -77,21 +82,30 @@ class Agent(Converses, conversation.ConversationEntity):
             return await self._say(failure, user_input, chat_log)
         return conversation.async_get_result_from_chat_log(user_input, chat_log)
 
-    async def _text(self, fields: dict[str, Any]) -> str:
+    async def _text(self, user_input: conversation.ConversationInput, fields: dict[str, Any]) -> str:
         """Ask for a text in one piece, for EdgeAssist Tiny's part.
 
         Raises:
             Failure: It was not answered, and why.
         """
-        return (await self.async_answer(fields)).text
+        urgent = {**fields, "priority": _priority(user_input)}
+        return (await self.async_answer(urgent, limit_s=_COMMAND_S)).text
 
     async def _say(
         self, failure: Failure, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
     ) -> conversation.ConversationResult:
         """Return a failure as what is said."""
+        sentence = await async_sentence(self.hass, failure, user_input.language)
         response = intent.IntentResponse(language=user_input.language)
-        response.async_set_error(
-            intent.IntentResponseErrorCode.FAILED_TO_HANDLE,
-            await async_sentence(self.hass, failure, user_input.language),
-        )
+        response.async_set_error(intent.IntentResponseErrorCode.FAILED_TO_HANDLE, sentence)
+        if chat_log.content[-1].role == "tool_result":
+            # Most templates of models refuse a user's words right behind those of a tool.
+            chat_log.async_add_assistant_content_without_tools(
+                conversation.AssistantContent(agent_id=self.entity_id, content=sentence)
+            )
         return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
+
+
+def _priority(user_input: conversation.ConversationInput) -> str:
+    """Somebody stands in front of a satellite; who types, or an automation, can wait."""
+    return "high" if user_input.device_id or user_input.satellite_id else "normal"

@@ -13,6 +13,7 @@ from homeassistant.const import CONF_LLM_HASS_API, CONF_PROMPT, __version__
 from homeassistant.core import HomeAssistant
 
 from . import EdgeAssistConfigEntry, issues
+from .box import Box
 from .const import (
     CONF_BASE,
     CONF_CLIENT,
@@ -44,7 +45,8 @@ async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: EdgeAssistConfigEntry
 ) -> dict[str, Any]:
     """Return the diagnostics of a box."""
-    box = entry.runtime_data
+    # None before it has been set up, when Home Assistant has no broker.
+    box: Box | None = getattr(entry, "runtime_data", None)
     return {
         "home_assistant": __version__,
         "entry": {
@@ -59,21 +61,28 @@ async def async_get_config_entry_diagnostics(
             }
             for subentry in entry.subentries.values()
         ],
+        "state": entry.state.value,
+        "issues": issues.async_open(hass, entry),
+        **(_of_box(box) if box else {}),
+    }
+
+
+def _of_box(box: Box) -> dict[str, Any]:
+    return {
         "connected": box.connected,
         "online": box.online,
         "info": _info(box.info.document) if box.info else None,
         "health": _health(box.health),
         "last": {name: value for name, value in box.last.items() if name != "message"},
-        "issues": issues.async_open(hass, entry),
     }
 
 
 def _info(document: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: document.get(name) for name in ("version", "protocol", "capabilities", "model", "cut")}
-    settings = document.get("settings") or {}
+    settings = _object(document.get("settings"))
     shown = {}
     for table, keys in _SETTINGS.items():
-        values = settings.get(table) or {}
+        values = _object(settings.get(table))
         shown[table] = {
             name: values[name] for name in keys or values if name in values and name not in _FOLDERS
         }
@@ -84,6 +93,10 @@ def _info(document: Mapping[str, Any]) -> dict[str, Any]:
             calibration = {name: value for name, value in calibration.items() if name != "instructions"}
             kept["model"] = {**kept["model"], "calibration": calibration}
     return {**kept, "settings": shown}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _health(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,33 +103,46 @@ class Failed(Event):
     text: str = ""
 
 
+def read_object(payload: str | bytes) -> dict[str, Any] | None:
+    """Return a JSON object; None for anything else that somebody published, however deep it is nested."""
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
 def read_event(payload: str | bytes) -> Event | None:
     """Return the event; a bare `Event` for a kind that is not known here, None for what is none at all.
 
     An end that can't be made out is a failure that says so, so that whoever waits for it hears of it.
     """
-    try:
-        document = json.loads(payload)
-    except ValueError:
-        return None
-    if not isinstance(document, dict):
+    document = read_object(payload)
+    if document is None:
         return None
     known = Event(id=document.get("id"), seq=document.get("seq"))  # type: ignore[arg-type]
     if not isinstance(known.id, str) or type(known.seq) is not int:
         return None
-    kind = document.get("type")
+    kind = str(document.get("type"))
     try:
         return _READERS[kind](known, document) if kind in _READERS else known
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         if kind in {"done", "error"}:
             return Failed(known.id, known.seq, message="the end of the answer can't be read")
         return known
 
 
 def _done(known: Event, document: dict[str, Any]) -> Done:
+    answers = document.get("answers")
     usage = {name: count for name, count in document["usage"].items() if isinstance(count, int)}
     calls = tuple(
-        Called(known.id, known.seq, call["id"], call["function"]["name"], call["function"]["arguments"])
+        Called(
+            known.id,
+            known.seq,
+            _text(call["id"]),
+            _text(call["function"]["name"]),
+            _text(call["function"]["arguments"]),
+        )
         for call in document.get("tool_calls", ())
     )
     return Done(
@@ -139,7 +152,7 @@ def _done(known: Event, document: dict[str, Any]) -> Done:
         finish_reason=_text(document["finish_reason"]),
         calls=calls,
         usage=usage,
-        answers=document.get("answers"),
+        answers=answers if isinstance(answers, dict) else None,
         document=document,
     )
 

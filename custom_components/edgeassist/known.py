@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .const import PROTOCOL_VERSION
+from .events import read_object
+
+# Names are shown, and stored in registries; anybody at the broker can publish longer ones.
+_MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,8 @@ class Info:
 
 def read_info(payload: str | bytes) -> Info | None:
     """Return what is known from it; None for what is no `info`, an empty one too."""
-    try:
-        document = json.loads(payload)
-    except ValueError:
-        return None
-    if not isinstance(document, dict) or type(document.get("protocol")) is not int:
+    document = read_object(payload)
+    if document is None or type(document.get("protocol")) is not int:
         return None
     model = _object(document.get("model"))
     context = model.get("context")
@@ -62,7 +62,7 @@ def read_info(payload: str | bytes) -> Info | None:
         protocol=document["protocol"],
         version=str(document.get("version", "")),
         device=str(document.get("device", "")),
-        model=name if isinstance(name, str) else None,
+        model=name[:_MAX_NAME] if isinstance(name, str) else None,
         context=context if isinstance(context, int) else None,
         thinks=model.get("thinks") is True,
         decides=model.get("decides") is True,

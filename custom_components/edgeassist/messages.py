@@ -6,18 +6,25 @@ What Home Assistant has in its chat log is known here by its attributes only: `r
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .events import Called
+from .events import Called, read_object
+from .failures import Failure, Why
 from .layout import Layout
 
 # As many messages a request may have (docs/protocol.md); the system prompt is one.
 MAX_MESSAGES = 256
+# As long may a tool's name be there, of these characters.
+MAX_NAME = 64
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 # So many questions are left out at once, where there are more.
 _BLOCK = 32
+# A tool's result of so many characters is not cut, whatever else has no room.
+_SHORT = 1000
 
 Message = dict[str, Any]
 
@@ -30,14 +37,22 @@ class Written:
 
     Attributes:
         arguments: Of each call, by its id.
+        names: Likewise: the box may know a tool by another name than Home Assistant.
     """
 
     arguments: Mapping[str, str]
+    names: Mapping[str, str]
 
     @classmethod
     def of(cls, calls: Iterable[Called]) -> Written:
         """Return that of an answer with these calls."""
-        return cls({call.call: call.arguments for call in calls})
+        made = list(calls)
+        return cls({call.call: call.arguments for call in made}, {call.call: call.name for call in made})
+
+
+def wire_name(name: str) -> str:
+    """Return a tool's name as the wire takes it: some APIs have names with dots or without end."""
+    return _NO_NAME.sub("_", name)[:MAX_NAME] or "_"
 
 
 def arguments_of(call: Called) -> dict[str, Any]:
@@ -45,9 +60,28 @@ def arguments_of(call: Called) -> dict[str, Any]:
 
     Small models write null or an empty text where an argument does not matter, and Home Assistant would
     look for a device of no name.
+
+    Raises:
+        Failure: They are no arguments.
     """
-    arguments = json.loads(call.arguments or "{}")
-    return {name: value for name, value in arguments.items() if value is not None and value != ""}
+    arguments = read_object(call.arguments or "{}")
+    if arguments is None:
+        raise Failure(Why.INTERNAL, {"message": f"the arguments of {call.name} are no JSON object"})
+    whole: dict[str, Any] = _whole(arguments)
+    return {name: value for name, value in whole.items() if value is not None and value != ""}
+
+
+def _whole(value: Any) -> Any:
+    """Return a value without halves of characters, which JSON can write, and nobody can publish or show."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_whole(name): _whole(each) for name, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case _:
+            return value
 
 
 def messages_of(
@@ -56,6 +90,7 @@ def messages_of(
     local: Callable[[datetime], datetime],
     *,
     turns: int | None = None,
+    most: int | None = None,
 ) -> list[Message]:
     """Return the messages of a chat log.
 
@@ -64,6 +99,7 @@ def messages_of(
         layout: Of that system prompt.
         local: Turns a time into the home's.
         turns: Only so many of the last questions, with what belongs to them; None for all.
+        most: As many characters of a tool's result; None for all.
     """
     said = _last_turns(contents[1:], turns)
     spoken = {content.content for content in said if content.role == "assistant"}
@@ -84,12 +120,18 @@ def messages_of(
                     {
                         "role": "tool",
                         "tool_call_id": content.tool_call_id,
-                        "content": _result(content, spoken),
+                        "content": _cut(_result(content, spoken), most),
                     }
                 )
             case _:
                 pass
-    return messages
+    return _answered(messages)
+
+
+def halved_results(messages: Iterable[Message]) -> int | None:
+    """Return half of the characters of the longest result; None where none is long."""
+    longest = max((len(each["content"]) for each in messages if each["role"] == "tool"), default=0)
+    return longest // 2 if longest >= 2 * _SHORT else None
 
 
 def questions(contents: Sequence[Any]) -> int:
@@ -113,8 +155,35 @@ def _last_turns(contents: Sequence[Any], turns: int | None) -> Sequence[Any]:
     return contents[[*blocks, *fits, 0][0] :]
 
 
+def _answered(messages: Iterable[Message]) -> list[Message]:
+    """Return messages in which each call has a result, as the box wants them.
+
+    One that was cancelled has none, nor has one that another agent has made by itself.
+    """
+    whole: list[Message] = []
+    lacking: list[str] = []
+    for message in messages:
+        if message["role"] == "tool":
+            lacking = [call for call in lacking if call != message["tool_call_id"]]
+        else:
+            whole += map(_no_result, lacking)
+            lacking = [call["id"] for call in message.get("tool_calls", ())]
+        whole.append(message)
+    return [*whole, *map(_no_result, lacking)]
+
+
+def _no_result(call: str) -> Message:
+    return {"role": "tool", "tool_call_id": call, "content": "Error: it has no result."}
+
+
+def _cut(text: str, most: int | None) -> str:
+    if most is None or len(text) <= most:
+        return text
+    return f"{text[:most]} … (cut off here: it had {len(text)} characters)"
+
+
 def _calling(content: Any) -> Message:
-    written = content.native.arguments if isinstance(content.native, Written) else {}
+    written = content.native if isinstance(content.native, Written) else Written({}, {})
     return {
         "role": "assistant",
         "content": content.content or None,
@@ -123,8 +192,8 @@ def _calling(content: Any) -> Message:
                 "id": call.id,
                 "type": "function",
                 "function": {
-                    "name": call.tool_name,
-                    "arguments": written.get(call.id) or _json(call.tool_args),
+                    "name": written.names.get(call.id) or wire_name(call.tool_name),
+                    "arguments": written.arguments.get(call.id) or _json(call.tool_args),
                 },
             }
             for call in content.tool_calls
@@ -165,4 +234,7 @@ def _done(done: Sequence[Any], failed: Sequence[Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError):  # a key that is no text, or a value within itself
+        return str(value)

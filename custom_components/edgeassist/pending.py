@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .events import AnswerStream, Chunk, Event, Progress, Reasoning
 from .failures import Failure
+from .topics import Kind
 
 # How many events of one answer may wait before texts are joined.
 MOST_WAITING = 64
@@ -20,6 +25,7 @@ class Request:
         payload: Published again, byte for byte, when the link comes back.
         streams: Whether the box says anything before the end: at once, that it has accepted it.
         heard: Whether it has.
+        again: Whether it was asked once more because it had not.
         asked_at: When it was published last, on the event loop's clock.
     """
 
@@ -32,6 +38,18 @@ class Request:
     waiting: list[Event | Failure] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     heard: bool = False
+    again: bool = False
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], topic: str, kind: Kind, limit_s: float) -> Request:
+        """Return a request with these fields, under an id that nobody guesses."""
+        key = secrets.token_hex(8)
+        payload = json.dumps(
+            {"id": key, **fields, "timeout_s": limit_s}, ensure_ascii=False, separators=(",", ":")
+        )
+        streams = kind == "prompt" and fields.get("stream") is not False
+        # Half a character, which JSON can write, can't be published.
+        return cls(key, topic, payload.encode(errors="replace").decode(), streams)
 
     def put(self, event: Event | Failure) -> None:
         """Let it wait for who asked; who is slow gets longer texts and less progress."""

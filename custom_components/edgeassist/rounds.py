@@ -14,12 +14,16 @@ from .entity import EdgeAssistEntity
 from .events import Called, Chunk, Done, Reasoning, Restarted
 from .failures import Failure, Why
 from .layout import Layout
-from .messages import Written, messages_of, questions
+from .messages import Written, halved_results, messages_of, questions
 from .tools import Tools
 
 # How often a model may be asked before it has to say something.
 MAX_ROUNDS = 10
+# What fits if less of it is said. An answer may be too large, too, and would be so again: only of long
+# requests, as far as a box usually takes them.
 _OVERFLOW = frozenset({Why.CONTEXT_OVERFLOW})
+_TOO_LONG = _OVERFLOW | {Why.TOO_LARGE}
+_LONG = 100_000
 
 
 class Converses(EdgeAssistEntity):
@@ -69,12 +73,17 @@ class Converses(EdgeAssistEntity):
         chat_log: conversation.ChatLog,
         made: set[tuple[str, str]],
     ) -> None:
-        """Ask once; again with less of what was said before, if that does not fit."""
+        """Ask once; again with less of what was said before, and of tools' results, if that does not fit."""
         layout = Layout(chat_log.content[0].content, chat_log.extra_system_prompt)
         turns = questions(chat_log.content)
+        most: int | None = None
         while True:
-            messages = messages_of(chat_log.content, layout, dt_util.as_local, turns=turns)
-            forgive = _OVERFLOW if turns > 1 else frozenset()
+            messages = messages_of(chat_log.content, layout, dt_util.as_local, turns=turns, most=most)
+            half = halved_results(messages)
+            forgive = frozenset[Why]()
+            if turns > 1 or half is not None:
+                size = sum(len(message["content"] or "") for message in messages)
+                forgive = _TOO_LONG if size > _LONG else _OVERFLOW
             deltas = self._deltas({**fields, "messages": messages}, tools, made, forgive)
             try:
                 async with aclosing(deltas):
@@ -83,7 +92,10 @@ class Converses(EdgeAssistEntity):
             except Failure as failure:
                 if failure.why not in forgive:
                     raise
-                turns //= 2
+                if turns > 1:
+                    turns //= 2
+                else:
+                    most = half
             else:
                 return
 

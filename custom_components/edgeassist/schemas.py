@@ -7,6 +7,7 @@ Assistant checks what a tool is called with itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,20 +34,29 @@ _PATTERNS = {
 _COLOUR: Schema = {"type": "integer", "minimum": 0, "maximum": 255}
 _MAX_EXACT = 2**53
 _NULL: Schema = {"type": "null"}
+_TYPES = frozenset(("null", "boolean", "number", "integer", "string", "array", "object"))
+_MOST = {"minItems": 1000, "maxItems": 1000, "minLength": 100_000, "maxLength": 100_000}
+_MAX_PATTERN = 4096
+# Groups that look around, have names or flags; what a group matched, and edges of words.
+_UNENFORCED = re.compile(r"\(\?(?!:)|(?<!\\)(?:\\\\)*\\[0-9ABCEGHIJKLMNOPQRTUVXYZabceghijklmopqyz]")
 
 
 def enforceable(schema: Mapping[str, Any]) -> Schema:
     """Return a schema that the device takes, and whose answers the given one allows as far as it can be told.
 
     Args:
-        schema: JSON Schema or OpenAPI, as voluptuous_openapi and probatio write it.
+        schema: JSON Schema or OpenAPI, as voluptuous_openapi and probatio write it. What is none allows
+            anything.
     """
+    if not isinstance(schema, Mapping):
+        return {}
     kept = {key: value for key, value in schema.items() if key in _ENFORCED or key in _ANNOTATIONS}
+    if "oneOf" in schema:
+        kept["anyOf"] = schema["oneOf"]
+    _drop_unenforced(kept)
     for key in ("anyOf", "allOf"):
         if key in kept:
             kept[key] = [enforceable(each) for each in kept[key]]
-    if "oneOf" in schema:
-        kept["anyOf"] = [enforceable(each) for each in schema["oneOf"]]
     if isinstance(kept.get("items"), Mapping):
         kept["items"] = enforceable(kept["items"])
     if "properties" in kept:
@@ -147,6 +157,25 @@ def _put_format(schema: Schema, name: str | None) -> None:
         schema.setdefault("pattern", _PATTERNS[name])
     elif name == "RGB":
         schema["items"] = _COLOUR
+
+
+def _drop_unenforced(schema: Schema) -> None:
+    """Take away values of keywords that the device does not take: it would refuse all of a request."""
+    for key in ("anyOf", "allOf", "enum"):
+        if not schema.get(key, True) or not isinstance(schema.get(key, []), list):
+            del schema[key]
+    for key, kind in (("items", Mapping), ("properties", Mapping), ("required", list), ("pattern", str)):
+        if not isinstance(schema.get(key, {} if kind is Mapping else kind()), kind):
+            del schema[key]
+    kinds = schema.get("type", [])
+    if not {*kinds} <= _TYPES if isinstance(kinds, list) else kinds not in _TYPES:
+        del schema["type"]
+    for key, most in _MOST.items():
+        if schema.get(key, 0) > most:
+            del schema[key]
+    pattern = schema.get("pattern", "")
+    if len(pattern) > _MAX_PATTERN or _UNENFORCED.search(pattern):
+        del schema["pattern"]
 
 
 def _bound_numbers(schema: Schema) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
+from .const import LOGGER
 from .events import Called
 from .failures import Failure, Why
 from .layout import compact, in_order, without
-from .messages import arguments_of
+from .messages import MAX_NAME, arguments_of, wire_name
 from .spelling import Spelling
 from .structure import json_schema
 from .tiny.registries import home_of
@@ -20,7 +20,6 @@ from .tiny.registries import home_of
 # Of the wire contract (docs/tools.md).
 MAX_TOOLS = 128
 MAX_BYTES = 65_536
-MAX_NAME = 64
 
 
 class Tools:
@@ -55,10 +54,15 @@ class Tools:
             [name for floor in home.floors for name in (floor.name, *floor.aliases)],
         )
         for tool in in_order(api.tools, lambda each: each.name):
+            try:
+                schema = json_schema(tool.parameters, api.custom_serializer)
+            except ValueError as error:
+                # One that can't be told of is no reason to do without all others.
+                LOGGER.debug("%s is left out: %s", tool.name, error)
+                continue
             function: dict[str, Any] = {"name": self._name(tool)}
             if tool.description:
                 function["description"] = tool.description.strip()
-            schema = json_schema(tool.parameters, api.custom_serializer)
             # A small model fills in what it is offered, and on a floor that does not exist nothing is found.
             function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
             self.wire.append({"type": "function", "function": function})
@@ -75,8 +79,8 @@ class Tools:
         return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
 
     def _name(self, tool: llm.Tool) -> str:
-        """Return the name that the box is told: some APIs have names with dots or without end."""
-        safe = re.sub(r"[^A-Za-z0-9_-]", "_", tool.name)[:MAX_NAME] or "_"
+        """Return the name that the box is told."""
+        safe = wire_name(tool.name)
         number = 1
         while safe in self._tools:
             number += 1

@@ -134,3 +134,36 @@ async def test_what_is_being_answered_is_cancelled_when_the_entry_goes(
     await wire.until(lambda message: message.topic.endswith("cancel/ha-test"))
     await heard.aclose()
     assert await house.shows(AGENT, lambda state: state is None) is None
+
+
+async def test_the_agents_of_two_boxes_have_names_of_their_own(house: Driver, connect: AsyncConnect) -> None:
+    wire = await connect.wire("edgeassist/+/status")
+    for device in ("attic", "cellar"):
+        await retain(wire, device, "online")
+        await house.add("edgeassist", **{**BY_HAND, "device": device})
+    ours = [each["name"] for each in await house.devices() if each["identifiers"][0][0] == "edgeassist"]
+    assert sorted(ours) == [
+        "EdgeAssist",
+        "EdgeAssist AI Task",
+        "EdgeAssist AI Task cellar",
+        "EdgeAssist cellar",
+    ]
+    for device in ("attic", "cellar"):
+        for name in ("info", "status"):
+            wire.say(f"edgeassist/{device}/{name}", b"", qos=1, retain=True)
+
+
+async def test_a_title_that_the_user_chose_stays(house: Driver, connect: AsyncConnect) -> None:
+    wire = await connect.wire("edgeassist/+/status")
+    for device in ("old", "new"):
+        await retain(wire, device, "online")
+    entry = await house.add("edgeassist", **{**BY_HAND, "device": "old"})
+    await house.command("config_entries/update", entry_id=entry["entry_id"], title="Mine")
+    flow = await house.begin("edgeassist", entry_id=entry["entry_id"])
+    flow = await house.submit(flow, **{**BY_HAND, "device": "new"})
+    assert flow["reason"] == "reconfigure_successful"
+    [moved] = await house.entries("edgeassist")
+    assert moved["title"] == "Mine"
+    for device in ("old", "new"):
+        for name in ("info", "status"):
+            wire.say(f"edgeassist/{device}/{name}", b"", qos=1, retain=True)

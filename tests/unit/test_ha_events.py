@@ -192,3 +192,46 @@ def test_a_short_info_of_a_small_broker_rules_nothing_out() -> None:
 @pytest.mark.parametrize("payload", ["", "online", "[]", '{"device": "box"}', '{"protocol": true}'])
 def test_what_is_no_info_is_none(payload: str) -> None:
     assert read_info(payload) is None
+
+
+DEEP = "[" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_event"),
+    [
+        (DEEP, False),
+        ('{"a":' * 200_000, False),
+        ('{"id": "r", "seq": 0, "type": ["done"]}', True),
+        ('{"id": "r", "seq": 0, "type": {}}', True),
+        ('{"id": "r", "seq": 0, "type": "accepted", "position": Infinity}', True),
+    ],
+)
+def test_whatever_somebody_else_publishes_is_read_without_an_error(payload: str, is_event: bool) -> None:  # noqa: FBT001
+    event = theirs.read_event(payload)
+    assert (type(event) is theirs.Event) if is_event else event is None
+    assert read_info(payload) is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": 1, "function": {"name": "f", "arguments": "{}"}},
+        {"id": "a", "function": {"name": ["f"], "arguments": "{}"}},
+        {"id": "a", "function": {"name": "f", "arguments": {}}},
+    ],
+)
+def test_an_end_with_calls_that_are_none_is_a_failure(call: dict[str, Any]) -> None:
+    assert isinstance(theirs.read_event(json.dumps({**done(3, "", []), "tool_calls": [call]})), theirs.Failed)
+
+
+def test_answers_that_are_no_object_are_none() -> None:
+    event = theirs.read_event(json.dumps({**done(3, "", []), "answers": [1]}))
+    assert isinstance(event, theirs.Done)
+    assert event.answers is None
+
+
+def test_the_name_of_a_model_is_no_longer_than_a_registry_has_room_for() -> None:
+    info = read_info(json.dumps({"protocol": 1, "model": {"name": "x" * 100_000}}))
+    assert info is not None
+    assert info.model == "x" * 255

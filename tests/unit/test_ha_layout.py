@@ -11,9 +11,20 @@ from typing import Any
 import pytest
 
 from custom_components.edgeassist.events import Called
+from custom_components.edgeassist.failures import Failure
 from custom_components.edgeassist.layout import Layout, compact, in_order, without
-from custom_components.edgeassist.messages import MAX_MESSAGES, Written, arguments_of, messages_of, questions
+from custom_components.edgeassist.messages import (
+    MAX_MESSAGES,
+    Written,
+    arguments_of,
+    halved_results,
+    messages_of,
+    questions,
+    wire_name,
+)
 from custom_components.edgeassist.options import model_fields
+from custom_components.edgeassist.pending import Request
+from edgeassist.protocol.turns import Turn, check_results
 
 NINE = datetime(2026, 11, 29, 9, 0, tzinfo=UTC)
 HOME = "You are a voice assistant.\n- names: Kitchen light"
@@ -63,7 +74,7 @@ def done(success: list[tuple[str, str]], failed: list[tuple[str, str]] | None = 
 
 def called(name: str, call: str, arguments: str) -> Content:
     taken = SimpleNamespace(id=call, tool_name=name, tool_args=json.loads(arguments))
-    return Content("assistant", tool_calls=[taken], native=Written({call: arguments}))
+    return Content("assistant", tool_calls=[taken], native=Written({call: arguments}, {call: name}))
 
 
 def said(*contents: Content, prompt: str = HOME, turns: int | None = None) -> list[dict[str, Any]]:
@@ -244,3 +255,85 @@ def test_what_is_recommended_wins_over_what_was_chosen_before() -> None:
     assert model_fields(chosen) == {"think": True, "max_tokens": 50, "temperature": 0.0}
     assert model_fields({**chosen, "think": "auto"})["think"] == "auto"
     assert model_fields({**chosen, "recommended": True}) == model_fields({})
+
+
+def test_a_call_without_a_result_gets_one_so_that_the_box_goes_on() -> None:
+    calls = [SimpleNamespace(id=each, tool_name="f", tool_args={}) for each in ("a", "b", "c")]
+    log = [
+        Content("system", HOME),
+        Content("user", "Both."),
+        Content("assistant", tool_calls=calls[:2]),
+        result("b", {"success": True, "result": "yes"}),
+        Content("user", "And now?"),
+        Content("assistant", tool_calls=calls[2:]),
+    ]
+    told = [
+        (message["tool_call_id"], message["content"]) if message["role"] == "tool" else message["role"]
+        for message in messages_of(log, Layout(HOME), lambda when: when)
+    ]
+    lacks = "Error: it has no result."
+    assert told == [
+        *("system", "user", "assistant", ("b", "yes"), ("a", lacks), "user", "assistant", ("c", lacks)),
+    ]
+    check_results([Turn.model_validate(each) for each in messages_of(log, Layout(HOME), lambda when: when)])
+
+
+@pytest.mark.parametrize("name", ["script.a_b", "x" * 100, "größe", ""])
+def test_a_call_goes_back_under_the_name_that_the_box_knows(name: str) -> None:
+    call = Called("r", 0, "a", "as_told", "{}")
+    made = [SimpleNamespace(id="a", tool_name=name, tool_args={})]
+    for native, told in ((Written.of([call]), "as_told"), (None, wire_name(name))):
+        log = [
+            Content("system", HOME),
+            Content("user", "Do it."),
+            Content("assistant", tool_calls=made, native=native),
+        ]
+        message = messages_of(log, Layout(HOME), lambda when: when)[2]
+        assert message["tool_calls"][0]["function"]["name"] == told
+        Turn.model_validate(message)
+
+
+def test_a_long_result_is_cut_only_as_far_as_it_has_to_be() -> None:
+    log = [
+        Content("system", HOME),
+        Content("user", "Tell me."),
+        Content("assistant", tool_calls=[SimpleNamespace(id="a", tool_name="f", tool_args={})]),
+        result("a", {"success": True, "result": "x" * 9_000}),
+    ]
+    lengths = []
+    most: int | None = None
+    while True:
+        messages = messages_of(log, Layout(HOME), lambda when: when, most=most)
+        lengths.append(messages[-1]["content"].count("x"))
+        if (most := halved_results(messages)) is None:
+            break
+        assert lengths[0] == 9_000
+    assert lengths == sorted(lengths, reverse=True)
+    assert 500 < lengths[-1] < 2_000
+    assert "it had 9000 characters" in messages[-1]["content"]
+
+
+@pytest.mark.parametrize("arguments", ['{"a":', "[1]", "null", '"x"', "[" * 100_000])
+def test_arguments_that_are_none_are_a_failure_and_not_guessed(arguments: str) -> None:
+    with pytest.raises(Failure):
+        arguments_of(Called("r", 0, "a", "f", arguments))
+
+
+def test_half_a_character_in_arguments_can_be_published_and_shown() -> None:
+    arguments = arguments_of(Called("r", 0, "a", "f", r'{"name": "a\ud83d", "\ude00": ["\ud83d\ude00"]}'))
+    assert arguments == {"name": "a?", "?": ["😀"]}
+
+
+def test_a_result_with_keys_that_json_has_not_is_told_all_the_same() -> None:
+    log = [
+        Content("system", HOME),
+        Content("user", "Tell me."),
+        Content("assistant", tool_calls=[SimpleNamespace(id="a", tool_name="f", tool_args={})]),
+        result("a", {NINE: "tea"}),  # type: ignore[dict-item]
+    ]
+    assert "tea" in messages_of(log, Layout(HOME), lambda when: when)[-1]["content"]
+
+
+def test_half_a_character_in_a_request_does_not_stop_it() -> None:
+    request = Request.of({"prompt": "a\ud83d"}, "t", "prompt", 5.0)
+    assert json.loads(request.payload.encode())["prompt"] == "a?"

@@ -128,3 +128,35 @@ def test_a_model_is_told_each_field_with_what_home_assistant_says_of_it() -> Non
         "- where: object of room; null if unknown",
         "- maybe: text, or null",
     ]
+
+
+# As other integrations' tools have them, and a script's field with no option yet.
+ODD: list[Any] = [
+    True,
+    {"type": "string", "enum": []},
+    {"anyOf": []},
+    {"anyOf": [True]},
+    {"type": "file"},
+    {"type": ["string", "any"]},
+    {"type": "array", "items": [{"type": "string"}]},
+    {"type": "array", "maxItems": 1_000_000},
+    {"type": "string", "maxLength": 1_000_000},
+    {"type": "string", "pattern": "^(?!x)a"},
+    {"type": "string", "pattern": "(?i)abc"},
+    {"type": "string", "pattern": r"^(a)\1$"},
+    {"type": "string", "pattern": r"\bword\b"},
+    {"type": "string", "pattern": r"\A\d+\Z"},
+    {"type": "object", "properties": ["a"], "required": True},
+]
+
+
+@pytest.mark.parametrize("schema", ODD, ids=str)
+def test_the_device_takes_what_others_write_too(schema: Any) -> None:
+    grammar_of_schema(json.dumps(enforceable({"type": "object", "properties": {"it": schema}})))
+
+
+@pytest.mark.parametrize("pattern", [r"^\w+\.\d{2}$", r"a\\bc", "^(?:a|b)*$"])
+def test_a_pattern_that_the_device_enforces_stays(pattern: str) -> None:
+    schema = enforceable({"type": "string", "pattern": pattern})
+    assert schema["pattern"] == pattern
+    grammar_of_schema(json.dumps(schema))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from custom_components.edgeassist.tiny import said
 from custom_components.edgeassist.tiny.hearing import Heard, Why, hear
 from custom_components.edgeassist.tiny.home import Area, Floor, Home, Thing
-from custom_components.edgeassist.tiny.intents import Call, Lacks, Missing, Plan
+from custom_components.edgeassist.tiny.intents import MOST_CALLS, Call, Lacks, Missing, Plan
 from custom_components.edgeassist.tiny.judging import ACTIONS, PROPERTIES, Talk
 from custom_components.edgeassist.tiny.turn import Outcome, Told, begin, end
 from custom_components.edgeassist.tiny.words import DEVICES
@@ -354,3 +354,20 @@ def test_cases_name_only_what_is_in_their_home() -> None:
                 named = [part.removeprefix("name=") for part in expected.split() if part.startswith("name=")]
                 assert set(named) <= known, case
             assert case.here is None or where.area(case.here), case
+
+
+@pytest.mark.parametrize("count", [MOST_CALLS, MOST_CALLS + 1])
+def test_all_of_them_are_set_or_none_is(count: int) -> None:
+    lamps = tuple(
+        Thing(f"light.l{number}", (f"L{number}",), "a", attributes={"supported_color_modes": ["brightness"]})
+        for number in range(count)
+    )
+    hall = Home((Area("a", "Attic"),), (), lamps)
+    answer = action("set", "light", property="brightness", value=30)
+    dimmed = comes_of("lights in the attic to 30 percent", answer, hall)
+    if count > MOST_CALLS:
+        assert isinstance(dimmed, Missing)
+        assert dimmed.lacks is Lacks.WHICH
+    else:
+        assert isinstance(dimmed, Plan)
+        assert {call.slots["name"] for call in dimmed.calls} == {lamp.entity_id for lamp in lamps}

@@ -15,8 +15,8 @@ from .hearing import Heard, Why
 from .home import Home, Place, Thing
 from .judging import Action
 
-# More would be asked one after the other; a place with more has its own slots.
-MOST_CALLS = 12
+# They are called one after the other; a place with more has its own slots.
+MOST_CALLS = 50
 _ONE_AT_A_TIME = ("socket", "kettle", "coffee_machine", "washing_machine")
 
 
@@ -90,6 +90,8 @@ def plan(action: Action, heard: Heard, home: Home, here: str | None) -> Plan | M
     if action.everywhere and action.device in _ONE_AT_A_TIME:
         return Missing(Lacks.WHICH, action.device, place, things)
     calls = _calls(action, things, place, home)
+    if len(calls) > MOST_CALLS and not isinstance(calls, Lacks):
+        calls = Lacks.WHICH  # rather nothing than a part of what is said to be done
     if isinstance(calls, Lacks):
         return Missing(calls, action.device, place, things)
     return Plan(calls, action, things, place)
@@ -203,11 +205,11 @@ def _changed(action: Action, things: tuple[Thing, ...]) -> tuple[Call, ...] | La
         if wanted == "brightness" and bounded == 0 and now > 0:
             bounded = 1  # "darker" never switches off
         calls += _each(intent, (thing,), {slot: bounded})
-    return tuple(calls[:MOST_CALLS]) or Lacks.ABILITY
+    return tuple(calls) or Lacks.ABILITY
 
 
 def _each(intent: str, things: Sequence[Thing], slots: dict[str, Any] | None = None) -> tuple[Call, ...]:
-    return tuple(Call(intent, {"name": thing.entity_id, **(slots or {})}) for thing in things[:MOST_CALLS])
+    return tuple(Call(intent, {"name": thing.entity_id, **(slots or {})}) for thing in things)
 
 
 def _together(intent: str, things: tuple[Thing, ...], place: Place | None, home: Home) -> tuple[Call, ...]:

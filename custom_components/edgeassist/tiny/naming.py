@@ -12,7 +12,7 @@ from .home import Home, Place, Thing
 from .words import HAN
 
 # As many names are prepared once; they are few, and asked for with every sentence.
-_NAMES = 8192
+_NAMES = 32_768
 _SIMPLIFIED = str.maketrans(
     "開關燈廚臥廳間窗簾門鎖調亮溫濕電視聲響樂風轉機掃淨氣陽臺檯單車庫書蘭樓層頂園後嗎兩個這裡讓將變紅綠藍黃紫顏還設為點麼幾"
     "爐買內過請幫緊熱涼動啟閉臨衛餐廁",
@@ -75,7 +75,8 @@ def _all(said: str, home: Home) -> list[Mention]:
     things: dict[str, dict[str, Thing]] = {}
     for name, thing in home.called():
         for spelling in _spellings(name):
-            if not _is_plain(spelling):
+            # What is not in the text, not even without its last letter, needs no closer look.
+            if spelling[:-1] in said and not _is_plain(spelling):
                 things.setdefault(spelling, {})[thing.entity_id] = thing
                 # "Smart curtains" is the thing "Smart curtain", but "kitchen lights" are all that are there.
                 if spelling.isascii() and not _ends_plainly(spelling, begins):
