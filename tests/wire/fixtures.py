@@ -86,6 +86,7 @@ class Fixture(_Form):
     about: str
     client: Literal["5", "3.1.1"] = "5"
     daemon: JsonObject = {}
+    answers: dict[str, str] = {}
     broker: tuple[str, ...] = ()
     alone: bool = False
     before: tuple[Sent, ...] = ()

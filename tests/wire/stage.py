@@ -66,6 +66,10 @@ class Stage:
                 self._client.publish(message)
             state_folder = str(self._folder / "kv")
             self._settings = {**DAEMON, "mqtt.port": port, "engine.state_folder": state_folder}
+            if self._fixture.answers:
+                answers = self._folder / "answers.json"
+                answers.write_text(json.dumps(self._fixture.answers))
+                self._settings["model.path"] = str(answers)
             self._configure(self._fixture.daemon)
             self._daemon = stack.enter_context(PrivateDaemon(self._folder, {}, self._config))
             self._up = True
@@ -191,7 +195,7 @@ def key_of(name: str, fixture: Fixture) -> str:
     """Return what is the same for fixtures that can share a stage."""
     if fixture.alone:
         return name
-    return json.dumps([fixture.client, fixture.daemon, fixture.broker], sort_keys=True)
+    return json.dumps([fixture.client, fixture.daemon, fixture.answers, fixture.broker], sort_keys=True)
 
 
 def _complete(step: Step, heard: list[Heard]) -> bool:

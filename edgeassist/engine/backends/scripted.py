@@ -76,6 +76,9 @@ _END = Token(0, b"", ends=True)
 _LEVEL = re.compile(rb"^(\d+)\. (.+?)(?: \(.*\))?$", re.MULTILINE)
 # What an option counts that the question names, by one that the state does.
 _IN_QUESTION = 0.25
+# Under which name the file of answers says how long the model takes to load, and how often that is told.
+_LOAD = "!load"
+_LOAD_STEP_S = 0.1
 _MARKS = Marks("<think>", "</think>", ("\n", "\n\n"))
 # In the place of a chat template's empty thought, at the end of the prompt: a byte that no text has.
 _NO_THOUGHT = b"\xff"
@@ -104,7 +107,8 @@ class _Script:
 
 def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     """Return a backend with a KV cache of the size that is asked for (`load_backend`)."""
-    progress(1.0)
+    answers = Answers(Path(options.path) if options.path else None)
+    _wait(answers.load_ms() / 1000, progress)
     sizes = fit(
         _WEIGHTS,
         Demand(
@@ -132,8 +136,6 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         branches=_BRANCHES,
         state_format="scripted 1",
     )
-    answers = Answers(Path(options.path) if options.path else None)
-    answers.to("")  # a file that can't be used is told of now
     backend = ScriptedBackend(sizes.kv_tokens, answers)
     return LoadedModel(backend, ScriptedCodec(answers), facts, ends=(_END.id,))
 
@@ -148,21 +150,33 @@ class Answers:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
 
+    def load_ms(self) -> int:
+        """Return how many milliseconds the model takes to load.
+
+        Raises:
+            ModelError: The file can't be used.
+        """
+        words, _ = _read(self._known().get(_LOAD, ""))
+        return words.get("delay_ms", 0)
+
     def to(self, prompt: str) -> str:
         """Return the answer to a prompt: itself, if no other is known.
 
         Raises:
             ModelError: The file can't be used.
         """
-        if self._path is None:
-            return prompt
-        try:
-            known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError) as error:
-            raise ModelError(f"model.path: {self._path} holds no answers by prompt: {error}") from None
+        known = self._known()
         if prompt in known:
             return known[prompt]
         return next((answer for each, answer in known.items() if fnmatchcase(prompt, each)), prompt)
+
+    def _known(self) -> dict[str, str]:
+        if self._path is None:
+            return {}
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError) as error:
+            raise ModelError(f"model.path: {self._path} holds no answers by prompt: {error}") from None
 
 
 class ScriptedCodec:
@@ -362,6 +376,15 @@ class ScriptedBackend:
                 break
         del cells[work.position + len(work.tokens) - work.drafted + len(tokens) - 1 :]
         return tokens
+
+
+def _wait(seconds: float, progress: Callable[[float], None]) -> None:
+    """Take so long to load."""
+    begin = time.monotonic()
+    while (passed := time.monotonic() - begin) < seconds:
+        progress(passed / seconds)
+        time.sleep(min(_LOAD_STEP_S, seconds - passed))
+    progress(1.0)
 
 
 def _misbehave(script: _Script) -> None:
