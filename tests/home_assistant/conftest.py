@@ -14,7 +14,7 @@ from tests.home_assistant.process import HomeAssistant, home_assistant
 
 @pytest.fixture(scope="module")
 def version() -> Version:
-    """Which Home Assistant; a module that runs on several overrides this with `params=list(Version)`."""
+    """Which Home Assistant; a module that runs on several overrides this with `params=tried(*Version)`."""
     return Version.NEWEST
 
 

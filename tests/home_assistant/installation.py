@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ class Version(StrEnum):
     def debian(self) -> Release:
         """The one with its Python: 3.13 for the oldest, 3.14 for the others."""
         return Release.TRIXIE if self is Version.OLDEST else Release.FORKY
+
+
+def tried(*versions: Version) -> list[Version]:
+    """Return on which of some versions tests run here: the newest, or all of them, as in CI."""
+    return list(versions) if os.environ.get("HOME_ASSISTANTS") == "all" else [Version.NEWEST]
 
 
 # All versions are those that this Home Assistant pins. What its integrations need stands in their manifests.

@@ -16,7 +16,7 @@ from edgeassist.engine.messages import Tool, Tools
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import AsyncConnect, StartReady, Wire
 from tests.home_assistant.driver import Driver, drive
-from tests.home_assistant.installation import Version
+from tests.home_assistant.installation import Version, tried
 from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply, spoken
 from tests.home_assistant.toys import ORDINARY
@@ -36,7 +36,7 @@ Box = Callable[..., Awaitable[PrivateDaemon]]
 Named = Callable[[str], str]
 
 
-@pytest.fixture(scope="module", params=list(Version))
+@pytest.fixture(scope="module", params=tried(*Version))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

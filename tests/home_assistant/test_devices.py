@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import StartReady
 from tests.home_assistant.boxes import AGENT, TASK, add_box, remove_boxes
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import Version
+from tests.home_assistant.installation import Version, tried
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(1500)
@@ -34,7 +34,7 @@ instructions = "Has it finished?"
 """
 
 
-@pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
+@pytest.fixture(scope="module", params=tried(Version.NEWEST, Version.OLDEST))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

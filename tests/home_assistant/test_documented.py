@@ -26,7 +26,7 @@ from tests.home_assistant.documents import (
     scripts,
 )
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed
+from tests.home_assistant.installation import UnavailableError, Version, installed, tried
 from tests.home_assistant.process import HomeAssistant, home_assistant
 from tests.home_assistant.toys import Area, Home, Toy
 from tests.home_assistant.wire import Events
@@ -75,7 +75,7 @@ ASK = """
 """
 
 
-@pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
+@pytest.fixture(scope="module", params=tried(Version.NEWEST, Version.OLDEST))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

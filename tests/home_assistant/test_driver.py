@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import Version
+from tests.home_assistant.installation import Version, tried
 from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply
 from tests.home_assistant.toys import ORDINARY
@@ -18,7 +18,7 @@ from tests.home_assistant.wire import CommandError
 pytestmark = pytest.mark.timeout(1500)
 
 
-@pytest.fixture(scope="module", params=list(Version))
+@pytest.fixture(scope="module", params=tried(*Version))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import AsyncConnect, StartReady, Wire
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import Version
+from tests.home_assistant.installation import Version, tried
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -18,7 +18,7 @@ AGENT = "conversation.edgeassist"
 BY_HAND = {"base": "edgeassist", "device": "box", "client": "ha-test"}
 
 
-@pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
+@pytest.fixture(scope="module", params=tried(Version.NEWEST, Version.OLDEST))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

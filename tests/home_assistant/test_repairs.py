@@ -18,7 +18,7 @@ from tests.component import FOLDER
 from tests.conftest import AsyncConnect, StartReady
 from tests.home_assistant.boxes import AGENT, CLIENT, TASK, add_box, generate, remove_boxes
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed
+from tests.home_assistant.installation import UnavailableError, Version, installed, tried
 from tests.home_assistant.process import HomeAssistant, home_assistant
 from tests.home_assistant.wire import CommandError
 from tests.patience import PATIENCE_S
@@ -30,7 +30,7 @@ INFO = "edgeassist/box/info"
 SAID = "Mrs Peacock with the candlestick"
 
 
-@pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
+@pytest.fixture(scope="module", params=tried(Version.NEWEST, Version.OLDEST))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

@@ -19,7 +19,7 @@ from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import StartReady, Wire
 from tests.home_assistant.boxes import AGENT, CLIENT, TASK, add_box, generate, remove_boxes
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import Version
+from tests.home_assistant.installation import Version, tried
 from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.toys import ORDINARY
 
@@ -38,7 +38,7 @@ AGAIN = "The box was restarted while it answered. Please ask again."
 SLOW = "!script repeat=40 delay_ms=25\nword"
 
 
-@pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
+@pytest.fixture(scope="module", params=tried(Version.NEWEST, Version.OLDEST))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

@@ -14,7 +14,7 @@ from edgeassist.sandbox import PrivateBroker
 from tests.conftest import AsyncConnect, StartReady
 from tests.home_assistant.boxes import CLIENT, TASK, add_box, generate
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed
+from tests.home_assistant.installation import UnavailableError, Version, installed, tried
 from tests.home_assistant.process import HomeAssistant, home_assistant
 from tests.home_assistant.wire import CommandError
 
@@ -43,7 +43,7 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=[Version.NEWEST, Version.OLDEST])
+@pytest.fixture(scope="module", params=tried(Version.NEWEST, Version.OLDEST))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 

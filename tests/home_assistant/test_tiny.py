@@ -11,7 +11,7 @@ import pytest
 from edgeassist.sandbox import PrivateDaemon
 from tests.conftest import StartReady
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import Version
+from tests.home_assistant.installation import Version, tried
 from tests.home_assistant.talk import reply
 from tests.home_assistant.toys import ORDINARY
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(1500)
 AGENT = "conversation.edgeassist"
 
 
-@pytest.fixture(scope="module", params=list(Version))
+@pytest.fixture(scope="module", params=tried(*Version))
 def version(request: pytest.FixtureRequest) -> Version:
     return Version(request.param)
 
