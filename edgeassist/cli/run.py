@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -31,21 +32,30 @@ def run(context: typer.Context) -> None:
         spawned = _begin()
         if spawned is not None:
             stack.callback(spawned.discard)
-        gc.disable()  # see `__main__`
-        from edgeassist.daemon import logs  # noqa: PLC0415
-        from edgeassist.tuning.source import load_with_tuned  # noqa: PLC0415
+        with _importing():
+            from edgeassist.daemon import logs  # noqa: PLC0415
+            from edgeassist.tuning.source import load_with_tuned  # noqa: PLC0415
 
-        loaded = load_with_tuned(context.obj)
-        logs.set_up(loaded.settings.daemon.log_level.value)
-        if loaded.remark is not None:
-            log.info("%s", loaded.remark)
-        if spawned is not None:
-            _prepare(spawned, loaded.settings)
-        from edgeassist.daemon.app import serve  # noqa: PLC0415 - two fifths of a start, while the engine prepares
+            loaded = load_with_tuned(context.obj)
+            logs.set_up(loaded.settings.daemon.log_level.value)
+            if loaded.remark is not None:
+                log.info("%s", loaded.remark)
+            if spawned is not None:
+                _prepare(spawned, loaded.settings)
+            # Two fifths of a start, while the engine prepares.
+            from edgeassist.daemon.app import serve  # noqa: PLC0415
+        raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj), spawned))
 
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Look for no garbage among what modules make (see `__main__`)."""
+    gc.disable()
+    try:
+        yield
+    finally:
         gc.freeze()
         gc.enable()
-        raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj), spawned))
 
 
 def _begin() -> Spawned | None:

@@ -70,6 +70,7 @@ class Engine:
         took_s: How long that took from the engine's start.
         closed: Set once it was closed.
         silent: Whether nothing more of what it says is passed on, but its log: it is to end.
+        begun: When its process began, by the monotonic clock.
         last_sign: When it said something last, by the monotonic clock.
     """
 
@@ -107,6 +108,8 @@ class Engine:
             OSError: That can't be had, such as for want of memory.
         """
         engine = cls(patience, on_event=on_event, on_ready=on_ready)
+        if spawned is not None:
+            engine.begun = spawned.begun
         engine._process = await EngineProcess.spawn(engine._take, spawned)
         return engine
 

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,10 +24,12 @@ class Spawned:
     Attributes:
         process: It.
         connection: Our end of its pipe.
+        begun: When it was started, by the monotonic clock.
     """
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
+    begun: float
 
     def say(self, line: bytes) -> None:
         """Send a line; dropped once it is gone."""
@@ -50,6 +53,7 @@ def spawn() -> Spawned:
     Raises:
         OSError: That can't be had, such as for want of memory.
     """
+    begun = time.monotonic()
     ours, theirs = socket.socketpair()
     with theirs:
         try:
@@ -64,7 +68,7 @@ def spawn() -> Spawned:
         except BaseException:
             ours.close()
             raise
-    return Spawned(process, ours)
+    return Spawned(process, ours, begun)
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
