@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from edgeassist.sandbox import PrivateDaemon
 from tests.home_assistant.driver import Driver
 
 AGENT = "conversation.edgeassist"
 TASK = "ai_task.edgeassist_ai_task"
 CLIENT = "house"
+
+# Starts a box with these answers, or with other settings (the fixture `box`).
+Box = Callable[..., Awaitable[PrivateDaemon]]
+
+
+def is_there(state: dict[str, Any] | None) -> bool:
+    """Whether an entity can be asked."""
+    return state is not None and state["state"] != "unavailable"
 
 
 async def add_box(house: Driver) -> dict[str, Any]:

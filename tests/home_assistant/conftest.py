@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from edgeassist.sandbox import PrivateBroker
+from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from tests.conftest import StartReady
+from tests.home_assistant.boxes import AGENT, Box, is_there, remove_boxes
 from tests.home_assistant.driver import Driver, drive
 from tests.home_assistant.installation import UnavailableError, Version, installed
 from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.toys import ORDINARY
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +52,23 @@ async def house(running: HomeAssistant) -> AsyncIterator[Driver]:
     async with drive(running) as driver:
         yield driver
     assert running.complaints() == []
+
+
+@pytest.fixture
+async def box(house: Driver, ready: StartReady, tmp_path: Path) -> AsyncIterator[Box]:
+    """Start a box with these answers, or with other settings, and add it with its agent; a home is there."""
+
+    async def start(answers: dict[str, str] | None = None, **settings: Any) -> PrivateDaemon:
+        if answers is not None:
+            path = tmp_path / "answers.json"
+            path.write_text(json.dumps(answers))
+            settings |= {"model__backend": "scripted", "model__path": str(path)}
+        process, _ = await ready(**settings)
+        await house.furnish(ORDINARY)
+        await house.add("edgeassist", base="edgeassist", device="box", client="ha-test")
+        await house.shows(AGENT, is_there)
+        return process
+
+    yield start
+    with suppress(ConnectionClosed):  # a test has removed it, and ended Home Assistant
+        await remove_boxes(house)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import aclosing
 from signal import SIGKILL
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from edgeassist.engine.messages import Tool, Tools
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import AsyncConnect, StartReady, Wire
+from edgeassist.sandbox import PrivateBroker
+from tests.conftest import AsyncConnect, Wire
+from tests.home_assistant.boxes import AGENT, Box, is_there
 from tests.home_assistant.driver import Driver, drive
 from tests.home_assistant.installation import Version, tried
 from tests.home_assistant.process import HomeAssistant
@@ -24,7 +23,6 @@ from tests.unit.calls import FORMS, compiler
 
 pytestmark = pytest.mark.timeout(1500)
 
-AGENT = "conversation.edgeassist"
 PROMPTS = "edgeassist/box/prompt/ha-test"
 CANCEL = "edgeassist/box/command/cancel/ha-test"
 # Far above what is needed, far below all that could be waited for.
@@ -32,7 +30,6 @@ AT_ONCE_S = 5.0
 # An answer of a minute.
 LONG = "!script repeat=1500 delay_ms=40\nword"
 
-Box = Callable[..., Awaitable[PrivateDaemon]]
 Named = Callable[[str], str]
 
 
@@ -47,34 +44,9 @@ def tool(version: Version) -> Named:
     return lambda name: name if version is Version.OLDEST else f"intent__{name}"
 
 
-@pytest.fixture
-async def box(house: Driver, ready: StartReady, tmp_path: Path) -> AsyncIterator[Box]:
-    """Start a box with these answers, and add it by hand, with its agent; a home is there."""
-
-    async def start(answers: dict[str, str] | None = None, **settings: Any) -> PrivateDaemon:
-        if answers is not None:
-            path = tmp_path / "answers.json"
-            path.write_text(json.dumps(answers))
-            settings |= {"model__backend": "scripted", "model__path": str(path)}
-        process, _ = await ready(**settings)
-        await house.furnish(ORDINARY)
-        await house.add("edgeassist", base="edgeassist", device="box", client="ha-test")
-        await house.shows(AGENT, is_there)
-        return process
-
-    yield start
-    with suppress(ConnectionClosed):  # a test has removed it, and ended Home Assistant
-        for entry in await house.entries("edgeassist"):
-            await house.remove(entry["entry_id"])
-
-
 def calling(name: str, /, **arguments: object) -> str:
     """A call as the scripted model writes it."""
     return "<tool_call>\n" + json.dumps({"name": name, "arguments": arguments}) + "\n</tool_call>"
-
-
-def is_there(state: dict[str, Any] | None) -> bool:
-    return state is not None and state["state"] != "unavailable"
 
 
 def is_away(state: dict[str, Any] | None) -> bool:

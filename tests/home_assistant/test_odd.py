@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from signal import SIGKILL
-from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import AsyncConnect, StartReady
-from tests.home_assistant.boxes import remove_boxes
+from edgeassist.sandbox import PrivateBroker
+from tests.conftest import AsyncConnect
+from tests.home_assistant.boxes import AGENT, Box, is_there
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import UnavailableError, Version, installed
 from tests.home_assistant.process import HomeAssistant, home_assistant
-from tests.home_assistant.test_agent import (
-    AGENT,
-    PROMPTS,
-    Box,
-    as_info,
-    calling,
-    is_away,
-    is_there,
-    prompts,
-)
-from tests.home_assistant.toys import ORDINARY
+from tests.home_assistant.test_agent import PROMPTS, as_info, calling, is_away, prompts
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(600)
@@ -97,25 +85,6 @@ def running(
     folder = tmp_path_factory.mktemp("home-assistant")
     with home_assistant(folder, broker.port, version, scripts=SCRIPTS) as process:
         yield process
-
-
-@pytest.fixture
-async def box(house: Driver, ready: StartReady, tmp_path: Path) -> AsyncIterator[Box]:
-    """Start a box with these answers, or with other settings, and add it with its agent; a home is there."""
-
-    async def start(answers: dict[str, str] | None = None, **settings: Any) -> PrivateDaemon:
-        if answers is not None:
-            path = tmp_path / "answers.json"
-            path.write_text(json.dumps(answers))
-            settings |= {"model__backend": "scripted", "model__path": str(path)}
-        process, _ = await ready(**settings)
-        await house.furnish(ORDINARY)
-        await house.add("edgeassist", base="edgeassist", device="box", client="ha-test")
-        await house.shows(AGENT, is_there)
-        return process
-
-    yield start
-    await remove_boxes(house)
 
 
 async def offer(house: Driver, script: str) -> None:

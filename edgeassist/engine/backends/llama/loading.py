@@ -64,7 +64,7 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     template = read_template(options.template)
     vocabulary = vocabulary_of(fields)
     spelling = None if vocabulary is None else Spelling(vocabulary)
-    before = allocated()
+    before = _allocated()
     # llama.cpp and we have work for about as long.
     with ThreadPoolExecutor(1, thread_name_prefix="weights") as native:
         loading = native.submit(load_model, path, options.load_mode, llama_log, spelling)
@@ -145,11 +145,20 @@ def _await(loading: Future[Model], size_bytes: int, progress: Callable[[float], 
                 progress(fraction)
 
 
-def _give_back(files: Sequence[Path], before: Sequence[Range]) -> None:
+def _allocated() -> list[Range] | None:
+    """Return where memory of our own is; None where the system does not tell."""
+    try:
+        return allocated()
+    except OSError:
+        return None
+
+
+def _give_back(files: Sequence[Path], before: Sequence[Range] | None) -> None:
     """Give back what memory need not be there, while nothing else runs."""
     try:
         forget_pages(files)
-        forget_zeros(before)
+        if before is not None:
+            forget_zeros(before)
     except OSError as error:
         log.debug("memory that is not used could not be given back: %s", error)
     trim()
