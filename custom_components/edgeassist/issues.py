@@ -37,8 +37,8 @@ _OF_FAILURE = {
     Why.CONTEXT_OVERFLOW: Kind.CONTEXT_TOO_SMALL,
     Why.MODEL_UNAVAILABLE: Kind.MODEL_UNAVAILABLE,
 }
+# What can be settled from Home Assistant, without a change at the box; so it is a warning and no error.
 _FIXABLE = frozenset((Kind.BOX_GONE, Kind.MODEL_WITHOUT_TOOLS))
-_WARNINGS = frozenset((Kind.BOX_GONE, Kind.MODEL_WITHOUT_TOOLS))
 
 
 @callback
@@ -185,7 +185,7 @@ def _make(hass: HomeAssistant, entry: EdgeAssistConfigEntry, kind: Kind, part: s
         _id(entry, kind, part),
         data=data,
         is_fixable=kind in _FIXABLE,
-        severity=ir.IssueSeverity.WARNING if kind in _WARNINGS else ir.IssueSeverity.ERROR,
+        severity=ir.IssueSeverity.WARNING if kind in _FIXABLE else ir.IssueSeverity.ERROR,
         translation_key=kind.value,
         translation_placeholders=placeholders,
     )
