@@ -101,7 +101,9 @@ async def test_no_prompt_is_lost_or_fails_over_switches_under_load(
                 await until(lambda before=before: len(ended) >= before + 8)  # type: ignore[misc]
             done.set()
         assert {each.model for each in ended} == {"scripted", TINY_NAME}
-        assert ended[-1].model == TINY_NAME
+        # One that began before the last switch may end last: the engine that leaves answers it.
+        last = expect_done(await (await connect()).answer("one more", max_tokens=8))
+        assert last.model == TINY_NAME
         assert app.supervisor.restarts == 0
         assert app.requests.tally.report().errors == {}
 
