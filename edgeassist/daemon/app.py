@@ -203,8 +203,9 @@ class App:
             on_reload=reporter.say_info,
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
-        # In this order told of a connection: Home Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [discovery, asking, commands, reporter, watches, twins, former]
+        # In this order told of a connection: a name is noted before anything is published under it, and Home
+        # Assistant wants discovery before availability and states.
+        gateways: list[Gateway] = [former, discovery, asking, commands, reporter, watches, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,

@@ -106,6 +106,17 @@ async def test_a_device_that_was_killed_and_renamed_is_withdrawn_too(
     assert await kept(connect) == set()
 
 
+async def test_a_name_is_noted_before_anything_is_published_under_it(
+    daemon: StartDaemon, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    wire = await connect.wire(f"{OLD}/#")
+    daemon(homeassistant__discovery=True)
+    await wire.until(lambda message: message.topic.startswith(OLD))
+    # As at a power cut in this moment.
+    (file,) = (tmp_path / "state" / "names").iterdir()
+    assert json.loads(file.read_text())["device"] == "box"
+
+
 async def test_a_device_beside_it_with_the_same_state_directory_is_left_alone(
     daemon: StartDaemon, connect: AsyncConnect
 ) -> None:
