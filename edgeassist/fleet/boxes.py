@@ -91,8 +91,8 @@ class Boxes:
 
     @property
     def loaded(self) -> dict[str, int]:
-        """How many requests wait at those where some do, by name."""
-        return {name: box.state.waiting for name, box in self._boxes.items() if box.state.waiting > 0}
+        """How many requests another box may have from those where such wait, by name."""
+        return {name: box.state.movable for name, box in self._boxes.items() if box.state.movable > 0}
 
     def is_older(self, device: str) -> bool:
         """Whether a box was here when we connected: it may have a conversation that we would not know of."""

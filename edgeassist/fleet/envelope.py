@@ -17,6 +17,7 @@ from edgeassist.fleet.routing import MOST_HOPS, Search
 from edgeassist.protocol.packets import Inbound
 
 MAX_HEAD_BYTES = 200_000
+_MARKER = b"marker "
 
 
 class _Head(BaseModel):
@@ -70,6 +71,16 @@ class Envelope:
             id=self.id,
         )
         return head.model_dump_json(exclude_none=True).encode() + b"\n" + message.payload
+
+
+def marker(token: str) -> bytes:
+    """Return what a box hands to itself, to see that nothing else stands in its session before it."""
+    return _MARKER + token.encode()
+
+
+def token_of(payload: bytes) -> str | None:
+    """Return a marker's token; None where the payload is none."""
+    return payload.removeprefix(_MARKER).decode(errors="replace") if payload.startswith(_MARKER) else None
 
 
 def open_envelope(payload: bytes) -> Envelope:

@@ -41,6 +41,7 @@ class BoxState(StateDocument):
         slots: How many requests it runs at once, its own topics' too; 0 while it has no model.
         running: How many run.
         waiting: How many wait.
+        movable: How many of these another box may have.
         room: How many more it would start at once.
         held_back: Why it computes with fewer threads than it could.
         since: When that state began, in seconds since 1970 by its own clock; None in a will.
@@ -60,6 +61,7 @@ class BoxState(StateDocument):
     slots: _Count = 0
     running: _Count = 0
     waiting: _Count = 0
+    movable: _Count = 0
     room: _Count = 0
     held_back: Name | None = None
     since: float | None = None
