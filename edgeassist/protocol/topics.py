@@ -213,9 +213,7 @@ class FleetTopics(Topics):
     @property
     def shared_filters(self) -> tuple[str, ...]:
         """What of a fleet's requests one of its boxes gets each: its shared subscriptions."""
-        return tuple(
-            f"{SHARE}/{self.group}/{each}" for each in (*self.prompt_filters, *self.decide_filters)
-        )
+        return tuple(f"{SHARE}/{self.group}/{each}" for each in (*self.prompt_filters, *self.decide_filters))
 
     @property
     def cancel_filters(self) -> tuple[str, ...]:

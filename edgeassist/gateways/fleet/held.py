@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from edgeassist.fleet.routing import Errand, Search
+from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest
@@ -39,6 +40,8 @@ class Held:
         message: As the client published it.
         caller: Whose it is.
         asked: What is asked; None where it could not be read.
+        reply_to: Where the answer goes.
+        client: The client whose topic it came on.
         hops: How often it was handed on.
         search: How far the search for its conversation's box is.
         left_s: How long it may take, as the box says that handed it to us.
@@ -49,6 +52,8 @@ class Held:
     message: Inbound
     caller: Caller
     asked: AnyRequest | None
+    reply_to: ReplyTo
+    client: str | None
     hops: int
     search: Search
     left_s: float | None

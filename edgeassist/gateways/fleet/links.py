@@ -16,13 +16,13 @@ class Session:
 
     Attributes:
         client_id: Whose it is.
-        expiry_s: How long it outlives a connection; 0: it is ended, with all that stands in it.
+        expiry_s: How long it outlives a connection.
         receive_maximum: How many messages may be unacknowledged.
         will: What the broker says when the connection breaks.
     """
 
     client_id: str
-    expiry_s: int = 0
+    expiry_s: int
     receive_maximum: int | None = None
     will: Outbound | None = None
 
@@ -46,17 +46,20 @@ class OwnLink(Link, Protocol):
         """Begin to connect, and do so again whenever the connection ends."""
         ...
 
-    async def stop(self, timeout_s: float = ...) -> None:
-        """Disconnect."""
+    async def stop(self, timeout_s: float = ..., *, end_session: bool = ...) -> None:
+        """Disconnect.
+
+        Args:
+            timeout_s: How long that may take.
+            end_session: Whether the session ends with it; MQTT 3.1.1 keeps it, without what was left.
+        """
         ...
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has all that was published; False if that takes longer."""
         ...
 
-    def subscribe(
-        self, subscription: Subscription, handler: Callable[[Inbound], None]
-    ) -> LeavableRoute:
+    def subscribe(self, subscription: Subscription, handler: Callable[[Inbound], None]) -> LeavableRoute:
         """Listen (`Link.subscribe`)."""
         ...
 

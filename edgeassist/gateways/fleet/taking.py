@@ -22,7 +22,7 @@ from edgeassist.gateways.fleet.held import Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import Refused, Taken, fingerprint_of, take_in
-from edgeassist.gateways.mqtt.replies import Replies, ReplyTo
+from edgeassist.gateways.mqtt.replies import Replies
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import DecideTopic, FleetTopics, PromptTopic
 from edgeassist.serving.request import Caller
@@ -30,6 +30,8 @@ from edgeassist.serving.requests import Requests
 
 log = logging.getLogger(__name__)
 
+# More room than a box has; an offer of more is none.
+MOST_ROOM = 1_000
 # What a fleet's callers are called by: no name on a device's own topics has a slash.
 CALLERS = "fleet/"
 
@@ -150,11 +152,13 @@ class Taking:
             message,
             caller,
             taken.request if isinstance(taken, Taken) else None,
+            taken.reply_to,
+            topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
         )
         if isinstance(taken, Refused):
             self.held.add(held)
-            sink = self._sink(held, taken.request_id, taken.reply_to, topic.client)
+            sink = self._sink(held, taken.request_id)
             self._requests.refuse(taken.request_id, caller, sink, taken.error, metadata=taken.metadata)
             return
         if self._joins(held):
@@ -209,26 +213,16 @@ class Taking:
         if self.ending:
             self.held.forget(held)
             return
-        topic = self._topics.parse(held.message.topic)
-        asked = held.asked
-        if not isinstance(topic, PromptTopic | DecideTopic) or asked is None:
-            self.held.settle(held)
-            return
-        taken = take_in(held.message, topic, self._topics, self._options().rules, request_id=asked.id)
-        if isinstance(taken, Refused):  # a reload has made other rules meanwhile
-            sink = self._sink(held, taken.request_id, taken.reply_to, topic.client)
-            self._requests.refuse(taken.request_id, held.caller, sink, taken.error, metadata=taken.metadata)
-        else:
-            sink = self._sink(held, asked.id, taken.reply_to, topic.client)
-            self._requests.submit(asked, held.caller, sink)
+        if held.asked is not None:
+            self._requests.submit(held.asked, held.caller, self._sink(held, held.asked.id))
         self._on_change()
 
-    def _sink(self, held: Held, request_id: str, to: ReplyTo, client: str | None) -> Replies:
+    def _sink(self, held: Held, request_id: str) -> Replies:
         return Replies(
             request_id,
-            to,
+            held.reply_to,
             self._options().replies,
-            cancel=self._topics.cancel(client or None),
+            cancel=self._topics.cancel(held.client or None),
             link=self._link,
             on_end=partial(self._ended, held),
         )
@@ -359,7 +353,7 @@ def parse_offer(payload: bytes) -> Offer | None:
     """Return what was offered; None where the payload is no offer."""
     try:
         match json.loads(payload):
-            case {"device": str(device), "room": int(room)} if 0 < room <= 1_000:
+            case {"device": str(device), "room": int(room)} if 0 < room <= MOST_ROOM:
                 return Offer(device, room)
     except (ValueError, RecursionError):
         pass

@@ -50,6 +50,11 @@ class Asking(Gateway):
         for each in (*self._topics.prompt_filters, *self._topics.decide_filters):
             self._broker.subscribe(Subscription(each, qos=1), self.handle)
 
+    @property
+    def options(self) -> AskingOptions:
+        """Those in force."""
+        return self._options
+
     def apply(self, options: AskingOptions) -> None:
         """Go by other options from the next message on."""
         self._options = options

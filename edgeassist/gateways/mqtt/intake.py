@@ -125,6 +125,7 @@ def _topic(
     except InvalidRequestError as error:
         return topics.reply(request_id, client), error
 
+
 def fingerprint_of(message: Inbound) -> bytes:
     """Return what tells one message from another: what was asked, where, and where the answer goes."""
     parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
