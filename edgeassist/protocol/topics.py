@@ -216,9 +216,9 @@ class FleetTopics(Topics):
         return tuple(f"{SHARE}/{self.group}/{each}" for each in (*self.prompt_filters, *self.decide_filters))
 
     @property
-    def cancel_filters(self) -> tuple[str, ...]:
-        """Where all boxes hear what is to be cancelled."""
-        return (self.cancel(), self.cancel("+"))
+    def call_filters(self) -> tuple[str, ...]:
+        """Where all boxes hear what is to be cancelled, and whether anybody is there."""
+        return (self.cancel(), self.cancel("+"), self.command("ping"))
 
     def box(self, device: str) -> str:
         """How a box is, retained; the will's topic of its connection for the fleet."""

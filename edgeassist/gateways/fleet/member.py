@@ -20,7 +20,7 @@ from edgeassist.fleet.envelope import Envelope, marker, token_of
 from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import Errand, route
 from edgeassist.gateways.fleet.adopting import Adoption
-from edgeassist.gateways.fleet.cancelling import Cancelling
+from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
 from edgeassist.gateways.fleet.presence import Identity, Presence, state_message
 from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
@@ -105,14 +105,13 @@ class Member(Gateway):
             identity.device,
             asking,
             self._link,
-            requests,
-            self._boxes,
+            requests=requests,
+            boxes=self._boxes,
             load=self._present_load,
             takes=lambda: self._takes,
             on_change=self.changed,
         )
-        self._cancelling = Cancelling(topics, self._link, requests, self._taking.held)
-        self._taking.heed(self._cancelling.was_cancelled)
+        self._calls = Calls(topics, self._link, requests, self._taking, takes=lambda: self._takes)
         self._presence = Presence(
             topics,
             identity,
@@ -151,8 +150,8 @@ class Member(Gateway):
         # At QoS 0: they overtake requests that wait for their acknowledgement.
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._hear_offer)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
-        for each in self._topics.cancel_filters:
-            self._link.subscribe(Subscription(each, qos=0), self._cancelling.hear)
+        for each in self._topics.call_filters:
+            self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
 
     async def run(self) -> None:
         """Be a member, until cancelled; the daemon ends where this does."""
@@ -357,6 +356,9 @@ class Member(Gateway):
             if token == self._marker:
                 self._marked.set()
             return
+        if self._calls.hear_followed(message.payload):
+            message.acknowledge()
+            return
         if self._taking.hear_handed(message) == self._offered:
             self._offered = None
         self.changed()
@@ -374,7 +376,7 @@ class Member(Gateway):
         waits = self._offered is not None and now - self._offered_at < OFFER_S
         if not (room and loaded and self._takes and self._oriented) or waits or not self._link.connected:
             return
-        (device,) = random.choices(list(loaded), list(loaded.values()))
+        (device,) = random.choices(list(loaded), list(loaded.values()))  # noqa: S311 - no secret
         self._offered, self._offered_at = device, now
         self._link.publish(Outbound(self._topics.room(device), Offer(self._identity.device, room).encode()))
 

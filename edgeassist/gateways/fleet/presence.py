@@ -13,8 +13,7 @@ from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.state import PROTOCOL_VERSION
 from edgeassist.protocol.topics import FleetTopics
 
-# Between two words of a box, for each box that hears them: so a large fleet does not say much more than a small
-# one.
+# Between two words of a box, for each box that hears them: so a large fleet says not much more than a small.
 LEAST_S = 0.02
 LEAST_ALONE_S = 0.1
 # How often what nobody acts on is said, such as how many run.
@@ -163,4 +162,8 @@ class Presence:
 
 def _acted_on(state: BoxState) -> tuple[object, ...]:
     """Return what of a state other boxes act on."""
-    return (state.state, state.reason, state.model, state.slots, state.room > 0, state.movable > 0)
+    drained = state.state is BoxCondition.DRAINING and not (state.running or state.waiting)
+    return (
+        *(state.state, state.reason, state.model, state.slots),
+        *(state.room > 0, state.movable > 0, drained),
+    )
