@@ -232,6 +232,14 @@ class FleetTopics(Topics):
         """Where a box is told that another one has room for what waits."""
         return f"{self.root}/room/{device}"
 
+    def check(self, device: str) -> str:
+        """Where a box sends itself a message, to see whether shared subscriptions work."""
+        return f"{self.root}/check/{device}"
+
+    def own_share(self, device: str) -> str:
+        """The shared subscription to that, which no other box has."""
+        return f"{SHARE}/{self.group}-{device}/{self.check(device)}"
+
 
 # Stands for a device in the topics of fleets.
 FLEET_LEVEL = "fleet"

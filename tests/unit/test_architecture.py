@@ -26,8 +26,8 @@ SANS_IO = [
         "former.": "remains",
         "fleet.": "adoption boxes envelope load ranking routing",
         "client.": "answers decision formats reading result tools",
-        "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet packets "
-        "requests state tools topics turns values watches",
+        "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
+        "packets requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
@@ -87,6 +87,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
     "edgeassist.daemon.control",
+    "edgeassist.daemon.fleet",
     "edgeassist.daemon.wiring",
     "edgeassist.tuning.source",
     "edgeassist.wiring",

@@ -26,8 +26,8 @@ from edgeassist.serving.requests import Requests
 
 log = logging.getLogger(__name__)
 
-# How long after it was handed on a request's cancel is sent after it; later, it has arrived, and its box hears
-# the cancel itself.
+# How long after it was handed on a request's cancel is sent after it; later, it has arrived, and its box
+# hears the cancel itself.
 FOLLOWS_S = 5.0
 
 

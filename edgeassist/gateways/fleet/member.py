@@ -23,6 +23,7 @@ from edgeassist.gateways.fleet.adopting import Adoption
 from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
 from edgeassist.gateways.fleet.presence import Identity, Presence, state_message
+from edgeassist.gateways.fleet.sharing import ShareCheck
 from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -120,6 +121,7 @@ class Member(Gateway):
             load=self._present_load,
             movable=lambda: self._taking.movable,
         )
+        self._sharing = ShareCheck(topics, identity.device, self._link, on_change=self.changed)
         self._changed = asyncio.Event()
         self._shared: list[LeavableRoute] = []
         self._hands: LeavableRoute | None = None
@@ -150,6 +152,7 @@ class Member(Gateway):
         # At QoS 0: they overtake requests that wait for their acknowledgement.
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._hear_offer)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
+        self._sharing.start()
         for each in self._topics.call_filters:
             self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
 
@@ -194,6 +197,7 @@ class Member(Gateway):
 
     async def settle(self) -> None:
         """Say the last word, and disconnect."""
+        self._sharing.close()
         if self._adoption is not None:
             self._adoption.cancel()
             await asyncio.wait([self._adoption])
@@ -234,6 +238,8 @@ class Member(Gateway):
             return BoxCondition.DRAINING, "it stops"
         if self._drained:
             return BoxCondition.DRAINING, "it was told to"
+        if self._sharing.problem is not None:
+            return BoxCondition.DRAINING, self._sharing.problem
         problem = self._load().problem
         if problem is None:
             return BoxCondition.ONLINE, None
@@ -291,6 +297,7 @@ class Member(Gateway):
 
     def _up(self) -> None:
         self._boxes.connected()
+        self._sharing.connected()
         self._presence.again()
         self._turn()
         asyncio.get_running_loop().call_later(ORIENTATION_S, self._orient)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgeassist.fleet.load import Load
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.fleet import BoxCondition, BoxState
+from edgeassist.protocol.fleet import BoxCondition, BoxState, words
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.state import PROTOCOL_VERSION
 from edgeassist.protocol.topics import FleetTopics
@@ -54,11 +54,11 @@ class Identity:
             "boot_id": self.boot_id,
             "version": self.version,
             "state": condition,
-            "model": now.model,
+            "model": words(now.model),
             "slots": now.slots,
             "running": now.running,
             "waiting": now.waiting,
-            "held_back": now.held_back,
+            "held_back": words(now.held_back),
             **fields,
         }
         return BoxState.model_validate(values)
@@ -153,7 +153,7 @@ class Presence:
         return self._identity.state(
             condition,
             load,
-            reason=reason,
+            reason=words(reason),
             room=load.room if online else 0,
             movable=self._movable(),
             since=round(self._since, 3),

@@ -150,7 +150,7 @@ class Taking:
             message.acknowledge()
             return
         fingerprint = fingerprint_of(message)
-        if message.redelivered and self._is_known(message, fingerprint):
+        if self._is_known(message, fingerprint):
             return
         left_s = arrival.left_s if message.expiry_s is None else float(message.expiry_s)
         caller = Caller(caller_name(topic.client), fingerprint, left_s, metered=False)
@@ -178,12 +178,18 @@ class Taking:
             self._serve(held)
 
     def _is_known(self, message: Inbound, fingerprint: bytes) -> bool:
-        """Whether the broker brings again what we have, or had; it is acknowledged as that is, or was."""
+        """Whether the broker brings again what we have, or had; it is acknowledged as that is, or was.
+
+        What we have has a packet id that is in use, so that it is no other message; some brokers don't say
+        that they deliver it again.
+        """
+        if not message.qos:
+            return False
         delivery = (message.packet_id, fingerprint)
         if (held := self.held.delivered_again(delivery)) is not None:
             held.receipts.append(message.acknowledge)
             return True
-        if self.held.was_settled(delivery):
+        if message.redelivered and self.held.was_settled(delivery):
             message.acknowledge()
             return True
         return False
