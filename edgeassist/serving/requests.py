@@ -27,7 +27,7 @@ from edgeassist.errors import (
     UnsupportedError,
 )
 from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
-from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.events import Done, Failed, said_again
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
 from edgeassist.serving.dispatcher import Dispatcher, Engine
@@ -133,7 +133,7 @@ class Requests:
         answered = self._replays.find(key, fingerprint, now)
         if answered is not None:
             _log(asked.id, "came again and gets the same answer again")
-            sink.send(answered)
+            sink.send(said_again(answered))
             return
         known = self._admission.find(key)
         if known is not None and known.fingerprint == fingerprint:

@@ -13,6 +13,8 @@ from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, f
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.tools import ToolCall
 
+# What marks an event as a repeat.
+REPEAT_BYTES = len(',"repeat":true')
 # Into how many messages a text is cut that goes out at once: far below what may wait for the broker.
 MOST_PARTS = 256
 
@@ -172,18 +174,20 @@ class Replies:
 
     def _say_all(self, event: Done | Failed) -> Done | Failed:
         """Say text and calls in as many messages as they need; return the end that follows."""
-        most = self._room and self._chunk_bytes
-        parts = split(event.text, most, escaped=self.escaped) if most else [event.text]
-        events: list[AnyEvent] = [
-            Chunk(id=event.id, seq=seq, text=part) for seq, part in enumerate(filter(None, parts))
+        mark = REPEAT_BYTES if event.repeat and not self._bare else 0
+        most = self._room and self._chunk_bytes - mark
+        texts = split(event.text, most, escaped=self.escaped) if most else [event.text]
+        events: list[Chunk | Called] = [
+            Chunk(id=event.id, seq=seq, text=text) for seq, text in enumerate(filter(None, texts))
         ]
         for index, call in enumerate(_calls(event)):
-            events += call_events(event.id, len(events), index, call, self._room)
+            events += call_events(event.id, len(events), index, call, self._room and self._room - mark)
         if len(events) > MOST_PARTS:
             problem = f"more than {MOST_PARTS} messages of this client's size do not go out at once"
             return _too_large(event, f"{problem}: set stream to true, or ask for less (max_tokens)")
         said = 0
-        for each in events:
+        for part in events:
+            each = part.model_copy(update={"repeat": event.repeat})
             payload = each.text.encode() if self._bare and isinstance(each, Chunk) else each.payload()
             said += self._say(payload, self._options.final_qos)
         return event.model_copy(update={"seq": said if self._bare else len(events)})
