@@ -25,7 +25,8 @@ from edgeassist.broker import reasons
 from edgeassist.broker.attempts import Attempt, Backoff
 from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.sender import Sender
+from edgeassist.broker.receipts import Receipts
+from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, takes_only_other
 from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound, to_limits
@@ -66,6 +67,7 @@ class Broker:
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
+        self._receipts = Receipts(lambda *_: None)
         self.sender = Sender(options, on_refused)
         self._attempt = Attempt()
         self._backoff = Backoff(options.reconnect_max_s)
@@ -138,9 +140,12 @@ class Broker:
 
         Where the broker refuses it for its size, what is `shorter` goes out in its place, now or later.
         """
-        sent = self._task is not None and not self._stopping.is_set() and self.sender.publish(message)
-        if not sent:
-            self._dropped += 1
+        if self._task is None or self._stopping.is_set():
+            settle(message, delivered=False)
+            sent = False
+        else:
+            sent = self.sender.publish(message)
+        self._dropped += not sent
         return sent
 
     async def flush(self, timeout_s: float) -> bool:
@@ -160,6 +165,7 @@ class Broker:
         await asyncio.wait([self._task], timeout=timeout_s if self._wire.serving else 0)
         self._task.cancel()
         await asyncio.wait([self._task])
+        self.sender.close()
         self.connected = False
 
     @property
@@ -175,6 +181,8 @@ class Broker:
         client.on_message = self._handle_message
         client.on_plain = self._handle_plain
         client.on_cut = self._handle_cut
+        # Without this, paho acknowledges a message before anybody has seen it.
+        client.manual_ack_set(on=True)
         self._client, self._wire = client, Wire(client)
 
     async def _run(self) -> None:
@@ -221,6 +229,7 @@ class Broker:
     async def _connect_once(self) -> str:
         options = self._options
         attempt = self._attempt = Attempt()
+        self._receipts = Receipts(self._acknowledge, options.ordered_acknowledgements)
         try:
             await self._wire.connect(partial(connect_client, self._client, options))
             attempt.reached = True
@@ -233,6 +242,8 @@ class Broker:
         except Exception as error:  # whatever paho raises, the connection must come back
             log.exception("the MQTT connection failed in an unexpected way")
             return f"unexpected: {error}"
+        finally:
+            self._receipts.ended()
         if self._attempt.refusal:
             return self._attempt.refusal
         if not self._attempt.greeted:
@@ -361,7 +372,18 @@ class Broker:
         )
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._loop.call_soon(self._routes.deliver, to_inbound(message))
+        receipt = self._receipts.arrived(message.mid, message.qos) if message.qos else None
+        try:
+            inbound = to_inbound(message)
+        except UnicodeDecodeError:  # of the topic, which a broker should have refused
+            if receipt is not None:
+                receipt.let_go()
+            return
+        self._loop.call_soon(self._routes.deliver, inbound, receipt)
+
+    def _acknowledge(self, packet: int, qos: int) -> None:
+        if self._client.is_connected():
+            self._client.ack(packet, qos)
 
     def _handle_plain(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as paho's
         message = Inbound(topic, payload, retained)
