@@ -41,6 +41,7 @@ from edgeassist.gateways.homeassistant.discovery import Discovery
 from edgeassist.gateways.homeassistant.watched import watch_components
 from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
@@ -180,7 +181,8 @@ class App:
             topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
         )
         former = FormerNames(topics, self._condition.boot_id, Register(state_directory()), broker)
-        asking = Asking(topics, asking_options_of(settings), broker, self.requests)
+        repeats = Repeats(broker)
+        asking = Asking(topics, asking_options_of(settings), broker, self.requests, repeats)
         commands: Commands
         self.control = Control(
             settings,
@@ -205,7 +207,7 @@ class App:
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: a name is noted before anything is published under it, and Home
         # Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [former, discovery, asking, commands, reporter, watches, twins]
+        gateways: list[Gateway] = [former, discovery, asking, repeats, commands, reporter, watches, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,

@@ -130,6 +130,7 @@ class Lifecycle:
         """The broker is gone, or could not be reached."""
         log.warning("%s", reason)
         self._broker_problem = reason
+        self._tell(lambda gateway: gateway.disconnected(), "to note that the connection is gone")
         self.say_status()
 
     def engine_changed(self, phase: Phase) -> None:

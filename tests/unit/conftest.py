@@ -48,6 +48,7 @@ from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.asking import Asking, AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.protocol import events
 from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
@@ -372,7 +373,8 @@ class House:
             on_end=lambda *ended: self.ended.append(ended),
             clock=self.clock,
         )
-        self.asking = Asking(TOPICS, self.options, self.link, self.requests)
+        self.repeats = Repeats(self.link)
+        self.asking = Asking(TOPICS, self.options, self.link, self.requests, self.repeats)
         self.asking.start()
 
     @property

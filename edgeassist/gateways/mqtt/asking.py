@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, take_in
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.topics import DecideTopic, PromptTopic, Topics
@@ -37,13 +38,22 @@ class Asking(Gateway):
         options: A reload replaces them.
         broker: Brings the messages and takes the answers.
         requests: Where they go.
+        repeats: Says ends again that may have been missed.
     """
 
-    def __init__(self, topics: Topics, options: AskingOptions, broker: Link, requests: Requests) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        options: AskingOptions,
+        broker: Link,
+        requests: Requests,
+        repeats: Repeats,
+    ) -> None:
         self._topics = topics
         self._options = options
         self._broker = broker
         self._requests = requests
+        self._repeats = repeats
         self._seen: deque[tuple[int, bytes]] = deque(maxlen=SEEN_PACKETS)
 
     def start(self) -> None:
@@ -81,13 +91,16 @@ class Asking(Gateway):
                 self._requests.submit(taken.request, caller, sink)
 
     def _sink(self, request_id: str, to: ReplyTo, client: str | None) -> Replies:
-        return Replies(
+        replies = Replies(
             request_id,
             to,
             self._options.replies,
             cancel=self._topics.cancel(client or None),
             link=self._broker,
+            on_end=self._repeats.said,
         )
+        self._repeats.asked(replies)
+        return replies
 
 
 def _fingerprint(message: Inbound) -> bytes:

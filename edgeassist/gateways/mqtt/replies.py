@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.asking import End, ReplyFormat
-from edgeassist.protocol.events import Accepted, AnyEvent, Called, Chunk, Done, Failed, Progress, Reasoning
+from edgeassist.protocol.events import (
+    Accepted,
+    AnyEvent,
+    Called,
+    Chunk,
+    Done,
+    Failed,
+    Progress,
+    Reasoning,
+    said_again,
+)
 from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, forms, room, split
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.tools import ToolCall
@@ -71,6 +82,10 @@ class ReplyTo:
             )
 
 
+# Is told of every end that goes out; what it returns, whether the broker got it.
+OnEnd = Callable[["Replies", Done | Failed], Callable[[bool], None]]
+
+
 class Replies:
     """A `Sink` that publishes.
 
@@ -80,11 +95,26 @@ class Replies:
         options: How they are cut.
         cancel: The topic to cancel at.
         link: Takes the messages, in order.
+        on_end: Is told of the end.
+
+    Attributes:
+        key: Where the answer goes, and the request's id.
+        asked_at: When the request came, in seconds of the monotonic clock.
     """
 
     def __init__(
-        self, request_id: str, to: ReplyTo, options: ReplyOptions, *, cancel: str, link: Link
+        self,
+        request_id: str,
+        to: ReplyTo,
+        options: ReplyOptions,
+        *,
+        cancel: str,
+        link: Link,
+        on_end: OnEnd | None = None,
     ) -> None:
+        self.key = (to.topic, request_id)
+        self.asked_at = time.monotonic()
+        self._on_end = on_end
         self._to = to
         self._options = options
         self._cancel = cancel
@@ -138,15 +168,25 @@ class Replies:
                 named = event.model_copy(update={"cancel": self._cancel})
                 self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
-                self._end(event)
+                self._end(event, None if self._on_end is None else self._on_end(self, event))
                 return
         self._begun = True
+
+    def say_again(self, end: Done | Failed, on_settled: Callable[[bool], None]) -> None:
+        """Say an end that was said before, with its text where it can't carry it, marked as a repeat.
+
+        Args:
+            end: As it was.
+            on_settled: Called once the broker has it, or it was dropped.
+        """
+        self._said_some = False
+        self._end(said_again(end), on_settled)
 
     @property
     def _bare(self) -> bool:
         return self._to.format is ReplyFormat.TEXT
 
-    def _end(self, event: Done | Failed) -> None:
+    def _end(self, event: Done | Failed, on_settled: Callable[[bool], None] | None) -> None:
         """Say the end, and before it text and calls that no event has said, where it can't carry them.
 
         So it is without streaming, and where an answer is given again. The end's number is that of the
@@ -160,7 +200,7 @@ class Replies:
             self._say(b"", qos)
             event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
-        self._say_end(event, qos)
+        self._link.publish(replace(self._end_message(event, qos), on_settled=on_settled))
 
     def _qos_of(self, end: Done | Failed) -> int:
         """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
@@ -192,12 +232,11 @@ class Replies:
             said += self._say(payload, self._options.final_qos)
         return event.model_copy(update={"seq": said if self._bare else len(events)})
 
-    def _say_end(self, event: Done | Failed, qos: int) -> None:
+    def _end_message(self, event: Done | Failed, qos: int) -> Outbound:
         topic = self._to.end_topic
         short = self._to.end is End.SHORT
         if isinstance(event, Done) and event.answers is not None:
-            self._link.publish(self._decision(event, topic, qos, short=short))
-            return
+            return self._decision(event, topic, qos, short=short)
         message = self._shrinking(event, topic, qos, short=short)
         if event.text or _calls(event):
             chunks = "its chunks were all of it; or " if self._to.stream else ""
@@ -207,7 +246,7 @@ class Replies:
         if isinstance(event, Done) and event.reasoning is not None and not short:
             less = self._shrinking(_without_reasoning(event), topic, qos)
             message = replace(message, shorter=replace(less, shorter=message.shorter))
-        self._link.publish(message)
+        return message
 
     def _decision(self, event: Done, topic: str, qos: int, *, short: bool) -> Outbound:
         """Return the end of a decision; if not even its picks fit, an error that says what to do."""
