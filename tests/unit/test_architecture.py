@@ -30,7 +30,7 @@ SANS_IO = [
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
-        "gateways.mqtt.": "ears intake replies",
+        "gateways.mqtt.": "ears intake replies unheard",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",

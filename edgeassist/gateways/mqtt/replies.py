@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
@@ -95,11 +95,12 @@ class Replies:
         options: How they are cut.
         cancel: The topic to cancel at.
         link: Takes the messages, in order.
+        asked_at: When the request came, in seconds of the monotonic clock.
         on_end: Is told of the end.
 
     Attributes:
         key: Where the answer goes, and the request's id.
-        asked_at: When the request came, in seconds of the monotonic clock.
+        asked_at: As given.
     """
 
     def __init__(
@@ -110,10 +111,11 @@ class Replies:
         *,
         cancel: str,
         link: Link,
+        asked_at: float = 0.0,
         on_end: OnEnd | None = None,
     ) -> None:
         self.key = (to.topic, request_id)
-        self.asked_at = time.monotonic()
+        self.asked_at = asked_at
         self._on_end = on_end
         self._to = to
         self._options = options
@@ -200,7 +202,9 @@ class Replies:
             self._say(b"", qos)
             event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
-        self._link.publish(replace(self._end_message(event, qos), on_settled=on_settled))
+        message = self._end_message(event, qos)
+        again = None if event.repeat else partial(self._end_message, said_again(event), qos)
+        self._link.publish(replace(message, on_settled=on_settled, again=again))
 
     def _qos_of(self, end: Done | Failed) -> int:
         """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
