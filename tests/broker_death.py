@@ -25,7 +25,7 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from tests.conftest import TOPICS, environ_of
 from tests.patience import PATIENCE_S
 
-# Seconds before a client tries again, the least and the most: paho's own, PubSubClient's examples, ESP-IDF, Node-RED.
+# Seconds before a client tries again, the least and the most. SKETCH is what PubSubClient's examples wait.
 PAHO, SKETCH, ESP_IDF, NODE_RED = (1, 120), (5, 5), (10, 10), (15, 15)
 # The last time that ends are said again, and what a loaded machine needs beyond.
 LONGEST_S = 130.0 + PATIENCE_S
@@ -46,8 +46,7 @@ class Asker:
         self.events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self._online = False
-        options = {} if version is MQTTProtocolVersion.MQTTv5 else {"clean_session": True}
-        self._client = Client(CallbackAPIVersion.VERSION2, name, protocol=version, **options)
+        self._client = Client(CallbackAPIVersion.VERSION2, name, protocol=version)
         self._client.reconnect_delay_set(*delays_s)
         # The answer first: once the device's status comes, which is retained, both are heard.
         heard = [(TOPICS.reply(name, name), 1), (TOPICS.status, 1)]

@@ -24,7 +24,7 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
-        "client.": "answers decision formats reading result tools",
+        "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
         "requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "

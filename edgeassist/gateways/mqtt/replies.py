@@ -122,10 +122,8 @@ class Replies:
         self._cancel = cancel
         self._link = link
         self._room = to.room(to.topic)
-        self._chunk_bytes = options.chunk_bytes
-        if self._room is not None:
-            frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
-            self._chunk_bytes = min(self._chunk_bytes, self._room - frame)
+        self._frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
+        self._chunk_bytes = self._most_text()
         self._begun = False
         # Whether text or a call has gone out by itself.
         self._said_some = False
@@ -219,7 +217,7 @@ class Replies:
     def _say_all(self, event: Done | Failed) -> Done | Failed:
         """Say text and calls in as many messages as they need; return the end that follows."""
         mark = REPEAT_BYTES if event.repeat and not self._bare else 0
-        most = self._room and self._chunk_bytes - mark
+        most = self._room and self._most_text(mark)
         texts = split(event.text, most, escaped=self.escaped) if most else [event.text]
         events: list[Chunk | Called] = [
             Chunk(id=event.id, seq=seq, text=text) for seq, text in enumerate(filter(None, texts))
@@ -235,6 +233,11 @@ class Replies:
             payload = each.text.encode() if self._bare and isinstance(each, Chunk) else each.payload()
             said += self._say(payload, self._options.final_qos)
         return event.model_copy(update={"seq": said if self._bare else len(events)})
+
+    def _most_text(self, mark: int = 0) -> int:
+        """Return the most bytes of a chunk's text, beside a mark of so many."""
+        most = self._options.chunk_bytes
+        return most if self._room is None else min(most, self._room - self._frame - mark)
 
     def _end_message(self, event: Done | Failed, qos: int) -> Outbound:
         topic = self._to.end_topic
