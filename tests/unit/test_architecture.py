@@ -24,13 +24,13 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
-        "client.": "answers decision formats reading result tools",
+        "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
         "requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
-        "gateways.mqtt.": "ears intake replies",
+        "gateways.mqtt.": "ears intake replies unheard",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",

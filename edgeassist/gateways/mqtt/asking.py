@@ -137,16 +137,15 @@ class Asking(Gateway):
             self._seen.popitem(last=False)
 
     def _sink(self, request_id: str, to: ReplyTo, client: str | None) -> Replies:
-        replies = Replies(
+        return Replies(
             request_id,
             to,
             self._options.replies,
             cancel=self._topics.cancel(client or None),
             link=self._broker,
+            asked_at=self._repeats.asked(to.topic, request_id),
             on_end=self._repeats.said,
         )
-        self._repeats.asked(replies)
-        return replies
 
 
 def _fingerprint(message: Inbound) -> bytes:

@@ -41,9 +41,10 @@ class Repeats(Gateway):
         self._under_way = 0
         self._settled = asyncio.Event()
 
-    def asked(self, replies: Replies) -> None:
-        """Note that a request has come, which will be answered so."""
-        self._unheard.asked(replies.key)
+    def asked(self, topic: str, request_id: str) -> float:
+        """Note that a request has come that is answered on that topic; return when that was."""
+        self._unheard.asked((topic, request_id))
+        return self._clock()
 
     def said(self, replies: Replies, end: Done | Failed) -> Callable[[bool], None]:
         """Note an end (`OnEnd`)."""

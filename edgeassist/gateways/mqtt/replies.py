@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
@@ -96,11 +96,12 @@ class Replies:
         options: How they are cut.
         cancel: The topic to cancel at.
         link: Takes the messages, in order.
+        asked_at: When the request came, in seconds of the monotonic clock.
         on_end: Is told of the end.
 
     Attributes:
         key: Where the answer goes, and the request's id.
-        asked_at: When the request came, in seconds of the monotonic clock.
+        asked_at: As given.
     """
 
     def __init__(
@@ -111,20 +112,19 @@ class Replies:
         *,
         cancel: str,
         link: Link,
+        asked_at: float = 0.0,
         on_end: OnEnd | None = None,
     ) -> None:
         self.key = (to.topic, request_id)
-        self.asked_at = time.monotonic()
+        self.asked_at = asked_at
         self._on_end = on_end
         self._to = to
         self._options = options
         self._cancel = cancel
         self._link = link
         self._room = to.room(to.topic)
-        self._chunk_bytes = options.chunk_bytes
-        if self._room is not None:
-            frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
-            self._chunk_bytes = min(self._chunk_bytes, self._room - frame)
+        self._frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
+        self._chunk_bytes = self._most_text()
         self._begun = False
         # Whether text or a call has gone out by itself.
         self._said_some = False
@@ -202,7 +202,9 @@ class Replies:
             self._say(b"", qos)
             event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
-        self._link.publish(replace(self._end_message(event, qos), on_settled=on_settled))
+        message = self._end_message(event, qos)
+        again = None if event.repeat else partial(self._end_message, said_again(event), qos)
+        self._link.publish(replace(message, on_settled=on_settled, again=again))
 
     def _qos_of(self, end: Done | Failed) -> int:
         """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
@@ -217,7 +219,7 @@ class Replies:
     def _say_all(self, event: Done | Failed) -> Done | Failed:
         """Say text and calls in as many messages as they need; return the end that follows."""
         mark = REPEAT_BYTES if event.repeat and not self._bare else 0
-        most = self._room and self._chunk_bytes - mark
+        most = self._room and self._most_text(mark)
         texts = split(event.text, most, escaped=self.escaped) if most else [event.text]
         events: list[Chunk | Called] = [
             Chunk(id=event.id, seq=seq, text=text) for seq, text in enumerate(filter(None, texts))
@@ -233,6 +235,11 @@ class Replies:
             payload = each.text.encode() if self._bare and isinstance(each, Chunk) else each.payload()
             said += self._say(payload, self._options.final_qos)
         return event.model_copy(update={"seq": said if self._bare else len(events)})
+
+    def _most_text(self, mark: int = 0) -> int:
+        """Return the most bytes of a chunk's text, beside a mark of so many."""
+        most = self._options.chunk_bytes
+        return most if self._room is None else min(most, self._room - self._frame - mark)
 
     def _end_message(self, event: Done | Failed, qos: int) -> Outbound:
         topic = self._to.end_topic
