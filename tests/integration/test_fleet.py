@@ -129,6 +129,23 @@ async def test_a_cancel_reaches_the_box_that_has_the_request(client: Watcher) ->
     assert {end["type"] for end in await client.all_ends(ask_many(client, 12, client="k"))} == {"done"}
 
 
+async def test_a_repeat_finds_the_box_that_has_or_had_the_request(client: Watcher) -> None:
+    name = client.ask(new(), SLOW, client="k")
+    await client.until(lambda: client.first(name, "chunk"))
+    for _ in range(2 * len(NAMES)):
+        client.ask(name, SLOW, client="k")
+        await asyncio.sleep(0.05)
+    await client.end(name)
+    for _ in range(len(NAMES)):
+        client.ask(name, SLOW, client="k")
+    await client.until(lambda: len(client.ends(name)) > len(NAMES))
+    events = client.events[name]
+    assert sum(event["type"] == "accepted" for event in events) == 1
+    assert len({event["device"] for event in events if "device" in event}) == 1
+    assert ["repeat" in end for end in client.ends(name)].count(False) == 1
+    assert len({end["seq"] for end in client.ends(name)}) == 1
+
+
 async def test_a_broken_request_is_refused_once(client: Watcher) -> None:
     name = new()
     client.say(TOPICS.prompt(), json.dumps({"id": name, "prompt": "a", "colour": 1}))

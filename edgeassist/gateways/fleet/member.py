@@ -22,7 +22,7 @@ from edgeassist.fleet.routing import Errand, route
 from edgeassist.gateways.fleet.adopting import Adoption
 from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
-from edgeassist.gateways.fleet.presence import Identity, Presence, state_message
+from edgeassist.gateways.fleet.presence import Identity, Presence, least_s, state_message
 from edgeassist.gateways.fleet.sharing import ShareCheck
 from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
 from edgeassist.gateways.gateway import Gateway
@@ -134,6 +134,7 @@ class Member(Gateway):
         self._well_at: float | None = None
         self._oriented = False
         self._early: list[Callable[[], object]] = []
+        self._told_at = -math.inf
         self._contradicted = False
         self._contradicted_at = -math.inf
         self._offered: str | None = None
@@ -155,6 +156,7 @@ class Member(Gateway):
         # At QoS 0: they overtake requests that wait for their acknowledgement.
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._hear_offer)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
+        self._link.subscribe(Subscription(self._topics.has("+"), qos=0), self._hear_has)
         self._sharing.start()
         for each in self._topics.call_filters:
             self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
@@ -271,7 +273,28 @@ class Member(Gateway):
         self._contradict()
         self._offer()
         self._adopt()
-        return self._presence.say(len(self._boxes))
+        waits = [each for each in (self._tell(), self._presence.say(len(self._boxes))) if each is not None]
+        return min(waits, default=None)
+
+    def _tell(self) -> float | None:
+        """Tell others what this box has begun to answer; return in how many seconds that is due."""
+        known, now = self._taking.known, time.monotonic()
+        if not (known.untold and self._link.connected):
+            return None
+        left = self._told_at + least_s(len(self._boxes)) - now
+        if left > 0:
+            return left
+        self._told_at = now
+        ours = self._identity.device
+        payload = known.tell(ours)
+        if self._boxes.online:
+            self._link.publish(Outbound(self._topics.has(ours), payload))
+        return None
+
+    def _hear_has(self, message: Inbound) -> None:
+        device = message.topic.rpartition("/")[2]
+        if device != self._identity.device and not message.retained:
+            self._taking.known.hear(message.payload, device, time.monotonic())
 
     def _look(self) -> None:
         """Subscribe to the fleet's requests, or leave them, as this box is."""

@@ -18,8 +18,9 @@ from functools import partial
 from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.envelope import Envelope, open_envelope
+from edgeassist.fleet.known import Known
 from edgeassist.fleet.load import Load
-from edgeassist.fleet.routing import MOST_HOPS, Handing, Search, route
+from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Handing, Search, route
 from edgeassist.gateways.fleet.held import Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -86,6 +87,7 @@ class Taking:
     Attributes:
         held: What it answers for.
         handed: What it handed on last.
+        known: Which requests other boxes have.
         ending: Whether this daemon is about to end, so that nothing begins here any more.
     """
 
@@ -115,6 +117,7 @@ class Taking:
         self._on_change = on_change
         self.held = HeldRequests()
         self.handed: deque[Handed] = deque(maxlen=HANDED)
+        self.known = Known()
         self.ending = False
 
     # --- requests come -------------------------------------------------------------------------------------
@@ -211,6 +214,8 @@ class Taking:
         return True
 
     def _way_of(self, held: Held) -> Handing | None:
+        if (has := self._who_has(held)) is not None:
+            return Handing(has, held.search)
         session = held.session
         known = session is not None and self._requests.knows(session)
         return route(
@@ -221,6 +226,13 @@ class Taking:
             pick=random.choice,
         )
 
+    def _who_has(self, held: Held) -> str | None:
+        """Return which other box has, or had, this very request."""
+        if held.asked is None or held.hops >= MAX_HOPS:
+            return None
+        has = self.known.find(held.caller.name or "", held.asked.id, time.monotonic())
+        return has if has in self._boxes.online else None
+
     # --- they are answered here ----------------------------------------------------------------------------
 
     def _serve(self, held: Held) -> None:
@@ -230,6 +242,7 @@ class Taking:
             self.held.forget(held)
             return
         if held.asked is not None:
+            self.known.begun(held.caller.name or "", held.asked.id)
             self._requests.submit(held.asked, held.caller, self._sink(held, held.asked.id))
         self._on_change()
 
