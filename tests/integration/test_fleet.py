@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -30,7 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetHouse]:
     # With a fixed number of threads none is held back because the tests keep this machine busy.
     with FleetHouse(tmp_path_factory.mktemp("fleet"), engine__threads=1) as running:
         for name in NAMES:
-            running.box(name, mqtt__protocol="3.1.1" if name == "c" else "5")
+            running.box(name, mqtt__protocol="3.1.1" if name == "c" else "5", mqtt__keepalive_s=5)
         yield running
 
 
@@ -284,3 +285,32 @@ async def test_a_prompt_waits_at_the_broker_while_the_last_box_is_started_anew(
     ends = await client.all_ends(names)
     assert {end.get("text") for end in ends} == {ANSWER}
     await client.online(*NAMES)
+
+
+async def test_a_box_that_hangs_is_taken_over_from_and_then_drops_what_others_have_answered(
+    house: FleetHouse, client: Watcher
+) -> None:
+    names = ask_many(client, 12, "!script delay_ms=100\n" + ANSWER)
+    await client.until(lambda: client.boxes["b"].running == 2 and client.boxes["b"].waiting > 0)
+    frozen = house.boxes["b"]
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        ends = await client.all_ends(names)
+        await client.until(lambda: client.boxes["b"].empty)
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    assert {end.get("text") for end in ends} == {ANSWER}
+    await client.online("b")
+    after = ask_many(client, 12)
+    assert "b" in spread(await client.all_ends(after))
+    # What its engine went on with is said twice; what waited there is not.
+    twice = [name for name in names if len(client.ends(name)) > 1]
+    assert len(twice) <= 2
+
+
+async def test_a_fleet_goes_on_after_its_broker_died(house: FleetHouse, client: Watcher) -> None:
+    house.broker.stop(signal.SIGKILL)
+    client.boxes.clear()
+    house.broker.start()
+    await client.online(*NAMES)
+    assert {end["text"] for end in await client.all_ends(ask_many(client, 9))} == {ANSWER}

@@ -133,6 +133,7 @@ class Member(Gateway):
         self._unusable = False
         self._well_at: float | None = None
         self._oriented = False
+        self._adopted = False
         self._early: list[Callable[[], object]] = []
         self._told_at = -math.inf
         self._contradicted = False
@@ -328,6 +329,7 @@ class Member(Gateway):
 
     def _up(self) -> None:
         self._boxes.connected()
+        self._adopted = False
         self._sharing.connected()
         self._repeats.connected()
         self._presence.again()
@@ -338,6 +340,7 @@ class Member(Gateway):
         log.warning("the connection for the fleet: %s", reason)
         self._repeats.disconnected()
         self._oriented = False
+        self._taking.connection += 1
         self._early.clear()  # the broker brings it again
 
     def _orient(self) -> None:
@@ -348,6 +351,8 @@ class Member(Gateway):
         early, self._early = self._early, []
         for act in early:
             act()
+        if self._adopted:
+            self._taking.drop_adopted()
         self._turn()
 
     def _when_oriented(self, hear: Callable[[Inbound], object]) -> Callable[[Inbound], None]:
@@ -368,6 +373,8 @@ class Member(Gateway):
             ours = state is not None and state.boot_id == self._identity.boot_id
             if ours and state is not None and state.state is not BoxCondition.OFFLINE:
                 self._orient()
+            elif ours and state is not None and state.adopter is not None:
+                self._adopted = self._contradicted = True
             elif not message.retained:
                 self._contradicted = True
                 self.changed()

@@ -88,6 +88,7 @@ class Taking:
         held: What it answers for.
         handed: What it handed on last.
         known: Which requests other boxes have.
+        connection: Counts our connections.
         ending: Whether this daemon is about to end, so that nothing begins here any more.
     """
 
@@ -119,6 +120,7 @@ class Taking:
         self.handed: deque[Handed] = deque(maxlen=HANDED)
         self.known = Known()
         self.ending = False
+        self.connection = 0
 
     # --- requests come -------------------------------------------------------------------------------------
 
@@ -170,6 +172,7 @@ class Taking:
             taken.reply_to,
             topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
+            delivered_at=self.connection,
         )
         if isinstance(taken, Refused):
             self.held.add(held)
@@ -196,6 +199,7 @@ class Taking:
         delivery = (message.packet_id, fingerprint)
         if (held := self.held.delivered_again(delivery)) is not None:
             held.receipts.append(message.acknowledge)
+            held.delivered_at = self.connection
             return True
         if message.redelivered and self.held.was_settled(delivery):
             message.acknowledge()
@@ -328,6 +332,17 @@ class Taking:
                 self._move(held, handing, running=running)
             elif self._withdraw(held, running=running):
                 self.held.forget(held)
+
+    def drop_adopted(self) -> None:
+        """Answer no longer for what another box took over while we were away.
+
+        That is what the broker did not bring again.
+        """
+        for held in self.held:
+            if held.delivered_at != self.connection and held.phase is not Phase.LEFT:
+                self._withdraw(held, running=True)
+                self.held.forget(held)
+        self._on_change()
 
     def _withdraw(self, held: Held, *, running: bool = False) -> bool:
         if held.asked is None:
