@@ -120,7 +120,7 @@ class Member(Gateway):
             topics,
             identity,
             self._link,
-            now=self._condition,
+            now=self._said_condition,
             load=self._present_load,
             movable=lambda: self._taking.movable,
         )
@@ -257,6 +257,13 @@ class Member(Gateway):
         if self._unusable or self._well_at is None or time.monotonic() - self._well_at > PATIENCE_S:
             return BoxCondition.DRAINING, problem
         return BoxCondition.ONLINE, None
+
+    def _said_condition(self) -> tuple[BoxCondition, str | None]:
+        """Return what is said: `online` goes to the broker behind the subscriptions, never before them."""
+        condition, reason = self._condition()
+        if condition is BoxCondition.ONLINE and not self._joined:
+            return BoxCondition.DRAINING, "it joins the fleet"
+        return condition, reason
 
     def _present_load(self) -> Load:
         """Return what it has to do; no more room than it answers for requests at once."""
