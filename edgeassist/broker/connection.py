@@ -25,10 +25,11 @@ from edgeassist.broker import reasons
 from edgeassist.broker.attempts import Attempt, Backoff
 from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.sender import Sender
+from edgeassist.broker.receipts import Receipts
+from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, takes_only_other
-from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound, to_limits
+from edgeassist.broker.wire import Wire, connect_client, end, make_client, to_inbound, to_limits
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 
@@ -66,6 +67,7 @@ class Broker:
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
+        self._receipts = Receipts(lambda *_: None)
         self.sender = Sender(options, on_refused)
         self._attempt = Attempt()
         self._backoff = Backoff(options.reconnect_max_s)
@@ -127,9 +129,9 @@ class Broker:
         Raises:
             ValueError: It is no topic filter.
         """
-        route = Route(subscription, handler, self._close)
+        route = Route(subscription, handler, self._close, self._leave)
         self._routes.add(route)
-        if self._online:
+        if self._online and route.wanted:
             self._ask((self._routes.merged(subscription.filter),))
         return route
 
@@ -138,9 +140,12 @@ class Broker:
 
         Where the broker refuses it for its size, what is `shorter` goes out in its place, now or later.
         """
-        sent = self._task is not None and not self._stopping.is_set() and self.sender.publish(message)
-        if not sent:
-            self._dropped += 1
+        if self._task is None or self._stopping.is_set():
+            settle(message, delivered=False)
+            sent = False
+        else:
+            sent = self.sender.publish(message)
+        self._dropped += not sent
         return sent
 
     async def flush(self, timeout_s: float) -> bool:
@@ -151,15 +156,21 @@ class Broker:
                     await asyncio.sleep(0.01)
         return not self.sender.waiting
 
-    async def stop(self, timeout_s: float = 5.0) -> None:
-        """Disconnect cleanly, so that the will is not published; close the socket if that takes longer."""
+    async def stop(self, timeout_s: float = 5.0, *, end_session: bool = False) -> None:
+        """Disconnect cleanly, so that the will is not published; close the socket if that takes longer.
+
+        Args:
+            timeout_s: How long.
+            end_session: Whether the broker forgets the session with it, which MQTT 3.1.1 does not know.
+        """
         self._stopping.set()
         if self._task is None:
             return
-        self._client.disconnect()
+        end(self._client, self._options, end_session=end_session)
         await asyncio.wait([self._task], timeout=timeout_s if self._wire.serving else 0)
         self._task.cancel()
         await asyncio.wait([self._task])
+        self.sender.close()
         self.connected = False
 
     @property
@@ -175,6 +186,8 @@ class Broker:
         client.on_message = self._handle_message
         client.on_plain = self._handle_plain
         client.on_cut = self._handle_cut
+        # Without this, paho acknowledges a message before anybody has seen it.
+        client.manual_ack_set(on=True)
         self._client, self._wire = client, Wire(client)
 
     async def _run(self) -> None:
@@ -221,6 +234,7 @@ class Broker:
     async def _connect_once(self) -> str:
         options = self._options
         attempt = self._attempt = Attempt()
+        self._receipts = Receipts(self._acknowledge, options.ordered_acknowledgements)
         try:
             await self._wire.connect(partial(connect_client, self._client, options))
             attempt.reached = True
@@ -233,6 +247,8 @@ class Broker:
         except Exception as error:  # whatever paho raises, the connection must come back
             log.exception("the MQTT connection failed in an unexpected way")
             return f"unexpected: {error}"
+        finally:
+            self._receipts.ended()
         if self._attempt.refusal:
             return self._attempt.refusal
         if not self._attempt.greeted:
@@ -273,6 +289,8 @@ class Broker:
         limits = to_limits(properties)
         self._loop.call_soon(self._begin_sending, limits)
         self._routes.connected()
+        if left := self._routes.left:
+            self._client.unsubscribe(list(left))
         if wanted := self._routes.wanted(wildcards=limits.wildcards):
             self._ask(wanted, first=True)
             self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_answer, attempt)
@@ -338,6 +356,11 @@ class Broker:
         if self._routes.remove(route) and self._online:
             self._client.unsubscribe(route.subscription.filter)
 
+    def _leave(self, route: Route) -> None:
+        topic_filter = route.subscription.filter
+        if topic_filter in self._routes.left and self._online:
+            self._client.unsubscribe(topic_filter)
+
     def _handle_subscribe(
         self, client: Client, _data: Any, mid: int, codes: list[ReasonCode], _props: Properties | None
     ) -> None:
@@ -361,7 +384,18 @@ class Broker:
         )
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._loop.call_soon(self._routes.deliver, to_inbound(message))
+        receipt = self._receipts.arrived(message.mid, message.qos) if message.qos else None
+        try:
+            inbound = to_inbound(message)
+        except UnicodeDecodeError:  # of the topic, which a broker should have refused
+            if receipt is not None:
+                receipt.let_go()
+            return
+        self._loop.call_soon(self._routes.deliver, inbound, receipt)
+
+    def _acknowledge(self, packet: int, qos: int) -> None:
+        if self._client.is_connected():
+            self._client.ack(packet, qos)
 
     def _handle_plain(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as paho's
         message = Inbound(topic, payload, retained)

@@ -15,6 +15,7 @@ from edgeassist.broker import Broker
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
+from edgeassist.daemon.fleet import FleetRoom
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.models import Models
 from edgeassist.daemon.pulling import Pulling
@@ -181,6 +182,7 @@ class App:
         )
         former = FormerNames(topics, self._condition.boot_id, Register(state_directory()), broker)
         asking = Asking(topics, asking_options_of(settings), broker, self.requests)
+        fleet = self._fleet = FleetRoom(settings, self._condition, lambda: asking.options)
         commands: Commands
         self.control = Control(
             settings,
@@ -194,18 +196,21 @@ class App:
                 LiveRoom(asking_options_of, asking.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
+                LiveRoom(lambda settings: settings.fleet.adopt_s, fleet.apply),
                 LiveRoom(watches_of, watches.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
                 LiveRoom(_lifecycle_of, lambda options: self._lifecycle.apply(options)),
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
             ),
             model=models.handle,
+            drain=fleet.drain,
             on_reload=reporter.say_info,
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: a name is noted before anything is published under it, and Home
         # Assistant wants discovery before availability and states.
         gateways: list[Gateway] = [former, discovery, asking, commands, reporter, watches, twins]
+        gateways += [] if fleet.member is None else [fleet.member]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -215,8 +220,9 @@ class App:
             gateways=gateways,
             on_hangup=self.control.hang_up,
             on_stop=self._pulling.close,
-            settle=commands.settle,
+            settle=self._settle,
         )
+        self._commands = commands
 
     async def run(self) -> ExitStatus:
         """Serve until a signal or a setting that can't work; return how it ended.
@@ -271,11 +277,16 @@ class App:
             case Phase.UNUSABLE if self.switching.fall_back(supervisor.problem or "unknown"):
                 return  # the next start, which is soon, is that of the configured model
             case Phase.UNUSABLE:
+                self._fleet.unusable()
                 self.requests.engine_unusable(supervisor.problem or "unknown")
         self._sleeping.engine_changed(phase)
+        self._fleet.changed()
         self._lifecycle.engine_changed(phase)
         # An engine that dies again and again is started ever later, so this stays rare.
         self._reporter.changed(at_once=True)
+
+    async def _settle(self) -> None:
+        await asyncio.gather(self._commands.settle(), self._fleet.settle())
 
     def _say_states(self) -> None:
         self._reporter.say_all()
@@ -285,6 +296,7 @@ class App:
         """Another number of requests waits or runs."""
         self._threads.apply()
         self._sleeping.look()
+        self._fleet.changed()
         self._reporter.changed()
 
     def _policy_of(self, settings: Settings) -> Policy:
@@ -324,6 +336,7 @@ class App:
 
     def _threads_changed(self) -> None:
         self.requests.hold_back(self._threads.held_back)
+        self._fleet.changed()
         self._reporter.changed()
 
     def _twin_changed(self, twin: str | None) -> None:

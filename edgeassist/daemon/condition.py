@@ -132,8 +132,8 @@ class Condition:
             mqtt_reconnects=max(0, self.broker.connects - 1),
             mqtt_dropped=self.broker.dropped,
             mqtt_last_problem=self.broker.last_problem,
-            mqtt_refused=self.broker.sender.refused,
-            mqtt_last_refusal=self.broker.sender.last_refusal,
+            mqtt_refused=self.broker.sender.refusals.count,
+            mqtt_last_refusal=self.broker.sender.refusals.last,
             mqtt_limits="; ".join(self.broker.sender.limits.words()) or None,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,10 @@ class Inbound:
         response_topic: MQTT 5, section 3.3.2.3.5; None if the sender set none.
         correlation: MQTT 5, section 3.3.2.3.6; answers carry it unchanged.
         expiry_s: The rest of the Message Expiry Interval; None if the sender set none.
+        qos: At which it came.
+        acknowledge: Of a message that came by a subscription that is `held`: to be called once its fate is
+            safe; without that, the broker brings it again on the session's next connection. Calling it again,
+            or after the connection has ended, is harmless.
     """
 
     topic: str
@@ -24,6 +29,8 @@ class Inbound:
     response_topic: str | None = None
     correlation: bytes | None = None
     expiry_s: int | None = None
+    qos: int = 0
+    acknowledge: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,9 @@ class Outbound:
 
     Attributes:
         shorter: What goes out in its place where it is more than the broker takes.
+        on_settled: Called once, from the event loop: with True when the broker has acknowledged it, or what
+            was `shorter`; with False when it was dropped, and nothing goes out. At QoS 0 True says only that
+            it was handed to the connection.
     """
 
     topic: str
@@ -40,6 +50,13 @@ class Outbound:
     retain: bool = False
     correlation: bytes | None = None
     shorter: Outbound | None = field(default=None, compare=False, repr=False)
+    on_settled: Callable[[bool], None] | None = field(default=None, compare=False, repr=False)
+
+    def shortened(self) -> Outbound | None:
+        """Return what goes out in its place; what becomes of that settles this message."""
+        if self.shorter is None or self.on_settled is None:
+            return self.shorter
+        return replace(self.shorter, on_settled=self.on_settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,10 @@ class Subscription:
     Attributes:
         alias: What it is called in the log, where its filter may hold secrets.
         patient: Where its messages come often, several may be read together, a little later.
+        held: Who hears a message acknowledges it (`Inbound.acknowledge`); all others are acknowledged when
+            their handlers have returned.
+        passive: The broker is not asked for it: what stands in the session from an earlier connection is
+            heard.
     """
 
     filter: str
@@ -56,6 +77,8 @@ class Subscription:
     optional: bool = False
     alias: str | None = None
     patient: bool = False
+    held: bool = False
+    passive: bool = False
 
     @property
     def shown(self) -> str:

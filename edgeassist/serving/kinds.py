@@ -13,7 +13,7 @@ from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.deciding import Deciding
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.prompting import Prompting
-from edgeassist.serving.request import AnyRequest, Request
+from edgeassist.serving.request import AnyRequest, Key, Request
 
 
 class Kinds:
@@ -58,6 +58,10 @@ class Kinds:
         """Raise an InvalidRequestError if it goes on with what must be known, and is not."""
         if isinstance(request.asked, PromptRequest):
             self._prompting.check_session(request.asked, request, others)
+
+    def knows(self, session: Key, now: float) -> bool:
+        """Whether something of that conversation is kept."""
+        return self._prompting.knows(session, now)
 
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it.

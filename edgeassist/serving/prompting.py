@@ -11,7 +11,7 @@ from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.conversation import Conversations
 from edgeassist.serving.job import answer_of, question_of, start_of
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.request import Request
+from edgeassist.serving.request import Key, Request
 
 
 class Prompting:
@@ -49,6 +49,10 @@ class Prompting:
         # One that began a moment ago is known too, though its first answer is not complete.
         if all(each.session != request.session for each in others):
             self._conversations.require(request.session, request.arrived)
+
+    def knows(self, session: Key, now: float) -> bool:
+        """Whether something of that conversation is kept."""
+        return bool(self._conversations.recall(session, now))
 
     def start_of(self, asked: PromptRequest, request: Request, job: str, now: float) -> Start:
         """Return the command that begins the answer.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from dataclasses import dataclass
 
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
-from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, take_in
+from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, fingerprint_of, take_in
 from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.topics import DecideTopic, PromptTopic, Topics
@@ -51,6 +50,11 @@ class Asking(Gateway):
         for each in (*self._topics.prompt_filters, *self._topics.decide_filters):
             self._broker.subscribe(Subscription(each, qos=1), self.handle)
 
+    @property
+    def options(self) -> AskingOptions:
+        """Those in force."""
+        return self._options
+
     def apply(self, options: AskingOptions) -> None:
         """Go by other options from the next message on."""
         self._options = options
@@ -64,7 +68,7 @@ class Asking(Gateway):
         if message.retained:
             log.info("ignored a retained message on %s: a request must not be retained", message.topic)
             return
-        fingerprint = _fingerprint(message)
+        fingerprint = fingerprint_of(message)
         if message.redelivered and (message.packet_id, fingerprint) in self._seen:
             log.info("ignored a request that the broker delivered again on %s", message.topic)
             return
@@ -88,10 +92,3 @@ class Asking(Gateway):
             cancel=self._topics.cancel(client or None),
             link=self._broker,
         )
-
-
-def _fingerprint(message: Inbound) -> bytes:
-    """Return what tells one message from another: what was asked, where, and where the answer goes."""
-    parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
-    lengths = ",".join(str(len(part)) for part in parts).encode()
-    return hashlib.blake2b(b"\0".join([lengths, *parts, message.payload]), digest_size=16).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,9 +47,22 @@ class Refused:
 
 
 def take_in(
-    message: Inbound, came_on: PromptTopic | DecideTopic, topics: Topics, rules: ReplyRules
+    message: Inbound,
+    came_on: PromptTopic | DecideTopic,
+    topics: Topics,
+    rules: ReplyRules,
+    *,
+    request_id: str | None = None,
 ) -> Taken | Refused:
-    """Read a message that came on such a topic."""
+    """Read a message that came on such a topic.
+
+    Args:
+        message: What came.
+        came_on: Its topic.
+        topics: Those that it is answered on.
+        rules: Where answers may go.
+        request_id: Its id, where one was made up for it before; None: its own, or a new one.
+    """
     client = came_on.client
     decides = isinstance(came_on, DecideTopic)
     try:
@@ -59,6 +73,8 @@ def take_in(
     try:
         parse = parse_decision if decides else parse_prompt
         request: AnyRequest = parse(message.payload, limit=rules.payload_bytes)
+        if request_id is not None:
+            request = request.model_copy(update={"id": request_id})
     except EdgeAssistError as error:
         return _refused(error, message, client, topics, rules)
     wanted = message.response_topic or request.reply_to
@@ -108,3 +124,10 @@ def _topic(
         return topics.check_reply(wanted, prefixes=rules.prefixes, client=client), None
     except InvalidRequestError as error:
         return topics.reply(request_id, client), error
+
+
+def fingerprint_of(message: Inbound) -> bytes:
+    """Return what tells one message from another: what was asked, where, and where the answer goes."""
+    parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
+    lengths = ",".join(str(len(part)) for part in parts).encode()
+    return hashlib.blake2b(b"\0".join([lengths, *parts, message.payload]), digest_size=16).digest()

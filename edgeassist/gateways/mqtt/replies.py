@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
@@ -78,15 +78,24 @@ class Replies:
         options: How they are cut.
         cancel: The topic to cancel at.
         link: Takes the messages, in order.
+        on_end: What becomes of the end is told to (`Outbound.on_settled`).
     """
 
     def __init__(
-        self, request_id: str, to: ReplyTo, options: ReplyOptions, *, cancel: str, link: Link
+        self,
+        request_id: str,
+        to: ReplyTo,
+        options: ReplyOptions,
+        *,
+        cancel: str,
+        link: Link,
+        on_end: Callable[[bool], None] | None = None,
     ) -> None:
         self._to = to
         self._options = options
         self._cancel = cancel
         self._link = link
+        self._on_end = on_end
         self._room = to.room(to.topic)
         self._chunk_bytes = options.chunk_bytes
         if self._room is not None:
@@ -192,7 +201,7 @@ class Replies:
         topic = self._to.end_topic
         short = self._to.end is End.SHORT
         if isinstance(event, Done) and event.answers is not None:
-            self._link.publish(self._decision(event, topic, qos, short=short))
+            self._publish_end(self._decision(event, topic, qos, short=short))
             return
         message = self._shrinking(event, topic, qos, short=short)
         if event.text or _calls(event):
@@ -203,7 +212,10 @@ class Replies:
         if isinstance(event, Done) and event.reasoning is not None and not short:
             less = self._shrinking(_without_reasoning(event), topic, qos)
             message = replace(message, shorter=replace(less, shorter=message.shorter))
-        self._link.publish(message)
+        self._publish_end(message)
+
+    def _publish_end(self, message: Outbound) -> None:
+        self._link.publish(replace(message, on_settled=self._on_end))
 
     def _decision(self, event: Done, topic: str, qos: int, *, short: bool) -> Outbound:
         """Return the end of a decision; if not even its picks fit, an error that says what to do."""

@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeassist.errors import InvalidRequestError
+from edgeassist.fleet.envelope import Envelope, open_envelope
+from edgeassist.fleet.routing import MOST_HOPS, Search
+from edgeassist.protocol.packets import Inbound
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(
+    st.binary(max_size=200),
+    texts,
+    st.none() | texts,
+    st.none() | st.binary(max_size=30),
+    st.integers(1, MOST_HOPS),
+    st.none() | st.floats(0, 1e6),
+    st.sampled_from(Search),
+    st.none() | texts,
+)
+def test_a_request_comes_out_of_its_envelope_as_it_went_in(
+    payload: bytes,
+    topic: str,
+    response: str | None,
+    correlation: bytes | None,
+    hops: int,
+    left_s: float | None,
+    search: Search,
+    name: str | None,
+) -> None:
+    message = Inbound(topic=topic, payload=payload, response_topic=response, correlation=correlation)
+    envelope = Envelope("box", message, hops, None if left_s is None else round(left_s, 3), search, name)
+    assert open_envelope(envelope.encode()) == envelope
+
+
+def test_time_that_is_over_is_none_left() -> None:
+    envelope = Envelope("box", Inbound("t", b""), 1, left_s=-3)
+    assert open_envelope(envelope.encode()).left_s == 0
+
+
+@given(st.binary(max_size=200))
+def test_anything_else_is_refused(payload: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        open_envelope(payload)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"v":2,"sender":"a","topic":"t","hops":1}',
+        b'{"sender":"a","topic":"t","hops":0}',
+        b'{"sender":"a","topic":"t","hops":1,"correlation":"%"}',
+        b'{"sender":"a","topic":"t","hops":1,"left_s":-1}',
+        b"[]",
+    ],
+)
+def test_a_head_that_says_what_can_t_be_is_refused(head: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        open_envelope(head + b"\npayload")
+
+
+def test_a_later_version_may_say_more_in_it() -> None:
+    assert open_envelope(b'{"sender":"a","topic":"t","hops":1,"more":1}\nx').message.payload == b"x"
