@@ -1,18 +1,19 @@
-"""What a broker does with shared subscriptions: `python -m tests.fleet.brokers PORT`, one line for each question.
+"""What a broker does with shared subscriptions: `python -m tests.fleet.brokers PORT`, an answer to each.
 
-The broker runs on loopback, takes anonymous clients, and nobody else uses it. docs/fleet.md has the answers of some.
+The broker runs on loopback, takes anonymous clients, and nobody else uses it. docs/fleet.md has some answers.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
-from tests.fleet.members import Gone, Member, Message
+from tests.fleet.members import GoneError, Member, Message
 
 # Long enough for a session to expire: brokers look after that once in some seconds.
 EXPIRED_S = 12.0
@@ -60,7 +61,7 @@ class Trial:
         member = self.open(name, receive_maximum=receive_maximum, version=version)
         granted = member.subscribe(self.filter)
         if granted >= 0x80:
-            raise Gone(f"SUBACK {granted:#x}")
+            raise GoneError(f"SUBACK {granted:#x}")
         return member
 
     def publish(self, count: int, *, expires_s: int | None = None) -> range:
@@ -114,7 +115,10 @@ def window(trial: Trial) -> str:
     for message in before:
         full.acknowledge(message)
     after = full.listen(acknowledge=True)
-    return f"full one {_list(before)}, free one {_list(elsewhere)}; once the full one acknowledged, it {_list(after)}"
+    return (
+        f"full one {_list(before)}, free one {_list(elsewhere)}; once the full one has acknowledged, it gets "
+        f"{_list(after)}"
+    )
 
 
 def largest_window(trial: Trial) -> str:
@@ -175,7 +179,9 @@ def broken_off(trial: Trial) -> str:
     passed = other.listen(1.5, acknowledge=True)
     back = trial.open("a", receive_maximum=2)
     again = back.listen(acknowledge=True)
-    same = [each.packet_id for each in again[: len(unacknowledged)]] == [each.packet_id for each in unacknowledged]
+    same = [each.packet_id for each in again[: len(unacknowledged)]] == [
+        each.packet_id for each in unacknowledged
+    ]
     return (
         f"had {_list(unacknowledged)}; other member gets {_list(passed)}; back, it gets {_list(again)} "
         f"(!: DUP; packet ids {'as before' if same else 'new'})"
@@ -186,7 +192,7 @@ def expired(trial: Trial) -> str:
     """A member's session expires (after 1 s) with 2 unacknowledged and more queued."""
     broken = trial.open("a", receive_maximum=2, expiry_s=1)
     broken.subscribe(trial.filter)
-    return _ended(trial, broken, lambda: broken.break_off(), wait_s=EXPIRED_S)
+    return _ended(trial, broken, broken.break_off, wait_s=EXPIRED_S)
 
 
 def left(trial: Trial) -> str:
@@ -213,14 +219,15 @@ def unsubscribed(trial: Trial) -> str:
     rest = leaver.listen(acknowledge=True)
     passed = other.listen(acknowledge=True)
     trial.publish(4)
+    new, new_elsewhere = (each.listen(acknowledge=True) for each in (leaver, other))
     return (
         f"had {_list(had)}; afterwards it gets {_list(rest)}, the other {_list(passed)}; "
-        f"of 4 new ones it gets {_list(leaver.listen(acknowledge=True))}, the other {_list(other.listen(acknowledge=True))}"
+        f"of 4 new ones it gets {_list(new)}, the other {_list(new_elsewhere)}"
     )
 
 
 def taken_over(trial: Trial) -> str:
-    """Another connection takes a member's session over (its client id, no clean start), 2 unacknowledged, more queued."""
+    """Another connection takes a member's session over, no clean start; 2 unacknowledged, more queued."""
     first, other = trial.member("a", receive_maximum=2), trial.member("b")
     trial.publish(12)
     had = first.listen()
@@ -231,8 +238,9 @@ def taken_over(trial: Trial) -> str:
     trial.publish(4)
     new = heir.listen(acknowledge=True)
     return (
-        f"the first had {_list(had)} and is told: {told}; session present: {heir.session_present}; the heir gets "
-        f"{_list(got)}, and of 4 new ones {_list(new)} without subscribing; other member {_list(other.listen())}"
+        f"the first had {_list(had)} and is told: {told}; session present: {heir.session_present}; the heir "
+        f"gets {_list(got)}, and without subscribing {_list(new)} of 4 new ones, the other "
+        f"{_list(other.listen())}"
     )
 
 
@@ -247,7 +255,10 @@ def refused(trial: Trial) -> str:
     again = refusing.listen(1.0)
     refusing.break_off()
     back = trial.open("a").listen()
-    return f"it refused {_list(heard)}, the other gets {_list(other_heard)}; again: {_list(again)}, after a reconnect {_list(back)}"
+    return (
+        f"it refused {_list(heard)}, the other gets {_list(other_heard)}; again: {_list(again)}, after a "
+        f"reconnect {_list(back)}"
+    )
 
 
 def mixed(trial: Trial) -> str:
@@ -263,19 +274,15 @@ def queue_limit(trial: Trial) -> str:
     _let_it_notice()
     trial.publish(3000)
     kept = trial.open("a").listen(1.0, acknowledge=True)
-    refusals = trial.publisher.refusals
-    told = f"PUBACK {refusals[0]:#x} for {len(refusals)}" if refusals else "success for all"
-    return f"{len(kept)}, the {'first' if kept and kept[0].number == 1 else 'last'} ones; the publisher was told {told}"
+    return _kept(trial, kept)
 
 
 def busy_queue_limit(trial: Trial) -> str:
-    """How many of 3,000 messages are kept for a connected member with Receive Maximum 10 that acknowledges none?"""
+    """How many of 3,000 are kept for a connected member that acknowledges none, Receive Maximum 10?"""
     member = trial.member("a", receive_maximum=10)
     trial.publish(3000)
     kept = member.listen(1.0, acknowledge=True)
-    refusals = trial.publisher.refusals
-    told = f"PUBACK {refusals[0]:#x} for {len(refusals)}" if refusals else "success for all"
-    return f"{len(kept)}, the {'first' if kept and kept[0].number == 1 else 'last'} ones; the publisher was told {told}"
+    return _kept(trial, kept)
 
 
 def order(trial: Trial) -> str:
@@ -287,14 +294,16 @@ def order(trial: Trial) -> str:
     rest = trial.open("a", receive_maximum=10).listen(acknowledge=True)
     numbers = [each.number for each in first + rest]
     inside = numbers[:50] == sorted(numbers[:50]) and numbers[50:] == sorted(numbers[50:])
-    return f"{'in order' if inside else 'not in order'}, {len(set(numbers))} of 100, {len(numbers)} deliveries"
+    return (
+        f"{'in order' if inside else 'not in order'}, {len(set(numbers))} of 100, {len(numbers)} deliveries"
+    )
 
 
 def marker(trial: Trial) -> str:
-    """Does a message to a topic of the session's own arrive behind all that was queued for the group before?"""
+    """Does a message to a topic of the session's own arrive behind what was queued for the group before?"""
     trial.member("a", receive_maximum=1000).subscribe(f"{trial.topic}/marker")
     trial.publish(50)
-    trial.publisher.publish(f"{trial.topic}/marker", range(0, 1))
+    trial.publisher.publish(f"{trial.topic}/marker", range(1))
     heir = trial.open("a", receive_maximum=5)
     heard = [each.number for each in heir.listen(acknowledge=True)]
     behind = heard and heard[-1] == 0 and sorted(heard[:-1]) == list(range(1, 51))
@@ -323,6 +332,14 @@ def _ended(trial: Trial, member: Member, end: Callable[[], object], *, wait_s: f
     return f"had {_list(had)}; the other member gets {_list(passed)}; of 4 new ones {_list(new)}"
 
 
+def _kept(trial: Trial, kept: list[Message]) -> str:
+    """How many of all, which, and what their publisher was told."""
+    which = "" if not kept else ", the first ones" if kept[0].number == 1 else ", not the first ones"
+    refusals = trial.publisher.refusals
+    told = f"PUBACK {refusals[0]:#x} for {len(refusals)}" if refusals else "success for all"
+    return f"{len(kept)}{which}; the publisher was told {told}"
+
+
 def _who(members: list[Member], *, acknowledge: bool) -> str:
     """Who got which, in the order of the numbers: "abcabc", with a dot for one that nobody got."""
     got: dict[int, str] = {}
@@ -341,8 +358,32 @@ def _let_it_notice() -> None:
     time.sleep(0.3)
 
 
-BOTH = (availability, spread, resubscribed, largest_window, out_of_order, offline_one, offline_all, order, queue_limit)
-ONLY_5 = (window, wide_window, broken_off, expired, left, began_anew, unsubscribed, taken_over, refused, mixed, marker, busy_queue_limit, expiry)
+BOTH = (
+    availability,
+    spread,
+    resubscribed,
+    largest_window,
+    out_of_order,
+    offline_one,
+    offline_all,
+    order,
+    queue_limit,
+)
+ONLY_5 = (
+    window,
+    wide_window,
+    broken_off,
+    expired,
+    left,
+    began_anew,
+    unsubscribed,
+    taken_over,
+    refused,
+    mixed,
+    marker,
+    busy_queue_limit,
+    expiry,
+)
 
 
 def run(port: int, wanted: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -356,10 +397,10 @@ def run(port: int, wanted: list[str]) -> Iterator[tuple[str, str, str]]:
             try:
                 trial = Trial(port, version)
                 answer = ask(trial)
-            except (Gone, OSError) as error:
+            except (GoneError, OSError) as error:
                 answer = f"the broker: {error}"
             yield name, question, answer
-            with suppress(Gone, OSError):
+            with suppress(GoneError, OSError):
                 trial.close()
 
 
@@ -370,7 +411,8 @@ def main() -> None:
     parser.add_argument("trials", nargs="*")
     arguments = parser.parse_args()
     for name, question, answer in run(arguments.port, arguments.trials):
-        print(f"{name}: {question}\n    {answer}", flush=True)
+        sys.stdout.write(f"{name}: {question}\n    {answer}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An MQTT client that does nothing by itself: it acknowledges what it is told to, and breaks off when told to."""
+"""An MQTT client that does nothing by itself: it acknowledges, and breaks off, when it is told to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROPERTY_BYTES: dict[int, int | None] = {
 ANSWER_S = 5.0
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The broker closed the connection, or did not answer within ANSWER_S seconds."""
 
 
@@ -43,7 +43,7 @@ class Member:
         version: Of MQTT, 5 or 4 (which is 3.1.1).
         clean: Whether the session begins anew (and with 3.1.1, ends with the connection).
         expiry_s: How long the session outlives the connection; with MQTT 5 only.
-        receive_maximum: How many messages may be unacknowledged; with MQTT 5 only. None: the standard's 65,535.
+        receive_maximum: How many messages may be unacknowledged; with MQTT 5 only. None: 65,535.
 
     Attributes:
         session_present: Whether the broker had a session of this id.
@@ -51,7 +51,7 @@ class Member:
         refusals: Reason codes of PUBACKs that were errors.
 
     Raises:
-        Gone: There was no CONNACK that says yes.
+        GoneError: There was no CONNACK that says yes.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Member:
         self._send(_CONNECT, head + self._properties(properties) + _text(client_id))
         body = self._answer(_CONNACK)
         if body[1] != 0:
-            raise Gone(f"CONNACK {body[1]:#x}")
+            raise GoneError(f"CONNACK {body[1]:#x}")
         self.session_present = bool(body[0] & 1)
         if version == 5:
             self.shared = _value(body[2:], _SHARED_AVAILABLE, 1) == 1
@@ -125,7 +125,9 @@ class Member:
         """Send the PUBACK of one message; a reason other than 0 with MQTT 5 only."""
         self._send(_PUBACK, message.packet_id.to_bytes(2) + (bytes([reason, 0]) if reason else b""))
 
-    def listen(self, quiet_s: float = 0.4, *, most: int | None = None, acknowledge: bool = False) -> list[Message]:
+    def listen(
+        self, quiet_s: float = 0.4, *, most: int | None = None, acknowledge: bool = False
+    ) -> list[Message]:
         """Return what arrives until nothing has for so long, or until there are so many."""
         heard: list[Message] = []
         while most is None or len(heard) < most:
@@ -138,10 +140,10 @@ class Member:
         return heard
 
     def told_to_go(self) -> str:
-        """Return what the broker says as it ends this connection: "DISCONNECT 0x8e", "closed", or "nothing"."""
+        """Return what the broker says as it ends this connection, e.g. "DISCONNECT 0x8e" or "closed"."""
         try:
             body = self._answer(_DISCONNECT)
-        except Gone as gone:
+        except GoneError as gone:
             return str(gone)
         return f"DISCONNECT {body[0]:#x}"
 
@@ -159,16 +161,16 @@ class Member:
         while True:
             packet = self._packet(deadline)
             if packet is None:
-                raise Gone("nothing")
+                raise GoneError("nothing")
             if packet[0] & 0xF0 == kind & 0xF0:
                 return packet[1]
             self._note(*packet)
 
     def _note(self, first: int, body: bytes) -> None:
         if first & 0xF0 == _DISCONNECT:
-            raise Gone(f"DISCONNECT {body[0] if body else 0:#x}")
+            raise GoneError(f"DISCONNECT {body[0] if body else 0:#x}")
         if first & 0xF0 != _PUBLISH:
-            raise Gone(f"a packet {first:#x} that nobody awaits")
+            raise GoneError(f"a packet {first:#x} that nobody awaits")
         at = 2 + int.from_bytes(body[:2])
         packet_id = int.from_bytes(body[at : at + 2])
         payload = body[at + 2 :]
@@ -197,7 +199,7 @@ class Member:
             except ConnectionError:
                 data = b""
             if not data:
-                raise Gone("closed")
+                raise GoneError("closed")
             self._data += data
 
     def _properties(self, properties: bytes = b"") -> bytes:
@@ -217,7 +219,7 @@ class Member:
         try:
             self._socket.sendall(bytes([first]) + length + body)
         except ConnectionError as error:
-            raise Gone("closed") from error
+            raise GoneError("closed") from error
 
 
 def _text(text: str) -> bytes:
