@@ -32,7 +32,7 @@ class BrokerOptions:
         queue: How many messages may wait for the broker.
         max_packet_bytes: The largest packet that we take.
         packet_bytes: The largest packet that the broker takes, where that is known; it may name less itself.
-        receive_maximum: How many messages may be on their way to us without an acknowledgement (MQTT 5); None:
+        receive_maximum: How many messages at QoS 1 we take before we have acknowledged some (MQTT 5); None:
             as many as the broker sends.
         ordered_acknowledgements: Whether messages are acknowledged in the order in which they came (MQTT 5,
             section 4.6), or each when its fate is safe. Brokers take both.

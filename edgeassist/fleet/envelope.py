@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.routing import MOST_HOPS, Search
+from edgeassist.protocol.commands import CancelArguments
 from edgeassist.protocol.packets import Inbound
 
 MAX_HEAD_BYTES = 200_000
 _MARKER = b"marker "
+_CANCEL = b"cancel "
 
 
 class _Head(BaseModel):
@@ -81,6 +83,27 @@ def marker(token: str) -> bytes:
 def token_of(payload: bytes) -> str | None:
     """Return a marker's token; None where the payload is none."""
     return payload.removeprefix(_MARKER).decode(errors="replace") if payload.startswith(_MARKER) else None
+
+
+def following_cancel(request_id: str, client: str) -> bytes:
+    """Return what a box sends after a request that it handed on, and that is cancelled.
+
+    Args:
+        request_id: The request's.
+        client: Whose; "" for clients without a topic of their own.
+    """
+    arguments = CancelArguments(request=request_id, client=client)
+    return _CANCEL + arguments.model_dump_json(exclude_none=True).encode()
+
+
+def cancel_of(payload: bytes) -> CancelArguments | None:
+    """Return which request a following cancel means; None where the payload is none."""
+    if not payload.startswith(_CANCEL):
+        return None
+    try:
+        return CancelArguments.model_validate_json(payload.removeprefix(_CANCEL))
+    except ValidationError:
+        return None
 
 
 def open_envelope(payload: bytes) -> Envelope:

@@ -1,8 +1,8 @@
 """Which box has a request: this one, or another. Sans-I/O.
 
 A request without a conversation goes where it starts at once: here, if there is room, or to one of the boxes
-that say so, picked at random, so that not all pick the same. Where none has room it waits here, and a box that
-has some later asks for it.
+that say so, picked at random, so that not all pick the same. Where none has room it waits here, and a box
+that has some later asks for it.
 
 A conversation stays with the box that has it. It begins at the first of the boxes that are online, in the
 order of its key (`ranking`). A box that comes later may be before that one in the order, but then it finds it

@@ -138,6 +138,7 @@ class Done(_Event):
         only_reasoning: True where nothing but thoughts came; else None.
         tool_calls: What the model called, in this order.
         answers: By the name of the question, of a decision; None for a prompt.
+        session_began: True where the session was not known and began with this request; else None.
     """
 
     type: Literal["done"] = "done"
@@ -152,6 +153,7 @@ class Done(_Event):
     model: str
     device: str
     session: str | None = None
+    session_began: Literal[True] | None = None
     history_dropped: int = 0
     held_back: str | None = None
     metadata: dict[str, JsonValue] | None = None

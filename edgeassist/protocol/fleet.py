@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from edgeassist.protocol.state import Name, StateDocument
+from edgeassist.protocol.state import StateDocument
 
 # What the client id of a box's connection for its fleet ends with.
 SESSION_SUFFIX = "-fleet"
@@ -24,6 +25,9 @@ class BoxCondition(StrEnum):
     OFFLINE = "offline"
 
 
+# Longer words are cut.
+MAX_WORDS = 256
+_Text = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
@@ -51,24 +55,29 @@ class BoxState(StateDocument):
         empty: Whether nothing stands there any more.
     """
 
-    device: Name
-    root: Name
-    session: Name
-    model: Name | None = None
+    device: _Text
+    root: _Text
+    session: _Text
+    model: _Text | None = None
     protocol: _Count
     state: BoxCondition
-    reason: Name | None = None
+    reason: _Text | None = None
     slots: _Count = 0
     running: _Count = 0
     waiting: _Count = 0
     movable: _Count = 0
     room: _Count = 0
-    held_back: Name | None = None
+    held_back: _Text | None = None
     since: float | None = None
-    boot_id: Name
-    version: Name
-    adopter: Name | None = None
+    boot_id: _Text
+    version: _Text
+    adopter: _Text | None = None
     empty: bool = False
+
+
+def words(text: str | None) -> str | None:
+    """Return a text as it may stand in a state: short, and without control characters."""
+    return None if text is None else re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)[:MAX_WORDS]
 
 
 def parse_box(payload: bytes) -> BoxState | None:

@@ -216,9 +216,9 @@ class FleetTopics(Topics):
         return tuple(f"{SHARE}/{self.group}/{each}" for each in (*self.prompt_filters, *self.decide_filters))
 
     @property
-    def cancel_filters(self) -> tuple[str, ...]:
-        """Where all boxes hear what is to be cancelled."""
-        return (self.cancel(), self.cancel("+"))
+    def call_filters(self) -> tuple[str, ...]:
+        """Where all boxes hear what is to be cancelled, and whether anybody is there."""
+        return (self.cancel(), self.cancel("+"), self.command("ping"))
 
     def box(self, device: str) -> str:
         """How a box is, retained; the will's topic of its connection for the fleet."""
@@ -231,6 +231,14 @@ class FleetTopics(Topics):
     def room(self, device: str) -> str:
         """Where a box is told that another one has room for what waits."""
         return f"{self.root}/room/{device}"
+
+    def check(self, device: str) -> str:
+        """Where a box sends itself a message, to see whether shared subscriptions work."""
+        return f"{self.root}/check/{device}"
+
+    def own_share(self, device: str) -> str:
+        """The shared subscription to that, which no other box has."""
+        return f"{SHARE}/{self.group}-{device}/{self.check(device)}"
 
 
 # Stands for a device in the topics of fleets.

@@ -61,6 +61,7 @@ class Prompting:
             InvalidRequestError: It does not fit what was said in its conversation.
         """
         history = [] if request.session is None else self._conversations.recall(request.session, now)
+        request.stream.session_began = request.session is not None and not history
         return start_of(job, asked, history, self._policy)
 
     def finish(self, asked: PromptRequest, request: Request, finished: Finished, *, now: float) -> Done:

@@ -24,13 +24,15 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
+        "fleet.": "adoption boxes envelope load ranking routing",
         "client.": "answers decision formats reading result tools",
-        "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
-        "requests state tools topics turns values watches",
+        "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
+        "packets requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake replies",
+        "gateways.fleet.": "held links",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",
@@ -68,9 +70,10 @@ ALLOWED = {
         "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
+        "fleet": "fleet protocol errors",
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
-        "gateways": "gateways former serving watching protocol errors",
+        "gateways": "gateways fleet former serving watching protocol errors",
         "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device errors",
         "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device errors",
         "tuning": "tuning supervision.process engine.messages settings folders models device errors",
@@ -84,6 +87,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
     "edgeassist.daemon.control",
+    "edgeassist.daemon.fleet",
     "edgeassist.daemon.wiring",
     "edgeassist.tuning.source",
     "edgeassist.wiring",

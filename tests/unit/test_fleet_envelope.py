@@ -10,28 +10,27 @@ from edgeassist.protocol.packets import Inbound
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-@given(
-    st.binary(max_size=200),
+messages = st.builds(
+    Inbound,
+    topic=texts,
+    payload=st.binary(max_size=200),
+    response_topic=st.none() | texts,
+    correlation=st.none() | st.binary(max_size=30),
+)
+seconds = st.floats(0, 1e6).map(lambda value: round(value, 3))
+envelopes = st.builds(
+    Envelope,
     texts,
-    st.none() | texts,
-    st.none() | st.binary(max_size=30),
+    messages,
     st.integers(1, MOST_HOPS),
-    st.none() | st.floats(0, 1e6),
+    st.none() | seconds,
     st.sampled_from(Search),
     st.none() | texts,
 )
-def test_a_request_comes_out_of_its_envelope_as_it_went_in(
-    payload: bytes,
-    topic: str,
-    response: str | None,
-    correlation: bytes | None,
-    hops: int,
-    left_s: float | None,
-    search: Search,
-    name: str | None,
-) -> None:
-    message = Inbound(topic=topic, payload=payload, response_topic=response, correlation=correlation)
-    envelope = Envelope("box", message, hops, None if left_s is None else round(left_s, 3), search, name)
+
+
+@given(envelopes)
+def test_a_request_comes_out_of_its_envelope_as_it_went_in(envelope: Envelope) -> None:
     assert open_envelope(envelope.encode()) == envelope
 
 

@@ -3,8 +3,8 @@
 The broker keeps the session: what was on its way to that box, and what waits for it, is sent to whoever
 connects with its client id. So that is done: the shared subscriptions are left, every message is handed to a
 box that lives, and acknowledged when that is with the broker. A marker, which comes behind all that stood
-there, tells that the session is empty; then it is ended. If the box comes back meanwhile, the broker gives the
-session to it, and this gives up.
+there, tells that the session is empty; then it is ended. If the box comes back meanwhile, the broker gives
+the session to it, and this gives up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.fleet.envelope import Envelope, marker, open_envelope, token_of
+from edgeassist.fleet.envelope import Envelope, cancel_of, marker, open_envelope, token_of
 from edgeassist.fleet.routing import MOST_HOPS
 from edgeassist.gateways.fleet.links import Connect, Session
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
@@ -125,6 +125,9 @@ class Adoption:
             message.acknowledge()
             self._marked = self._marked or token == self._token
             self._moved.set()
+            return
+        if cancel_of(message.payload) is not None:  # what it follows may be anywhere now
+            message.acknowledge()
             return
         try:
             envelope = open_envelope(message.payload)

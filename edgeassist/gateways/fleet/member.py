@@ -20,9 +20,10 @@ from edgeassist.fleet.envelope import Envelope, marker, token_of
 from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import Errand, route
 from edgeassist.gateways.fleet.adopting import Adoption
-from edgeassist.gateways.fleet.cancelling import Cancelling
+from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
 from edgeassist.gateways.fleet.presence import Identity, Presence, state_message
+from edgeassist.gateways.fleet.sharing import ShareCheck
 from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -105,14 +106,13 @@ class Member(Gateway):
             identity.device,
             asking,
             self._link,
-            requests,
-            self._boxes,
+            requests=requests,
+            boxes=self._boxes,
             load=self._present_load,
             takes=lambda: self._takes,
             on_change=self.changed,
         )
-        self._cancelling = Cancelling(topics, self._link, requests, self._taking.held)
-        self._taking.heed(self._cancelling.was_cancelled)
+        self._calls = Calls(topics, self._link, requests, self._taking, takes=lambda: self._takes)
         self._presence = Presence(
             topics,
             identity,
@@ -121,6 +121,7 @@ class Member(Gateway):
             load=self._present_load,
             movable=lambda: self._taking.movable,
         )
+        self._sharing = ShareCheck(topics, identity.device, self._link, on_change=self.changed)
         self._changed = asyncio.Event()
         self._shared: list[LeavableRoute] = []
         self._hands: LeavableRoute | None = None
@@ -151,8 +152,9 @@ class Member(Gateway):
         # At QoS 0: they overtake requests that wait for their acknowledgement.
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._hear_offer)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
-        for each in self._topics.cancel_filters:
-            self._link.subscribe(Subscription(each, qos=0), self._cancelling.hear)
+        self._sharing.start()
+        for each in self._topics.call_filters:
+            self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
 
     async def run(self) -> None:
         """Be a member, until cancelled; the daemon ends where this does."""
@@ -195,6 +197,7 @@ class Member(Gateway):
 
     async def settle(self) -> None:
         """Say the last word, and disconnect."""
+        self._sharing.close()
         if self._adoption is not None:
             self._adoption.cancel()
             await asyncio.wait([self._adoption])
@@ -235,6 +238,8 @@ class Member(Gateway):
             return BoxCondition.DRAINING, "it stops"
         if self._drained:
             return BoxCondition.DRAINING, "it was told to"
+        if self._sharing.problem is not None:
+            return BoxCondition.DRAINING, self._sharing.problem
         problem = self._load().problem
         if problem is None:
             return BoxCondition.ONLINE, None
@@ -292,6 +297,7 @@ class Member(Gateway):
 
     def _up(self) -> None:
         self._boxes.connected()
+        self._sharing.connected()
         self._presence.again()
         self._turn()
         asyncio.get_running_loop().call_later(ORIENTATION_S, self._orient)
@@ -357,6 +363,9 @@ class Member(Gateway):
             if token == self._marker:
                 self._marked.set()
             return
+        if self._calls.hear_followed(message.payload):
+            message.acknowledge()
+            return
         if self._taking.hear_handed(message) == self._offered:
             self._offered = None
         self.changed()
@@ -374,7 +383,7 @@ class Member(Gateway):
         waits = self._offered is not None and now - self._offered_at < OFFER_S
         if not (room and loaded and self._takes and self._oriented) or waits or not self._link.connected:
             return
-        (device,) = random.choices(list(loaded), list(loaded.values()))
+        (device,) = random.choices(list(loaded), list(loaded.values()))  # noqa: S311 - no secret
         self._offered, self._offered_at = device, now
         self._link.publish(Outbound(self._topics.room(device), Offer(self._identity.device, room).encode()))
 

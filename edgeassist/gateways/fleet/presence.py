@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from edgeassist.fleet.load import Load
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.fleet import BoxCondition, BoxState
+from edgeassist.protocol.fleet import BoxCondition, BoxState, words
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.state import PROTOCOL_VERSION
 from edgeassist.protocol.topics import FleetTopics
 
-# Between two words of a box, for each box that hears them: so a large fleet does not say much more than a small
-# one.
+# Between two words of a box, for each box that hears them: so a large fleet says not much more than a small.
 LEAST_S = 0.02
 LEAST_ALONE_S = 0.1
 # How often what nobody acts on is said, such as how many run.
@@ -55,11 +54,11 @@ class Identity:
             "boot_id": self.boot_id,
             "version": self.version,
             "state": condition,
-            "model": now.model,
+            "model": words(now.model),
             "slots": now.slots,
             "running": now.running,
             "waiting": now.waiting,
-            "held_back": now.held_back,
+            "held_back": words(now.held_back),
             **fields,
         }
         return BoxState.model_validate(values)
@@ -154,7 +153,7 @@ class Presence:
         return self._identity.state(
             condition,
             load,
-            reason=reason,
+            reason=words(reason),
             room=load.room if online else 0,
             movable=self._movable(),
             since=round(self._since, 3),
@@ -163,4 +162,8 @@ class Presence:
 
 def _acted_on(state: BoxState) -> tuple[object, ...]:
     """Return what of a state other boxes act on."""
-    return (state.state, state.reason, state.model, state.slots, state.room > 0, state.movable > 0)
+    drained = state.state is BoxCondition.DRAINING and not (state.running or state.waiting)
+    return (
+        *(state.state, state.reason, state.model, state.slots),
+        *(state.room > 0, state.movable > 0, drained),
+    )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import random
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # More room than a box has; an offer of more is none.
 MOST_ROOM = 1_000
+# So many that were handed on are remembered, for cancels that come too late for them here.
+HANDED = 256
 # What a fleet's callers are called by: no name on a device's own topics has a slash.
 CALLERS = "fleet/"
 
@@ -39,6 +43,16 @@ CALLERS = "fleet/"
 def caller_name(client: str | None) -> str:
     """Return what a client of the fleet is called among the callers of this device."""
     return f"{CALLERS}{client or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A request that was handed on: which, whose, to which device, and when."""
+
+    id: str
+    caller: str
+    to: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,7 @@ class Taking:
 
     Attributes:
         held: What it answers for.
+        handed: What it handed on last.
         ending: Whether this daemon is about to end, so that nothing begins here any more.
     """
 
@@ -77,9 +92,9 @@ class Taking:
         device: str,
         options: Callable[[], AskingOptions],
         link: Link,
+        *,
         requests: Requests,
         boxes: Boxes,
-        *,
         load: Callable[[], Load],
         takes: Callable[[], bool],
         on_change: Callable[[], None],
@@ -93,17 +108,9 @@ class Taking:
         self._load = load
         self._takes = takes
         self._on_change = on_change
-        self._was_cancelled: Callable[[str, str], bool] = lambda _id, _caller: False
         self.held = HeldRequests()
+        self.handed: deque[Handed] = deque(maxlen=HANDED)
         self.ending = False
-
-    def heed(self, was_cancelled: Callable[[str, str], bool]) -> None:
-        """Ask this of what another box hands over: its cancel may have come before it.
-
-        Args:
-            was_cancelled: Whether the request of that id and caller was cancelled a moment ago.
-        """
-        self._was_cancelled = was_cancelled
 
     # --- requests come -------------------------------------------------------------------------------------
 
@@ -143,7 +150,7 @@ class Taking:
             message.acknowledge()
             return
         fingerprint = fingerprint_of(message)
-        if message.redelivered and self._is_known(message, fingerprint):
+        if self._is_known(message, fingerprint):
             return
         left_s = arrival.left_s if message.expiry_s is None else float(message.expiry_s)
         caller = Caller(caller_name(topic.client), fingerprint, left_s, metered=False)
@@ -169,16 +176,20 @@ class Taking:
             self._hand(held, handing)
         else:
             self._serve(held)
-            if arrival.hops and self._was_cancelled(taken.request.id, caller.name or ""):
-                self._requests.cancel(taken.request.id, caller.name)
 
     def _is_known(self, message: Inbound, fingerprint: bytes) -> bool:
-        """Whether the broker brings again what we have, or had; it is acknowledged as that is, or was."""
+        """Whether the broker brings again what we have, or had; it is acknowledged as that is, or was.
+
+        What we have has a packet id that is in use, so that it is no other message; some brokers don't say
+        that they deliver it again.
+        """
+        if not message.qos:
+            return False
         delivery = (message.packet_id, fingerprint)
         if (held := self.held.delivered_again(delivery)) is not None:
             held.receipts.append(message.acknowledge)
             return True
-        if self.held.was_settled(delivery):
+        if message.redelivered and self.held.was_settled(delivery):
             message.acknowledge()
             return True
         return False
@@ -316,6 +327,8 @@ class Taking:
             handing.search,
             None if held.asked is None else held.asked.id,
         )
+        if held.asked is not None:
+            self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, time.monotonic()))
         self._link.publish(
             Outbound(
                 self._topics.hand(handing.to),
