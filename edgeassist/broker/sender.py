@@ -140,6 +140,8 @@ class Sender:
         else:
             client.drop_out_messages()
         lost = self._outbox.take_back()
+        for letter in lost:
+            letter.message = letter.message.repeated()
         trial, self._trial = self._trial, None
         blamed = trial if hung_up else None
         if blamed is not None:

@@ -60,10 +60,15 @@ class Progress(_Event):
 
 
 class Chunk(_Event):
-    """The next piece of the text."""
+    """The next piece of the text.
+
+    Attributes:
+        repeat: True where it comes before an end that is said again; else None.
+    """
 
     type: Literal["chunk"] = "chunk"
     text: str
+    repeat: Literal[True] | None = None
 
 
 class Reasoning(_Event):
@@ -82,6 +87,7 @@ class Called(_Event):
         name: The tool's; likewise.
         arguments: A JSON object as text, or the next piece of it.
         more: True in all events of a call but the last; else None.
+        repeat: As in `Chunk`.
     """
 
     type: Literal["tool_call"] = "tool_call"
@@ -90,6 +96,7 @@ class Called(_Event):
     name: str | None = None
     arguments: str
     more: Literal[True] | None = None
+    repeat: Literal[True] | None = None
 
 
 class Usage(BaseModel):
@@ -139,6 +146,7 @@ class Done(_Event):
         tool_calls: What the model called, in this order.
         answers: By the name of the question, of a decision; None for a prompt.
         session_began: True where the session was not known and began with this request; else None.
+        repeat: True where this end was said before, and its requester may have missed it; else None.
     """
 
     type: Literal["done"] = "done"
@@ -157,10 +165,11 @@ class Done(_Event):
     history_dropped: int = 0
     held_back: str | None = None
     metadata: dict[str, JsonValue] | None = None
+    repeat: Literal[True] | None = None
 
 
 class Failed(_Event):
-    """The request failed; `text` is what was generated before."""
+    """The request failed; `text` is what was generated before, and `repeat` as in `Done`."""
 
     type: Literal["error"] = "error"
     code: Code
@@ -170,6 +179,7 @@ class Failed(_Event):
     text: str = ""
     device: str
     metadata: dict[str, JsonValue] | None = None
+    repeat: Literal[True] | None = None
 
     def error(self) -> EdgeAssistError:
         """Return the error, to be raised where the request was made."""
@@ -188,7 +198,17 @@ class Failed(_Event):
             retryable=error.retryable,
             device=end.device,
             metadata=end.metadata,
+            repeat=end.repeat,
         )
+
+
+def said_again(end: Done | Failed) -> Done | Failed:
+    """Return an end as it is said when it was said before.
+
+    When to try again is left out of an error: it counted from then.
+    """
+    stale = {"retry_after_ms": None} if isinstance(end, Failed) else {}
+    return end.model_copy(update={"repeat": True, **stale})
 
 
 AnyEvent = Accepted | Progress | Reasoning | Chunk | Called | Done | Failed

@@ -10,10 +10,11 @@ from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.caller import Key
 from edgeassist.serving.deciding import Deciding
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.prompting import Prompting
-from edgeassist.serving.request import AnyRequest, Key, Request
+from edgeassist.serving.request import AnyRequest, Request
 
 
 class Kinds:

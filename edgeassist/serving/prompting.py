@@ -8,10 +8,11 @@ from edgeassist.engine.messages import Finished, Start
 from edgeassist.errors import UnsupportedError
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.caller import Key
 from edgeassist.serving.conversation import Conversations
 from edgeassist.serving.job import answer_of, question_of, start_of
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.request import Key, Request
+from edgeassist.serving.request import Request
 
 
 class Prompting:

@@ -25,13 +25,13 @@ SANS_IO = [
         "": "errors",
         "former.": "remains",
         "fleet.": "adoption boxes envelope load ranking routing",
-        "client.": "answers decision formats reading result tools",
+        "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
         "packets requests state tools topics turns values watches",
         "serving.": "admission conversation deciding figures job kinds policy prompting replay "
         "request scores sink stream telemetry",
         "watching.": "checks document gone inputs options picking settling watch",
-        "gateways.mqtt.": "ears intake replies",
+        "gateways.mqtt.": "ears intake replies unheard",
         "gateways.fleet.": "held links",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",

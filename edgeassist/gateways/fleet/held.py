@@ -12,7 +12,8 @@ from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.serving.request import AnyRequest, Caller, Key
+from edgeassist.serving.caller import Caller, Key
+from edgeassist.serving.request import AnyRequest
 
 # So many that are settled are remembered, by how they were delivered: an acknowledgement may get lost.
 SETTLED = 256

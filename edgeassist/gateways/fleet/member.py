@@ -27,6 +27,7 @@ from edgeassist.gateways.fleet.sharing import ShareCheck
 from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.mqtt.asking import AskingOptions
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.protocol.fleet import BoxCondition, parse_box
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import FleetTopics
@@ -101,6 +102,7 @@ class Member(Gateway):
             identity.session, options.session_expiry_s, options.receive_maximum, identity.will(topics)
         )
         self._link = connect(session, on_up=self._up, on_down=self._down)
+        self._repeats = Repeats(self._link)
         self._taking = Taking(
             topics,
             identity.device,
@@ -108,6 +110,7 @@ class Member(Gateway):
             self._link,
             requests=requests,
             boxes=self._boxes,
+            repeats=self._repeats,
             load=self._present_load,
             takes=lambda: self._takes,
             on_change=self.changed,
@@ -159,6 +162,11 @@ class Member(Gateway):
     async def run(self) -> None:
         """Be a member, until cancelled; the daemon ends where this does."""
         self._link.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeats.run(), name="fleet-repeats")
+            group.create_task(self._watch(), name="fleet")
+
+    async def _watch(self) -> None:
         while True:
             left = self._turn()
             with contextlib.suppress(TimeoutError):
@@ -298,12 +306,14 @@ class Member(Gateway):
     def _up(self) -> None:
         self._boxes.connected()
         self._sharing.connected()
+        self._repeats.connected()
         self._presence.again()
         self._turn()
         asyncio.get_running_loop().call_later(ORIENTATION_S, self._orient)
 
     def _down(self, reason: str) -> None:
         log.warning("the connection for the fleet: %s", reason)
+        self._repeats.disconnected()
         self._oriented = False
         self._early.clear()  # the broker brings it again
 

@@ -24,10 +24,12 @@ from edgeassist.gateways.fleet.held import Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import Refused, Taken, fingerprint_of, take_in
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.replies import Replies
+from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import DecideTopic, FleetTopics, PromptTopic
-from edgeassist.serving.request import Caller
+from edgeassist.serving.caller import Caller
 from edgeassist.serving.requests import Requests
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Taking:
         link: The connection for the fleet.
         requests: Where they are answered.
         boxes: The others.
+        repeats: Says ends again that a broken connection may have lost.
         load: What this box has to do.
         takes: Whether this box takes new requests.
         on_change: Called when another number of requests is held.
@@ -95,6 +98,7 @@ class Taking:
         *,
         requests: Requests,
         boxes: Boxes,
+        repeats: Repeats,
         load: Callable[[], Load],
         takes: Callable[[], bool],
         on_change: Callable[[], None],
@@ -105,6 +109,7 @@ class Taking:
         self._link = link
         self._requests = requests
         self._boxes = boxes
+        self._repeats = repeats
         self._load = load
         self._takes = takes
         self._on_change = on_change
@@ -154,7 +159,7 @@ class Taking:
             return
         left_s = arrival.left_s if message.expiry_s is None else float(message.expiry_s)
         caller = Caller(caller_name(topic.client), fingerprint, left_s, metered=False)
-        taken = take_in(message, topic, self._topics, self._options().rules, request_id=arrival.id)
+        taken = take_in(message, topic, self._topics, self._options().rules, name=arrival.id)
         held = Held(
             message,
             caller,
@@ -235,8 +240,19 @@ class Taking:
             self._options().replies,
             cancel=self._topics.cancel(held.client or None),
             link=self._link,
-            on_end=partial(self._ended, held),
+            asked_at=self._repeats.asked(held.reply_to.topic, request_id),
+            on_end=partial(self._said_end, held),
         )
+
+    def _said_end(self, held: Held, replies: Replies, end: Done | Failed) -> Callable[[bool], None]:
+        """Note an end that goes out (`replies.OnEnd`)."""
+        note = self._repeats.said(replies, end)
+
+        def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
+            note(delivered)
+            self._ended(held, delivered)
+
+        return settled
 
     def _ended(self, held: Held, delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` calls it
         """Note that the broker has the end, or that it is lost.

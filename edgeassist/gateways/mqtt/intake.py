@@ -52,31 +52,23 @@ def take_in(
     topics: Topics,
     rules: ReplyRules,
     *,
-    request_id: str | None = None,
+    name: str | None = None,
 ) -> Taken | Refused:
-    """Read a message that came on such a topic.
-
-    Args:
-        message: What came.
-        came_on: Its topic.
-        topics: Those that it is answered on.
-        rules: Where answers may go.
-        request_id: Its id, where one was made up for it before; None: its own, or a new one.
-    """
+    """Read a message that came on such a topic; `name` is the id that it was given before, where it was."""
     client = came_on.client
     decides = isinstance(came_on, DecideTopic)
     try:
         if client is not None:
             topics.check_client(client, decides=decides)
     except InvalidRequestError as error:
-        return _refused(error, message, None, topics, rules)
+        return _refused(error, message, None, topics, rules, name=name)
     try:
         parse = parse_decision if decides else parse_prompt
         request: AnyRequest = parse(message.payload, limit=rules.payload_bytes)
-        if request_id is not None:
-            request = request.model_copy(update={"id": request_id})
     except EdgeAssistError as error:
-        return _refused(error, message, client, topics, rules)
+        return _refused(error, message, client, topics, rules, name=name)
+    if name is not None:
+        request = request.model_copy(update={"id": name})
     wanted = message.response_topic or request.reply_to
     topic, forbidden = _topic(request.id, wanted, client, topics, rules)
     reply_to = ReplyTo(
@@ -102,11 +94,17 @@ def _names_of_tools(request: Asked) -> list[str]:
 
 
 def _refused(
-    error: EdgeAssistError, message: Inbound, client: str | None, topics: Topics, rules: ReplyRules
+    error: EdgeAssistError,
+    message: Inbound,
+    client: str | None,
+    topics: Topics,
+    rules: ReplyRules,
+    *,
+    name: str | None,
 ) -> Refused:
     """Return a refusal that is sent to where, and in the form in which, the answer was wanted."""
     address = salvage(message.payload[: rules.payload_bytes])
-    name = address.id or secrets.token_hex(8)
+    name = name or address.id or secrets.token_hex(8)
     topic, _ = _topic(name, message.response_topic or address.reply_to, client, topics, rules)
     reply_to = ReplyTo(
         topic, message.correlation, format=address.format, max_packet=address.max_packet, end=address.end

@@ -1,0 +1,199 @@
+"""Ends that their requesters may have missed, because a connection broke around them. Sans-I/O.
+
+A broker that dies takes the sessions of most clients with it, and this device is back before they are: what
+it says then, it says to nobody. No broker tells; so what ended around a break is kept, to be said again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from edgeassist.protocol.events import Done, Failed
+
+# What the broker acknowledged so shortly before the connection broke may not have left it.
+BEFORE_S = 5.0
+# A broker that comes back brings prompts that it kept, whose requesters are not back yet.
+KEPT_PROMPTS_S = 5.0
+# How many ends are kept, of how many bytes, and for how long: a requester gives up as well.
+MOST = 1024
+MOST_BYTES = 4 << 20
+MOST_AGE_S = 900.0
+_FRAME_BYTES = 512
+
+
+class Again(NamedTuple):
+    """When what is kept is said again.
+
+    Attributes:
+        after_s: Since the connection is back.
+        outage_s: Only where it was away for longer than this.
+    """
+
+    after_s: float
+    outage_s: float = 0.0
+
+
+# By when clients come back that wait as their libraries do by default. After 1 s: mqtt.js, libmosquitto, and
+# paho, which waits twice as long after each failure, up to 120 s. After 5 s: PubSubClient's examples. After
+# 10 s: ESP-IDF, Home Assistant, Tasmota. After 15 s: Node-RED.
+SCHEDULE = (Again(3.0), Again(20.0), Again(60.0, outage_s=20.0), Again(130.0, outage_s=60.0))
+
+
+class Speaker(Protocol):
+    """Says the end of one request, in the form that was asked for."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Where to, and the request's id: an end is void once another request has both."""
+        ...
+
+    @property
+    def asked_at(self) -> float:
+        """When the request came."""
+        ...
+
+
+Who = TypeVar("Who", bound=Speaker)
+
+
+@dataclass(slots=True, eq=False)
+class Said(Generic[Who]):
+    """An end that was said.
+
+    Attributes:
+        speaker: Who said it, and can say it again.
+        at: When.
+        settled_at: When the broker had it, or it was dropped; None before.
+    """
+
+    speaker: Who
+    end: Done | Failed
+    at: float
+    settled_at: float | None = None
+
+    def heard_by(self, now: float) -> bool:
+        """Whether the broker has had it for so long that it has given it on."""
+        return self.settled_at is not None and now - self.settled_at > BEFORE_S
+
+    @property
+    def size(self) -> int:
+        """Its bytes, roughly."""
+        calls = self.end.tool_calls if isinstance(self.end, Done) else ()
+        return _FRAME_BYTES + len(self.end.text) + sum(len(call.function.arguments) for call in calls)
+
+
+@dataclass(slots=True)
+class _Kept(Generic[Who]):
+    """Ends by key, the oldest first, bounded in number and bytes."""
+
+    entries: OrderedDict[tuple[str, str], Said[Who]] = field(default_factory=OrderedDict)
+    size: int = 0
+
+    def add(self, said: Said[Who]) -> int:
+        """Keep it; return how many had to go for it."""
+        self.drop(said.speaker.key)
+        self.entries[said.speaker.key] = said
+        self.size += said.size
+        gone = 0
+        while len(self.entries) > MOST or (self.size > MOST_BYTES and len(self.entries) > 1):
+            self.drop(next(iter(self.entries)))
+            gone += 1
+        return gone
+
+    def drop(self, key: tuple[str, str]) -> None:
+        said = self.entries.pop(key, None)
+        if said is not None:
+            self.size -= said.size
+
+
+class Unheard(Generic[Who]):
+    """Keeps ends that may have been missed; times are seconds of one monotonic clock.
+
+    Args:
+        now: When it begins, without a connection.
+
+    Attributes:
+        forgotten: How many ends were dropped because too many were kept.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._down_since: float | None = now
+        self._had_connection = False
+        # A request that came before this may end while its requester is away, until then.
+        self._asked_before = -math.inf
+        self._until = -math.inf
+        self._recent: _Kept[Who] = _Kept()
+        self._kept: _Kept[Who] = _Kept()
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        """How many ends are kept to be said again."""
+        return len(self._kept.entries)
+
+    def asked(self, key: tuple[str, str]) -> None:
+        """Note that a request has come: what an earlier one of that key ended in is void."""
+        self._recent.drop(key)
+        self._kept.drop(key)
+
+    def said(self, speaker: Who, end: Done | Failed, now: float) -> Said[Who]:
+        """Note an end that goes out."""
+        said = Said(speaker, end, now)
+        away = now < self._until and speaker.asked_at < self._asked_before
+        if self._down_since is not None or away:
+            self._keep(said)
+        else:
+            self._forget_heard(now)
+            self._recent.add(said)
+        return said
+
+    def settled(self, said: Said[Who], now: float) -> None:
+        """Note that the broker has an end, or will not get it."""
+        said.settled_at = now
+
+    def disconnected(self, now: float) -> None:
+        """Note that the connection broke, or is still away."""
+        if self._down_since is not None:
+            return
+        self._down_since = now
+        for said in self._recent.entries.values():
+            if not said.heard_by(now):
+                self._keep(said)
+        self._recent = _Kept()
+
+    def connected(self, now: float) -> list[float]:
+        """Note that the connection is back; return at which times to say again what is `due`."""
+        outage = 0.0 if self._down_since is None else now - self._down_since
+        times = [now + again.after_s for again in SCHEDULE if outage >= again.outage_s]
+        # Who asks a device that has just been started need not have been away.
+        self._asked_before = now + (KEPT_PROMPTS_S if self._had_connection else 0.0)
+        self._until = times[-1]
+        self._down_since, self._had_connection = None, True
+        return times
+
+    def due(self, now: float, *, last: bool) -> Iterator[Said[Who]]:
+        """Yield the ends to say again, each as long as it is not void.
+
+        Args:
+            now: When.
+            last: Whether they need not be kept any longer.
+        """
+        for key, said in list(self._kept.entries.items()):
+            if self._kept.entries.get(key) is not said:
+                continue
+            if now - said.at <= MOST_AGE_S:
+                yield said
+            if last or now - said.at > MOST_AGE_S:
+                self._kept.drop(key)
+
+    def _keep(self, said: Said[Who]) -> None:
+        self.forgotten += self._kept.add(said)
+
+    def _forget_heard(self, now: float) -> None:
+        for key, said in list(self._recent.entries.items()):
+            if not said.heard_by(now):
+                break
+            self._recent.drop(key)
