@@ -58,7 +58,7 @@ class Plan:
 
 async def run(plan: Plan, folder: Path) -> Tally:
     """Start the boxes, have the crowd ask, and count."""
-    limits = {"admission__queue": 10_000, "admission__timeout_s": 86_400, "engine__slots": plan.slots}
+    limits = {"engine__speculate": "false", "admission__queue": 10_000, "admission__timeout_s": 86_400, "engine__slots": plan.slots}
     with FleetHouse(folder, fleet__adopt_s=10, **limits) as house:
         async with AsyncExitStack() as stack:
             watcher = await house.watcher(stack)
