@@ -232,6 +232,10 @@ class FleetTopics(Topics):
         """Where a box is told that another one has room for what waits."""
         return f"{self.root}/room/{device}"
 
+    def has(self, device: str) -> str:
+        """Where a box tells which requests it has."""
+        return f"{self.root}/has/{device}"
+
     def check(self, device: str) -> str:
         """Where a box sends itself a message, to see whether shared subscriptions work."""
         return f"{self.root}/check/{device}"

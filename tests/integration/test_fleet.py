@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -30,7 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetHouse]:
     # With a fixed number of threads none is held back because the tests keep this machine busy.
     with FleetHouse(tmp_path_factory.mktemp("fleet"), engine__threads=1) as running:
         for name in NAMES:
-            running.box(name, mqtt__protocol="3.1.1" if name == "c" else "5")
+            running.box(name, mqtt__protocol="3.1.1" if name == "c" else "5", mqtt__keepalive_s=5)
         yield running
 
 
@@ -127,6 +128,23 @@ async def test_a_cancel_reaches_the_box_that_has_the_request(client: Watcher) ->
     assert [len(client.ends(name)) for name in names] == [1] * len(names)
     # It holds for what was asked before, not for what comes.
     assert {end["type"] for end in await client.all_ends(ask_many(client, 12, client="k"))} == {"done"}
+
+
+async def test_a_repeat_finds_the_box_that_has_or_had_the_request(client: Watcher) -> None:
+    name = client.ask(new(), SLOW, client="k")
+    await client.until(lambda: client.first(name, "chunk"))
+    for _ in range(2 * len(NAMES)):
+        client.ask(name, SLOW, client="k")
+        await asyncio.sleep(0.05)
+    await client.end(name)
+    for _ in range(len(NAMES)):
+        client.ask(name, SLOW, client="k")
+    await client.until(lambda: len(client.ends(name)) > len(NAMES))
+    events = client.events[name]
+    assert sum(event["type"] == "accepted" for event in events) == 1
+    assert len({event["device"] for event in events if "device" in event}) == 1
+    assert ["repeat" in end for end in client.ends(name)].count(False) == 1
+    assert len({end["seq"] for end in client.ends(name)}) == 1
 
 
 async def test_a_broken_request_is_refused_once(client: Watcher) -> None:
@@ -267,3 +285,32 @@ async def test_a_prompt_waits_at_the_broker_while_the_last_box_is_started_anew(
     ends = await client.all_ends(names)
     assert {end.get("text") for end in ends} == {ANSWER}
     await client.online(*NAMES)
+
+
+async def test_a_box_that_hangs_is_taken_over_from_and_then_drops_what_others_have_answered(
+    house: FleetHouse, client: Watcher
+) -> None:
+    names = ask_many(client, 12, "!script delay_ms=100\n" + ANSWER)
+    await client.until(lambda: client.boxes["b"].running == 2 and client.boxes["b"].waiting > 0)
+    frozen = house.boxes["b"]
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        ends = await client.all_ends(names)
+        await client.until(lambda: client.boxes["b"].empty)
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    assert {end.get("text") for end in ends} == {ANSWER}
+    await client.online("b")
+    after = ask_many(client, 12)
+    assert "b" in spread(await client.all_ends(after))
+    # What its engine went on with is said twice; what waited there is not.
+    twice = [name for name in names if len(client.ends(name)) > 1]
+    assert len(twice) <= 2
+
+
+async def test_a_fleet_goes_on_after_its_broker_died(house: FleetHouse, client: Watcher) -> None:
+    house.broker.stop(signal.SIGKILL)
+    client.boxes.clear()
+    house.broker.start()
+    await client.online(*NAMES)
+    assert {end["text"] for end in await client.all_ends(ask_many(client, 9))} == {ANSWER}

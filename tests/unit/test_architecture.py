@@ -24,7 +24,7 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
-        "fleet.": "adoption boxes envelope load ranking routing",
+        "fleet.": "adoption boxes envelope known load ranking routing",
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
         "packets requests state tools topics turns values watches",

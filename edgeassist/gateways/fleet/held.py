@@ -48,6 +48,7 @@ class Held:
         left_s: How long it may take, as the box says that handed it to us.
         receipts: To be called when its fate is safe; several where it came again.
         phase: Where it is.
+        delivered_at: On which of our connections the broker brought it last, counted.
     """
 
     message: Inbound
@@ -60,6 +61,7 @@ class Held:
     left_s: float | None
     receipts: list[Callable[[], None]]
     phase: Phase = Phase.HERE
+    delivered_at: int = 0
 
     @property
     def session(self) -> Key | None:

@@ -22,7 +22,7 @@ from edgeassist.fleet.routing import Errand, route
 from edgeassist.gateways.fleet.adopting import Adoption
 from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
-from edgeassist.gateways.fleet.presence import Identity, Presence, state_message
+from edgeassist.gateways.fleet.presence import Identity, Presence, least_s, state_message
 from edgeassist.gateways.fleet.sharing import ShareCheck
 from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
 from edgeassist.gateways.gateway import Gateway
@@ -120,7 +120,7 @@ class Member(Gateway):
             topics,
             identity,
             self._link,
-            now=self._condition,
+            now=self._said_condition,
             load=self._present_load,
             movable=lambda: self._taking.movable,
         )
@@ -133,7 +133,9 @@ class Member(Gateway):
         self._unusable = False
         self._well_at: float | None = None
         self._oriented = False
+        self._adopted = False
         self._early: list[Callable[[], object]] = []
+        self._told_at = -math.inf
         self._contradicted = False
         self._contradicted_at = -math.inf
         self._offered: str | None = None
@@ -155,6 +157,7 @@ class Member(Gateway):
         # At QoS 0: they overtake requests that wait for their acknowledgement.
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._hear_offer)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
+        self._link.subscribe(Subscription(self._topics.has("+"), qos=0), self._hear_has)
         self._sharing.start()
         for each in self._topics.call_filters:
             self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
@@ -255,6 +258,13 @@ class Member(Gateway):
             return BoxCondition.DRAINING, problem
         return BoxCondition.ONLINE, None
 
+    def _said_condition(self) -> tuple[BoxCondition, str | None]:
+        """Return what is said: `online` goes to the broker behind the subscriptions, never before them."""
+        condition, reason = self._condition()
+        if condition is BoxCondition.ONLINE and not self._joined:
+            return BoxCondition.DRAINING, "it joins the fleet"
+        return condition, reason
+
     def _present_load(self) -> Load:
         """Return what it has to do; no more room than it answers for requests at once."""
         load = self._load()
@@ -271,7 +281,28 @@ class Member(Gateway):
         self._contradict()
         self._offer()
         self._adopt()
-        return self._presence.say(len(self._boxes))
+        waits = [each for each in (self._tell(), self._presence.say(len(self._boxes))) if each is not None]
+        return min(waits, default=None)
+
+    def _tell(self) -> float | None:
+        """Tell others what this box has begun to answer; return in how many seconds that is due."""
+        known, now = self._taking.known, time.monotonic()
+        if not (known.untold and self._link.connected):
+            return None
+        left = self._told_at + least_s(len(self._boxes)) - now
+        if left > 0:
+            return left
+        self._told_at = now
+        ours = self._identity.device
+        payload = known.tell(ours)
+        if self._boxes.online:
+            self._link.publish(Outbound(self._topics.has(ours), payload))
+        return None
+
+    def _hear_has(self, message: Inbound) -> None:
+        device = message.topic.rpartition("/")[2]
+        if device != self._identity.device and not message.retained:
+            self._taking.known.hear(message.payload, device, time.monotonic())
 
     def _look(self) -> None:
         """Subscribe to the fleet's requests, or leave them, as this box is."""
@@ -305,6 +336,7 @@ class Member(Gateway):
 
     def _up(self) -> None:
         self._boxes.connected()
+        self._adopted = False
         self._sharing.connected()
         self._repeats.connected()
         self._presence.again()
@@ -315,6 +347,7 @@ class Member(Gateway):
         log.warning("the connection for the fleet: %s", reason)
         self._repeats.disconnected()
         self._oriented = False
+        self._taking.connection += 1
         self._early.clear()  # the broker brings it again
 
     def _orient(self) -> None:
@@ -325,6 +358,8 @@ class Member(Gateway):
         early, self._early = self._early, []
         for act in early:
             act()
+        if self._adopted:
+            self._taking.drop_adopted()
         self._turn()
 
     def _when_oriented(self, hear: Callable[[Inbound], object]) -> Callable[[Inbound], None]:
@@ -345,6 +380,8 @@ class Member(Gateway):
             ours = state is not None and state.boot_id == self._identity.boot_id
             if ours and state is not None and state.state is not BoxCondition.OFFLINE:
                 self._orient()
+            elif ours and state is not None and state.adopter is not None:
+                self._adopted = self._contradicted = True
             elif not message.retained:
                 self._contradicted = True
                 self.changed()

@@ -20,6 +20,11 @@ LEAST_ALONE_S = 0.1
 REFRESH_S = 5.0
 
 
+def least_s(others: int) -> float:
+    """Return the least time between two words of a box that so many others hear."""
+    return max(LEAST_ALONE_S, LEAST_S * others)
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a box is, in its fleet.
@@ -125,7 +130,7 @@ class Presence:
         if said is not None and state.model_copy(update={"since": said.since}) == said:
             return None
         urgent = said is None or _acted_on(state) != _acted_on(said)
-        least = max(LEAST_ALONE_S, LEAST_S * others) if urgent else REFRESH_S
+        least = least_s(others) if urgent else REFRESH_S
         left = self._said_at + least - time.monotonic()
         if said is not None and left > 0:
             return left

@@ -18,8 +18,9 @@ from functools import partial
 from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.envelope import Envelope, open_envelope
+from edgeassist.fleet.known import Known
 from edgeassist.fleet.load import Load
-from edgeassist.fleet.routing import MOST_HOPS, Handing, Search, route
+from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Handing, Search, route
 from edgeassist.gateways.fleet.held import Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -86,6 +87,8 @@ class Taking:
     Attributes:
         held: What it answers for.
         handed: What it handed on last.
+        known: Which requests other boxes have.
+        connection: Counts our connections.
         ending: Whether this daemon is about to end, so that nothing begins here any more.
     """
 
@@ -115,7 +118,9 @@ class Taking:
         self._on_change = on_change
         self.held = HeldRequests()
         self.handed: deque[Handed] = deque(maxlen=HANDED)
+        self.known = Known()
         self.ending = False
+        self.connection = 0
 
     # --- requests come -------------------------------------------------------------------------------------
 
@@ -167,6 +172,7 @@ class Taking:
             taken.reply_to,
             topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
+            delivered_at=self.connection,
         )
         if isinstance(taken, Refused):
             self.held.add(held)
@@ -193,6 +199,7 @@ class Taking:
         delivery = (message.packet_id, fingerprint)
         if (held := self.held.delivered_again(delivery)) is not None:
             held.receipts.append(message.acknowledge)
+            held.delivered_at = self.connection
             return True
         if message.redelivered and self.held.was_settled(delivery):
             message.acknowledge()
@@ -211,6 +218,8 @@ class Taking:
         return True
 
     def _way_of(self, held: Held) -> Handing | None:
+        if (has := self._who_has(held)) is not None:
+            return Handing(has, held.search)
         session = held.session
         known = session is not None and self._requests.knows(session)
         return route(
@@ -221,6 +230,13 @@ class Taking:
             pick=random.choice,
         )
 
+    def _who_has(self, held: Held) -> str | None:
+        """Return which other box has, or had, this very request."""
+        if held.asked is None or held.hops >= MAX_HOPS:
+            return None
+        has = self.known.find(held.caller.name or "", held.asked.id, time.monotonic())
+        return has if has in self._boxes.online else None
+
     # --- they are answered here ----------------------------------------------------------------------------
 
     def _serve(self, held: Held) -> None:
@@ -230,6 +246,7 @@ class Taking:
             self.held.forget(held)
             return
         if held.asked is not None:
+            self.known.begun(held.caller.name or "", held.asked.id)
             self._requests.submit(held.asked, held.caller, self._sink(held, held.asked.id))
         self._on_change()
 
@@ -315,6 +332,17 @@ class Taking:
                 self._move(held, handing, running=running)
             elif self._withdraw(held, running=running):
                 self.held.forget(held)
+
+    def drop_adopted(self) -> None:
+        """Answer no longer for what another box took over while we were away.
+
+        That is what the broker did not bring again.
+        """
+        for held in self.held:
+            if held.delivered_at != self.connection and held.phase is not Phase.LEFT:
+                self._withdraw(held, running=True)
+                self.held.forget(held)
+        self._on_change()
 
     def _withdraw(self, held: Held, *, running: bool = False) -> bool:
         if held.asked is None:
