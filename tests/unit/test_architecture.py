@@ -45,7 +45,7 @@ SANS_IO = [
         "evaluation.quality.": "checks names numerals reading report tasks",
         "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
-        "doctor.checks.": "background broker clock configuration daemon model power processor service space "
+        "doctor.checks.": "background broker clock configuration daemon fleet model power processor service space "
         "watches",
         "settings.": "reload",
         "supervision.": "last_words",
@@ -74,8 +74,8 @@ ALLOWED = {
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
         "gateways": "gateways fleet former serving watching protocol errors",
-        "doctor.checks": "doctor.checks doctor.finding former.remains models.fit device errors",
-        "doctor.probes": "doctor wiring tuning.source settings former broker protocol models device errors",
+        "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device errors",
+        "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device errors",
         "tuning": "tuning supervision.process engine.messages settings folders models device errors",
     }.items()
 }
