@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import psutil
 
-from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.packets import Outbound
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import TOPICS, Wire, environ_of
 from tests.patience import PATIENCE_S
