@@ -32,6 +32,8 @@ class Record:
         self._number = number
         self._began = False
         self._admitted = False
+        self._said = False
+        self._when_said: Callable[[], None] | None = None
         # What is said once its fate is safe; None where nothing has to wait.
         self._unsaid: list[AnyEvent] | None = None
         # None once its fate is safe.
@@ -51,6 +53,13 @@ class Record:
             call()
         else:
             self._waiting.append(call)
+
+    def when_said(self, call: Callable[[], None]) -> None:
+        """Call it when the end has been said; at once, if it has."""
+        if self._said:
+            call()
+        else:
+            self._when_said = call
 
     @property
     def wants_progress(self) -> bool:
@@ -98,13 +107,19 @@ class Record:
 
             def say() -> None:
                 self._say_held()
-                self._sink.send(end, lambda delivered: self._settled(number, delivered=delivered))
+                self._say(end, lambda delivered: self._settled(number, delivered=delivered))
 
             self._journal.end(number, end.payload(), say, replayed=isinstance(end, Done))
         elif self._waiting is not None and not self._admitted:
-            self._sink.send(end, lambda _delivered: self._safe())
+            self._say(end, lambda _delivered: self._safe())
         else:
-            self._sink.send(end)
+            self._say(end, None)
+
+    def _say(self, end: Done | Failed, on_settled: OnSettled | None) -> None:
+        self._sink.send(end, on_settled)
+        self._said = True
+        if self._when_said is not None:
+            self._when_said()
 
     def _settled(self, number: int, *, delivered: bool) -> None:
         if delivered:
