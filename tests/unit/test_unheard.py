@@ -121,7 +121,9 @@ def test_what_a_device_says_before_its_first_connection_is_said_again() -> None:
     assert names(kept, 10) == ["recovered", "recovered too"]
 
 
-@pytest.mark.parametrize(("outage_s", "times"), [(1, [3, 20]), (30, [3, 20, 60]), (3600, [3, 20, 60, 130])])
+@pytest.mark.parametrize(
+    ("outage_s", "times"), [(1, [3, 12, 20]), (30, [3, 12, 20, 60]), (3600, [3, 12, 20, 60, 130])]
+)
 def test_after_a_long_outage_they_are_said_again_for_longer(outage_s: float, times: list[float]) -> None:
     kept = connected()
     kept.disconnected(0)

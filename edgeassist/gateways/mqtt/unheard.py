@@ -40,7 +40,7 @@ class Again(NamedTuple):
 # By when clients come back that wait as their libraries do by default. After 1 s: mqtt.js, libmosquitto, and
 # paho, which waits twice as long after each failure, up to 120 s. After 5 s: PubSubClient's examples. After
 # 10 s: ESP-IDF, Home Assistant, Tasmota. After 15 s: Node-RED.
-SCHEDULE = (Again(3.0), Again(20.0), Again(60.0, outage_s=20.0), Again(130.0, outage_s=60.0))
+SCHEDULE = (Again(3.0), Again(12.0), Again(20.0), Again(60.0, outage_s=20.0), Again(130.0, outage_s=60.0))
 
 
 class Speaker(Protocol):
