@@ -41,6 +41,8 @@ TRIALS = 2
 ACKNOWLEDGE_S = 120.0
 _LOOK_AGAIN_S = 0.02
 _FAILURE = 0x80
+# Of a PUBACK: taken, and nobody subscribes to the topic (MQTT 5, table 3-4).
+_NO_SUBSCRIBER = 0x10
 
 
 def settle(message: Outbound, *, delivered: bool) -> None:
@@ -339,6 +341,8 @@ class Sender:
         if code >= _FAILURE:
             self._hear_refusal(letter.message, code)
         else:
+            if code == _NO_SUBSCRIBER and letter.message.on_unheard is not None:
+                asyncio.get_running_loop().call_soon(letter.message.on_unheard)
             self._settle(letter, delivered=True)
         self._pump()
 
