@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -20,19 +21,11 @@ async def test_a_message_that_nobody_hears_says_so_and_is_delivered_all_the_same
         told: dict[str, list[str]] = {"heard": [], "unheard": []}
         settled = {topic: asyncio.get_running_loop().create_future() for topic in told}
         for topic, words in told.items():
-
-            def settle(delivered: bool, topic: str = topic) -> None:  # noqa: FBT001 - as it is called
-                told[topic].append("settled")
-                settled[topic].set_result(delivered)
-
-            message = Outbound(
-                topic,
-                b"x",
-                qos=1,
-                on_settled=settle,
-                on_unheard=lambda words=words: words.append("unheard"),  # type: ignore[misc]
+            settled[topic].add_done_callback(lambda _done, words=words: words.append("settled"))  # type: ignore[misc]
+            unheard = partial(words.append, "unheard")
+            link.broker.publish(
+                Outbound(topic, b"x", qos=1, on_settled=settled[topic].set_result, on_unheard=unheard)
             )
-            link.broker.publish(message)
         async with asyncio.timeout(PATIENCE_S):
             assert [await each for each in settled.values()] == [True, True]
     assert told == {"heard": ["settled"], "unheard": ["unheard", "settled"] if tells else ["settled"]}
