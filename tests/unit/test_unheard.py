@@ -43,7 +43,7 @@ def end(text: str = "") -> Failed:
 
 def connected(at: float = 0.0) -> Unheard[Speaker]:
     """Return one with a connection that has stood for so long that nobody is away."""
-    kept: Unheard[Speaker] = Unheard(at - 1000)
+    kept: Unheard[Speaker] = Unheard(at - 2000)
     kept.connected(at - 1000)
     return kept
 
@@ -122,12 +122,14 @@ def test_a_device_that_has_just_started_says_nothing_twice() -> None:
     assert names(kept, 10) == []
 
 
-def test_what_a_device_says_before_its_first_connection_is_said_again() -> None:
+def test_what_a_device_says_before_its_first_connection_is_said_again_if_nobody_heard_it() -> None:
     kept: Unheard[Speaker] = Unheard(0)
-    say(kept, "recovered", 1)
+    both = [kept.said(Speaker(name), end(), 1) for name in ("heard", "unheard")]
     kept.connected(2)
-    say(kept, "recovered too", 3, asked_at=1)
-    assert names(kept, 10) == ["recovered", "recovered too"]
+    kept.unheard(both[1], 3)
+    for said in both:
+        kept.settled(said, 3)
+    assert names(kept, 10) == ["unheard"]
 
 
 @pytest.mark.parametrize(("outage_s", "times"), [(1, [3, 20]), (30, [3, 20, 60]), (3600, [3, 20, 60, 130])])

@@ -175,7 +175,7 @@ class Unheard(Generic[Who]):
         """Note an end that goes out."""
         said = Said(speaker, end, now)
         away = now < self._until and speaker.asked_at < self._asked_before
-        if self._down_since is not None or away:
+        if away or (self._down_since is not None and self._had_connection):
             self._keep(said)
         else:
             self._forget_heard(now)
@@ -208,9 +208,9 @@ class Unheard(Generic[Who]):
         """Note that the connection is back; return at which times to say again what is `due`."""
         outage = 0.0 if self._down_since is None else now - self._down_since
         times = [Time(now + again.after_s, outage >= again.outage_s) for again in SCHEDULE]
-        # Who asks a device that has just been started need not have been away.
-        self._asked_before = now + (KEPT_PROMPTS_S if self._had_connection else 0.0)
-        self._until = max(time.at for time in times if time.all)
+        self._asked_before = now + KEPT_PROMPTS_S
+        # Who asked a device that has just been started need not have been away: only what nobody heard counts.
+        self._until = max(time.at for time in times if time.all) if self._had_connection else -math.inf
         self._horizon = times[-1].at
         self._down_since, self._had_connection = None, True
         return times
