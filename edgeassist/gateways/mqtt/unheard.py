@@ -209,7 +209,7 @@ class Unheard(Generic[Who]):
         outage = 0.0 if self._down_since is None else now - self._down_since
         times = [Time(now + again.after_s, outage >= again.outage_s) for again in SCHEDULE]
         self._asked_before = now + KEPT_PROMPTS_S
-        # Who asked a device that has just been started need not have been away: only what nobody heard counts.
+        # Who asked a device that was just started need not have been away: only what nobody heard counts.
         self._until = max(time.at for time in times if time.all) if self._had_connection else -math.inf
         self._horizon = times[-1].at
         self._down_since, self._had_connection = None, True
