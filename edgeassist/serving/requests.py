@@ -167,7 +167,7 @@ class Requests:
             self._kinds.check_session(request, self._admission)
             self._check_room(caller)
         except EdgeAssistError as error:
-            self._refuse(asked.id, caller, record, stream, error, asked)
+            self._refuse(asked.id, caller, record, stream, error, asked=asked)
             return
         record.admit(key, fingerprint, deadline - now)
         self._add(request)
@@ -201,7 +201,7 @@ class Requests:
         self.tally.requests += 1
         record = Record(sink, self._journal, durable)
         stream = self._stream(request_id, record, self._clock(), metadata=metadata)
-        self._refuse(request_id, caller, record, stream, error, None)
+        self._refuse(request_id, caller, record, stream, error)
 
     def _refuse(
         self,
@@ -210,7 +210,8 @@ class Requests:
         record: Record,
         stream: Stream,
         error: EdgeAssistError,
-        asked: AnyRequest | None,
+        *,
+        asked: AnyRequest | None = None,
     ) -> None:
         _log(request_id, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
@@ -294,7 +295,7 @@ class Requests:
         stream = self._stream(
             found.entry.key.name, record, self._clock(), first_seq=SEQ_AFTER_START, metadata=metadata
         )
-        self._refuse(found.entry.key.name, caller, record, stream, error, asked)
+        self._refuse(found.entry.key.name, caller, record, stream, error, asked=asked)
 
     # --- to the engine and back ----------------------------------------------------------------------------
 
