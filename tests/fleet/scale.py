@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from edgeassist.protocol.fleet import BoxCondition
 from tests.fleet.crowd import Crowd
@@ -58,7 +59,12 @@ class Plan:
 
 async def run(plan: Plan, folder: Path) -> Tally:
     """Start the boxes, have the crowd ask, and count."""
-    limits = {"engine__speculate": "false", "admission__queue": 10_000, "admission__timeout_s": 86_400, "engine__slots": plan.slots}
+    limits: dict[str, Any] = {
+        "engine__speculate": "false",
+        "admission__queue": 10_000,
+        "admission__timeout_s": 86_400,
+        "engine__slots": plan.slots,
+    }
     with FleetHouse(folder, fleet__adopt_s=10, **limits) as house:
         async with AsyncExitStack() as stack:
             watcher = await house.watcher(stack)

@@ -136,7 +136,7 @@ class FleetHouse:
     """
 
     def __init__(
-        self, folder: Path, broker: Sequence[str] = ("allow_anonymous true",), **settings: Any
+        self, folder: Path, *, broker: Sequence[str] = ("allow_anonymous true",), **settings: Any
     ) -> None:
         self._folder = folder
         self._settings = {"fleet__group": "home", "fleet__adopt_s": 1, "engine__slots": 2, **settings}
