@@ -118,6 +118,7 @@ class FleetRoom:
             will=session.will,
             session_expiry_s=session.expiry_s,
             receive_maximum=session.receive_maximum,
+            takes_stale=True,
             ordered_acknowledgements=False,
             max_packet_bytes=options.max_packet_bytes + _AROUND_BYTES,
         )
