@@ -64,6 +64,7 @@ class FleetRoom:
             requests=condition.requests,
             load=self._load,
         )
+        condition.in_fleet = self.member.words
 
     def apply(self, adopt_s: float) -> None:
         """Go by another `fleet.adopt_s`."""
