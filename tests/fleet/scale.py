@@ -1,7 +1,7 @@
 """A fleet under many clients: `python -m tests.fleet.scale --boxes 64 --clients 1000 --prompts 20000`.
 
-The boxes are processes with the `scripted` backend, whose answers take time that costs no processor, one more
-than another. Printed is what was lost, how long slots were idle while requests waited, and answers per second.
+The boxes are processes with the `scripted` backend, whose answers take time that costs no processor, not all
+the same. Printed is what was lost, how long slots were idle while requests waited, and answers per second.
 With `--against 1` a smaller fleet answers as many prompts for each of its slots before, for comparison.
 """
 
@@ -69,17 +69,18 @@ async def run(plan: Plan, folder: Path) -> Tally:
         "admission__timeout_s": 86_400,
     }
     with FleetHouse(folder, fleet__adopt_s=10, **settings) as house:
+        names = [f"box{number:02}" for number in range(plan.boxes)]
+        # Who watches hears everything: not while it is measured.
         async with AsyncExitStack() as stack:
             watcher = await house.watcher(stack)
-            names = [f"box{number:02}" for number in range(plan.boxes)]
             for first in range(0, len(names), _TOGETHER):
                 some = names[first : first + _TOGETHER]
                 for name in some:
                     house.box(name)
                 await watcher.until(partial(_online, watcher, some), _START_S)
-            crowd = await stack.enter_async_context(
-                Crowd(house.broker.port, TOPICS, clients=plan.clients, connections=plan.connections)
-            )
+        async with Crowd(
+            house.broker.port, TOPICS, clients=plan.clients, connections=plan.connections
+        ) as crowd:
             return count(await crowd.ask(plan.texts()), plan.boxes * plan.slots)
 
 
@@ -94,7 +95,7 @@ def table(plan: Plan, tally: Tally) -> str:
     ideal = plan.boxes * plan.slots / (plan.cost_ms / 1000)
     return "\n".join(
         (
-            f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, answers of {plan.cost_ms} ms on average",
+            f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, {plan.cost_ms} ms an answer",
             f"  asked {tally.asked}, lost {tally.lost}, ended twice {tally.doubled}, wrong text "
             f"{tally.wrong}, errors {tally.errors or 0}",
             f"  accepted by two boxes or more: {tally.moved}; a box answered {min(counts)} to {max(counts)}",
