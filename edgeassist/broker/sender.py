@@ -36,8 +36,13 @@ STEADY_S = 0.5
 # So many connections have to end with a message that was tried alone. One may end by chance, and a twin that
 # throws us off ends many.
 TRIALS = 2
+# How long a message that is looked for may wait for what is under way, or for its own acknowledgement. Longer
+# than a connection stands that is dead: this is for a broker that answers, and acknowledges nothing.
+ACKNOWLEDGE_S = 120.0
 _LOOK_AGAIN_S = 0.02
 _FAILURE = 0x80
+# Of a PUBACK: taken, and nobody subscribes to the topic (MQTT 5, table 3-4).
+_NO_SUBSCRIBER = 0x10
 
 
 def settle(message: Outbound, *, delivered: bool) -> None:
@@ -77,6 +82,8 @@ class Sender:
         self._unusual = True
         self._looking = False
         self._steady_at = 0.0
+        # Since when nothing goes out because of what is not acknowledged.
+        self._held_since: float | None = None
         self.dropped = 0
         self.limits = Limits()
 
@@ -122,6 +129,7 @@ class Sender:
         client.watched.clear()
         self._client = client
         self._recent.clear()
+        self._held_since = None
         self._steady_at = time.monotonic() + STEADY_S
         accused, self._accused = self._accused, None
         if accused is not None:
@@ -264,8 +272,9 @@ class Sender:
                     self.dropped += not self._shorten(message)
             elif self._is_doubted(letter):
                 if self._outbox.under_way or now < self._steady_at:
-                    self._look_again()
+                    self._hold(now)
                     return
+                self._held_since = None
                 self._try(client, self._outbox.take_first())
             else:
                 self._outbox.take_first()
@@ -279,9 +288,36 @@ class Sender:
         self._trial = letter
         if self._send(letter.message, letter, alone=True):
             client.watched.add(letter.packet)
+            asyncio.get_running_loop().call_later(ACKNOWLEDGE_S, self._lose_patience, letter)
         else:
             self._trial = None
             self.dropped += 1
+
+    def _hold(self, now: float) -> None:
+        """Wait for what is under way; give it up if the broker does not acknowledge it."""
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since > ACKNOWLEDGE_S:
+            self._give_up()
+        self._look_again()
+
+    def _lose_patience(self, letter: Letter) -> None:
+        if letter is self._trial:
+            self._give_up()
+            self._pump()
+
+    def _give_up(self) -> None:
+        """Drop what is under way, on a connection that stands: nobody would ever hear of it."""
+        self._trial = self._held_since = None
+        if self._client is not None:
+            self._client.drop_out_messages()
+        lost = self._outbox.take_back()
+        self._lose(*lost)
+        for letter in lost:
+            self._suspects.clear(letter.message.topic)
+            self.refusals.note(
+                letter.message.topic, f"the broker has not acknowledged it within {ACKNOWLEDGE_S:g} s"
+            )
 
     def _look_again(self) -> None:
         """Try later, when what is under way is with the broker, and the connection stands."""
@@ -305,6 +341,8 @@ class Sender:
         if code >= _FAILURE:
             self._hear_refusal(letter.message, code)
         else:
+            if code == _NO_SUBSCRIBER and letter.message.on_unheard is not None:
+                asyncio.get_running_loop().call_soon(letter.message.on_unheard)
             self._settle(letter, delivered=True)
         self._pump()
 

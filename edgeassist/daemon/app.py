@@ -25,7 +25,6 @@ from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
     discovery_of,
-    is_durable,
     journal_bounds_of,
     load_of,
     patience_of,
@@ -150,7 +149,8 @@ class App:
         )
         self._found: list[Found] | None = []
         self._journal = None
-        if is_durable(settings):
+        # Only what the broker brings again can wait for its acknowledgement.
+        if settings.mqtt.session_expiry_s > 0:
             self._journal = DiskJournal(
                 state_directory(),
                 topics.root,
@@ -222,6 +222,7 @@ class App:
                 LiveRoom(watches_of, watches.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
                 LiveRoom(journal_bounds_of, self._bound_journal),
+                LiveRoom(lambda settings: settings.admission.durable, self._apply_durable),
                 LiveRoom(_lifecycle_of, lambda options: self._lifecycle.apply(options)),
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
             ),
@@ -261,7 +262,7 @@ class App:
         if is_builtin(self.switching.selected.named.path) and self.switching.choice.path is not None:
             log.info("%s", NEXT_MODEL)
         self._threads.look()
-        if self._journal is not None:
+        if self._journal is not None and self.control.settings.admission.durable:
             await self._journal.open()
         return await self._lifecycle.run(
             {
@@ -299,14 +300,17 @@ class App:
         if self._journal is not None:
             self._journal.apply(bounds)
 
+    def _apply_durable(self, durable: bool) -> None:  # noqa: FBT001 - a setting
+        if durable and self._journal is not None:
+            self._journal.begin_to_open()
+
     def _words_of_durability(self) -> str | None:
         """Return why requests do not outlive a restart; None where they do."""
-        if self._journal is not None:
-            return self._journal.problem
-        settings = self.control.settings
-        if not settings.admission.durable:
+        if not self.control.settings.admission.durable:
             return "admission.durable is off"
-        return "mqtt.session_expiry_s is 0, so that the broker brings nothing again"
+        if self._journal is None:
+            return "mqtt.session_expiry_s is 0, so that the broker brings nothing again"
+        return self._journal.problem
 
     # --- one room's news are for several others ------------------------------------------------------------
 

@@ -69,13 +69,8 @@ def asking_options_of(settings: Settings) -> AskingOptions:
     return AskingOptions(
         rules=ReplyRules(settings.mqtt.reply_prefixes, settings.admission.payload_bytes),
         replies=ReplyOptions(stream.chunk_bytes, stream.chunk_qos, stream.final_qos),
-        durable=is_durable(settings),
+        durable=settings.admission.durable,
     )
-
-
-def is_durable(settings: Settings) -> bool:
-    """Whether requests outlive a restart, which needs a session that does, too."""
-    return settings.admission.durable and settings.mqtt.session_expiry_s > 0
 
 
 def journal_bounds_of(settings: Settings) -> JournalBounds:

@@ -16,6 +16,7 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.routing import MOST_HOPS, Search
 from edgeassist.protocol.commands import CancelArguments
 from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.values import Name
 
 MAX_HEAD_BYTES = 200_000
 _MARKER = b"marker "
@@ -35,7 +36,7 @@ class _Head(BaseModel):
     left_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     hops: Annotated[int, Field(ge=1, le=MOST_HOPS)]
     search: Search = Search.NONE
-    id: str | None = None
+    id: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class DiskJournal:
             on_written=lambda changes, problem: self._hand_over(self._take_written, changes, problem),
         )
         self._first = asyncio.Event()
+        self._begun = False
         self._open = False
         # By number: called when the request, or its end, is written, or can't be.
         self._accepted: dict[int, Callable[[], None]] = {}
@@ -66,10 +67,16 @@ class DiskJournal:
         self._patience: asyncio.TimerHandle | None = None
         self.problem: str | None = None
 
+    def begin_to_open(self) -> None:
+        """Begin, unless that was done; until the journal is open, nothing is written down."""
+        if not self._begun:
+            self._begun = True
+            self._loop = asyncio.get_running_loop()
+            self._writer.start()
+
     async def open(self) -> None:
         """Begin, and wait until what is in the journal is known, or that it can't be for now."""
-        self._loop = asyncio.get_running_loop()
-        self._writer.start()
+        self.begin_to_open()
         try:
             async with asyncio.timeout(OPEN_S):
                 await self._first.wait()
@@ -78,6 +85,8 @@ class DiskJournal:
 
     async def close(self, timeout_s: float) -> None:
         """Write what came, and end; what can't be written in that time is lost."""
+        if not self._begun:
+            return
         self._writer.stop()
         await asyncio.to_thread(self._writer.join, timeout_s)
 

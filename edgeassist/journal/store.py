@@ -89,19 +89,19 @@ class Store:
     def _prepare(self) -> None:
         do = self._file.execute
         try:
-            do(f"PRAGMA page_size = {_PAGE_BYTES}")
             # Nobody shares it, so that no memory is shared through a file either.
             do("PRAGMA locking_mode = EXCLUSIVE")
+            empty = do("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            ids = [do(f"PRAGMA {each}").fetchone()[0] for each in ("application_id", "user_version")]
+            if ids != ([0, 0] if empty else [APPLICATION_ID, VERSION]):
+                newer = ids[0] == APPLICATION_ID
+                what = f"is of version {ids[1]}, this is {VERSION}" if newer else "is no journal of ours"
+                raise ForeignFileError(f"it {what}")
+            do(f"PRAGMA page_size = {_PAGE_BYTES}")
             do("PRAGMA journal_mode = WAL")
             do(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            application, version = (
-                do(f"PRAGMA {each}").fetchone()[0] for each in ("application_id", "user_version")
-            )
-            empty = do("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if not (empty and application == 0) and (application, version) != (APPLICATION_ID, VERSION):
-                newer = application == APPLICATION_ID
-                what = f"is of version {version}, this is {VERSION}" if newer else "is no journal of ours"
-                raise ForeignFileError(f"it {what}")
+            # Debian's SQLite would write zeros over all that is deleted; FAST does so where it writes anyway.
+            do("PRAGMA secure_delete = FAST")
             if empty:
                 self._create()
             elif (verdict := do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -134,8 +134,8 @@ class Store:
         self._sync(durable=False)
         do("DELETE FROM reserve")
         do("INSERT INTO reserve VALUES (zeroblob(?))", (RESERVE_BYTES,))
-        self.make_room()
         do("DELETE FROM reserve")
+        self.make_room()
 
     def load(self, now: Stamp) -> list[Found]:
         """Return what is in it, by number, and note that one more start has found it."""

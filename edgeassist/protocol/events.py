@@ -203,12 +203,8 @@ class Failed(_Event):
 
 
 def said_again(end: Done | Failed) -> Done | Failed:
-    """Return an end as it is said when it was said before.
-
-    When to try again is left out of an error: it counted from then.
-    """
-    stale = {"retry_after_ms": None} if isinstance(end, Failed) else {}
-    return end.model_copy(update={"repeat": True, **stale})
+    """Return an end as it is said when it was said before."""
+    return end.model_copy(update={"repeat": True})
 
 
 AnyEvent = Accepted | Progress | Reasoning | Chunk | Called | Done | Failed

@@ -71,6 +71,8 @@ def forms(event: AnyEvent, *, short: bool = False) -> Iterator[bytes]:
         short: Begin with the short end.
     """
     parts = _LEFT_OUT.get(type(event), ())
+    if isinstance(event, Failed) and event.repeat:  # its mark needs the room
+        parts = (*parts, _all("retry_after_ms"))
     left_out: dict[str, Any] = {}
     if short:
         left_out |= parts[0]

@@ -42,6 +42,8 @@ class Outbound:
         on_settled: Called once, from the event loop: with True when the broker has acknowledged it, or what
             was `shorter`; with False when it was dropped, and nothing goes out. At QoS 0 True says only that
             it was handed to the connection.
+        on_unheard: Called before that where the broker says that nobody subscribes to the topic (MQTT 5,
+            reason code 0x10). It need not say so.
         again: Returns what goes out in its place once it may have been delivered: the connection broke before
             the broker acknowledged it.
     """
@@ -53,17 +55,20 @@ class Outbound:
     correlation: bytes | None = None
     shorter: Outbound | None = field(default=None, compare=False, repr=False)
     on_settled: Callable[[bool], None] | None = field(default=None, compare=False, repr=False)
+    on_unheard: Callable[[], None] | None = field(default=None, compare=False, repr=False)
     again: Callable[[], Outbound] | None = field(default=None, compare=False, repr=False)
 
     def repeated(self) -> Outbound:
         """Return what goes out in its place once it may have been delivered."""
-        return self if self.again is None else replace(self.again(), on_settled=self.on_settled)
+        if self.again is None:
+            return self
+        return replace(self.again(), on_settled=self.on_settled, on_unheard=self.on_unheard)
 
     def shortened(self) -> Outbound | None:
         """Return what goes out in its place; what becomes of that settles this message."""
         if self.shorter is None:
             return None
-        return replace(self.shorter, on_settled=self.on_settled, again=self.again)
+        return replace(self.shorter, on_settled=self.on_settled, on_unheard=self.on_unheard, again=self.again)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,13 @@ class Durable:
         origin: Of what it can make request, caller and sink again, in another process too.
         on_safe: Called once, when the request's fate is safe: it was refused, has ended, or is written down.
             Called too where nothing can be written down.
+        named: Whether whoever asked has given it its id. Of another one nothing is said before it is safe:
+            the transport may bring it again, and it would get another id.
     """
 
     origin: bytes
     on_safe: Callable[[], None]
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)

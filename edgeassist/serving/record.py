@@ -32,6 +32,10 @@ class Record:
         self._number = number
         self._began = False
         self._admitted = False
+        self._said = False
+        self._when_said: Callable[[], None] | None = None
+        # What is said once its fate is safe; None where nothing has to wait.
+        self._unsaid: list[AnyEvent] | None = None
         # None once its fate is safe.
         self._waiting: list[Callable[[], None]] | None = None if durable is None else [durable.on_safe]
 
@@ -40,6 +44,7 @@ class Record:
         self._admitted = True
         if self._durable is not None:
             entry = Entry(key, fingerprint, self._durable.origin, timeout_s)
+            self._unsaid = None if self._durable.named else []
             self._number = self._journal.accept(entry, self._safe)
 
     def when_safe(self, call: Callable[[], None]) -> None:
@@ -48,6 +53,13 @@ class Record:
             call()
         else:
             self._waiting.append(call)
+
+    def when_said(self, call: Callable[[], None]) -> None:
+        """Call it when the end has been said; at once, if it has."""
+        if self._said:
+            call()
+        else:
+            self._when_said = call
 
     @property
     def wants_progress(self) -> bool:
@@ -84,26 +96,42 @@ class Record:
             self._began = True
             if self._number is not None:
                 self._journal.begin(self._number)
-        self._sink.send(event)
+        if self._unsaid is None:
+            self._sink.send(event)
+        else:
+            self._unsaid.append(event)
 
     def _end(self, end: Done | Failed) -> None:
         number = self._number
         if number is not None:
 
             def say() -> None:
-                self._sink.send(end, lambda delivered: self._settled(number, delivered=delivered))
+                self._say_held()
+                self._say(end, lambda delivered: self._settled(number, delivered=delivered))
 
             self._journal.end(number, end.payload(), say, replayed=isinstance(end, Done))
         elif self._waiting is not None and not self._admitted:
-            self._sink.send(end, lambda _delivered: self._safe())
+            self._say(end, lambda _delivered: self._safe())
         else:
-            self._sink.send(end)
+            self._say(end, None)
+
+    def _say(self, end: Done | Failed, on_settled: OnSettled | None) -> None:
+        self._sink.send(end, on_settled)
+        self._said = True
+        if self._when_said is not None:
+            self._when_said()
 
     def _settled(self, number: int, *, delivered: bool) -> None:
         if delivered:
             self._journal.deliver(number)
 
+    def _say_held(self) -> None:
+        unsaid, self._unsaid = self._unsaid or [], None
+        for event in unsaid:
+            self._sink.send(event)
+
     def _safe(self) -> None:
+        self._say_held()
         waiting, self._waiting = self._waiting or [], None
         for call in waiting:
             call()

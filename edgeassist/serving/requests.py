@@ -172,7 +172,7 @@ class Requests:
             self._kinds.check_session(request, self._admission)
             self._check_room(caller)
         except EdgeAssistError as error:
-            self._refuse(asked.id, caller, stream, error, asked)
+            self._refuse(asked.id, caller, record, stream, error, asked=asked)
             return
         record.admit(key, fingerprint, deadline - now)
         self._add(request)
@@ -206,19 +206,22 @@ class Requests:
         self.tally.requests += 1
         record = Record(sink, self._journal, durable)
         stream = self._stream(request_id, record, self._clock(), metadata=metadata)
-        self._refuse(request_id, caller, stream, error, None)
+        self._refuse(request_id, caller, record, stream, error)
 
     def _refuse(
         self,
         request_id: str,
         caller: Caller,
+        record: Record,
         stream: Stream,
         error: EdgeAssistError,
-        asked: AnyRequest | None,
+        *,
+        asked: AnyRequest | None = None,
     ) -> None:
         _log(request_id, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
-        self._on_end(caller, asked, stream.failed(error, self._clock()))
+        failed = stream.failed(error, self._clock())
+        record.when_said(lambda: self._on_end(caller, asked, failed))
 
     def _stream(
         self,
@@ -297,7 +300,7 @@ class Requests:
         stream = self._stream(
             found.entry.key.name, record, self._clock(), first_seq=SEQ_AFTER_START, metadata=metadata
         )
-        self._refuse(found.entry.key.name, caller, stream, error, asked)
+        self._refuse(found.entry.key.name, caller, record, stream, error, asked=asked)
 
     # --- to the engine and back ----------------------------------------------------------------------------
 
@@ -501,7 +504,7 @@ class Requests:
     def _end(self, request: Request, event: Done | Failed) -> None:
         self._admission.end(request)
         self._on_change()
-        self._on_end(request.caller, request.asked, event)
+        request.record.when_said(lambda: self._on_end(request.caller, request.asked, event))
 
     # --- time passes ---------------------------------------------------------------------------------------
 

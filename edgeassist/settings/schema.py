@@ -241,7 +241,7 @@ class AdmissionSettings(Table):
     timeout_s: Annotated[float, Field(gt=0, le=86_400), LIVE] = 300
     ageing_s: Annotated[float, Field(gt=0, le=3600), LIVE] = 30
     remember_s: Annotated[float, Field(ge=0, le=86_400), LIVE] = 60
-    durable: bool = True
+    durable: Annotated[bool, LIVE] = True
 
 
 class JournalSettings(Table):
@@ -249,7 +249,7 @@ class JournalSettings(Table):
 
     entries: Annotated[int, Field(ge=1, le=100_000), LIVE] = 1000
     mb: Annotated[int, Field(ge=1, le=65_536), LIVE] = 64
-    days: Annotated[float, Field(gt=0, le=30), LIVE] = 1
+    days: Annotated[int, Field(ge=1, le=30), LIVE] = 2
 
 
 class StreamSettings(Table):

@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from edgeassist.protocol.fleet import BoxCondition
 from tests.fleet.crowd import Crowd
@@ -62,7 +63,7 @@ class Plan:
 
 async def run(plan: Plan, folder: Path) -> Tally:
     """Start the boxes, have the crowd ask, and count."""
-    settings = {
+    settings: dict[str, Any] = {
         "engine__slots": plan.slots,
         "engine__speculate": "false",
         "admission__queue": 10_000,

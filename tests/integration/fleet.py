@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ class Watcher:
         events: All events of answers, by the request's id.
     """
 
-    def __init__(self, port: int, **options: Any) -> None:
+    def __init__(self, port: int, root: str = TOPICS.root, **options: Any) -> None:
         self._up = asyncio.Event()
         self._news = asyncio.Event()
         self.boxes: dict[str, BoxState] = {}
@@ -41,8 +41,8 @@ class Watcher:
         for topic_filter, hear in (
             (TOPICS.box("+"), self._hear_box),
             (TOPICS.hand("+"), self._hear_handed),
-            (f"{TOPICS.root}/reply/#", self._hear_event),
-            (f"{TOPICS.root}/response/#", self._hear_response),
+            (f"{root}/reply/#", self._hear_event),
+            (f"{root}/response/#", self._hear_response),
             ("reply/#", self._hear_event),
         ):
             self._broker.subscribe(Subscription(topic_filter, qos=1), hear)
@@ -131,14 +131,17 @@ class FleetHouse:
 
     Args:
         folder: For logs.
+        broker: Settings of the broker.
         settings: Of all boxes, as for `environ_of`.
     """
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, broker: Sequence[str] = ("allow_anonymous true",), **settings: Any
+    ) -> None:
         self._folder = folder
         self._settings = {"fleet__group": "home", "fleet__adopt_s": 1, "engine__slots": 2, **settings}
         self._stack = ExitStack()
-        self.broker = PrivateBroker(folder)
+        self.broker = PrivateBroker(folder, broker)
         self.boxes: dict[str, PrivateDaemon] = {}
 
     def __enter__(self) -> Self:

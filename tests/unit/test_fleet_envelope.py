@@ -6,6 +6,7 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.envelope import Envelope, open_envelope
 from edgeassist.fleet.routing import MOST_HOPS, Search
 from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.values import NAME_PATTERN
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -25,7 +26,7 @@ envelopes = st.builds(
     st.integers(1, MOST_HOPS),
     st.none() | seconds,
     st.sampled_from(Search),
-    st.none() | texts,
+    st.none() | st.from_regex(NAME_PATTERN, fullmatch=True),
 )
 
 
@@ -52,6 +53,7 @@ def test_anything_else_is_refused(payload: bytes) -> None:
         b'{"sender":"a","topic":"t","hops":0}',
         b'{"sender":"a","topic":"t","hops":1,"correlation":"%"}',
         b'{"sender":"a","topic":"t","hops":1,"left_s":-1}',
+        b'{"sender":"a","topic":"t","hops":1,"id":"a/b"}',
         b"[]",
     ],
 )

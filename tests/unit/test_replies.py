@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edgeassist.errors import BusyError, InternalError, InvalidRequestError
-from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo, Told
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import said_again
 from edgeassist.protocol.packets import Outbound
@@ -261,7 +261,7 @@ def test_an_end_that_is_said_again_has_its_text_in_the_form_that_was_asked_for(
     assert ("text" in last) == (to.end is End.FULL)
     first.published.clear()
     settled: list[bool] = []
-    replies.say_again(end, settled.append)
+    replies.say_again(end, Told(settled.append))
     assert first.published == again.published
     assert [each.on_settled for each in first.published if each.on_settled] == [settled.append]
 
@@ -278,7 +278,7 @@ def test_an_end_that_is_said_again_fits_a_small_packet_as_the_first_did(to: Repl
         stream.failed(BusyError("n" * 300, retry_after_ms=99_999_999), 102.0),
     ):
         link.published.clear()
-        replies.say_again(end, lambda _delivered: None)
+        replies.say_again(end, Told())
         assert max(packet_bytes(each) for each in link.published) <= SMALL
         *said, last = link.published
         quote = b'"' if to.format is ReplyFormat.TEXT else b'\\"'

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from edgeassist.gateways.mqtt import unheard
 from edgeassist.gateways.mqtt.repeats import MOST_UNDER_WAY, Repeats
-from edgeassist.gateways.mqtt.unheard import BEFORE_S, KEPT_PROMPTS_S, MOST, MOST_AGE_S, Said, Unheard
+from edgeassist.gateways.mqtt.unheard import (
+    BEFORE_S,
+    KEPT_PROMPTS_S,
+    MOST,
+    MOST_AGE_S,
+    MOST_TIMES,
+    Said,
+    Unheard,
+)
 from edgeassist.protocol.events import Failed
 from edgeassist.protocol.packets import Outbound
 from tests.patience import PATIENCE_S
@@ -22,6 +30,7 @@ from tests.unit.conftest import ListLink, MakeHouse
 class Speaker:
     name: str
     asked_at: float = 0.0
+    bare: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -34,7 +43,7 @@ def end(text: str = "") -> Failed:
 
 def connected(at: float = 0.0) -> Unheard[Speaker]:
     """Return one with a connection that has stood for so long that nobody is away."""
-    kept: Unheard[Speaker] = Unheard(at - 1000)
+    kept: Unheard[Speaker] = Unheard(at - 2000)
     kept.connected(at - 1000)
     return kept
 
@@ -46,8 +55,8 @@ def say(kept: Unheard[Speaker], name: str, now: float, *, asked_at: float | None
     return said
 
 
-def names(kept: Unheard[Speaker], now: float, *, last: bool = False) -> list[str]:
-    return [said.speaker.name for said in kept.due(now, last=last)]
+def names(kept: Unheard[Speaker], now: float, *, everyone: bool = True, last: bool = False) -> list[str]:
+    return [said.speaker.name for said in kept.due(now, everyone=everyone, last=last)]
 
 
 def test_an_end_that_is_said_while_the_connection_stands_is_not_said_again() -> None:
@@ -113,19 +122,23 @@ def test_a_device_that_has_just_started_says_nothing_twice() -> None:
     assert names(kept, 10) == []
 
 
-def test_what_a_device_says_before_its_first_connection_is_said_again() -> None:
+def test_what_a_device_says_before_its_first_connection_is_said_again_if_nobody_heard_it() -> None:
     kept: Unheard[Speaker] = Unheard(0)
-    say(kept, "recovered", 1)
+    both = [kept.said(Speaker(name), end(), 1) for name in ("heard", "unheard")]
     kept.connected(2)
-    say(kept, "recovered too", 3, asked_at=1)
-    assert names(kept, 10) == ["recovered", "recovered too"]
+    kept.unheard(both[1], 3)
+    for said in both:
+        kept.settled(said, 3)
+    assert names(kept, 10) == ["unheard"]
 
 
 @pytest.mark.parametrize(("outage_s", "times"), [(1, [3, 20]), (30, [3, 20, 60]), (3600, [3, 20, 60, 130])])
 def test_after_a_long_outage_they_are_said_again_for_longer(outage_s: float, times: list[float]) -> None:
     kept = connected()
     kept.disconnected(0)
-    assert kept.connected(outage_s) == [outage_s + each for each in times]
+    planned = kept.connected(outage_s)
+    assert [each.at - outage_s for each in planned if each.all] == times
+    assert [each.at - outage_s for each in planned] == [3, 8, 13, 20, 60, 130]
 
 
 def test_after_the_last_time_nothing_is_kept() -> None:
@@ -147,7 +160,7 @@ def test_an_end_is_void_once_something_is_asked_under_its_id() -> None:
     kept.asked(("reply", "a moment before"))
     kept.asked(("reply", "away"))
     assert names(kept, 6) == ["while others are said"]
-    due = kept.due(23, last=True)
+    due = kept.due(23, everyone=True, last=True)
     kept.asked(("reply", "while others are said"))
     assert list(due) == []
 
@@ -158,7 +171,7 @@ def test_a_later_end_of_the_same_id_takes_the_place_of_an_earlier_one() -> None:
     say(kept, "x", 1)
     later = say(kept, "x", 2)
     kept.connected(3)
-    assert list(kept.due(6, last=False)) == [later]
+    assert list(kept.due(6, everyone=True, last=False)) == [later]
 
 
 def test_an_end_that_is_too_old_is_not_said_again() -> None:
@@ -196,9 +209,65 @@ def test_its_bytes_are_those_of_what_it_keeps(steps: list[tuple[str, int]]) -> N
             case "ask":
                 kept.asked(("reply", str(pick)))
             case _:
-                list(kept.due(now, last=step == "last"))
+                list(kept.due(now, everyone=pick > 4, last=step == "last"))
     for each in (kept._kept, kept._recent):
         assert each.size == sum(said.size for said in each.entries.values())
+
+
+def test_what_nobody_heard_is_said_again_sooner_and_for_longer() -> None:
+    kept = connected()
+    kept.disconnected(0)
+    for name in ("nobody", "somebody"):
+        said = kept.said(Speaker(name), end(), 1)
+        if name == "nobody":
+            kept.unheard(said, 1)
+        kept.settled(said, 1)
+    kept.connected(2)
+    assert names(kept, 10, everyone=False) == ["nobody"]
+    # Of this time nobody has told yet.
+    assert names(kept, 15, everyone=False) == []
+    assert names(kept, 22) == ["nobody", "somebody"]
+
+
+def test_a_late_end_that_nobody_heard_counts_where_it_was_asked_for_before_the_break() -> None:
+    kept = connected()
+    kept.disconnected(0)
+    kept.connected(1)
+    for name, asked_at in (("before", -1), ("after", 30)):
+        kept.unheard(kept.said(Speaker(name, asked_at), end(), 40), 40)
+    assert names(kept, 61, everyone=False) == ["before"]
+
+
+def test_bare_text_is_not_said_again_once_a_broker_that_tells_has_found_somebody() -> None:
+    kept = connected()
+    kept.disconnected(0)
+    heard, unheard_ = (kept.said(Speaker(name, bare=True), end(), 1) for name in "ab")
+    kept.connected(2)
+    kept.settled(heard, 2)
+    # It may be one that never tells.
+    assert names(kept, 5) == ["a", "b"]
+    kept.unheard(unheard_, 5)
+    for each in (unheard_, heard):
+        kept.settled(each, 5)
+    assert names(kept, 22) == ["b"]
+    assert len(kept) == 1
+
+
+def test_over_many_breaks_an_end_is_said_so_often_at_most_unless_nobody_heard_it() -> None:
+    kept = connected()
+    kept.disconnected(0)
+    [perhaps, never] = (kept.said(Speaker(name), end(), 0) for name in ("perhaps", "never"))
+    count = dict.fromkeys(("perhaps", "never"), 0)
+    for now in range(1, 20, 2):
+        kept.connected(now)
+        for said in kept.due(now, everyone=True, last=False):
+            count[said.speaker.name] += 1
+            if said is never:
+                kept.unheard(said, now)
+            kept.settled(said, now)
+        kept.disconnected(now + 1)
+    assert count == {"perhaps": MOST_TIMES, "never": 10}
+    assert perhaps.heard
 
 
 # --- as they are said --------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ class Held:
         left_s: How long it may take, as the box says that handed it to us.
         receipts: To be called when its fate is safe; several where it came again.
         phase: Where it is.
+        unheard: Whether nobody listens where it was handed to.
+        since: When it came here, in seconds of the monotonic clock.
         delivered_at: On which of our connections the broker brought it last, counted.
     """
 
@@ -61,6 +63,8 @@ class Held:
     left_s: float | None
     receipts: list[Callable[[], None]]
     phase: Phase = Phase.HERE
+    unheard: bool = False
+    since: float = 0.0
     delivered_at: int = 0
 
     @property

@@ -26,7 +26,7 @@ from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import Refused, Taken, fingerprint_of, take_in
 from edgeassist.gateways.mqtt.repeats import Repeats
-from edgeassist.gateways.mqtt.replies import Replies
+from edgeassist.gateways.mqtt.replies import Replies, Told
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import DecideTopic, FleetTopics, PromptTopic
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 # More room than a box has; an offer of more is none.
 MOST_ROOM = 1_000
+# What was handed over stays so long before another box may have it: rooms are spoken of a little late, and a
+# request that they send round and round is accepted each time.
+REST_S = 0.5
 # So many that were handed on are remembered, for cancels that come too late for them here.
 HANDED = 256
 # What a fleet's callers are called by: no name on a device's own topics has a slash.
@@ -172,6 +175,7 @@ class Taking:
             taken.reply_to,
             topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
+            since=time.monotonic(),
             delivered_at=self.connection,
         )
         if isinstance(taken, Refused):
@@ -261,15 +265,16 @@ class Taking:
             on_end=partial(self._said_end, held),
         )
 
-    def _said_end(self, held: Held, replies: Replies, end: Done | Failed) -> Callable[[bool], None]:
+    def _said_end(self, held: Held, replies: Replies, end: Done | Failed) -> Told:
         """Note an end that goes out (`replies.OnEnd`)."""
         note = self._repeats.said(replies, end)
 
         def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
-            note(delivered)
+            if note.settled is not None:
+                note.settled(delivered)
             self._ended(held, delivered)
 
-        return settled
+        return Told(settled, note.unheard)
 
     def _ended(self, held: Held, delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` calls it
         """Note that the broker has the end, or that it is lost.
@@ -293,7 +298,8 @@ class Taking:
         return sum(self._is_movable(held) for held in self.held)
 
     def _is_movable(self, held: Held) -> bool:
-        return held.session is None and held.hops < MOST_HOPS and self._waits(held)
+        rested = not held.hops or time.monotonic() - held.since > REST_S
+        return held.session is None and rested and held.hops < MOST_HOPS and self._waits(held)
 
     def _waits(self, held: Held) -> bool:
         asked = held.asked
@@ -379,18 +385,25 @@ class Taking:
                 envelope.encode(),
                 qos=1,
                 on_settled=partial(self._handed, held),
+                on_unheard=partial(self._found_nobody, held, handing.to),
             )
         )
         self._on_change()
+
+    def _found_nobody(self, held: Held, device: str) -> None:
+        """Note that a box is gone, though it has not been said: its session has ended."""
+        held.unheard = True
+        self._boxes.forget(device)
 
     def _handed(self, held: Held, delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` calls it
         """Note that the broker has it for another box; what it does not take is answered here."""
         if held.phase is not Phase.LEAVING:
             return
-        if delivered:
+        if delivered and not held.unheard:
             self.held.settle(held)
             self._on_change()
         else:
+            held.unheard = False
             self._serve(held)
 
 

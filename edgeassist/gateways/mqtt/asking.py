@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
@@ -112,6 +112,8 @@ class Asking(Gateway):
             case Taken(request=request) as taken:
                 self._note(message, caller.key(request.id), fingerprint)
                 sink = self._sink(request.id, taken.reply_to, topic.client)
+                if durable is not None and "id" not in request.model_fields_set:
+                    durable = replace(durable, named=False)
                 self._requests.submit(request, caller, sink, durable)
         if durable is None:
             message.acknowledge()

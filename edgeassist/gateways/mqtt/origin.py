@@ -34,9 +34,12 @@ def from_bytes(origin: bytes) -> Inbound:
     """Return the message again.
 
     Raises:
-        ValueError: These are not the bytes of one (msgspec's DecodeError).
+        ValueError: These are not the bytes of one.
     """
-    came = _decoder.decode(origin)
+    try:
+        came = _decoder.decode(origin)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no message: {error}") from None
     return Inbound(
         came.topic,
         came.payload,

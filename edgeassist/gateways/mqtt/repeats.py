@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
-from edgeassist.gateways.mqtt.replies import Replies
-from edgeassist.gateways.mqtt.unheard import Unheard
+from edgeassist.gateways.mqtt.replies import Replies, Told
+from edgeassist.gateways.mqtt.unheard import Said, Time, Unheard
 from edgeassist.protocol.events import Done, Failed
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Repeats(Gateway):
         self._broker = broker
         self._clock = clock
         self._unheard: Unheard[Replies] = Unheard(clock())
-        self._times: list[float] = []
+        self._times: list[Time] = []
         # Set when a connection begins or ends.
         self._changed = asyncio.Event()
         self._under_way = 0
@@ -46,10 +46,13 @@ class Repeats(Gateway):
         self._unheard.asked((topic, request_id))
         return self._clock()
 
-    def said(self, replies: Replies, end: Done | Failed) -> Callable[[bool], None]:
+    def said(self, replies: Replies, end: Done | Failed) -> Told:
         """Note an end (`OnEnd`)."""
         said = self._unheard.said(replies, end, self._clock())
-        return lambda _delivered: self._unheard.settled(said, self._clock())
+        return Told(
+            lambda _delivered: self._unheard.settled(said, self._clock()),
+            lambda: self._unheard.unheard(said, self._clock()),
+        )
 
     def connected(self) -> None:
         """Plan when to say again what was said meanwhile."""
@@ -65,23 +68,22 @@ class Repeats(Gateway):
     async def run(self) -> None:
         """Say them again, for ever."""
         while True:
-            at = self._times[0] if self._times else None
+            at = self._times[0].at if self._times else None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if at is None else max(0.0, at - self._clock())):
                     await self._changed.wait()
             if self._changed.is_set():
                 self._changed.clear()
-            elif at is not None and self._times:
-                self._times.pop(0)
-                await self._say_again()
+            elif self._times:
+                await self._say_again(everyone=self._times.pop(0).all)
 
-    async def _say_again(self) -> None:
+    async def _say_again(self, *, everyone: bool) -> None:
         count = 0
-        due = self._unheard.due(self._clock(), last=not self._times)
+        due = self._unheard.due(self._clock(), everyone=everyone, last=not self._times)
         # What is asked meanwhile makes an end void, so the next is chosen when there is room for it.
         while await self._has_room() and (said := next(due, None)) is not None:
             self._under_way += 1
-            said.speaker.say_again(said.end, self._note_settled)
+            said.speaker.say_again(said.end, self._told_again(said))
             count += 1
         if count:
             log.info("said again what ended around a broken connection: %d", count)
@@ -98,6 +100,10 @@ class Repeats(Gateway):
                 return False
         return not self._changed.is_set()
 
-    def _note_settled(self, _delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
-        self._under_way -= 1
-        self._settled.set()
+    def _told_again(self, said: Said[Replies]) -> Told:
+        def settled(_delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
+            self._under_way -= 1
+            self._settled.set()
+            self._unheard.settled(said, self._clock())
+
+        return Told(settled, lambda: self._unheard.unheard(said, self._clock()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
@@ -83,8 +84,15 @@ class ReplyTo:
             )
 
 
-# Is told of every end that goes out; what it returns, whether the broker got it.
-OnEnd = Callable[["Replies", Done | Failed], Callable[[bool], None]]
+class Told(NamedTuple):
+    """Who is told what became of an end (`Outbound.on_settled` and `on_unheard`)."""
+
+    settled: Callable[[bool], None] | None = None
+    unheard: Callable[[], None] | None = None
+
+
+# Is told of every end that goes out; returns who is told what became of it.
+OnEnd = Callable[["Replies", Done | Failed], Told]
 
 
 class Replies:
@@ -123,7 +131,7 @@ class Replies:
         self._cancel = cancel
         self._link = link
         self._room = to.room(to.topic)
-        self._frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
+        self._frame = 0 if self.bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
         self._chunk_bytes = self._most_text()
         self._begun = False
         # Whether text or a call has gone out by itself.
@@ -132,7 +140,7 @@ class Replies:
     @property
     def wants_progress(self) -> bool:
         """Not where the payloads are the bare text (`Sink.wants_progress`)."""
-        return not self._bare
+        return not self.bare
 
     @property
     def chunk_bytes(self) -> int:
@@ -142,7 +150,7 @@ class Replies:
     @property
     def escaped(self) -> bool:
         """Whether the packet must fit, with the JSON around the text (`Sink.escaped`)."""
-        return self._room is not None and not self._bare
+        return self._room is not None and not self.bare
 
     @property
     def event_bytes(self) -> int | None:
@@ -159,7 +167,7 @@ class Replies:
         match event:
             case Chunk():
                 self._said_some = True
-                self._say(event.text.encode() if self._bare else event.payload(), self._options.chunk_qos)
+                self._say(event.text.encode() if self.bare else event.payload(), self._options.chunk_qos)
             case Called():
                 self._said_some = True
                 self._say(event.payload(), self._options.chunk_qos)
@@ -169,26 +177,27 @@ class Replies:
                 named = event.model_copy(update={"cancel": self._cancel})
                 self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
-                noted = None if self._on_end is None else self._on_end(self, event)
-                self._end(event, _both(noted, on_settled))
+                told = Told() if self._on_end is None else self._on_end(self, event)
+                self._end(event, told._replace(settled=_both(told.settled, on_settled)))
                 return
         self._begun = True
 
-    def say_again(self, end: Done | Failed, on_settled: Callable[[bool], None]) -> None:
+    def say_again(self, end: Done | Failed, told: Told) -> None:
         """Say an end that was said before, with its text where it can't carry it, marked as a repeat.
 
         Args:
             end: As it was.
-            on_settled: Called once the broker has it, or it was dropped.
+            told: Who is told what became of it.
         """
         self._said_some = False
-        self._end(said_again(end), on_settled)
+        self._end(said_again(end), told)
 
     @property
-    def _bare(self) -> bool:
+    def bare(self) -> bool:
+        """Whether the payloads are the bare text."""
         return self._to.format is ReplyFormat.TEXT
 
-    def _end(self, event: Done | Failed, on_settled: Callable[[bool], None] | None) -> None:
+    def _end(self, event: Done | Failed, told: Told) -> None:
         """Say the end, and before it text and calls that no event has said, where it can't carry them.
 
         So it is without streaming, and where an answer is given again. The end's number is that of the
@@ -196,15 +205,15 @@ class Replies:
         """
         qos = self._qos_of(event)
         content = event.text or _calls(event)
-        if content and not self._said_some and (self._bare or not self._carries_all(event)):
+        if content and not self._said_some and (self.bare or not self._carries_all(event)):
             event = self._say_all(event)
-        if self._bare:
+        if self.bare:
             self._say(b"", qos)
             event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
         message = self._end_message(event, qos)
         again = None if event.repeat else partial(self._end_message, said_again(event), qos)
-        self._link.publish(replace(message, on_settled=on_settled, again=again))
+        self._link.publish(replace(message, on_settled=told.settled, on_unheard=told.unheard, again=again))
 
     def _qos_of(self, end: Done | Failed) -> int:
         """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
@@ -218,7 +227,7 @@ class Replies:
 
     def _say_all(self, event: Done | Failed) -> Done | Failed:
         """Say text and calls in as many messages as they need; return the end that follows."""
-        mark = REPEAT_BYTES if event.repeat and not self._bare else 0
+        mark = REPEAT_BYTES if event.repeat and not self.bare else 0
         most = self._room and self._most_text(mark)
         texts = split(event.text, most, escaped=self.escaped) if most else [event.text]
         events: list[Chunk | Called] = [
@@ -232,9 +241,9 @@ class Replies:
         said = 0
         for part in events:
             each = part.model_copy(update={"repeat": event.repeat})
-            payload = each.text.encode() if self._bare and isinstance(each, Chunk) else each.payload()
+            payload = each.text.encode() if self.bare and isinstance(each, Chunk) else each.payload()
             said += self._say(payload, self._options.final_qos)
-        return event.model_copy(update={"seq": said if self._bare else len(events)})
+        return event.model_copy(update={"seq": said if self.bare else len(events)})
 
     def _most_text(self, mark: int = 0) -> int:
         """Return the most bytes of a chunk's text, beside a mark of so many."""
@@ -268,7 +277,7 @@ class Replies:
         }
         less = fitted(event.model_copy(update={"answers": picks}), space, short=short)
         too_small = space is not None and len(payload) > space
-        if self._bare:  # its pick has been said already
+        if self.bare:  # its pick has been said already
             instead = self._shrinking(event.model_copy(update={"answers": None}), topic, qos, short=short)
         else:
             why = f"max_packet leaves room for {space}" if too_small else "the broker does not take as much"

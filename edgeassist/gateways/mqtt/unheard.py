@@ -15,32 +15,50 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from edgeassist.protocol.events import Done, Failed
 
 # What the broker acknowledged so shortly before the connection broke may not have left it.
-BEFORE_S = 5.0
+BEFORE_S = 2.0
 # A broker that comes back brings prompts that it kept, whose requesters are not back yet.
 KEPT_PROMPTS_S = 5.0
 # How many ends are kept, of how many bytes, and for how long: a requester gives up as well.
 MOST = 1024
 MOST_BYTES = 4 << 20
 MOST_AGE_S = 900.0
+# How often one is said again that somebody may have heard, over all connections.
+MOST_TIMES = 4
 _FRAME_BYTES = 512
 
 
 class Again(NamedTuple):
-    """When what is kept is said again.
+    """A time at which ends are said again.
 
     Attributes:
         after_s: Since the connection is back.
-        outage_s: Only where it was away for longer than this.
+        outage_s: It is for all ends where the connection was away for so long, and else for those that
+            nobody heard, as the broker said.
     """
 
     after_s: float
-    outage_s: float = 0.0
+    outage_s: float
 
 
 # By when clients come back that wait as their libraries do by default. After 1 s: mqtt.js, libmosquitto, and
 # paho, which waits twice as long after each failure, up to 120 s. After 5 s: PubSubClient's examples. After
-# 10 s: ESP-IDF, Home Assistant, Tasmota. After 15 s: Node-RED.
-SCHEDULE = (Again(3.0), Again(20.0), Again(60.0, outage_s=20.0), Again(130.0, outage_s=60.0))
+# 10 s: ESP-IDF, Home Assistant, Tasmota. After 15 s: Node-RED. That somebody heard an end proves nothing: one
+# who records all topics may be back before who asked.
+SCHEDULE = (
+    Again(3.0, 0.0),
+    Again(8.0, math.inf),
+    Again(13.0, math.inf),
+    Again(20.0, 0.0),
+    Again(60.0, 20.0),
+    Again(130.0, 60.0),
+)
+
+
+class Time(NamedTuple):
+    """When to say ends again, in seconds of the clock, and whether all of them."""
+
+    at: float
+    all: bool
 
 
 class Speaker(Protocol):
@@ -56,6 +74,11 @@ class Speaker(Protocol):
         """When the request came."""
         ...
 
+    @property
+    def bare(self) -> bool:
+        """Whether what it says can't be marked as a repeat."""
+        ...
+
 
 Who = TypeVar("Who", bound=Speaker)
 
@@ -68,12 +91,18 @@ class Said(Generic[Who]):
         speaker: Who said it, and can say it again.
         at: When.
         settled_at: When the broker had it, or it was dropped; None before.
+        times: How often it was said again.
+        nobody: Whether the broker said of the last time that nobody heard it.
+        heard: Whether a broker that tells has not said that.
     """
 
     speaker: Who
     end: Done | Failed
     at: float
     settled_at: float | None = None
+    times: int = 0
+    nobody: bool = False
+    heard: bool = False
 
     def heard_by(self, now: float) -> bool:
         """Whether the broker has had it for so long that it has given it on."""
@@ -123,11 +152,14 @@ class Unheard(Generic[Who]):
     def __init__(self, now: float) -> None:
         self._down_since: float | None = now
         self._had_connection = False
-        # A request that came before this may end while its requester is away, until then.
+        # A request that came before this may end while its requester is away.
         self._asked_before = -math.inf
-        self._until = -math.inf
+        # Until then any end of these counts, and until later one that nobody heard.
+        self._until = self._horizon = -math.inf
         self._recent: _Kept[Who] = _Kept()
         self._kept: _Kept[Who] = _Kept()
+        # Whether this broker says so where nobody hears a message.
+        self._tells = False
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -143,16 +175,24 @@ class Unheard(Generic[Who]):
         """Note an end that goes out."""
         said = Said(speaker, end, now)
         away = now < self._until and speaker.asked_at < self._asked_before
-        if self._down_since is not None or away:
+        if away or (self._down_since is not None and self._had_connection):
             self._keep(said)
         else:
             self._forget_heard(now)
             self._recent.add(said)
         return said
 
+    def unheard(self, said: Said[Who], now: float) -> None:
+        """Note that nobody heard an end; `settled` follows."""
+        self._tells = said.nobody = True
+        if now < self._horizon and said.speaker.asked_at < self._asked_before:
+            self._recent.drop(said.speaker.key)
+            self._keep(said)
+
     def settled(self, said: Said[Who], now: float) -> None:
         """Note that the broker has an end, or will not get it."""
         said.settled_at = now
+        said.heard = self._tells and not said.nobody
 
     def disconnected(self, now: float) -> None:
         """Note that the connection broke, or is still away."""
@@ -164,29 +204,38 @@ class Unheard(Generic[Who]):
                 self._keep(said)
         self._recent = _Kept()
 
-    def connected(self, now: float) -> list[float]:
+    def connected(self, now: float) -> list[Time]:
         """Note that the connection is back; return at which times to say again what is `due`."""
         outage = 0.0 if self._down_since is None else now - self._down_since
-        times = [now + again.after_s for again in SCHEDULE if outage >= again.outage_s]
-        # Who asks a device that has just been started need not have been away.
-        self._asked_before = now + (KEPT_PROMPTS_S if self._had_connection else 0.0)
-        self._until = times[-1]
+        times = [Time(now + again.after_s, outage >= again.outage_s) for again in SCHEDULE]
+        self._asked_before = now + KEPT_PROMPTS_S
+        # Who asked a device that was just started need not have been away: only what nobody heard counts.
+        self._until = max(time.at for time in times if time.all) if self._had_connection else -math.inf
+        self._horizon = times[-1].at
         self._down_since, self._had_connection = None, True
         return times
 
-    def due(self, now: float, *, last: bool) -> Iterator[Said[Who]]:
+    def due(self, now: float, *, everyone: bool, last: bool) -> Iterator[Said[Who]]:
         """Yield the ends to say again, each as long as it is not void.
 
         Args:
             now: When.
+            everyone: Whether all of them, or those that nobody heard.
             last: Whether they need not be kept any longer.
         """
         for key, said in list(self._kept.entries.items()):
             if self._kept.entries.get(key) is not said:
                 continue
-            if now - said.at <= MOST_AGE_S:
+            enough = said.times >= MOST_TIMES and not said.nobody
+            if enough or now - said.at > MOST_AGE_S or (said.heard and said.speaker.bare):
+                self._kept.drop(key)
+            elif everyone or said.nobody:
+                said.times += 1
+                said.nobody = said.heard = False
                 yield said
-            if last or now - said.at > MOST_AGE_S:
+                if last:
+                    self._kept.drop(key)
+            elif last:
                 self._kept.drop(key)
 
     def _keep(self, said: Said[Who]) -> None:
