@@ -295,6 +295,7 @@ class Broker:
         away_s = time.monotonic() - self._left_at
         self._stale = (
             self._options.protocol == "3.1.1"
+            and not self._options.takes_stale
             and flags.session_present
             and away_s > self._options.session_expiry_s
         )

@@ -64,6 +64,7 @@ class FleetRoom:
             requests=condition.requests,
             load=self._load,
         )
+        condition.in_fleet = self.member.words
 
     def apply(self, adopt_s: float) -> None:
         """Go by another `fleet.adopt_s`."""
@@ -118,6 +119,7 @@ class FleetRoom:
             will=session.will,
             session_expiry_s=session.expiry_s,
             receive_maximum=session.receive_maximum,
+            takes_stale=True,
             ordered_acknowledgements=False,
             max_packet_bytes=options.max_packet_bytes + _AROUND_BYTES,
         )

@@ -21,8 +21,8 @@ from enum import StrEnum
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.ranking import ranked
 
-# So often a request without a conversation is handed on as soon as it comes; then it waits where it is, until a
-# box asks for it that has room.
+# So often a request without a conversation is handed on as soon as it comes; then it waits where it is, until
+# a box asks for it that has room.
 MAX_HOPS = 2
 # Boxes that disagree for a moment must not pass a request on for ever.
 MOST_HOPS = 64

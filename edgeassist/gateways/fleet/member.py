@@ -192,6 +192,13 @@ class Member(Gateway):
         self._look()
         self._taking.hand_over_waiting()
 
+    def words(self) -> str:
+        """Return whether this box takes requests of its fleet, and why not."""
+        if not self._link.connected:
+            return "no connection to the broker for it"
+        condition, reason = self._said_condition()
+        return condition.value if reason is None else f"{condition.value}: {reason}"
+
     def drain(self, *, on: bool) -> dict[str, JsonValue]:
         """Take nothing new, hand over what waits and finish what runs; or take requests again."""
         self._drained = on
