@@ -161,7 +161,7 @@ def _table(seen: Survey, sight: FleetSight, now: float) -> Table:
 def _aside(box: BoxState) -> str:
     told = [box.reason] if box.reason else []
     if box.held_back:
-        told.append(box.held_back)
+        told.append("held back")  # why, is long, and of one box: its `status` and --json say it
     if box.adopter and not box.empty:
         told.append(f"{box.adopter} takes over what it had")
     return f" ({escape('; '.join(told))})" if told else ""

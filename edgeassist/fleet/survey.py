@@ -108,7 +108,7 @@ def _who_answers(seen: Survey) -> Iterator[Remark]:
     for box in seen.those(BoxCondition.DRAINING):
         yield Remark(
             f"{box.device} takes nothing new: {box.reason or 'it drains'}",
-            f"edgeassist doctor on {box.device}",
+            f"{box.root}/command/drain with off, if it was told to; else edgeassist doctor on {box.device}",
         )
 
 

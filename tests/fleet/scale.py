@@ -1,8 +1,8 @@
 """A fleet under many clients: `python -m tests.fleet.scale --boxes 64 --clients 1000 --prompts 20000`.
 
-The boxes are processes with the `scripted` backend, whose answers take a time that costs no processor. Printed
-is what was lost, how long slots were idle while requests waited, and answers per second. `--against 1` has a
-smaller fleet answer as many prompts for each of its slots before, and compares the two.
+The boxes are processes with the `scripted` backend, whose answers take time that costs no processor, not all
+the same. Printed is what was lost, how long slots were idle while requests waited, and answers per second.
+With `--against 1` a smaller fleet answers as many prompts for each of its slots before, for comparison.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import sys
 import tempfile
 import time
@@ -28,7 +29,8 @@ from tests.integration.fleet import TOPICS, FleetHouse, Watcher
 # So many start at a time.
 _TOGETHER = 8
 _START_S = 600.0
-_WORD = "answer"
+# How long answers take, by their average.
+_FACTORS = (0.2, 0.6, 1.0, 1.4, 1.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Plan:
 
     Attributes:
         slots: Of each box.
-        cost_ms: How long an answer takes, in steps of `step_ms`.
+        cost_ms: How long an answer takes on average, in steps of `step_ms`.
         step_ms: A step's length.
     """
 
@@ -48,35 +50,38 @@ class Plan:
     cost_ms: int = 1000
     step_ms: int = 100
     connections: int = 4
+    seed: int = 1
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Yield each prompt with its answer: a token of the script has four bytes, its end is one more."""
-        repeat = max(1, self.cost_ms // self.step_ms - 1)
+        """Yield each prompt with its answer: a token of four bytes for each step but the first."""
+        lengths = random.Random(self.seed)  # noqa: S311 - no secret
         for number in range(self.prompts):
             word = f"{number % 10_000:04}"
+            repeat = max(1, round(self.cost_ms * lengths.choice(_FACTORS) / self.step_ms))
             yield f"!script delay_ms={self.step_ms} repeat={repeat}\n{word}", word * repeat
 
 
 async def run(plan: Plan, folder: Path) -> Tally:
     """Start the boxes, have the crowd ask, and count."""
-    limits: dict[str, Any] = {
+    settings: dict[str, Any] = {
+        "engine__slots": plan.slots,
         "engine__speculate": "false",
         "admission__queue": 10_000,
         "admission__timeout_s": 86_400,
-        "engine__slots": plan.slots,
     }
-    with FleetHouse(folder, fleet__adopt_s=10, **limits) as house:
+    with FleetHouse(folder, fleet__adopt_s=10, **settings) as house:
+        names = [f"box{number:02}" for number in range(plan.boxes)]
+        # Who watches hears everything: not while it is measured.
         async with AsyncExitStack() as stack:
             watcher = await house.watcher(stack)
-            names = [f"box{number:02}" for number in range(plan.boxes)]
             for first in range(0, len(names), _TOGETHER):
                 some = names[first : first + _TOGETHER]
                 for name in some:
                     house.box(name)
                 await watcher.until(partial(_online, watcher, some), _START_S)
-            crowd = await stack.enter_async_context(
-                Crowd(house.broker.port, TOPICS, clients=plan.clients, connections=plan.connections)
-            )
+        async with Crowd(
+            house.broker.port, TOPICS, clients=plan.clients, connections=plan.connections
+        ) as crowd:
             return count(await crowd.ask(plan.texts()), plan.boxes * plan.slots)
 
 
@@ -91,11 +96,12 @@ def table(plan: Plan, tally: Tally) -> str:
     ideal = plan.boxes * plan.slots / (plan.cost_ms / 1000)
     return "\n".join(
         (
-            f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, answers of {plan.cost_ms} ms",
+            f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, {plan.cost_ms} ms an answer",
             f"  asked {tally.asked}, lost {tally.lost}, ended twice {tally.doubled}, wrong text "
             f"{tally.wrong}, errors {tally.errors or 0}",
             f"  accepted by two boxes or more: {tally.moved}; a box answered {min(counts)} to {max(counts)}",
-            f"  {tally.per_s:.2f} answers/s (slots allow {ideal:.2f}) in {tally.seconds:.0f} s while requests waited",
+            f"  {tally.per_s:.2f} answers/s (slots allow {ideal:.2f}) while requests waited, "
+            f"which was for {tally.seconds:.0f} s",
             f"  slots idle meanwhile: {tally.idle:.1%}",
         )
     )

@@ -24,7 +24,7 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
-        "fleet.": "adoption boxes envelope known load ranking routing",
+        "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
         "packets requests state tools topics turns values watches",
@@ -46,8 +46,8 @@ SANS_IO = [
         "evaluation.quality.": "checks names numerals reading report tasks",
         "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
-        "doctor.checks.": "background broker clock configuration daemon fleet model power processor service space "
-        "watches",
+        "doctor.checks.": "background broker clock configuration daemon fleet model power processor service "
+        "space watches",
         "settings.": "reload",
         "supervision.": "last_words",
         "tuning.": "options plan report search verdict",
@@ -76,7 +76,8 @@ ALLOWED = {
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
         "gateways": "gateways fleet former serving watching protocol errors",
-        "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device errors",
+        "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device "
+        "errors",
         "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device "
         "errors",
         "tuning": "tuning supervision.process engine.messages settings folders models device errors",
