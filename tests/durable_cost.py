@@ -1,8 +1,8 @@
 """What it costs that nothing is lost: two daemons that differ in that alone are asked in turns.
 
-`python -m tests.durable_cost --model model.gguf --turns 20 --folder DISK`: milliseconds until the first chunk,
-tokens per second of four streams, and what is written for each prompt. `--prompts 500` with the scripted model
-counts the bytes of short requests.
+`python -m tests.durable_cost --model model.gguf --turns 20 --folder DISK`: milliseconds until the first
+chunk, tokens per second of four streams, and what is written for each prompt. `--prompts 500` with the
+scripted model counts the bytes of short requests.
 """
 
 from __future__ import annotations
@@ -99,24 +99,30 @@ async def measure(folder: Path, *, model: str | None, turns: int, tokens: int, p
             for side in sides.values():
                 side.wire.heard.clear()
                 await side.stream(f"r{turn}", tokens)
-        one, other = sides["durable"], sides["not"]
-        added = [a - b for a, b in zip(one.first_ms, other.first_ms, strict=True)]
-        ratios = [a / b for a, b in zip(one.rates, other.rates, strict=True)]
-        print(f"first chunk: {statistics.median(one.first_ms):.1f} ms, without {statistics.median(other.first_ms):.1f}; "
-              f"added in turns: median {statistics.median(added):+.1f} ms")  # fmt: skip
-        if ratios:
-            print(f"{STREAMS} streams: {statistics.median(one.rates):.1f} tokens/s, ratio in turns {statistics.median(ratios):.3f} "
-                  f"({min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
-        if prompts:
-            before = written_by(one.daemon.pid)
-            for number in range(prompts):
-                one.wire.heard.clear()
-                await one.ask(f"b{number}", "Turn the kitchen lights down to 30 percent", max_tokens=40)
-            await asyncio.sleep(2)
-            size = (written_by(one.daemon.pid) - before) / prompts
-            print(
-                f"written: {size / 1024:.1f} KiB a prompt, {size * PER_DAY / 2**20:.0f} MiB for {PER_DAY} prompts"
-            )
+        await report(sides["durable"], sides["not"], prompts)
+
+
+async def report(one: Side, other: Side, prompts: int) -> None:
+    """Print what was measured of both, and count what that one writes for so many prompts."""
+    median = statistics.median
+    added = [mine - theirs for mine, theirs in zip(one.first_ms, other.first_ms, strict=True)]
+    ratios = [mine / theirs for mine, theirs in zip(one.rates, other.rates, strict=True)]
+    first = f"{median(one.first_ms):.1f} ms, without {median(other.first_ms):.1f}"
+    lines = [f"first chunk: {first}; added in turns, median: {median(added):+.1f} ms"]
+    if ratios:
+        spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+        rate = f"{median(one.rates):.1f} tokens/s, ratio in turns {median(ratios):.3f} ({spread})"
+        lines.append(f"{STREAMS} streams: {rate}")
+    if prompts:
+        before = written_by(one.daemon.pid)
+        for number in range(prompts):
+            one.wire.heard.clear()
+            await one.ask(f"b{number}", "Turn the kitchen lights down to 30 percent", max_tokens=40)
+        await asyncio.sleep(2)
+        size = (written_by(one.daemon.pid) - before) / prompts
+        day = f"{size * PER_DAY / 2**20:.0f} MiB for {PER_DAY} prompts"
+        lines.append(f"written: {size / 1024:.1f} KiB a prompt, {day}")
+    print("\n".join(lines))  # noqa: T201 - a command
 
 
 def main() -> None:
