@@ -302,7 +302,7 @@ class Broker:
             self._client.disconnect()
 
     async def _watch_greeting(self, attempt: Attempt) -> None:
-        """End a connection to a broker that answers only the other version: some are silent to a newer one."""
+        """End a connection to a broker that answers only the other version: some never answer a newer one."""
         try:
             if await swallows(self._options, lambda: attempt.greeted):
                 attempt.swallowed = True

@@ -253,6 +253,16 @@ def test_bare_text_is_not_said_again_once_a_broker_that_tells_has_found_somebody
     assert len(kept) == 1
 
 
+def test_what_had_no_place_in_the_queue_is_said_again_as_if_nobody_had_heard_it() -> None:
+    kept = connected()
+    kept.disconnected(0)
+    kept.unheard(kept.said(Speaker("another"), end(), 1), 1)
+    dropped = kept.said(Speaker("dropped", bare=True), end(), 1)
+    kept.settled(dropped, 1, delivered=False)
+    kept.connected(2)
+    assert names(kept, 5) == ["another", "dropped"]
+
+
 def test_over_many_breaks_an_end_is_said_so_often_at_most_unless_nobody_heard_it() -> None:
     kept = connected()
     kept.disconnected(0)

@@ -50,7 +50,7 @@ class Repeats(Gateway):
         """Note an end (`OnEnd`)."""
         said = self._unheard.said(replies, end, self._clock())
         return Told(
-            lambda _delivered: self._unheard.settled(said, self._clock()),
+            lambda delivered: self._unheard.settled(said, self._clock(), delivered=delivered),
             lambda: self._unheard.unheard(said, self._clock()),
         )
 
@@ -101,9 +101,9 @@ class Repeats(Gateway):
         return not self._changed.is_set()
 
     def _told_again(self, said: Said[Replies]) -> Told:
-        def settled(_delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
+        def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
             self._under_way -= 1
             self._settled.set()
-            self._unheard.settled(said, self._clock())
+            self._unheard.settled(said, self._clock(), delivered=delivered)
 
         return Told(settled, lambda: self._unheard.unheard(said, self._clock()))

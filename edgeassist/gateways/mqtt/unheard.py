@@ -189,10 +189,10 @@ class Unheard(Generic[Who]):
             self._recent.drop(said.speaker.key)
             self._keep(said)
 
-    def settled(self, said: Said[Who], now: float) -> None:
+    def settled(self, said: Said[Who], now: float, *, delivered: bool = True) -> None:
         """Note that the broker has an end, or will not get it."""
         said.settled_at = now
-        said.heard = self._tells and not said.nobody
+        said.heard = delivered and self._tells and not said.nobody
 
     def disconnected(self, now: float) -> None:
         """Note that the connection broke, or is still away."""
