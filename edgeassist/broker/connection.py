@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -76,6 +77,9 @@ class Broker:
         self.connected = False
         self.connects = 0
         self._dropped = 0
+        # Of MQTT 3.1.1: what the session kept while we were away is too old, until our SUBSCRIBE is answered.
+        self._stale = False
+        self._left_at = -math.inf
         self.last_problem: str | None = None
 
     def start(self) -> None:
@@ -249,6 +253,8 @@ class Broker:
             return f"unexpected: {error}"
         finally:
             self._receipts.ended()
+            if attempt.accepted:
+                self._left_at = time.monotonic()
         if self._attempt.refusal:
             return self._attempt.refusal
         if not self._attempt.greeted:
@@ -275,7 +281,7 @@ class Broker:
         self,
         _client: Client,
         _data: Any,
-        _flags: ConnectFlags,
+        flags: ConnectFlags,
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
@@ -286,6 +292,12 @@ class Broker:
             attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             self._lower_will(reason.value)
             return
+        away_s = time.monotonic() - self._left_at
+        self._stale = (
+            self._options.protocol == "3.1.1"
+            and flags.session_present
+            and away_s > self._options.session_expiry_s
+        )
         limits = to_limits(properties)
         self._loop.call_soon(self._begin_sending, limits)
         self._routes.connected()
@@ -368,6 +380,7 @@ class Broker:
     ) -> None:
         refusals = [reasons.words(each.value, str(each)) if each.is_failure else None for each in codes]
         verdict = self._routes.answered(mid, refusals)
+        self._stale = self._stale and not verdict.first
         if verdict.spared:
             log.warning("%s", reasons.explain_refused_filters(verdict.spared, self._options))
         if verdict.refused:
@@ -387,13 +400,16 @@ class Broker:
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         receipt = self._receipts.arrived(message.mid, message.qos) if message.qos else None
+        # What came before and was not acknowledged is ours to answer, however old it is.
+        unread = self._stale and not message.dup
         try:
-            inbound = to_inbound(message)
+            inbound = None if unread else to_inbound(message)
         except UnicodeDecodeError:  # of the topic, which a broker should have refused
-            if receipt is not None:
-                receipt.let_go()
-            return
-        self._loop.call_soon(self._routes.deliver, inbound, receipt)
+            inbound = None
+        if inbound is not None:
+            self._loop.call_soon(self._routes.deliver, inbound, receipt)
+        elif receipt is not None:
+            receipt.let_go()
 
     def _acknowledge(self, packet: int, qos: int) -> None:
         if self._client.is_connected():

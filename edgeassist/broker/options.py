@@ -27,8 +27,8 @@ class BrokerOptions:
     """How to connect. The broker publishes `will` if the connection breaks.
 
     Attributes:
-        session_expiry_s: How long the broker keeps the session without a connection. MQTT 3.1.1 knows no such
-            time: there the broker keeps it as long as it is set to, unless this is 0.
+        session_expiry_s: How long what is published meanwhile waits for the next connection. MQTT 3.1.1 knows
+            no such time, so that we do not read what has waited for longer.
         queue: How many messages may wait for the broker.
         max_packet_bytes: The largest packet that we take.
         packet_bytes: The largest packet that the broker takes, where that is known; it may name less itself.

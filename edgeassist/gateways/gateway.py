@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.request import AnyRequest
 
 
 class Gateway:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from edgeassist.protocol.events import Done
-from edgeassist.serving.request import Key
+from edgeassist.serving.caller import Key
 
 MAX_ANSWERS = 256
 MAX_BYTES = 1 << 20

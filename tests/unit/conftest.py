@@ -56,10 +56,12 @@ from edgeassist.protocol.events import AnyEvent, Chunk, Done
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
+from edgeassist.serving.caller import Caller
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.request import AnyRequest
 from edgeassist.serving.requests import Requests
+from edgeassist.serving.sink import OnSettled
 from edgeassist.serving.stream import Pace, Stream
 from tests import component
 
@@ -142,9 +144,12 @@ class ListSink:
     event_bytes: int | None = None
     congested: bool = False
     events: list[AnyEvent] = field(default_factory=list)
+    settle: list[OnSettled] = field(default_factory=list)
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
         self.events.append(event)
+        if on_settled is not None:
+            self.settle.append(on_settled)
 
     @property
     def types(self) -> list[str]:

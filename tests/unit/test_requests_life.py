@@ -9,7 +9,8 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.events import AnyEvent
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Limits
-from edgeassist.serving.request import Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.sink import OnSettled
 from tests.unit.conftest import ListSink, MakeHouse
 
 
@@ -177,7 +178,8 @@ def test_a_sink_that_raises_ends_no_other_request_and_stalls_no_slot(
     make_house: MakeHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(ListSink):
-        def send(self, event: AnyEvent) -> None:
+        def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+            del on_settled
             raise RuntimeError(f"the socket is gone before {event.type}")
 
     house = make_house()

@@ -24,6 +24,7 @@ from edgeassist.protocol.events import (
 from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, forms, room, split
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.tools import ToolCall
+from edgeassist.serving.sink import OnSettled
 
 # What marks an event as a repeat.
 REPEAT_BYTES = len(',"repeat":true')
@@ -161,7 +162,7 @@ class Replies:
         """Whether the connection has enough to send (`Sink.congested`)."""
         return self._link.congested
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
         """Publish it (`Sink.send`)."""
         match event:
             case Chunk():
@@ -176,7 +177,8 @@ class Replies:
                 named = event.model_copy(update={"cancel": self._cancel})
                 self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
-                self._end(event, Told() if self._on_end is None else self._on_end(self, event))
+                told = Told() if self._on_end is None else self._on_end(self, event)
+                self._end(event, told._replace(settled=_both(told.settled, on_settled)))
                 return
         self._begun = True
 
@@ -302,6 +304,17 @@ class Replies:
 
     def _say(self, payload: bytes, qos: int) -> bool:
         return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
+
+
+def _both(one: OnSettled | None, other: OnSettled | None) -> OnSettled | None:
+    if one is None or other is None:
+        return one or other
+
+    def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled`
+        one(delivered)
+        other(delivered)
+
+    return settled
 
 
 def _without_reasoning(end: Done | Failed) -> Done | Failed:
