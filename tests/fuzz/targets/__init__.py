@@ -1,0 +1,25 @@
+"""All targets, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.fuzz.target import Target
+
+# Only for the fuzzer's own tests.
+FAULTY = "faulty"
+
+
+def all_targets() -> Mapping[str, Target]:
+    """Return every target; importing what they parse with takes a second."""
+    from tests.fuzz.targets import engine, faulty, files, homeassistant, mqtt, readers  # noqa: PLC0415
+
+    found: Sequence[Target] = [
+        mqtt.Mqtt(),
+        *readers.targets(),
+        *files.targets(),
+        *engine.targets(),
+        *homeassistant.targets(),
+        faulty.FAULTY,
+    ]
+    return {target.name: target for target in found}
