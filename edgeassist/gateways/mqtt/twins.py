@@ -38,6 +38,7 @@ class Twins(Gateway):
         ours: Returns the marker of this daemon on its present connection.
         broker: Takes and brings markers.
         on_change: Called when a twin was found or is forgotten, with the words for a person or None.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Twins(Gateway):
         broker: Link,
         *,
         on_change: Callable[[str | None], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._ours = ours
         self._broker = broker
         self._on_change = on_change
+        self._clock = clock
         self._connections = 0
         self._former: bytes | None = None
         self._sightings: Counter[str] = Counter()
@@ -73,7 +76,7 @@ class Twins(Gateway):
             await asyncio.sleep(REPEAT_S)
             if self._twin is None:
                 continue
-            if time.monotonic() - self._seen_at > FORGET_S:
+            if self._clock() - self._seen_at > FORGET_S:
                 log.info("the other daemon that is %s is gone", self._topics.root)
                 self._twin = None
                 self._on_change(None)
@@ -90,7 +93,7 @@ class Twins(Gateway):
             return
         if message.retained and not self._is_rewritten(message.payload, other.boot_id):
             return
-        self._seen_at = time.monotonic()
+        self._seen_at = self._clock()
         new = self._twin is None or self._twin.boot_id != other.boot_id
         self._twin = other
         if new:
