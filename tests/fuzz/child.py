@@ -14,7 +14,6 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,60 +24,76 @@ from tests.fuzz.record import Record
 from tests.fuzz.target import Target
 from tests.fuzz.targets import all_targets
 
-# Of one target's inputs that are mutated again.
+# Of one target's inputs that are mutated again, so that memory stays flat: so many, and bytes of all.
 MOST_KEPT = 400
-_MOST_KEPT_BYTES = 16_384
-# Outcomes that are remembered, so that memory stays flat.
-_MOST_OUTCOMES = 20_000
+MOST_KEPT_BYTES = 1 << 18
+# Likewise of outcomes that are remembered.
+_MOST_OUTCOMES = 4096
 _SLICE_S = 0.05
 _TELL_S = 1.0
 # What would take more is a fault, and not the machine's end.
 _ADDRESS_BYTES = 16 << 30
 
 
-@dataclass
 class Pool:
     """A target's inputs, and what became of them.
 
     Args:
         target: Theirs.
         random: Picks them.
+
+    Attributes:
+        spent_s: Processor time so far.
+        tried: How many inputs were.
+        found: How many came to something new.
     """
 
-    target: Target
-    random: Random
-    inputs: list[bytes] = field(default_factory=list)
-    seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)
-    spent_s: float = 0.0
-    tried: int = 0
-    found: int = 0
+    def __init__(self, target: Target, random: Random) -> None:
+        self.target = target
+        self.spent_s = 0.0
+        self.tried = 0
+        self.found = 0
+        self._random = random
+        self._inputs: list[bytes] = []
+        self._bytes = 0
+        self._first: list[bytes] = []
+        self._seen: OrderedDict[int, None] = OrderedDict()
 
     def begin(self) -> None:
         """Take the seeds, in an order of this child's own: one that ends it must not hide the rest."""
-        self.inputs = list(self.target.seeds())
-        self.random.shuffle(self.inputs)
+        seeds = list(self.target.seeds())
+        self._random.shuffle(seeds)
+        for seed in seeds:
+            self._add(seed)
+        self._first = seeds
 
     def next(self) -> bytes:
         """Return the next input."""
-        if self.tried < len(self.inputs):
-            return self.inputs[self.tried]
-        data, other = self.random.choice(self.inputs), self.random.choice(self.inputs)
-        return self.target.mutate(self.random, data, other)
+        if self._first:
+            return self._first.pop()
+        data, other = self._random.choice(self._inputs), self._random.choice(self._inputs)
+        return self.target.mutate(self._random, data, other)
 
     def keep(self, data: bytes, outcome: Hashable) -> None:
-        """Keep an input that came to something new; beyond MOST_KEPT, in the place of one kept before."""
-        if outcome in self.seen:
+        """Keep an input that came to something new; in the place of others, if there is no room."""
+        known = hash(outcome)
+        if known in self._seen:
             return
-        self.seen[outcome] = None
-        if len(self.seen) > _MOST_OUTCOMES:
-            self.seen.popitem(last=False)
+        self._seen[known] = None
+        if len(self._seen) > _MOST_OUTCOMES:
+            self._seen.popitem(last=False)
         self.found += 1
-        if len(data) > _MOST_KEPT_BYTES:
+        self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        if len(data) > MOST_KEPT_BYTES // 8:
             return
-        if len(self.inputs) < MOST_KEPT + self.found // 1000:
-            self.inputs.append(data)
-        else:
-            self.inputs[self.random.randrange(len(self.inputs))] = data
+        self._inputs.append(data)
+        self._bytes += len(data)
+        while len(self._inputs) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
+            at = self._random.randrange(len(self._inputs))
+            self._inputs[at], self._inputs[-1] = self._inputs[-1], self._inputs[at]
+            self._bytes -= len(self._inputs.pop())
 
 
 class Child:

@@ -144,6 +144,8 @@ def run(
                         begun = time.monotonic()
                         until = begun + seconds
                     following.follow(child, until)
+                except KeyboardInterrupt:  # what was found is told all the same
+                    until = 0.0
                 finally:
                     child.stop()
     report.took_s = time.monotonic() - begun
