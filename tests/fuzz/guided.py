@@ -1,8 +1,8 @@
-"""`python -m tests.fuzz.guided TARGET [OPTIONS OF LIBFUZZER]`: one target, guided by the lines that are reached.
+"""`python -m tests.fuzz.guided TARGET [OPTIONS OF LIBFUZZER]`: one target, guided by lines that are reached.
 
-It needs atheris (`pip install atheris`), which is in no lock: it has no wheels for aarch64. `tests.fuzz` goes by
-what becomes of inputs, which costs less for each; this one finds what hides behind several conditions. It ends at
-the first fault, and keeps the input in `build/fuzz`.
+It needs atheris (`pip install atheris`), which is in no lock: it has no wheels for aarch64. `tests.fuzz` goes
+by what becomes of inputs, which costs less for each; this one finds what hides behind several conditions. It
+ends at the first fault, and keeps the input in `build/fuzz`.
 """
 
 from __future__ import annotations
