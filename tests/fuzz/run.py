@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -160,12 +159,14 @@ class _Child:
     ) -> None:
         self.record = record
         self._hang_cpu_s = hang_cpu_s
+        # Not a pipe, which nobody empties: a child that writes much would wait for ever.
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._first = record.count
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": ""}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.child", str(page), str(seed), *targets],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._words,
             stdin=subprocess.DEVNULL,
             pass_fds=[page],
             cwd=ROOT,
@@ -215,18 +216,17 @@ class _Child:
     def words(self) -> str:
         """Return the end of what it wrote to its standard error; for a process that ended."""
         self.process.kill()
-        assert self.process.stderr is not None
-        with contextlib.suppress(OSError, ValueError):
-            return self.process.stderr.read().decode(errors="replace")[-1500:]
-        return ""
+        self.process.wait()
+        self._words.seek(0)
+        return self._words.read().decode(errors="replace")[-1500:]
 
     def stop(self) -> None:
         """End it."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
+        self._words.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 class _Run:

@@ -12,13 +12,14 @@ FAULTY = "faulty"
 
 def all_targets() -> Mapping[str, Target]:
     """Return every target; importing what they parse with takes a second."""
-    from tests.fuzz.targets import engine, faulty, files, homeassistant, mqtt, readers  # noqa: PLC0415
+    from tests.fuzz.targets import engine, faulty, files, homeassistant, mqtt, pulling, readers  # noqa: PLC0415
 
     found: Sequence[Target] = [
         mqtt.Mqtt(),
         *readers.targets(),
         *files.targets(),
         *engine.targets(),
+        *pulling.targets(),
         *homeassistant.targets(),
         faulty.FAULTY,
     ]
