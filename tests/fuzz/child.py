@@ -6,6 +6,7 @@ What it tries stands in memory that its parent has too, so an input that ends or
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import logging
 import resource
@@ -22,7 +23,6 @@ import psutil
 
 from tests.fuzz.record import Record
 from tests.fuzz.target import Target
-from tests.fuzz.targets import all_targets
 
 # Of one target's inputs that are mutated again, so that memory stays flat: so many, and bytes of all.
 MOST_KEPT = 400
@@ -100,19 +100,17 @@ class Child:
     """Tries inputs of several targets, each of which gets the same processor time.
 
     Args:
-        targets: All there are, in order.
-        chosen: The names of those that are tried.
+        targets: What is tried, in the order in which they are numbered.
         seed: Of all that is random.
         record: Where it is noted what is tried.
     """
 
-    def __init__(self, targets: Sequence[Target], chosen: Sequence[str], seed: int, record: Record) -> None:
+    def __init__(self, targets: Sequence[Target], seed: int, record: Record) -> None:
         self._record = record
         self._targets = list(targets)
         self._pools = [
             Pool(target, Random(f"{seed}/{target.name}"))  # noqa: S311 - it is to be repeatable
             for target in targets
-            if target.name in chosen
         ]
         self._faults: set[tuple[str, ...]] = set()
         self._told_at = 0.0
@@ -180,12 +178,13 @@ def _say(kind: str, **fields: Any) -> None:
 
 
 def main() -> None:
-    """Run as a child: the page's file descriptor, the seed, and the targets' names are the arguments."""
-    page, seed, *chosen = sys.argv[1:]
+    """Run as a child; its arguments: the page's file descriptor, the seed, the targets' module and names."""
+    page, seed, registry, *chosen = sys.argv[1:]
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_BYTES, _ADDRESS_BYTES))
-    Child([*all_targets().values()], chosen, int(seed), Record(int(page))).run()
+    known = importlib.import_module(registry).all_targets()
+    Child([known[name] for name in chosen], int(seed), Record(int(page))).run()
 
 
 if __name__ == "__main__":

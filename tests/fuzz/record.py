@@ -32,7 +32,8 @@ class Record:
 
     def __init__(self, file: int) -> None:
         self._page = mmap.mmap(file, SIZE)
-        self._count = 0
+        # Where another child ended: its parent waits for the count to move.
+        self._count = self.count
 
     def __enter__(self) -> Self:
         """Return it."""

@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 
 from tests.fuzz.record import SIZE, Record, Trial
-from tests.fuzz.targets import all_targets
 
 ROOT = Path(__file__).parents[2]
 # Git ignores it.
@@ -110,6 +109,7 @@ def run(
     *,
     seconds: float,
     seed: int,
+    registry: str = "tests.fuzz.targets",
     say: Callable[[str], None] = lambda _line: None,
     folder: Path = FAILURES,
     hang_cpu_s: float = HANG_CPU_S,
@@ -121,13 +121,14 @@ def run(
         targets: Their names.
         seconds: Of real time, from when the first child is ready.
         seed: Of all that is random.
+        registry: The module whose `all_targets` has them.
         say: Told of faults at once, and of figures every minute.
         folder: Where inputs are kept that failed.
         hang_cpu_s: What takes more processor time than that hangs.
         enough: Whether that is all that is wanted, before time is up.
     """
     report = Report(seed)
-    following = _Run(report, say, folder, enough)
+    following = _Run(targets, report, say, folder, enough=enough)
     until: float | None = None
     begun = time.monotonic()
     lives = 0
@@ -135,7 +136,7 @@ def run(
         page.truncate(SIZE)
         with Record(page.fileno()) as record:
             while (until is None or time.monotonic() < until) and not enough(report):
-                child = _Child(targets, seed + lives, page.fileno(), record, hang_cpu_s)
+                child = _Child([registry, *targets], seed + lives, page.fileno(), record, hang_cpu_s)
                 lives += 1
                 try:
                     child.wait_ready()
@@ -233,6 +234,7 @@ class _Run:
     """What children do comes together here.
 
     Args:
+        targets: As `run`.
         report: Filled.
         say: As `run`.
         folder: As `run`.
@@ -240,8 +242,15 @@ class _Run:
     """
 
     def __init__(
-        self, report: Report, say: Callable[[str], None], folder: Path, enough: Callable[[Report], bool]
+        self,
+        targets: Sequence[str],
+        report: Report,
+        say: Callable[[str], None],
+        folder: Path,
+        *,
+        enough: Callable[[Report], bool],
     ) -> None:
+        self._targets = targets
         self._enough = enough
         self._report = report
         self._say = say
@@ -279,8 +288,7 @@ class _Run:
 
     def _note_end(self, trial: Trial, kind: str, message: str) -> None:
         """Note an input that ended its process, or stopped it."""
-        target = [*all_targets()][trial.target]
-        self._note(Fault(target, kind, message, (), self._folder), trial.data)
+        self._note(Fault(self._targets[trial.target], kind, message, (), self._folder), trial.data)
 
     def _note(self, fault: Fault, data: bytes) -> None:
         """Keep a fault with its input, unless one like it is kept."""

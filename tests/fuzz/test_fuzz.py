@@ -10,11 +10,11 @@ import pytest
 from tests.fuzz.__main__ import main, table
 from tests.fuzz.mutation import mutate, read, write
 from tests.fuzz.run import run
-from tests.fuzz.targets import FAULTY, all_targets
+from tests.fuzz.targets import all_targets
 from tests.patience import PATIENCE_S
 
-# All targets have had their seeds by then, and some thousand inputs more.
-SECONDS = 8.0
+# Of processor time, in which all targets have their turn, and ten thousand inputs are tried, or more.
+CPU_S = 7.0
 FIXED_SEED = 20
 KINDS = {
     "IndexError": b"raises",
@@ -30,22 +30,27 @@ def test_what_nobody_thought_of_is_taken_or_refused_in_words(
     seed: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    chosen = [name for name in all_targets() if name != FAULTY]
-    report = run(chosen, seconds=SECONDS, seed=seed, folder=tmp_path)
+    chosen = [*all_targets()]
+    report = run(
+        chosen,
+        seconds=PATIENCE_S,
+        seed=seed,
+        folder=tmp_path,
+        enough=lambda report: report.cpu_s >= CPU_S,
+    )
     with capsys.disabled():
         print(f"\nfuzz: seed {seed}, {report.inputs:,} inputs")  # noqa: T201 - for who runs it again
     assert not report.faults, f"seed {seed}\n" + "\n".join(map(str, report.faults))
     assert {name for name, (tried, _, _) in report.tried.items() if tried} == {*chosen}, table(report)
 
 
-def test_each_kind_of_fault_is_found_kept_and_can_be_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_kind_of_fault_is_found_and_kept_with_how_to_run_it_again(tmp_path: Path) -> None:
     said: list[str] = []
     report = run(
-        [FAULTY],
+        ["faulty"],
         seconds=PATIENCE_S,
         seed=1,
+        registry="tests.fuzz.targets.faulty",
         say=said.append,
         folder=tmp_path,
         hang_cpu_s=1.0,
@@ -56,9 +61,16 @@ def test_each_kind_of_fault_is_found_kept_and_can_be_run_again(
     index = next(fault for fault in report.faults if fault.kind == "IndexError")
     assert any(f"python -m tests.fuzz --replay {index.file}" in each for each in said)
     assert "tests/fuzz/targets/faulty.py" in index.places[-1]
-    monkeypatch.setattr("sys.argv", ["fuzz", "--replay", str(index.file)])
-    with pytest.raises(IndexError):
-        main()
+
+
+def test_an_input_that_is_kept_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "ha-info-0123456789ab.bin"
+    kept.write_bytes(b'{"protocol":1}')
+    monkeypatch.setattr("sys.argv", ["fuzz", "--replay", str(kept)])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("ha-info: (True, True, True) after ")
 
 
 def test_the_same_seed_makes_the_same_inputs() -> None:

@@ -17,7 +17,7 @@ from tests.patience import PATIENCE_S
 
 _HOUR_S = 3600.0
 # What is kept grows into its bounds first: replays, conversations, prefixes.
-WARM_ASKED = 40
+WARM_REQUESTS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,9 @@ class Record:
         return "\n".join(rows)
 
 
-async def soak(folder: Path, *, seconds: float, pause_s: float, every_s: float) -> Record:
+async def soak(
+    folder: Path, *, seconds: float, pause_s: float, every_s: float, warm: int = WARM_REQUESTS
+) -> Record:
     """Run broker, daemon and a client, and look at the daemon now and then.
 
     Args:
@@ -96,6 +98,7 @@ async def soak(folder: Path, *, seconds: float, pause_s: float, every_s: float) 
         seconds: How long, once it is warm.
         pause_s: Between two requests.
         every_s: Between two looks.
+        warm: So many requests go before the first.
     """
     record = Record()
     with PrivateBroker(folder) as broker:
@@ -111,7 +114,7 @@ async def soak(folder: Path, *, seconds: float, pause_s: float, every_s: float) 
             async with made as client:
                 await client.wait_ready(PATIENCE_S)
                 asked = 0
-                while asked < WARM_ASKED:
+                while asked < warm:
                     await _ask(client, asked, record)
                     asked += 1
                 begun = next_look = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 
 from edgeassist.errors import InvalidRequestError
 from tests.fuzz.target import FaultError, Parser
@@ -32,5 +33,11 @@ def _parse(data: bytes) -> object:
 
 _SEEDS = (b"fine", b"refused", b"raises", b"breaks", b"slow", b"dies", b"hangs")
 
-# Random bytes hardly ever are one of the seeds; so each comes once in a child's life.
-FAULTY = Parser("faulty", _parse, lambda: _SEEDS, mutate=lambda random, *_: random.randbytes(9), limit_s=0.2)
+
+def all_targets() -> Mapping[str, Parser]:
+    """Return the only one, as another registry of targets."""
+    # Random bytes hardly ever are one of the seeds; so each comes once in a child's life.
+    faulty = Parser(
+        "faulty", _parse, lambda: _SEEDS, mutate=lambda random, *_: random.randbytes(9), limit_s=0.2
+    )
+    return {faulty.name: faulty}

@@ -133,17 +133,7 @@ def _mutate_wheel(random: Random, data: bytes, other: bytes) -> bytes:
             files = [(name, archive.read(name)[:4096]) for name in archive.namelist()[:16]]
         at = random.randrange(len(files))
         name, content = files[at]
-        words = (
-            "../",
-            "/",
-            "/etc/x",
-            "x.gguf",
-            "-00002-of-00003.gguf",
-            ".part9",
-            "genai_config.json",
-            "C:\\",
-        )
-        files[at] = mutation.mutate_text(random, name, words), mutation.mutate_bytes(random, content, other)
+        files[at] = mutation.mutate_text(random, name, _NAMES), mutation.mutate_bytes(random, content, other)
         packed = _zip(random.choice((files, files + files[:1])))
     except Exception:  # noqa: BLE001 - it is no archive any more
         packed = data
@@ -154,7 +144,15 @@ def _cases(data: bytes) -> object:
     return len(read_cases(data.decode("utf-8", "replace"), name="x"))
 
 
-_CASE = b'{"state":"on","questions":{"a":{"type":"yes_no","instructions":"b"}},"expected":{"a":"yes"},"split":"fit"}'
+_NAMES = ("../", "/", "/etc/x", "x.gguf", "-00002-of-00003.gguf", ".part9", "genai_config.json", "C:\\")
+_CASE = json.dumps(
+    {
+        "state": "on",
+        "questions": {"a": {"type": "yes_no", "instructions": "b"}},
+        "expected": {"a": "yes"},
+        "split": "fit",
+    }
+).encode()
 
 
 def targets() -> Sequence[Parser]:
