@@ -1,5 +1,4 @@
 import re
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.engine.prompting.chat import ChatTemplate
 from edgeassist.engine.prompting.shield import Segment
-from edgeassist.errors import InvalidRequestError, ModelError, ModelUnavailableError
+from edgeassist.errors import InvalidRequestError, ModelUnavailableError
 
 MARK = "\ue000"
 CONTROL = ["<|im_start|>", "<|im_end|>", "<s>", "</s>"]
@@ -322,12 +321,3 @@ def test_a_tool_result_reaches_qwen_as_a_turn_of_the_users_and_forges_nothing() 
     rendered = ChatTemplate(QWEN.read_text(), control=CONTROL).render(messages)
     assert Segment("<|im_end|>", trusted=False) in rendered
     assert "<|im_start|>user\n<tool_response>\n42<|im_end|>\n</tool_response><|im_end|>\n" in text(rendered)
-
-
-def test_long_sums_in_a_template_are_looked_at_once() -> None:
-    total = "{{ " + " + ".join(["m.x"] * 900) + " }}"
-    begun = time.process_time()
-    with pytest.raises(ModelError, match="can't be read"):
-        ChatTemplate(total * 10)
-    # Looked at once for each part, they take a quarter of a minute.
-    assert time.process_time() - begun < 5
