@@ -40,6 +40,7 @@ class Calls:
         requests: Has the requests.
         taking: Which of them are the fleet's, and where they went.
         takes: Whether this box takes requests.
+        clock: Seconds of the monotonic clock.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Calls:
         taking: Taking,
         *,
         takes: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._link = link
         self._requests = requests
         self._taking = taking
+        self._clock = clock
         self._takes = takes
 
     def hear(self, message: Inbound) -> None:
@@ -94,7 +97,7 @@ class Calls:
         ours = [each for each in self._taking.held if each.asked is not None and each.phase is Phase.HERE]
         here = {(each.asked.id, each.caller.name or "") for each in ours if each.asked is not None}
         count = sum(self._end(*each) for each in here if _means(arguments, *each))
-        now = time.monotonic()
+        now = self._clock()
         for each in list(self._taking.handed):
             if now - each.at < FOLLOWS_S and _means(arguments, each.id, each.caller):
                 self._taking.handed.remove(each)

@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from edgeassist.fleet.adoption import due
 from edgeassist.fleet.boxes import Boxes
-from edgeassist.fleet.envelope import Envelope, marker, token_of
+from edgeassist.fleet.envelope import marker, token_of
 from edgeassist.fleet.load import Load
-from edgeassist.fleet.routing import Errand, route
-from edgeassist.gateways.fleet.adopting import Adoption
+from edgeassist.fleet.routing import Errand, Handing, route
 from edgeassist.gateways.fleet.calls import Calls
+from edgeassist.gateways.fleet.heir import Heir
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
-from edgeassist.gateways.fleet.presence import Identity, Presence, least_s, state_message
+from edgeassist.gateways.fleet.offers import Offers
+from edgeassist.gateways.fleet.presence import Identity, Presence, least_s
 from edgeassist.gateways.fleet.sharing import ShareCheck
-from edgeassist.gateways.fleet.taking import Offer, Taking, parse_offer
+from edgeassist.gateways.fleet.taking import Taking
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.repeats import Repeats
@@ -41,16 +41,12 @@ WINDOW = 20
 PATIENCE_S = 5.0
 # How long a box waits for what the broker keeps of the others, before it takes requests.
 ORIENTATION_S = 3.0
-# How long an offer of room is waited for, before another box is asked.
-OFFER_S = 0.5
 DENIAL_S = 1.0
 # How long the end of a member may take: what waits is handed over, and that acknowledged.
 SETTLE_S = 5.0
 FLUSH_S = 2.0
 QUIET_S = 0.2
 _TICK_S = 1.0
-# How soon an adoption is tried again that came to nothing.
-_AGAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,7 @@ class Member(Gateway):
         connect: Makes connections.
         requests: Where requests are answered.
         load: Returns what this box has to do.
+        clock: Seconds of the monotonic clock.
     """
 
     def __init__(
@@ -91,18 +88,19 @@ class Member(Gateway):
         connect: Connect,
         requests: Requests,
         load: Callable[[], Load],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._identity = identity
         self._options = options
-        self._connect = connect
         self._load = load
+        self._clock = clock
         self._boxes = Boxes(identity.device)
         session = Session(
             identity.session, options.session_expiry_s, options.receive_maximum, identity.will(topics)
         )
         self._link = connect(session, on_up=self._up, on_down=self._down)
-        self._repeats = Repeats(self._link)
+        self._repeats = Repeats(self._link, clock)
         self._taking = Taking(
             topics,
             identity.device,
@@ -114,8 +112,11 @@ class Member(Gateway):
             load=self._present_load,
             takes=lambda: self._takes,
             on_change=self.changed,
+            clock=clock,
         )
-        self._calls = Calls(topics, self._link, requests, self._taking, takes=lambda: self._takes)
+        self._calls = Calls(
+            topics, self._link, requests, self._taking, takes=lambda: self._takes, clock=clock
+        )
         self._presence = Presence(
             topics,
             identity,
@@ -123,8 +124,20 @@ class Member(Gateway):
             now=self._said_condition,
             load=self._present_load,
             movable=lambda: self._taking.movable,
+            clock=clock,
         )
         self._sharing = ShareCheck(topics, identity.device, self._link, on_change=self.changed)
+        device = identity.device
+        self._offers = Offers(topics, device, self._link, boxes=self._boxes, taking=self._taking, clock=clock)
+        self._heir = Heir(
+            topics,
+            identity,
+            self._link,
+            session=session,
+            boxes=self._boxes,
+            connect=connect,
+            way_of=self._way_of,
+        )
         self._changed = asyncio.Event()
         self._shared: list[LeavableRoute] = []
         self._hands: LeavableRoute | None = None
@@ -138,12 +151,8 @@ class Member(Gateway):
         self._told_at = -math.inf
         self._contradicted = False
         self._contradicted_at = -math.inf
-        self._offered: str | None = None
-        self._offered_at = 0.0
         self._marker = ""
         self._marked = asyncio.Event()
-        self._adoption: asyncio.Task[None] | None = None
-        self._again_at: dict[str, float] = {}
 
     # --- the daemon's hooks --------------------------------------------------------------------------------
 
@@ -155,7 +164,7 @@ class Member(Gateway):
             Subscription(self._topics.hand(own), qos=1, held=True), self._when_oriented(self._hear_handed)
         )
         # At QoS 0: they overtake requests that wait for their acknowledgement.
-        self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._hear_offer)
+        self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._offers.hear)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
         self._link.subscribe(Subscription(self._topics.has("+"), qos=0), self._hear_has)
         self._sharing.start()
@@ -216,9 +225,7 @@ class Member(Gateway):
     async def settle(self) -> None:
         """Say the last word, and disconnect."""
         self._sharing.close()
-        if self._adoption is not None:
-            self._adoption.cancel()
-            await asyncio.wait([self._adoption])
+        await self._heir.close()
         empty = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
@@ -261,7 +268,7 @@ class Member(Gateway):
         problem = self._load().problem
         if problem is None:
             return BoxCondition.ONLINE, None
-        if self._unusable or self._well_at is None or time.monotonic() - self._well_at > PATIENCE_S:
+        if self._unusable or self._well_at is None or self._clock() - self._well_at > PATIENCE_S:
             return BoxCondition.DRAINING, problem
         return BoxCondition.ONLINE, None
 
@@ -279,6 +286,11 @@ class Member(Gateway):
         full = len(self._taking.held) >= most
         return replace(load, slots=min(load.slots, load.running)) if full else load
 
+    def _way_of(self, errand: Errand) -> Handing | None:
+        """Return which other box gets a request of one that is gone; None: this one."""
+        room = self._present_load().room
+        return route(errand, self._boxes, takes=self._takes, room=room, pick=random.choice)
+
     def _turn(self) -> float | None:
         """Do what is due; return in how many seconds something is again."""
         before = self._joined
@@ -286,14 +298,15 @@ class Member(Gateway):
         if before and not self._joined:
             self._taking.hand_over_waiting()
         self._contradict()
-        self._offer()
-        self._adopt()
+        if self._takes and self._oriented and self._link.connected:
+            self._offers.make(self._present_load().room)
+            self._heir.look(self._options.adopt_s, self._clock())
         waits = [each for each in (self._tell(), self._presence.say(len(self._boxes))) if each is not None]
         return min(waits, default=None)
 
     def _tell(self) -> float | None:
         """Tell others what this box has begun to answer; return in how many seconds that is due."""
-        known, now = self._taking.known, time.monotonic()
+        known, now = self._taking.known, self._clock()
         if not (known.untold and self._link.connected):
             return None
         left = self._told_at + least_s(len(self._boxes)) - now
@@ -309,12 +322,12 @@ class Member(Gateway):
     def _hear_has(self, message: Inbound) -> None:
         device = message.topic.rpartition("/")[2]
         if device != self._identity.device and not message.retained:
-            self._taking.known.hear(message.payload, device, time.monotonic())
+            self._taking.known.hear(message.payload, device, self._clock())
 
     def _look(self) -> None:
         """Subscribe to the fleet's requests, or leave them, as this box is."""
         if self._load().problem is None:
-            self._well_at, self._unusable = time.monotonic(), False
+            self._well_at, self._unusable = self._clock(), False
         if self._takes and self._oriented and not self._joined:
             old, self._shared = self._shared, self._listen_to_requests(passive=False)
             for each in old:
@@ -396,9 +409,8 @@ class Member(Gateway):
         if state is None or state.device != device:
             self._boxes.forget(device)
             return
-        self._boxes.hear(state, time.monotonic(), retained=message.retained)
-        if self._offered == device:
-            self._offered = None
+        self._boxes.hear(state, self._clock(), retained=message.retained)
+        self._offers.heard_from(device)
         self.changed()
 
     def _contradict(self) -> None:
@@ -406,7 +418,7 @@ class Member(Gateway):
 
         Not more often than each second: that other one may do the same.
         """
-        now = time.monotonic()
+        now = self._clock()
         if self._contradicted and now - self._contradicted_at > DENIAL_S:
             self._contradicted, self._contradicted_at = False, now
             self._presence.again()
@@ -420,74 +432,5 @@ class Member(Gateway):
         if self._calls.hear_followed(message.payload):
             message.acknowledge()
             return
-        if self._taking.hear_handed(message) == self._offered:
-            self._offered = None
+        self._offers.heard_from(self._taking.hear_handed(message))
         self.changed()
-
-    def _hear_offer(self, message: Inbound) -> None:
-        offer = None if message.retained else parse_offer(message.payload)
-        if offer is not None and offer.device in self._boxes.online:
-            self._boxes.has_room(offer.device, offer.room)
-            self._taking.share(offer.device, offer.room)
-            self.changed()
-
-    def _offer(self) -> None:
-        """Tell a box where requests wait that here is room; more often one where more wait."""
-        room, loaded, now = self._present_load().room, self._boxes.loaded, time.monotonic()
-        waits = self._offered is not None and now - self._offered_at < OFFER_S
-        if not (room and loaded and self._takes and self._oriented) or waits or not self._link.connected:
-            return
-        (device,) = random.choices(list(loaded), list(loaded.values()))  # noqa: S311 - no secret
-        self._offered, self._offered_at = device, now
-        self._link.publish(Outbound(self._topics.room(device), Offer(self._identity.device, room).encode()))
-
-    # --- a box that is gone --------------------------------------------------------------------------------
-
-    def _adopt(self) -> None:
-        """Begin to take over from a box that is gone, if it is our turn; one at a time."""
-        busy = self._adoption is not None and not self._adoption.done()
-        if busy or not (self._takes and self._oriented and self._link.connected):
-            return
-        now = time.monotonic()
-        for device, at in due(self._boxes, self._options.adopt_s, session=self._identity.session).items():
-            if now >= max(at, self._again_at.get(device, at)):
-                self._again_at[device] = now + _AGAIN_S
-                self._adoption = asyncio.create_task(self._take_over(device), name=f"adopt-{device}")
-                self._adoption.add_done_callback(_notice)
-                return
-
-    async def _take_over(self, device: str) -> None:
-        box = self._boxes.find(device)
-        if box is None:
-            return
-        log.warning("the box %s is gone: what stands in its session is taken over", device)
-        ours = self._identity.device
-        self._link.publish(state_message(self._topics, box.state.model_copy(update={"adopter": ours})))
-        session = Session(box.state.session, self._options.session_expiry_s, self._options.receive_maximum)
-        adoption = Adoption(self._topics, device, session, ours, connect=self._connect, hand_on=self._hand_on)
-        emptied = await adoption.run()
-        there = self._boxes.find(device)
-        back = there is None or there.state.state is not BoxCondition.OFFLINE
-        how = "it is back" if back else "done" if emptied else "it is tried again"
-        log.info("requests taken over from the box %s: %d; %s", device, adoption.count, how)
-        if emptied and not back:
-            last = box.state.model_copy(
-                update={"adopter": ours, "empty": True, "since": round(time.time(), 3)}
-            )
-            self._link.publish(state_message(self._topics, last))
-
-    def _hand_on(self, envelope: Envelope, handed: Callable[[bool], None]) -> None:
-        """Hand a request of a box that is gone to one that lives, which may be this one."""
-        errand = Errand(envelope.hops)
-        handing = route(
-            errand, self._boxes, takes=self._takes, room=self._present_load().room, pick=random.choice
-        )
-        to = self._identity.device if handing is None else handing.to
-        self._boxes.took(to)
-        self._link.publish(Outbound(self._topics.hand(to), envelope.encode(), qos=1, on_settled=handed))
-
-
-def _notice(task: asyncio.Task[None]) -> None:
-    """Log what an adoption failed with; it is tried again."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("taking over from another box failed", exc_info=error)

@@ -88,6 +88,7 @@ class Presence:
         now: Returns how it is, and why it takes nothing where it does not.
         load: What it has to do.
         movable: Returns how many requests that wait another box may have.
+        clock: Seconds of the monotonic clock.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Presence:
         now: Callable[[], tuple[BoxCondition, str | None]],
         load: Callable[[], Load],
         movable: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._identity = identity
@@ -106,6 +108,7 @@ class Presence:
         self._now = now
         self._load = load
         self._movable = movable
+        self._clock = clock
         self._said: BoxState | None = None
         self._said_at = 0.0
         self._since = time.time()
@@ -131,14 +134,14 @@ class Presence:
             return None
         urgent = said is None or _acted_on(state) != _acted_on(said)
         least = least_s(others) if urgent else REFRESH_S
-        left = self._said_at + least - time.monotonic()
+        left = self._said_at + least - self._clock()
         if said is not None and left > 0:
             return left
         if said is not None and state.state is not said.state:
             self._since = time.time()
             state = self._state()
         self._link.publish(state_message(self._topics, state))
-        self._said, self._said_at = state, time.monotonic()
+        self._said, self._said_at = state, self._clock()
         return None
 
     def close(self, *, empty: bool) -> None:

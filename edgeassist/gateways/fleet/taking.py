@@ -6,7 +6,6 @@ and that is. Whatever happens to this box before, the broker still has it.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import time
@@ -36,8 +35,6 @@ from edgeassist.serving.sink import OnSettled
 
 log = logging.getLogger(__name__)
 
-# More room than a box has; an offer of more is none.
-MOST_ROOM = 1_000
 # What was handed over stays so long before another box may have it: rooms are spoken of a little late, and a
 # request that they send round and round is accepted each time.
 REST_S = 0.5
@@ -87,6 +84,7 @@ class Taking:
         load: What this box has to do.
         takes: Whether this box takes new requests.
         on_change: Called when another number of requests is held.
+        clock: Seconds of the monotonic clock.
 
     Attributes:
         held: What it answers for.
@@ -109,6 +107,7 @@ class Taking:
         load: Callable[[], Load],
         takes: Callable[[], bool],
         on_change: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._device = device
@@ -116,6 +115,7 @@ class Taking:
         self._link = link
         self._requests = requests
         self._boxes = boxes
+        self._clock = clock
         self._repeats = repeats
         self._load = load
         self._takes = takes
@@ -176,7 +176,7 @@ class Taking:
             taken.reply_to,
             topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
-            since=time.monotonic(),
+            since=self._clock(),
             delivered_at=self.connection,
         )
         if isinstance(taken, Refused):
@@ -239,7 +239,7 @@ class Taking:
         """Return which other box has, or had, this very request."""
         if held.asked is None or held.hops >= MAX_HOPS:
             return None
-        has = self.known.find(held.caller.name or "", held.asked.id, time.monotonic())
+        has = self.known.find(held.caller.name or "", held.asked.id, self._clock())
         return has if has in self._boxes.online else None
 
     # --- they are answered here ----------------------------------------------------------------------------
@@ -301,7 +301,7 @@ class Taking:
         return sum(self._is_movable(held) for held in self.held)
 
     def _is_movable(self, held: Held) -> bool:
-        rested = not held.hops or time.monotonic() - held.since > REST_S
+        rested = not held.hops or self._clock() - held.since > REST_S
         return held.session is None and rested and held.hops < MOST_HOPS and self._waits(held)
 
     def _waits(self, held: Held) -> bool:
@@ -381,7 +381,7 @@ class Taking:
             None if held.asked is None else held.asked.id,
         )
         if held.asked is not None:
-            self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, time.monotonic()))
+            self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, self._clock()))
         self._link.publish(
             Outbound(
                 self._topics.hand(handing.to),
@@ -408,26 +408,3 @@ class Taking:
         else:
             held.unheard = False
             self._serve(held)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A box has room for so many that wait elsewhere."""
-
-    device: str
-    room: int
-
-    def encode(self) -> bytes:
-        """Return it as a payload."""
-        return json.dumps({"device": self.device, "room": self.room}).encode()
-
-
-def parse_offer(payload: bytes) -> Offer | None:
-    """Return what was offered; None where the payload is no offer."""
-    try:
-        match json.loads(payload):
-            case {"device": str(device), "room": int(room)} if 0 < room <= MOST_ROOM:
-                return Offer(device, room)
-    except (ValueError, RecursionError):
-        pass
-    return None
