@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from homeassistant.core import HomeAssistant
@@ -69,6 +70,21 @@ class Tools:
         size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
         if len(self.wire) > MAX_TOOLS or size > MAX_BYTES:
             raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Those that the box is told."""
+        return self._tools.keys()
+
+    def intent_of(self, name: str) -> str | None:
+        """Return the intent of a tool, by Home Assistant's name; "" for a script, None for any other."""
+        tool = next((each for each in self._tools.values() if each.name == name), None)
+        while isinstance(tool, llm.NamespacedTool):
+            tool = tool.tool
+        if isinstance(tool, llm.IntentTool):
+            # Its name was that of its intent until Home Assistant 2026.9.
+            return getattr(tool, "intent_type", tool.name)
+        return "" if isinstance(tool, llm.ActionTool) else None
 
     def input_of(self, call: Called) -> llm.ToolInput:
         """Return a call as Home Assistant takes it."""

@@ -1,0 +1,113 @@
+"""What is said of a turn's calls instead of a second answer. Imports nothing of Home Assistant.
+
+What Home Assistant has in its chat log is known here by its attributes only, as in `messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .done import Act, Language, act_of, sentence
+from .failures import Failure, Why
+from .invented import InventedCallError
+from .messages import data_of
+from .plain import parts
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How an answer is to be given that somebody hears or reads in a chat.
+
+    Attributes:
+        said: What was said.
+        language: In which there are sentences; None for others, where the model says all.
+        confirms: Whether a command that was done is confirmed without asking the model again.
+        degrees: The home's unit of temperatures.
+    """
+
+    said: str
+    language: Language | None
+    confirms: bool
+    degrees: str
+
+    @property
+    def wants_code(self) -> bool:
+        """Whether they ask for what must not be taken for a call."""
+        return "json" in self.said.casefold()
+
+
+class Turn:
+    """What has come of a turn's calls so far.
+
+    Args:
+        voice: How it is to be answered.
+        intent_of: Gives the intent of a tool's name; an empty text for a script, None for others.
+    """
+
+    def __init__(self, voice: Voice, intent_of: Callable[[str], str | None]) -> None:
+        self._voice = voice
+        self._intent_of = intent_of
+        self._acts: list[Act] = []
+        # Of the last round with calls.
+        self._all_done = False
+        self._errors: list[str] = []
+        self._called = False
+        self._tried_again = False
+
+    def note(self, contents: Iterable[Any]) -> None:
+        """Note what a round has added to the chat log."""
+        made = list(contents)
+        calls = {call.id: call for each in made if each.role == "assistant" for call in each.tool_calls or ()}
+        if not calls:
+            self._all_done = False
+            return
+        results = {each.tool_call_id: data_of(each) for each in made if each.role == "tool_result"}
+        acts = [
+            act_of(self._intent_of(call.tool_name), call.tool_args, results.get(key))
+            for key, call in calls.items()
+        ]
+        self._called = True
+        self._acts += filter(None, acts)
+        self._all_done = all(acts)
+        self._errors = [each["error"] for each in results.values() if _is_error(each)]
+
+    @property
+    def confirmation(self) -> str | None:
+        """What is said instead of asking the model again; None where it is to be asked."""
+        if not (self._voice.confirms and self._all_done):
+            return None
+        wanted = parts(self._voice.said)
+        return self.sentence if wanted is not None and wanted <= len(self._acts) else None
+
+    @property
+    def sentence(self) -> str | None:
+        """What was done, if something was and the last calls did not fail."""
+        if not self._acts or self._errors or self._voice.language is None:
+            return None
+        return sentence(self._acts, self._voice.language, self._voice.degrees)
+
+    def second_try(self, invented: InventedCallError) -> object | None:
+        """Return how the model is made to call what it has only written: a `tool_choice`, once in a turn.
+
+        What only resembles a tool is tried while nothing has been called: behind a call it is its result, as
+        a small model imagines it.
+        """
+        if self._tried_again or (self._called and (invented.tool is None or not self._errors)):
+            return None
+        self._tried_again = True
+        if invented.tool is not None:
+            return {"type": "function", "function": {"name": invented.tool}}
+        return "required" if invented.near else None
+
+    @property
+    def failure(self) -> Failure:
+        """What is said where the model has no words."""
+        if not self._errors:
+            return Failure(Why.NOT_WORDS)
+        return Failure(Why.NOT_FOUND if set(self._errors) == {"MatchFailedError"} else Why.NOT_DONE)
+
+
+def _is_error(result: Any) -> bool:
+    return isinstance(result, dict) and isinstance(result.get("error"), str)
