@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .done import Act, Language, act_of, sentence
+from .done import Act, Language, Target, act_of, sentence
 from .failures import Failure, Why
 from .invented import InventedCallError
 from .messages import data_of
-from .plain import parts
+from .plain import means_more, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Turn:
 
     Args:
         voice: How it is to be answered.
-        intent_of: Gives the intent of a tool's name; an empty text for a script, None for others.
+        called_by: Gives, for a tool's name, the intent or the script; None for others.
     """
 
-    def __init__(self, voice: Voice, intent_of: Callable[[str], str | None]) -> None:
+    def __init__(self, voice: Voice, called_by: Callable[[str], str | Target | None]) -> None:
         self._voice = voice
-        self._intent_of = intent_of
+        self._called_by = called_by
         self._acts: list[Act] = []
         # Of the last round with calls.
         self._all_done = False
@@ -65,7 +65,7 @@ class Turn:
             return
         results = {each.tool_call_id: data_of(each) for each in made if each.role == "tool_result"}
         acts = [
-            act_of(self._intent_of(call.tool_name), call.tool_args, results.get(key))
+            act_of(self._called_by(call.tool_name), call.tool_args, results.get(key))
             for key, call in calls.items()
         ]
         self._called = True
@@ -79,7 +79,12 @@ class Turn:
         if not (self._voice.confirms and self._all_done):
             return None
         wanted = parts(self._voice.said)
-        return self.sentence if wanted is not None and wanted <= len(self._acts) else None
+        if wanted is None or wanted > len(self._acts):
+            return None
+        by_name = [act for act in self._acts if "name" in act.arguments]
+        names = [each.name for act in by_name for each in act.targets if each.kind == "entity"]
+        more = len(by_name) == len(self._acts) and means_more(self._voice.said, names)
+        return None if more else self.sentence
 
     @property
     def sentence(self) -> str | None:

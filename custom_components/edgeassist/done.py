@@ -36,7 +36,7 @@ class Act:
     """An intent that was carried out, for all that it was for.
 
     Attributes:
-        intent: Its name; empty for a script.
+        intent: Its name.
         arguments: As Home Assistant got them.
         targets: What it was for.
     """
@@ -79,7 +79,6 @@ _SAID_AS = {
     "HassIncreaseTimer": "timer_more",
     "HassDecreaseTimer": "timer_less",
     "HassBroadcast": "broadcast",
-    "": "done",
 }
 _SENTENCES: Mapping[str, Mapping[Language, str]] = {
     "on": {"en": "Turned on {what}.", "de": "{what} eingeschaltet.", "zh": "已打开{what}。"},
@@ -158,7 +157,6 @@ _SENTENCES: Mapping[str, Mapping[Language, str]] = {
         "zh": "计时器{named}已缩短{time}。",
     },
     "broadcast": {"en": "Announced it.", "de": "Durchgesagt.", "zh": "已广播。"},
-    "done": {"en": "Done.", "de": "Erledigt.", "zh": "好了。"},
 }
 
 
@@ -173,20 +171,21 @@ def language_of(tag: str) -> Language | None:
             return None
 
 
-def act_of(intent: str | None, arguments: Mapping[str, Any], result: Any) -> Act | None:
+def act_of(called: str | Target | None, arguments: Mapping[str, Any], result: Any) -> Act | None:
     """Return what a call has done; None if it has failed in part, or returned what only a model can put.
 
     Args:
-        intent: The intent that was called, an empty text for a script, None for any other tool.
+        called: The intent that was called, or the script; None for any other tool.
         arguments: As Home Assistant got them.
         result: What Home Assistant returned.
     """
-    if intent == "":
-        return Act("", {}) if isinstance(result, Mapping) and _nothing_returned(result) else None
+    if isinstance(called, Target):
+        is_done = isinstance(result, Mapping) and _nothing_returned(result)
+        return Act("HassTurnOn", {}, (called,)) if is_done else None
     match result:
-        case {"response_type": "action_done", "data": {"success": [*done], "failed": []}} if intent:
+        case {"response_type": "action_done", "data": {"success": [*done], "failed": []}} if called:
             targets = [Target(str(each["type"]), str(each["name"]), str(each["id"] or "")) for each in done]
-            act = Act(intent, arguments, targets)
+            act = Act(called, arguments, targets)
             return act if _said_as(act) else None
         case _:
             return None

@@ -65,14 +65,14 @@ class Words:
         return held
 
     def _judge(self, tools: frozenset[str]) -> None:
+        if _TAGGED.search(self._held):
+            raise InventedCallError(None, near=False)
         if named := _NAMED.search(self._held):
             name, own = named["name"], _own(named["name"])
             exact = name if name in tools else next((tool for tool in tools if _own(tool) == own), None)
             near = exact is not None or any(own.startswith(_own(tool)) for tool in tools)
             if near or named["arguments"]:
                 raise InventedCallError(exact, near=near)
-        elif _TAGGED.search(self._held):
-            raise InventedCallError(None, near=False)
 
 
 def _own(name: str) -> str:

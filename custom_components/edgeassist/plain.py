@@ -7,6 +7,7 @@ German and Chinese at once; one too many costs a second question to the model, a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # A request that is put as a question.
 _POLITE = re.compile(
@@ -29,6 +30,14 @@ _BETWEEN = re.compile(
     r"|然后|并且|而且|还有|[和跟与并再]",
     re.IGNORECASE,
 )
+# Of all there are, or of more than one.
+_ALL = re.compile(
+    r"\b(?:all|every|everything|everywhere|each|both|alle[nsm]?|jede[srnm]?|beide[nsr]?)\b|[全都]|所有|每"
+)
+_MANY = re.compile(
+    r"\b(?:lights|lamps|bulbs|fans|doors|gates|locks|windows|plugs|sockets|outlets|switches|speakers|heaters|"
+    r"radiators|lichter|lampen|leuchten|ventilatoren|türen|fenster|steckdosen|schalter|lautsprecher)\b"
+)
 _COURTESY = re.compile(
     r"\W*(?:(?:please|hey|hi|hello|ok|okay|thanks|thank you|now|bitte|hallo|danke|jetzt|mal"
     r"|请|谢谢|好的?|你好)\b\W*)*",
@@ -43,3 +52,19 @@ def parts(said: str) -> int | None:
     if _ASKS.search(said):
         return None
     return sum(not _COURTESY.fullmatch(part) for part in _BETWEEN.split(said)) or 1
+
+
+def means_more(said: str, names: Iterable[str]) -> bool:
+    """Whether more than one is meant, by the words, where a model has named one or several.
+
+    Args:
+        said: What was said.
+        names: Of what was switched; none where it was switched by its place or kind.
+    """
+    named = [name.casefold() for name in names]
+    words = said.casefold()
+    if not named:
+        return False
+    many = _MANY.search(words)
+    is_one = len(named) == 1 and not (many and many[0] in named[0])
+    return bool(_ALL.search(words)) or (many is not None and is_one)

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import Any
 
 from homeassistant.components import conversation
-from homeassistant.helpers import llm
 from homeassistant.util import dt as dt_util
 
 from .confirming import Turn, Voice
@@ -45,8 +44,8 @@ class Converses(EdgeAssistEntity):
         Raises:
             Failure: It was not answered, and why.
         """
-        tools = self._tools(chat_log.llm_api)
-        turn = Turn(voice, tools.intent_of) if voice and tools.wire else None
+        tools = self._tools(chat_log)
+        turn = Turn(voice, tools.called_by) if voice and tools.wire else None
         spoken = turn is not None and not (voice and voice.wants_code)
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
@@ -66,24 +65,24 @@ class Converses(EdgeAssistEntity):
                     raise
                 choice = None if closing else turn.second_try(invented)
                 if choice is None:
-                    await self._say(chat_log, turn)
+                    await self._confirm(chat_log, turn)
                     return
                 continue
             choice = None
             if turn is not None:
                 turn.note(chat_log.content[begin:])
                 if turn.confirmation:
-                    await self._say(chat_log, turn)
+                    await self._confirm(chat_log, turn)
                     return
             # A small model likes to call again what it has just called. It is asked for words then.
             stuck = len(made) == count and chat_log.content[-1].role != "assistant"
             if closing or not (stuck or chat_log.unresponded_tool_results):
                 break
         if turn is not None and turn.sentence and not _has_words(chat_log):
-            await self._say(chat_log, turn)
+            await self._confirm(chat_log, turn)
         self._end(chat_log, acted=bool(made))
 
-    async def _say(self, chat_log: conversation.ChatLog, turn: Turn) -> None:
+    async def _confirm(self, chat_log: conversation.ChatLog, turn: Turn) -> None:
         """Say what was done, as if the model had.
 
         Raises:
@@ -177,15 +176,16 @@ class Converses(EdgeAssistEntity):
             made.update(map(_key, calls))
             yield {"tool_calls": [tools.input_of(call) for call in calls], "native": Written.of(calls)}
 
-    def _tools(self, api: llm.APIInstance | None) -> Tools:
-        """Return the API's tools.
+    def _tools(self, chat_log: conversation.ChatLog) -> Tools:
+        """Return the tools of a chat log's API.
 
         Raises:
             Failure: The model takes none, or not as many.
         """
         info = self.box.info
         try:
-            tools = Tools(self.hass, api)
+            said = next((each.content for each in reversed(chat_log.content) if each.role == "user"), "")
+            tools = Tools(self.hass, chat_log.llm_api, said)
         except Failure as failure:
             self.async_report(failure)
             raise

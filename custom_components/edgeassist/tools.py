@@ -10,10 +10,12 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
 from .const import LOGGER
+from .done import Target
 from .events import Called
 from .failures import Failure, Why
 from .layout import compact, in_order, without
 from .messages import MAX_NAME, arguments_of, wire_name
+from .pointing import Pointing
 from .spelling import Spelling
 from .structure import json_schema
 from .tiny.registries import home_of
@@ -30,16 +32,18 @@ class Tools:
         wire: The field `tools` of a request.
     """
 
-    def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None) -> None:
+    def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None, said: str) -> None:
         """Take an API's tools.
 
         Args:
             hass: Home Assistant.
             api: What offers them; None for no tools.
+            said: What somebody said, for which they are called.
 
         Raises:
             Failure: There are more than a request may have.
         """
+        self._hass = hass
         # Home Assistant's tools by the names that the box is told.
         self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
@@ -54,6 +58,7 @@ class Tools:
             [name for area in home.areas for name in (area.name, *area.aliases)],
             [name for floor in home.floors for name in (floor.name, *floor.aliases)],
         )
+        self._pointing = Pointing(home, said)
         for tool in in_order(api.tools, lambda each: each.name):
             try:
                 schema = json_schema(tool.parameters, api.custom_serializer)
@@ -76,22 +81,25 @@ class Tools:
         """Those that the box is told."""
         return self._tools.keys()
 
-    def intent_of(self, name: str) -> str | None:
-        """Return the intent of a tool, by Home Assistant's name; "" for a script, None for any other."""
+    def called_by(self, name: str) -> str | Target | None:
+        """Return what a tool of this name of Home Assistant's calls: an intent, a script, None for others."""
         tool = next((each for each in self._tools.values() if each.name == name), None)
         while isinstance(tool, llm.NamespacedTool):
             tool = tool.tool
         if isinstance(tool, llm.IntentTool):
             # Its name was that of its intent until Home Assistant 2026.9.
             return getattr(tool, "intent_type", tool.name)
-        return "" if isinstance(tool, llm.ActionTool) else None
+        if not isinstance(tool, llm.ActionTool):
+            return None
+        script = self._hass.states.get(f"script.{tool.name.removeprefix('script__')}")
+        return Target("entity", script.name, script.entity_id) if script else None
 
     def input_of(self, call: Called) -> llm.ToolInput:
         """Return a call as Home Assistant takes it."""
         tool = self._tools.get(call.name)
         arguments = arguments_of(call)
         if tool is not None and _is_intent(tool):
-            arguments = self._spelling.mended(arguments)
+            arguments = self._pointing.mended(self._spelling.mended(arguments))
         return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
 
     def _name(self, tool: llm.Tool) -> str:

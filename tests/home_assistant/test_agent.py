@@ -62,12 +62,12 @@ async def test_a_light_is_switched_and_the_answer_streams(
 ) -> None:
     await box(
         {
-            "*turn on the kitchen light": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
+            "*kitchen light?": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
             "Done: Kitchen light.": "The kitchen light is on.",
         }
     )
     events = await connect.wire("edgeassist/box/event/homeassistant", PROMPTS)
-    heard = await house.streamed("turn on the kitchen light", await house.pipeline(AGENT))
+    heard = await house.streamed("what about the kitchen light?", await house.pipeline(AGENT))
     await house.is_("light.kitchen", "on")
     assert reply(heard).speech == "The kitchen light is on."
     assert spoken(heard) == "One moment.The kitchen light is on."
@@ -80,6 +80,123 @@ async def test_a_light_is_switched_and_the_answer_streams(
     assert second["tools"] == first["tools"]
     assert first["priority"] == "normal"
     assert [message.topic for message in events.heard] == [PROMPTS, PROMPTS]  # no event entity fires
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "sentence"),
+    [
+        ("en", "turn on the kitchen light", "Turned on the Kitchen light."),
+        ("de", "mach das Küchenlicht an", "Kitchen light eingeschaltet."),
+        ("zh-CN", "打开厨房的灯", "已打开Kitchen light。"),
+    ],
+)
+async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_question_knows_of_it(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect, language: str, said: str, sentence: str
+) -> None:
+    await box({f"*{said}": calling(tool("HassTurnOn"), name="Kitchen light"), "*": "Ten minutes."})
+    wire = await connect.wire(PROMPTS)
+    pipeline = await house.pipeline(AGENT, language=language)
+    heard = await house.streamed(said, pipeline)
+    assert (reply(heard).speech, spoken(heard)) == (sentence, sentence)
+    assert reply(heard).kind == "action_done"
+    await house.is_("light.kitchen", "on")
+    assert len(prompts(wire)) == 1
+    conversation = reply(heard).conversation
+    again = await house.streamed("for how long?", pipeline, conversation=conversation)
+    assert reply(again).speech == "Ten minutes."
+    first, second = prompts(wire)
+    assert second["messages"][: len(first["messages"])] == first["messages"]
+    assert [m["role"] for m in second["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+    ]
+    assert second["messages"][4]["content"] == sentence
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "calls"),
+    [
+        ("en", "turn on the kitchen light and the hall light", ["Kitchen light"]),
+        ("en", "turn on the lights", ["Kitchen light"]),
+        ("en", "turn on the light", ["Kitchen light", "No such light"]),
+        ("fr", "allume la lumière", ["Kitchen light"]),
+    ],
+)
+async def test_the_model_has_the_last_word_where_there_may_be_more_to_say(
+    house: Driver, box: Box, tool: Named, language: str, said: str, calls: list[str]
+) -> None:
+    answer = "\n".join(calling(tool("HassTurnOn"), name=name) for name in calls)
+    await box({f"*{said}": answer, "*": "The model's own words."})
+    assert (await house.say(said, AGENT, language=language)).speech == "The model's own words."
+    await house.is_("light.kitchen", "on")
+
+
+async def test_commands_are_confirmed_by_the_model_where_the_agent_is_set_so(
+    house: Driver, box: Box, tool: Named
+) -> None:
+    await box({"*light on": calling(tool("HassTurnOn"), name="Kitchen light"), "*": "Aye aye!"})
+    [entry] = await house.entries("edgeassist")
+    subentries = await house.subentries(entry["entry_id"])
+    agent = next(each["subentry_id"] for each in subentries if each["subentry_type"] == "conversation")
+    flow = await house.begin_subentry(entry["entry_id"], "conversation", subentry_id=agent)
+    api = [field for field in flow["data_schema"] if field["name"] == "llm_hass_api"][0]
+    await house.submit(
+        flow, confirm=False, recommended=True, llm_hass_api=api["description"]["suggested_value"]
+    )
+    await house.shows(AGENT, is_there)
+    assert (await house.say("light on", AGENT)).speech == "Aye aye!"
+
+
+async def test_a_call_that_is_written_as_words_is_made_and_not_said(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    call = {"name": tool("HassTurnOn"), "arguments": {"name": "Kitchen light"}}
+    await box({"*light on": "Sure. " + json.dumps(call)})
+    wire = await connect.wire(PROMPTS)
+    heard = await house.streamed("light on", await house.pipeline(AGENT))
+    choices = [request.get("tool_choice") for request in prompts(wire)]
+    assert choices == [None, {"type": "function", "function": {"name": tool("HassTurnOn")}}]
+    assert "{" not in spoken(heard)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "sentence"),
+    [
+        (
+            "*what is up",
+            "error",
+            "The model answered in code instead of words. Please say it in other words.",
+        ),
+        ("*what is JSON", "action_done", '{"name": "LightDone", "arguments": {}}'),
+    ],
+)
+async def test_only_who_asks_for_code_is_told_code(
+    house: Driver, box: Box, connect: AsyncConnect, said: str, kind: str, sentence: str
+) -> None:
+    await box({said: json.dumps({"name": "LightDone", "arguments": {}})})
+    wire = await connect.wire(PROMPTS)
+    answer = await house.say(said.removeprefix("*"), AGENT)
+    assert (answer.kind, answer.speech) == (kind, sentence)
+    assert len(prompts(wire)) == 1
+
+
+async def test_what_a_model_makes_up_of_what_it_has_done_is_not_said(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    made_up = json.dumps({"name": tool("HassTurnOn") + "Response", "arguments": {"message": "on"}})
+    await box(
+        {
+            "*is it dark*": calling(tool("HassTurnOn"), name="Kitchen light"),
+            "Done: Kitchen light.": f"{made_up}\n" * 10,
+        }
+    )
+    wire = await connect.wire(PROMPTS)
+    assert (await house.say("is it dark in here", AGENT)).speech == "Turned on the Kitchen light."
+    assert len(prompts(wire)) == 2
 
 
 async def test_thoughts_come_as_thoughts_where_they_are_wanted(house: Driver, box: Box) -> None:
@@ -194,13 +311,13 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
 ) -> None:
     await box(
         {
-            "*light on": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
+            "*light is off": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
             "Done: Kitchen light.": "It is on. More?",
             "*and now": "Nothing.",
         }
     )
     wire = await connect.wire(PROMPTS)
-    first = await house.say("light on", AGENT)
+    first = await house.say("the light is off", AGENT)
     assert first.goes_on
     again = await house.say("and now", AGENT, conversation=first.conversation)
     assert again.speech == "Nothing."
@@ -240,13 +357,14 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
     other = calling(tool("HassTurnOn"), name="Hall light")
     await box({"*": f"{call}\n{other}\n{call}\n{other}\n" * 20})
     wire = await connect.wire(PROMPTS, CANCEL)
-    await house.say("light on", AGENT)
+    answered = await house.say("light on", AGENT)
     await house.is_("light.hall", "on")
     asked = prompts(wire)
     assert [request.get("tool_choice") for request in asked] == [None, None, "none"]
+    assert answered.speech == "I found nothing in the home that matches."
     [answer] = [message for message in asked[-1]["messages"] if message.get("tool_calls")]
     assert len(answer["tool_calls"]) == 2
-    assert len([message for message in wire.heard if message.topic == CANCEL]) == 2
+    assert len([message for message in wire.heard if message.topic == CANCEL]) == 3
 
 
 async def test_a_tool_that_fails_is_told_to_the_model(house: Driver, box: Box, tool: Named) -> None:

@@ -101,10 +101,10 @@ async def test_a_tool_with_a_long_name_goes_on_in_the_second_round(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:
     name = f"script__{LONG}"[:64]
-    await box({"*good night": calling(name), "*": "Good night."})
+    await box({"*good night?": calling(name), "*": "Good night."})
     await offer(house, LONG)
     wire = await connect.wire(PROMPTS)
-    assert (await house.say("good night", AGENT)).speech == "Good night."
+    assert (await house.say("how about a good night?", AGENT)).speech == "Good night."
     assert prompts(wire)[1]["messages"][2]["tool_calls"][0]["function"]["name"] == name
 
 
@@ -144,7 +144,7 @@ async def test_an_entry_that_is_loaded_again_while_a_tool_is_at_work_is_not_a_si
     await offer(house, "waits")
     wire = await connect.wire(PROMPTS)
     [entry] = await house.entries("edgeassist")
-    asked = asyncio.create_task(house.say("wait", AGENT))
+    asked = asyncio.create_task(house.say("is there time to wait", AGENT))
     await house.is_("script.waits", "on")
     await house.reload(entry["entry_id"])
     await house.command("fire_event", event_type="go_on")

@@ -1,0 +1,73 @@
+"""A call that a model writes as text is not said; JSON that somebody has asked for is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custom_components.edgeassist.invented import InventedCallError, Words
+
+TOOLS = ("intent__HassTurnOn", "intent__HassTurnOff", "todo__HassListAddItem", "GetLiveContext")
+
+
+def said(pieces: Iterable[str], tools: Iterable[str] | None = TOOLS) -> str:
+    words = Words(tools)
+    return "".join([*map(words.take, pieces), words.rest()])
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "near"),
+    [
+        # All from Qwen2.5-Coder-0.5B, in Home Assistant.
+        ('{"name": "intent__HassTurnOnResponse", "arguments": {"name": "Kitchen Light"', None, True),
+        ('{"name": "intent__HassTurnOff", "arguments": {"name": "Hall"}}', "intent__HassTurnOff", True),
+        ('```json\n{\n  "name": "intent__HassTurnOnAllTimers",\n  "arguments": {}\n}\n```', None, True),
+        ('{"name": "HassTurnOn", "arguments": {"message": "It is on."}}', "intent__HassTurnOn", True),
+        ('Sure. {"function": {"name": "GetLiveContext"}}', "GetLiveContext", True),
+        ("{'name': 'play_music', 'parameters': {}}", None, False),
+        ('<tool_call>\n{"name": "HassTurnOn"}', None, False),
+        ("<function=light_on>", None, False),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_call_as_text_ends_the_answer(text: str, tool: str | None, size: int, *, near: bool) -> None:
+    with pytest.raises(InventedCallError) as invented:
+        said(text[start : start + size] for start in range(0, len(text), size))
+    assert (invented.value.tool, invented.value.near) == (tool, near)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "Kitchen", "state": "on"}',
+        '```json\n{"temperature": 21}\n```',
+        "It is `on`, a < b, and {so on}.",
+        "name: HassTurnOn",
+        "",
+    ],
+)
+def test_what_is_no_call_is_said_as_it_is(text: str) -> None:
+    assert said(text) == text
+
+
+def test_words_are_said_as_they_come() -> None:
+    words = Words(TOOLS)
+    assert words.take("The light is on.") == "The light is on."
+    assert words.take(' {"na') == " "
+    assert words.take('me": "Kitchen"}') == ""
+    assert words.rest() == '{"name": "Kitchen"}'
+
+
+def test_where_no_tools_were_offered_all_is_said() -> None:
+    assert said(['{"name": "intent__HassTurnOn", "arguments": {}}'], None).startswith("{")
+
+
+@given(st.lists(st.text(st.sampled_from('{}`<>tolfunci"name: '))))
+def test_nothing_is_lost_or_added(pieces: list[str]) -> None:
+    try:
+        assert said(pieces) == "".join(pieces)
+    except InventedCallError:
+        assert "name" in "".join(pieces) or "<" in "".join(pieces)
