@@ -164,7 +164,7 @@ def language_of(tag: str) -> Language | None:
     """Return the language that a pipeline names (`en-GB`, `de`, `zh-CN`), if there are sentences in it."""
     match tag.lower().replace("_", "-").split("-"):
         case ["en" | "de" as language, *_]:
-            return language  # type: ignore[return-value]
+            return language
         case ["zh"] | ["zh", "hans" | "cn" | "sg", *_]:
             return "zh"
         case _:

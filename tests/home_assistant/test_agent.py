@@ -91,7 +91,7 @@ async def test_a_light_is_switched_and_the_answer_streams(
     ],
 )
 async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_question_knows_of_it(
-    house: Driver, box: Box, tool: Named, connect: AsyncConnect, language: str, said: str, sentence: str
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect, *, language: str, said: str, sentence: str
 ) -> None:
     await box({f"*{said}": calling(tool("HassTurnOn"), name="Kitchen light"), "*": "Ten minutes."})
     wire = await connect.wire(PROMPTS)
@@ -127,7 +127,7 @@ async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_quest
     ],
 )
 async def test_the_model_has_the_last_word_where_there_may_be_more_to_say(
-    house: Driver, box: Box, tool: Named, language: str, said: str, calls: list[str]
+    house: Driver, box: Box, tool: Named, *, language: str, said: str, calls: list[str]
 ) -> None:
     answer = "\n".join(calling(tool("HassTurnOn"), name=name) for name in calls)
     await box({f"*{said}": answer, "*": "The model's own words."})
@@ -143,60 +143,12 @@ async def test_commands_are_confirmed_by_the_model_where_the_agent_is_set_so(
     subentries = await house.subentries(entry["entry_id"])
     agent = next(each["subentry_id"] for each in subentries if each["subentry_type"] == "conversation")
     flow = await house.begin_subentry(entry["entry_id"], "conversation", subentry_id=agent)
-    api = [field for field in flow["data_schema"] if field["name"] == "llm_hass_api"][0]
+    api = next(field for field in flow["data_schema"] if field["name"] == "llm_hass_api")
     await house.submit(
         flow, confirm=False, recommended=True, llm_hass_api=api["description"]["suggested_value"]
     )
     await house.shows(AGENT, is_there)
     assert (await house.say("light on", AGENT)).speech == "Aye aye!"
-
-
-async def test_a_call_that_is_written_as_words_is_made_and_not_said(
-    house: Driver, box: Box, tool: Named, connect: AsyncConnect
-) -> None:
-    call = {"name": tool("HassTurnOn"), "arguments": {"name": "Kitchen light"}}
-    await box({"*light on": "Sure. " + json.dumps(call)})
-    wire = await connect.wire(PROMPTS)
-    heard = await house.streamed("light on", await house.pipeline(AGENT))
-    choices = [request.get("tool_choice") for request in prompts(wire)]
-    assert choices == [None, {"type": "function", "function": {"name": tool("HassTurnOn")}}]
-    assert "{" not in spoken(heard)
-
-
-@pytest.mark.parametrize(
-    ("said", "kind", "sentence"),
-    [
-        (
-            "*what is up",
-            "error",
-            "The model answered in code instead of words. Please say it in other words.",
-        ),
-        ("*what is JSON", "action_done", '{"name": "LightDone", "arguments": {}}'),
-    ],
-)
-async def test_only_who_asks_for_code_is_told_code(
-    house: Driver, box: Box, connect: AsyncConnect, said: str, kind: str, sentence: str
-) -> None:
-    await box({said: json.dumps({"name": "LightDone", "arguments": {}})})
-    wire = await connect.wire(PROMPTS)
-    answer = await house.say(said.removeprefix("*"), AGENT)
-    assert (answer.kind, answer.speech) == (kind, sentence)
-    assert len(prompts(wire)) == 1
-
-
-async def test_what_a_model_makes_up_of_what_it_has_done_is_not_said(
-    house: Driver, box: Box, tool: Named, connect: AsyncConnect
-) -> None:
-    made_up = json.dumps({"name": tool("HassTurnOn") + "Response", "arguments": {"message": "on"}})
-    await box(
-        {
-            "*is it dark*": calling(tool("HassTurnOn"), name="Kitchen light"),
-            "Done: Kitchen light.": f"{made_up}\n" * 10,
-        }
-    )
-    wire = await connect.wire(PROMPTS)
-    assert (await house.say("is it dark in here", AGENT)).speech == "Turned on the Kitchen light."
-    assert len(prompts(wire)) == 2
 
 
 async def test_thoughts_come_as_thoughts_where_they_are_wanted(house: Driver, box: Box) -> None:

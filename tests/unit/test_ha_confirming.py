@@ -239,7 +239,7 @@ def turn(said: str, *, confirms: bool = True) -> Turn:
 ON = ("on", {"name": "Kitchen light"}, result(KITCHEN))
 HALL = ("on", {"name": "Hall light"}, result(entity("light.hall", "Hall light")))
 FAILED = ("on", {"name": "attic"}, {"error": "MatchFailedError"})
-CONTEXT = ("context", {}, {"success": True, "result": "all of it"})
+CONTEXT: tuple[str, dict[str, Any], Any] = ("context", {}, {"success": True, "result": "all of it"})
 
 
 @pytest.mark.parametrize(
