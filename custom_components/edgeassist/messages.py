@@ -223,7 +223,10 @@ def _result(content: Any, spoken: Set[str | None]) -> str:
         case {"speech": {"plain": {"speech": str(words)}}} if words and words not in spoken:
             return words
         case {"response_type": "action_done", "data": {"success": [*done], "failed": [*failed]}}:
-            return _done(done, failed)
+            # What an intent was asked for, such as the timers that run.
+            slots = result.get("speech_slots")
+            told = [_json(slots)] if slots else []
+            return " ".join([*([] if told and not (done or failed) else [_done(done, failed)]), *told])
         case _:
             return _json(result)
 
