@@ -14,6 +14,7 @@ from typing import Any
 from .tiny.home import READ_ONLY, Home, Thing
 
 _WORDS = re.compile(r"\w+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEEDLESS = frozenset(
     ("the", "my", "our", "in", "of", "at", "der", "die", "das", "den", "im", "in", "mein", "meine")
 )
@@ -32,7 +33,8 @@ _KINDS: Mapping[str, frozenset[str]] = {
         ("mower rasenmäher 割草机", ("lawn_mower",)),
         ("valve valves ventil 阀门", ("valve",)),
         ("thermostat heating heater heizung 暖气 空调", ("climate",)),
-        ("tv television radio speaker speakers fernseher lautsprecher 电视 音箱", ("media_player",)),
+        ("tv television radio speaker speakers music player", ("media_player",)),
+        ("fernseher lautsprecher musik 电视 音箱 音乐", ("media_player",)),
         ("switch socket plug outlet schalter steckdose 开关 插座", ("switch",)),
         ("humidifier luftbefeuchter 加湿器", ("humidifier",)),
     )
@@ -45,7 +47,7 @@ _MOVES = re.compile(
     re.IGNORECASE,
 )
 # Further words of a kind's name.
-_PARTS = frozenset(("cleaner", "player", "media", "ceiling", "garage"))
+_PARTS = frozenset(("cleaner", "media", "ceiling", "garage"))
 
 
 class Pointing:
@@ -74,14 +76,28 @@ class Pointing:
         if known := self._named.get(name.strip().casefold()):
             return self._told_apart(arguments, known)
         found = self._meant(_words(name), arguments)
-        return {**arguments, "name": found.name} if found else dict(arguments)
+        return self._told_apart({**arguments, "name": found.name}, [found]) if found else dict(arguments)
 
     def _told_apart(self, arguments: Mapping[str, Any], known: list[Thing]) -> dict[str, Any]:
-        """Return the arguments with a domain where a thing and its sensor have one name."""
+        """Return the arguments for the one thing of a name, without what excludes it.
+
+        A model likes to give all classes that there are. Where a thing and its sensor have one name, the
+        domain tells which is meant.
+        """
         acting = [thing for thing in known if thing.domain not in READ_ONLY]
-        if len(known) == 1 or len(acting) != 1:
-            return dict(arguments)
-        return {**arguments, "domain": [acting[0].domain]}
+        mended = dict(arguments)
+        if len(acting) != 1:
+            return mended
+        [thing] = acting
+        if thing.device_class not in _listed(mended.get("device_class")):
+            mended.pop("device_class", None)
+        if len(known) > 1:
+            mended["domain"] = [thing.domain]
+        elif thing.domain not in _listed(mended.get("domain")) and (
+            self._moves or thing.domain not in _GUARDED
+        ):
+            mended.pop("domain", None)
+        return mended
 
     def _meant(self, words: list[str], arguments: Mapping[str, Any]) -> Thing | None:
         area, rest = self._area(words)
@@ -92,15 +108,16 @@ class Pointing:
             area = told
         if area is None:
             return None
+        inside = [thing for thing in self._things if thing.area_id == area]
+        # "Living room smart curtain" for the one that is called "Smart Curtain" there.
+        called = [thing for thing in inside if rest and " ".join(rest) in map(_key, thing.names)]
+        if len(called) == 1:
+            return called[0]
         kinds = [_KINDS[word] for word in rest if word in _KINDS]
         if any(word not in _KINDS and word not in _PARTS for word in rest):
             return None
         domains = frozenset.intersection(*kinds) if kinds else _listed(arguments.get("domain"))
-        fitting = [
-            thing
-            for thing in self._things
-            if thing.area_id == area and (not domains or thing.domain in domains)
-        ]
+        fitting = [thing for thing in inside if not domains or thing.domain in domains]
         if len(fitting) != 1 or (fitting[0].domain in _GUARDED and not (domains or self._moves)):
             return None
         return fitting[0]
@@ -116,7 +133,7 @@ class Pointing:
 
 
 def _words(text: str) -> list[str]:
-    words = _WORDS.findall(text.casefold().replace("_", " "))
+    words = _WORDS.findall(_CAMEL.sub(" ", text).casefold().replace("_", " "))
     return [word for word in words if word not in _NEEDLESS] or words
 
 
