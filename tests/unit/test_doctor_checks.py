@@ -137,7 +137,7 @@ def test_a_model_that_fits_is_well() -> None:
         (
             {"state_bytes": 20 * MIB},
             WARNING,
-            ("a prompt of 1536 tokens", "the context holds 4096", "state_mb to 48"),
+            ("prompts of 1536 tokens", "the context holds 4096", "state_mb to 48"),
         ),
         ({"state_bytes": 20 * MIB, "backend": "onnx"}, OK, ()),
     ],

@@ -155,7 +155,7 @@ def _check_state(snapshot: ModelSnapshot, weights: Weights, context: int) -> Ite
     if 2 * kept < context:
         yield warning(
             _AREA,
-            f"engine.state_mb = {snapshot.state_bytes // _MIB} holds a prompt of {kept} tokens of this model, "
+            f"engine.state_mb = {snapshot.state_bytes // _MIB} holds prompts of {kept} tokens of this model, "
             f"and the context holds {context}: longer ones are read again after each start",
             f"set engine.state_mb to {-(-kept_bytes(weights, snapshot.demand) // _MIB)}",
         )
