@@ -25,17 +25,14 @@ class Voice:
         language: In which there are sentences; None for others, where the model says all.
         confirms: Whether a command that was done is confirmed without asking the model again.
         degrees: The home's unit of temperatures.
+        wants_code: Whether an answer may be JSON.
     """
 
     said: str
     language: Language | None
     confirms: bool
     degrees: str
-
-    @property
-    def wants_code(self) -> bool:
-        """Whether they ask for what must not be taken for a call."""
-        return "json" in self.said.casefold()
+    wants_code: bool = False
 
 
 class Turn:

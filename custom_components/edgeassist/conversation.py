@@ -86,6 +86,7 @@ class Agent(Converses, conversation.ConversationEntity):
 
     def _voice(self, user_input: conversation.ConversationInput) -> Voice:
         language = language_of(user_input.language)
+        told = (user_input.text, self.subentry.data.get(CONF_PROMPT), user_input.extra_system_prompt)
         return Voice(
             said=user_input.text,
             language=language,
@@ -94,6 +95,7 @@ class Agent(Converses, conversation.ConversationEntity):
             and self.subentry.data.get(CONF_CONFIRM, True)
             and not user_input.extra_system_prompt,
             degrees=self.hass.config.units.temperature_unit,
+            wants_code=any("json" in each.casefold() for each in told if each),
         )
 
     async def _text(self, user_input: conversation.ConversationInput, fields: dict[str, Any]) -> str:

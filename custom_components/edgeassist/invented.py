@@ -10,21 +10,23 @@ import re
 from collections.abc import Iterable
 
 # From here on an answer may be one. In what is spoken none of them occurs.
-_BEGINS = re.compile(r"\{|```|</?(?:tool|function)")
+_BEGINS = re.compile(r"\{|```|</?(?:tool|function)|\[\s*[\[{\"']")
 # The beginning of one of these at the end of what has come.
-_MAY_BEGIN = re.compile(r"(?:`{1,2}|</?[a-z]{0,7})$")
+_MAY_BEGIN = re.compile(r"(?:`{1,2}|</?[a-z]{0,7}|\[\s*)$")
 _NAMED = re.compile(
     r"""["'](?:name|function|tool|tool_name|action|intent)["']\s*:\s*(?:\{\s*["']name["']\s*:\s*)?"""
     r"""["'](?P<name>[\w.-]+)["'](?P<arguments>\s*,\s*["'](?:arguments|parameters|args|input)["']\s*:)?"""
 )
+# JSON and nothing else, whole or cut off.
+_CODE = re.compile(r"\s*(?:```\w*\s*)?(?:\{\s*[\"'}]|\[\s*[\[{\"'])")
 _TAGGED = re.compile(r"</?(?:tool|function)[\w=\s>]")
 
 
 class InventedCallError(Exception):
-    """An answer is a call that was written as text.
+    """An answer is a call that was written as text, or other code.
 
     Attributes:
-        tool: The offered tool that it names; None if it names none of them.
+        tool: The offered tool that it names; None if it names none of them, or is JSON of another kind.
         near: Whether it names something that begins like one of them.
     """
 
@@ -44,6 +46,7 @@ class Words:
     def __init__(self, tools: Iterable[str] | None) -> None:
         self._tools = None if tools is None else frozenset(tools)
         self._held = ""
+        self._said = False
 
     def take(self, text: str) -> str:
         """Return what can be said of the answer, with its next piece.
@@ -54,15 +57,27 @@ class Words:
         self._held += text
         begins = _BEGINS.search(self._held) or _MAY_BEGIN.search(self._held)
         if self._tools is None or begins is None:
-            return self.rest()
-        self._judge(self._tools)
-        said, self._held = self._held[: begins.start()], self._held[begins.start() :]
+            said, self._held = self._held, ""
+        else:
+            self._judge(self._tools)
+            said, self._held = self._held[: begins.start()], self._held[begins.start() :]
+        self._said = self._said or bool(said.strip())
         return said
 
     def rest(self) -> str:
-        """Return what is still held, when the answer has ended: it is words, or JSON that was asked for."""
+        """Return what is still held, when the answer has ended.
+
+        Raises:
+            InventedCallError: There is nothing but JSON.
+        """
         held, self._held = self._held, ""
+        if self._tools is not None and not self._said and _CODE.match(held):
+            raise InventedCallError(None, near=False)
         return held
+
+    def forget(self) -> None:
+        """Forget what is held: the answer begins anew."""
+        self._held = ""
 
     def _judge(self, tools: frozenset[str]) -> None:
         if _TAGGED.search(self._held):

@@ -76,7 +76,11 @@ class Pointing:
         if known := self._named.get(name.strip().casefold()):
             return self._told_apart(arguments, known)
         found = self._meant(_words(name), arguments)
-        return self._told_apart({**arguments, "name": found.name}, [found]) if found else dict(arguments)
+        if found is None:
+            return dict(arguments)
+        alike = self._named[found.name.strip().casefold()]
+        mended = self._told_apart({**arguments, "name": found.name}, [found])
+        return mended if len(alike) == 1 else {**mended, "domain": [found.domain]}
 
     def _told_apart(self, arguments: Mapping[str, Any], known: list[Thing]) -> dict[str, Any]:
         """Return the arguments for the one thing of a name, without what excludes it.
@@ -84,7 +88,7 @@ class Pointing:
         A model likes to give all classes that there are. Where a thing and its sensor have one name, the
         domain tells which is meant.
         """
-        acting = [thing for thing in known if thing.domain not in READ_ONLY]
+        acting = self._fitting_words([thing for thing in known if thing.domain not in READ_ONLY])
         mended = dict(arguments)
         if len(acting) != 1:
             return mended
@@ -118,9 +122,15 @@ class Pointing:
             return None
         domains = frozenset.intersection(*kinds) if kinds else _listed(arguments.get("domain"))
         fitting = [thing for thing in inside if not domains or thing.domain in domains]
+        fitting = self._fitting_words(fitting)
         if len(fitting) != 1 or (fitting[0].domain in _GUARDED and not (domains or self._moves)):
             return None
         return fitting[0]
+
+    def _fitting_words(self, things: list[Thing]) -> list[Thing]:
+        """Return what can be opened or locked, of several, where that is what somebody wants."""
+        moved = [thing for thing in things if thing.domain in _GUARDED] if self._moves else []
+        return moved if len(things) > 1 and moved else things
 
     def _area(self, words: list[str]) -> tuple[str | None, list[str]]:
         """Return the area that some of the words are, and the others; the longest name counts."""

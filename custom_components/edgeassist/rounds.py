@@ -234,7 +234,7 @@ class _Answer:
             case Restarted() if self._said:
                 raise Failure(Why.RESTARTED)
             case Restarted():
-                self.words.rest()
+                self.words.forget()
                 self.calls = []
             case Done():
                 self.calls += event.calls[len(self.calls) :]

@@ -42,8 +42,9 @@ def test_a_call_as_text_ends_the_answer(text: str, tool: str | None, size: int, 
 @pytest.mark.parametrize(
     "text",
     [
-        '{"name": "Kitchen", "state": "on"}',
-        '```json\n{"temperature": 21}\n```',
+        'As data: {"name": "Kitchen", "state": "on"}',
+        '"Good night!"',
+        "[laughs] Good night.",
         "It is `on`, a < b, and {so on}.",
         "name: HassTurnOn",
         "",
@@ -53,12 +54,35 @@ def test_what_is_no_call_is_said_as_it_is(text: str) -> None:
     assert said(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"canceled": 0, "area": "garage"}',
+        '```json\n{"temperature": 21}\n```',
+        '[{"name": "Kitchen"}, {"na',
+        "{}",
+    ],
+)
+def test_an_answer_that_is_nothing_but_json_is_not_said(text: str) -> None:
+    with pytest.raises(InventedCallError) as invented:
+        said(text)
+    assert (invented.value.tool, invented.value.near) == (None, False)
+    assert said(text, None) == text
+
+
 def test_words_are_said_as_they_come() -> None:
     words = Words(TOOLS)
     assert words.take("The light is on.") == "The light is on."
     assert words.take(' {"na') == " "
     assert words.take('me": "Kitchen"}') == ""
     assert words.rest() == '{"name": "Kitchen"}'
+
+
+def test_an_answer_that_begins_anew_has_nothing_of_the_one_before() -> None:
+    words = Words(TOOLS)
+    assert words.take('{"name": ') == ""
+    words.forget()
+    assert words.take("It is on.") == "It is on."
 
 
 def test_where_no_tools_were_offered_all_is_said() -> None:
@@ -70,4 +94,4 @@ def test_nothing_is_lost_or_added(pieces: list[str]) -> None:
     try:
         assert said(pieces) == "".join(pieces)
     except InventedCallError:
-        assert "name" in "".join(pieces) or "<" in "".join(pieces)
+        assert "{" in "".join(pieces) or "<" in "".join(pieces)

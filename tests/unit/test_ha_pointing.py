@@ -58,7 +58,7 @@ def mended(said: str = "do it", **arguments: Any) -> dict[str, Any]:
     ],
 )
 def test_a_place_and_a_kind_are_the_one_thing_there(arguments: dict[str, Any], name: str) -> None:
-    assert mended(**arguments) == {**arguments, "name": name}
+    assert mended(**arguments)["name"] == name
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,22 @@ def test_a_door_does_not_move_because_its_room_is_named(said: str, *, moves: boo
 )
 def test_what_excludes_the_one_that_is_named_is_left_out(given: dict[str, Any], kept: dict[str, Any]) -> None:
     assert mended(**given) == kept
+
+
+@pytest.mark.parametrize("name", ["garage", "garage door", "Garage Door Opener"])
+def test_what_opens_is_told_from_its_light_by_the_words(name: str) -> None:
+    opener = "Garage Door Opener"
+    home = Home(
+        areas=(Area("garage", "Garage"),),
+        things=(
+            Thing("cover.opener", (opener,), "garage", "garage"),
+            Thing("light.opener", (opener,), "garage"),
+        ),
+    )
+    wanted = {"name": opener, "area": "garage", "domain": ["cover"]}
+    given = {"name": name, "area": "garage"}
+    assert Pointing(home, "close the garage door").mended(given) == wanted
+    assert Pointing(home, "garage on").mended({"name": "garage"}) == {"name": "garage"}
 
 
 def test_a_thing_and_its_sensor_of_one_name_are_told_apart() -> None:
