@@ -93,15 +93,14 @@ class Turn:
     def second_try(self, invented: InventedCallError) -> object | None:
         """Return how the model is made to call what it has only written: a `tool_choice`, once in a turn.
 
-        What only resembles a tool is tried while nothing has been called: behind a call it is its result, as
-        a small model imagines it.
+        Behind a call that was carried out it is what a small model imagines of its result. A name that is
+        none is not followed up either: made to call something, such a model announced what was to be noted.
         """
-        if self._tried_again or (self._called and (invented.tool is None or not self._errors)):
+        done = self._called and not self._errors
+        if invented.tool is None or done or self._tried_again:
             return None
         self._tried_again = True
-        if invented.tool is not None:
-            return {"type": "function", "function": {"name": invented.tool}}
-        return "required" if invented.near else None
+        return {"type": "function", "function": {"name": invented.tool}}
 
     @property
     def failure(self) -> Failure:

@@ -24,6 +24,7 @@ class Why(StrEnum):
     PROTOCOL_UNKNOWN = "protocol_unknown"
     MODEL_WITHOUT_TOOLS = "model_without_tools"
     TOO_MANY_TOOLS = "too_many_tools"
+    TOOLS_TOO_LARGE = "tools_too_large"
     ATTACHMENTS = "attachments"
     RESTARTED = "restarted"
     NO_WORDS = "no_words"

@@ -27,13 +27,11 @@ class InventedCallError(Exception):
 
     Attributes:
         tool: The offered tool that it names; None if it names none of them, or is JSON of another kind.
-        near: Whether it names something that begins like one of them.
     """
 
-    def __init__(self, tool: str | None, *, near: bool) -> None:
+    def __init__(self, tool: str | None = None) -> None:
         super().__init__(tool or "no such tool")
         self.tool = tool
-        self.near = near
 
 
 class Words:
@@ -72,7 +70,7 @@ class Words:
         """
         held, self._held = self._held, ""
         if self._tools is not None and not self._said and _CODE.match(held):
-            raise InventedCallError(None, near=False)
+            raise InventedCallError
         return held
 
     def forget(self) -> None:
@@ -81,13 +79,13 @@ class Words:
 
     def _judge(self, tools: frozenset[str]) -> None:
         if _TAGGED.search(self._held):
-            raise InventedCallError(None, near=False)
+            raise InventedCallError
         if named := _NAMED.search(self._held):
             name, own = named["name"], _own(named["name"])
             exact = name if name in tools else next((tool for tool in tools if _own(tool) == own), None)
-            near = exact is not None or any(own.startswith(_own(tool)) for tool in tools)
-            if near or named["arguments"]:
-                raise InventedCallError(exact, near=near)
+            near = any(own.startswith(_own(tool)) for tool in tools)
+            if exact or near or named["arguments"]:
+                raise InventedCallError(exact)
 
 
 def _own(name: str) -> str:

@@ -73,7 +73,11 @@ class Tools:
             function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
             self.wire.append({"type": "function", "function": function})
         size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
-        if len(self.wire) > MAX_TOOLS or size > MAX_BYTES:
+        if size > MAX_BYTES:
+            raise Failure(
+                Why.TOOLS_TOO_LARGE, {"size": str(-(-size // 1024)), "most": str(MAX_BYTES // 1024)}
+            )
+        if len(self.wire) > MAX_TOOLS:
             raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
 
     @property

@@ -14,7 +14,7 @@ from custom_components.edgeassist.invented import InventedCallError
 from custom_components.edgeassist.plain import means_more, parts
 
 AREA = Target("area", "Kitchen", "kitchen")
-NO_TOOL = InventedCallError(None, near=True)
+NO_TOOL = InventedCallError()
 
 
 def entity(entity_id: str, name: str) -> Target:
@@ -275,22 +275,22 @@ def test_nothing_is_confirmed_where_the_model_is_to_say_it() -> None:
 
 def test_a_call_that_is_only_text_is_called_once_at_the_most() -> None:
     came = turn("light on")
-    assert came.second_try(InventedCallError("on", near=True)) == {
+    assert came.second_try(InventedCallError("on")) == {
         "type": "function",
         "function": {"name": "on"},
     }
-    assert came.second_try(InventedCallError("on", near=True)) is None
+    assert came.second_try(InventedCallError("on")) is None
     assert came.failure.why is Why.NOT_WORDS
-    assert turn("light on").second_try(NO_TOOL) == "required"
-    assert turn("light on").second_try(InventedCallError(None, near=False)) is None
+    assert turn("light on").second_try(NO_TOOL) is None
 
 
 def test_behind_a_call_such_text_is_what_the_model_thinks_that_came_of_it() -> None:
     done, failed = turn("light on", confirms=False), turn("light on")
     done.note(round_of(ON))
     failed.note(round_of(FAILED))
-    assert done.second_try(InventedCallError("on", near=True)) is None
+    assert done.second_try(InventedCallError("on")) is None
     assert done.sentence == "Turned on the Kitchen light."
     assert failed.second_try(NO_TOOL) is None
+    assert failed.second_try(InventedCallError("on")) is not None
     assert failed.sentence is None
     assert failed.failure.why is Why.NOT_FOUND

@@ -19,24 +19,24 @@ def said(pieces: Iterable[str], tools: Iterable[str] | None = TOOLS) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "tool", "near"),
+    ("text", "tool"),
     [
         # All from Qwen2.5-Coder-0.5B, in Home Assistant.
-        ('{"name": "intent__HassTurnOnResponse", "arguments": {"name": "Kitchen Light"', None, True),
-        ('{"name": "intent__HassTurnOff", "arguments": {"name": "Hall"}}', "intent__HassTurnOff", True),
-        ('```json\n{\n  "name": "intent__HassTurnOnAllTimers",\n  "arguments": {}\n}\n```', None, True),
-        ('{"name": "HassTurnOn", "arguments": {"message": "It is on."}}', "intent__HassTurnOn", True),
-        ('Sure. {"function": {"name": "GetLiveContext"}}', "GetLiveContext", True),
-        ("{'name': 'play_music', 'parameters': {}}", None, False),
-        ('<tool_call>\n{"name": "HassTurnOn"}', None, False),
-        ("<function=light_on>", None, False),
+        ('{"name": "intent__HassTurnOnResponse", "arguments": {"name": "Kitchen Light"', None),
+        ('{"name": "intent__HassTurnOff", "arguments": {"name": "Hall"}}', "intent__HassTurnOff"),
+        ('```json\n{\n  "name": "intent__HassTurnOnAllTimers",\n  "arguments": {}\n}\n```', None),
+        ('{"name": "HassTurnOn", "arguments": {"message": "It is on."}}', "intent__HassTurnOn"),
+        ('Sure. {"function": {"name": "GetLiveContext"}}', "GetLiveContext"),
+        ("{'name': 'play_music', 'parameters': {}}", None),
+        ('<tool_call>\n{"name": "HassTurnOn"}', None),
+        ("<function=light_on>", None),
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_call_as_text_ends_the_answer(text: str, tool: str | None, size: int, *, near: bool) -> None:
+def test_a_call_as_text_ends_the_answer(text: str, tool: str | None, size: int) -> None:
     with pytest.raises(InventedCallError) as invented:
         said(text[start : start + size] for start in range(0, len(text), size))
-    assert (invented.value.tool, invented.value.near) == (tool, near)
+    assert invented.value.tool == tool
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_is_no_call_is_said_as_it_is(text: str) -> None:
 def test_an_answer_that_is_nothing_but_json_is_not_said(text: str) -> None:
     with pytest.raises(InventedCallError) as invented:
         said(text)
-    assert (invented.value.tool, invented.value.near) == (None, False)
+    assert invented.value.tool is None
     assert said(text, None) == text
 
 
