@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .amounts import duration, values
-from .names import what_of
+from .tiny.names import what_of
 
 Language = Literal["en", "de", "zh"]
 

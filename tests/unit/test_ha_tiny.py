@@ -300,7 +300,7 @@ def test_small_talk_is_said_as_it_is() -> None:
             action("turn_on", "light"),
             "Turned on the lights in Kitchen.",
         ),
-        ("close the roof shade", "en", action("close", "blinds"), "Closing Roof Shade."),
+        ("close the roof shade", "en", action("close", "blinds"), "Closing the Roof Shade."),
         ("start rosie", "en", action("turn_on", "vacuum"), "Started Rosie."),
         ("rosie back to the dock", "en", action("turn_off", "vacuum"), "Rosie returns to its base."),
         (
