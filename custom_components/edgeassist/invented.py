@@ -17,6 +17,8 @@ _NAMED = re.compile(
     r"""["'](?:name|function|tool|tool_name|action|intent)["']\s*:\s*(?:\{\s*["']name["']\s*:\s*)?"""
     r"""["'](?P<name>[\w.-]+)["'](?P<arguments>\s*,\s*["'](?:arguments|parameters|args|input)["']\s*:)?"""
 )
+# So many characters of what is held are looked at again with each piece: a call's name is its beginning.
+_LOOKED_AT = 2000
 # JSON and nothing else, whole or cut off.
 _CODE = re.compile(r"\s*(?:```\w*\s*)?(?:\{\s*[\"'}]|\[\s*[\[{\"'])")
 _TAGGED = re.compile(r"</?(?:tool|function)[\w=\s>]")
@@ -53,12 +55,13 @@ class Words:
             InventedCallError: It is a call.
         """
         self._held += text
-        begins = _BEGINS.search(self._held) or _MAY_BEGIN.search(self._held)
-        if self._tools is None or begins is None:
+        begins = None if self._tools is None else _BEGINS.search(self._held) or _MAY_BEGIN.search(self._held)
+        if begins is None:
             said, self._held = self._held, ""
         else:
-            self._judge(self._tools)
             said, self._held = self._held[: begins.start()], self._held[begins.start() :]
+            if len(self._held) <= _LOOKED_AT:
+                self._judge()
         self._said = self._said or bool(said.strip())
         return said
 
@@ -77,7 +80,8 @@ class Words:
         """Forget what is held: the answer begins anew."""
         self._held = ""
 
-    def _judge(self, tools: frozenset[str]) -> None:
+    def _judge(self) -> None:
+        tools = self._tools or frozenset()
         if _TAGGED.search(self._held):
             raise InventedCallError
         if named := _NAMED.search(self._held):

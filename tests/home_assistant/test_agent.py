@@ -82,56 +82,46 @@ async def test_a_light_is_switched_and_the_answer_streams(
     assert [message.topic for message in events.heard] == [PROMPTS, PROMPTS]  # no event entity fires
 
 
-@pytest.mark.parametrize(
-    ("language", "said", "sentence"),
-    [
-        ("en", "turn on the kitchen light", "Turned on the Kitchen light."),
-        ("de", "mach das Küchenlicht an", "Kitchen light eingeschaltet."),
-        ("zh-CN", "打开厨房的灯", "已打开Kitchen light。"),
-    ],
-)
 async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_question_knows_of_it(
-    house: Driver, box: Box, tool: Named, connect: AsyncConnect, *, language: str, said: str, sentence: str
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
 ) -> None:
-    await box({f"*{said}": calling(tool("HassTurnOn"), name="Kitchen light"), "*": "Ten minutes."})
+    told = {
+        "en": ("turn on the kitchen light", "Turned on the Kitchen light."),
+        "de": ("mach das Küchenlicht an", "Kitchen light eingeschaltet."),
+        "zh-CN": ("打开厨房的灯", "已打开Kitchen light。"),
+    }
+    call = calling(tool("HassTurnOn"), name="Kitchen light")
+    await box({**{f"*{said}": call for said, _ in told.values()}, "*": "Ten minutes."})
     wire = await connect.wire(PROMPTS)
-    pipeline = await house.pipeline(AGENT, language=language)
-    heard = await house.streamed(said, pipeline)
-    assert (reply(heard).speech, spoken(heard)) == (sentence, sentence)
-    assert reply(heard).kind == "action_done"
+    for language, (said, sentence) in told.items():
+        heard = await house.streamed(said, await house.pipeline(AGENT, language=language))
+        assert (reply(heard).speech, spoken(heard)) == (sentence, sentence)
+        assert reply(heard).kind == "action_done"
     await house.is_("light.kitchen", "on")
-    assert len(prompts(wire)) == 1
-    conversation = reply(heard).conversation
-    again = await house.streamed("for how long?", pipeline, conversation=conversation)
-    assert reply(again).speech == "Ten minutes."
-    first, second = prompts(wire)
-    assert second["messages"][: len(first["messages"])] == first["messages"]
-    assert [m["role"] for m in second["messages"]] == [
-        "system",
-        "user",
-        "assistant",
-        "tool",
-        "assistant",
-        "user",
-    ]
-    assert second["messages"][4]["content"] == sentence
+    assert len(prompts(wire)) == len(told)
+    again = await house.say("for how long?", AGENT, conversation=reply(heard).conversation)
+    assert again.speech == "Ten minutes."
+    before, after = prompts(wire)[-2:]
+    assert after["messages"][: len(before["messages"])] == before["messages"]
+    roles = [message["role"] for message in after["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert after["messages"][4]["content"] == sentence
 
 
-@pytest.mark.parametrize(
-    ("language", "said", "calls"),
-    [
-        ("en", "turn on the kitchen light and the hall light", ["Kitchen light"]),
-        ("en", "turn on the lights", ["Kitchen light"]),
-        ("en", "turn on the light", ["Kitchen light", "No such light"]),
-        ("fr", "allume la lumière", ["Kitchen light"]),
-    ],
-)
 async def test_the_model_has_the_last_word_where_there_may_be_more_to_say(
-    house: Driver, box: Box, tool: Named, *, language: str, said: str, calls: list[str]
+    house: Driver, box: Box, tool: Named
 ) -> None:
-    answer = "\n".join(calling(tool("HassTurnOn"), name=name) for name in calls)
-    await box({f"*{said}": answer, "*": "The model's own words."})
-    assert (await house.say(said, AGENT, language=language)).speech == "The model's own words."
+    kitchen, nothing = (calling(tool("HassTurnOn"), name=name) for name in ("Kitchen light", "No such light"))
+    answers = {
+        "turn on the kitchen light and the hall light": kitchen,
+        "turn on the lights": kitchen,
+        "turn on the light": f"{kitchen}\n{nothing}",
+        "allume la lumière": kitchen,
+    }
+    await box({**{f"*{said}": answer for said, answer in answers.items()}, "*": "The model's own words."})
+    for said in answers:
+        language = "fr" if said.startswith("allume") else "en"
+        assert (await house.say(said, AGENT, language=language)).speech == "The model's own words."
     await house.is_("light.kitchen", "on")
 
 

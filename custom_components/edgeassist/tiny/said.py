@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .names import named
 from .hearing import Why
 from .home import Place, Thing
 from .intents import Lacks, Missing, Plan
 from .judging import Action
+from .names import named
 from .readings import Reading
 from .turn import Told
 from .words import Language
