@@ -82,6 +82,13 @@ class Pointing:
         mended = self._told_apart({**arguments, "name": found.name}, [found])
         return mended if len(alike) == 1 else {**mended, "domain": [found.domain]}
 
+    def thing(self, arguments: Mapping[str, Any]) -> Thing | None:
+        """Return the one thing that mended arguments name; None where they name none or several."""
+        known = self._named.get(str(arguments.get("name")).strip().casefold(), [])
+        domains = _listed(arguments.get("domain"))
+        fitting = [each for each in known if not domains or each.domain in domains]
+        return fitting[0] if len(fitting) == 1 else None
+
     def _told_apart(self, arguments: Mapping[str, Any], known: list[Thing]) -> dict[str, Any]:
         """Return the arguments for the one thing of a name, without what excludes it.
 

@@ -10,6 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
 from .const import LOGGER
+from .direction import intent_of
 from .done import Target
 from .events import Called
 from .failures import Failure, Why
@@ -20,6 +21,7 @@ from .spelling import Spelling
 from .structure import json_schema
 from .tiny.registries import home_of
 
+_ON_OFF = ("HassTurnOn", "HassTurnOff")
 # Of the wire contract (docs/tools.md).
 MAX_TOOLS = 128
 MAX_BYTES = 65_536
@@ -44,6 +46,7 @@ class Tools:
             Failure: There are more than a request may have.
         """
         self._hass = hass
+        self._said = said
         # Home Assistant's tools by the names that the box is told.
         self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
@@ -104,7 +107,19 @@ class Tools:
         arguments = arguments_of(call)
         if tool is not None and _is_intent(tool):
             arguments = self._pointing.mended(self._spelling.mended(arguments))
+            tool = self._moving(tool, arguments)
         return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
+
+    def _moving(self, tool: llm.Tool, arguments: dict[str, Any]) -> llm.Tool:
+        """Return the tool that moves a door or a lock as the words say: this one, or the other of two."""
+        intent = self.called_by(tool.name)
+        thing = self._pointing.thing(arguments) if intent in _ON_OFF else None
+        wanted = intent_of(self._said, thing.domain) if thing else None
+        if wanted in (None, intent):
+            return tool
+        own = str(intent)
+        other = tool.name.removesuffix(own) + str(wanted)
+        return next((each for each in self._tools.values() if each.name == other), tool)
 
     def _name(self, tool: llm.Tool) -> str:
         """Return the name that the box is told."""

@@ -152,6 +152,18 @@ async def test_a_home_with_more_tools_than_a_request_may_have_is_said_to_be_one(
     assert (await house.say("is it warm", AGENT)).speech == "Yes."
 
 
+async def test_a_door_moves_as_it_was_said_whichever_call_the_model_takes(house: Driver, box: Box) -> None:
+    calls = {
+        "unlock the front door": calling("intent__HassTurnOn", name="Front door"),
+        "open the garage": calling("intent__HassTurnOff", name="garage", area="Garage"),
+    }
+    await box({f"*{said}": call for said, call in calls.items()})
+    said = [(await house.say(each, AGENT)).speech for each in calls]
+    assert said == ["Unlocked the Front door.", "Opening the Garage door."]
+    await house.is_("lock.front_door", "unlocked")
+    await house.is_("cover.garage_door", "open")
+
+
 async def test_two_boxes_are_two_agents_and_one_that_goes_leaves_the_other(
     house: Driver, box: Box, broker: PrivateBroker, tmp_path: Path
 ) -> None:
