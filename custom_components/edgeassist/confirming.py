@@ -85,10 +85,20 @@ class Turn:
 
     @property
     def sentence(self) -> str | None:
-        """What was done, if something was and the last calls did not fail."""
-        if not self._acts or self._errors or self._voice.language is None:
+        """What was done, if something was."""
+        if not self._acts or self._voice.language is None:
             return None
         return sentence(self._acts, self._voice.language, self._voice.degrees)
+
+    @property
+    def language(self) -> str:
+        """In which it is said."""
+        return self._voice.language or ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of the last calls has failed."""
+        return bool(self._errors)
 
     def second_try(self, invented: InventedCallError) -> object | None:
         """Return how the model is made to call what it has only written: a `tool_choice`, once in a turn.

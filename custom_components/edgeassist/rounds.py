@@ -17,6 +17,7 @@ from .failures import Failure, Why
 from .invented import InventedCallError, Words
 from .layout import Layout
 from .messages import Written, halved_results, messages_of, questions
+from .sentences import async_sentence
 from .tools import Tools
 
 # How often a model may be asked before it has to say something.
@@ -83,14 +84,17 @@ class Converses(EdgeAssistEntity):
         self._end(chat_log, acted=bool(made))
 
     async def _confirm(self, chat_log: conversation.ChatLog, turn: Turn) -> None:
-        """Say what was done, as if the model had.
+        """Say what was done, as if the model had, and what was not.
 
         Raises:
             Failure: Nothing was, and why.
         """
-        words = turn.sentence
-        if words is None:
+        said = [turn.sentence]
+        if said == [None]:
             raise turn.failure
+        if turn.failed:
+            said.append(await async_sentence(self.hass, turn.failure, turn.language))
+        words = " ".join(filter(None, said))
 
         async def deltas() -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
             yield {"role": "assistant"}

@@ -304,7 +304,7 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
     await house.is_("light.hall", "on")
     asked = prompts(wire)
     assert [request.get("tool_choice") for request in asked] == [None, None, "none"]
-    assert answered.speech == "I found nothing in the home that matches."
+    assert answered.speech == "Turned on the Hall light. I found nothing in the home that matches."
     [answer] = [message for message in asked[-1]["messages"] if message.get("tool_calls")]
     assert len(answer["tool_calls"]) == 2
     assert len([message for message in wire.heard if message.topic == CANCEL]) == 3

@@ -292,5 +292,5 @@ def test_behind_a_call_such_text_is_what_the_model_thinks_that_came_of_it() -> N
     assert done.sentence == "Turned on the Kitchen light."
     assert failed.second_try(NO_TOOL) is None
     assert failed.second_try(InventedCallError("on")) is not None
-    assert failed.sentence is None
+    assert (failed.sentence, failed.failed) == (None, True)
     assert failed.failure.why is Why.NOT_FOUND
