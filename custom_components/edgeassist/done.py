@@ -184,7 +184,7 @@ def act_of(called: str | Target | None, arguments: Mapping[str, Any], result: An
         return Act("HassTurnOn", {}, (called,)) if is_done else None
     match result:
         case {"response_type": "action_done", "data": {"success": [*done], "failed": []}} if called:
-            targets = [Target(str(each["type"]), str(each["name"]), str(each["id"] or "")) for each in done]
+            targets = [Target(_kind(each["type"]), str(each["name"]), str(each["id"] or "")) for each in done]
             act = Act(called, arguments, targets)
             return act if _said_as(act) else None
         case _:
@@ -220,6 +220,11 @@ def sentence(acts: Iterable[Act], language: Language, degrees: str) -> str | Non
         filled = text.format(what=what, **dict(more_items))
         said.append(filled[:1].upper() + filled[1:])
     return ("" if language == "zh" else " ").join(said) or None
+
+
+def _kind(kind: object) -> str:
+    # Home Assistant 2026.2 has members of an enumeration there, which are texts that print otherwise.
+    return str(getattr(kind, "value", kind))
 
 
 def _nothing_returned(result: Mapping[str, Any]) -> bool:

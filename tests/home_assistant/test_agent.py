@@ -307,7 +307,7 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
     assert answered.speech == "Turned on the Hall light. I found nothing in the home that matches."
     [answer] = [message for message in asked[-1]["messages"] if message.get("tool_calls")]
     assert len(answer["tool_calls"]) == 2
-    assert len([message for message in wire.heard if message.topic == CANCEL]) == 3
+    await wire.until(lambda _: [message.topic for message in wire.heard].count(CANCEL) == 3)
 
 
 async def test_a_tool_that_fails_is_told_to_the_model(house: Driver, box: Box, tool: Named) -> None:

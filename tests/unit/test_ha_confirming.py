@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -211,6 +212,12 @@ def result(*targets: Target, failed: tuple[Target, ...] = (), **more: Any) -> di
 )
 def test_what_failed_or_returned_data_is_no_act(called: str | Target | None, returned: Any) -> None:
     assert act_of(called, {}, returned) is None
+
+
+def test_kinds_of_targets_are_read_as_older_releases_have_them() -> None:
+    document = result(KITCHEN)
+    document["data"]["success"][0]["type"] = Enum("Kind", {"ENTITY": "entity"}).ENTITY
+    assert act_of("HassTurnOn", {}, document) == Act("HassTurnOn", {}, [KITCHEN])
 
 
 @pytest.mark.parametrize("returned", [{"success": True, "result": None}, {"result": {}}])
