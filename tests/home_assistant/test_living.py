@@ -165,15 +165,17 @@ async def test_a_door_moves_as_it_was_said_whichever_call_the_model_takes(house:
 
 
 async def test_two_boxes_are_two_agents_and_one_that_goes_leaves_the_other(
-    house: Driver, box: Box, broker: PrivateBroker, tmp_path: Path
+    house: Driver, box: Box, broker: PrivateBroker, connect: AsyncConnect, tmp_path: Path
 ) -> None:
     await box({"*": "From the first."})
+    wire = await connect.wire("edgeassist/second/health")
     answers = tmp_path / "second.json"
     answers.write_text(json.dumps({"*": "From the second."}))
     folder = tmp_path / "second"
     folder.mkdir()
     settings = environ_of(broker.port, device__name="second", model__backend="scripted", model__path=answers)
     with PrivateDaemon(folder, settings) as second:
+        await wire.until(lambda message: json.loads(message.payload)["state"] == "ready")
         added = await house.add("edgeassist", base="edgeassist", device="second", client="ha-test")
         other = await agent_of(house, added["entry_id"])
         assert (await house.say("is it warm", AGENT)).speech == "From the first."
