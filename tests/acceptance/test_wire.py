@@ -29,6 +29,7 @@ CASES = [(key, path) for key, group in GROUPS.items() for path in group]
 NOT_PROVOKED = {Code.MODEL_UNAVAILABLE, Code.UNSUPPORTED, Code.UNREACHABLE}
 NOT_FILLED = {
     (events.Done, "held_back"),  # needs a hot or busy machine
+    (events.Failed, "repeat"),  # needs a broken connection: unit/test_unheard
     (events.Accepted, "model_ready_in_s"),  # needs a model that sleeps: integration/test_switching
 }
 
