@@ -215,8 +215,11 @@ def test_what_failed_or_returned_data_is_no_act(called: str | Target | None, ret
 
 
 def test_kinds_of_targets_are_read_as_older_releases_have_them() -> None:
+    class Kind(Enum):
+        ENTITY = "entity"
+
     document = result(KITCHEN)
-    document["data"]["success"][0]["type"] = Enum("Kind", {"ENTITY": "entity"}).ENTITY
+    document["data"]["success"][0]["type"] = Kind.ENTITY
     assert act_of("HassTurnOn", {}, document) == Act("HassTurnOn", {}, [KITCHEN])
 
 
