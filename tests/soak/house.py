@@ -17,6 +17,7 @@ from edgeassist.gateways.homeassistant.discovery import Discovery, DiscoveryOpti
 from edgeassist.gateways.homeassistant.watched import watch_components
 from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches, WatchesOptions
@@ -25,7 +26,8 @@ from edgeassist.protocol.decisions import Kind, Question
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import Instance, State
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.request import AnyRequest
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase
 from edgeassist.watching.options import InputOptions, WatchOptions
@@ -37,6 +39,8 @@ from tests.unit.test_homeassistant import health, info
 # How long the engine works at what it has, and how long a load takes.
 ANSWER_S = 0.5
 LOAD_S = 3.0
+# And the broker, to acknowledge a message.
+SETTLED_S = 0.01
 SLEEP_S = 1800.0
 _REPORT_S = 60.0
 _WATCHES = (
@@ -66,13 +70,15 @@ class CountingLink(ListLink):
         super().__init__(most_bytes=1 << 18)
         self.retained: dict[str, int] = {}
         self.kinds: Counter[str] = Counter()
-        self.on_end: Callable[[str, str], None] = lambda _request, _code: None
+        self.on_end: Callable[[str, str, bool], None] = lambda _request, _code, _repeated: None
 
     def publish(self, message: Outbound) -> bool:
         """Count a message, and tell of an end."""
         taken = super().publish(message)
         for each in self.published:
             self._count(each)
+            if each.on_settled is not None:
+                asyncio.get_running_loop().call_later(SETTLED_S, each.on_settled, True)  # noqa: FBT003
         self.published.clear()
         return taken
 
@@ -87,7 +93,7 @@ class CountingLink(ListLink):
         self.kinds["reply" if "/reply" in message.topic else message.topic.rpartition("/")[0]] += 1
         document = json.loads(message.payload)
         if document.get("type") in {"done", "error"}:
-            self.on_end(document["id"], document.get("code", "done"))
+            self.on_end(document["id"], document.get("code", "done"), "repeat" in document)
 
 
 class Engine:
@@ -212,11 +218,12 @@ class House:
             clock=loop.time,
         )
         self.engine.on_phase = self.sleeping.engine_changed
-        asking = Asking(TOPICS, OPTIONS, self.link, self.requests)
+        repeats = Repeats(self.link, loop.time)
+        asking = Asking(TOPICS, OPTIONS, self.link, self.requests, repeats)
         handlers = {**dict.fromkeys(COMMANDS, _agree), "cancel": self._cancel}
         commands = Commands(TOPICS, OPTIONS.rules.prefixes, self.link, handlers)
         self.gateways: list[Gateway] = [
-            self.discovery, asking, commands, self.reporter, self.watches, self.twins,
+            self.discovery, asking, repeats, commands, self.reporter, self.watches, self.twins,
         ]  # fmt: skip
         for gateway in self.gateways:
             gateway.start()
@@ -241,6 +248,8 @@ class House:
         self.losses += 1
         self.link.connected = False
         for attempt in range(attempts):
+            for gateway in self.gateways:
+                gateway.disconnected()
             accepted = attempt == 0
             self._backoff.ended(Attempt(reached=True, greeted=True, accepted=accepted), lasted_s)
             await asyncio.sleep(self._backoff.pause_s(self._random.random()))
