@@ -65,6 +65,8 @@ async def run(plan: Plan, folder: Path) -> Tally:
     """Start the boxes, have the crowd ask, and count."""
     settings: dict[str, Any] = {
         "engine__slots": plan.slots,
+        # No governor: on one machine, each box is another program to the others.
+        "engine__threads": 1,
         "engine__speculate": "false",
         "admission__queue": 10_000,
         "admission__timeout_s": 86_400,
