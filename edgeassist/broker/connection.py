@@ -29,7 +29,7 @@ from edgeassist.broker.options import BrokerOptions, tls_context
 from edgeassist.broker.receipts import Receipts
 from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
-from edgeassist.broker.versions import greets, other_version, takes_only_other
+from edgeassist.broker.versions import greets, other_version, swallows, takes_only_other
 from edgeassist.broker.wire import Wire, connect_client, end, make_client, to_inbound, to_limits
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
@@ -223,7 +223,7 @@ class Broker:
         if (
             self._attempt.version_in_doubt
             and not self._stopping.is_set()
-            and await takes_only_other(self._options)
+            and (self._attempt.swallowed or await takes_only_other(self._options))
         ):
             self._speak(other_version(self._options))
             log.warning("%s", reasons.explain_other_version(self._options))
@@ -243,7 +243,12 @@ class Broker:
             await self._wire.connect(partial(connect_client, self._client, options))
             attempt.reached = True
             self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_greeting, attempt)
-            status = await self._wire.serve()
+            watching = asyncio.create_task(self._watch_greeting(attempt), name="mqtt-greeting")
+            try:
+                status = await self._wire.serve()
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
         except (OSError, UnicodeError) as error:
             return reasons.explain(error, options)
         except ConfigurationError as error:  # a TLS file that was good at the start
@@ -315,6 +320,15 @@ class Broker:
         if attempt is self._attempt and not attempt.greeted and self._wire.serving:
             attempt.refusal = reasons.explain_muteness(self._options)
             self._client.disconnect()
+
+    async def _watch_greeting(self, attempt: Attempt) -> None:
+        """End a connection to a broker that answers only the other version: some never answer a newer one."""
+        try:
+            if await swallows(self._options, lambda: attempt.greeted):
+                attempt.swallowed = True
+                self._client.disconnect()
+        except Exception:  # without it, the attempt only lasts longer
+            log.exception("whether the broker takes only the other version of MQTT can't be told")
 
     def _lower_will(self, code: int) -> None:
         """Do without what the broker does not take in a will."""
