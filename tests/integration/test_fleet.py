@@ -290,9 +290,10 @@ async def test_a_prompt_waits_at_the_broker_while_the_last_box_is_started_anew(
 async def test_a_box_that_hangs_is_taken_over_from_and_then_drops_what_others_have_answered(
     house: FleetHouse, client: Watcher
 ) -> None:
-    names = ask_many(client, 12, "!script delay_ms=100\n" + ANSWER)
+    names = ask_many(client, 24, "!script delay_ms=60\n" + ANSWER)
     await client.until(lambda: client.boxes["b"].running == 2 and client.boxes["b"].waiting > 0)
     frozen = house.boxes["b"]
+    given_up = frozen.log.read_text().count("is answered by another device")
     os.kill(frozen.pid, signal.SIGSTOP)
     try:
         ends = await client.all_ends(names)
@@ -303,9 +304,9 @@ async def test_a_box_that_hangs_is_taken_over_from_and_then_drops_what_others_ha
     await client.online("b")
     after = ask_many(client, 12)
     assert "b" in spread(await client.all_ends(after))
-    # What its engine went on with is said twice; what waited there is not.
-    twice = [name for name in names if len(client.ends(name)) > 1]
-    assert len(twice) <= 2
+    # What its engine went on with may be said twice; the rest of what waited there is not begun.
+    assert frozen.log.read_text().count("is answered by another device") > given_up
+    assert sum(len(client.ends(name)) for name in names) < 2 * len(names)
 
 
 async def test_a_fleet_goes_on_after_its_broker_died(house: FleetHouse, client: Watcher) -> None:

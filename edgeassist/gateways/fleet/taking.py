@@ -32,6 +32,7 @@ from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import DecideTopic, FleetTopics, PromptTopic
 from edgeassist.serving.caller import Caller
 from edgeassist.serving.requests import Requests
+from edgeassist.serving.sink import OnSettled
 
 log = logging.getLogger(__name__)
 
@@ -265,9 +266,11 @@ class Taking:
             on_end=partial(self._said_end, held),
         )
 
-    def _said_end(self, held: Held, replies: Replies, end: Done | Failed) -> Told:
+    def _said_end(
+        self, held: Held, replies: Replies, end: Done | Failed, on_heard: OnSettled | None = None
+    ) -> Told:
         """Note an end that goes out (`replies.OnEnd`)."""
-        note = self._repeats.said(replies, end)
+        note = self._repeats.said(replies, end, on_heard)
 
         def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called
             if note.settled is not None:
