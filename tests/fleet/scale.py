@@ -55,9 +55,12 @@ class Plan:
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield each prompt with its answer: a token of four bytes for each step but the first."""
         lengths = random.Random(self.seed)  # noqa: S311 - no secret
+        factors: list[float] = []
         for number in range(self.prompts):
+            # Each comes as often as the others, so that two runs have the same average.
+            factors = factors or lengths.sample(_FACTORS, len(_FACTORS))
             word = f"{number % 10_000:04}"
-            repeat = max(1, round(self.cost_ms * lengths.choice(_FACTORS) / self.step_ms))
+            repeat = max(1, round(self.cost_ms * factors.pop() / self.step_ms))
             yield f"!script delay_ms={self.step_ms} repeat={repeat}\n{word}", word * repeat
 
 
@@ -65,6 +68,8 @@ async def run(plan: Plan, folder: Path) -> Tally:
     """Start the boxes, have the crowd ask, and count."""
     settings: dict[str, Any] = {
         "engine__slots": plan.slots,
+        # No governor: on one machine, each box is another program to the others.
+        "engine__threads": 1,
         "engine__speculate": "false",
         "admission__queue": 10_000,
         "admission__timeout_s": 86_400,

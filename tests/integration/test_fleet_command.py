@@ -68,8 +68,10 @@ def test_the_table_shows_who_takes_requests_and_who_is_gone(house: FleetHouse) -
     status, printed = _run(house.broker.port, fleet__group="home")
     assert status == 0, printed
     rows = _rows(printed)
-    assert [rows[name][1] for name in ("attic", "cellar", "shed")] == ["online", "online", "offline"]
-    assert rows["attic"][3:7] == ["0 of 2", "0", "2", "scripted"]
+    # On a busy machine the governor holds them back, which is said behind it.
+    states = [rows[name][1].removesuffix(" (held back)") for name in ("attic", "cellar", "shed")]
+    assert states == ["online", "online", "offline"]
+    assert [*rows["attic"][3:5], rows["attic"][6]] == ["0 of 2", "0", "scripted"]
     assert "home: 2 of 3 boxes take requests, 0 of 4 slots busy, 0 waiting" in printed
     assert "shed is offline, and the broker may keep requests for it that nobody takes over" in printed
 
