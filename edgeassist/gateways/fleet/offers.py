@@ -1,4 +1,4 @@
-"""Room that a box has, offered to another where requests wait, so that nobody is given more than it starts."""
+"""Room that a box has, offered to another where requests wait: nobody is given more than it starts."""
 
 from __future__ import annotations
 
