@@ -70,6 +70,8 @@ async def test_what_clients_ask_the_fleet_is_answered_once_by_one_of_its_boxes(
         assert {end["text"] for end in ends} == {ANSWER}
         assert set(spread(ends)) == set(NAMES)
         assert [len(asking.ends(name)) for name in names] == [1] * len(names)
+        accepted = [sum(event["type"] == "accepted" for event in asking.events[name]) for name in names]
+        assert max(accepted) <= 3  # it does not go round
         for name in names:
             last = [event["seq"] for event in asking.events[name]][-1]
             heard = [event["seq"] for event in asking.events[name] if event["type"] != "accepted"]

@@ -47,6 +47,7 @@ class Held:
         search: How far the search for its conversation's box is.
         left_s: How long it may take, as the box says that handed it to us.
         receipts: To be called when its fate is safe; several where it came again.
+        sender: Which box handed it to us; None: a client published it.
         phase: Where it is.
         unheard: Whether nobody listens where it was handed to.
         since: When it came here, in seconds of the monotonic clock.
@@ -62,6 +63,7 @@ class Held:
     search: Search
     left_s: float | None
     receipts: list[Callable[[], None]]
+    sender: str | None = None
     phase: Phase = Phase.HERE
     unheard: bool = False
     since: float = 0.0

@@ -68,6 +68,7 @@ class _Arrival:
     search: Search = Search.NONE
     left_s: float | None = None
     id: str | None = None
+    sender: str | None = None
 
 
 class Taking:
@@ -153,7 +154,9 @@ class Taking:
             correlation=envelope.message.correlation,
             expiry_s=None,
         )
-        self._take(_Arrival(inner, envelope.hops, envelope.search, envelope.left_s, envelope.id))
+        self._take(
+            _Arrival(inner, envelope.hops, envelope.search, envelope.left_s, envelope.id, envelope.sender)
+        )
         return envelope.sender
 
     def _take(self, arrival: _Arrival) -> None:
@@ -176,6 +179,7 @@ class Taking:
             taken.reply_to,
             topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
+            sender=arrival.sender,
             since=self._clock(),
             delivered_at=self.connection,
         )
@@ -236,11 +240,11 @@ class Taking:
         )
 
     def _who_has(self, held: Held) -> str | None:
-        """Return which other box has, or had, this very request."""
+        """Return which other box has, or had, this very request; not the one that has handed it to us."""
         if held.asked is None or held.hops >= MAX_HOPS:
             return None
         has = self.known.find(held.caller.name or "", held.asked.id, self._clock())
-        return has if has in self._boxes.online else None
+        return has if has in self._boxes.online and has != held.sender else None
 
     # --- they are answered here ----------------------------------------------------------------------------
 
