@@ -133,7 +133,7 @@ def _rates(path: Path) -> dict[str, float]:
         return {name.lower(): float(spread["median"]) for name, spread in decode["sides"].items()}
     except OSError as error:
         raise ConfigurationError(f"--measured: can't read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, StopIteration):
+    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
         raise ConfigurationError(
             f"--measured: {path} is not what edgeassist bench --compare --json prints"
         ) from None

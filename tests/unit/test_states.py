@@ -283,7 +283,7 @@ def test_a_clock_that_was_far_ahead_does_not_stop_writing_for_ever(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1]", b'{"day": "x", "bytes": 1}', b'{"day":10,"bytes":-9}']
+    "content", [b"", b"{", b"[1]", b'{"day": "x", "bytes": 1}', b'{"day":10,"bytes":-9}', b'"\xff"']
 )
 def test_a_damaged_count_begins_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "written.json"

@@ -54,7 +54,7 @@ class Budget:
         today = int(now // _DAY_S)
         try:
             spent = msgspec.json.decode(self._path.read_bytes(), type=_Spent)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):  # among them UnicodeDecodeError
             return _Spent(today, 0)
         same_day = today <= spent.day <= today + _AHEAD_DAYS
         return spent if same_day and spent.bytes >= 0 else _Spent(today, 0)

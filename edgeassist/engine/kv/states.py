@@ -305,7 +305,7 @@ def _read_head(file: BinaryIO) -> _Head | None:
             return None
         head = file.read(int(length))
         return msgspec.msgpack.decode(head, type=_Head) if _digest(head).encode() == digest else None
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):  # among them msgspec.DecodeError
         return None
 
 
