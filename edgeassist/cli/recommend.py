@@ -114,6 +114,7 @@ def _print_choice(console: Console, options: list[Option], need: Need) -> None:
     )
     if best.variant.sources:
         console.print(f"get it with: edgeassist models pull {best.pull_name}")
+    console.print("[dim]to control a home with Home Assistant's tools: context = 8192 below \\[model][/]")
 
 
 _WHY = {

@@ -34,6 +34,7 @@ from edgeassist.gateways.commands import Say
 from edgeassist.gateways.mqtt.asking import Asking, AskingOptions
 from edgeassist.gateways.mqtt.commands import Commands
 from edgeassist.gateways.mqtt.intake import ReplyRules
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.protocol.commands import COMMANDS, CancelArguments
 from edgeassist.protocol.packets import Inbound, Outbound
@@ -136,7 +137,7 @@ class Box:
             "box", POLICY, self.engine, on_change=lambda: None, on_end=lambda *_: None, clock=self.clock
         )
         self.engine.take = self.requests.engine_event
-        self.asking = Asking(TOPICS, OPTIONS, self.link, self.requests)
+        self.asking = Asking(TOPICS, OPTIONS, self.link, self.requests, Repeats(self.link, self.clock))
         self.asking.start()
         handlers = {**dict.fromkeys(COMMANDS, _agree), "cancel": self._cancel}
         self.commands = Commands(TOPICS, OPTIONS.rules.prefixes, self.link, handlers)

@@ -17,6 +17,7 @@ from edgeassist.gateways.homeassistant.discovery import Discovery, DiscoveryOpti
 from edgeassist.gateways.homeassistant.watched import watch_components
 from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches, WatchesOptions
@@ -25,7 +26,8 @@ from edgeassist.protocol.decisions import Kind, Question
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import Instance, State
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.request import AnyRequest
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase
 from edgeassist.watching.options import InputOptions, WatchOptions
@@ -212,11 +214,12 @@ class House:
             clock=loop.time,
         )
         self.engine.on_phase = self.sleeping.engine_changed
-        asking = Asking(TOPICS, OPTIONS, self.link, self.requests)
+        repeats = Repeats(self.link, loop.time)
+        asking = Asking(TOPICS, OPTIONS, self.link, self.requests, repeats)
         handlers = {**dict.fromkeys(COMMANDS, _agree), "cancel": self._cancel}
         commands = Commands(TOPICS, OPTIONS.rules.prefixes, self.link, handlers)
         self.gateways: list[Gateway] = [
-            self.discovery, asking, commands, self.reporter, self.watches, self.twins,
+            self.discovery, asking, repeats, commands, self.reporter, self.watches, self.twins,
         ]  # fmt: skip
         for gateway in self.gateways:
             gateway.start()
@@ -241,6 +244,8 @@ class House:
         self.losses += 1
         self.link.connected = False
         for attempt in range(attempts):
+            for gateway in self.gateways:
+                gateway.disconnected()
             accepted = attempt == 0
             self._backoff.ended(Attempt(reached=True, greeted=True, accepted=accepted), lasted_s)
             await asyncio.sleep(self._backoff.pause_s(self._random.random()))

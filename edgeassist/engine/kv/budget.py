@@ -32,6 +32,11 @@ class Budget:
         self._path = path
         self._most_bytes = most_bytes
 
+    @property
+    def most_bytes(self) -> int:
+        """The most for one day."""
+        return self._most_bytes
+
     def allows(self, size: int, now: float) -> bool:
         """Whether so many bytes may be written; `now` is in seconds since the epoch."""
         return size <= self._most_bytes and self._spent(now).bytes + size <= self._most_bytes
