@@ -39,6 +39,8 @@ from tests.unit.test_homeassistant import health, info
 # How long the engine works at what it has, and how long a load takes.
 ANSWER_S = 0.5
 LOAD_S = 3.0
+# And the broker, to acknowledge a message.
+SETTLED_S = 0.01
 SLEEP_S = 1800.0
 _REPORT_S = 60.0
 _WATCHES = (
@@ -68,13 +70,15 @@ class CountingLink(ListLink):
         super().__init__(most_bytes=1 << 18)
         self.retained: dict[str, int] = {}
         self.kinds: Counter[str] = Counter()
-        self.on_end: Callable[[str, str], None] = lambda _request, _code: None
+        self.on_end: Callable[[str, str, bool], None] = lambda _request, _code, _repeated: None
 
     def publish(self, message: Outbound) -> bool:
         """Count a message, and tell of an end."""
         taken = super().publish(message)
         for each in self.published:
             self._count(each)
+            if each.on_settled is not None:
+                asyncio.get_running_loop().call_later(SETTLED_S, each.on_settled, True)  # noqa: FBT003
         self.published.clear()
         return taken
 
@@ -89,7 +93,7 @@ class CountingLink(ListLink):
         self.kinds["reply" if "/reply" in message.topic else message.topic.rpartition("/")[0]] += 1
         document = json.loads(message.payload)
         if document.get("type") in {"done", "error"}:
-            self.on_end(document["id"], document.get("code", "done"))
+            self.on_end(document["id"], document.get("code", "done"), "repeat" in document)
 
 
 class Engine:

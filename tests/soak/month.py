@@ -56,6 +56,7 @@ class Diary:
         ends: By code.
         unended: Ids without an end.
         doubled: Ends beyond those that were owed.
+        said_again: Ends marked as repeats that nobody asked for: what ended around a broken connection.
         written: Bytes of KV states by day.
     """
 
@@ -63,6 +64,7 @@ class Diary:
     ends: Counter[str] = field(default_factory=Counter)
     owed: Counter[str] = field(default_factory=Counter)
     doubled: int = 0
+    said_again: int = 0
     days: list[Day] = field(default_factory=list)
     written: Counter[int] = field(default_factory=Counter)
     engines: int = 0
@@ -83,7 +85,10 @@ class Diary:
         if request not in self.owed:
             self.ask(request)
 
-    def end(self, request: str, code: str) -> None:
+    def end(self, request: str, code: str, repeated: bool) -> None:  # noqa: FBT001 - as `on_end` is called
+        if repeated and request not in self.owed:
+            self.said_again += 1
+            return
         self.ends[code] += 1
         if request not in self.owed:
             self.doubled += 1

@@ -41,6 +41,7 @@ def test_nothing_is_lost_and_nothing_grows_over_days() -> None:
     assert {"done", "busy", "cancelled", "invalid_request"} <= diary.ends.keys(), told
     assert diary.engines > DAYS, told
     assert diary.losses > DAYS, told
+    assert diary.said_again, told
     assert max(diary.written.values()) <= 64_000_000
     # What is bounded is full by then.
     early, late = diary.days[1], diary.days[-1]
