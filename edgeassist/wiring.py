@@ -15,7 +15,7 @@ from edgeassist.models.library import Library
 from edgeassist.models.pulling.places import Places, places
 from edgeassist.models.selected import Named, Selected, select
 from edgeassist.protocol.packets import Outbound
-from edgeassist.protocol.topics import Topics
+from edgeassist.protocol.topics import FleetTopics, Topics, fleet_topics
 from edgeassist.settings import Settings
 
 # Above the payload limit, so that what is too large can be refused with a word; a broker drops what is over
@@ -32,6 +32,12 @@ def topics_of(settings: Settings) -> Topics:
 def client_id_of(settings: Settings) -> str:
     """Return the daemon's client id at the broker."""
     return settings.mqtt.client_id or f"edgeassist-{settings.device.name}"
+
+
+def fleet_topics_of(settings: Settings) -> FleetTopics | None:
+    """Return the topics of the fleet that this device is in; None where it is in none."""
+    group = settings.fleet.group
+    return None if group is None else fleet_topics(settings.mqtt.base, group)
 
 
 def broker_options(settings: Settings, *, client_id: str, will: Outbound | None = None) -> BrokerOptions:

@@ -30,7 +30,7 @@ from edgeassist.broker.receipts import Receipts
 from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, swallows, takes_only_other
-from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound, to_limits
+from edgeassist.broker.wire import Wire, connect_client, end, make_client, to_inbound, to_limits
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 
@@ -133,9 +133,9 @@ class Broker:
         Raises:
             ValueError: It is no topic filter.
         """
-        route = Route(subscription, handler, self._close)
+        route = Route(subscription, handler, self._close, self._leave)
         self._routes.add(route)
-        if self._online:
+        if self._online and route.wanted:
             self._ask((self._routes.merged(subscription.filter),))
         return route
 
@@ -160,12 +160,17 @@ class Broker:
                     await asyncio.sleep(0.01)
         return not self.sender.waiting
 
-    async def stop(self, timeout_s: float = 5.0) -> None:
-        """Disconnect cleanly, so that the will is not published; close the socket if that takes longer."""
+    async def stop(self, timeout_s: float = 5.0, *, end_session: bool = False) -> None:
+        """Disconnect cleanly, so that the will is not published; close the socket if that takes longer.
+
+        Args:
+            timeout_s: How long.
+            end_session: Whether the broker forgets the session with it, which MQTT 3.1.1 does not know.
+        """
         self._stopping.set()
         if self._task is None:
             return
-        self._client.disconnect()
+        end(self._client, self._options, end_session=end_session)
         await asyncio.wait([self._task], timeout=timeout_s if self._wire.serving else 0)
         self._task.cancel()
         await asyncio.wait([self._task])
@@ -295,12 +300,15 @@ class Broker:
         away_s = time.monotonic() - self._left_at
         self._stale = (
             self._options.protocol == "3.1.1"
+            and not self._options.takes_stale
             and flags.session_present
             and away_s > self._options.session_expiry_s
         )
         limits = to_limits(properties)
         self._loop.call_soon(self._begin_sending, limits)
         self._routes.connected()
+        if left := self._routes.left:
+            self._client.unsubscribe(list(left))
         if wanted := self._routes.wanted(wildcards=limits.wildcards):
             self._ask(wanted, first=True)
             self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_answer, attempt)
@@ -374,6 +382,11 @@ class Broker:
     def _close(self, route: Route) -> None:
         if self._routes.remove(route) and self._online:
             self._client.unsubscribe(route.subscription.filter)
+
+    def _leave(self, route: Route) -> None:
+        topic_filter = route.subscription.filter
+        if topic_filter in self._routes.left and self._online:
+            self._client.unsubscribe(topic_filter)
 
     def _handle_subscribe(
         self, client: Client, _data: Any, mid: int, codes: list[ReasonCode], _props: Properties | None

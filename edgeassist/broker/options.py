@@ -32,6 +32,10 @@ class BrokerOptions:
         queue: How many messages may wait for the broker.
         max_packet_bytes: The largest packet that we take.
         packet_bytes: The largest packet that the broker takes, where that is known; it may name less itself.
+        receive_maximum: How many messages at QoS 1 we take before we have acknowledged some (MQTT 5); None:
+            as many as the broker sends.
+        takes_stale: Whether what the session kept is taken however old it is. Else, in MQTT 3.1.1, what came
+            while we were away for longer than `session_expiry_s`, or before our start, is thrown away.
         ordered_acknowledgements: Whether messages are acknowledged in the order in which they came (MQTT 5,
             section 4.6), or each when its fate is safe. Brokers take both.
     """
@@ -48,6 +52,8 @@ class BrokerOptions:
     queue: int = 1000
     max_packet_bytes: int = 1 << 20
     packet_bytes: int | None = None
+    receive_maximum: int | None = None
+    takes_stale: bool = False
     ordered_acknowledgements: bool = True
     tls: Tls | None = None
     will: Outbound | None = None

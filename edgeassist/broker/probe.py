@@ -54,6 +54,7 @@ class Sight:
         max_packet_bytes: The largest packet that it takes; None if it names no limit (MQTT 5).
         max_qos: The highest QoS that it takes (MQTT 5).
         retains: Whether it keeps retained messages (MQTT 5).
+        shares: Whether it says that it has shared subscriptions (MQTT 5; with 3.1.1 it can't say).
         certificate_until: When its certificate ends, in seconds since 1970; None without TLS.
         granted: The filters that it granted.
         refused: The filters that it refused, with its reason in words.
@@ -67,6 +68,7 @@ class Sight:
     max_packet_bytes: int | None = None
     max_qos: int = 2
     retains: bool = True
+    shares: bool = True
     certificate_until: float | None = None
     granted: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
@@ -208,6 +210,7 @@ class _Look:
         sight.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
         sight.max_qos = getattr(properties, "MaximumQoS", sight.max_qos)
         sight.retains = bool(getattr(properties, "RetainAvailable", 1))
+        sight.shares = bool(getattr(properties, "SharedSubscriptionAvailable", 1))
         connection: Any = client.socket()
         if self._options.tls is not None and "notAfter" in (certificate := connection.getpeercert()):
             sight.certificate_until = ssl.cert_time_to_seconds(certificate["notAfter"])

@@ -27,19 +27,30 @@ class Route:
         subscription: The filter, and how to subscribe to it.
         handler: Called with each message.
         on_close: Called once, by `close`.
+        on_leave: Called once, by `leave`.
 
     Raises:
         ValueError: It is no topic filter.
+
+    Attributes:
+        closed: Whether the handler is called no more.
+        left: Whether the broker is to forget the subscription.
     """
 
     def __init__(
-        self, subscription: Subscription, handler: Handler, on_close: Callable[[Route], None]
+        self,
+        subscription: Subscription,
+        handler: Handler,
+        on_close: Callable[[Route], None],
+        on_leave: Callable[[Route], None] = lambda _route: None,
     ) -> None:
         check_filter(subscription.filter)
         self.subscription = subscription
         self.handler = handler
         self.closed = False
+        self.left = False
         self._on_close = on_close
+        self._on_leave = on_leave
         self._levels = levels_of(subscription.filter)
 
     def close(self) -> None:
@@ -50,6 +61,20 @@ class Route:
         if not self.closed:
             self.closed = True
             self._on_close(self)
+
+    def leave(self) -> None:
+        """Unsubscribe, now and on each connection, and go on hearing what the broker sends all the same.
+
+        That is what stands in the session already. Other routes of the filter keep the subscription.
+        """
+        if not (self.left or self.closed):
+            self.left = True
+            self._on_leave(self)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the broker is asked for it."""
+        return not (self.left or self.subscription.passive)
 
     def matches(self, parts: Sequence[str]) -> bool:
         """Whether the filter matches a topic of these levels."""
@@ -87,10 +112,16 @@ class Routes:
         self._ways.clear()
 
     def remove(self, route: Route) -> bool:
-        """Forget the route; False if another one has the same filter."""
+        """Forget the route; False if another one has the same filter, or nobody has subscribed to it."""
         self._routes.remove(route)
         self._ways.clear()
-        return not self._of(route.subscription.filter)
+        return route.wanted and not self._of(route.subscription.filter)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The filters that the broker is to forget, though they are heard."""
+        left = dict.fromkeys(route.subscription.filter for route in self._routes if route.left)
+        return tuple(each for each in left if not self._of(each))
 
     def wanted(self, *, wildcards: bool = True) -> tuple[Subscription, ...]:
         """Return what the broker must be asked for: one subscription for each filter.
@@ -101,7 +132,7 @@ class Routes:
         Args:
             wildcards: Whether it takes filters with wildcards.
         """
-        filters = dict.fromkeys(route.subscription.filter for route in self._routes)
+        filters = dict.fromkeys(route.subscription.filter for route in self._routes if route.wanted)
         wanted = [self.merged(each) for each in filters if wildcards or not set(each) & set("+#")]
         return tuple(each for each in wanted if not (each.optional and self._sparing))
 
@@ -191,4 +222,5 @@ class Routes:
         return Verdict(tuple(refused), tuple(spared), first=packet == self._first)
 
     def _of(self, topic_filter: str) -> list[Route]:
-        return [route for route in self._routes if route.subscription.filter == topic_filter]
+        """Return the routes that want a filter."""
+        return [route for route in self._routes if route.subscription.filter == topic_filter and route.wanted]

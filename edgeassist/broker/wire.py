@@ -76,6 +76,8 @@ def connect_client(client: Client, options: BrokerOptions) -> None:
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = options.session_expiry_s
         properties.MaximumPacketSize = options.max_packet_bytes
+        if options.receive_maximum is not None:
+            properties.ReceiveMaximum = options.receive_maximum
         client.connect(
             options.host,
             options.port,
@@ -85,6 +87,15 @@ def connect_client(client: Client, options: BrokerOptions) -> None:
         )
     else:
         client.connect(options.host, options.port, options.keepalive_s)
+
+
+def end(client: Client, options: BrokerOptions, *, end_session: bool = False) -> None:
+    """Send DISCONNECT; with MQTT 5, the session may end with it."""
+    properties = None
+    if end_session and options.protocol == "5":
+        properties = Properties(PacketTypes.DISCONNECT)
+        properties.SessionExpiryInterval = 0
+    client.disconnect(properties=properties)
 
 
 def send(client: Client, message: Outbound, qos: int, options: BrokerOptions) -> MQTTMessageInfo:

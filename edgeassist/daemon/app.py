@@ -16,6 +16,7 @@ from edgeassist.broker import Broker
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
+from edgeassist.daemon.fleet import FleetRoom
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.models import Models
 from edgeassist.daemon.pulling import Pulling
@@ -203,6 +204,7 @@ class App:
         former = FormerNames(topics, self._condition.boot_id, Register(state_directory()), broker)
         repeats = Repeats(broker)
         asking = self._asking = Asking(topics, asking_options_of(settings), broker, self.requests, repeats)
+        fleet = self._fleet = FleetRoom(settings, self._condition, lambda: asking.options)
         commands: Commands
         self.control = Control(
             settings,
@@ -216,6 +218,7 @@ class App:
                 LiveRoom(asking_options_of, asking.apply),
                 LiveRoom(reply_prefixes_of, lambda prefixes: commands.apply(prefixes)),
                 LiveRoom(discovery_of, discovery.apply),
+                LiveRoom(lambda settings: settings.fleet.adopt_s, fleet.apply),
                 LiveRoom(watches_of, watches.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
                 LiveRoom(journal_bounds_of, self._bound_journal),
@@ -224,12 +227,14 @@ class App:
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
             ),
             model=models.handle,
+            drain=fleet.drain,
             on_reload=reporter.say_info,
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: a name is noted before anything is published under it, and Home
         # Assistant wants discovery before availability and states.
         gateways: list[Gateway] = [former, discovery, asking, repeats, commands, reporter, watches, twins]
+        gateways += [] if fleet.member is None else [fleet.member]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -241,8 +246,9 @@ class App:
             on_start=self._take_up,
             on_hangup=self.control.hang_up,
             on_stop=self._pulling.close,
-            settle=commands.settle,
+            settle=self._settle,
         )
+        self._commands = commands
 
     async def run(self) -> ExitStatus:
         """Serve until a signal or a setting that can't work; return how it ended.
@@ -333,11 +339,16 @@ class App:
             case Phase.UNUSABLE if self.switching.fall_back(supervisor.problem or "unknown"):
                 return  # the next start, which is soon, is that of the configured model
             case Phase.UNUSABLE:
+                self._fleet.unusable()
                 self.requests.engine_unusable(supervisor.problem or "unknown")
         self._sleeping.engine_changed(phase)
+        self._fleet.changed()
         self._lifecycle.engine_changed(phase)
         # An engine that dies again and again is started ever later, so this stays rare.
         self._reporter.changed(at_once=True)
+
+    async def _settle(self) -> None:
+        await asyncio.gather(self._commands.settle(), self._fleet.settle())
 
     def _say_states(self) -> None:
         self._reporter.say_all()
@@ -347,6 +358,7 @@ class App:
         """Another number of requests waits or runs."""
         self._threads.apply()
         self._sleeping.look()
+        self._fleet.changed()
         self._reporter.changed()
 
     def _policy_of(self, settings: Settings) -> Policy:
@@ -386,6 +398,7 @@ class App:
 
     def _threads_changed(self) -> None:
         self.requests.hold_back(self._threads.held_back)
+        self._fleet.changed()
         self._reporter.changed()
 
     def _twin_changed(self, twin: str | None) -> None:

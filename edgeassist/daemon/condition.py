@@ -49,6 +49,7 @@ class Condition:
         sha256: Of the model's file; None until that is known.
         twin: That another daemon has this device's name, in words; None where none is known.
         boot_id: Of this run.
+        in_fleet: Returns how it is as a box of its fleet, in words; None where it is in none.
     """
 
     topics: Topics
@@ -63,6 +64,7 @@ class Condition:
     twin: str | None = None
     boot_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     sha256: str | None = None
+    in_fleet: Callable[[], str | None] = lambda: None
     _begun: float = field(default_factory=time.monotonic)
 
     def uptime_s(self) -> int:
@@ -140,6 +142,7 @@ class Condition:
             mqtt_refused=self.broker.sender.refusals.count,
             mqtt_last_refusal=self.broker.sender.refusals.last,
             mqtt_limits="; ".join(self.broker.sender.limits.words()) or None,
+            fleet=self.in_fleet(),
         )
 
     def instance(self, client_id: str) -> Instance:

@@ -30,6 +30,7 @@ class Control:
         requests: What `cancel` ends.
         rooms: Parts of the daemon that take settings while it runs.
         model: Carries out the command of that name.
+        drain: Likewise.
         on_reload: Called when settings have changed.
 
     Attributes:
@@ -45,6 +46,7 @@ class Control:
         requests: Requests,
         rooms: Sequence[LiveRoom[Any]],
         model: Handler,
+        drain: Handler,
         on_reload: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -53,6 +55,7 @@ class Control:
         self._requests = requests
         self.rooms = rooms
         self._model = model
+        self._drain = drain
         self._on_reload = on_reload
 
     @property
@@ -65,6 +68,7 @@ class Control:
             "log_level": self._log_level,
             "reload": self._reload,
             "model": self._model,
+            "drain": self._drain,
         }
 
     def reload(self) -> dict[str, JsonValue]:

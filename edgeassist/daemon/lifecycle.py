@@ -176,6 +176,9 @@ class Lifecycle:
             except Exception:
                 log.exception("%s failed %s", type(gateway).__name__, what)
 
+    def _retreat(self, *, running: bool) -> None:
+        self._tell(lambda gateway: gateway.retreat(running=running), "to take requests back")
+
     def _check_ready(self) -> None:
         """Tell systemd READY once the model is loaded and the broker is there.
 
@@ -208,12 +211,14 @@ class Lifecycle:
         log.info("stopping: %d answers are running", self._requests.running)
         systemd.notify(STOPPING="1", STATUS="stopping")
         self._on_stop()
+        self._retreat(running=False)
         self._requests.close()
         self._tell(lambda gateway: gateway.stopping(), "to say that the daemon stops")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_s):
                 while self._requests.running:
                     await asyncio.sleep(DRAIN_POLL_S)
+        self._retreat(running=True)
         self._requests.abandon()
         await self._supervisor.stop()
         await self._settle()
@@ -230,6 +235,7 @@ class Lifecycle:
     def _on_stop_signal(self) -> None:
         """Stop; told twice, without waiting for running answers."""
         if self._stop.is_set():
+            self._retreat(running=True)
             self._requests.abandon()
         self._stop.set()
 

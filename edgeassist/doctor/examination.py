@@ -16,6 +16,7 @@ from edgeassist.doctor.checks.broker import BrokerSnapshot, check_broker, unreac
 from edgeassist.doctor.checks.clock import check_clock
 from edgeassist.doctor.checks.configuration import check_configuration
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, check_daemon
+from edgeassist.doctor.checks.fleet import check_fleet
 from edgeassist.doctor.checks.model import check_model
 from edgeassist.doctor.checks.power import check_power
 from edgeassist.doctor.checks.processor import check_build, check_threads
@@ -27,6 +28,7 @@ from edgeassist.doctor.probes.background import probe_background
 from edgeassist.doctor.probes.broker import probe_broker
 from edgeassist.doctor.probes.clock import probe_clock
 from edgeassist.doctor.probes.configuration import probe_configuration
+from edgeassist.doctor.probes.fleet import probe_fleet
 from edgeassist.doctor.probes.model import Wanted, probe_model
 from edgeassist.doctor.probes.permissions import User, find_user, this_user
 from edgeassist.doctor.probes.power import probe_power
@@ -41,6 +43,7 @@ from edgeassist.wiring import (
     broker_options,
     client_id_of,
     demand_of,
+    fleet_topics_of,
     number_or_none,
     selected_model,
     state_folder_of,
@@ -50,7 +53,7 @@ from edgeassist.wiring import (
 
 
 async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding]:
-    """Examine this machine and its daemon. Changes nothing, and takes about 25 seconds at most.
+    """Examine this machine and its daemon. Changes nothing, and takes about 40 seconds at most.
 
     Args:
         file: The settings' file that the user named; None without.
@@ -73,6 +76,8 @@ async def examine(file: Path | None, environ: Mapping[str, str]) -> list[Finding
         health = daemon.health if daemon.there else None
         if settings.watch:
             findings += await _examine_watches(settings, broker, daemon)
+        if settings.fleet.group is not None:
+            findings += await _examine_fleet(settings, broker, daemon)
         findings += _examine_model(settings, service, health)
         findings += check_threads(
             read_cpu_snapshot(),
@@ -127,6 +132,23 @@ async def _examine_watches(
     if watches is None:
         return [skipped("watches", "could not be asked: the broker ended a connection that listened to them")]
     return [*check_watches(watches, online=daemon.there)]
+
+
+async def _examine_fleet(settings: Settings, broker: BrokerSnapshot, daemon: DaemonSnapshot) -> list[Finding]:
+    lost, topics = unreachable("fleet", broker), fleet_topics_of(settings)
+    if lost is not None or topics is None:
+        return [] if lost is None else [lost]
+    snapshot = await probe_fleet(
+        broker_options(settings, client_id=f"{client_id_of(settings)}-doctor-{secrets.token_hex(4)}"),
+        topics,
+        device=settings.device.name,
+        there=daemon.there,
+        adopt_s=settings.fleet.adopt_s,
+        session_expiry_s=settings.fleet.session_expiry_s,
+    )
+    if snapshot is None:
+        return [skipped("fleet", "could not be asked: the broker ended a connection that listened to it")]
+    return [*check_fleet(snapshot)]
 
 
 def _examine_model(settings: Settings, unit: Unit | None, health: Mapping[str, Any] | None) -> list[Finding]:

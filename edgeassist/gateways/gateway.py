@@ -25,6 +25,13 @@ class Gateway:
     def ended(self, caller: Caller, asked: AnyRequest | None, end: Done | Failed) -> None:
         """Note that a request has ended, of whichever gateway; `asked` is None if it could not be read."""
 
+    def retreat(self, *, running: bool) -> None:
+        """Take back what somebody else can answer, before the daemon, which stops, ends it.
+
+        Args:
+            running: Whether what runs ends as well; else only what waits.
+        """
+
     def stopping(self) -> None:
         """Say that the daemon is about to stop: it refuses requests, and running answers may still end."""
 

@@ -71,6 +71,12 @@ class ModelArguments(Arguments):
         return self
 
 
+class DrainArguments(Arguments):
+    """Whether to take no requests of the fleet any more."""
+
+    drain: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
     """How a command's payload is read.
@@ -93,6 +99,10 @@ def _action(text: str) -> dict[str, object]:
     return {"action": action, "model": model.strip() or None}
 
 
+def _on_or_off(text: str) -> dict[str, object]:
+    return {"drain": {"on": True, "true": True, "off": False, "false": False}.get(text, text)}
+
+
 # `mosquitto_pub -t .../command/cancel -m ID` is a bare one.
 COMMANDS: Mapping[str, _Form] = {
     "cancel": _Form(CancelArguments, _request_or_all),
@@ -101,6 +111,7 @@ COMMANDS: Mapping[str, _Form] = {
     "log_level": _Form(LogLevelArguments, lambda text: {"level": text}),
     "reload": _Form(NoArguments),
     "model": _Form(ModelArguments, _action),
+    "drain": _Form(DrainArguments, _on_or_off),
 }
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 

@@ -145,6 +145,7 @@ class Done(_Event):
         only_reasoning: True where nothing but thoughts came; else None.
         tool_calls: What the model called, in this order.
         answers: By the name of the question, of a decision; None for a prompt.
+        session_began: True where the session was not known and began with this request; else None.
         repeat: True where this end was said before, and its requester may have missed it; else None.
     """
 
@@ -160,6 +161,7 @@ class Done(_Event):
     model: str
     device: str
     session: str | None = None
+    session_began: Literal[True] | None = None
     history_dropped: int = 0
     held_back: str | None = None
     metadata: dict[str, JsonValue] | None = None

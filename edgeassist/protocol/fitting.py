@@ -36,7 +36,17 @@ _LEFT_OUT: Mapping[type[AnyEvent], tuple[dict[str, Any], ...]] = {
     Accepted: (_all("metadata"), _all("device", "model", "model_ready_in_s"), _all("cancel")),
     Done: (
         _all("reasoning"),
-        _all("text", "tool_calls", "timings", "model", "device", "session", "history_dropped", "held_back"),
+        _all(
+            "text",
+            "tool_calls",
+            "timings",
+            "model",
+            "device",
+            "session",
+            "session_began",
+            "history_dropped",
+            "held_back",
+        ),
         _all("metadata"),
         _all("usage"),
         _NO_PROBABILITIES,

@@ -80,6 +80,8 @@ class Subscription:
         patient: Where its messages come often, several may be read together, a little later.
         held: Who hears a message acknowledges it (`Inbound.acknowledge`); all others are acknowledged when
             their handlers have returned.
+        passive: The broker is not asked for it: what stands in the session from an earlier connection is
+            heard.
     """
 
     filter: str
@@ -88,6 +90,7 @@ class Subscription:
     alias: str | None = None
     patient: bool = False
     held: bool = False
+    passive: bool = False
 
     @property
     def shown(self) -> str:

@@ -71,6 +71,7 @@ class Health(StateDocument):
         mqtt_refused: Messages that the broker refused, with a reason or by ending the connection.
         mqtt_last_refusal: Topic and reason of the last of them.
         mqtt_limits: What the broker lacks, and what follows from it.
+        fleet: Whether it takes requests of its fleet, and why not; None where it is in none.
     """
 
     kept = (
@@ -114,6 +115,7 @@ class Health(StateDocument):
     mqtt_refused: int
     mqtt_last_refusal: str | None
     mqtt_limits: str | None
+    fleet: str | None = None
 
 
 class Percentiles(_Document):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.filters import SHARE
 
 # MQTT allows 65,535 bytes and Mosquitto 200 levels; a broker disconnects a client that exceeds its limits.
 MAX_TOPIC_BYTES = 1024
@@ -195,6 +196,63 @@ class Topics:
                 f"below {replies} only {replies}{client}/ is its own",
             )
         return topic
+
+
+@dataclass(frozen=True, slots=True)
+class FleetTopics(Topics):
+    """The topics of a fleet: a client asks it as it asks a device, the one that is named `fleet/<group>`.
+
+    `fleet_topics` makes one.
+    """
+
+    @property
+    def group(self) -> str:
+        """The fleet's name."""
+        return self.device.removeprefix(_FLEET)
+
+    @property
+    def shared_filters(self) -> tuple[str, ...]:
+        """What of a fleet's requests one of its boxes gets each: its shared subscriptions."""
+        return tuple(f"{SHARE}/{self.group}/{each}" for each in (*self.prompt_filters, *self.decide_filters))
+
+    @property
+    def call_filters(self) -> tuple[str, ...]:
+        """Where all boxes hear what is to be cancelled, and whether anybody is there."""
+        return (self.cancel(), self.cancel("+"), self.command("ping"))
+
+    def box(self, device: str) -> str:
+        """How a box is, retained; the will's topic of its connection for the fleet."""
+        return f"{self.root}/box/{device}"
+
+    def hand(self, device: str) -> str:
+        """Where a box takes requests that another one had."""
+        return f"{self.root}/hand/{device}"
+
+    def room(self, device: str) -> str:
+        """Where a box is told that another one has room for what waits."""
+        return f"{self.root}/room/{device}"
+
+    def has(self, device: str) -> str:
+        """Where a box tells which requests it has."""
+        return f"{self.root}/has/{device}"
+
+    def check(self, device: str) -> str:
+        """Where a box sends itself a message, to see whether shared subscriptions work."""
+        return f"{self.root}/check/{device}"
+
+    def own_share(self, device: str) -> str:
+        """The shared subscription to that, which no other box has."""
+        return f"{SHARE}/{self.group}-{device}/{self.check(device)}"
+
+
+# Stands for a device in the topics of fleets.
+FLEET_LEVEL = "fleet"
+_FLEET = f"{FLEET_LEVEL}/"
+
+
+def fleet_topics(base: str, group: str) -> FleetTopics:
+    """Return the topics of the fleet of that name (one level)."""
+    return FleetTopics(base, f"{_FLEET}{group}")
 
 
 def check_topic_name(topic: str) -> None:

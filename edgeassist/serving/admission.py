@@ -70,6 +70,8 @@ class Admission:
             BusyError: The queue is full.
             ModelLoadingError: It is full of requests that wait for the model.
         """
+        if not caller.metered:
+            return
         name = caller.name or ""
         if sum(key.caller == name for key in self._requests) >= self.limits.per_client:
             who = f"client {name!r} has" if name else "the shared prompt topic has"
@@ -78,7 +80,8 @@ class Admission:
                 "(the daemon's setting admission.per_client)",
                 retry_after_ms=retry_after_ms,
             )
-        queued = self.queued
+        waiting = [each for each in self._requests.values() if each.state is State.WAITING]
+        queued = sum(each.caller.metered for each in waiting)
         if queued >= self.limits.queue:
             full = f"{queued} requests wait, the most that may (the daemon's setting admission.queue)"
             if loading:

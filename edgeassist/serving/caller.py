@@ -23,11 +23,14 @@ class Caller:
         fingerprint: The same for two copies of one message, and for nothing else; None where the request's
             own content tells that.
         expiry_s: Seconds after which the caller no longer wants the answer; None: no limit of its own.
+        metered: Whether its requests count against the limits of the queue and of each client; not where the
+            transport leaves what it has no room for with whoever brought it.
     """
 
     name: str | None = None
     fingerprint: bytes | None = None
     expiry_s: float | None = None
+    metered: bool = True
 
     def key(self, name: str) -> Key:
         """Return the key of what this caller calls so."""

@@ -10,6 +10,7 @@ from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.caller import Key
 from edgeassist.serving.deciding import Deciding
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.prompting import Prompting
@@ -58,6 +59,10 @@ class Kinds:
         """Raise an InvalidRequestError if it goes on with what must be known, and is not."""
         if isinstance(request.asked, PromptRequest):
             self._prompting.check_session(request.asked, request, others)
+
+    def knows(self, session: Key, now: float) -> bool:
+        """Whether something of that conversation is kept."""
+        return self._prompting.knows(session, now)
 
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it.

@@ -8,6 +8,7 @@ from edgeassist.engine.messages import Finished, Start
 from edgeassist.errors import UnsupportedError
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.caller import Key
 from edgeassist.serving.conversation import Conversations
 from edgeassist.serving.job import answer_of, question_of, start_of
 from edgeassist.serving.policy import Policy
@@ -50,6 +51,10 @@ class Prompting:
         if all(each.session != request.session for each in others):
             self._conversations.require(request.session, request.arrived)
 
+    def knows(self, session: Key, now: float) -> bool:
+        """Whether something of that conversation is kept."""
+        return bool(self._conversations.recall(session, now))
+
     def start_of(self, asked: PromptRequest, request: Request, job: str, now: float) -> Start:
         """Return the command that begins the answer.
 
@@ -57,6 +62,7 @@ class Prompting:
             InvalidRequestError: It does not fit what was said in its conversation.
         """
         history = [] if request.session is None else self._conversations.recall(request.session, now)
+        request.stream.session_began = request.session is not None and not history
         return start_of(job, asked, history, self._policy)
 
     def finish(self, asked: PromptRequest, request: Request, finished: Finished, *, now: float) -> Done:

@@ -111,6 +111,11 @@ class Requests:
         return self._admission.running
 
     @property
+    def slots(self) -> int:
+        """How many requests the engine takes at once; 0 while it is not ready."""
+        return self._dispatcher.slots
+
+    @property
     def leaving(self) -> int:
         """How many requests run on an engine whose place another took."""
         return self._dispatcher.leaving
@@ -452,6 +457,37 @@ class Requests:
         for request in requests:
             self.fail(request, _cancelled())
         return len(requests)
+
+    def withdraw(self, request_id: str, caller: str, *, running: bool = False) -> float | None:
+        """Take a request back that waits, without an end: whoever brought it has somebody else answer it.
+
+        Args:
+            request_id: Its id.
+            caller: Whose; "" for callers without a name.
+            running: Whether one that runs may be taken too.
+
+        Returns:
+            How many seconds it may still take; None where there is none that may be taken back.
+        """
+        request = self._admission.find(Key(caller, request_id))
+        if request is None or not (running or request.state is State.WAITING):
+            return None
+        _log(request_id, "is answered by another device")
+        self._dispatcher.cancel(request)
+        self._admission.end(request)
+        self._on_change()
+        return max(0.0, request.deadline - self._clock())
+
+    def waits(self, request_id: str, caller: str) -> bool:
+        """Whether a request of that id waits; `caller` as in `withdraw`."""
+        request = self._admission.find(Key(caller, request_id))
+        return request is not None and request.state is State.WAITING
+
+    def knows(self, session: Key) -> bool:
+        """Whether a conversation is known here, or a request of it waits or runs."""
+        return self._kinds.knows(session, self._clock()) or any(
+            each.session == session for each in self._admission
+        )
 
     def close(self) -> None:
         """Refuse what comes, and end what waits; what runs goes on."""

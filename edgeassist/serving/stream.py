@@ -102,6 +102,8 @@ class Stream:
         self._first_text: float | None = None
         # Why the engine has had fewer threads than it could, since the request started.
         self.held_back: str | None = None
+        # Whether nothing was known of its session when it started.
+        self.session_began = False
 
     @property
     def text(self) -> str:
@@ -243,6 +245,7 @@ class Stream:
             tool_calls=list(self._calls),
             model=model,
             session=session,
+            session_began=True if self.session_began else None,
             history_dropped=finished.dropped_messages,
             now=now,
         )

@@ -20,7 +20,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.topics import Topics, check_topic_name, topic_safe
+from edgeassist.protocol.topics import FLEET_LEVEL, Topics, check_topic_name, topic_safe
+from edgeassist.protocol.values import NAME_PATTERN
 from edgeassist.settings.table import LIVE, Table
 from edgeassist.settings.watches import WatchSettings
 from edgeassist.watching.checks import problems
@@ -269,6 +270,15 @@ class SessionSettings(Table):
     expire_s: Annotated[float, Field(gt=0, le=2_592_000), LIVE] = 3600
 
 
+class FleetSettings(Table):
+    """Many boxes behind one topic."""
+
+    group: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    adopt_s: Annotated[float, Field(ge=1, le=3600), LIVE] = 10
+    session_expiry_s: Annotated[int, Field(ge=60, le=604_800)] = 86_400
+    receive_maximum: Annotated[int, Field(ge=64, le=65_535)] = 1000
+
+
 class HomeAssistantSettings(Table):
     """Home Assistant discovery."""
 
@@ -308,9 +318,16 @@ class Settings(BaseSettings):
     journal: JournalSettings = JournalSettings()
     stream: StreamSettings = StreamSettings()
     session: SessionSettings = SessionSettings()
+    fleet: FleetSettings = FleetSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     daemon: DaemonSettings = DaemonSettings()
     watch: Annotated[tuple[WatchSettings, ...], Field(max_length=MAX_WATCHES), LIVE] = ()
+
+    @model_validator(mode="after")
+    def _no_device_stands_where_fleets_do(self) -> Settings:
+        if self.fleet.group is not None and self.device.name == FLEET_LEVEL:
+            raise ValueError(f"device.name: {FLEET_LEVEL!r} is where fleets have their topics: take another")
+        return self
 
     @model_validator(mode="after")
     def _watches_beside_it_all(self) -> Settings:

@@ -109,6 +109,7 @@ topic write edgeassist/+/command/cancel/assist
 topic read edgeassist/+/reply/assist/+
 
 # Every other account: its own prompts and decisions, its own answers, and how the devices are. %u is the account's name.
+# A fleet's topics are edgeassist/fleet/<group>/...
 pattern write edgeassist/+/prompt/%u
 pattern write edgeassist/+/decide/%u
 pattern write edgeassist/+/command/cancel/%u
@@ -117,6 +118,12 @@ pattern read edgeassist/+/reply/%u/#
 pattern read edgeassist/+/status
 pattern read edgeassist/+/health
 pattern read edgeassist/+/telemetry
+pattern write edgeassist/fleet/+/prompt/%u
+pattern write edgeassist/fleet/+/decide/%u
+pattern write edgeassist/fleet/+/command/cancel/%u
+pattern read edgeassist/fleet/+/response/cancel/%u
+pattern read edgeassist/fleet/+/reply/%u/#
+pattern read edgeassist/fleet/+/box/+
 END
 }
 

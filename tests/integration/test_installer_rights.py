@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgeassist.client import Client, choice
+from edgeassist.fleet.envelope import Envelope
+from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.topics import fleet_topics
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.conftest import TOPICS, StartDaemon, Wire
 from tests.patience import PATIENCE_S
@@ -48,3 +51,25 @@ async def test_a_client_may_have_decided_on_its_own_topic_and_on_no_other(
         ):
             other.say(topic, json.dumps({"id": name, "state": "s", "questions": QUESTIONS}))
         assert (await spy.answer())["id"] == "c"
+
+
+async def test_a_client_asks_a_fleet_on_its_own_topic_and_can_t_speak_as_a_box(
+    broker: PrivateBroker, daemon: StartDaemon
+) -> None:
+    daemon(mqtt__username="edgeassist", fleet__group="home")
+    fleet = fleet_topics("edgeassist", "home")
+    filters = (f"{fleet.root}/reply/#", fleet.box("+"), fleet.hand("+"))
+    async with (
+        Wire(broker.port, filters, username="edgeassist") as spy,
+        Wire(broker.port, (fleet.reply("+", "other"), fleet.box("+")), username="other") as other,
+    ):
+        online = await other.until(lambda message: b'"online"' in message.payload)
+        inner = Inbound(fleet.prompt("esp32"), b'{"id": "a", "prompt": "x"}')
+        other.say(fleet.hand("box"), Envelope("box", inner, 1).encode(), qos=1)
+        other.say(fleet.box("box"), online.payload.replace(b"online", b"offline"), qos=1)
+        other.say(fleet.prompt(), '{"id": "b", "prompt": "x"}', qos=1)
+        other.say(fleet.prompt("esp32"), '{"id": "c", "prompt": "x"}', qos=1)
+        other.say(fleet.prompt("other"), '{"id": "d", "prompt": "x"}', qos=1)
+        assert (await other.answer())["id"] == "d"
+        assert {message.topic for message in spy.heard} <= {fleet.reply("d", "other"), fleet.box("box")}
+        assert not any(b'"offline"' in message.payload for message in spy.heard)

@@ -24,14 +24,16 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
+        "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats reading result retrying tools",
-        "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
-        "requests state tools topics turns values watches",
+        "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
+        "packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding figures job journal kinds policy prompting "
         "record recovery replay request scores sink stream telemetry",
         "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake origin replies unheard",
+        "gateways.fleet.": "held links",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",
@@ -44,8 +46,8 @@ SANS_IO = [
         "evaluation.quality.": "checks names numerals reading report tasks",
         "models.": "calibration fit kinds recommend",
         "doctor.": "finding",
-        "doctor.checks.": "background broker clock configuration daemon model power processor service space "
-        "watches",
+        "doctor.checks.": "background broker clock configuration daemon fleet model power processor service "
+        "space watches",
         "settings.": "reload",
         "supervision.": "last_words",
         "tuning.": "options plan report search verdict",
@@ -69,12 +71,15 @@ ALLOWED = {
         "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
+        "fleet": "fleet protocol errors",
         "journal": "journal serving.caller serving.journal errors",
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
-        "gateways": "gateways former serving watching protocol errors",
-        "doctor.checks": "doctor.checks doctor.finding former.remains models.fit device errors",
-        "doctor.probes": "doctor wiring tuning.source settings former broker protocol models device errors",
+        "gateways": "gateways fleet former serving watching protocol errors",
+        "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device "
+        "errors",
+        "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device "
+        "errors",
         "tuning": "tuning supervision.process engine.messages settings folders models device errors",
     }.items()
 }
@@ -86,6 +91,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.doctor.probes.configuration",
     "edgeassist.daemon.app",
     "edgeassist.daemon.control",
+    "edgeassist.daemon.fleet",
     "edgeassist.daemon.wiring",
     "edgeassist.tuning.source",
     "edgeassist.wiring",

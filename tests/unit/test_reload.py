@@ -141,5 +141,6 @@ def test_the_marks_name_the_keys_that_could_always_change() -> None:
         name
         for name in map(".".join, keys())
         if name.partition(".")[0] in tables
-        or name in {"model.system", "model.think", "model.sleep_idle_s", "mqtt.reply_prefixes"}
+        or name
+        in {"model.system", "model.think", "model.sleep_idle_s", "mqtt.reply_prefixes", "fleet.adopt_s"}
     ]

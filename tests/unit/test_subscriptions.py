@@ -16,8 +16,16 @@ class Board:
         self.heard: list[str] = []
         self.gone: list[str] = []
 
-    def add(self, topic_filter: str, name: str = "", *, qos: int = 0, optional: bool = False) -> Route:
-        subscription = Subscription(topic_filter, qos, optional)
+    def add(
+        self,
+        topic_filter: str,
+        name: str = "",
+        *,
+        qos: int = 0,
+        optional: bool = False,
+        passive: bool = False,
+    ) -> Route:
+        subscription = Subscription(topic_filter, qos, optional, passive=passive)
         route = Route(subscription, lambda _: self.heard.append(name or topic_filter), self._close)
         self.routes.add(route)
         return route
@@ -231,3 +239,27 @@ def test_a_filter_that_may_hold_secrets_is_called_by_its_alias_wherever_it_is_to
     assert told[-1] == ("a topic of the watch 'x'",)
     assert "secret" not in caplog.text.replace("test_", "")
     assert "a topic of the watch 'x'" in caplog.text
+
+
+def test_a_passive_route_hears_what_comes_and_is_not_asked_for() -> None:
+    board = Board()
+    route = board.add("a", passive=True)
+    assert board.routes.wanted() == ()
+    assert board.routes.left == ()
+    assert board.say("a") == ["a"]
+    route.close()
+    assert (board.gone, board.say("a")) == ([], [])
+
+
+def test_a_route_that_is_left_hears_on_and_is_unsubscribed_from() -> None:
+    board = Board()
+    route = board.add("a")
+    route.leave()
+    assert (board.routes.wanted(), board.routes.left) == ((), ("a",))
+    assert board.say("a") == ["a"]
+    again = board.add("a", "again")
+    assert ([each.filter for each in board.routes.wanted()], board.routes.left) == (["a"], ())
+    route.close()
+    assert board.gone == []
+    again.close()
+    assert board.gone == ["a"]

@@ -54,7 +54,8 @@ _MASKS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "version": ("<version>", (str,)),
     "sw": ("<version>", (str,)),
     "boot_id": ("<boot id>", (str,)),
-    **dict.fromkeys(("since", "state_at", "answered_at"), ("<date>", (str,))),
+    **dict.fromkeys(("state_at", "answered_at"), ("<date>", (str,))),
+    "since": ("<date>", (str, *_NUMBER)),
     "threads_reason": ("<reason>", (str,)),
 }
 # Home Assistant is told of these only where the machine has the sensor.

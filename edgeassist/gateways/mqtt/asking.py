@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt import origin
-from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, take_in
+from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, fingerprint_of, take_in
 from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
 from edgeassist.protocol.packets import Inbound, Subscription
@@ -71,6 +70,11 @@ class Asking(Gateway):
         for each in (*self._topics.prompt_filters, *self._topics.decide_filters):
             self._broker.subscribe(Subscription(each, qos=1, held=True), self.handle)
 
+    @property
+    def options(self) -> AskingOptions:
+        """Those in force."""
+        return self._options
+
     def apply(self, options: AskingOptions) -> None:
         """Go by other options from the next message on."""
         self._options = options
@@ -89,7 +93,7 @@ class Asking(Gateway):
             log.info("ignored a retained message on %s: a request must not be retained", message.topic)
             message.acknowledge()
             return
-        fingerprint = _fingerprint(message)
+        fingerprint = fingerprint_of(message)
         seen = self._seen.get((message.packet_id, fingerprint)) if message.redelivered else None
         if seen is not None:
             log.info("ignored a request that the broker delivered again on %s", message.topic)
@@ -123,7 +127,7 @@ class Asking(Gateway):
         topic = self._topics.parse(message.topic)
         if not isinstance(topic, PromptTopic | DecideTopic):
             return None
-        fingerprint = _fingerprint(message)
+        fingerprint = fingerprint_of(message)
         caller = Caller(topic.client or None, fingerprint)
         # The broker may not have our acknowledgement.
         self._note(message, caller.key(request_id), fingerprint)
@@ -148,10 +152,3 @@ class Asking(Gateway):
             asked_at=self._repeats.asked(to.topic, request_id),
             on_end=self._repeats.said,
         )
-
-
-def _fingerprint(message: Inbound) -> bytes:
-    """Return what tells one message from another: what was asked, where, and where the answer goes."""
-    parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
-    lengths = ",".join(str(len(part)) for part in parts).encode()
-    return hashlib.blake2b(b"\0".join([lengths, *parts, message.payload]), digest_size=16).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,3 +122,10 @@ def _topic(
         return topics.check_reply(wanted, prefixes=rules.prefixes, client=client), None
     except InvalidRequestError as error:
         return topics.reply(request_id, client), error
+
+
+def fingerprint_of(message: Inbound) -> bytes:
+    """Return what tells one message from another: what was asked, where, and where the answer goes."""
+    parts = [message.topic.encode(), (message.response_topic or "").encode(), message.correlation or b""]
+    lengths = ",".join(str(len(part)) for part in parts).encode()
+    return hashlib.blake2b(b"\0".join([lengths, *parts, message.payload]), digest_size=16).digest()

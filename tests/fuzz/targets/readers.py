@@ -13,11 +13,15 @@ from edgeassist.client.decision import Decision
 from edgeassist.client.reading import Unread, read_document, read_event
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import decode_command, decode_event, encode
-from edgeassist.errors import ConfigurationError
+from edgeassist.errors import ConfigurationError, InvalidRequestError
+from edgeassist.fleet.envelope import Envelope, cancel_of, following_cancel, open_envelope, token_of
+from edgeassist.fleet.known import Known
 from edgeassist.former.register import Name
 from edgeassist.former.remains import Remains
+from edgeassist.gateways.fleet.offers import Offer, parse_offer
 from edgeassist.protocol.decisions import Kind, Question
 from edgeassist.protocol.events import Chunk, Done, Failed
+from edgeassist.protocol.fleet import parse_box
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.salvage import salvage
 from edgeassist.protocol.state import CommandResponse, parse_instance
@@ -203,6 +207,29 @@ _WATCHED: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
+def _fleet(data: bytes) -> object:
+    """Read what boxes of a fleet, or anybody in their names, say to each other."""
+    parse_box(data)
+    parse_offer(data)
+    cancel_of(data)
+    token_of(data)
+    Known().hear(data, "there", 0.0)
+    envelope = open_envelope(data)
+    if open_envelope(envelope.encode()).message != envelope.message:
+        raise FaultError(f"{envelope!r} does not come out as it went in")
+    return type(envelope).__name__
+
+
+_HANDED = Envelope("there", Inbound("edgeassist/fleet/home/prompt/k", b"Hello", correlation=b"\x00"), 1, 2.5)
+_OF_FLEETS = (
+    _HANDED.encode(),
+    Offer("there", 2).encode(),
+    following_cancel("a", "k"),
+    b'{"device":"there","keys":["0011223344556677"]}',
+    b'{"device":"there","root":"r","session":"s","protocol":1,"state":"online","boot_id":"b","version":"1"}',
+)
+
+
 def _pipe(data: bytes) -> object:
     found = []
     for line in data.split(b"\n"):
@@ -236,6 +263,7 @@ def targets() -> Sequence[Parser]:
         Parser("client", _client, _dialogues, (), mutate=mutation.mutate_lines),
         Parser("device", _device, events, (ValueError,)),
         Parser("watches", _watch, lambda: [json.dumps(each).encode() for each in _WATCHED], (ValueError,)),
+        Parser("fleet", _fleet, lambda: _OF_FLEETS, (InvalidRequestError,)),
         Parser(
             "pipe",
             _pipe,

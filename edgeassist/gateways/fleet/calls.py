@@ -1,0 +1,119 @@
+"""Commands to a fleet: every box hears `cancel`, and the one that has the request ends it and answers.
+
+`ping` is answered by all boxes that take requests, as a device answers it, so that a client finds out whether
+anybody is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from edgeassist.errors import EdgeAssistError, InvalidRequestError
+from edgeassist.fleet.envelope import cancel_of, following_cancel
+from edgeassist.gateways.fleet.held import Phase
+from edgeassist.gateways.fleet.taking import CALLERS, Taking, caller_name
+from edgeassist.gateways.link import Link
+from edgeassist.protocol.commands import CancelArguments, parse_arguments
+from edgeassist.protocol.fleet import BoxCondition
+from edgeassist.protocol.packets import Inbound, Outbound
+from edgeassist.protocol.state import CommandResponse
+from edgeassist.protocol.topics import CommandTopic, FleetTopics
+from edgeassist.serving.requests import Requests
+
+log = logging.getLogger(__name__)
+
+# How long after it was handed on a request's cancel is sent after it; later, it has arrived, and its box
+# hears the cancel itself.
+FOLLOWS_S = 5.0
+
+
+class Calls:
+    """Carries out what is called to all boxes.
+
+    Args:
+        topics: The fleet's.
+        link: Takes the answers.
+        requests: Has the requests.
+        taking: Which of them are the fleet's, and where they went.
+        takes: Whether this box takes requests.
+        clock: Seconds of the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        topics: FleetTopics,
+        link: Link,
+        requests: Requests,
+        taking: Taking,
+        *,
+        takes: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topics = topics
+        self._link = link
+        self._requests = requests
+        self._taking = taking
+        self._clock = clock
+        self._takes = takes
+
+    def hear(self, message: Inbound) -> None:
+        """Carry out a command."""
+        topic = self._topics.parse(message.topic)
+        if not isinstance(topic, CommandTopic) or message.retained:
+            return
+        try:
+            arguments = parse_arguments(topic.name, message.payload)
+            if topic.client is not None and isinstance(arguments, CancelArguments):
+                arguments = arguments.of(topic.client)
+        except EdgeAssistError as error:
+            # Each box hears it, and all would say the same.
+            log.info("ignored a message on %s: %s", message.topic, error.message)
+            return
+        data: dict[str, JsonValue]
+        if isinstance(arguments, CancelArguments):
+            count = self._cancel(arguments)
+            said, data = count > 0, {"cancelled": count}
+        else:
+            said, data = self._takes(), {"state": BoxCondition.ONLINE.value}
+        if said:
+            response = CommandResponse(status="ok", data=data, id=arguments.id)
+            payload = response.model_dump_json(exclude_none=True).encode()
+            place = self._topics.response(topic.name, topic.client)
+            self._link.publish(Outbound(place, payload, qos=1, correlation=message.correlation))
+
+    def hear_followed(self, payload: bytes) -> bool:
+        """Take a cancel that another box sent after a request; False where the payload is none."""
+        followed = cancel_of(payload)
+        if followed is not None:
+            self._cancel(followed)
+        return followed is not None
+
+    def _cancel(self, arguments: CancelArguments) -> int:
+        """End what is meant, here or on its way to another box; return how many that are."""
+        ours = [each for each in self._taking.held if each.asked is not None and each.phase is Phase.HERE]
+        here = {(each.asked.id, each.caller.name or "") for each in ours if each.asked is not None}
+        count = sum(self._end(*each) for each in here if _means(arguments, *each))
+        now = self._clock()
+        for each in list(self._taking.handed):
+            if now - each.at < FOLLOWS_S and _means(arguments, each.id, each.caller):
+                self._taking.handed.remove(each)
+                # On the topic that the request went on, and so behind it.
+                payload = following_cancel(each.id, each.caller.removeprefix(CALLERS))
+                self._link.publish(Outbound(self._topics.hand(each.to), payload, qos=1))
+                count += 1
+        return count
+
+    def _end(self, request_id: str, caller: str) -> bool:
+        try:
+            return self._requests.cancel(request_id, caller)
+        except InvalidRequestError:
+            return False
+
+
+def _means(arguments: CancelArguments, request_id: str, caller: str) -> bool:
+    whose = arguments.client is None or caller == caller_name(arguments.client or None)
+    return whose and (arguments.all or arguments.request == request_id)

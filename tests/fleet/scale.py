@@ -1,0 +1,145 @@
+"""A fleet under many clients: `python -m tests.fleet.scale --boxes 64 --clients 1000 --prompts 20000`.
+
+The boxes are processes with the `scripted` backend, whose answers take time that costs no processor, not all
+the same. Printed is what was lost, how long slots were idle while requests waited, and answers per second.
+With `--against 1` a smaller fleet answers as many prompts for each of its slots before, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edgeassist.protocol.fleet import BoxCondition
+from tests.fleet.crowd import Crowd
+from tests.fleet.tally import Tally, count
+from tests.integration.fleet import TOPICS, FleetHouse, Watcher
+
+# So many start at a time.
+_TOGETHER = 8
+_START_S = 600.0
+# How long answers take, by their average.
+_FACTORS = (0.2, 0.6, 1.0, 1.4, 1.8)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is tried.
+
+    Attributes:
+        slots: Of each box.
+        cost_ms: How long an answer takes on average, in steps of `step_ms`.
+        step_ms: A step's length.
+    """
+
+    boxes: int
+    clients: int
+    prompts: int
+    slots: int = 1
+    cost_ms: int = 1000
+    step_ms: int = 100
+    connections: int = 4
+    seed: int = 1
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield each prompt with its answer: a token of four bytes for each step but the first."""
+        lengths = random.Random(self.seed)  # noqa: S311 - no secret
+        factors: list[float] = []
+        for number in range(self.prompts):
+            # Each comes as often as the others, so that two runs have the same average.
+            factors = factors or lengths.sample(_FACTORS, len(_FACTORS))
+            word = f"{number % 10_000:04}"
+            repeat = max(1, round(self.cost_ms * factors.pop() / self.step_ms))
+            yield f"!script delay_ms={self.step_ms} repeat={repeat}\n{word}", word * repeat
+
+
+async def run(plan: Plan, folder: Path) -> Tally:
+    """Start the boxes, have the crowd ask, and count."""
+    settings: dict[str, Any] = {
+        "engine__slots": plan.slots,
+        # No governor: on one machine, each box is another program to the others.
+        "engine__threads": 1,
+        "engine__speculate": "false",
+        "admission__queue": 10_000,
+        "admission__timeout_s": 86_400,
+    }
+    with FleetHouse(folder, fleet__adopt_s=10, **settings) as house:
+        names = [f"box{number:02}" for number in range(plan.boxes)]
+        # Who watches hears everything: not while it is measured.
+        async with AsyncExitStack() as stack:
+            watcher = await house.watcher(stack)
+            for first in range(0, len(names), _TOGETHER):
+                some = names[first : first + _TOGETHER]
+                for name in some:
+                    house.box(name)
+                await watcher.until(partial(_online, watcher, some), _START_S)
+        async with Crowd(
+            house.broker.port, TOPICS, clients=plan.clients, connections=plan.connections
+        ) as crowd:
+            return count(await crowd.ask(plan.texts()), plan.boxes * plan.slots)
+
+
+def _online(watcher: Watcher, names: list[str]) -> bool:
+    states = [watcher.boxes.get(name) for name in names]
+    return all(state is not None and state.state is BoxCondition.ONLINE for state in states)
+
+
+def table(plan: Plan, tally: Tally) -> str:
+    """Return the figures, a line each."""
+    counts = list(tally.by_box.values()) or [0]
+    ideal = plan.boxes * plan.slots / (plan.cost_ms / 1000)
+    return "\n".join(
+        (
+            f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, {plan.cost_ms} ms an answer",
+            f"  asked {tally.asked}, lost {tally.lost}, ended twice {tally.doubled}, wrong text "
+            f"{tally.wrong}, errors {tally.errors or 0}",
+            f"  accepted by two boxes or more: {tally.moved}; a box answered {min(counts)} to {max(counts)}",
+            f"  {tally.per_s:.2f} answers/s (slots allow {ideal:.2f}) while requests waited, "
+            f"which was for {tally.seconds:.0f} s",
+            f"  slots idle meanwhile: {tally.idle:.1%}",
+        )
+    )
+
+
+def main() -> None:
+    """Read the options, run, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fleet.scale", description=__doc__)
+    for name, default in (("boxes", 4), ("clients", 50), ("prompts", 400), ("slots", 1), ("cost-ms", 1000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--against", type=int, help="a fleet of so many boxes to compare with")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    plans = [Plan(options.boxes, options.clients, options.prompts, options.slots, options.cost_ms)]
+    if options.against:
+        fewer = options.prompts * options.against // options.boxes
+        plans.insert(0, Plan(options.against, options.clients, fewer, options.slots, options.cost_ms))
+    tallies = []
+    for plan in plans:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+            tallies.append(asyncio.run(run(plan, Path(folder))))
+        if not options.json:
+            sys.stdout.write(
+                f"{table(plan, tallies[-1])}\n  ({time.monotonic() - began:.0f} s with the start)\n"
+            )
+            sys.stdout.flush()
+    if options.json:
+        pairs = zip(plans, tallies, strict=True)
+        sys.stdout.write(json.dumps([{**asdict(plan), **asdict(tally)} for plan, tally in pairs]) + "\n")
+    elif len(tallies) > 1 and tallies[0].per_s:
+        sys.stdout.write(f"{tallies[1].per_s / tallies[0].per_s:.2f} times the answers per second\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeassist.errors import InvalidRequestError
+from edgeassist.fleet.envelope import Envelope, open_envelope
+from edgeassist.fleet.routing import MOST_HOPS, Search
+from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.values import NAME_PATTERN
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+messages = st.builds(
+    Inbound,
+    topic=texts,
+    payload=st.binary(max_size=200),
+    response_topic=st.none() | texts,
+    correlation=st.none() | st.binary(max_size=30),
+)
+seconds = st.floats(0, 1e6).map(lambda value: round(value, 3))
+envelopes = st.builds(
+    Envelope,
+    texts,
+    messages,
+    st.integers(1, MOST_HOPS),
+    st.none() | seconds,
+    st.sampled_from(Search),
+    st.none() | st.from_regex(NAME_PATTERN, fullmatch=True),
+)
+
+
+@given(envelopes)
+def test_a_request_comes_out_of_its_envelope_as_it_went_in(envelope: Envelope) -> None:
+    assert open_envelope(envelope.encode()) == envelope
+
+
+def test_time_that_is_over_is_none_left() -> None:
+    envelope = Envelope("box", Inbound("t", b""), 1, left_s=-3)
+    assert open_envelope(envelope.encode()).left_s == 0
+
+
+@given(st.binary(max_size=200))
+def test_anything_else_is_refused(payload: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        open_envelope(payload)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"v":2,"sender":"a","topic":"t","hops":1}',
+        b'{"sender":"a","topic":"t","hops":0}',
+        b'{"sender":"a","topic":"t","hops":1,"correlation":"%"}',
+        b'{"sender":"a","topic":"t","hops":1,"left_s":-1}',
+        b'{"sender":"a","topic":"t","hops":1,"id":"a/b"}',
+        b"[]",
+    ],
+)
+def test_a_head_that_says_what_can_t_be_is_refused(head: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        open_envelope(head + b"\npayload")
+
+
+def test_a_later_version_may_say_more_in_it() -> None:
+    assert open_envelope(b'{"sender":"a","topic":"t","hops":1,"more":1}\nx').message.payload == b"x"
