@@ -1,0 +1,87 @@
+"""The command line: see `python -m tests.campaign --help`, and CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.campaign.campaign import Campaign, Options
+from tests.campaign.disk import why_not
+from tests.campaign.faults import FAULTS, Need
+from tests.campaign.report import report
+
+
+def main() -> int:
+    """Run a campaign; return 0 if all was well, 1 if not, 2 if it can't be done here."""
+    arguments = _parser().parse_args()
+    faults = tuple(arguments.faults.split(","))
+    if unknown := [each for each in faults if each not in FAULTS]:
+        print(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}", file=sys.stderr)
+        return 2
+    faults = tuple(each for each in faults if _possible(each))
+    if not faults:
+        return 2
+    minutes = arguments.minutes
+    if minutes is None and arguments.rounds is None:
+        minutes = 2.0
+    with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as name:
+        folder = Path(name) if arguments.folder is None else arguments.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            print(f"{folder} is not empty", file=sys.stderr)
+            return 2
+        options = Options(
+            folder=folder,
+            seed=secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed,
+            faults=faults,
+            clients=arguments.clients,
+            rounds=arguments.rounds,
+            minutes=minutes,
+            durable=arguments.durable,
+            settings=dict(each.split("=", 1) for each in arguments.set),
+        )
+        print(f"seed {options.seed}, in {folder}", flush=True)
+        outcome = asyncio.run(Campaign(options, lambda line: print(line, flush=True)).run())
+    print(report(outcome))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(outcome.document(), indent=2, ensure_ascii=False) + "\n")
+    return 0 if outcome.good else 1
+
+
+def _possible(fault: str) -> bool:
+    reason = why_not() if Need.SMALL_DISK in FAULTS[fault].needs else None
+    if reason is not None:
+        print(f"left out: {fault}: {reason}", file=sys.stderr)
+    return reason is None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.campaign",
+        description="Faults under load, and a count of what became of every prompt.",
+    )
+    parser.add_argument(
+        "--faults", default="engine,daemon,broker", help=f"some of {', '.join(FAULTS)} (default: %(default)s)"
+    )
+    parser.add_argument("--minutes", type=float, help="how long (default: 2, unless --rounds is given)")
+    parser.add_argument("--rounds", type=int, help="how often each fault is done")
+    parser.add_argument("--seed", type=int, help="for the same faults and prompts again")
+    parser.add_argument("--clients", type=int, default=32, help="how many ask (default: %(default)s)")
+    parser.add_argument(
+        "--durable", action=argparse.BooleanOptionalAction, default=True, help="as admission.durable"
+    )
+    parser.add_argument("--json", type=Path, help="a file for all figures and histories")
+    parser.add_argument("--folder", type=Path, help="keeps logs and state (default: a temporary one)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a daemon's setting: engine__slots=2"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""The faults, by name."""
+
+from __future__ import annotations
+
+from tests.campaign.faults.base import Fault, Need
+from tests.campaign.faults.disk import FullDisk
+from tests.campaign.faults.freeze import (
+    FreezeBroker,
+    FreezeDaemon,
+    FreezeEngine,
+    HangBroker,
+    HangDaemon,
+    HangEngine,
+)
+from tests.campaign.faults.kill import KillBroker, KillDaemon, KillEngine
+from tests.campaign.faults.links import CutClients, CutDaemon, HushDaemon, SlowDaemon
+
+__all__ = ["FAULTS", "Fault", "Need"]
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        KillEngine(),
+        KillDaemon(),
+        KillBroker(),
+        FreezeEngine(),
+        FreezeDaemon(),
+        FreezeBroker(),
+        HangEngine(),
+        HangDaemon(),
+        HangBroker(),
+        FullDisk(),
+        CutDaemon(),
+        CutClients(),
+        HushDaemon(),
+        SlowDaemon(),
+    )
+}
