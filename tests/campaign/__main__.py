@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from tests.campaign.campaign import Campaign, Options
-from tests.campaign.disk import why_not
-from tests.campaign.faults import FAULTS, Need
+from tests.campaign.faults import FAULTS
+from tests.campaign.needs import lacks
 from tests.campaign.report import report
 
 
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _possible(fault: str) -> bool:
-    reason = why_not() if Need.SMALL_DISK in FAULTS[fault].needs else None
+    reason = lacks(FAULTS[fault])
     if reason is not None:
         print(f"left out: {fault}: {reason}", file=sys.stderr)
     return reason is None

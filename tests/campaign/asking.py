@@ -101,11 +101,11 @@ def ask(seed: int, client: str, number: int, *, reruns: bool) -> Ask:
         number: From 0.
         reruns: Whether this version knows the field `on_crash`.
     """
-    random = Random(f"{seed}/{client}/{number}")  # noqa: S311 - repeatable, and no secret
+    random = Random(f"{seed}/{client}/{number}")
     request = f"{client}-{number}"
     kind = random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
     fields: dict[str, Any] = {"id": request}
-    if random.random() < 0.3:  # noqa: PLR2004 - as often as not
+    if random.random() < 0.3:
         fields["priority"] = random.choice(["low", "high"])
     if kind is Kind.DECISION:
         return _decision(request, fields, random)
@@ -113,28 +113,30 @@ def ask(seed: int, client: str, number: int, *, reruns: bool) -> Ask:
     # A step of several slots takes the sum of their delays.
     delay_ms = 0 if kind is Kind.ECHO else random.choice([2, 5, 10])
     cancel_after_s = None
-    match kind:
-        case Kind.WHOLE:
-            fields["stream"] = False
-        case Kind.TEXT:
-            fields["format"] = "text"
-        case Kind.SHORT:
-            fields["end"] = "short"
-        case Kind.LONG:
-            fields["system"] = words(random, _LONG_WORDS)
-        case Kind.SESSION:
-            fields["session"] = f"s{number // 10}"
-        case Kind.RERUN if reruns:
-            fields["on_crash"] = "rerun"
-        case Kind.CANCEL:
-            text, cancel_after_s = words(random, 200), random.choice([0.0, 0.3, 1.0])
-        case Kind.DEADLINE:
-            text = words(random, 200)
-            fields["timeout_s"] = random.choice([0.5, 2.0])
-        case _:
-            pass
+    if kind in {Kind.CANCEL, Kind.DEADLINE}:
+        text = words(random, 200)
+    if kind is Kind.CANCEL:
+        cancel_after_s = random.choice([0.0, 0.3, 1.0])
+    if kind is not Kind.RERUN or reruns:
+        fields |= _more(kind, number, random)
     fields["prompt"] = f"!script delay_ms={delay_ms}\n{text}" if delay_ms else text
     return Ask(request, kind, fields, text, cancel_after_s=cancel_after_s)
+
+
+def _more(kind: Kind, number: int, random: Random) -> dict[str, Any]:
+    """Return the fields that make a prompt one of its kind."""
+    if kind is Kind.LONG:
+        return {"system": words(random, _LONG_WORDS)}
+    if kind is Kind.DEADLINE:
+        return {"timeout_s": random.choice([0.5, 2.0])}
+    always: dict[Kind, dict[str, Any]] = {
+        Kind.WHOLE: {"stream": False},
+        Kind.TEXT: {"format": "text"},
+        Kind.SHORT: {"end": "short"},
+        Kind.SESSION: {"session": f"s{number // 10}"},
+        Kind.RERUN: {"on_crash": "rerun"},
+    }
+    return always.get(kind, {})
 
 
 def probe(number: int) -> Ask:
@@ -147,8 +149,7 @@ def probe(number: int) -> Ask:
 def words(random: Random, count: int) -> str:
     """Return a text that repeats nothing, so that no draft speeds it up, with letters of several bytes."""
     return " ".join(
-        ("灯" if random.random() < 0.1 else "") + str(random.randrange(10_000, 99_999))  # noqa: PLR2004
-        for _ in range(count)
+        ("灯" if random.random() < 0.1 else "") + str(random.randrange(10_000, 99_999)) for _ in range(count)
     )
 
 

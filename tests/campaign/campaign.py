@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.sandbox import HOST, PrivateBroker
+from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.settings.schema import AdmissionSettings
 from tests.campaign.asking import probe
 from tests.campaign.disk import small_disk
@@ -23,6 +23,7 @@ from tests.campaign.faults import FAULTS, Need
 from tests.campaign.faults.freeze import KEEPALIVE_S, STALL_S
 from tests.campaign.ledger import Ledger, Trouble
 from tests.campaign.load import Asker
+from tests.campaign.packets import Packets
 from tests.campaign.plan import Profile, Round, profiles, rounds
 from tests.campaign.relay import Relay
 from tests.campaign.stage import TOPICS, Stage
@@ -155,7 +156,8 @@ class Campaign:
             outcome.problems += stage.leftovers()
         now = time.monotonic()
         outcome.tally.add(list(self._ledger.entries.values()), self._ledger, now)
-        outcome.problems += [f"{client} heard what it had not asked: {what}" for _, client, what in self._ledger.strays]
+        strays = ((client, what) for _, client, what in self._ledger.strays)
+        outcome.problems += [f"{client} heard of what it did not wait for: {what}" for client, what in strays]
         outcome.troubles = self._ledger.troubles
         outcome.took_s = now - begun
         return outcome
@@ -166,29 +168,37 @@ class Campaign:
         async with contextlib.AsyncExitStack() as stack:
             if Need.SMALL_DISK in self._needs:
                 stack.enter_context(small_disk(folder / "state"))
-            broker = stack.enter_context(PrivateBroker(folder))
-            relays: list[Relay | None] = [None, None]
+            lines, packets = ["allow_anonymous true"], None
+            if Need.PACKETS in self._needs:
+                packets = await stack.enter_async_context(Packets(self._options.seed))
+                far_port = free_port()
+                lines.append(f"listener {far_port} {packets.here}")
+            broker = stack.enter_context(PrivateBroker(folder, lines))
+            host, port = (HOST, broker.port) if packets is None else (packets.here, far_port)
+            near, far = None, None
             if Need.RELAYS in self._needs:
-                for index in range(2):
-                    relays[index] = relay = Relay(broker.port)
+                near, far = Relay(broker.port), Relay(broker.port, host)
+                for relay in (near, far):
                     await relay.start()
                     stack.push_async_callback(relay.stop)
-            port = broker.port if relays[0] is None else relays[0].port
-            stage = Stage(folder, broker, self._environ(port))
-            stage.daemon_relay, stage.clients_relay = relays
+                port = far.port
+            environ = self._environ(host, port)
+            stage = Stage(folder, broker, environ, () if packets is None else packets.prefix)
+            stage.packets, stage.clients_relay, stage.daemon_relay = packets, near, far
             stage.box.start()
             stack.push_async_callback(stage.box.stop)
             yield stage
 
-    def _environ(self, port: int) -> dict[str, str]:
+    def _environ(self, host: str, port: int) -> dict[str, str]:
         settings: dict[str, object] = {
             "device__name": TOPICS.device,
-            "mqtt__host": HOST,
+            "mqtt__host": host,
             "mqtt__port": port,
             "mqtt__reconnect_max_s": 1,
             "model__backend": "scripted",
             "engine__slots": 4,
             "engine__restart_max_s": 1,
+            "admission__queue": 2 * self._options.clients,
         }
         if "durable" in AdmissionSettings.model_fields:
             settings["admission__durable"] = str(self._options.durable).lower()
@@ -230,9 +240,7 @@ class Campaign:
             outcome.after = await self._settled(stage, askers)
             await asyncio.sleep(QUIET_S)
 
-    async def _rounds(
-        self, stage: Stage, prober: Asker, askers: Sequence[Asker], outcome: Outcome
-    ) -> None:
+    async def _rounds(self, stage: Stage, prober: Asker, askers: Sequence[Asker], outcome: Outcome) -> None:
         minutes = self._options.minutes
         until = None if minutes is None else time.monotonic() + 60 * minutes
         for each in rounds(self._options.seed, self._options.faults, self._options.rounds):
@@ -247,7 +255,7 @@ class Campaign:
         fault = FAULTS[each.fault]
         trouble = Trouble(fault.name, fault.hurts, time.monotonic())
         self._ledger.troubles.append(trouble)
-        random = Random(each.seed)  # noqa: S311 - repeatable, and no secret
+        random = Random(each.seed)
         strike = asyncio.create_task(fault.strike(stage, random), name=f"fault-{fault.name}")
         await asyncio.sleep(0)
         try:

@@ -167,9 +167,13 @@ class Ledger:
             for each in self.troubles
         )
 
-    def faults(self, since: float, until: float) -> list[str]:
-        """Return which faults were done between two moments, each once."""
-        found = (each.fault for each in self.troubles if each.at <= until and each.until >= since)
+    def faults(self, since: float, until: float, *hurts: Hurt) -> list[str]:
+        """Return which faults (that break one of these) were done between two moments, each once."""
+        found = (
+            each.fault
+            for each in self.troubles
+            if each.at <= until and each.until >= since and (not hurts or not each.hurts.isdisjoint(hurts))
+        )
         return list(dict.fromkeys(found))
 
 

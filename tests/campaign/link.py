@@ -1,4 +1,4 @@
-"""A client's connection: paho over the event loop, as programs that are not ours have it. No code of the daemon's."""
+"""A client's connection: paho over the event loop, as others have it. No code of the daemon's is in it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Link:
         self._on_message = on_message
         self._on_acknowledged = on_acknowledged
         self._keepalive_s = keepalive_s
-        self._random = Random(profile.name)  # noqa: S311 - no secret
+        self._random = Random(profile.name)
         self._down = asyncio.Event()
         self._stopping = False
         self._client = self._make()
@@ -110,7 +110,7 @@ class Link:
         """
         properties = None
         if response is not None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.PUBLISH)
             properties.ResponseTopic = response
             properties.CorrelationData = response.rpartition("/")[2].encode()
         return int(self._client.publish(topic, payload, qos=1, properties=properties).mid)
@@ -128,21 +128,30 @@ class Link:
         client.on_subscribe = lambda *_: self._subscribed()
         client.on_message = self._heard
         client.on_publish = lambda _client, _data, packet, *_: self._on_acknowledged(packet)
-        loop = asyncio.get_running_loop()
-        client.on_socket_open = lambda _client, _data, sock: loop.add_reader(sock, client.loop_read)
-        client.on_socket_close = lambda _client, _data, sock: loop.remove_reader(sock)
-        client.on_socket_register_write = lambda _client, _data, sock: loop.add_writer(
-            sock, client.loop_write
-        )
-        client.on_socket_unregister_write = lambda _client, _data, sock: loop.remove_writer(sock)
+        client.on_socket_open = self._opened
+        client.on_socket_close = self._closed
+        client.on_socket_register_write = self._writing
+        client.on_socket_unregister_write = self._written
         return client
+
+    def _opened(self, client: Client, _data: object, sock: Any) -> None:
+        asyncio.get_running_loop().add_reader(sock, client.loop_read)
+
+    def _closed(self, _client: Client, _data: object, sock: Any) -> None:
+        asyncio.get_running_loop().remove_reader(sock)
+
+    def _writing(self, client: Client, _data: object, sock: Any) -> None:
+        asyncio.get_running_loop().add_writer(sock, client.loop_write)
+
+    def _written(self, _client: Client, _data: object, sock: Any) -> None:
+        asyncio.get_running_loop().remove_writer(sock)
 
     def _connect(self, client: Client) -> None:
         options: dict[str, Any] = {}
         if self._profile.protocol == "5":
             options["clean_start"] = self._profile.clean
             if not self._profile.clean:
-                options["properties"] = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+                options["properties"] = Properties(PacketTypes.CONNECT)
                 options["properties"].SessionExpiryInterval = SESSION_EXPIRY_S
         client.connect(HOST, self._port, keepalive=self._keepalive_s, **options)
 
@@ -177,7 +186,7 @@ class Link:
     def _heard(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         # What a kept session had in store may come before the answer to our subscription.
         number = self.number if self.up else self.number + 1
-        self._on_message(Message(message.topic, message.payload, message.dup, message.retain, number))
+        self._on_message(Message(message.topic, bytes(message.payload), message.dup, message.retain, number))
 
 
 def compact(document: dict[str, Any]) -> bytes:

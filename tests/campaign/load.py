@@ -14,11 +14,13 @@ from tests.campaign.link import Link, Message, compact
 from tests.campaign.plan import Profile
 
 # After so long without an end a client asks the next: the first stays on the ledger.
-GO_ON_S = 20.0
+GO_ON_S = 10.0
 # So many requests without an end may a client have before it waits for one.
 MOST_OPEN = 6
 # Only so many of its requests does a client ask again at once.
 MOST_AGAIN = 12
+# After so long it asks again what was refused, or has failed, where it needs an answer.
+AGAIN_S = 0.1
 
 
 class Asker:
@@ -55,7 +57,7 @@ class Asker:
         self._ledger = ledger
         self._seed = seed
         self._reruns = reruns
-        self._random = Random(f"{seed}/{profile.name}/pauses")  # noqa: S311 - repeatable, and no secret
+        self._random = Random(f"{seed}/{profile.name}/pauses")
         self._open: dict[str, Entry] = {}
         self._packets: dict[int, Entry] = {}
         self._news = asyncio.Event()
@@ -116,11 +118,15 @@ class Asker:
         return entry
 
     async def first_text(self, entry: Entry) -> float:
-        """Wait for the first text of an answer, or its end; return when it came."""
+        """Wait for the first text of an answer; return when it came. What has failed is asked again."""
         while True:
             for each in entry.heard:
-                if each.type == "chunk" or each.ends:
+                if each.type in {"chunk", "done"}:
                     return each.at
+            if sum(each.ends for each in entry.heard) == len(entry.asked):
+                await asyncio.sleep(AGAIN_S)
+                self._open[entry.ask.id] = entry
+                self._say(entry)
             self._news.clear()
             await self._news.wait()
 

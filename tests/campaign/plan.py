@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-# The shortest and the longest pause before a client connects again: a program of ours, paho by itself, a sketch
-# for a board that sleeps five seconds.
+# The shortest and the longest pause before a client connects again: a program of ours, paho by itself, a
+# board whose sketch sleeps five seconds.
 BACKOFFS = ((0.2, 1.0), (1.0, 8.0), (5.0, 5.0))
 
 
@@ -18,7 +18,7 @@ class Profile:
 
     Attributes:
         clean: Whether the broker forgets it when it is away.
-        asks_again: Whether it publishes what has no end yet again, byte for byte, when it or the device is back.
+        asks_again: Whether it publishes what has no end yet again, as it was, when it or the device is back.
         named: Whether it asks on a topic of its own; else on the shared one, with `reply_to`.
         response_topic: Whether it says by MQTT 5's property where to answer.
         backoff: The shortest and the longest pause before it connects again, in seconds.
@@ -68,7 +68,7 @@ def profiles(count: int) -> list[Profile]:
             protocol="5" if index % 2 == 0 else "3.1.1",
             clean=index // 2 % 2 == 0,
             asks_again=index // 4 % 2 == 0,
-            named=index % 8 != 7,  # noqa: PLR2004 - one of eight
+            named=index % 8 != 7,
             response_topic=index % 2 == 0 and index // 8 % 2 == 1,
             backoff=BACKOFFS[index // 4 % len(BACKOFFS)],
         )
@@ -84,7 +84,7 @@ def rounds(seed: int, faults: Sequence[str], most: int | None = None) -> Iterato
         faults: Their names.
         most: How often each may come; None: without end.
     """
-    random = Random(f"{seed}/rounds")  # noqa: S311 - repeatable, and no secret
+    random = Random(f"{seed}/rounds")
     number = cycle = 0
     while faults and (most is None or cycle < most):
         for fault in random.sample(faults, len(faults)):

@@ -1,7 +1,7 @@
 """A TCP link in user space that delays, cuts, and falls silent.
 
-Above TCP a packet can't be lost or doubled, so this shows what a program sees of it: a pause, a reset, silence.
-`tests.campaign.packets` loses and doubles real packets, where the kernel lets it.
+Above TCP a packet can't be lost or doubled, so this shows what a program sees of it: a pause, a reset,
+silence. `tests.campaign.packets` loses and doubles real packets, where the kernel lets it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Relay:
         self._host = host
         self._cut = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._random = Random(target)  # noqa: S311 - no secret
+        self._random = Random(target)
         self._loud = asyncio.Event()
         self._loud.set()
         self.delay_s = 0.0

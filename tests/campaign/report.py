@@ -17,18 +17,20 @@ def report(outcome: Outcome) -> str:
     mode = "durable" if tally.durable else "not durable"
     lines = [
         "",
-        f"{len(outcome.troubles)} faults in {outcome.took_s / 60:.1f} min under {outcome.options.clients} clients, "
-        f"{mode}, seed {outcome.options.seed}",
+        f"{len(outcome.troubles)} faults in {outcome.took_s / 60:.1f} min under "
+        f"{outcome.options.clients} clients, {mode}, seed {outcome.options.seed}",
         "",
         *_faults(outcome),
         "",
         f"asked {tally.asked}, accepted {tally.accepted}, refused for want of room {tally.refused}, "
         f"known only to a broker that died {tally.unkept}",
         f"ends: {', '.join(f'{code} {count}' for code, count in tally.ends.most_common())}",
-        f"said again and marked so {tally.repeats}, to clients that asked again {tally.answers}; delivered twice "
-        f"around a broken connection {tally.redelivered}; missed by clients that were cut off {tally.missed}",
+        f"said again and marked so {tally.repeats}, to clients that asked again {tally.answers}; "
+        f"delivered twice around a broken connection {tally.redelivered}; "
+        f"missed by clients that were cut off {tally.missed}",
         f"wrong: {', '.join(f'{each} {tally.wrong[each]}' for each in Wrong)}",
-        f"daemon, idle: {_taken(outcome.before)} before, {_taken(outcome.after)} after; started {outcome.starts} times",
+        f"daemon, idle: {_taken(outcome.before)} before, {_taken(outcome.after)} after; "
+        f"started {outcome.starts} times",
     ]
     if outcome.problems:
         lines += ["", f"{len(outcome.problems)} problems beside:"]
@@ -42,7 +44,7 @@ def report(outcome: Outcome) -> str:
 
 
 def command(outcome: Outcome) -> str:
-    """Return the command line that does it again: the same faults and requests; their timing is the machine's."""
+    """Return the command line that does it again: the same faults and requests; timing is the machine's."""
     options = outcome.options
     parts = [
         "python -m tests.campaign",

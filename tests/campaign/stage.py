@@ -1,4 +1,4 @@
-"""What the faults are done to: a broker, a daemon that is started again when it ends, and what lies between."""
+"""What faults are done to: a broker, a daemon that is started again when it ends, what lies between."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import psutil
 
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from tests.campaign.packets import Packets
 from tests.campaign.relay import Relay
 
 TOPICS = Topics("edgeassist", "box")
@@ -93,7 +94,8 @@ class Stage:
         prefix: What its command line begins with.
 
     Attributes:
-        relays: Between the clients, or the daemon, and the broker, where a fault needs them.
+        daemon_relay: Between the daemon and the broker, where a fault needs it; `clients_relay` likewise.
+        packets: The daemon's own network, likewise.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Stage:
         self.state = folder / "state"
         self.daemon_relay: Relay | None = None
         self.clients_relay: Relay | None = None
+        self.packets: Packets | None = None
 
     @property
     def log(self) -> Path:
@@ -136,10 +139,9 @@ class Stage:
     def leftovers(self) -> list[str]:
         """Return what is there and should not be, once all has stopped: processes, and unfinished files."""
         found = [f"process {each.pid}: {' '.join(each.cmdline())}" for each in _processes_of(self.folder)]
-        for path in sorted(self.state.rglob("*")):
-            if path.is_file() and path.suffix in {".tmp", ".part", ".new", ".partial"}:
-                found.append(f"file {path.relative_to(self.folder)}")
-        return found
+        unfinished = {".tmp", ".part", ".new", ".partial"}
+        files = sorted(path for path in self.state.rglob("*") if path.suffix in unfinished)
+        return found + [f"file {path.relative_to(self.folder)}" for path in files]
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:

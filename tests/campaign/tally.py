@@ -6,14 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.campaign.ledger import Entry, Heard, Ledger, Trouble
+from tests.campaign.ledger import Entry, Heard, Hurt, Ledger, Trouble
 from tests.campaign.verdict import Verdict, Wrong, judge
 
 # So many histories are kept: the first ones tell most.
 MOST_HISTORIES = 40
-MOST_LINES = 80
+MOST_LINES = 60
 # Faults of so many seconds before a request belong to its history.
 _BEFORE_S = 5.0
+_AFTER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ class Tally:
         elif not verdict.accepted:
             self.unanswered += 1
         faults = ledger.faults(entry.begun_at, entry.ended_at or now)
-        # What has no end was lost at the first fault after it was asked, or before it was heard of at all.
+        # What has no end was lost, most likely, at the first that may lose something after its last word.
+        fatal = ledger.faults(entry.last_at, now, Hurt.DAEMON, Hurt.BROKER, Hurt.LINK)
         self.asked_by_fault.update(faults)
         for wrong, _ in verdict.wrong:
             self.wrong[wrong] += 1
-            for fault in faults[:1] if wrong is Wrong.NO_END else faults:
+            for fault in (fatal or faults)[:1] if wrong is Wrong.NO_END else faults:
                 self.by_fault.setdefault(fault, Counter())[wrong] += 1
         if verdict.wrong and len(self.histories) < MOST_HISTORIES:
             self.histories.append(history(verdict, ledger, now))
@@ -125,8 +127,10 @@ def history(verdict: Verdict, ledger: Ledger, now: float) -> History:
         *((at, "cancelled") for at in [entry.cancelled] if at is not None),
         *((each.at, _said(each)) for each in entry.heard),
     ]
+    # Of what never ended, only what came next is of interest.
+    later = [each for each in ledger.troubles if each.at > until][: 0 if entry.ended_at else _AFTER]
     for trouble in ledger.troubles:
-        if trouble.at >= begun - _BEFORE_S and (trouble.at <= until or entry.ended_at is None):
+        if begun - _BEFORE_S <= trouble.at <= until or trouble in later:
             moments.append((trouble.at, f"FAULT {trouble.fault}"))
             if trouble.until <= now:
                 moments.append((trouble.until, _recovered(trouble)))

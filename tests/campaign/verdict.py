@@ -95,12 +95,14 @@ def _accept(verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, 
     verdict.accepted = heard_at is not None or kept
     if ends or not verdict.accepted:
         return
-    # An end that was said while the client itself was cut off: MQTT keeps nothing for a clean session.
+    # An end that was said while the client alone was cut off: MQTT keeps nothing for a clean session.
     alone = entry.profile.clean and not entry.profile.asks_again
-    verdict.missed = alone and ledger.troubled(entry.begun_at, now, Hurt.CLIENTS)
+    verdict.missed = alone and any(
+        each.hurts == {Hurt.CLIENTS} and each.until >= entry.begun_at for each in ledger.troubles
+    )
     if not verdict.missed:
-        known = "the broker has it" if heard_at is None else f"heard: {entry.heard[-1].type} {entry.heard[-1].seq}"
-        verdict.wrong.append((Wrong.NO_END, known))
+        last = "the broker has it" if heard_at is None else f"the last was {_name(entry.heard[-1])}"
+        verdict.wrong.append((Wrong.NO_END, last))
 
 
 def _count(verdict: Verdict, ledger: Ledger, ends: list[Heard]) -> None:
@@ -112,14 +114,15 @@ def _count(verdict: Verdict, ledger: Ledger, ends: list[Heard]) -> None:
         before = [each for each in ends[:index] if each.digest == end.digest]
         if end.repeat:
             verdict.repeats += 1
-        elif before and _twice(before[-1], end, ledger):
-            verdict.redelivered += 1
         elif verdict.answers < again:
             verdict.answers += 1
+        elif before and _twice(before[-1], end, ledger):
+            verdict.redelivered += 1
         else:
             verdict.ends += 1
-            gap_s = end.at - ends[index - 1].at
-            verdict.wrong.append((Wrong.DOUBLED_END, f"{_name(end)} {gap_s:.2f} s after {_name(ends[index - 1])}"))
+            first = ends[index - 1]
+            later = f"{_name(end)} {end.at - first.at:.2f} s after {_name(first)}"
+            verdict.wrong.append((Wrong.DOUBLED_END, later))
 
 
 def _twice(first: Heard, second: Heard, ledger: Ledger) -> bool:

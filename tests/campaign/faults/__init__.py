@@ -14,6 +14,7 @@ from tests.campaign.faults.freeze import (
 )
 from tests.campaign.faults.kill import KillBroker, KillDaemon, KillEngine
 from tests.campaign.faults.links import CutClients, CutDaemon, HushDaemon, SlowDaemon
+from tests.campaign.faults.packets import NoPackets, RoughPackets
 
 __all__ = ["FAULTS", "Fault", "Need"]
 
@@ -34,5 +35,7 @@ FAULTS: dict[str, Fault] = {
         CutClients(),
         HushDaemon(),
         SlowDaemon(),
+        RoughPackets(),
+        NoPackets(),
     )
 }
