@@ -163,7 +163,8 @@ def _check_bare(verdict: Verdict, ledger: Ledger) -> None:
     end = next((each for each in entry.heard if each.ends), None)
     if end is None or len(entry.asked) + entry.resent > 1 or ledger.troubled(entry.begun_at, end.at):
         return
-    pieces = [each for each in entry.heard if each.type == BARE]
+    # An end that is said again brings its text along.
+    pieces = [each for each in entry.heard[: entry.heard.index(end)] if each.type == BARE]
     text = "".join(each.text for each in pieces)
     if end.type == "done" and text != expected(entry.ask):
         verdict.wrong.append((Wrong.TEXT, f"pieces {text[-40:]!r}"))
