@@ -28,6 +28,7 @@ from tests.campaign.plan import Profile, Round, profiles, rounds
 from tests.campaign.relay import Relay
 from tests.campaign.stage import TOPICS, Stage
 from tests.campaign.tally import Tally
+from tests.campaign.verdict import judge
 
 # The longest wait for whatever must come.
 PATIENCE_S = 90.0
@@ -282,13 +283,22 @@ class Campaign:
             while not all(asker.link.up for asker in askers):
                 await asyncio.sleep(0.05)
 
+    def _awaited(self) -> bool:
+        """Whether an end has to come still: not to who missed it, or was never heard by the device."""
+        now = time.monotonic()
+        return any(
+            now - each.last_at < QUIET_S
+            or judge(each, self._ledger, now, durable=is_durable(self._options.durable)).wrong
+            for each in self._ledger.unended()
+        )
+
     async def _settled(self, stage: Stage, askers: Sequence[Asker]) -> dict[str, int]:
         """Let all that is asked end, if it does, and return what the idle daemon takes."""
         for asker in askers:
             asker.pause()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                while any(self._ledger.unended()):
+                while self._awaited():
                     await asyncio.sleep(0.1)
         await asyncio.sleep(SETTLE_S)
         with stage.box.process.oneshot():
