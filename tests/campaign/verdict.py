@@ -10,6 +10,8 @@ from tests.campaign.ledger import BARE, Entry, Heard, Hurt, Ledger
 
 # The device's own limit of an answer, in tokens (`sampling.max_tokens`).
 MAX_TOKENS = 512
+# With this number a daemon that was started again ends what it can't answer: it does not know the last one.
+SEQ_AFTER_START = 1_000_000
 # Ends of what never became a request: there was no room.
 REFUSALS = frozenset({"busy", "quota_exceeded", "model_loading", "shutting_down"})
 # With which codes a request may end if that broke while it was under way.
@@ -216,7 +218,13 @@ def _may_lack(entry: Entry, ledger: Ledger, last: Heard | None, each: Heard) -> 
     """Whether what comes before a message may have got lost: its client, or its broker, was away."""
     since, link = entry.asked[0] if last is None else (last.at, last.link)
     away = link != each.link and entry.profile.clean
-    return away or ledger.troubled(since, each.at, Hurt.BROKER) or _answer_again(entry, each)
+    broke = ledger.troubled(since, each.at, Hurt.BROKER)
+    return away or broke or _after_start(entry, ledger, each) or _answer_again(entry, each)
+
+
+def _after_start(entry: Entry, ledger: Ledger, each: Heard) -> bool:
+    """Whether it is the end that a start gave to what it could not answer any more."""
+    return each.ends and each.seq >= SEQ_AFTER_START and ledger.troubled(entry.begun_at, each.at, Hurt.DAEMON)
 
 
 def _answer_again(entry: Entry, each: Heard) -> bool:

@@ -239,6 +239,18 @@ def test_what_only_waited_may_be_accepted_anew_after_the_daemon_died(story: Stor
     assert Wrong.BEGAN_ANEW in unasked.wrong()
 
 
+def test_a_start_ends_what_it_can_not_answer_with_a_number_of_its_own(story: Story) -> None:
+    story.event("accepted", 0)
+    story.event("chunk", 1, text="one")
+    story.fault(KILLED)
+    story.event("error", 1_000_000, code="interrupted", text="")
+    assert story.wrong() == []
+    unkilled = Story()
+    unkilled.event("accepted", 0)
+    unkilled.event("error", 1_000_000, code="busy", text="")
+    assert unkilled.wrong() == [Wrong.GAP]
+
+
 def test_bare_text_is_joined_where_nothing_broke() -> None:
     told = Story(kind=Kind.TEXT)
     for piece in ("one two", " three", ""):
