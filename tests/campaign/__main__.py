@@ -23,7 +23,7 @@ def main() -> int:
     if unknown := [each for each in faults if each not in FAULTS]:
         print(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}", file=sys.stderr)
         return 2
-    faults = tuple(each for each in faults if _possible(each))
+    faults = tuple(each for each in faults if _possible(each, arguments.boxes))
     if not faults:
         return 2
     minutes = arguments.minutes
@@ -40,6 +40,7 @@ def main() -> int:
             seed=secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed,
             faults=faults,
             clients=arguments.clients,
+            boxes=arguments.boxes,
             rounds=arguments.rounds,
             minutes=minutes,
             durable=arguments.durable,
@@ -53,8 +54,8 @@ def main() -> int:
     return 0 if outcome.good else 1
 
 
-def _possible(fault: str) -> bool:
-    reason = lacks(FAULTS[fault])
+def _possible(fault: str, boxes: int) -> bool:
+    reason = lacks(FAULTS[fault], boxes)
     if reason is not None:
         print(f"left out: {fault}: {reason}", file=sys.stderr)
     return reason is None
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often each fault is done")
     parser.add_argument("--seed", type=int, help="for the same faults and prompts again")
     parser.add_argument("--clients", type=int, default=32, help="how many ask (default: %(default)s)")
+    parser.add_argument("--boxes", type=int, default=1, help="how many daemons; several are a fleet")
     parser.add_argument(
         "--durable", action=argparse.BooleanOptionalAction, default=True, help="as admission.durable"
     )

@@ -15,20 +15,23 @@ from typing import Any
 import psutil
 
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.settings.schema import AdmissionSettings
 from tests.campaign.asking import probe
 from tests.campaign.disk import small_disk
 from tests.campaign.faults import FAULTS, Need
 from tests.campaign.faults.freeze import KEEPALIVE_S, STALL_S
+from tests.campaign.faults.kill import ADOPT_S
+from tests.campaign.keeper import Keeper
 from tests.campaign.ledger import Ledger, Trouble
 from tests.campaign.load import Asker
 from tests.campaign.packets import Packets
 from tests.campaign.plan import Profile, Round, profiles, rounds
 from tests.campaign.relay import Relay
-from tests.campaign.stage import TOPICS, Stage
+from tests.campaign.stage import Stage
 from tests.campaign.tally import Tally
-from tests.campaign.verdict import judge
+from tests.campaign.verdict import Rules, judge
 
 # The longest wait for whatever must come.
 PATIENCE_S = 90.0
@@ -40,6 +43,8 @@ KEEP_S = 90.0
 QUIET_S = 5.0
 # An idle daemon has given back what it will after this.
 SETTLE_S = 3.0
+# The fleet's name, where there is one.
+GROUP = "campaign"
 PROBER = Profile("probe", "5", clean=True, asks_again=True, backoff=(0.05, 0.1))
 
 
@@ -50,6 +55,7 @@ class Options:
     Attributes:
         folder: For everything; must be empty.
         faults: Their names.
+        boxes: How many daemons; more than one are a fleet, and are asked as such.
         rounds: How often each is done; None: until `minutes` have passed.
         durable: As the daemon's setting `admission.durable`; a daemon that knows no such setting is not.
         settings: More of the daemon's settings, as `engine__slots`.
@@ -59,6 +65,7 @@ class Options:
     seed: int
     faults: tuple[str, ...]
     clients: int = 32
+    boxes: int = 1
     rounds: int | None = None
     minutes: float | None = None
     durable: bool = True
@@ -97,7 +104,8 @@ class Outcome:
             "seed": self.options.seed,
             "faults": list(self.options.faults),
             "clients": self.options.clients,
-            "durable": self.tally.durable,
+            "durable": self.tally.rules.durable,
+            "boxes": self.options.boxes,
             "took_s": round(self.took_s, 1),
             "starts": self.starts,
             "before": self.before,
@@ -135,23 +143,26 @@ class Campaign:
         self._faults = [FAULTS[name] for name in options.faults]
         self._needs = frozenset().union(*(fault.needs for fault in self._faults))
         self._ledger = Ledger()
+        self._rules = Rules(durable=is_durable(options.durable), fleet=options.boxes > 1)
+        self._topics = Topics("edgeassist", "box" if options.boxes == 1 else f"fleet/{GROUP}")
         self._probes = 0
         self._patient = any(name.startswith("hang") for name in options.faults)
 
     async def run(self) -> Outcome:
         """Do it all, and return what came of it."""
         begun = time.monotonic()
-        outcome = Outcome(self._options, Tally(durable=is_durable(self._options.durable)))
+        outcome = Outcome(self._options, Tally(self._rules))
         async with self._staged() as stage:
             try:
                 await self._play(stage, outcome)
             except (TimeoutError, OSError, psutil.Error) as error:
                 outcome.failure = f"{type(error).__name__}: {error}"
-            outcome.starts = stage.box.starts
-            outcome.problems += stage.box.unasked
-            status = await stage.box.stop()
-            if status != 0:
-                outcome.problems.append(f"the daemon ended with status {status} in the end")
+            for box in stage.boxes:
+                outcome.starts += box.starts
+                outcome.problems += box.unasked
+                status = await box.stop()
+                if status != 0:
+                    outcome.problems.append(f"{box.name} ended with status {status} in the end")
             outcome.problems += stage.problems([each for fault in self._faults for each in fault.expected])
             await asyncio.to_thread(stage.broker.stop)
             outcome.problems += stage.leftovers()
@@ -184,15 +195,22 @@ class Campaign:
                     stack.push_async_callback(relay.stop)
                 port = far.port
             environ = self._environ(host, port)
-            stage = Stage(folder, broker, environ, () if packets is None else packets.prefix)
+            boxes = [self._box(index, environ, packets) for index in range(self._options.boxes)]
+            stage = Stage(folder, broker, boxes)
             stage.packets, stage.clients_relay, stage.daemon_relay = packets, near, far
-            stage.box.start()
-            stack.push_async_callback(stage.box.stop)
+            for box in boxes:
+                box.start()
+                stack.push_async_callback(box.stop)
             yield stage
+
+    def _box(self, index: int, environ: dict[str, str], packets: Packets | None) -> Keeper:
+        folder = self._options.folder / f"more{index}" if index else self._options.folder
+        folder.mkdir(exist_ok=True)
+        name = f"box{index or ''}"
+        return Keeper(name, folder, environ, () if packets is None else packets.prefix)
 
     def _environ(self, host: str, port: int) -> dict[str, str]:
         settings: dict[str, object] = {
-            "device__name": TOPICS.device,
             "mqtt__host": host,
             "mqtt__port": port,
             "mqtt__reconnect_max_s": 1,
@@ -203,6 +221,8 @@ class Campaign:
         }
         if "durable" in AdmissionSettings.model_fields:
             settings["admission__durable"] = str(self._options.durable).lower()
+        if self._options.boxes > 1:
+            settings |= {"fleet__group": GROUP, "fleet__adopt_s": ADOPT_S}
         if self._patient:
             settings |= {"engine__stall_timeout_s": STALL_S, "mqtt__keepalive_s": KEEPALIVE_S}
         settings |= self._options.settings
@@ -211,7 +231,7 @@ class Campaign:
     def _asker(self, profile: Profile, port: int) -> Asker:
         return Asker(
             profile,
-            TOPICS,
+            self._topics,
             self._ledger,
             port=port,
             seed=self._options.seed,
@@ -287,8 +307,7 @@ class Campaign:
         """Whether an end has to come still: not to who missed it, or was never heard by the device."""
         now = time.monotonic()
         return any(
-            now - each.last_at < QUIET_S
-            or judge(each, self._ledger, now, durable=is_durable(self._options.durable)).wrong
+            now - each.last_at < QUIET_S or judge(each, self._ledger, now, self._rules).wrong
             for each in self._ledger.unended()
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Iterator
 from random import Random
 
@@ -69,7 +70,7 @@ class Asker:
         self.link = Link(
             port,
             profile,
-            [topics.status, topics.reply("#", profile.name)],
+            [topics.status, f"{topics.root}/box/+", topics.reply("#", profile.name)],
             on_up=self._come,
             on_down=self._go,
             on_message=self._hear,
@@ -201,17 +202,22 @@ class Asker:
         if entry is not None:
             entry.acknowledged.append(asyncio.get_running_loop().time())
 
-    def _take_status(self, message: Message) -> None:
-        if message.payload == b"offline":
+    def _take_status(self, status: str, *, retained: bool) -> None:
+        """Note how the device is, or one of a fleet."""
+        if status == "offline":
             self._unsure = True
-        elif message.payload == b"online" and self._unsure and not message.retained:
+        elif status == "online" and self._unsure and not retained:
             # After the broker itself was away, the device may be back later than we.
             self._unsure = False
             self._ask_again()
 
     def _hear(self, message: Message) -> None:
         if message.topic == self._topics.status:
-            self._take_status(message)
+            self._take_status(message.payload.decode(), retained=message.retained)
+            return
+        if message.topic.startswith(f"{self._topics.root}/box/"):
+            if message.payload:
+                self._take_status(json.loads(message.payload)["state"], retained=message.retained)
             return
         entry = self._ledger.hear(
             message.topic,

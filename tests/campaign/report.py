@@ -14,7 +14,7 @@ _SHOWN = 5
 def report(outcome: Outcome) -> str:
     """Return the tables, what was wrong, and how to do it again."""
     tally = outcome.tally
-    mode = "durable" if tally.durable else "not durable"
+    mode = "durable" if tally.rules.durable else "not durable"
     lines = [
         "",
         f"{len(outcome.troubles)} faults in {outcome.took_s / 60:.1f} min under "
@@ -51,6 +51,7 @@ def command(outcome: Outcome) -> str:
         f"--seed {options.seed}",
         f"--faults {','.join(options.faults)}",
         f"--clients {options.clients}",
+        *([f"--boxes {options.boxes}"] if options.boxes > 1 else []),
         "--durable" if options.durable else "--no-durable",
     ]
     if options.rounds is not None:

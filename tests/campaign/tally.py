@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.campaign.ledger import Entry, Heard, Hurt, Ledger, Trouble
-from tests.campaign.verdict import Verdict, Wrong, judge
+from tests.campaign.verdict import Rules, Verdict, Wrong, judge
 
 # So many histories are kept: the first ones tell most.
 MOST_HISTORIES = 40
@@ -41,7 +41,7 @@ class Tally:
         by_fault: The same for each fault that was done meanwhile.
     """
 
-    durable: bool
+    rules: Rules
     asked: int = 0
     accepted: int = 0
     refused: int = 0
@@ -61,7 +61,7 @@ class Tally:
     def add(self, entries: list[Entry], ledger: Ledger, now: float) -> None:
         """Judge requests, and count them."""
         for entry in entries:
-            self._count(judge(entry, ledger, now, durable=self.durable), ledger, now)
+            self._count(judge(entry, ledger, now, self.rules), ledger, now)
 
     def _count(self, verdict: Verdict, ledger: Ledger, now: float) -> None:
         entry = verdict.entry

@@ -33,6 +33,19 @@ class Wrong(StrEnum):
     BEGAN_ANEW = "began anew unasked"
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What was promised.
+
+    Attributes:
+        durable: That the device keeps what the broker has acknowledged.
+        fleet: Only that what a dead box had is answered: it may run again elsewhere, from the beginning.
+    """
+
+    durable: bool
+    fleet: bool = False
+
+
 @dataclass(slots=True)
 class Verdict:
     """What became of a request.
@@ -61,18 +74,18 @@ class Verdict:
     wrong: list[tuple[Wrong, str]] = field(default_factory=list)
 
 
-def judge(entry: Entry, ledger: Ledger, now: float, *, durable: bool) -> Verdict:
+def judge(entry: Entry, ledger: Ledger, now: float, rules: Rules) -> Verdict:
     """Return what became of a request.
 
     Args:
         entry: The request.
         ledger: Knows what was broken meanwhile.
         now: The time.
-        durable: Whether the daemon promises to keep what the broker has acknowledged.
+        rules: What was promised.
     """
     verdict = Verdict(entry)
     ends = [each for each in entry.heard if each.ends]
-    _accept(verdict, ledger, ends, now, durable=durable)
+    _accept(verdict, ledger, ends, now, durable=rules.durable)
     if ends:
         _count(verdict, ledger, ends)
         for end in ends:
@@ -80,7 +93,7 @@ def judge(entry: Entry, ledger: Ledger, now: float, *, durable: bool) -> Verdict
     if entry.ask.bare:
         _check_bare(verdict, ledger)
     else:
-        _check_order(verdict, ledger)
+        _check_order(verdict, ledger, rules)
     return verdict
 
 
@@ -174,7 +187,7 @@ def _check_bare(verdict: Verdict, ledger: Ledger) -> None:
         verdict.wrong.append((Wrong.GAP, f"{len(pieces)} pieces before the end with seq {end.seq}"))
 
 
-def _check_order(verdict: Verdict, ledger: Ledger) -> None:
+def _check_order(verdict: Verdict, ledger: Ledger, rules: Rules) -> None:
     """Follow the numbers, and join the chunks of each run of the answer."""
     entry = verdict.entry
     known: dict[int, Heard] = {}
@@ -190,7 +203,7 @@ def _check_order(verdict: Verdict, ledger: Ledger) -> None:
             last, text = each, None
             continue
         if each.seq <= seq and last is not None:
-            _check_anew(verdict, ledger, last, each)
+            _check_anew(verdict, ledger, last, each, reruns=rules.fleet or entry.ask.reruns)
             known, text, seq = {}, "", -1
         if each.seq > seq + 1:
             text = None
@@ -203,14 +216,14 @@ def _check_order(verdict: Verdict, ledger: Ledger) -> None:
             verdict.wrong.append((Wrong.TEXT, f"chunks {text[-40:]!r}"))
 
 
-def _check_anew(verdict: Verdict, ledger: Ledger, last: Heard, first: Heard) -> None:
+def _check_anew(verdict: Verdict, ledger: Ledger, last: Heard, first: Heard, *, reruns: bool) -> None:
     """A second run, with numbers from the beginning: somebody must have asked, or the daemon begun anew."""
     entry = verdict.entry
     if _again(entry, first) or first.ends:  # ends are counted elsewhere
         return
     died = ledger.troubled(entry.begun_at, first.at, Hurt.DAEMON)
     said = any(each.type in {"chunk", "done"} for each in entry.heard if each.at <= last.at)
-    if not died or (said and not entry.ask.reruns):
+    if not died or (said and not reruns):
         verdict.wrong.append((Wrong.BEGAN_ANEW, f"{_name(first)} after {_name(last)}"))
 
 

@@ -12,7 +12,7 @@ from tests.campaign.asking import Ask, Kind, ask
 from tests.campaign.ledger import Entry, Hurt, Ledger, Trouble
 from tests.campaign.plan import Profile, profiles, rounds
 from tests.campaign.tally import Tally
-from tests.campaign.verdict import Verdict, Wrong, judge
+from tests.campaign.verdict import Rules, Verdict, Wrong, judge
 
 ONCE = Profile("c1", "5", clean=True, asks_again=False)
 KEPT = Profile("c1", "5", clean=False, asks_again=False)
@@ -61,7 +61,7 @@ class Story:
         self.event("done", seq, text=TEXT, finish_reason="stop", **more)
 
     def verdict(self, *, durable: bool = True) -> Verdict:
-        return judge(self.entry, self.ledger, self.now + 60, durable=durable)
+        return judge(self.entry, self.ledger, self.now + 60, Rules(durable=durable))
 
     def wrong(self) -> list[Wrong]:
         return [each for each, _ in self.verdict().wrong]
@@ -277,7 +277,7 @@ def test_a_decision_and_a_session_are_judged_by_what_is_in_their_end() -> None:
 def test_a_tally_counts_and_keeps_the_history_of_what_was_wrong(story: Story) -> None:
     story.event("accepted", 0)
     story.fault(KILLED)
-    tally = Tally(durable=True)
+    tally = Tally(Rules(durable=True))
     tally.add([story.entry], story.ledger, story.now)
     assert (tally.asked, tally.accepted, tally.wrong[Wrong.NO_END]) == (1, 1, 1)
     assert tally.by_fault["it"][Wrong.NO_END] == 1

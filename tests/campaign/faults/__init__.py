@@ -12,7 +12,7 @@ from tests.campaign.faults.freeze import (
     HangDaemon,
     HangEngine,
 )
-from tests.campaign.faults.kill import KillBroker, KillDaemon, KillEngine
+from tests.campaign.faults.kill import KillBox, KillBroker, KillDaemon, KillEngine
 from tests.campaign.faults.links import CutClients, CutDaemon, HushDaemon, SlowDaemon
 from tests.campaign.faults.packets import NoPackets, RoughPackets
 
@@ -24,6 +24,7 @@ FAULTS: dict[str, Fault] = {
         KillEngine(),
         KillDaemon(),
         KillBroker(),
+        KillBox(),
         FreezeEngine(),
         FreezeDaemon(),
         FreezeBroker(),

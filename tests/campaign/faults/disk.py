@@ -23,7 +23,7 @@ class FullDisk(Fault):
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Fill it, and make room again."""
-        filler = stage.state / "filler"
+        filler = stage.box.state / "filler"
         try:
             _fill(filler)
             await asyncio.sleep(random.uniform(1.5, 4))

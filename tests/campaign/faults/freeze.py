@@ -30,7 +30,7 @@ class FreezeEngine(Fault):
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Stop it, and let it go on."""
-        engine = stage.box.engine()
+        engine = random.choice(stage.boxes).engine()
         if engine is not None:
             await _freeze(engine.pid, random.uniform(*self.duration_s))
 
@@ -52,7 +52,7 @@ class FreezeDaemon(Fault):
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Stop it, and let it go on."""
-        await _freeze(stage.box.daemon.pid, random.uniform(*self.duration_s))
+        await _freeze(random.choice(stage.boxes).daemon.pid, random.uniform(*self.duration_s))
 
 
 class HangDaemon(FreezeDaemon):

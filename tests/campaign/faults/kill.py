@@ -6,11 +6,13 @@ import asyncio
 from random import Random
 from typing import ClassVar
 
-from tests.campaign.faults.base import Fault
+from tests.campaign.faults.base import Fault, Need
 from tests.campaign.ledger import Hurt
 from tests.campaign.stage import Stage
 
 ENGINE_DIED = r"edgeassist\.supervision\.\w+: .*(SIGKILL|engine)"
+# The setting `fleet.adopt_s` of a campaign's boxes.
+ADOPT_S = 3.0
 # How long to look for an engine that is being started.
 _ENGINE_S = 60.0
 
@@ -24,8 +26,9 @@ class KillEngine(Fault):
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Kill it."""
+        box = random.choice(stage.boxes)
         async with asyncio.timeout(_ENGINE_S):
-            while (engine := stage.box.engine()) is None:
+            while (engine := box.engine()) is None:
                 await asyncio.sleep(0.02)
         engine.kill()
 
@@ -38,7 +41,21 @@ class KillDaemon(Fault):
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Kill it; it is started again."""
-        stage.box.kill()
+        random.choice(stage.boxes).kill()
+
+
+class KillBox(Fault):
+    """A box of a fleet, which stays away for so long that another one takes over what it had."""
+
+    name: ClassVar = "box"
+    hurts: ClassVar = frozenset({Hurt.DAEMON, Hurt.ENGINE, Hurt.LINK})
+    needs: ClassVar = frozenset({Need.FLEET})
+
+    async def strike(self, stage: Stage, random: Random) -> None:
+        """Kill it, and wait until it is started again."""
+        box = random.choice(stage.boxes)
+        box.kill(away_s=random.choice([0.5, ADOPT_S, 3 * ADOPT_S]))
+        await box.back()
 
 
 class KillBroker(Fault):
