@@ -35,6 +35,8 @@ from tests.campaign.verdict import Rules, judge
 
 # The longest wait for whatever must come.
 PATIENCE_S = 90.0
+# A prompt that came before a device subscribed is lost: until one is answered, it is asked as often.
+ASK_S = 3.0
 # The load runs so long before anything is measured or broken.
 WARM_S = 5.0
 # What ended so long ago, and was not heard of since, is judged and forgotten.
@@ -248,7 +250,7 @@ class Campaign:
             for asker in (prober, *askers):
                 asker.start()
                 stack.push_async_callback(asker.stop)
-            await self._answers(prober)
+            await self._ready(prober)
             await self._all_up(askers)
             for asker in askers:
                 asker.resume()
@@ -290,6 +292,15 @@ class Campaign:
             f"{each.number + 1:4d} {fault.name:14s} answers after {trouble.recovered_s:5.2f} s, all are back "
             f"after {trouble.until - trouble.at:5.2f} s; {open_now} requests have no end yet"
         )
+
+    async def _ready(self, prober: Asker) -> None:
+        """Ask until the device, or the fleet, answers for the first time."""
+        for _ in range(round(PATIENCE_S / ASK_S)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_S):
+                    await self._answers(prober)
+                    return
+        raise TimeoutError(f"nothing has answered within {PATIENCE_S:g} s of its start")
 
     async def _answers(self, prober: Asker) -> float:
         """Ask something that goes before all else; return when its first text came."""

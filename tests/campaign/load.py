@@ -55,6 +55,7 @@ class Asker:
         self.name = profile.name
         self._profile = profile
         self._topics = topics
+        self._fleet = topics.device.startswith("fleet/")
         self._ledger = ledger
         self._seed = seed
         self._reruns = reruns
@@ -205,7 +206,8 @@ class Asker:
     def _take_status(self, status: str, *, retained: bool) -> None:
         """Note how the device is, or one of a fleet."""
         if status == "offline":
-            self._unsure = True
+            # What one box of a fleet had, another takes over by itself.
+            self._unsure = self._unsure or not self._fleet
         elif status == "online" and self._unsure and not retained:
             # After the broker itself was away, the device may be back later than we.
             self._unsure = False

@@ -196,6 +196,9 @@ def _check_order(verdict: Verdict, ledger: Ledger, rules: Rules) -> None:
     for each in entry.heard:
         if each.repeat:
             continue
+        if rules.fleet and each.type == "accepted":
+            # Another box has it: it was handed over, or its box is dead.
+            known, text, last = {}, "", None
         seq = -1 if last is None else last.seq
         if each.seq <= seq and each.seq in known and known[each.seq].digest == each.digest:
             if not each.ends and not _twice(known[each.seq], each, ledger) and not _again(entry, each):
