@@ -9,6 +9,6 @@ keep: it is counted by itself (`unkept`). So is the end of a prompt (`missed`) w
 off, has a clean session and does not ask again: MQTT promises it nothing.
 
 `plan`, `asking`: who asks what, and which faults come in which order, from a seed. `link`, `load`: the
-clients. `faults`, over a `stage`: what goes wrong. `ledger`, `verdict`, `tally`: what was heard, judged,
-counted. `campaign` does it, `report` tells of it.
+clients. `faults`, over a `stage`: what goes wrong. `ledger`, `verdict` (by the `rules`), `tally`: what was
+heard, judged, counted. `campaign` does it, `report` tells of it.
 """

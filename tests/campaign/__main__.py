@@ -19,7 +19,7 @@ from tests.campaign.report import report
 def main() -> int:
     """Run a campaign; return 0 if all was well, 1 if not, 2 if it can't be done here."""
     arguments = _parser().parse_args()
-    faults = tuple(arguments.faults.split(","))
+    faults = tuple(FAULTS) if arguments.faults == "all" else tuple(arguments.faults.split(","))
     if unknown := [each for each in faults if each not in FAULTS]:
         print(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}", file=sys.stderr)
         return 2
@@ -67,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Faults under load, and a count of what became of every prompt.",
     )
     parser.add_argument(
-        "--faults", default="engine,daemon,broker", help=f"some of {', '.join(FAULTS)} (default: %(default)s)"
+        "--faults",
+        default="engine,daemon,broker",
+        help=f"all, or some of {', '.join(FAULTS)} (default: %(default)s)",
     )
     parser.add_argument("--minutes", type=float, help="how long (default: 2, unless --rounds is given)")
     parser.add_argument("--rounds", type=int, help="how often each fault is done")

@@ -29,9 +29,10 @@ from tests.campaign.load import Asker
 from tests.campaign.packets import Packets
 from tests.campaign.plan import Profile, Round, profiles, rounds
 from tests.campaign.relay import Relay
+from tests.campaign.rules import Rules
 from tests.campaign.stage import Stage
 from tests.campaign.tally import Tally
-from tests.campaign.verdict import Rules, judge
+from tests.campaign.verdict import judge
 
 # The longest wait for whatever must come.
 PATIENCE_S = 90.0

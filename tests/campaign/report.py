@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import median
 
 from tests.campaign.campaign import Outcome
-from tests.campaign.verdict import Wrong
+from tests.campaign.rules import Wrong
 
 _SHOWN = 5
 

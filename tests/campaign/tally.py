@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.campaign.ledger import Entry, Heard, Hurt, Ledger, Trouble
-from tests.campaign.verdict import Rules, Verdict, Wrong, judge
+from tests.campaign.rules import Rules, Wrong
+from tests.campaign.verdict import Verdict, judge
 
 # So many histories are kept: the first ones tell most.
 MOST_HISTORIES = 40

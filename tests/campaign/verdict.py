@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from tests.campaign.asking import TOKEN_BYTES, Ask, Kind
+from tests.campaign.asking import Kind
 from tests.campaign.ledger import BARE, Entry, Heard, Hurt, Ledger
+from tests.campaign.order import Order, name, twice
+from tests.campaign.rules import Rules, Wrong, expected
 
-# The device's own limit of an answer, in tokens (`sampling.max_tokens`).
-MAX_TOKENS = 512
-# With this number a daemon that was started again ends what it can't answer: it does not know the last one.
-SEQ_AFTER_START = 1_000_000
 # Ends of what never became a request: there was no room.
 REFUSALS = frozenset({"busy", "quota_exceeded", "model_loading", "shutting_down"})
 # With which codes a request may end if that broke while it was under way.
@@ -19,31 +16,6 @@ _CODES = {
     Hurt.ENGINE: frozenset({"engine_crashed"}),
     Hurt.DAEMON: frozenset({"engine_crashed", "interrupted"}),
 }
-
-
-class Wrong(StrEnum):
-    """What must never be."""
-
-    NO_END = "no end"
-    DOUBLED_END = "doubled end"
-    DOUBLED_EVENT = "doubled event"
-    GAP = "gap in seq"
-    TEXT = "wrong text"
-    END = "wrong end"
-    BEGAN_ANEW = "began anew unasked"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What was promised.
-
-    Attributes:
-        durable: That the device keeps what the broker has acknowledged.
-        fleet: Only that what a dead box had is answered: it may run again elsewhere, from the beginning.
-    """
-
-    durable: bool
-    fleet: bool = False
 
 
 @dataclass(slots=True)
@@ -93,7 +65,11 @@ def judge(entry: Entry, ledger: Ledger, now: float, rules: Rules) -> Verdict:
     if entry.ask.bare:
         _check_bare(verdict, ledger)
     else:
-        _check_order(verdict, ledger, rules)
+        order = Order(entry, ledger, rules)
+        for each in entry.heard:
+            if not each.repeat:
+                order.take(each)
+        verdict.wrong += order.wrong
     return verdict
 
 
@@ -116,7 +92,7 @@ def _accept(verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, 
         each.hurts == {Hurt.CLIENTS} and each.until >= entry.begun_at for each in ledger.troubles
     )
     if not verdict.missed:
-        last = "the broker has it" if heard_at is None else f"the last was {_name(entry.heard[-1])}"
+        last = "the broker has it" if heard_at is None else f"the last was {name(entry.heard[-1])}"
         verdict.wrong.append((Wrong.NO_END, last))
 
 
@@ -131,19 +107,13 @@ def _count(verdict: Verdict, ledger: Ledger, ends: list[Heard]) -> None:
             verdict.repeats += 1
         elif verdict.answers < again:
             verdict.answers += 1
-        elif before and _twice(before[-1], end, ledger):
+        elif before and twice(before[-1], end, ledger):
             verdict.redelivered += 1
         else:
             verdict.ends += 1
             first = ends[index - 1]
-            later = f"{_name(end)} {end.at - first.at:.2f} s after {_name(first)}"
+            later = f"{name(end)} {end.at - first.at:.2f} s after {name(first)}"
             verdict.wrong.append((Wrong.DOUBLED_END, later))
-
-
-def _twice(first: Heard, second: Heard, ledger: Ledger) -> bool:
-    """Whether QoS 1 may have delivered it twice: a connection broke between."""
-    broke = ledger.troubled(first.at, second.at, Hurt.LINK, Hurt.CLIENTS, Hurt.BROKER)
-    return second.dup or first.link != second.link or broke
 
 
 def _check_end(verdict: Verdict, ledger: Ledger, end: Heard) -> None:
@@ -166,12 +136,6 @@ def _check_end(verdict: Verdict, ledger: Ledger, end: Heard) -> None:
         verdict.wrong.append((Wrong.TEXT, "done without its session"))
 
 
-def expected(ask: Ask) -> str:
-    """Return the answer's text, cut as the device cuts it."""
-    whole = (ask.text or "").encode()[: MAX_TOKENS * TOKEN_BYTES]
-    return whole.decode(errors="ignore")
-
-
 def _check_bare(verdict: Verdict, ledger: Ledger) -> None:
     """Compare the pieces where nothing broke: they have no numbers by which repeats could be told."""
     entry = verdict.entry
@@ -185,73 +149,3 @@ def _check_bare(verdict: Verdict, ledger: Ledger) -> None:
         verdict.wrong.append((Wrong.TEXT, f"pieces {text[-40:]!r}"))
     if not pieces or pieces[-1].text or end.seq != len(pieces):
         verdict.wrong.append((Wrong.GAP, f"{len(pieces)} pieces before the end with seq {end.seq}"))
-
-
-def _check_order(verdict: Verdict, ledger: Ledger, rules: Rules) -> None:
-    """Follow the numbers, and join the chunks of each run of the answer."""
-    entry = verdict.entry
-    known: dict[int, Heard] = {}
-    text: str | None = ""
-    last: Heard | None = None
-    for each in entry.heard:
-        if each.repeat:
-            continue
-        if rules.fleet and each.type == "accepted":
-            # Another box has it: it was handed over, or its box is dead.
-            known, text, last = {}, "", None
-        seq = -1 if last is None else last.seq
-        if each.seq <= seq and each.seq in known and known[each.seq].digest == each.digest:
-            if not each.ends and not _twice(known[each.seq], each, ledger) and not _again(entry, each):
-                verdict.wrong.append((Wrong.DOUBLED_EVENT, f"{_name(each)} came twice"))
-            last, text = each, None
-            continue
-        if each.seq <= seq and last is not None:
-            _check_anew(verdict, ledger, last, each, reruns=rules.fleet or entry.ask.reruns)
-            known, text, seq = {}, "", -1
-        if each.seq > seq + 1:
-            text = None
-            if not _may_lack(entry, ledger, last, each):
-                verdict.wrong.append((Wrong.GAP, f"{_name(each)} after seq {seq}"))
-        known[each.seq] = last = each
-        if each.type == "chunk" and text is not None:
-            text += each.text
-        if each.type == "done" and text and text != expected(entry.ask):
-            verdict.wrong.append((Wrong.TEXT, f"chunks {text[-40:]!r}"))
-
-
-def _check_anew(verdict: Verdict, ledger: Ledger, last: Heard, first: Heard, *, reruns: bool) -> None:
-    """A second run, with numbers from the beginning: somebody must have asked, or the daemon begun anew."""
-    entry = verdict.entry
-    if _again(entry, first) or first.ends:  # ends are counted elsewhere
-        return
-    died = ledger.troubled(entry.begun_at, first.at, Hurt.DAEMON)
-    said = any(each.type in {"chunk", "done"} for each in entry.heard if each.at <= last.at)
-    if not died or (said and not reruns):
-        verdict.wrong.append((Wrong.BEGAN_ANEW, f"{_name(first)} after {_name(last)}"))
-
-
-def _may_lack(entry: Entry, ledger: Ledger, last: Heard | None, each: Heard) -> bool:
-    """Whether what comes before a message may have got lost: its client, or its broker, was away."""
-    since, link = entry.asked[0] if last is None else (last.at, last.link)
-    away = link != each.link and entry.profile.clean
-    broke = ledger.troubled(since, each.at, Hurt.BROKER)
-    return away or broke or _after_start(entry, ledger, each) or _answer_again(entry, each)
-
-
-def _after_start(entry: Entry, ledger: Ledger, each: Heard) -> bool:
-    """Whether it is the end that a start gave to what it could not answer any more."""
-    return each.ends and each.seq >= SEQ_AFTER_START and ledger.troubled(entry.begun_at, each.at, Hurt.DAEMON)
-
-
-def _answer_again(entry: Entry, each: Heard) -> bool:
-    """Whether it may be an end that is said again, alone, to somebody who asked again."""
-    return each.ends and _again(entry, each)
-
-
-def _again(entry: Entry, heard: Heard) -> bool:
-    """Whether its client had asked more than once by then."""
-    return entry.resent > 0 or sum(at <= heard.at for at, _ in entry.asked) > 1
-
-
-def _name(heard: Heard) -> str:
-    return f"{heard.type} {heard.seq}" if heard.code is None else f"{heard.type} {heard.seq} ({heard.code})"

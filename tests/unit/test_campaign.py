@@ -11,8 +11,9 @@ import pytest
 from tests.campaign.asking import Ask, Kind, ask
 from tests.campaign.ledger import Entry, Hurt, Ledger, Trouble
 from tests.campaign.plan import Profile, profiles, rounds
+from tests.campaign.rules import Rules, Wrong
 from tests.campaign.tally import Tally
-from tests.campaign.verdict import Rules, Verdict, Wrong, judge
+from tests.campaign.verdict import Verdict, judge
 
 ONCE = Profile("c1", "5", clean=True, asks_again=False)
 KEPT = Profile("c1", "5", clean=False, asks_again=False)
@@ -237,6 +238,17 @@ def test_what_only_waited_may_be_accepted_anew_after_the_daemon_died(story: Stor
     unasked.event("accepted", 0)
     unasked.event("accepted", 0, position=3)
     assert Wrong.BEGAN_ANEW in unasked.wrong()
+
+
+def test_a_fleets_box_may_take_over_what_another_had_begun(story: Story) -> None:
+    story.event("accepted", 0)
+    story.event("chunk", 1, text="one")
+    story.event("accepted", 0, position=1)
+    story.event("accepted", 0, position=0)
+    story.event("chunk", 1, text=TEXT)
+    story.done(2)
+    assert judge(story.entry, story.ledger, story.now, Rules(durable=True, fleet=True)).wrong == []
+    assert Wrong.BEGAN_ANEW in story.wrong()
 
 
 def test_a_start_ends_what_it_can_not_answer_with_a_number_of_its_own(story: Story) -> None:
