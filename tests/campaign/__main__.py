@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,9 @@ from tests.campaign.report import report
 
 def main() -> int:
     """Run a campaign; return 0 if all was well, 1 if not, 2 if it can't be done here."""
+    # A shell's background ignores Ctrl-C, and whoever ends us has to find no mount and no network left.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     arguments = _parser().parse_args()
     faults = tuple(FAULTS) if arguments.faults == "all" else tuple(arguments.faults.split(","))
     if unknown := [each for each in faults if each not in FAULTS]:
