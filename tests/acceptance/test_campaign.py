@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.campaign import Campaign, Options
+from tests.campaign.campaign import Campaign
 from tests.campaign.faults import FAULTS
 from tests.campaign.needs import lacks
+from tests.campaign.outcome import Options
 from tests.campaign.report import report
 
 SEED = 20

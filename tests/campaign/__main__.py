@@ -11,9 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.campaign.campaign import Campaign, Options
+from tests.campaign.campaign import Campaign
 from tests.campaign.faults import FAULTS
 from tests.campaign.needs import lacks
+from tests.campaign.outcome import Options
 from tests.campaign.report import report
 
 
@@ -29,6 +30,9 @@ def main() -> int:
         return 2
     faults = tuple(each for each in faults if _possible(each, arguments.boxes))
     if not faults:
+        return 2
+    if arguments.order == "blocks" and arguments.rounds is None:
+        print("--order blocks needs --rounds: the first fault would never end", file=sys.stderr)
         return 2
     minutes = arguments.minutes
     if minutes is None and arguments.rounds is None:
@@ -47,6 +51,7 @@ def main() -> int:
             boxes=arguments.boxes,
             rounds=arguments.rounds,
             minutes=minutes,
+            blocks=arguments.order == "blocks",
             durable=arguments.durable,
             settings=dict(each.split("=", 1) for each in arguments.set),
         )
@@ -77,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, help="how long (default: 2, unless --rounds is given)")
     parser.add_argument("--rounds", type=int, help="how often each fault is done")
+    parser.add_argument(
+        "--order", choices=["mixed", "blocks"], default="mixed", help="blocks: one fault after the other"
+    )
     parser.add_argument("--seed", type=int, help="for the same faults and prompts again")
     parser.add_argument("--clients", type=int, default=32, help="how many ask (default: %(default)s)")
     parser.add_argument("--boxes", type=int, default=1, help="how many daemons; several are a fleet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -76,18 +77,26 @@ def profiles(count: int) -> list[Profile]:
     ]
 
 
-def rounds(seed: int, faults: Sequence[str], most: int | None = None) -> Iterator[Round]:
+def rounds(
+    seed: int, faults: Sequence[str], most: int | None = None, *, blocks: bool = False
+) -> Iterator[Round]:
     """Yield the rounds: each fault once, in an order of chance, again and again.
 
     Args:
         seed: The campaign's.
         faults: Their names.
         most: How often each may come; None: without end.
+        blocks: Whether all rounds of one fault come before those of the next.
     """
     random = Random(f"{seed}/rounds")
-    number = cycle = 0
-    while faults and (most is None or cycle < most):
-        for fault in random.sample(faults, len(faults)):
-            yield Round(number, fault, round(random.uniform(0.3, 1.5), 2), f"{seed}/{number}")
-            number += 1
-        cycle += 1
+    for number, fault in enumerate(_order(faults, most, random, blocks=blocks)):
+        yield Round(number, fault, round(random.uniform(0.3, 1.5), 2), f"{seed}/{number}")
+
+
+def _order(faults: Sequence[str], most: int | None, random: Random, *, blocks: bool) -> Iterator[str]:
+    cycles = itertools.count() if most is None else range(most)
+    if blocks:
+        yield from (fault for fault in faults for _ in cycles)
+    else:
+        for _ in cycles if faults else ():
+            yield from random.sample(faults, len(faults))

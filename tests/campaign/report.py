@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from tests.campaign.campaign import Outcome
+from tests.campaign.outcome import Outcome
 from tests.campaign.rules import Wrong
 
 _SHOWN = 5
@@ -51,6 +51,7 @@ def command(outcome: Outcome) -> str:
         f"--seed {options.seed}",
         f"--faults {','.join(options.faults)}",
         f"--clients {options.clients}",
+        *(["--order blocks"] if options.blocks else []),
         *([f"--boxes {options.boxes}"] if options.boxes > 1 else []),
         "--durable" if options.durable else "--no-durable",
     ]

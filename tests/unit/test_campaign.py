@@ -327,6 +327,11 @@ def test_each_fault_comes_once_before_any_comes_again() -> None:
     assert all(set(names[at : at + 3]) == {"engine", "daemon", "broker"} for at in range(0, 12, 3))
 
 
+def test_in_blocks_one_fault_comes_after_the_other() -> None:
+    names = [each.fault for each in rounds(3, ["engine", "daemon"], 3, blocks=True)]
+    assert names == ["engine"] * 3 + ["daemon"] * 3
+
+
 def test_32_clients_are_of_every_mixture() -> None:
     mixtures = {(each.protocol, each.clean, each.asks_again) for each in profiles(32)}
     assert len(mixtures) == 8
