@@ -20,6 +20,7 @@ class FullDisk(Fault):
     name: ClassVar = "disk"
     hurts: ClassVar = frozenset({Hurt.DISK})
     needs: ClassVar = frozenset({Need.SMALL_DISK})
+    expected: ClassVar = (r"edgeassist\.journal\S* requests do not outlive a restart",)
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Fill it, and make room again."""
