@@ -14,15 +14,12 @@ from pathlib import Path
 from tests.campaign.campaign import Campaign
 from tests.campaign.faults import FAULTS
 from tests.campaign.needs import lacks
-from tests.campaign.outcome import Options
+from tests.campaign.outcome import Options, Outcome
 from tests.campaign.report import report
 
 
 def main() -> int:
     """Run a campaign; return 0 if all was well, 1 if not, 2 if it can't be done here."""
-    # A shell's background ignores Ctrl-C, and whoever ends us has to find no mount and no network left.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
     arguments = _parser().parse_args()
     faults = tuple(FAULTS) if arguments.faults == "all" else tuple(arguments.faults.split(","))
     if unknown := [each for each in faults if each not in FAULTS]:
@@ -56,11 +53,29 @@ def main() -> int:
             settings=dict(each.split("=", 1) for each in arguments.set),
         )
         print(f"seed {options.seed}, in {folder}", flush=True)
-        outcome = asyncio.run(Campaign(options, lambda line: print(line, flush=True)).run())
+        try:
+            outcome = asyncio.run(_run(Campaign(options, lambda line: print(line, flush=True))))
+        except asyncio.CancelledError:
+            print("stopped, and nothing is judged", file=sys.stderr)
+            return 130
     print(report(outcome))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(outcome.document(), indent=2, ensure_ascii=False) + "\n")
     return 0 if outcome.good else 1
+
+
+async def _run(campaign: Campaign) -> Outcome:
+    """Run it; the first Ctrl-C ends it after this round, the second at once."""
+    task = asyncio.create_task(campaign.run(), name="campaign")
+
+    def end() -> None:
+        if not campaign.stop():
+            task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    return await task
 
 
 def _possible(fault: str, boxes: int) -> bool:

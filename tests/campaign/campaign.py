@@ -55,6 +55,12 @@ class Campaign:
         self._rules = Rules(durable=is_durable(options), fleet=options.boxes > 1)
         self._topics = Topics("edgeassist", "box" if options.boxes == 1 else f"fleet/{GROUP}")
         self._probes = 0
+        self._stopping = False
+
+    def stop(self) -> bool:
+        """Do nothing new, and judge what was; False if that was said before."""
+        first, self._stopping = not self._stopping, True
+        return first
 
     async def run(self) -> Outcome:
         """Do it all, and return what came of it."""
@@ -120,7 +126,7 @@ class Campaign:
         until = None if minutes is None else time.monotonic() + 60 * minutes
         for each in self._plan():
             await asyncio.sleep(each.pause_s)
-            if until is not None and time.monotonic() >= until:
+            if self._stopping or (until is not None and time.monotonic() >= until):
                 return
             await self._round(each, stage, prober, askers)
             now = time.monotonic()

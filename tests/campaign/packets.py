@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -27,6 +28,8 @@ def why_not() -> str | None:
     """Return why there can be none here; None if there can."""
     if os.geteuid() != 0:
         return "a network of its own needs root"
+    if shutil.which("ip") is None:
+        return "a network of its own needs ip: sudo apt-get install iproute2"
     return None if _TUN.exists() else f"a network of its own needs {_TUN}"
 
 
