@@ -21,6 +21,7 @@ class Code(StrEnum):
     MODEL_LOADING = "model_loading"
     MODEL_UNAVAILABLE = "model_unavailable"
     ENGINE_CRASHED = "engine_crashed"
+    INTERRUPTED = "interrupted"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     CANCELLED = "cancelled"
     SHUTTING_DOWN = "shutting_down"
@@ -137,6 +138,14 @@ class DeadlyPromptError(EngineCrashedError):
     """A prompt ended the engine, and would end the next one too."""
 
     retryable = False
+
+
+class InterruptedRequestError(EdgeAssistError):
+    """The device was restarted while it answered; what it had said so far is all that there is."""
+
+    code = Code.INTERRUPTED
+    retryable = True
+    exit_status = ExitStatus.TEMPORARY
 
 
 class DeadlineExceededError(EdgeAssistError):

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from edgeassist.protocol.events import AnyEvent, Done, Failed
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.serving.request import Caller
+from edgeassist.serving.caller import Caller
 from edgeassist.serving.requests import Requests
+from edgeassist.serving.sink import OnSettled
 from tests.patience import PATIENCE_S
 
 
@@ -25,7 +26,8 @@ class ToySink:
     congested: bool = False
     events: asyncio.Queue[AnyEvent] = field(default_factory=asyncio.Queue)
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+        del on_settled  # nothing that is asked here is durable
         self.events.put_nowait(event)
 
 

@@ -227,6 +227,9 @@ class Box:
             self._unsure = True
             self._start_patience(Why.SHUTTING_DOWN)
             return
+        if isinstance(event, Failed) and event.code == Why.INTERRUPTED and request.may_begin_anew():
+            self._ask_again(request)
+            return
         for each in request.stream.take(event):
             request.put(each)
 

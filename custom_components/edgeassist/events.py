@@ -202,8 +202,9 @@ class AnswerStream:
 
     - What comes after a gap in `seq` is left out: what was said before is missing. The end has all text and
       calls, and what lacks comes right before it.
-    - After the request was published again, `seq` may begin anew: a box that restarted runs it again. What
-      is known does not come twice; where the new answer differs, `Restarted` comes, and then all of it.
+    - After the request was published again, `seq` may begin anew: a box that restarted runs it again. So it
+      does without that where an `accepted` comes with `seq` 0. What is known does not come twice; where the
+      new answer differs, `Restarted` comes, and then all of it.
     """
 
     def __init__(self) -> None:
@@ -223,7 +224,8 @@ class AnswerStream:
     def take(self, event: Event) -> list[Event]:
         """Return what is to be given for an event that arrived."""
         if event.seq < self._next_seq:
-            if not self._repeated and not isinstance(event, Done | Failed):  # QoS 1 may deliver twice
+            anew = isinstance(event, Accepted) and event.seq == 0
+            if not (self._repeated or anew or isinstance(event, Done | Failed)):  # QoS 1 may deliver twice
                 return []
             self._repeated = False
             self._text, self._calls, self._next_seq = "", [], 0

@@ -39,6 +39,7 @@ class Why(StrEnum):
     MODEL_LOADING = "model_loading"
     MODEL_UNAVAILABLE = "model_unavailable"
     ENGINE_CRASHED = "engine_crashed"
+    INTERRUPTED = "interrupted"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     CANCELLED = "cancelled"
     SHUTTING_DOWN = "shutting_down"

@@ -15,6 +15,8 @@ from .topics import Kind
 
 # How many events of one answer may wait before texts are joined.
 MOST_WAITING = 64
+# How often a request is asked again that a restart of the box interrupted.
+MOST_INTERRUPTIONS = 3
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Request:
         streams: Whether the box says anything before the end: at once, that it has accepted it.
         heard: Whether it has.
         again: Whether it was asked once more because it had not.
+        interruptions: How often it was asked again because the box was restarted while it answered.
         asked_at: When it was published last, on the event loop's clock.
     """
 
@@ -39,6 +42,7 @@ class Request:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     heard: bool = False
     again: bool = False
+    interruptions: int = 0
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], topic: str, kind: Kind, limit_s: float) -> Request:
@@ -50,6 +54,11 @@ class Request:
         streams = kind == "prompt" and fields.get("stream") is not False
         # Half a character, which JSON can write, can't be published.
         return cls(key, topic, payload.encode(errors="replace").decode(), streams)
+
+    def may_begin_anew(self) -> bool:
+        """Whether it is asked again after a restart of the box; counts how often."""
+        self.interruptions += 1
+        return self.interruptions <= MOST_INTERRUPTIONS
 
     def put(self, event: Event | Failure) -> None:
         """Let it wait for who asked; who is slow gets longer texts and less progress."""

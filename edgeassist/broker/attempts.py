@@ -19,6 +19,7 @@ class Attempt:
         reached: There was a connection to send CONNECT over.
         greeted: The broker has answered it, in the version of MQTT that we spoke.
         unsupported: It answered that it does not take that version.
+        swallowed: It has answered the other version of MQTT, and not ours.
         accepted: It took us, and has refused no subscription that we need.
         taken_over: It ended the connection because another client connected with our id.
         hung_up: It ended the connection, and may have done so for a message.
@@ -29,6 +30,7 @@ class Attempt:
     reached: bool = False
     greeted: bool = False
     unsupported: bool = False
+    swallowed: bool = False
     accepted: bool = False
     taken_over: bool = False
     hung_up: bool = False

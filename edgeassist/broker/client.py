@@ -32,20 +32,24 @@ class TolerantClient(Client):
         most_bytes: Of a longer packet, only so many bytes are kept, and delivered as if they were all of it.
         on_cut: Called with the length of such a packet, before its body is read.
         on_acknowledged: Called with the packet id and the reason code when the broker refuses a message at
-            QoS 1, and, while `watched`, when it takes one. Paho's own `on_publish` costs as much as sending.
-        watched: Whether success is told too.
+            QoS 1, and when it takes one whose packet id is `watched`. Paho's own `on_publish` costs as much
+            as sending.
+        watched: Of which messages success is told too.
         dry: Set when the socket had no more to read.
         on_plain: Called with topic, payload and whether it is retained, of a message at QoS 0 without
             properties, as most that watches hear: paho's `on_message` costs as much as all else.
     """
 
     most_bytes = 1 << 20
-    watched = False
     dry = False
 
     on_cut: Callable[[int], None] = staticmethod(lambda _size: None)
     on_acknowledged: Callable[[int, int], None] = staticmethod(lambda _packet, _code: None)
     on_plain: Callable[[str, bytes, bool], None] | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.watched: set[int] = set()
+        super().__init__(*args, **options)
 
     @property
     def awaits(self) -> bool:
@@ -91,20 +95,24 @@ class TolerantClient(Client):
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
         code = packet[2] if len(packet) > _BARE else 0
-        read = self.watched or self._on_publish is not None
-        if code < _FAILURE and len(packet) >= _BARE and not read:
+        mid = int.from_bytes(packet[:_BARE])
+        watched = mid in self.watched
+        if code < _FAILURE and len(packet) >= _BARE and self._on_publish is None:
             # Success, as nearly always: nobody reads the reason code and the properties that paho would make.
+            status = MQTTErrorCode.MQTT_ERR_SUCCESS
             with self._out_message_mutex:
-                mid = int.from_bytes(packet[:_BARE])
-                known = mid in self._out_messages
-                return self._do_on_publish(mid, None, None) if known else MQTTErrorCode.MQTT_ERR_SUCCESS  # type: ignore[arg-type]
+                if mid in self._out_messages:
+                    status = self._do_on_publish(mid, None, None)  # type: ignore[arg-type]
+            if watched:
+                self.on_acknowledged(mid, code)
+            return status
         if code >= _FAILURE and code not in _ALLOWED:
             # Mosquitto's message_size_limit answers with one that is for other packets; paho ends the
             # connection over it.
             packet[2] = _FAILURE
         status = super()._handle_pubackcomp(cmd)
-        if self.watched or code >= _FAILURE:
-            self.on_acknowledged(int.from_bytes(packet[:2]), code)
+        if watched or code >= _FAILURE:
+            self.on_acknowledged(mid, code)
         return status
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -25,9 +26,10 @@ from edgeassist.broker import reasons
 from edgeassist.broker.attempts import Attempt, Backoff
 from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.sender import Sender
+from edgeassist.broker.receipts import Receipts
+from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
-from edgeassist.broker.versions import greets, other_version, takes_only_other
+from edgeassist.broker.versions import greets, other_version, swallows, takes_only_other
 from edgeassist.broker.wire import Wire, connect_client, make_client, to_inbound, to_limits
 from edgeassist.errors import ConfigurationError
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
@@ -66,6 +68,7 @@ class Broker:
         self._on_up = on_up
         self._on_down = on_down
         self._routes = Routes()
+        self._receipts = Receipts(lambda *_: None)
         self.sender = Sender(options, on_refused)
         self._attempt = Attempt()
         self._backoff = Backoff(options.reconnect_max_s)
@@ -74,6 +77,9 @@ class Broker:
         self.connected = False
         self.connects = 0
         self._dropped = 0
+        # Of MQTT 3.1.1: what the session kept while we were away is too old, until our SUBSCRIBE is answered.
+        self._stale = False
+        self._left_at = -math.inf
         self.last_problem: str | None = None
 
     def start(self) -> None:
@@ -138,9 +144,12 @@ class Broker:
 
         Where the broker refuses it for its size, what is `shorter` goes out in its place, now or later.
         """
-        sent = self._task is not None and not self._stopping.is_set() and self.sender.publish(message)
-        if not sent:
-            self._dropped += 1
+        if self._task is None or self._stopping.is_set():
+            settle(message, delivered=False)
+            sent = False
+        else:
+            sent = self.sender.publish(message)
+        self._dropped += not sent
         return sent
 
     async def flush(self, timeout_s: float) -> bool:
@@ -160,6 +169,7 @@ class Broker:
         await asyncio.wait([self._task], timeout=timeout_s if self._wire.serving else 0)
         self._task.cancel()
         await asyncio.wait([self._task])
+        self.sender.close()
         self.connected = False
 
     @property
@@ -175,6 +185,8 @@ class Broker:
         client.on_message = self._handle_message
         client.on_plain = self._handle_plain
         client.on_cut = self._handle_cut
+        # Without this, paho acknowledges a message before anybody has seen it.
+        client.manual_ack_set(on=True)
         self._client, self._wire = client, Wire(client)
 
     async def _run(self) -> None:
@@ -206,7 +218,7 @@ class Broker:
         if (
             self._attempt.version_in_doubt
             and not self._stopping.is_set()
-            and await takes_only_other(self._options)
+            and (self._attempt.swallowed or await takes_only_other(self._options))
         ):
             self._speak(other_version(self._options))
             log.warning("%s", reasons.explain_other_version(self._options))
@@ -221,11 +233,17 @@ class Broker:
     async def _connect_once(self) -> str:
         options = self._options
         attempt = self._attempt = Attempt()
+        self._receipts = Receipts(self._acknowledge, options.ordered_acknowledgements)
         try:
             await self._wire.connect(partial(connect_client, self._client, options))
             attempt.reached = True
             self._loop.call_later(CONNECT_TIMEOUT_S, self._miss_greeting, attempt)
-            status = await self._wire.serve()
+            watching = asyncio.create_task(self._watch_greeting(attempt), name="mqtt-greeting")
+            try:
+                status = await self._wire.serve()
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
         except (OSError, UnicodeError) as error:
             return reasons.explain(error, options)
         except ConfigurationError as error:  # a TLS file that was good at the start
@@ -233,6 +251,10 @@ class Broker:
         except Exception as error:  # whatever paho raises, the connection must come back
             log.exception("the MQTT connection failed in an unexpected way")
             return f"unexpected: {error}"
+        finally:
+            self._receipts.ended()
+            if attempt.accepted:
+                self._left_at = time.monotonic()
         if self._attempt.refusal:
             return self._attempt.refusal
         if not self._attempt.greeted:
@@ -259,7 +281,7 @@ class Broker:
         self,
         _client: Client,
         _data: Any,
-        _flags: ConnectFlags,
+        flags: ConnectFlags,
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
@@ -270,6 +292,12 @@ class Broker:
             attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             self._lower_will(reason.value)
             return
+        away_s = time.monotonic() - self._left_at
+        self._stale = (
+            self._options.protocol == "3.1.1"
+            and flags.session_present
+            and away_s > self._options.session_expiry_s
+        )
         limits = to_limits(properties)
         self._loop.call_soon(self._begin_sending, limits)
         self._routes.connected()
@@ -284,6 +312,15 @@ class Broker:
         if attempt is self._attempt and not attempt.greeted and self._wire.serving:
             attempt.refusal = reasons.explain_muteness(self._options)
             self._client.disconnect()
+
+    async def _watch_greeting(self, attempt: Attempt) -> None:
+        """End a connection to a broker that answers only the other version: some never answer a newer one."""
+        try:
+            if await swallows(self._options, lambda: attempt.greeted):
+                attempt.swallowed = True
+                self._client.disconnect()
+        except Exception:  # without it, the attempt only lasts longer
+            log.exception("whether the broker takes only the other version of MQTT can't be told")
 
     def _lower_will(self, code: int) -> None:
         """Do without what the broker does not take in a will."""
@@ -343,6 +380,7 @@ class Broker:
     ) -> None:
         refusals = [reasons.words(each.value, str(each)) if each.is_failure else None for each in codes]
         verdict = self._routes.answered(mid, refusals)
+        self._stale = self._stale and not verdict.first
         if verdict.spared:
             log.warning("%s", reasons.explain_refused_filters(verdict.spared, self._options))
         if verdict.refused:
@@ -361,7 +399,21 @@ class Broker:
         )
 
     def _handle_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._loop.call_soon(self._routes.deliver, to_inbound(message))
+        receipt = self._receipts.arrived(message.mid, message.qos) if message.qos else None
+        # What came before and was not acknowledged is ours to answer, however old it is.
+        unread = self._stale and not message.dup
+        try:
+            inbound = None if unread else to_inbound(message)
+        except UnicodeDecodeError:  # of the topic, which a broker should have refused
+            inbound = None
+        if inbound is not None:
+            self._loop.call_soon(self._routes.deliver, inbound, receipt)
+        elif receipt is not None:
+            receipt.let_go()
+
+    def _acknowledge(self, packet: int, qos: int) -> None:
+        if self._client.is_connected():
+            self._client.ack(packet, qos)
 
     def _handle_plain(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - as paho's
         message = Inbound(topic, payload, retained)

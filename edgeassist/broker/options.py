@@ -27,9 +27,13 @@ class BrokerOptions:
     """How to connect. The broker publishes `will` if the connection breaks.
 
     Attributes:
+        session_expiry_s: How long what is published meanwhile waits for the next connection. MQTT 3.1.1 knows
+            no such time, so that we do not read what has waited for longer.
         queue: How many messages may wait for the broker.
         max_packet_bytes: The largest packet that we take.
         packet_bytes: The largest packet that the broker takes, where that is known; it may name less itself.
+        ordered_acknowledgements: Whether messages are acknowledged in the order in which they came (MQTT 5,
+            section 4.6), or each when its fate is safe. Brokers take both.
     """
 
     host: str
@@ -44,6 +48,7 @@ class BrokerOptions:
     queue: int = 1000
     max_packet_bytes: int = 1 << 20
     packet_bytes: int | None = None
+    ordered_acknowledgements: bool = True
     tls: Tls | None = None
     will: Outbound | None = None
 

@@ -33,6 +33,7 @@ class Letter:
         instead_of: The size of the message that it stands for, which may have ended a connection; 0 if none.
         packet: Its packet id, once the connection has it.
         is_sent: Whether the broker has it, or it was lost.
+        settled: Whether its `on_settled` was called.
     """
 
     message: Outbound
@@ -41,6 +42,7 @@ class Letter:
     instead_of: int = 0
     packet: int = 0
     is_sent: Callable[[], bool] = bool
+    settled: bool = False
 
 
 @dataclass(slots=True)
@@ -113,12 +115,12 @@ class Outbox:
         """Take out whose turn it is; IndexError if nothing waits."""
         return self._queue.popleft()
 
-    def discard(self, unwanted: Callable[[Letter], bool]) -> int:
-        """Forget what waits and is unwanted; return how many that were."""
-        kept = [each for each in self._queue if not unwanted(each)]
-        count = len(self._queue) - len(kept)
-        self._queue = deque(kept)
-        return count
+    def discard(self, unwanted: Callable[[Letter], bool]) -> list[Letter]:
+        """Take out what waits and is unwanted."""
+        taken = [each for each in self._queue if unwanted(each)]
+        if taken:
+            self._queue = deque(each for each in self._queue if not unwanted(each))
+        return taken
 
     def take_back(self) -> list[Letter]:
         """Take back what a connection that has ended did not bring to the broker, in order."""

@@ -21,6 +21,7 @@ from edgeassist.broker.limits import Limits
 from edgeassist.broker.options import BrokerOptions
 from edgeassist.broker.outbox import HEADER_BYTES, Letter, Outbox, size_of
 from edgeassist.broker.reasons import Reason, words
+from edgeassist.broker.refusals import Refusals
 from edgeassist.broker.suspects import Suspects
 from edgeassist.broker.wire import is_sent, send
 from edgeassist.protocol.packets import Outbound
@@ -29,16 +30,25 @@ log = logging.getLogger(__name__)
 
 # The topics of so many messages at QoS 0 are in doubt when a connection ends: the broker acknowledges none.
 MOST_RECENT = 16
-# Topics of which a refusal is logged, each once.
-MOST_LOGGED = 64
 # How long a connection stands before a message is tried alone: one that ends by itself should not do so just
 # then.
 STEADY_S = 0.5
 # So many connections have to end with a message that was tried alone. One may end by chance, and a twin that
 # throws us off ends many.
 TRIALS = 2
+# How long a message that is looked for may wait for what is under way, or for its own acknowledgement. Longer
+# than a connection stands that is dead: this is for a broker that answers, and acknowledges nothing.
+ACKNOWLEDGE_S = 120.0
 _LOOK_AGAIN_S = 0.02
 _FAILURE = 0x80
+# Of a PUBACK: taken, and nobody subscribes to the topic (MQTT 5, table 3-4).
+_NO_SUBSCRIBER = 0x10
+
+
+def settle(message: Outbound, *, delivered: bool) -> None:
+    """Tell what became of a message, a moment later: nobody is called back from within `publish`."""
+    if message.on_settled is not None:
+        asyncio.get_running_loop().call_soon(message.on_settled, delivered)
 
 
 class Sender:
@@ -51,8 +61,7 @@ class Sender:
     Attributes:
         options: As given; replaced where the broker takes only the other version of MQTT.
         dropped: Number of messages that were lost after `publish` had taken them.
-        refused: Number of messages that the broker refused, with a word or by hanging up.
-        last_refusal: The last of these, in words.
+        refusals: What the broker refused, with a word or by hanging up.
         limits: What the broker said of itself when it greeted us last.
     """
 
@@ -62,7 +71,7 @@ class Sender:
         on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
     ) -> None:
         self.options = options
-        self._on_refused = on_refused
+        self.refusals = Refusals(on_refused)
         self._outbox = Outbox(options.queue)
         self._suspects = Suspects()
         self._client: TolerantClient | None = None
@@ -71,12 +80,11 @@ class Sender:
         self._recent: dict[str, None] = {}
         # Whether a message may have to wait, to be changed, or to give way to a shorter one.
         self._unusual = True
-        self._logged: set[str] = set()
         self._looking = False
         self._steady_at = 0.0
+        # Since when nothing goes out because of what is not acknowledged.
+        self._held_since: float | None = None
         self.dropped = 0
-        self.refused = 0
-        self.last_refusal: str | None = None
         self.limits = Limits()
 
     @property
@@ -103,10 +111,10 @@ class Sender:
         if self._shuns(message, now) or not self._takes(message, now):
             return self._shorten(message)
         if self._client is None:
-            return message.qos > 0 and self._outbox.queue(Letter(message))
+            return self._wait(message) if message.qos > 0 else self._drop(message)
         if self._outbox.queued or self._trial is not None or self._suspects.doubts(message.topic):
             self._unusual = True
-            taken = self._outbox.queue(Letter(message))
+            taken = self._wait(message)
             self._pump()
             return taken
         return self._send(message)
@@ -118,9 +126,10 @@ class Sender:
         self.limits = limits
         client.limit_in_flight(limits.in_flight)
         client.on_acknowledged = self._handle_acknowledged
-        client.watched = False
+        client.watched.clear()
         self._client = client
         self._recent.clear()
+        self._held_since = None
         self._steady_at = time.monotonic() + STEADY_S
         accused, self._accused = self._accused, None
         if accused is not None:
@@ -139,6 +148,8 @@ class Sender:
         else:
             client.drop_out_messages()
         lost = self._outbox.take_back()
+        for letter in lost:
+            letter.message = letter.message.repeated()
         trial, self._trial = self._trial, None
         blamed = trial if hung_up else None
         if blamed is not None:
@@ -146,10 +157,20 @@ class Sender:
         elif hung_up:
             self._doubt(lost)
         self._accused = blamed if blamed is not None and blamed.trials >= TRIALS else None
-        self.dropped += self._outbox.discard(lambda letter: letter.message.qos == 0)
-        self.dropped += sum(letter.message.qos == 0 for letter in lost if letter is not blamed)
+        self._lose(*self._outbox.discard(lambda letter: letter.message.qos == 0))
+        self._lose(*(each for each in lost if each.message.qos == 0 and each is not blamed))
         self._outbox.queue_first(*(each for each in lost if each.message.qos > 0 or each is blamed))
         return blamed is not None
+
+    def close(self) -> None:
+        """Drop what is not with the broker; nothing is published any more."""
+        self._client = None
+        self._lose(*self._outbox.take_back(), *self._outbox.discard(lambda _letter: True))
+
+    def _lose(self, *letters: Letter) -> None:
+        self.dropped += len(letters)
+        for letter in letters:
+            self._settle(letter, delivered=False)
 
     def _doubt(self, lost: list[Letter]) -> None:
         for topic in self._recent:
@@ -171,18 +192,34 @@ class Sender:
 
     def _shorten(self, message: Outbound) -> bool:
         """Send what stands for a message that the broker does not take; False if nothing does."""
-        if message.shorter is not None:
-            return self.publish(message.shorter)
+        shorter = message.shortened()
+        if shorter is not None:
+            return self.publish(shorter)
         if self._shuns(message, time.monotonic()):
-            self.refused += 1
+            self.refusals.count += 1
         else:
-            self._refuse(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
+            self.refusals.note(message.topic, f"{len(message.payload)} bytes are more than the broker takes")
+        return self._drop(message)
+
+    def _wait(self, message: Outbound, letter: Letter | None = None) -> bool:
+        """Let a message wait for its turn, or the next connection; False if too many do."""
+        return self._outbox.queue(letter or Letter(message)) or self._drop(message)
+
+    def _drop(self, message: Outbound) -> bool:
+        """Settle a message that is dropped, and return False: how many were is counted by who called."""
+        settle(message, delivered=False)
         return False
+
+    def _settle(self, letter: Letter, *, delivered: bool) -> None:
+        """Tell what became of a message that was under way, once."""
+        if not letter.settled:
+            letter.settled = True
+            settle(letter.message, delivered=delivered)
 
     def _send(self, message: Outbound, letter: Letter | None = None, *, alone: bool = False) -> bool:
         """Hand a message to the connection; `letter` is what it waited as, `alone` a trial."""
         if self._client is None:
-            return message.qos > 0 and self._outbox.queue(letter or Letter(message))
+            return self._wait(message, letter) if message.qos > 0 else self._drop(message)
         fitted = self.limits.fitted(message) if self._unusual else message
         # At QoS 0, nothing would tell how a trial ends.
         qos = 1 if alone else fitted.qos
@@ -190,17 +227,21 @@ class Sender:
             info = send(self._client, fitted, qos, self.options)
         except ValueError as error:
             log.error("a message can't be published: %s", error)  # noqa: TRY400 - its text says all
-            return False
+            return self._drop(message)
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            letter = letter or Letter(message)
             if qos == 0:
                 self._note_recent(message.topic)
+                self._settle(letter, delivered=True)
+            elif message.on_settled is not None:
+                self._client.watched.add(info.mid)
             # At QoS 0 most are sent by now.
             if not is_sent(info):
-                self._outbox.sending(letter or Letter(message), info.mid, partial(is_sent, info))
+                self._outbox.sending(letter, info.mid, partial(is_sent, info))
             return True
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and message.qos > 0:
-            return self._outbox.queue(letter or Letter(message))
-        return False
+            return self._wait(message, letter)
+        return self._drop(message)
 
     def _note_recent(self, topic: str) -> None:
         recent = self._recent
@@ -225,14 +266,15 @@ class Sender:
             now = time.monotonic()
             if self._shuns(message, now) or not self._takes(message, now):
                 self._outbox.take_first()
-                if message.shorter is not None:
-                    self._outbox.queue_first(replace(letter, message=message.shorter))
+                if (shorter := message.shortened()) is not None:
+                    self._outbox.queue_first(replace(letter, message=shorter))
                 else:
                     self.dropped += not self._shorten(message)
             elif self._is_doubted(letter):
                 if self._outbox.under_way or now < self._steady_at:
-                    self._look_again()
+                    self._hold(now)
                     return
+                self._held_since = None
                 self._try(client, self._outbox.take_first())
             else:
                 self._outbox.take_first()
@@ -244,10 +286,38 @@ class Sender:
 
     def _try(self, client: TolerantClient, letter: Letter) -> None:
         self._trial = letter
-        client.watched = True
-        if not self._send(letter.message, letter, alone=True):
+        if self._send(letter.message, letter, alone=True):
+            client.watched.add(letter.packet)
+            asyncio.get_running_loop().call_later(ACKNOWLEDGE_S, self._lose_patience, letter)
+        else:
             self._trial = None
             self.dropped += 1
+
+    def _hold(self, now: float) -> None:
+        """Wait for what is under way; give it up if the broker does not acknowledge it."""
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since > ACKNOWLEDGE_S:
+            self._give_up()
+        self._look_again()
+
+    def _lose_patience(self, letter: Letter) -> None:
+        if letter is self._trial:
+            self._give_up()
+            self._pump()
+
+    def _give_up(self) -> None:
+        """Drop what is under way, on a connection that stands: nobody would ever hear of it."""
+        self._trial = self._held_since = None
+        if self._client is not None:
+            self._client.drop_out_messages()
+        lost = self._outbox.take_back()
+        self._lose(*lost)
+        for letter in lost:
+            self._suspects.clear(letter.message.topic)
+            self.refusals.note(
+                letter.message.topic, f"the broker has not acknowledged it within {ACKNOWLEDGE_S:g} s"
+            )
 
     def _look_again(self) -> None:
         """Try later, when what is under way is with the broker, and the connection stands."""
@@ -260,6 +330,8 @@ class Sender:
         self._pump()
 
     def _handle_acknowledged(self, packet: int, code: int) -> None:
+        if self._client is not None:
+            self._client.watched.discard(packet)
         letter = self._outbox.find(packet)
         if letter is None:
             return
@@ -268,8 +340,10 @@ class Sender:
             self._acquit(letter)
         if code >= _FAILURE:
             self._hear_refusal(letter.message, code)
-        if self._client is not None:
-            self._client.watched = self._trial is not None
+        else:
+            if code == _NO_SUBSCRIBER and letter.message.on_unheard is not None:
+                asyncio.get_running_loop().call_soon(letter.message.on_unheard)
+            self._settle(letter, delivered=True)
         self._pump()
 
     def _acquit(self, letter: Letter) -> None:
@@ -285,7 +359,8 @@ class Sender:
             self.dropped += not self._shorten(message)
             return
         self.dropped += 1
-        self._refuse(message.topic, f"the broker says: {words(code, f'reason code 0x{code:02x}')}")
+        self.refusals.note(message.topic, f"the broker says: {words(code, f'reason code 0x{code:02x}')}")
+        self._drop(message)
 
     def _convict(self, letter: Letter) -> None:
         """Take out a message that ended a connection alone."""
@@ -293,12 +368,13 @@ class Sender:
         self._outbox.discard(lambda each: each is letter)
         # What the broker has taken from us once is no size that it hangs up on.
         size = size_of(message) if len(message.payload) > self._outbox.taken_bytes else 0
-        if message.shorter is not None and size:
-            self._outbox.queue_first(Letter(message.shorter, doubted=True, instead_of=size))
+        shorter = message.shortened()
+        if shorter is not None and size:
+            self._outbox.queue_first(Letter(shorter, doubted=True, instead_of=size))
             return
         place = self._suspects.shun(message.topic, size, time.monotonic(), alone=message.retain)
-        self.dropped += 1
-        self._refuse(
+        self._lose(letter)
+        self.refusals.note(
             message.topic,
             f"the broker ends the connection, so that for an hour nothing is published on {place}: let its "
             "access control list allow it, or mqtt.reply_prefixes not",
@@ -312,11 +388,3 @@ class Sender:
             does,
             size,
         )
-
-    def _refuse(self, topic: str, why: str) -> None:
-        self.refused += 1
-        self.last_refusal = f"{topic}: {why}"
-        if topic not in self._logged and len(self._logged) < MOST_LOGGED:
-            self._logged.add(topic)
-            log.error("a message can't be published on %s", self.last_refusal)
-        self._on_refused(topic, why)

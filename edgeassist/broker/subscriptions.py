@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from edgeassist.broker.receipts import Receipt
 from edgeassist.protocol.filters import check_filter, levels_of, matches
 from edgeassist.protocol.packets import Inbound, Subscription
 
@@ -111,15 +112,26 @@ class Routes:
         alias = wishes[0].alias if all(wish.alias is not None for wish in wishes) else None
         return Subscription(topic_filter, max(wish.qos for wish in wishes), optional, alias)
 
-    def deliver(self, message: Inbound) -> None:
-        """Call the handler of every route that matches; one that raises does not keep others from hearing."""
+    def deliver(self, message: Inbound, receipt: Receipt | None = None) -> None:
+        """Call the handler of every route that matches; one that raises does not keep others from hearing.
+
+        Args:
+            message: What came.
+            receipt: Of a message that wants to be acknowledged. Who hears it by a `held` subscription has to
+                let it go, unless that handler raises.
+        """
         for route in self._way(message.topic):
             if route.closed:  # by a handler before it
                 continue
+            let_go = receipt.hold() if receipt is not None and route.subscription.held else None
             try:
-                route.handler(message)
+                route.handler(message if let_go is None else replace(message, acknowledge=let_go))
             except Exception:
                 log.exception("a handler of %s failed on a message", route.subscription.shown)
+                if let_go is not None:
+                    let_go()
+        if receipt is not None:
+            receipt.let_go()
 
     def patient(self, topic: str) -> bool:
         """Whether nobody minds if a message on that topic is read a little later."""

@@ -7,6 +7,7 @@ broker that is being restarted. So both versions are tried, one after the other.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from edgeassist.errors import ConfigurationError
 
 # How long the broker may take to answer one CONNECT.
 GREET_S = 3.0
+# How long it may be silent before the other version is tried too, and how much longer once that was answered.
+SILENT_S, STILL_SILENT_S = 1.5, 1.0
 _CLOSE_S = 1.0
 
 
@@ -29,6 +32,20 @@ def other_version(options: BrokerOptions) -> BrokerOptions:
 async def takes_only_other(options: BrokerOptions) -> bool:
     """Whether the broker answers the other version, and a moment later still not the one of the options."""
     return await greets(other_version(options)) and not await greets(options)
+
+
+async def swallows(options: BrokerOptions, greeted: Callable[[], bool]) -> bool:
+    """Whether a broker that has our CONNECT answers one of the other version, sent later, and not ours.
+
+    Args:
+        options: Of ours.
+        greeted: Whether ours is answered by now.
+    """
+    await asyncio.sleep(SILENT_S)
+    if greeted() or not await greets(other_version(options)):
+        return False
+    await asyncio.sleep(STILL_SILENT_S)
+    return not greeted()
 
 
 async def greets(options: BrokerOptions) -> bool:

@@ -46,7 +46,7 @@ def make_client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if version5 else MQTTProtocolVersion.MQTTv311,
-        clean_session=None if version5 else True,
+        clean_session=None if version5 else options.session_expiry_s == 0,
         # Without this, paho answers a refusal of 3.1.1 by reconnecting in MQTT 3.1, on a socket of its own.
         reconnect_on_failure=False,
     )
@@ -116,6 +116,7 @@ def to_inbound(message: MQTTMessage) -> Inbound:
         response_topic=getattr(properties, "ResponseTopic", None),
         correlation=getattr(properties, "CorrelationData", None),
         expiry_s=getattr(properties, "MessageExpiryInterval", None),
+        qos=message.qos,
     )
 
 

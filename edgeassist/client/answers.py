@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from edgeassist.client.reading import Unread, WireEvent
-from edgeassist.protocol.events import Called, Chunk, Done, Failed
+from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Failed
 
 
 class Restarted(BaseModel):
@@ -32,6 +32,7 @@ class AnswerStream:
     - What comes after a gap in `seq` is left out: what was said before is missing. The terminal event has all
       text and calls, and what the caller lacks comes right before it, the text in one `Chunk`.
     - After the request was published again, `seq` may begin anew: a daemon that has restarted runs it again.
+      So it does without that where an `accepted` comes with `seq` 0 (`on_crash`: `rerun`).
       What the caller has already is not yielded twice; as soon as the new answer differs from it (a call by
       its id, too), `Restarted` is yielded, and then the new one from its beginning.
     """
@@ -53,7 +54,8 @@ class AnswerStream:
     def take(self, event: WireEvent | Unread) -> list[AnyEvent]:
         """Return what the caller gets for an event that arrived."""
         if event.seq < self._next_seq:
-            if not self._repeated and not isinstance(event, Done | Failed):  # QoS 1 may deliver twice
+            anew = isinstance(event, Accepted) and event.seq == 0
+            if not (self._repeated or anew or isinstance(event, Done | Failed)):  # QoS 1 may deliver twice
                 return []
             self._repeated = False
             self._text, self._calls, self._next_seq = "", [], 0

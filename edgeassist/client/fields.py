@@ -21,6 +21,8 @@ class Fields(TypedDict, total=False):
         think: Whether the model may think before it answers, where it can; "auto": as it does by itself.
             By default a bound answer comes without thoughts.
         reasoning_budget: The most tokens of its thoughts.
+        on_crash: What becomes of it when the device dies while it answers: it fails as `interrupted` (the
+            default), or is answered anew.
         timeout_s: How long it may take in all, waiting included, in seconds.
         busy_s: How long to ask again a device that has no room, in seconds; by default the client's.
         json_schema: The answer is JSON that fits this schema.
@@ -58,6 +60,7 @@ class Fields(TypedDict, total=False):
     tool_choice: Literal["auto", "none", "required"] | Mapping[str, Any] | None
     parallel_tool_calls: bool | None
     priority: Literal["low", "normal", "high"] | None
+    on_crash: Literal["error", "rerun"] | None
     timeout_s: float | None
     metadata: Mapping[str, Any] | None
     busy_s: float | None
@@ -77,6 +80,7 @@ class DecisionFields(TypedDict, total=False):
     examples: Sequence[Mapping[str, Any]] | None
     threshold: float | None
     priority: Literal["low", "normal", "high"] | None
+    on_crash: Literal["error", "rerun"] | None
     timeout_s: float | None
     metadata: Mapping[str, Any] | None
     busy_s: float | None

@@ -19,7 +19,8 @@ from edgeassist.client.answers import AnyEvent
 from edgeassist.client.connection import COMMAND_S, PING_S, Connection
 from edgeassist.client.pending import Request, Timer
 from edgeassist.client.reading import read_event
-from edgeassist.errors import BrokerError, Code, InvalidRequestError
+from edgeassist.client.retrying import Retries
+from edgeassist.errors import BrokerError, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.state import Availability, CommandResponse
@@ -36,7 +37,6 @@ RETURN_S = 15.0
 ACCEPT_S = 30.0
 # The client reads events, on its own topic.
 _OURS = ("reply_to", "format", "max_packet", "end")
-_NO_ROOM = frozenset({Code.BUSY, Code.QUOTA_EXCEEDED, Code.MODEL_LOADING})
 
 
 class Requester(Connection):
@@ -92,8 +92,9 @@ class Requester(Connection):
     ) -> AsyncGenerator[AnyEvent]:
         """Publish a prompt and yield the events of its answer, the terminal one last.
 
-        `seq` may skip numbers, never text: see `AnswerStream`. A caller that stops before the terminal event
-        cancels the request on the device.
+        `seq` may skip numbers, never text: see `AnswerStream`. What a restart of the device interrupted is
+        asked again, unless `fields` has `on_crash`. A caller that stops before the terminal event cancels the
+        request on the device.
 
         Args:
             prompt: The text, unless `fields` has messages.
@@ -125,16 +126,16 @@ class Requester(Connection):
         self._requests[request.id] = request
         ended = False
         loop = asyncio.get_running_loop()
-        until = loop.time() + busy_s
+        retries = Retries(loop.time() + busy_s, anew="on_crash" not in fields)
         try:
             self._publish(request)
             if not self._is_online:
                 self._device_timer.start()
             while True:
                 event = await self._next_event(request)
-                if isinstance(event, Failed) and event.code in _NO_ROOM and loop.time() < until:
-                    pause_s = _pause_s(event, random.random())  # noqa: S311 - no secret
-                    await asyncio.sleep(min(pause_s, until - loop.time()))
+                pause_s = retries.pause_s(event, loop.time(), random.random())  # noqa: S311 - no secret
+                if pause_s is not None:
+                    await asyncio.sleep(pause_s)
                     self._repeat(request)
                     continue
                 ended = isinstance(event, Done | Failed)
@@ -305,8 +306,3 @@ class Requester(Connection):
             request.heard = True
             for each in request.stream.take(event):
                 request.events.put(each)
-
-
-def _pause_s(refusal: Failed, share: float) -> float:
-    """Return how long to wait as told; a random `share` of 0 to 1 keeps a burst from coming back as one."""
-    return (1 + share) * (refusal.retry_after_ms or 1000) / 1000

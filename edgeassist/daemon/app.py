@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from edgeassist import __version__
@@ -23,6 +24,7 @@ from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
     discovery_of,
+    journal_bounds_of,
     load_of,
     patience_of,
     policy_of,
@@ -41,16 +43,21 @@ from edgeassist.gateways.homeassistant.discovery import Discovery
 from edgeassist.gateways.homeassistant.watched import watch_components
 from edgeassist.gateways.mqtt.asking import Asking
 from edgeassist.gateways.mqtt.commands import Commands
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
+from edgeassist.journal.journal import DiskJournal
+from edgeassist.journal.ledger import Bounds
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.calibration import calibration_for
 from edgeassist.models.library import Entry, Library
 from edgeassist.models.progress import Progress
 from edgeassist.models.selected import Named
 from edgeassist.protocol.state import Availability
+from edgeassist.serving.journal import Found
 from edgeassist.serving.policy import Policy
+from edgeassist.serving.recovery import Recovery
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.reload import LiveRoom
@@ -139,11 +146,23 @@ class App:
             on_up=lambda: self._lifecycle.broker_up(),
             on_down=lambda reason: self._lifecycle.broker_down(reason),
         )
+        self._found: list[Found] | None = []
+        self._journal = None
+        # Only what the broker brings again can wait for its acknowledgement.
+        if settings.mqtt.session_expiry_s > 0:
+            self._journal = DiskJournal(
+                state_directory(),
+                topics.root,
+                journal_bounds_of(settings),
+                on_found=self._take_found,
+                on_change=lambda: self._reporter.changed(),
+            )
         self.requests = Requests(
             topics.device,
             self._policy_of(settings),
             self.supervisor,
             ready_in=lambda: self.supervisor.ready_in_s,
+            journal=self._journal,
             on_change=self._load_changed,
             on_end=lambda caller, asked, end: self._lifecycle.request_ended(caller, asked, end),
         )
@@ -156,7 +175,9 @@ class App:
         library = library_of(settings)
         self._pulling = Pulling(library, self._pull)
         models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
-        self._condition = Condition(topics, self.supervisor, self.requests, broker, self._threads, sensors)
+        self._condition = Condition(
+            topics, self.supervisor, self.requests, broker, self._threads, sensors, self._words_of_durability
+        )
         reporter = self._reporter = Reporter(
             topics,
             telemetry_interval_of(settings),
@@ -180,7 +201,8 @@ class App:
             topics, lambda: self._condition.instance(client_id), broker, on_change=self._twin_changed
         )
         former = FormerNames(topics, self._condition.boot_id, Register(state_directory()), broker)
-        asking = Asking(topics, asking_options_of(settings), broker, self.requests)
+        repeats = Repeats(broker)
+        asking = self._asking = Asking(topics, asking_options_of(settings), broker, self.requests, repeats)
         commands: Commands
         self.control = Control(
             settings,
@@ -196,6 +218,8 @@ class App:
                 LiveRoom(discovery_of, discovery.apply),
                 LiveRoom(watches_of, watches.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
+                LiveRoom(journal_bounds_of, self._bound_journal),
+                LiveRoom(lambda settings: settings.admission.durable, self._apply_durable),
                 LiveRoom(_lifecycle_of, lambda options: self._lifecycle.apply(options)),
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
             ),
@@ -205,7 +229,7 @@ class App:
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: a name is noted before anything is published under it, and Home
         # Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [former, discovery, asking, commands, reporter, watches, twins]
+        gateways: list[Gateway] = [former, discovery, asking, repeats, commands, reporter, watches, twins]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
             broker=broker,
@@ -213,6 +237,8 @@ class App:
             requests=self.requests,
             condition=self._condition,
             gateways=gateways,
+            journal=self._journal,
+            on_start=self._take_up,
             on_hangup=self.control.hang_up,
             on_stop=self._pulling.close,
             settle=commands.settle,
@@ -230,6 +256,8 @@ class App:
         if is_builtin(self.switching.selected.named.path) and self.switching.choice.path is not None:
             log.info("%s", NEXT_MODEL)
         self._threads.look()
+        if self._journal is not None and self.control.settings.admission.durable:
+            await self._journal.open()
         return await self._lifecycle.run(
             {
                 "supervisor": self.supervisor.run,
@@ -243,6 +271,40 @@ class App:
     def stop(self) -> None:
         """Stop as at SIGTERM."""
         self._lifecycle.stop()
+
+    # --- what an earlier run left --------------------------------------------------------------------------
+
+    def _take_found(self, found: list[Found]) -> None:
+        """Keep what the journal has from before for the start; where that is over, take it up."""
+        if self._found is None:
+            self._recover(found)
+        else:
+            self._found += found
+
+    def _take_up(self) -> None:
+        """Have requests from before the start wait, and ends be said, before anything new can come."""
+        found, self._found = self._found or [], None
+        self._recover(found)
+
+    def _recover(self, found: list[Found]) -> None:
+        if self._journal is not None:
+            Recovery(self.requests, self._journal, self._asking.restore).take_up(found, time.monotonic())
+
+    def _bound_journal(self, bounds: Bounds) -> None:
+        if self._journal is not None:
+            self._journal.apply(bounds)
+
+    def _apply_durable(self, durable: bool) -> None:  # noqa: FBT001 - a setting
+        if durable and self._journal is not None:
+            self._journal.begin_to_open()
+
+    def _words_of_durability(self) -> str | None:
+        """Return why requests do not outlive a restart; None where they do."""
+        if not self.control.settings.admission.durable:
+            return "admission.durable is off"
+        if self._journal is None:
+            return "mqtt.session_expiry_s is 0, so that the broker brings nothing again"
+        return self._journal.problem
 
     # --- one room's news are for several others ------------------------------------------------------------
 

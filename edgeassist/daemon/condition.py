@@ -9,6 +9,7 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Condition:
     """Answers for `health` and `info`, at the moment it is asked.
 
     Attributes:
+        undurable: Returns why requests do not outlive a restart; None where they do.
         stopping: Whether the daemon is about to end.
         target: The model that is being switched to, in words; None at other times.
         sha256: Of the model's file; None until that is known.
@@ -55,6 +57,7 @@ class Condition:
     broker: Broker
     threads: ThreadKeeper
     sensors: Sensors
+    undurable: Callable[[], str | None] = lambda: None
     stopping: bool = False
     target: str | None = None
     twin: str | None = None
@@ -129,11 +132,13 @@ class Condition:
             threads=threads,
             prefill_threads=prefill_threads,
             threads_reason=why,
+            durable=(undurable := self.undurable()) is None,
+            undurable_reason=undurable,
             mqtt_reconnects=max(0, self.broker.connects - 1),
             mqtt_dropped=self.broker.dropped,
             mqtt_last_problem=self.broker.last_problem,
-            mqtt_refused=self.broker.sender.refused,
-            mqtt_last_refusal=self.broker.sender.last_refusal,
+            mqtt_refused=self.broker.sender.refusals.count,
+            mqtt_last_refusal=self.broker.sender.refusals.last,
             mqtt_limits="; ".join(self.broker.sender.limits.words()) or None,
         )
 

@@ -16,8 +16,10 @@ from edgeassist.daemon import systemd
 from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ExitStatus
 from edgeassist.gateways.gateway import Gateway
+from edgeassist.journal.journal import DiskJournal
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.request import AnyRequest
 from edgeassist.serving.requests import Requests
 from edgeassist.supervision.supervisor import Phase, Supervisor
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 # How long READY waits for what may never come: a broker that can be reached, or memory for the model.
 READY_S = 10.0
 FLUSH_S = 3.0
+# How long a stop waits for the disk.
+JOURNAL_S = 3.0
 DRAIN_POLL_S = 0.02
 
 
@@ -47,6 +51,8 @@ class Lifecycle:
         requests: What is to be drained.
         condition: Says how the device is.
         gateways: Started, told of connections, and closed, in this order.
+        journal: Closed when the last end is with the broker.
+        on_start: Called once messages can be published, and before any can come.
         on_hangup: Called at SIGHUP.
         on_stop: Called when the daemon begins to stop.
         settle: Waits for what is to be said still, such as the answers of commands, and not for long.
@@ -61,6 +67,8 @@ class Lifecycle:
         requests: Requests,
         condition: Condition,
         gateways: Sequence[Gateway],
+        journal: DiskJournal | None,
+        on_start: Callable[[], None],
         on_hangup: Callable[[], None],
         on_stop: Callable[[], None],
         settle: Callable[[], Coroutine[Any, Any, None]],
@@ -71,6 +79,8 @@ class Lifecycle:
         self._requests = requests
         self._condition = condition
         self._gateways = gateways
+        self._journal = journal
+        self._on_start = on_start
         self._on_hangup = on_hangup
         self._on_stop = on_stop
         self._settle = settle
@@ -99,6 +109,7 @@ class Lifecycle:
         for gateway in self._gateways:
             gateway.start()
         self._broker.start()
+        self._on_start()
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each(), name=name) for name, each in tasks.items()]
             running += [group.create_task(each.run(), name=type(each).__name__) for each in self._gateways]
@@ -130,6 +141,7 @@ class Lifecycle:
         """The broker is gone, or could not be reached."""
         log.warning("%s", reason)
         self._broker_problem = reason
+        self._tell(lambda gateway: gateway.disconnected(), "to note that the connection is gone")
         self.say_status()
 
     def engine_changed(self, phase: Phase) -> None:
@@ -205,10 +217,14 @@ class Lifecycle:
         self._requests.abandon()
         await self._supervisor.stop()
         await self._settle()
+        if self._journal is not None:
+            await self._journal.settle(JOURNAL_S)
         self._closed = True
         self._tell(lambda gateway: gateway.close(), "to say the last word")
         await self._broker.flush(FLUSH_S)
         await self._broker.stop()
+        if self._journal is not None:
+            await self._journal.close(JOURNAL_S)
         log.info("stopped")
 
     def _on_stop_signal(self) -> None:

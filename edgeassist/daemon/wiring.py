@@ -14,6 +14,7 @@ from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
+from edgeassist.journal.ledger import Bounds as JournalBounds
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fits_beside
@@ -68,7 +69,14 @@ def asking_options_of(settings: Settings) -> AskingOptions:
     return AskingOptions(
         rules=ReplyRules(settings.mqtt.reply_prefixes, settings.admission.payload_bytes),
         replies=ReplyOptions(stream.chunk_bytes, stream.chunk_qos, stream.final_qos),
+        durable=settings.admission.durable,
     )
+
+
+def journal_bounds_of(settings: Settings) -> JournalBounds:
+    """Return how much the journal holds."""
+    journal = settings.journal
+    return JournalBounds(journal.entries, journal.mb << 20, journal.days, settings.admission.remember_s)
 
 
 def _temperature_of(settings: Settings, *, builtin: bool) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.request import AnyRequest
 
 
 class Gateway:
@@ -14,6 +15,9 @@ class Gateway:
 
     def connected(self) -> None:
         """Act on a new connection to the broker; gateways are told in the order of `daemon/app`."""
+
+    def disconnected(self) -> None:
+        """Note that there is no connection to the broker; told of each attempt that fails, too."""
 
     async def run(self) -> None:
         """Do what takes time of its own; what it raises ends the daemon."""

@@ -37,10 +37,15 @@ class Link(Protocol):
     def publish(self, message: Outbound) -> bool:
         """Send, or queue for the next connection at QoS 1; False where the message was dropped.
 
-        What the broker does not take for its size gives way to what is `shorter`.
+        What the broker does not take for its size gives way to what is `shorter`. What became of it is told
+        to its `on_settled`, also where it was dropped.
         """
         ...
 
     def subscribe(self, subscription: Subscription, handler: Callable[[Inbound], None]) -> Route:
-        """Listen from now on, also over new connections, until the route is closed."""
+        """Listen from now on, also over new connections, until the route is closed.
+
+        A message is acknowledged when its handlers have returned, or, where the subscription is `held`, when
+        they say so.
+        """
         ...

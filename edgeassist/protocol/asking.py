@@ -59,6 +59,16 @@ class End(StrEnum):
     SHORT = "short"
 
 
+class OnCrash(StrEnum):
+    """What becomes of a request when the device dies while it answers it.
+
+    ERROR: it ends as `interrupted`. RERUN: it is answered anew, from an `accepted` with `seq` 0 on.
+    """
+
+    ERROR = "error"
+    RERUN = "rerun"
+
+
 Format = Annotated[ReplyFormat, Field(strict=False)]
 EndKind = Annotated[End, Field(strict=False)]
 PacketBytes = Annotated[Whole, Field(ge=MIN_PACKET_BYTES, le=MAX_PACKET_BYTES)]
@@ -81,6 +91,7 @@ class Asked(BaseModel):
     max_packet: PacketBytes | None = None
     end: EndKind = End.FULL
     priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
+    on_crash: Annotated[OnCrash, Field(strict=False)] = OnCrash.ERROR
     timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] | None = None
     metadata: dict[str, JsonValue] | None = None
 

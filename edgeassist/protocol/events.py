@@ -60,10 +60,15 @@ class Progress(_Event):
 
 
 class Chunk(_Event):
-    """The next piece of the text."""
+    """The next piece of the text.
+
+    Attributes:
+        repeat: True where it comes before an end that is said again; else None.
+    """
 
     type: Literal["chunk"] = "chunk"
     text: str
+    repeat: Literal[True] | None = None
 
 
 class Reasoning(_Event):
@@ -82,6 +87,7 @@ class Called(_Event):
         name: The tool's; likewise.
         arguments: A JSON object as text, or the next piece of it.
         more: True in all events of a call but the last; else None.
+        repeat: As in `Chunk`.
     """
 
     type: Literal["tool_call"] = "tool_call"
@@ -90,6 +96,7 @@ class Called(_Event):
     name: str | None = None
     arguments: str
     more: Literal[True] | None = None
+    repeat: Literal[True] | None = None
 
 
 class Usage(BaseModel):
@@ -138,6 +145,7 @@ class Done(_Event):
         only_reasoning: True where nothing but thoughts came; else None.
         tool_calls: What the model called, in this order.
         answers: By the name of the question, of a decision; None for a prompt.
+        repeat: True where this end was said before, and its requester may have missed it; else None.
     """
 
     type: Literal["done"] = "done"
@@ -155,10 +163,11 @@ class Done(_Event):
     history_dropped: int = 0
     held_back: str | None = None
     metadata: dict[str, JsonValue] | None = None
+    repeat: Literal[True] | None = None
 
 
 class Failed(_Event):
-    """The request failed; `text` is what was generated before."""
+    """The request failed; `text` is what was generated before, and `repeat` as in `Done`."""
 
     type: Literal["error"] = "error"
     code: Code
@@ -168,6 +177,7 @@ class Failed(_Event):
     text: str = ""
     device: str
     metadata: dict[str, JsonValue] | None = None
+    repeat: Literal[True] | None = None
 
     def error(self) -> EdgeAssistError:
         """Return the error, to be raised where the request was made."""
@@ -186,7 +196,13 @@ class Failed(_Event):
             retryable=error.retryable,
             device=end.device,
             metadata=end.metadata,
+            repeat=end.repeat,
         )
+
+
+def said_again(end: Done | Failed) -> Done | Failed:
+    """Return an end as it is said when it was said before."""
+    return end.model_copy(update={"repeat": True})
 
 
 AnyEvent = Accepted | Progress | Reasoning | Chunk | Called | Done | Failed

@@ -61,6 +61,8 @@ def forms(event: AnyEvent, *, short: bool = False) -> Iterator[bytes]:
         short: Begin with the short end.
     """
     parts = _LEFT_OUT.get(type(event), ())
+    if isinstance(event, Failed) and event.repeat:  # its mark needs the room
+        parts = (*parts, _all("retry_after_ms"))
     left_out: dict[str, Any] = {}
     if short:
         left_out |= parts[0]
@@ -100,7 +102,7 @@ def fitted(event: AnyEvent, most: int | None, *, short: bool = False) -> bytes:
 def call_bytes(name: str) -> int:
     """Return the bytes that every event of a call of that tool fits into, beside the request's id."""
     first = Called(id="", seq=_MOST_SEQ, index=_MOST_INDEX, tool_call_id="x" * CALL_ID_CHARACTERS, name=name,
-                   arguments="", more=True)  # fmt: skip
+                   arguments="", more=True, repeat=True)  # fmt: skip
     return len(first.payload()) + _MOST_ESCAPED_BYTES
 
 

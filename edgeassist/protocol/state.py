@@ -65,6 +65,8 @@ class Health(StateDocument):
         throttled_since_start: Since the daemon's start; the firmware's history since boot is ignored.
         cpu_pressure: Percent of the last 10 s in which some task waited for a processor (Linux PSI).
         disk_free_bytes: On the file system of the state folder.
+        durable: Whether requests that come at QoS 1 now outlive a restart.
+        undurable_reason: Why they do not.
         mqtt_last_problem: Why the last connection was lost or failed.
         mqtt_refused: Messages that the broker refused, with a reason or by ending the connection.
         mqtt_last_refusal: Topic and reason of the last of them.
@@ -104,6 +106,8 @@ class Health(StateDocument):
     threads: int
     prefill_threads: int
     threads_reason: str
+    durable: bool
+    undurable_reason: str | None
     mqtt_reconnects: int
     mqtt_dropped: int
     mqtt_last_problem: str | None

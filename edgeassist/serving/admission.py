@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from edgeassist.errors import BusyError, ModelLoadingError, QuotaExceededError
 from edgeassist.protocol.asking import Priority
-from edgeassist.serving.request import Caller, Key, Request, State
+from edgeassist.serving.caller import Caller, Key
+from edgeassist.serving.request import Request, State
 
 _HEAD_STARTS = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2}
 

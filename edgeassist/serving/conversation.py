@@ -11,7 +11,7 @@ import msgspec
 
 from edgeassist.engine.messages import ChatMessage
 from edgeassist.errors import InvalidRequestError
-from edgeassist.serving.request import Key
+from edgeassist.serving.caller import Key
 
 # One exchange: what was asked and all that was answered, any roles, any number of messages.
 Turn = tuple[ChatMessage, ...]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from edgeassist.protocol.events import AnyEvent, Done, parse_event
-from edgeassist.serving.request import Key
+from edgeassist.protocol.events import Done
+from edgeassist.serving.caller import Key
 
 MAX_ANSWERS = 256
 MAX_BYTES = 1 << 20
@@ -42,14 +42,14 @@ class Replays:
         while len(self._answers) > MAX_ANSWERS or self._bytes > MAX_BYTES:
             self._drop(next(iter(self._answers)))
 
-    def find(self, key: Key, fingerprint: bytes, now: float) -> AnyEvent | None:
+    def find(self, key: Key, fingerprint: bytes, now: float) -> Done | None:
         """Return how that very request ended; None where it did not, or too long ago."""
         while self._answers and now - next(iter(self._answers.values())).at >= self.remember_s:
             self._drop(next(iter(self._answers)))
         answer = self._answers.get(key)
         if answer is None or answer.fingerprint != fingerprint:
             return None
-        return parse_event(answer.payload)
+        return Done.model_validate_json(answer.payload)
 
     def _drop(self, key: Key) -> None:
         answer = self._answers.pop(key, None)

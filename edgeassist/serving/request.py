@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
 
 from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.protocol.decisions import DecisionRequest
 from edgeassist.protocol.requests import PromptRequest
+from edgeassist.serving.caller import Caller, Key
+from edgeassist.serving.record import Record
 from edgeassist.serving.stream import Stream
 
 # What may be asked: an answer, or a decision.
@@ -23,34 +24,6 @@ class State(Enum):
     ENDED = auto()
 
 
-class Key(NamedTuple):
-    """A caller's name for something, such as a request or a session; another caller may use the same name."""
-
-    caller: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, as the transport knows it.
-
-    Attributes:
-        name: Whose ids, sessions and quota these are; None for all who share one door. A transport keeps its
-            callers apart from another's by a prefix with a slash, which no name on MQTT has.
-        fingerprint: The same for two copies of one message, and for nothing else; None where the request's
-            own content tells that.
-        expiry_s: Seconds after which the caller no longer wants the answer; None: no limit of its own.
-    """
-
-    name: str | None = None
-    fingerprint: bytes | None = None
-    expiry_s: float | None = None
-
-    def key(self, name: str) -> Key:
-        """Return the key of what this caller calls so."""
-        return Key(self.name or "", name)
-
-
 @dataclass(slots=True, eq=False)
 class Request:
     """A request that was admitted. Times in seconds of one monotonic clock.
@@ -60,6 +33,7 @@ class Request:
         caller: By whom.
         fingerprint: Tells a repeat from another request of the same key.
         stream: Its events on their way out.
+        record: What is written down of it.
         attempts: How often the engine was given it.
         job: What the engine calls it; None while no engine has it.
         model: The name of the model that was given it last.
@@ -70,6 +44,7 @@ class Request:
     caller: Caller
     fingerprint: bytes
     stream: Stream
+    record: Record
     arrived: float
     deadline: float
     state: State = State.WAITING

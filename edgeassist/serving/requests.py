@@ -27,14 +27,17 @@ from edgeassist.errors import (
     UnsupportedError,
 )
 from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
-from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.events import Done, Failed, said_again
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
+from edgeassist.serving.caller import Caller, Key
 from edgeassist.serving.dispatcher import Dispatcher, Engine
+from edgeassist.serving.journal import Durable, Found, Journal, NoJournal
 from edgeassist.serving.kinds import Kinds
 from edgeassist.serving.policy import Policy
+from edgeassist.serving.record import Record
 from edgeassist.serving.replay import Replays
-from edgeassist.serving.request import AnyRequest, Caller, Request, State
+from edgeassist.serving.request import AnyRequest, Request, State
 from edgeassist.serving.sink import Sink
 from edgeassist.serving.stream import Stream
 from edgeassist.serving.telemetry import Tally
@@ -43,6 +46,8 @@ log = logging.getLogger(__name__)
 
 # How often a prompt may have been with an engine that died before its first text.
 MAX_ATTEMPTS = 2
+# What an earlier run said of a request had smaller numbers, and as large ones are still expected in packets.
+SEQ_AFTER_START = 1_000_000
 
 # Told of every end: who asked for what (None where it could not be read), and the terminal event.
 OnEnd = Callable[[Caller, AnyRequest | None, Done | Failed], None]
@@ -58,6 +63,7 @@ class Requests:
         on_change: Called when the number of waiting or running requests changed.
         on_end: Called when a request has ended.
         ready_in: Returns in how many seconds the model will be loaded; None where it is, or nothing tells.
+        journal: Keeps what a restart must not lose.
         clock: Seconds of one monotonic clock.
 
     Attributes:
@@ -74,6 +80,7 @@ class Requests:
         on_change: Callable[[], None],
         on_end: OnEnd,
         ready_in: Callable[[], float | None] = lambda: None,
+        journal: Journal | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device
@@ -81,6 +88,7 @@ class Requests:
         self._policy = policy
         self._on_change = on_change
         self._on_end = on_end
+        self._journal = NoJournal() if journal is None else journal
         self._clock = clock
         self._admission = Admission(policy.limits)
         self._kinds = Kinds(policy)
@@ -121,41 +129,63 @@ class Requests:
 
     # --- requests come in ----------------------------------------------------------------------------------
 
-    def submit(self, asked: AnyRequest, caller: Caller, sink: Sink) -> None:
+    def submit(self, asked: AnyRequest, caller: Caller, sink: Sink, durable: Durable | None = None) -> None:
         """Take a request: all that becomes of it, a refusal too, goes to the sink.
 
         A repeat of one that runs is dropped: the first one's sink gets the answer. A repeat of one that was
         answered a moment ago gets the same end again.
+
+        Args:
+            asked: What is asked.
+            caller: By whom.
+            sink: Where its events go.
+            durable: Given with one that a restart must not lose.
         """
+        record = Record(sink, self._journal, durable)
         now = self._clock()
         self.tally.requests += 1
         key, fingerprint = caller.key(asked.id), caller.fingerprint or _fingerprint(asked)
         answered = self._replays.find(key, fingerprint, now)
         if answered is not None:
             _log(asked.id, "came again and gets the same answer again")
-            sink.send(answered)
+            record.send(said_again(answered))
             return
         known = self._admission.find(key)
         if known is not None and known.fingerprint == fingerprint:
             _log(asked.id, "came again while it is being answered")
+            if durable is not None:
+                known.record.when_safe(durable.on_safe)
             return
-        stream = self._stream(asked.id, sink, now, chunks=asked.streams, metadata=asked.metadata)
-        request = Request(asked, caller, fingerprint, stream, now, now + self._timeout_s(asked, caller))
+        stream = self._stream(asked.id, record, now, chunks=asked.streams, metadata=asked.metadata)
+        deadline = now + self._timeout_s(asked, caller)
+        request = Request(asked, caller, fingerprint, stream, record, now, deadline)
         try:
             if known is not None:
-                raise InvalidRequestError(f"the id {asked.id!r} is taken by a request under way: use another")
+                raise InvalidRequestError(_taken(asked.id))
             self._check_open()
             self._kinds.check_model(asked, self.model)
             self._kinds.check_session(request, self._admission)
             self._check_room(caller)
         except EdgeAssistError as error:
-            self._refuse(asked.id, caller, stream, error, asked)
+            self._refuse(asked.id, caller, record, stream, error, asked=asked)
             return
+        record.admit(key, fingerprint, deadline - now)
+        self._add(request)
+
+    def _add(self, request: Request) -> None:
         position = self._admission.add(request)
-        stream.accepted(model=self.model, position=position, ready_in_s=self._ready_in())
+        request.stream.accepted(model=self.model, position=position, ready_in_s=self._ready_in())
         self._alarm.by(request.deadline)
         self._dispatcher.pump()
         self._on_change()
+
+    def when_safe(self, key: Key, call: Callable[[], None]) -> None:
+        """Call it when the fate of that request is safe; at once where none waits or runs."""
+        request = self._admission.find(key)
+        if request is None:
+            call()
+        else:
+            request.record.when_safe(call)
 
     def refuse(
         self,
@@ -165,23 +195,28 @@ class Requests:
         error: EdgeAssistError,
         *,
         metadata: dict[str, JsonValue] | None = None,
+        durable: Durable | None = None,
     ) -> None:
         """End what never became a request, such as one that its transport could not read."""
         self.tally.requests += 1
-        stream = self._stream(request_id, sink, self._clock(), metadata=metadata)
-        self._refuse(request_id, caller, stream, error, None)
+        record = Record(sink, self._journal, durable)
+        stream = self._stream(request_id, record, self._clock(), metadata=metadata)
+        self._refuse(request_id, caller, record, stream, error)
 
     def _refuse(
         self,
         request_id: str,
         caller: Caller,
+        record: Record,
         stream: Stream,
         error: EdgeAssistError,
-        asked: AnyRequest | None,
+        *,
+        asked: AnyRequest | None = None,
     ) -> None:
         _log(request_id, f"was refused: {error.code}: {error.message}")
         self.tally.count_error(error.code)
-        self._on_end(caller, asked, stream.failed(error, self._clock()))
+        failed = stream.failed(error, self._clock())
+        record.when_said(lambda: self._on_end(caller, asked, failed))
 
     def _stream(
         self,
@@ -190,6 +225,7 @@ class Requests:
         now: float,
         *,
         chunks: bool = True,
+        first_seq: int = 0,
         metadata: dict[str, JsonValue] | None = None,
     ) -> Stream:
         return Stream(
@@ -199,6 +235,7 @@ class Requests:
             device=self._device,
             arrived=now,
             chunks=chunks,
+            first_seq=first_seq,
             metadata=metadata,
         )
 
@@ -217,6 +254,48 @@ class Requests:
         waiting = self.queued + self.running
         retry_after_ms = self.tally.retry_after_ms(waiting=waiting, slots=max(1, slots))
         self._admission.check(caller, loading=not slots, retry_after_ms=retry_after_ms)
+
+    # --- an earlier run has left them (`recovery.Recovering`) ----------------------------------------------
+
+    def recall(self, found: Found, done: Done, now: float) -> None:
+        """Answer repeats of a request that has ended."""
+        self._replays.remember(found.entry.key, found.entry.fingerprint, done, now - found.ended_s)
+
+    def resume(self, asked: AnyRequest, caller: Caller, record: Record, found: Found, now: float) -> None:
+        """Let a request wait again, in its place by its age; it counts for no quota."""
+        entry, arrived = found.entry, now - found.elapsed_s
+        stream = self._stream(asked.id, record, arrived, chunks=asked.streams, metadata=asked.metadata)
+        deadline = arrived + entry.timeout_s
+        request = Request(asked, caller, entry.fingerprint, stream, record, arrived, deadline)
+        known = self._admission.find(entry.key)
+        if known is not None and known.fingerprint == entry.fingerprint:  # asked again since
+            self._journal.forget(found.number)
+            return
+        try:
+            if known is not None:
+                raise InvalidRequestError(_taken(asked.id))
+            self._kinds.check_model(asked, self.model)
+            self._kinds.check_session(request, self._admission)
+        except EdgeAssistError as error:
+            self.give_up(asked, caller, record, found, error)
+            return
+        _log(asked.id, "waits again, from before the start")
+        self._add(request)
+
+    def give_up(
+        self,
+        asked: AnyRequest | None,
+        caller: Caller,
+        record: Record,
+        found: Found,
+        error: EdgeAssistError,
+    ) -> None:
+        """End a request that was accepted and can't be answered."""
+        metadata = None if asked is None else asked.metadata
+        stream = self._stream(
+            found.entry.key.name, record, self._clock(), first_seq=SEQ_AFTER_START, metadata=metadata
+        )
+        self._refuse(found.entry.key.name, caller, record, stream, error, asked=asked)
 
     # --- to the engine and back ----------------------------------------------------------------------------
 
@@ -389,7 +468,7 @@ class Requests:
     def _end(self, request: Request, event: Done | Failed) -> None:
         self._admission.end(request)
         self._on_change()
-        self._on_end(request.caller, request.asked, event)
+        request.record.when_said(lambda: self._on_end(request.caller, request.asked, event))
 
     # --- time passes ---------------------------------------------------------------------------------------
 
@@ -414,6 +493,10 @@ class Requests:
 
 def _fingerprint(asked: AnyRequest) -> bytes:
     return hashlib.blake2b(asked.model_dump_json().encode(), digest_size=16).digest()
+
+
+def _taken(request_id: str) -> str:
+    return f"the id {request_id!r} is taken by a request under way: use another"
 
 
 def _cancelled() -> CancelledRequestError:

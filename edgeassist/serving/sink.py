@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from edgeassist.protocol.events import AnyEvent
+
+# Told once what became of an end: whether whoever asked has it, as far as the transport can tell.
+OnSettled = Callable[[bool], None]
 
 
 class Sink(Protocol):
@@ -38,6 +42,12 @@ class Sink(Protocol):
         """True while text should wait: later chunks then get longer instead of piling up."""
         ...
 
-    def send(self, event: AnyEvent) -> None:
-        """Pass an event on, or drop it where that can't be done any more."""
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+        """Pass an event on, or drop it where that can't be done any more.
+
+        Args:
+            event: What to say.
+            on_settled: Given with an end where what becomes of it matters, which is so for requests that came
+                with a `Durable`: called later, and not from within.
+        """
         ...

@@ -64,6 +64,7 @@ class Stream:
         device: Named in `accepted` and in the end.
         arrived: When the request came; seconds of the clock that every `now` is of.
         chunks: Whether there is more than the terminal event.
+        first_seq: The number of the first event.
         metadata: Comes back in `accepted` and in the end.
     """
 
@@ -76,6 +77,7 @@ class Stream:
         device: str,
         arrived: float,
         chunks: bool = True,
+        first_seq: int = 0,
         metadata: dict[str, JsonValue] | None = None,
     ) -> None:
         self._id = request_id
@@ -85,7 +87,7 @@ class Stream:
         self._arrived = arrived
         self._chunks = chunks
         self._metadata = metadata
-        self._seq = 0
+        self._seq = first_seq
         self._text: list[str] = []
         self._unsent: list[str] = []
         self._thoughts: list[str] = []

@@ -240,6 +240,15 @@ class AdmissionSettings(Table):
     timeout_s: Annotated[float, Field(gt=0, le=86_400), LIVE] = 300
     ageing_s: Annotated[float, Field(gt=0, le=3600), LIVE] = 30
     remember_s: Annotated[float, Field(ge=0, le=86_400), LIVE] = 60
+    durable: Annotated[bool, LIVE] = True
+
+
+class JournalSettings(Table):
+    """How much is written down of requests, so that a restart loses none."""
+
+    entries: Annotated[int, Field(ge=1, le=100_000), LIVE] = 1000
+    mb: Annotated[int, Field(ge=1, le=65_536), LIVE] = 64
+    days: Annotated[int, Field(ge=1, le=30), LIVE] = 2
 
 
 class StreamSettings(Table):
@@ -296,6 +305,7 @@ class Settings(BaseSettings):
     sampling: SamplingSettings = SamplingSettings()
     decisions: DecisionSettings = DecisionSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    journal: JournalSettings = JournalSettings()
     stream: StreamSettings = StreamSettings()
     session: SessionSettings = SessionSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()

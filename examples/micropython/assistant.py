@@ -13,7 +13,8 @@ import umqtt.simple
 PACKET_BYTES = 512  # the largest packet that the device may send us
 NETWORK_S = 5  # the longest wait for the broker: to connect, for an acknowledgement, for the rest of a packet
 PING_S = 15  # how often to show the broker that we live; twice as long without a word, and the link is dead
-LATER = ("busy", "quota_exceeded", "model_loading")  # no room now: the device says when to ask again
+# No room now: the device says when to ask again. Or it was restarted while it answered.
+LATER = ("busy", "quota_exceeded", "model_loading", "interrupted")
 
 
 class Failure(Exception):

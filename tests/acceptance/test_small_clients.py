@@ -155,7 +155,7 @@ async def test_an_answer_that_is_asked_for_again_comes_again_whole(ask: Ask, esp
         esp32.heard.clear()
         again = await ask(SCRIPT + WORDS, **fields)
         assert (chunks(esp32) if form == "events" else bare(esp32)) == WORDS * 30
-        assert {**again, "seq": 0} == {**first, "seq": 0}
+        assert {**again, "seq": 0} == {**first, "seq": 0, "repeat": True}
         esp32.heard.clear()
 
 

@@ -26,9 +26,10 @@ GROUPS = in_groups(paths())
 CASES = [(key, path) for key, group in GROUPS.items() for path in group]
 
 # The scripted model can always be loaded and does all that is asked; the last is a client's own word.
-NOT_PROVOKED = {Code.MODEL_UNAVAILABLE, Code.UNSUPPORTED, Code.UNREACHABLE}
+NOT_PROVOKED = {Code.MODEL_UNAVAILABLE, Code.UNSUPPORTED, Code.UNREACHABLE, Code.INTERRUPTED}
 NOT_FILLED = {
     (events.Done, "held_back"),  # needs a hot or busy machine
+    (events.Failed, "repeat"),  # needs a broken connection: unit/test_unheard
     (events.Accepted, "model_ready_in_s"),  # needs a model that sleeps: integration/test_switching
 }
 

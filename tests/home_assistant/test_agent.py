@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from edgeassist.engine.messages import Tool, Tools
+from edgeassist.errors import Code
+from edgeassist.protocol.events import Failed
 from edgeassist.sandbox import PrivateBroker
 from tests.conftest import AsyncConnect, Wire
 from tests.home_assistant.boxes import AGENT, Box, is_there
@@ -311,6 +313,29 @@ async def test_a_box_that_dies_while_it_answers_answers_again_when_it_is_back(
     assert reply(events).speech.count("Once upon a time") == 8
     assert spoken(events) == reply(events).speech
     assert wire.heard
+
+
+async def test_what_a_restart_of_the_box_interrupted_is_asked_again(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    await box({"*tell me": "!script delay_ms=20\n" + "Once upon a time there was a lamp. " * 8})
+    wire = await connect.wire(PROMPTS)
+    pipeline = await house.pipeline(AGENT)
+    interrupted = False
+    async with aclosing(house.run("tell me", pipeline)) as heard:
+        events = []
+        async for each in heard:
+            events.append(each)
+            if each.delta.get("content") and not interrupted:
+                interrupted = True
+                [asked] = prompts(wire)
+                end = Failed(
+                    id=asked["id"], seq=99, code=Code.INTERRUPTED, message="no", retryable=True, device="box"
+                )
+                wire.say(f"edgeassist/box/reply/ha-test/{asked['id']}", end.payload(), qos=1)
+    assert reply(events).speech.count("Once upon a time") == 8
+    first, second = prompts(wire)
+    assert first == second
 
 
 async def test_a_context_that_is_too_small_is_said_with_what_it_would_take(house: Driver, box: Box) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 from edgeassist.broker import Broker
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
@@ -41,7 +41,7 @@ class Link:
         for each in filters:
             self.broker.subscribe(Subscription(each, qos=qos), on_message or self.heard.append)
 
-    async def __aenter__(self) -> Link:
+    async def __aenter__(self) -> Self:
         self.broker.start()
         if self._wait:
             await until(lambda: self.ups)

@@ -105,7 +105,7 @@ async def test_two_clients_of_one_id_throw_each_other_off_and_no_message_is_blam
                 for number in range(3):
                     link.say(f"t/{number}", b"x", qos=1)
             await asyncio.sleep(0.005)
-        assert (first.broker.sender.refused, second.broker.sender.refused) == (0, 0)
+        assert (first.broker.sender.refusals.count, second.broker.sender.refusals.count) == (0, 0)
 
 
 async def test_a_broker_that_refuses_a_size_with_a_word_keeps_the_connection(
@@ -138,8 +138,8 @@ async def test_a_topic_that_ends_the_connection_is_not_published_to_again_and_ot
         await until(lambda: len({*there.payloads}) == 40)
         assert bouncer.hung_up == 1 + TRIALS
         assert "nothing is published on reply/evil" in caplog.text
-        assert link.broker.sender.refused > 0
-        assert "reply/evil" in (link.broker.sender.last_refusal or "")
+        assert link.broker.sender.refusals.count > 0
+        assert "reply/evil" in (link.broker.sender.refusals.last or "")
 
 
 @PROTOCOLS
@@ -191,7 +191,7 @@ async def test_a_restart_of_the_broker_is_blamed_on_nobody(broker: PrivateBroker
             broker.start()
             await until(lambda turn=turn: link.ups == turn + 2)  # type: ignore[misc]
         await until(lambda: len({*link.payloads}) == 60)
-        assert (link.broker.dropped, link.broker.sender.refused) == (0, 0)
+        assert (link.broker.dropped, link.broker.sender.refusals.count) == (0, 0)
 
 
 async def test_a_refusal_with_a_reason_is_counted_and_said_once_per_topic(
@@ -204,8 +204,8 @@ async def test_a_refusal_with_a_reason_is_counted_and_said_once_per_topic(
             link.say("forbidden/1", b"x", qos=1)
         link.say("t/1", b"last", qos=1)
         await link.hears(1)
-        assert link.broker.sender.refused == 3
-        assert link.broker.sender.last_refusal == "forbidden/1: the broker says: not authorized"
+        assert link.broker.sender.refusals.count == 3
+        assert link.broker.sender.refusals.last == "forbidden/1: the broker says: not authorized"
         assert caplog.text.count("forbidden/1") == 1
         assert link.reasons == []
 

@@ -14,6 +14,7 @@ from edgeassist.broker.versions import greets
 from edgeassist.sandbox import PrivateBroker
 from tests.conftest import options_for
 from tests.integration.link import Cable, Link, until
+from tests.patience import PATIENCE_S
 
 OLDER, NEWER = 4, 5
 REFUSED = b"\x20\x02\x00\x01"  # CONNACK of MQTT 3.1.1: unacceptable protocol version
@@ -101,11 +102,23 @@ async def test_a_broker_that_takes_only_5_is_spoken_to_in_5(gate: Open) -> None:
 async def test_a_broker_that_swallows_the_newer_version_is_given_up_in_time(
     gate: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("edgeassist.broker.versions.GREET_S", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("edgeassist.broker.versions.SILENT_S", 0.2)
+    monkeypatch.setattr("edgeassist.broker.versions.STILL_SILENT_S", 0.2)
     door = await gate(only(OLDER), None)
     async with Link(door.port, keepalive_s=3600) as link:
         assert link.broker.protocol == "3.1.1"
+    assert door.asked == [NEWER, OLDER, OLDER]
+
+
+async def test_a_broker_that_is_slow_to_greet_is_not_taken_for_an_old_one(
+    gate: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeassist.broker.versions.SILENT_S", 0.0)
+    monkeypatch.setattr("edgeassist.broker.versions.STILL_SILENT_S", PATIENCE_S)
+    door = await gate(lambda _version: True)
+    async with Link(door.port) as link:
+        assert link.broker.protocol == "5"
 
 
 async def test_a_listener_that_never_greets_is_a_reason_however_long_the_keep_alive(

@@ -48,6 +48,7 @@ from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import InvalidRequestError
 from edgeassist.gateways.mqtt.asking import Asking, AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
+from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.protocol import events
 from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
@@ -55,10 +56,12 @@ from edgeassist.protocol.events import AnyEvent, Chunk, Done
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
+from edgeassist.serving.caller import Caller
 from edgeassist.serving.conversation import Bounds
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.request import AnyRequest
 from edgeassist.serving.requests import Requests
+from edgeassist.serving.sink import OnSettled
 from edgeassist.serving.stream import Pace, Stream
 from tests import component
 
@@ -141,9 +144,12 @@ class ListSink:
     event_bytes: int | None = None
     congested: bool = False
     events: list[AnyEvent] = field(default_factory=list)
+    settle: list[OnSettled] = field(default_factory=list)
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
         self.events.append(event)
+        if on_settled is not None:
+            self.settle.append(on_settled)
 
     @property
     def types(self) -> list[str]:
@@ -372,7 +378,8 @@ class House:
             on_end=lambda *ended: self.ended.append(ended),
             clock=self.clock,
         )
-        self.asking = Asking(TOPICS, self.options, self.link, self.requests)
+        self.repeats = Repeats(self.link)
+        self.asking = Asking(TOPICS, self.options, self.link, self.requests, self.repeats)
         self.asking.start()
 
     @property

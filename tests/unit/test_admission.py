@@ -8,7 +8,10 @@ from edgeassist.errors import BusyError, ModelLoadingError, QuotaExceededError
 from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.serving.admission import Admission, Limits
-from edgeassist.serving.request import Caller, Request
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.journal import NoJournal
+from edgeassist.serving.record import Record
+from edgeassist.serving.request import Request
 from edgeassist.serving.stream import Stream
 from tests.unit.conftest import PACE, ListSink
 
@@ -29,8 +32,9 @@ def request(
     session: str | None = None,
 ) -> Request:
     asked = PromptRequest(id=name, prompt="x", priority=priority, session=session)
-    stream = Stream(name, ListSink(), pace=PACE, device="box", arrived=arrived)
-    return Request(asked, Caller(client), b"", stream, arrived, deadline)
+    record = Record(ListSink(), NoJournal(), None)
+    stream = Stream(name, record, pace=PACE, device="box", arrived=arrived)
+    return Request(asked, Caller(client), b"", stream, record, arrived, deadline)
 
 
 def offer(room: Admission, *requests: Request) -> list[int]:

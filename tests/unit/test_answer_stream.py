@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from edgeassist.client.answers import AnswerStream, AnyEvent, Restarted
 from edgeassist.client.reading import WireEvent
 from edgeassist.errors import Code
-from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Timings, Usage
+from edgeassist.protocol.events import Accepted, Chunk, Done, Failed, Progress, Timings, Usage, said_again
 
 
 def accepted() -> Accepted:
@@ -119,6 +119,23 @@ def test_a_second_run_whose_beginning_was_missed_is_told_at_its_end(first: int) 
     assert yielded[-1] == second[-1]
     assert sum(isinstance(event, Restarted) for event in yielded) >= 1
     assert shown(yielded) == "thre"
+
+
+def test_an_answer_that_begins_anew_unasked_is_told_as_a_restart() -> None:
+    events = feed(AnswerStream(), [*run("one ", "two")[:3], *run("one ", "three")])
+    assert [each for each in events if isinstance(each, Restarted)] == [Restarted(id="r", seq=2)]
+    assert (shown(events), events[-1]) == ("one three", done(3, "one three"))
+
+
+def test_one_that_begins_anew_with_the_same_text_goes_on_where_it_broke() -> None:
+    events = feed(AnswerStream(), [*run("one ", "two")[:2], *run("one ", "two")])
+    assert [each.text for each in events if isinstance(each, Chunk)] == ["one ", "two"]
+
+
+def test_a_repeat_of_an_end_brings_what_was_missed_before_it() -> None:
+    events = run("a", "b", "c")
+    end = said_again(done(4, "abc"))
+    assert feed(AnswerStream(), [*events[:2], end]) == [*events[:2], chunk(3, "bc"), end]
 
 
 def test_a_failure_with_less_text_than_was_yielded_takes_nothing_back() -> None:

@@ -24,13 +24,14 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
-        "client.": "answers decision formats reading result tools",
+        "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting packets "
         "requests state tools topics turns values watches",
-        "serving.": "admission conversation deciding figures job kinds policy prompting replay "
-        "request scores sink stream telemetry",
+        "serving.": "admission caller conversation deciding figures job journal kinds policy prompting "
+        "record recovery replay request scores sink stream telemetry",
+        "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
-        "gateways.mqtt.": "ears intake replies",
+        "gateways.mqtt.": "ears intake origin replies unheard",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",
@@ -68,6 +69,7 @@ ALLOWED = {
         "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
+        "journal": "journal serving.caller serving.journal errors",
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
         "gateways": "gateways former serving watching protocol errors",
@@ -221,6 +223,7 @@ def test_the_scheduler_imports_nothing_but_the_standard_library_and_the_errors()
         ("systemd", {"edgeassist.daemon.systemd"}),
         ("jinja2", {"edgeassist.engine.prompting.template"}),
         ("httpx", {"edgeassist.bench.server"}),
+        ("sqlite3", {"edgeassist.journal.*"}),
         ("jsonpath", {"edgeassist.watching.picking"}),
         ("pytest", {"edgeassist.testing.fixtures"}),
         ("matplotlib", {"edgeassist.bench.picture"}),

@@ -4,8 +4,8 @@ import pytest
 
 from edgeassist.engine.messages import ChatMessage, ToolCall
 from edgeassist.errors import InvalidRequestError
+from edgeassist.serving.caller import Key
 from edgeassist.serving.conversation import Bounds, Conversations, Turn, settle
-from edgeassist.serving.request import Key
 
 
 def turn(number: int) -> Turn:

@@ -9,7 +9,7 @@ from edgeassist.gateways.homeassistant.discovery import Discovery, DiscoveryOpti
 from edgeassist.protocol.events import Failed
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.requests import PromptRequest
-from edgeassist.serving.request import Caller
+from edgeassist.serving.caller import Caller
 from tests.unit.conftest import TOPICS, ListLink
 from tests.unit.test_homeassistant import done, health
 

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.protocol.events import Done, Timings, Usage
+from edgeassist.serving.caller import Key
 from edgeassist.serving.replay import MAX_ANSWERS, MAX_BYTES, Replays
-from edgeassist.serving.request import Key
 
 EMPTY = Done(
     id="x",

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from edgeassist.errors import BusyError, InternalError, InvalidRequestError
-from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo, Told
 from edgeassist.protocol.asking import End, ReplyFormat
+from edgeassist.protocol.events import said_again
 from edgeassist.protocol.packets import Outbound
 from edgeassist.serving.stream import Stream
 from tests.unit.conftest import PACE, ListLink, finished
@@ -237,23 +238,52 @@ def test_a_text_of_more_parts_than_may_go_out_at_once_is_refused_with_a_word() -
     [
         (text_format(), [b"Hello you", b""]),
         (text_format(stream=False), [b"Hello you", b""]),
-        (ReplyTo("reply/a", end=End.SHORT), [b'{"id":"a","seq":0,"type":"chunk","text":"Hello you"}']),
+        (
+            ReplyTo("reply/a", end=End.SHORT),
+            [b'{"id":"a","seq":0,"type":"chunk","text":"Hello you","repeat":true}'],
+        ),
         (ReplyTo("reply/a"), []),
     ],
 )
-def test_an_answer_that_is_given_again_has_its_text_in_the_form_that_was_asked_for(
+def test_an_end_that_is_said_again_has_its_text_in_the_form_that_was_asked_for(
     to: ReplyTo, payloads: list[bytes]
 ) -> None:
     first, again = ListLink(), ListLink()
-    stream = stream_to(first, to)
+    replies = Replies("a", to, OPTIONS, cancel="c", link=first)
+    stream = Stream("a", replies, pace=PACE, device="box", arrived=100.0, chunks=to.stream)
     stream.add("Hello", 100.1)
     stream.add(" you", 100.2)
     end = stream.done(finished("1"), model="m", session=None, now=101.0)
-    Replies("a", to, OPTIONS, cancel="c", link=again).send(end)
+    Replies("a", to, OPTIONS, cancel="c", link=again).send(said_again(end))
     assert [each.payload for each in again.published[:-1]] == payloads
     last = json.loads(again.published[-1].payload)
-    assert last["seq"] == (len(payloads) or end.seq)
+    assert (last["seq"], last["repeat"]) == (len(payloads) or end.seq, True)
     assert ("text" in last) == (to.end is End.FULL)
+    first.published.clear()
+    settled: list[bool] = []
+    replies.say_again(end, Told(settled.append))
+    assert first.published == again.published
+    assert [each.on_settled for each in first.published if each.on_settled] == [settled.append]
+
+
+@pytest.mark.parametrize("length", [40, 400, 4000])
+@pytest.mark.parametrize("to", [ReplyTo("reply/a", max_packet=SMALL), text_format(max_packet=SMALL)])
+def test_an_end_that_is_said_again_fits_a_small_packet_as_the_first_did(to: ReplyTo, length: int) -> None:
+    link = ListLink()
+    replies = Replies("a", to, replace(OPTIONS, chunk_bytes=1024), cancel="c", link=link)
+    stream = Stream("a", replies, pace=PACE, device="box", arrived=100.0)
+    stream.add('"' * length, 100.1)
+    for end in (
+        stream.done(finished("1"), model="m", session=None, now=101.0),
+        stream.failed(BusyError("n" * 300, retry_after_ms=99_999_999), 102.0),
+    ):
+        link.published.clear()
+        replies.say_again(end, Told())
+        assert max(packet_bytes(each) for each in link.published) <= SMALL
+        *said, last = link.published
+        quote = b'"' if to.format is ReplyFormat.TEXT else b'\\"'
+        assert sum(each.payload.count(quote) for each in said) == length
+        assert json.loads(last.payload)["repeat"] is True
 
 
 @pytest.mark.parametrize(

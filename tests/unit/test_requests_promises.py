@@ -159,7 +159,10 @@ def check_stream(events: list[dict[str, Any]]) -> Counter[str]:
     text = ""
     seq = 0
     for event in events:
-        if event == end and event["type"] == "done":
+        if event.get("repeat"):
+            assert end is not None
+            assert end["type"] == "done"
+            assert event == {**end, "repeat": True}
             continue
         if end is not None:
             end, text, seq = None, "", 0

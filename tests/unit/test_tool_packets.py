@@ -124,15 +124,15 @@ def test_an_end_with_calls_that_the_broker_does_not_take_has_an_error_in_its_pla
 
 
 def test_a_packet_that_the_name_of_a_tool_does_not_fit_into_is_refused() -> None:
-    # Topic, id and the longest name together have 123 bytes, the most that there is room for.
-    place = ReplyTo("reply/" + "t" * 88, max_packet=256)
+    # Topic, id and the longest name together have 109 bytes, the most that there is room for.
+    place = ReplyTo("reply/" + "t" * 74, max_packet=256)
     place.check("i" * 20, ["n" * 9, "n"])
     with pytest.raises(
         InvalidRequestError, match="a shorter id or reply_to, shorter names of tools, or a larger"
     ):
         place.check("i" * 20, ["n", "n" * 10])
     with pytest.raises(InvalidRequestError, match="a shorter id or reply_to, or a larger"):
-        place.check("i" * 80, ["n"])
+        place.check("i" * 94)
 
 
 def test_a_request_with_such_a_name_is_refused_in_the_clients_size(make_house: MakeHouse) -> None:
@@ -140,7 +140,7 @@ def test_a_request_with_such_a_name_is_refused_in_the_clients_size(make_house: M
     house.ready()
     for name, kind in (("n" * 9, "accepted"), ("n" * 64, "error")):
         tool = {"type": "function", "function": {"name": name}}
-        request = house.ask(tools=[tool], reply_to="reply/" + "t" * 88, max_packet=256)
+        request = house.ask(tools=[tool], reply_to="reply/" + "t" * 74, max_packet=256)
         assert house.types(request) == [kind]
     assert len(house.published[-1].payload) + len(house.published[-1].topic) <= 248
 

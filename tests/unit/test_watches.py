@@ -15,7 +15,7 @@ from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.decisions import DecisionAnswer, DecisionRequest, Kind, Question
 from edgeassist.protocol.events import Accepted, Done, Failed, Timings, Usage
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
-from edgeassist.serving.request import Caller
+from edgeassist.serving.caller import Caller
 from edgeassist.serving.sink import Sink
 from edgeassist.watching import watch as watch_module
 from edgeassist.watching.gone import Gone

@@ -21,7 +21,8 @@ from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.requests import PromptRequest
 from edgeassist.protocol.state import Health
 from edgeassist.protocol.topics import Topics
-from edgeassist.serving.request import AnyRequest, Caller
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.request import AnyRequest
 
 log = logging.getLogger(__name__)
 

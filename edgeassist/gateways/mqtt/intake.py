@@ -46,21 +46,28 @@ class Refused:
 
 
 def take_in(
-    message: Inbound, came_on: PromptTopic | DecideTopic, topics: Topics, rules: ReplyRules
+    message: Inbound,
+    came_on: PromptTopic | DecideTopic,
+    topics: Topics,
+    rules: ReplyRules,
+    *,
+    name: str | None = None,
 ) -> Taken | Refused:
-    """Read a message that came on such a topic."""
+    """Read a message that came on such a topic; `name` is the id that it was given before, where it was."""
     client = came_on.client
     decides = isinstance(came_on, DecideTopic)
     try:
         if client is not None:
             topics.check_client(client, decides=decides)
     except InvalidRequestError as error:
-        return _refused(error, message, None, topics, rules)
+        return _refused(error, message, None, topics, rules, name=name)
     try:
         parse = parse_decision if decides else parse_prompt
         request: AnyRequest = parse(message.payload, limit=rules.payload_bytes)
     except EdgeAssistError as error:
-        return _refused(error, message, client, topics, rules)
+        return _refused(error, message, client, topics, rules, name=name)
+    if name is not None:
+        request = request.model_copy(update={"id": name})
     wanted = message.response_topic or request.reply_to
     topic, forbidden = _topic(request.id, wanted, client, topics, rules)
     reply_to = ReplyTo(
@@ -86,11 +93,17 @@ def _names_of_tools(request: Asked) -> list[str]:
 
 
 def _refused(
-    error: EdgeAssistError, message: Inbound, client: str | None, topics: Topics, rules: ReplyRules
+    error: EdgeAssistError,
+    message: Inbound,
+    client: str | None,
+    topics: Topics,
+    rules: ReplyRules,
+    *,
+    name: str | None,
 ) -> Refused:
     """Return a refusal that is sent to where, and in the form in which, the answer was wanted."""
     address = salvage(message.payload[: rules.payload_bytes])
-    name = address.id or secrets.token_hex(8)
+    name = name or address.id or secrets.token_hex(8)
     topic, _ = _topic(name, message.response_topic or address.reply_to, client, topics, rules)
     reply_to = ReplyTo(
         topic, message.correlation, format=address.format, max_packet=address.max_packet, end=address.end

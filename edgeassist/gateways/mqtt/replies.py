@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.asking import End, ReplyFormat
-from edgeassist.protocol.events import Accepted, AnyEvent, Called, Chunk, Done, Failed, Progress, Reasoning
+from edgeassist.protocol.events import (
+    Accepted,
+    AnyEvent,
+    Called,
+    Chunk,
+    Done,
+    Failed,
+    Progress,
+    Reasoning,
+    said_again,
+)
 from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, forms, room, split
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.tools import ToolCall
+from edgeassist.serving.sink import OnSettled
 
+# What marks an event as a repeat.
+REPEAT_BYTES = len(',"repeat":true')
 # Into how many messages a text is cut that goes out at once: far below what may wait for the broker.
 MOST_PARTS = 256
 
@@ -69,6 +84,17 @@ class ReplyTo:
             )
 
 
+class Told(NamedTuple):
+    """Who is told what became of an end (`Outbound.on_settled` and `on_unheard`)."""
+
+    settled: Callable[[bool], None] | None = None
+    unheard: Callable[[], None] | None = None
+
+
+# Is told of every end that goes out; returns who is told what became of it.
+OnEnd = Callable[["Replies", Done | Failed], Told]
+
+
 class Replies:
     """A `Sink` that publishes.
 
@@ -78,20 +104,35 @@ class Replies:
         options: How they are cut.
         cancel: The topic to cancel at.
         link: Takes the messages, in order.
+        asked_at: When the request came, in seconds of the monotonic clock.
+        on_end: Is told of the end.
+
+    Attributes:
+        key: Where the answer goes, and the request's id.
+        asked_at: As given.
     """
 
     def __init__(
-        self, request_id: str, to: ReplyTo, options: ReplyOptions, *, cancel: str, link: Link
+        self,
+        request_id: str,
+        to: ReplyTo,
+        options: ReplyOptions,
+        *,
+        cancel: str,
+        link: Link,
+        asked_at: float = 0.0,
+        on_end: OnEnd | None = None,
     ) -> None:
+        self.key = (to.topic, request_id)
+        self.asked_at = asked_at
+        self._on_end = on_end
         self._to = to
         self._options = options
         self._cancel = cancel
         self._link = link
         self._room = to.room(to.topic)
-        self._chunk_bytes = options.chunk_bytes
-        if self._room is not None:
-            frame = 0 if self._bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
-            self._chunk_bytes = min(self._chunk_bytes, self._room - frame)
+        self._frame = 0 if self.bare else len(Chunk(id=request_id, seq=9_999_999, text="").payload())
+        self._chunk_bytes = self._most_text()
         self._begun = False
         # Whether text or a call has gone out by itself.
         self._said_some = False
@@ -99,7 +140,7 @@ class Replies:
     @property
     def wants_progress(self) -> bool:
         """Not where the payloads are the bare text (`Sink.wants_progress`)."""
-        return not self._bare
+        return not self.bare
 
     @property
     def chunk_bytes(self) -> int:
@@ -109,7 +150,7 @@ class Replies:
     @property
     def escaped(self) -> bool:
         """Whether the packet must fit, with the JSON around the text (`Sink.escaped`)."""
-        return self._room is not None and not self._bare
+        return self._room is not None and not self.bare
 
     @property
     def event_bytes(self) -> int | None:
@@ -121,12 +162,12 @@ class Replies:
         """Whether the connection has enough to send (`Sink.congested`)."""
         return self._link.congested
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
         """Publish it (`Sink.send`)."""
         match event:
             case Chunk():
                 self._said_some = True
-                self._say(event.text.encode() if self._bare else event.payload(), self._options.chunk_qos)
+                self._say(event.text.encode() if self.bare else event.payload(), self._options.chunk_qos)
             case Called():
                 self._said_some = True
                 self._say(event.payload(), self._options.chunk_qos)
@@ -136,15 +177,27 @@ class Replies:
                 named = event.model_copy(update={"cancel": self._cancel})
                 self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
-                self._end(event)
+                told = Told() if self._on_end is None else self._on_end(self, event)
+                self._end(event, told._replace(settled=_both(told.settled, on_settled)))
                 return
         self._begun = True
 
+    def say_again(self, end: Done | Failed, told: Told) -> None:
+        """Say an end that was said before, with its text where it can't carry it, marked as a repeat.
+
+        Args:
+            end: As it was.
+            told: Who is told what became of it.
+        """
+        self._said_some = False
+        self._end(said_again(end), told)
+
     @property
-    def _bare(self) -> bool:
+    def bare(self) -> bool:
+        """Whether the payloads are the bare text."""
         return self._to.format is ReplyFormat.TEXT
 
-    def _end(self, event: Done | Failed) -> None:
+    def _end(self, event: Done | Failed, told: Told) -> None:
         """Say the end, and before it text and calls that no event has said, where it can't carry them.
 
         So it is without streaming, and where an answer is given again. The end's number is that of the
@@ -152,13 +205,15 @@ class Replies:
         """
         qos = self._qos_of(event)
         content = event.text or _calls(event)
-        if content and not self._said_some and (self._bare or not self._carries_all(event)):
+        if content and not self._said_some and (self.bare or not self._carries_all(event)):
             event = self._say_all(event)
-        if self._bare:
+        if self.bare:
             self._say(b"", qos)
             event = _without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
-        self._say_end(event, qos)
+        message = self._end_message(event, qos)
+        again = None if event.repeat else partial(self._end_message, said_again(event), qos)
+        self._link.publish(replace(message, on_settled=told.settled, on_unheard=told.unheard, again=again))
 
     def _qos_of(self, end: Done | Failed) -> int:
         """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
@@ -172,28 +227,34 @@ class Replies:
 
     def _say_all(self, event: Done | Failed) -> Done | Failed:
         """Say text and calls in as many messages as they need; return the end that follows."""
-        most = self._room and self._chunk_bytes
-        parts = split(event.text, most, escaped=self.escaped) if most else [event.text]
-        events: list[AnyEvent] = [
-            Chunk(id=event.id, seq=seq, text=part) for seq, part in enumerate(filter(None, parts))
+        mark = REPEAT_BYTES if event.repeat and not self.bare else 0
+        most = self._room and self._most_text(mark)
+        texts = split(event.text, most, escaped=self.escaped) if most else [event.text]
+        events: list[Chunk | Called] = [
+            Chunk(id=event.id, seq=seq, text=text) for seq, text in enumerate(filter(None, texts))
         ]
         for index, call in enumerate(_calls(event)):
-            events += call_events(event.id, len(events), index, call, self._room)
+            events += call_events(event.id, len(events), index, call, self._room and self._room - mark)
         if len(events) > MOST_PARTS:
             problem = f"more than {MOST_PARTS} messages of this client's size do not go out at once"
             return _too_large(event, f"{problem}: set stream to true, or ask for less (max_tokens)")
         said = 0
-        for each in events:
-            payload = each.text.encode() if self._bare and isinstance(each, Chunk) else each.payload()
+        for part in events:
+            each = part.model_copy(update={"repeat": event.repeat})
+            payload = each.text.encode() if self.bare and isinstance(each, Chunk) else each.payload()
             said += self._say(payload, self._options.final_qos)
-        return event.model_copy(update={"seq": said if self._bare else len(events)})
+        return event.model_copy(update={"seq": said if self.bare else len(events)})
 
-    def _say_end(self, event: Done | Failed, qos: int) -> None:
+    def _most_text(self, mark: int = 0) -> int:
+        """Return the most bytes of a chunk's text, beside a mark of so many."""
+        most = self._options.chunk_bytes
+        return most if self._room is None else min(most, self._room - self._frame - mark)
+
+    def _end_message(self, event: Done | Failed, qos: int) -> Outbound:
         topic = self._to.end_topic
         short = self._to.end is End.SHORT
         if isinstance(event, Done) and event.answers is not None:
-            self._link.publish(self._decision(event, topic, qos, short=short))
-            return
+            return self._decision(event, topic, qos, short=short)
         message = self._shrinking(event, topic, qos, short=short)
         if event.text or _calls(event):
             chunks = "its chunks were all of it; or " if self._to.stream else ""
@@ -203,7 +264,7 @@ class Replies:
         if isinstance(event, Done) and event.reasoning is not None and not short:
             less = self._shrinking(_without_reasoning(event), topic, qos)
             message = replace(message, shorter=replace(less, shorter=message.shorter))
-        self._link.publish(message)
+        return message
 
     def _decision(self, event: Done, topic: str, qos: int, *, short: bool) -> Outbound:
         """Return the end of a decision; if not even its picks fit, an error that says what to do."""
@@ -216,7 +277,7 @@ class Replies:
         }
         less = fitted(event.model_copy(update={"answers": picks}), space, short=short)
         too_small = space is not None and len(payload) > space
-        if self._bare:  # its pick has been said already
+        if self.bare:  # its pick has been said already
             instead = self._shrinking(event.model_copy(update={"answers": None}), topic, qos, short=short)
         else:
             why = f"max_packet leaves room for {space}" if too_small else "the broker does not take as much"
@@ -243,6 +304,17 @@ class Replies:
 
     def _say(self, payload: bytes, qos: int) -> bool:
         return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
+
+
+def _both(one: OnSettled | None, other: OnSettled | None) -> OnSettled | None:
+    if one is None or other is None:
+        return one or other
+
+    def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled`
+        one(delivered)
+        other(delivered)
+
+    return settled
 
 
 def _without_reasoning(end: Done | Failed) -> Done | Failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 from edgeassist.gateways.gateway import Gateway
@@ -22,6 +22,10 @@ FORGET_S = 200.0
 # How often a marker has to be found on a new connection: a broker that lost its memory may bring back, once,
 # that of a run of ours long ago.
 SIGHTINGS = 2
+# So many twins are told of in so long a time, in seconds: anybody who may publish can make markers up.
+MOST_TOLD, TOLD_WITHIN_S = 8, 3600.0
+# Of how many markers that stood there it is kept how often they were found.
+MOST_SIGHTED = 64
 
 
 class Twins(Gateway):
@@ -55,6 +59,8 @@ class Twins(Gateway):
         self._connections = 0
         self._former: bytes | None = None
         self._sightings: Counter[str] = Counter()
+        self._told_at: deque[float] = deque(maxlen=MOST_TOLD)
+        self._quiet = False
         self._twin: Instance | None = None
         self._seen_at = 0.0
 
@@ -90,8 +96,10 @@ class Twins(Gateway):
             return
         if message.retained and not self._is_rewritten(message.payload, other.boot_id):
             return
-        self._seen_at = time.monotonic()
         new = self._twin is None or self._twin.boot_id != other.boot_id
+        if new and not self._may_tell():
+            return
+        self._seen_at = time.monotonic()
         self._twin = other
         if new:
             words = describe(self._topics.root, other, self._ours())
@@ -101,12 +109,31 @@ class Twins(Gateway):
             if not message.retained:
                 self._say()
 
+    def _may_tell(self) -> bool:
+        """Whether a twin may be told of that was not known; not of ever more of them."""
+        now = time.monotonic()
+        if len(self._told_at) < MOST_TOLD or now - self._told_at[0] > TOLD_WITHIN_S:
+            self._told_at.append(now)
+            self._quiet = False
+            return True
+        if not self._quiet:
+            self._quiet = True
+            log.error(
+                "%s: of more than %d other daemons in an hour no more is told: who may publish there? "
+                "(give the broker an access control list)",
+                self._topics.instance,
+                MOST_TOLD,
+            )
+        return False
+
     def _is_rewritten(self, marker: bytes, boot_id: str) -> bool:
         """Whether a marker that stands there was written by a daemon that runs beside us."""
         if self._connections <= 1:
             self._former = marker
         if marker == self._former:
             return False
+        if len(self._sightings) >= MOST_SIGHTED:
+            self._sightings.clear()
         self._sightings[boot_id] += 1
         return self._sightings[boot_id] >= SIGHTINGS
 

@@ -21,8 +21,8 @@ from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
 from edgeassist.protocol.values import NAME_PATTERN
 from edgeassist.protocol.watches import questions_in
-from edgeassist.serving.request import Caller
-from edgeassist.serving.sink import Sink
+from edgeassist.serving.caller import Caller
+from edgeassist.serving.sink import OnSettled, Sink
 from edgeassist.watching.checks import problems
 from edgeassist.watching.document import document_of
 from edgeassist.watching.gone import Gone, Past
@@ -95,10 +95,12 @@ class _Answer:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
 
-    def send(self, event: AnyEvent) -> None:
+    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
         """Pass the end on, not in the caller's stack (`Sink.send`)."""
         if isinstance(event, Done | Failed):
             self._loop.call_soon(self._on_end, event)
+            if on_settled is not None:
+                self._loop.call_soon(on_settled, True)  # noqa: FBT003 - as told
 
 
 class Watches(Gateway):

@@ -159,6 +159,8 @@ void onMessage(char* topic, uint8_t* payload, unsigned int length) {
     bool later = !strcmp(code, "busy") || !strcmp(code, "quota_exceeded") || !strcmp(code, "model_loading");
     if (later && wait) {
       publishSoon(strtoul(wait + 17, nullptr, 10));
+    } else if (!strcmp(code, "interrupted")) {  // the device was restarted: it begins anew
+      publishSoon(0);
     } else {
       finish(code, message);
     }

@@ -1,0 +1,172 @@
+"""Nothing accepted is lost: a daemon that is killed, with real processes and a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, environ_of, kind
+from tests.daemon_death import Victim, count
+from tests.patience import PATIENCE_S
+
+SLOW = "!script delay_ms=50\n" + "word " * 400
+
+
+def health_of(wire: Wire) -> dict[str, Any]:
+    """Return the last that the device said of itself."""
+    last = [message for message in wire.heard if message.topic == TOPICS.health][-1]
+    return dict(json.loads(last.payload))
+
+
+async def killed(daemon: PrivateDaemon) -> None:
+    os.kill(daemon.pid, signal.SIGKILL)
+    await asyncio.to_thread(daemon.stop)
+
+
+@pytest.mark.parametrize(("victim", "rerun"), [("daemon", False), ("daemon", True), ("both", False)])
+async def test_of_prompts_under_way_when_it_is_killed_each_has_one_end(
+    tmp_path: Path, victim: Victim, *, rerun: bool
+) -> None:
+    tally = await count(tmp_path, kills=2, clients=16, victim=victim, rerun=rerun, seed=2)
+    assert (tally.asked, tally.unheard, tally.doubled, tally.wrong, tally.gaps) == (32, 0, 0, 0, 0), tally
+    if rerun:
+        assert tally.codes == Counter(done=32)
+
+
+async def test_what_waits_is_answered_by_the_next_run_and_what_began_is_interrupted(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
+    daemon, _ = await ready(engine__slots=1)
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.health)
+    wire.say(TOPICS.prompt(), json.dumps({"id": "began", "prompt": SLOW}), qos=1)
+    await wire.until(lambda message: kind(message) == "chunk")
+    wire.say(TOPICS.prompt(), json.dumps({"id": "waits", "prompt": "hello"}), qos=1)
+    # Without an id: the one that it was given stays.
+    wire.say(TOPICS.prompt(), "hello again", qos=1)
+    nameless = await wire.until(
+        lambda message: kind(message) == "accepted" and not said_of(message, "began", "waits")
+    )
+    await killed(daemon)
+    daemon.start()
+    interrupted = await wire.until(lambda message: kind(message) == "error")
+    assert (json.loads(interrupted.payload)["id"], json.loads(interrupted.payload)["code"]) == (
+        "began",
+        "interrupted",
+    )
+    done = await wire.until(lambda message: kind(message) == "done" and said_of(message, "waits"))
+    assert json.loads(done.payload)["text"] == "hello"
+    name = json.loads(nameless.payload)["id"]
+    again = await wire.until(lambda message: kind(message) == "done" and said_of(message, name))
+    assert (json.loads(again.payload)["text"], again.topic) == ("hello again", nameless.topic)
+    assert health_of(wire)["durable"] is True
+
+
+def said_of(message: Any, *names: str) -> bool:
+    return json.loads(message.payload)["id"] in names
+
+
+async def test_a_client_that_asks_again_by_id_after_the_restart_gets_the_same_answer(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
+    daemon, _ = await ready()
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.health)
+    prompt = json.dumps({"id": "a", "prompt": "hello"})
+    wire.say(TOPICS.prompt(), prompt, qos=1)
+    first = await wire.answer()
+    await killed(daemon)
+    wire.heard.clear()
+    daemon.start()
+    await wire.until(lambda message: message.topic == TOPICS.health)
+    wire.say(TOPICS.prompt(), prompt, qos=1)
+    assert await wire.answer() == {**first, "repeat": True}
+
+
+async def test_deadlines_go_on_while_it_is_away(ready: StartReady, connect: AsyncConnect) -> None:
+    daemon, _ = await ready(engine__slots=1)
+    wire = await connect.wire(TOPICS.reply("+"))
+    wire.say(TOPICS.prompt(), json.dumps({"id": "runs", "prompt": SLOW}), qos=1)
+    wire.say(TOPICS.prompt(), json.dumps({"id": "late", "prompt": "x", "timeout_s": 2}), qos=1)
+    await wire.until(lambda message: kind(message) == "accepted" and said_of(message, "late"))
+    await wire.until(lambda message: kind(message) == "chunk")
+    await killed(daemon)
+    await asyncio.sleep(2)
+    daemon.start()
+    error = await wire.until(lambda message: kind(message) == "error" and said_of(message, "late"))
+    assert json.loads(error.payload)["code"] == "deadline_exceeded"
+
+
+def unshared(size: str, state: Path) -> tuple[str, ...]:
+    """Return a command that gives a process a small disk of its own for its state, where that is allowed."""
+    mount = f'mount -t tmpfs -o size={size} tmpfs "{state}" && exec "$@"'
+    command = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh")
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*command, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no user namespace may mount a small disk here")
+    return command
+
+
+async def test_on_a_full_disk_it_answers_and_says_that_nothing_outlives_a_restart(
+    broker: PrivateBroker, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    state = tmp_path / "small"
+    state.mkdir()
+    environ = environ_of(broker.port, engine__slots=1, daemon__telemetry_s=1, engine__state_mb=0)
+    environ["STATE_DIRECTORY"] = str(state)
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.health, TOPICS.status)
+    with PrivateDaemon(tmp_path, environ, prefix=unshared("2m", state)) as daemon:
+        await wire.until(lambda message: message.payload == b"online")
+        inside = Path(f"/proc/{daemon.pid}/root{state}")
+        filler = inside / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        # What is reserved is used up first.
+        for number in range(200):
+            wire.heard = [message for message in wire.heard if message.topic == TOPICS.health]
+            prompt = {"id": f"r{number}", "prompt": "hello", "metadata": {"note": "x" * 4000}}
+            wire.say(TOPICS.prompt(), json.dumps(prompt), qos=1)
+            assert (await wire.answer())["type"] == "done"
+            if not health_of(wire)["durable"]:
+                break
+        assert "full" in health_of(wire)["undurable_reason"]
+        log = daemon.log.read_text()
+        assert log.count("do not outlive a restart") == 1
+        filler.unlink()
+        wire.heard.clear()
+        await wire.until(
+            lambda message: message.topic == TOPICS.health and health_of(wire)["durable"], 4 * PATIENCE_S
+        )
+        wire.say(TOPICS.prompt(), json.dumps({"id": "after", "prompt": "hello"}), qos=1)
+        assert (await wire.answer())["text"] == "hello"
+
+
+async def test_a_second_daemon_of_one_name_and_folder_does_without(
+    broker: PrivateBroker, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    wire = await connect.wire(TOPICS.health, TOPICS.status)
+    with PrivateDaemon(tmp_path, environ_of(broker.port)) as first:
+        await wire.until(lambda message: message.topic == TOPICS.health and health_of(wire)["durable"])
+        other = tmp_path / "other"
+        other.mkdir()
+        environ = environ_of(broker.port, mqtt__client_id="second")
+        environ["STATE_DIRECTORY"] = str(tmp_path / "state")
+        with PrivateDaemon(other, environ) as second:
+            said = await wire.until(
+                lambda message: message.topic == TOPICS.health and b"another daemon has" in message.payload
+            )
+            assert json.loads(said.payload)["durable"] is False
+            assert second.poll() is None
+        assert first.poll() is None
