@@ -13,6 +13,7 @@ from tests.campaign.asking import Ask, ask
 from tests.campaign.ledger import Entry, Ledger
 from tests.campaign.link import Link, Message, compact
 from tests.campaign.plan import Profile
+from tests.campaign.rules import REFUSALS
 
 # After so long without an end a client asks the next: the first stays on the ledger.
 GO_ON_S = 10.0
@@ -20,6 +21,8 @@ GO_ON_S = 10.0
 MOST_OPEN = 6
 # Only so many of its requests does a client ask again at once.
 MOST_AGAIN = 12
+# So long a client that was refused asks nothing.
+REFUSED_S = 1.0
 # After so long it asks again what was refused, or has failed, where it needs an answer.
 AGAIN_S = 0.1
 
@@ -142,6 +145,8 @@ class Asker:
                     group.create_task(self._cancel(entry, request.cancel_after_s))
                 group.create_task(self._wait(entry))
             await asyncio.sleep(self._random.uniform(0, 0.3))
+            if any(each.code in REFUSALS for each in entry.heard):
+                await asyncio.sleep(REFUSED_S)
 
     def _requests(self) -> Iterator[Ask]:
         for number in itertools.count():

@@ -12,6 +12,9 @@ MAX_TOKENS = 512
 # With this number a daemon that was started again ends what it can't answer: it does not know the last one.
 SEQ_AFTER_START = 1_000_000
 
+# Ends of what never became a request: there was no room.
+REFUSALS = frozenset({"busy", "quota_exceeded", "model_loading", "shutting_down"})
+
 
 class Wrong(StrEnum):
     """What must never be."""

@@ -52,6 +52,7 @@ class Tally:
     repeats: int = 0
     answers: int = 0
     redelivered: int = 0
+    reconsidered: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     wrong: Counter[Wrong] = field(default_factory=Counter)
@@ -74,6 +75,7 @@ class Tally:
         self.repeats += verdict.repeats
         self.answers += verdict.answers
         self.redelivered += verdict.redelivered
+        self.reconsidered += verdict.reconsidered
         self.kinds[entry.ask.kind] += 1
         end = next((each for each in entry.heard if each.ends), None)
         if end is not None:
@@ -103,6 +105,7 @@ class Tally:
             "repeats": self.repeats,
             "answered_again": self.answers,
             "redelivered": self.redelivered,
+            "reconsidered": self.reconsidered,
             "kinds": dict(self.kinds),
             "ends": dict(self.ends),
             "wrong": {str(each): self.wrong[each] for each in Wrong},

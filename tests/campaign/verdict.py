@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from tests.campaign.asking import Kind
 from tests.campaign.ledger import BARE, Entry, Heard, Hurt, Ledger
 from tests.campaign.order import Order, name, twice
-from tests.campaign.rules import Rules, Wrong, expected
+from tests.campaign.rules import REFUSALS, Rules, Wrong, expected
 
-# Ends of what never became a request: there was no room.
-REFUSALS = frozenset({"busy", "quota_exceeded", "model_loading", "shutting_down"})
 # With which codes a request may end if that broke while it was under way.
 _CODES = {
     Hurt.ENGINE: frozenset({"engine_crashed"}),
@@ -31,6 +29,7 @@ class Verdict:
         repeats: Ends that say themselves that they are said again.
         answers: Ends that a client heard again because it had asked again.
         redelivered: Ends that came twice, byte for byte, around a connection that broke, as QoS 1 may.
+        reconsidered: Ends of what was refused, and then delivered again to the next daemon.
         wrong: What must not be, and why.
     """
 
@@ -43,6 +42,7 @@ class Verdict:
     repeats: int = 0
     answers: int = 0
     redelivered: int = 0
+    reconsidered: int = 0
     wrong: list[tuple[Wrong, str]] = field(default_factory=list)
 
 
@@ -109,11 +109,19 @@ def _count(verdict: Verdict, ledger: Ledger, ends: list[Heard]) -> None:
             verdict.answers += 1
         elif before and twice(before[-1], end, ledger):
             verdict.redelivered += 1
+        elif _reconsidered(ends[:index], end, ledger):
+            verdict.reconsidered += 1
         else:
             verdict.ends += 1
             first = ends[index - 1]
             later = f"{name(end)} {end.at - first.at:.2f} s after {name(first)}"
             verdict.wrong.append((Wrong.DOUBLED_END, later))
+
+
+def _reconsidered(earlier: list[Heard], end: Heard, ledger: Ledger) -> bool:
+    """Whether what was refused came again: who refused it died before the broker knew that it was dealt with."""
+    refused = all(each.code in REFUSALS for each in earlier)
+    return refused and ledger.troubled(earlier[0].at, end.at, Hurt.DAEMON)
 
 
 def _check_end(verdict: Verdict, ledger: Ledger, end: Heard) -> None:

@@ -120,6 +120,17 @@ def test_a_refusal_is_an_end_of_nothing_that_was_accepted(story: Story) -> None:
     assert (verdict.accepted, verdict.refused, verdict.wrong) == (False, True, [])
 
 
+def test_what_was_refused_may_come_again_to_the_next_daemon_only(story: Story) -> None:
+    story.event("error", 0, code="busy", text="")
+    story.fault(KILLED)
+    story.whole()
+    assert (story.verdict().reconsidered, story.wrong()) == (1, [])
+    twice = Story()
+    twice.event("error", 0, code="busy", text="")
+    twice.whole()
+    assert Wrong.DOUBLED_END in twice.wrong()
+
+
 def test_a_second_end_is_one_too_many_unless_it_says_that_it_is_said_again(story: Story) -> None:
     story.whole()
     story.done(3, repeat=True)
