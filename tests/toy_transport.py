@@ -26,8 +26,10 @@ class ToySink:
     congested: bool = False
     events: asyncio.Queue[AnyEvent] = field(default_factory=asyncio.Queue)
 
-    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
-        del on_settled  # nothing that is asked here is durable
+    def send(
+        self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
+        del on_settled, on_heard  # nothing that is asked here is durable
         self.events.put_nowait(event)
 
 

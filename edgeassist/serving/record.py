@@ -86,9 +86,11 @@ class Record:
         """As the request's sink (`Sink.congested`)."""
         return self._sink.congested
 
-    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+    def send(
+        self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
         """Pass an event on; an end when it is written down."""
-        del on_settled
+        del on_settled, on_heard
         if isinstance(event, Done | Failed):
             self._end(event)
             return
@@ -107,22 +109,24 @@ class Record:
 
             def say() -> None:
                 self._say_held()
-                self._say(end, lambda delivered: self._settled(number, delivered=delivered))
+                self._say(end, on_heard=lambda heard: self._heard(number, heard=heard))
 
             self._journal.end(number, end.payload(), say, replayed=isinstance(end, Done))
         elif self._waiting is not None and not self._admitted:
             self._say(end, lambda _delivered: self._safe())
         else:
-            self._say(end, None)
+            self._say(end)
 
-    def _say(self, end: Done | Failed, on_settled: OnSettled | None) -> None:
-        self._sink.send(end, on_settled)
+    def _say(
+        self, end: Done | Failed, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
+        self._sink.send(end, on_settled, on_heard)
         self._said = True
         if self._when_said is not None:
             self._when_said()
 
-    def _settled(self, number: int, *, delivered: bool) -> None:
-        if delivered:
+    def _heard(self, number: int, *, heard: bool) -> None:
+        if heard:
             self._journal.deliver(number)
 
     def _say_held(self) -> None:

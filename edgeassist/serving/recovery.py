@@ -130,13 +130,11 @@ class Recovery:
             log.warning("the end of request %s could not be delivered, and is dropped", end.id)
             self.journal.forget(found.number)
             return False
-        restored.sink.send(
-            said_again(end), lambda delivered: self._settled(found.number, delivered=delivered)
-        )
+        restored.sink.send(said_again(end), on_heard=lambda heard: self._heard(found.number, heard=heard))
         return True
 
-    def _settled(self, number: int, *, delivered: bool) -> None:
-        if delivered:
+    def _heard(self, number: int, *, heard: bool) -> None:
+        if heard:
             self.journal.deliver(number)
 
 

@@ -42,12 +42,16 @@ class Sink(Protocol):
         """True while text should wait: later chunks then get longer instead of piling up."""
         ...
 
-    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+    def send(
+        self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
         """Pass an event on, or drop it where that can't be done any more.
 
         Args:
             event: What to say.
             on_settled: Given with an end where what becomes of it matters, which is so for requests that came
                 with a `Durable`: called later, and not from within.
+            on_heard: Likewise, once nothing is left to be done for the end to be heard: later than that where
+                the transport says it again.
         """
         ...

@@ -146,10 +146,11 @@ class ListSink:
     events: list[AnyEvent] = field(default_factory=list)
     settle: list[OnSettled] = field(default_factory=list)
 
-    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+    def send(
+        self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
         self.events.append(event)
-        if on_settled is not None:
-            self.settle.append(on_settled)
+        self.settle += filter(None, (on_settled, on_heard))
 
     @property
     def types(self) -> list[str]:

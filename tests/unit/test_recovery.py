@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,10 +111,14 @@ class Device:
         self.house.link.bring(message)
 
     def settle(self, *, delivered: bool = True) -> None:
-        """Let the broker take, or drop, what was published and is asked about."""
+        """Let the broker take, or drop, what was published and is asked about; then let time pass."""
         for message in self.house.published:
             if message.on_settled is not None:
                 message.on_settled(delivered)
+        unheard = self.house.repeats._unheard
+        later = time.monotonic() + 100
+        unheard.forget_heard(later)
+        assert list(unheard.due(later, everyone=False, over=True, last=True)) == []
 
 
 @pytest.fixture

@@ -178,8 +178,10 @@ def test_a_sink_that_raises_ends_no_other_request_and_stalls_no_slot(
     make_house: MakeHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(ListSink):
-        def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
-            del on_settled
+        def send(
+            self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+        ) -> None:
+            del on_settled, on_heard
             raise RuntimeError(f"the socket is gone before {event.type}")
 
     house = make_house()

@@ -20,7 +20,7 @@ from edgeassist.gateways.mqtt.unheard import (
     Said,
     Unheard,
 )
-from edgeassist.protocol.events import Failed
+from edgeassist.protocol.events import Failed, said_again
 from edgeassist.protocol.packets import Outbound
 from tests.patience import PATIENCE_S
 from tests.unit.conftest import ListLink, MakeHouse
@@ -55,8 +55,10 @@ def say(kept: Unheard[Speaker], name: str, now: float, *, asked_at: float | None
     return said
 
 
-def names(kept: Unheard[Speaker], now: float, *, everyone: bool = True, last: bool = False) -> list[str]:
-    return [said.speaker.name for said in kept.due(now, everyone=everyone, last=last)]
+def names(
+    kept: Unheard[Speaker], now: float, *, everyone: bool = True, over: bool = False, last: bool = False
+) -> list[str]:
+    return [said.speaker.name for said in kept.due(now, everyone=everyone, over=over or last, last=last)]
 
 
 def test_an_end_that_is_said_while_the_connection_stands_is_not_said_again() -> None:
@@ -160,7 +162,7 @@ def test_an_end_is_void_once_something_is_asked_under_its_id() -> None:
     kept.asked(("reply", "a moment before"))
     kept.asked(("reply", "away"))
     assert names(kept, 6) == ["while others are said"]
-    due = kept.due(23, everyone=True, last=True)
+    due = kept.due(23, everyone=True, over=True, last=True)
     kept.asked(("reply", "while others are said"))
     assert list(due) == []
 
@@ -171,7 +173,7 @@ def test_a_later_end_of_the_same_id_takes_the_place_of_an_earlier_one() -> None:
     say(kept, "x", 1)
     later = say(kept, "x", 2)
     kept.connected(3)
-    assert list(kept.due(6, everyone=True, last=False)) == [later]
+    assert list(kept.due(6, everyone=True, over=False, last=False)) == [later]
 
 
 def test_an_end_that_is_too_old_is_not_said_again() -> None:
@@ -209,7 +211,7 @@ def test_its_bytes_are_those_of_what_it_keeps(steps: list[tuple[str, int]]) -> N
             case "ask":
                 kept.asked(("reply", str(pick)))
             case _:
-                list(kept.due(now, everyone=pick > 4, last=step == "last"))
+                list(kept.due(now, everyone=pick > 4, over=pick > 7, last=step == "last"))
     for each in (kept._kept, kept._recent):
         assert each.size == sum(said.size for said in each.entries.values())
 
@@ -270,7 +272,7 @@ def test_over_many_breaks_an_end_is_said_so_often_at_most_unless_nobody_heard_it
     count = dict.fromkeys(("perhaps", "never"), 0)
     for now in range(1, 20, 2):
         kept.connected(now)
-        for said in kept.due(now, everyone=True, last=False):
+        for said in kept.due(now, everyone=True, over=False, last=False):
             count[said.speaker.name] += 1
             if said is never:
                 kept.unheard(said, now)
@@ -278,6 +280,49 @@ def test_over_many_breaks_an_end_is_said_so_often_at_most_unless_nobody_heard_it
         kept.disconnected(now + 1)
     assert count == {"perhaps": MOST_TIMES, "never": 10}
     assert perhaps.heard
+
+
+def test_who_waits_for_an_end_to_be_heard_is_told_once_when_nothing_is_left_to_be_done() -> None:
+    kept = connected()
+    told: dict[str, list[bool]] = {}
+
+    def ends(name: str, now: float, *, delivered: bool | None = True, asked_at: float = 0.0) -> None:
+        said = kept.said(Speaker(name, asked_at), end(), now, told.setdefault(name, []).append)
+        if delivered is not None:
+            kept.settled(said, now, delivered=delivered)
+
+    ends("heard", 0)
+    ends("dropped", 0, delivered=False)
+    ends("asked again", 0)
+    kept.asked(("reply", "asked again"))
+    assert kept.forget_heard(1)
+    assert told == {"heard": [], "dropped": [], "asked again": [True]}
+    assert not kept.forget_heard(BEFORE_S + 1)
+    assert (told["heard"], told["dropped"]) == ([True], [False])
+    ends("a moment before", 10)
+    kept.disconnected(11)
+    kept.connected(12)
+    for now in (15, 32):
+        [said] = kept.due(now, everyone=True, over=now > 30, last=False)
+        kept.settled(said, now)
+        assert told["a moment before"] == []
+    # No more times for all of them follow, and somebody may have heard it.
+    assert list(kept.due(72, everyone=False, over=True, last=False)) == []
+    assert told["a moment before"] == [True]
+    ends("while it stops", 80, delivered=None)
+    kept.close()
+    assert told["while it stops"] == []
+
+
+def test_what_is_said_for_the_last_time_is_heard_when_the_broker_has_it() -> None:
+    kept: Unheard[Speaker] = Unheard(0)
+    told: list[bool] = []
+    kept.said(Speaker("x"), said_again(end()), 1, told.append)
+    kept.connected(2)
+    [said] = kept.due(140, everyone=True, over=True, last=True)
+    assert told == []
+    kept.settled(said, 141)
+    assert (told, len(kept)) == ([True], 0)
 
 
 # --- as they are said --------------------------------------------------------------------------------------

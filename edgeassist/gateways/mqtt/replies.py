@@ -91,8 +91,9 @@ class Told(NamedTuple):
     unheard: Callable[[], None] | None = None
 
 
-# Is told of every end that goes out; returns who is told what became of it.
-OnEnd = Callable[["Replies", Done | Failed], Told]
+# Is told of every end that goes out, and of who is told once nothing is left to be done for it to be heard;
+# returns who is told what became of it.
+OnEnd = Callable[["Replies", Done | Failed, OnSettled | None], Told]
 
 
 class Replies:
@@ -162,7 +163,9 @@ class Replies:
         """Whether the connection has enough to send (`Sink.congested`)."""
         return self._link.congested
 
-    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+    def send(
+        self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
         """Publish it (`Sink.send`)."""
         match event:
             case Chunk():
@@ -177,7 +180,7 @@ class Replies:
                 named = event.model_copy(update={"cancel": self._cancel})
                 self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
-                told = Told() if self._on_end is None else self._on_end(self, event)
+                told = Told(on_heard) if self._on_end is None else self._on_end(self, event, on_heard)
                 self._end(event, told._replace(settled=_both(told.settled, on_settled)))
                 return
         self._begun = True

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from edgeassist.protocol.events import Done, Failed
+from edgeassist.serving.sink import OnSettled
 
 # What the broker acknowledged so shortly before the connection broke may not have left it.
 BEFORE_S = 2.0
@@ -94,15 +95,27 @@ class Said(Generic[Who]):
         times: How often it was said again.
         nobody: Whether the broker said of the last time that nobody heard it.
         heard: Whether a broker that tells has not said that.
+        delivered: Whether the broker had it the last time.
+        last: Whether that is all: it is not said again.
+        on_heard: Called once when it is not kept any longer, with whether it was delivered.
     """
 
     speaker: Who
     end: Done | Failed
     at: float
+    on_heard: OnSettled | None = None
     settled_at: float | None = None
     times: int = 0
     nobody: bool = False
     heard: bool = False
+    delivered: bool = False
+    last: bool = False
+
+    def let_go(self, *, heard: bool) -> None:
+        """Tell, once, that it is not kept any longer."""
+        told, self.on_heard = self.on_heard, None
+        if told is not None:
+            told(heard)
 
     def heard_by(self, now: float) -> bool:
         """Whether the broker has had it for so long that it has given it on."""
@@ -123,20 +136,27 @@ class _Kept(Generic[Who]):
     size: int = 0
 
     def add(self, said: Said[Who]) -> int:
-        """Keep it; return how many had to go for it."""
-        self.drop(said.speaker.key)
+        """Keep it, in the place of an earlier one of its key; return how many had to go for it."""
+        self.drop(said.speaker.key, heard=True)
         self.entries[said.speaker.key] = said
         self.size += said.size
         gone = 0
         while len(self.entries) > MOST or (self.size > MOST_BYTES and len(self.entries) > 1):
-            self.drop(next(iter(self.entries)))
+            self.drop(next(iter(self.entries)), heard=False)
             gone += 1
         return gone
 
-    def drop(self, key: tuple[str, str]) -> None:
+    def take(self, key: tuple[str, str]) -> Said[Who] | None:
+        """Take one out."""
         said = self.entries.pop(key, None)
         if said is not None:
             self.size -= said.size
+        return said
+
+    def drop(self, key: tuple[str, str], *, heard: bool) -> None:
+        """Let one go."""
+        if (said := self.take(key)) is not None:
+            said.let_go(heard=heard)
 
 
 class Unheard(Generic[Who]):
@@ -168,17 +188,21 @@ class Unheard(Generic[Who]):
 
     def asked(self, key: tuple[str, str]) -> None:
         """Note that a request has come: what an earlier one of that key ended in is void."""
-        self._recent.drop(key)
-        self._kept.drop(key)
+        self._recent.drop(key, heard=True)
+        self._kept.drop(key, heard=True)
 
-    def said(self, speaker: Who, end: Done | Failed, now: float) -> Said[Who]:
+    def said(
+        self, speaker: Who, end: Done | Failed, now: float, on_heard: OnSettled | None = None
+    ) -> Said[Who]:
         """Note an end that goes out."""
-        said = Said(speaker, end, now)
+        said = Said(speaker, end, now, on_heard)
         away = now < self._until and speaker.asked_at < self._asked_before
-        if away or (self._down_since is not None and self._had_connection):
+        # Before the first connection, only what an earlier run has said is in doubt.
+        if away or (self._down_since is not None and (self._had_connection or end.repeat)):
+            self._recent.drop(speaker.key, heard=True)
             self._keep(said)
         else:
-            self._forget_heard(now)
+            self._forget_first(now)
             self._recent.add(said)
         return said
 
@@ -186,23 +210,26 @@ class Unheard(Generic[Who]):
         """Note that nobody heard an end; `settled` follows."""
         self._tells = said.nobody = True
         if now < self._horizon and said.speaker.asked_at < self._asked_before:
-            self._recent.drop(said.speaker.key)
-            self._keep(said)
+            self._recent.take(said.speaker.key)
+            if not said.last:
+                self._keep(said)
 
     def settled(self, said: Said[Who], now: float, *, delivered: bool = True) -> None:
         """Note that the broker has an end, or will not get it."""
-        said.settled_at = now
+        said.settled_at, said.delivered = now, delivered
         said.heard = delivered and self._tells and not said.nobody
+        if said.last:
+            said.let_go(heard=delivered)
 
     def disconnected(self, now: float) -> None:
         """Note that the connection broke, or is still away."""
         if self._down_since is not None:
             return
         self._down_since = now
-        for said in self._recent.entries.values():
-            if not said.heard_by(now):
-                self._keep(said)
-        self._recent = _Kept()
+        self.forget_heard(now)
+        recent, self._recent = self._recent, _Kept()
+        for said in recent.entries.values():
+            self._keep(said)
 
     def connected(self, now: float) -> list[Time]:
         """Note that the connection is back; return at which times to say again what is `due`."""
@@ -215,34 +242,51 @@ class Unheard(Generic[Who]):
         self._down_since, self._had_connection = None, True
         return times
 
-    def due(self, now: float, *, everyone: bool, last: bool) -> Iterator[Said[Who]]:
+    def due(self, now: float, *, everyone: bool, over: bool, last: bool) -> Iterator[Said[Who]]:
         """Yield the ends to say again, each as long as it is not void.
 
         Args:
             now: When.
             everyone: Whether all of them, or those that nobody heard.
-            last: Whether they need not be kept any longer.
+            over: Whether no more times for all of them follow.
+            last: Whether no more times follow at all.
         """
         for key, said in list(self._kept.entries.items()):
             if self._kept.entries.get(key) is not said:
                 continue
             enough = said.times >= MOST_TIMES and not said.nobody
             if enough or now - said.at > MOST_AGE_S or (said.heard and said.speaker.bare):
-                self._kept.drop(key)
+                self._kept.drop(key, heard=said.delivered)
             elif everyone or said.nobody:
                 said.times += 1
                 said.nobody = said.heard = False
-                yield said
+                said.settled_at = None
+                said.last = last
                 if last:
-                    self._kept.drop(key)
-            elif last:
-                self._kept.drop(key)
+                    self._kept.take(key)
+                yield said
+            elif last or (over and said.settled_at is not None):
+                self._kept.drop(key, heard=said.delivered)
+
+    def forget_heard(self, now: float) -> bool:
+        """Let go of what the broker has had so long that it has given it on; False once nothing is left."""
+        for key, said in list(self._recent.entries.items()):
+            if said.heard_by(now):
+                self._recent.drop(key, heard=said.delivered)
+        return bool(self._recent.entries)
+
+    def _forget_first(self, now: float) -> None:
+        """Let go of those that came first, which costs little for each that comes."""
+        while self._recent.entries and (first := next(iter(self._recent.entries.values()))).heard_by(now):
+            self._recent.drop(first.speaker.key, heard=first.delivered)
+
+    def close(self) -> None:
+        """Let go of what was said without a break, or have it let go when the broker has it."""
+        recent, self._recent = self._recent, _Kept()
+        for said in recent.entries.values():
+            said.last = True
+            if said.settled_at is not None:
+                said.let_go(heard=said.delivered)
 
     def _keep(self, said: Said[Who]) -> None:
         self.forgotten += self._kept.add(said)
-
-    def _forget_heard(self, now: float) -> None:
-        for key, said in list(self._recent.entries.items()):
-            if not said.heard_by(now):
-                break
-            self._recent.drop(key)

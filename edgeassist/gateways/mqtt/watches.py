@@ -95,12 +95,14 @@ class _Answer:
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
 
-    def send(self, event: AnyEvent, on_settled: OnSettled | None = None) -> None:
+    def send(
+        self, event: AnyEvent, on_settled: OnSettled | None = None, on_heard: OnSettled | None = None
+    ) -> None:
         """Pass the end on, not in the caller's stack (`Sink.send`)."""
         if isinstance(event, Done | Failed):
             self._loop.call_soon(self._on_end, event)
-            if on_settled is not None:
-                self._loop.call_soon(on_settled, True)  # noqa: FBT003 - as told
+            for told in filter(None, (on_settled, on_heard)):
+                self._loop.call_soon(told, True)  # noqa: FBT003 - as told
 
 
 class Watches(Gateway):
