@@ -119,7 +119,7 @@ def _count(verdict: Verdict, ledger: Ledger, ends: list[Heard]) -> None:
 
 
 def _reconsidered(earlier: list[Heard], end: Heard, ledger: Ledger) -> bool:
-    """Whether what was refused came again: who refused it died before the broker knew that it was dealt with."""
+    """Whether what was refused came again: who refused it died before the broker knew of that."""
     refused = all(each.code in REFUSALS for each in earlier)
     return refused and ledger.troubled(earlier[0].at, end.at, Hurt.DAEMON)
 
