@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,17 @@ from tests.campaign.report import report
 SEED = 20
 
 
-async def play(folder: Path, *faults: str, rounds: int) -> None:
+async def play(folder: Path, *faults: str, rounds: int, boxes: int = 1) -> None:
     """Do these faults, those of them that can be done here, and assert that all went well."""
-    possible = tuple(each for each in faults if lacks(FAULTS[each]) is None)
-    outcome = await Campaign(Options(folder, SEED, possible, clients=12, rounds=rounds)).run()
+    possible = tuple(each for each in faults if lacks(FAULTS[each], boxes) is None)
+    options = Options(folder, SEED, possible, clients=12, boxes=boxes, rounds=rounds)
+    outcome = await Campaign(options).run()
     said = report(outcome)
     assert outcome.good, said
     assert len(outcome.troubles) == rounds * len(possible)
     assert all(each.recovered_s is not None for each in outcome.troubles)
     # A campaign in which nobody asked would be good, too.
     assert outcome.tally.accepted > len(outcome.troubles), said
-    assert re.search(rf"--seed {SEED}\b", said) is None
 
 
 @pytest.mark.timeout(900)
