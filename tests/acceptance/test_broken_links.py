@@ -273,11 +273,13 @@ async def test_the_command_prints_an_answer_once_although_its_link_broke(
 async def test_the_command_says_where_a_new_answer_begins(
     ready: StartReady, restart: Restart, cable: Cable, trial_model: Path, tmp_path: Path
 ) -> None:
-    first, near = await ready()
+    # Or the next run would give the answer again that the first had.
+    first, near = await ready(admission__durable=False)
     async with Command(cable, tmp_path, SLOW, "--max-tokens", "100", "--temperature", "0") as command:
         await command.prints(1)
         cable.cut()
-        await restart(first, model__path=trial_model, engine__speculate=False, engine__prefix_mb=0)
+        other = {"model__path": trial_model, "engine__speculate": False, "engine__prefix_mb": 0}
+        await restart(first, admission__durable=False, **other)
         cable.mend()
         status, out, errors = await command.ends()
     expected = await near.answer(SLOW, max_tokens=100, temperature=0)

@@ -26,7 +26,7 @@ GROUPS = in_groups(paths())
 CASES = [(key, path) for key, group in GROUPS.items() for path in group]
 
 # The scripted model can always be loaded and does all that is asked; the last is a client's own word.
-NOT_PROVOKED = {Code.MODEL_UNAVAILABLE, Code.UNSUPPORTED, Code.UNREACHABLE, Code.INTERRUPTED}
+NOT_PROVOKED = {Code.MODEL_UNAVAILABLE, Code.UNSUPPORTED, Code.UNREACHABLE}
 NOT_FILLED = {
     (events.Done, "held_back"),  # needs a hot or busy machine
     (events.Failed, "repeat"),  # needs a broken connection: unit/test_unheard

@@ -16,6 +16,7 @@ from edgeassist.sandbox import PrivateBroker
 from tests.integration.link import Cable, Link, until
 from tests.integration.test_broker_client import CONNACK, SUBACK, publish, server
 from tests.integration.test_broker_hangups import guarded, limited
+from tests.patience import PATIENCE_S
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 # Mosquitto sends as many before it waits for acknowledgements.
@@ -159,6 +160,40 @@ async def test_acknowledgements_of_held_and_of_other_messages_go_out_in_their_or
         holder.held[0].acknowledge()
         await until(lambda: len(answers) >= 20)
         assert bytes(answers) == b"".join(b"\x40\x02" + packet.to_bytes(2) for packet in range(1, 6))
+
+
+@PROTOCOLS
+async def test_with_version_3_1_1_what_waited_for_longer_than_the_session_may_is_not_read(
+    broker: PrivateBroker, protocol: str
+) -> None:
+    """Version 5 has the broker forget it; in a process's first connection nobody knows how long it was."""
+    options = {"client_id": f"away-{protocol}", "protocol": protocol}
+    async with Holder(broker.port, **options) as before, Link(broker.port, ()) as there:
+        there.say("h/x", b"held", qos=1)
+        await until(lambda: before.held)
+        await before.broker.stop()
+        there.say("h/x", b"while away", qos=1)
+        there.say("t/x", b"while away", qos=1)
+        assert await there.broker.flush(PATIENCE_S)
+        async with Holder(broker.port, **options) as after:
+            there.say("t/x", b"now", qos=1)
+            await until(lambda: b"now" in after.payloads)
+            # What was not acknowledged is ours, and the session of version 5 is young enough.
+            assert after.held_payloads == ([b"held"] if protocol == "3.1.1" else [b"held", b"while away"])
+            assert after.payloads == ([b"now"] if protocol == "3.1.1" else [b"while away", b"now"])
+
+
+@PROTOCOLS
+async def test_what_waited_while_a_connection_was_away_for_a_moment_is_read_with_both_versions(
+    broker: PrivateBroker, protocol: str
+) -> None:
+    async with over_cable(broker, protocol) as (holder, cable), Link(broker.port, ()) as there:
+        cable.cut()
+        await until(lambda: holder.reasons)
+        there.say("t/x", b"while away", qos=1)
+        assert await there.broker.flush(PATIENCE_S)
+        cable.mend()
+        await until(lambda: holder.payloads == [b"while away"])
 
 
 class Fates:

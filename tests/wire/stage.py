@@ -27,6 +27,8 @@ DAEMON: JsonObject = {
     "engine.threads": 1,
     "engine.speculate": False,
     "engine.prefix_mb": 0,
+    # An end that waits for the disk may come behind the answer to a command that came later.
+    "admission.durable": False,
     "stream.interval_ms": 10_000,
     "stream.progress_ms": 60_000,
 }
