@@ -101,7 +101,7 @@ class Task(Converses, ai_task.AITaskEntity):
             raise Failure(Why.CUT_OFF, {"tokens": str(done.usage.get("completion_tokens", "?"))})
         try:
             return tidied(json.loads(done.text), schema)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Failure(Why.INTERNAL, {"message": f"no JSON: {error}"}) from error
 
     async def _text(self, messages: list[Message], schema: Schema | None) -> Done:

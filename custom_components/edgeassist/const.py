@@ -29,6 +29,7 @@ CONF_RECOMMENDED = "recommended"
 CONF_THINK = "think"
 CONF_MAX_TOKENS = "max_tokens"
 CONF_TEMPERATURE = "temperature"
+CONF_CONFIRM = "confirm"
 
 THINK_OFF = "off"
 THINK_ON = "on"

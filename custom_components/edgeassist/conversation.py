@@ -13,7 +13,9 @@ from homeassistant.helpers import intent
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from . import EdgeAssistConfigEntry
-from .const import DOMAIN, SUBENTRY_CONVERSATION
+from .confirming import Voice
+from .const import CONF_CONFIRM, DOMAIN, SUBENTRY_CONVERSATION
+from .done import language_of
 from .failures import Failure
 from .options import model_fields
 from .rounds import Converses
@@ -75,12 +77,26 @@ class Agent(Converses, conversation.ConversationEntity):
                 user_input.extra_system_prompt,
             )
             fields = {**model_fields(self.subentry.data), "priority": _priority(user_input)}
-            await self.async_converse(chat_log, fields)
+            await self.async_converse(chat_log, fields, self._voice(user_input))
         except conversation.ConverseError as error:
             return error.as_conversation_result()
         except Failure as failure:
             return await self._say(failure, user_input, chat_log)
         return conversation.async_get_result_from_chat_log(user_input, chat_log)
+
+    def _voice(self, user_input: conversation.ConversationInput) -> Voice:
+        language = language_of(user_input.language)
+        told = (user_input.text, self.subentry.data.get(CONF_PROMPT), user_input.extra_system_prompt)
+        return Voice(
+            said=user_input.text,
+            language=language,
+            # Who has begun the conversation with instructions of its own may want more than a confirmation.
+            confirms=language is not None
+            and self.subentry.data.get(CONF_CONFIRM, True)
+            and not user_input.extra_system_prompt,
+            degrees=self.hass.config.units.temperature_unit,
+            wants_code=any("json" in each.casefold() for each in told if each),
+        )
 
     async def _text(self, user_input: conversation.ConversationInput, fields: dict[str, Any]) -> str:
         """Ask for a text in one piece, for EdgeAssist Tiny's part.

@@ -17,6 +17,7 @@ from .box import Box
 from .const import (
     CONF_BASE,
     CONF_CLIENT,
+    CONF_CONFIRM,
     CONF_DEVICE,
     CONF_MAX_TOKENS,
     CONF_RECOMMENDED,
@@ -38,7 +39,7 @@ _SETTINGS = {
 }
 _FOLDERS = ("state_folder",)
 _HEALTH_TEXTS = ("mqtt_last_problem", "mqtt_last_refusal", "reason", "model", "boot_id")
-_SUBENTRY = (CONF_LLM_HASS_API, CONF_RECOMMENDED, CONF_THINK, CONF_MAX_TOKENS, CONF_TEMPERATURE)
+_SUBENTRY = (CONF_LLM_HASS_API, CONF_CONFIRM, CONF_RECOMMENDED, CONF_THINK, CONF_MAX_TOKENS, CONF_TEMPERATURE)
 
 
 async def async_get_config_entry_diagnostics(

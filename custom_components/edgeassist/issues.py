@@ -41,6 +41,10 @@ _OF_FAILURE = {
 _FIXABLE = frozenset((Kind.BOX_GONE, Kind.MODEL_WITHOUT_TOOLS))
 
 
+# Tokens beside a home and a question, and what contexts are multiples of.
+_SPARE, _STEP = 1024, 4096
+
+
 @callback
 def async_watch(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> CALLBACK_TYPE:
     """Make and withdraw issues by what is known of the box; returns what ends that."""
@@ -133,7 +137,8 @@ def async_report(
         _make(hass, entry, kind, asks=f"{topics.root}/+/{topics.client}", answers=topics.replies)
     elif kind is Kind.CONTEXT_TOO_SMALL:
         # Of one agent: the next may see fewer entities, and fit.
-        _make(hass, entry, kind, subentry_id or "", **failure.placeholders)
+        suggested = _context_for(int(failure.placeholders["needed"]))
+        _make(hass, entry, kind, subentry_id or "", **failure.placeholders, suggested=str(suggested))
     elif kind is not None:
         _make(hass, entry, kind, **failure.placeholders)
 
@@ -157,6 +162,11 @@ def async_forget(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> None:
 def async_open(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> list[str]:
     """Return the kinds of an entry's issues."""
     return sorted({issue.translation_key or "" for issue in _all(hass, entry).values()})
+
+
+def _context_for(needed: int) -> int:
+    """Return a context that leaves room for an answer and for what tools tell."""
+    return -(-(needed + _SPARE) // _STEP) * _STEP
 
 
 def _all(hass: HomeAssistant, entry: EdgeAssistConfigEntry) -> dict[str, ir.IssueEntry]:

@@ -28,6 +28,11 @@ _OF_TIMERS = frozenset(
     f"Hass{name}Timer" for name in ("Start", "Cancel", "Increase", "Decrease", "Pause", "Unpause")
 ) | {"HassTimerStatus"}
 
+# A small model prefers what it has read first, and invents names like it: so what is wanted most is first,
+# and the tools of every home that hardly anybody wants are last.
+_FIRST = ("HassTurnOn", "HassTurnOff", "HassLightSet", "HassSetPosition", "GetLiveContext")
+_LAST = frozenset(("HassBroadcast", "HassCancelAllTimers"))
+
 _Named = TypeVar("_Named")
 
 
@@ -79,12 +84,14 @@ class Layout:
 
 
 def in_order(tools: Iterable[_Named], name_of: Callable[[_Named], str]) -> list[_Named]:
-    """Return tools in the order in which a box is told of them: by name, those of some satellites last."""
+    """Return tools in the order in which a box is told of them, those of some satellites last."""
 
-    def place(tool: _Named) -> tuple[bool, str]:
+    def place(tool: _Named) -> tuple[bool, bool, int, str]:
         name = name_of(tool)
         # `intent__HassStartTimer` since 2026.9, with more in front where several APIs have one of that name.
-        return name.rpartition("__")[2] in _OF_TIMERS, name
+        own = name.rpartition("__")[2]
+        first = _FIRST.index(own) if own in _FIRST else len(_FIRST)
+        return own in _OF_TIMERS, own in _LAST, first, name
 
     return sorted(tools, key=place)
 

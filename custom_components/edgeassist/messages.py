@@ -128,6 +128,12 @@ def messages_of(
     return _answered(messages)
 
 
+def data_of(content: Any) -> Any:
+    """Return what a tool has returned."""
+    # It is `result` since Home Assistant 2026.10, `tool_result` before.
+    return content.result.data if hasattr(content, "result") else content.tool_result
+
+
 def halved_results(messages: Iterable[Message]) -> int | None:
     """Return half of the characters of the longest result; None where none is long."""
     longest = max((len(each["content"]) for each in messages if each["role"] == "tool"), default=0)
@@ -207,8 +213,7 @@ def _result(content: Any, spoken: Set[str | None]) -> str:
     Where it has words, these, and not the JSON around them: they are shorter to read, and a small model says
     aloud what it has read last.
     """
-    # It is `result` since Home Assistant 2026.10, `tool_result` before.
-    result = content.result.data if hasattr(content, "result") else content.tool_result
+    result = data_of(content)
     match result:
         case {"error": str(), "error_text": str(words)} if words:
             return f"Error: {words}"
@@ -218,7 +223,10 @@ def _result(content: Any, spoken: Set[str | None]) -> str:
         case {"speech": {"plain": {"speech": str(words)}}} if words and words not in spoken:
             return words
         case {"response_type": "action_done", "data": {"success": [*done], "failed": [*failed]}}:
-            return _done(done, failed)
+            # What an intent was asked for, such as the timers that run.
+            slots = result.get("speech_slots")
+            told = [_json(slots)] if slots else []
+            return " ".join([*([] if told and not (done or failed) else [_done(done, failed)]), *told])
         case _:
             return _json(result)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Set
+from collections.abc import AsyncGenerator, Iterable, Mapping, Set
 from contextlib import aclosing
 from typing import Any
 
 from homeassistant.components import conversation
-from homeassistant.helpers import llm
 from homeassistant.util import dt as dt_util
 
+from .confirming import Turn, Voice
+from .const import LOGGER
 from .entity import EdgeAssistEntity
-from .events import Called, Chunk, Done, Reasoning, Restarted
+from .events import Called, Chunk, Done, Event, Reasoning, Restarted
 from .failures import Failure, Why
+from .invented import InventedCallError, Words
 from .layout import Layout
 from .messages import Written, halved_results, messages_of, questions
+from .sentences import async_sentence
 from .tools import Tools
 
 # How often a model may be asked before it has to say something.
@@ -29,39 +32,82 @@ _LONG = 100_000
 class Converses(EdgeAssistEntity):
     """An entity whose model may call Home Assistant's tools."""
 
-    async def async_converse(self, chat_log: conversation.ChatLog, fields: Mapping[str, Any]) -> None:
+    async def async_converse(
+        self, chat_log: conversation.ChatLog, fields: Mapping[str, Any], voice: Voice | None = None
+    ) -> None:
         """Answer the last question of a chat log, in it.
 
         Args:
             chat_log: With its system prompt, and its API if the model may call tools.
             fields: More of each request: how the model answers, and how urgent it is.
+            voice: How it is said; None where the answer is the model's own whatever it is.
 
         Raises:
             Failure: It was not answered, and why.
         """
-        tools = self._tools(chat_log.llm_api)
+        tools = self._tools(chat_log)
+        turn = Turn(voice, tools.called_by) if voice and tools.wire else None
+        spoken = turn is not None and not (voice and voice.wants_code)
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
         stuck = False
+        choice: object | None = None
         for number in range(1, MAX_ROUNDS + 1):
             closing = stuck or number == MAX_ROUNDS
             more: dict[str, Any] = {"tools": tools.wire} if tools.wire else {}
-            if closing and tools.wire:
-                more["tool_choice"] = "none"
-            count = len(made)
-            await self._round({**fields, **more}, tools, chat_log, made)
+            if tools.wire and (closing or choice):
+                more["tool_choice"] = "none" if closing else choice
+            count, begin = len(made), len(chat_log.content)
+            try:
+                await self._round({**fields, **more}, tools, chat_log, made, spoken=spoken)
+            except InventedCallError as invented:
+                LOGGER.debug("%s: a call that is only text: %s", self.entity_id, invented)
+                if turn is None:
+                    raise
+                choice = None if closing else turn.second_try(invented)
+                if choice is None:
+                    await self._confirm(chat_log, turn)
+                    return
+                continue
+            choice = None
+            if turn is not None:
+                turn.note(chat_log.content[begin:])
+                if turn.confirmation:
+                    await self._confirm(chat_log, turn)
+                    return
             # A small model likes to call again what it has just called. It is asked for words then.
             stuck = len(made) == count and chat_log.content[-1].role != "assistant"
             if closing or not (stuck or chat_log.unresponded_tool_results):
                 break
+        if turn is not None and turn.sentence and not _has_words(chat_log):
+            await self._confirm(chat_log, turn)
         self._end(chat_log, acted=bool(made))
+
+    async def _confirm(self, chat_log: conversation.ChatLog, turn: Turn) -> None:
+        """Say what was done, as if the model had, and what was not.
+
+        Raises:
+            Failure: Nothing was, and why.
+        """
+        said = [turn.sentence]
+        if said == [None]:
+            raise turn.failure
+        if turn.failed:
+            said.append(await async_sentence(self.hass, turn.failure, turn.language))
+        words = " ".join(filter(None, said))
+
+        async def deltas() -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
+            yield {"role": "assistant"}
+            yield {"content": words}
+
+        async for _ in chat_log.async_add_delta_content_stream(self.entity_id, deltas()):
+            pass
 
     def _end(self, chat_log: conversation.ChatLog, *, acted: bool) -> None:
         """See to it that an answer ends the turn; one who has done something may say nothing."""
-        last = chat_log.content[-1]
-        if not acted and not (last.role == "assistant" and last.content):
+        if not acted and not _has_words(chat_log):
             raise Failure(Why.NO_WORDS)
-        if last.role != "assistant":
+        if chat_log.content[-1].role != "assistant":
             chat_log.async_add_assistant_content_without_tools(
                 conversation.AssistantContent(agent_id=self.entity_id, content="")
             )
@@ -72,8 +118,15 @@ class Converses(EdgeAssistEntity):
         tools: Tools,
         chat_log: conversation.ChatLog,
         made: set[tuple[str, str]],
+        *,
+        spoken: bool,
     ) -> None:
-        """Ask once; again with less of what was said before, and of tools' results, if that does not fit."""
+        """Ask once; again with less of what was said before, and of tools' results, if that does not fit.
+
+        Raises:
+            Failure: It was not answered, and why.
+            InventedCallError: It is to be spoken, and is a call that was written as text.
+        """
         layout = Layout(chat_log.content[0].content, chat_log.extra_system_prompt)
         turns = questions(chat_log.content)
         most: int | None = None
@@ -84,7 +137,7 @@ class Converses(EdgeAssistEntity):
             if turns > 1 or half is not None:
                 size = sum(len(message["content"] or "") for message in messages)
                 forgive = _TOO_LONG if size > _LONG else _OVERFLOW
-            deltas = self._deltas({**fields, "messages": messages}, tools, made, forgive)
+            deltas = self._deltas({**fields, "messages": messages}, tools, made, forgive, spoken=spoken)
             try:
                 async with aclosing(deltas):
                     async for _ in chat_log.async_add_delta_content_stream(self.entity_id, deltas):
@@ -100,7 +153,13 @@ class Converses(EdgeAssistEntity):
                 return
 
     async def _deltas(
-        self, fields: dict[str, Any], tools: Tools, made: set[tuple[str, str]], forgive: Set[Why]
+        self,
+        fields: dict[str, Any],
+        tools: Tools,
+        made: set[tuple[str, str]],
+        forgive: Set[Why],
+        *,
+        spoken: bool,
     ) -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
         """Ask, and yield the answer as Home Assistant's chat log takes it.
 
@@ -108,42 +167,29 @@ class Converses(EdgeAssistEntity):
         called. Nobody would hear of it if the answer then failed, or if the box began again and called again.
         """
         yield {"role": "assistant"}
-        said = False
-        calls: list[Called] = []
+        answer = _Answer(made, tools.names if spoken else None)
         async with aclosing(self.async_ask(fields, forgive=forgive)) as events:
             async for event in events:
-                match event:
-                    case Reasoning():
-                        yield {"thinking_content": event.text}
-                    case Chunk():
-                        said = True
-                        yield {"content": event.text}
-                    case Called():
-                        key = (event.name, event.arguments)
-                        if key in made or key in map(_key, calls):
-                            break  # it would go on like this; what it has called anew counts
-                        calls.append(event)
-                    case Restarted() if said:
-                        raise Failure(Why.RESTARTED)  # what was said can't be taken back
-                    case Restarted():
-                        calls = []
-                    case Done():
-                        calls += event.calls[len(calls) :]
-                    case _:
-                        pass
-        if calls:
+                if delta := answer.take(event):
+                    yield delta
+                if answer.goes_round:
+                    break
+        if rest := answer.words.rest():
+            yield {"content": rest}
+        if calls := answer.calls:
             made.update(map(_key, calls))
             yield {"tool_calls": [tools.input_of(call) for call in calls], "native": Written.of(calls)}
 
-    def _tools(self, api: llm.APIInstance | None) -> Tools:
-        """Return the API's tools.
+    def _tools(self, chat_log: conversation.ChatLog) -> Tools:
+        """Return the tools of a chat log's API.
 
         Raises:
             Failure: The model takes none, or not as many.
         """
         info = self.box.info
         try:
-            tools = Tools(self.hass, api)
+            said = next((each.content for each in reversed(chat_log.content) if each.role == "user"), "")
+            tools = Tools(self.hass, chat_log.llm_api, said)
         except Failure as failure:
             self.async_report(failure)
             raise
@@ -152,6 +198,58 @@ class Converses(EdgeAssistEntity):
             self.async_report(failure)
             raise failure
         return tools
+
+
+class _Answer:
+    """One answer, while it comes.
+
+    Attributes:
+        words: What of its text is held back.
+        calls: What it has called.
+        goes_round: Whether it calls again what was called: it would go on like this.
+    """
+
+    def __init__(self, made: Set[tuple[str, str]], names: Iterable[str] | None) -> None:
+        self.words = Words(names)
+        self.calls: list[Called] = []
+        self.goes_round = False
+        self._made = made
+        self._said = False
+
+    def take(self, event: Event) -> conversation.AssistantContentDeltaDict | None:
+        """Return what an event adds to the chat log, if it does.
+
+        Raises:
+            Failure: The box began anew, and what was said can't be taken back.
+            InventedCallError: Its text is a call.
+        """
+        match event:
+            case Reasoning():
+                return {"thinking_content": event.text}
+            case Chunk():
+                if text := self.words.take(event.text):
+                    self._said = True
+                    return {"content": text}
+            case Called():
+                # What it has called anew counts.
+                self.goes_round = _key(event) in self._made or _key(event) in map(_key, self.calls)
+                if not self.goes_round:
+                    self.calls.append(event)
+            case Restarted() if self._said:
+                raise Failure(Why.RESTARTED)
+            case Restarted():
+                self.words.forget()
+                self.calls = []
+            case Done():
+                self.calls += event.calls[len(self.calls) :]
+            case _:
+                pass
+        return None
+
+
+def _has_words(chat_log: conversation.ChatLog) -> bool:
+    last = chat_log.content[-1]
+    return last.role == "assistant" and bool(last.content)
 
 
 def _key(call: Called) -> tuple[str, str]:

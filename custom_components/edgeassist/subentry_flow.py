@@ -22,6 +22,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import (
+    CONF_CONFIRM,
     CONF_MAX_TOKENS,
     CONF_RECOMMENDED,
     CONF_TEMPERATURE,
@@ -113,6 +114,7 @@ class AgentFlow(_SubentryFlow):
                     multiple=True,
                 )
             ),
+            vol.Required(CONF_CONFIRM, default=known.get(CONF_CONFIRM, True)): bool,
             recommended[0]: recommended[1],
         }
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
 from .const import LOGGER
+from .direction import intent_of
+from .done import Target
 from .events import Called
 from .failures import Failure, Why
 from .layout import compact, in_order, without
 from .messages import MAX_NAME, arguments_of, wire_name
+from .pointing import Pointing
 from .spelling import Spelling
 from .structure import json_schema
 from .tiny.registries import home_of
 
+_ON_OFF = ("HassTurnOn", "HassTurnOff")
 # Of the wire contract (docs/tools.md).
 MAX_TOOLS = 128
 MAX_BYTES = 65_536
@@ -29,16 +34,19 @@ class Tools:
         wire: The field `tools` of a request.
     """
 
-    def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None) -> None:
+    def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None, said: str) -> None:
         """Take an API's tools.
 
         Args:
             hass: Home Assistant.
             api: What offers them; None for no tools.
+            said: What somebody said, for which they are called.
 
         Raises:
             Failure: There are more than a request may have.
         """
+        self._hass = hass
+        self._said = said
         # Home Assistant's tools by the names that the box is told.
         self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
@@ -53,6 +61,7 @@ class Tools:
             [name for area in home.areas for name in (area.name, *area.aliases)],
             [name for floor in home.floors for name in (floor.name, *floor.aliases)],
         )
+        self._pointing = Pointing(home, said)
         for tool in in_order(api.tools, lambda each: each.name):
             try:
                 schema = json_schema(tool.parameters, api.custom_serializer)
@@ -67,16 +76,50 @@ class Tools:
             function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
             self.wire.append({"type": "function", "function": function})
         size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
-        if len(self.wire) > MAX_TOOLS or size > MAX_BYTES:
+        if size > MAX_BYTES:
+            raise Failure(
+                Why.TOOLS_TOO_LARGE, {"size": str(-(-size // 1024)), "most": str(MAX_BYTES // 1024)}
+            )
+        if len(self.wire) > MAX_TOOLS:
             raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Those that the box is told."""
+        return self._tools.keys()
+
+    def called_by(self, name: str) -> str | Target | None:
+        """Return what a tool of this name of Home Assistant's calls: an intent, a script, None for others."""
+        tool = next((each for each in self._tools.values() if each.name == name), None)
+        while isinstance(tool, llm.NamespacedTool):
+            tool = tool.tool
+        if isinstance(tool, llm.IntentTool):
+            # Its name was that of its intent until Home Assistant 2026.9.
+            return getattr(tool, "intent_type", tool.name)
+        if not isinstance(tool, llm.ActionTool):
+            return None
+        script = self._hass.states.get(f"script.{tool.name.removeprefix('script__')}")
+        return Target("entity", script.name, script.entity_id) if script else None
 
     def input_of(self, call: Called) -> llm.ToolInput:
         """Return a call as Home Assistant takes it."""
         tool = self._tools.get(call.name)
         arguments = arguments_of(call)
         if tool is not None and _is_intent(tool):
-            arguments = self._spelling.mended(arguments)
+            arguments = self._pointing.mended(self._spelling.mended(arguments))
+            tool = self._moving(tool, arguments)
         return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
+
+    def _moving(self, tool: llm.Tool, arguments: dict[str, Any]) -> llm.Tool:
+        """Return the tool that moves a door or a lock as the words say: this one, or the other of two."""
+        intent = self.called_by(tool.name)
+        thing = self._pointing.thing(arguments) if intent in _ON_OFF else None
+        wanted = intent_of(self._said, thing.domain) if thing else None
+        if wanted in (None, intent):
+            return tool
+        own = str(intent)
+        other = tool.name.removesuffix(own) + str(wanted)
+        return next((each for each in self._tools.values() if each.name == other), tool)
 
     def _name(self, tool: llm.Tool) -> str:
         """Return the name that the box is told."""

@@ -19,7 +19,7 @@ def describe_action(answer: str) -> str | None:
     """
     try:
         action = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(action, dict) or not {"action", "device"} <= action.keys():
         return None

@@ -15,6 +15,7 @@ import typer
 
 from edgeassist.cli.ask import BUSY_S
 from edgeassist.cli.connect import check_online, connect
+from edgeassist.client.reading import read_document
 from edgeassist.client.requester import Requester
 from edgeassist.errors import (
     BrokerError,
@@ -139,7 +140,7 @@ class DeviceAtBroker:
         raise BrokerError("the answer has no decision")
 
     async def _model(self) -> dict[str, Any] | None:
-        info = json.loads(await self._client.state(self._client.topics.info) or b"{}")
+        info = read_document(await self._client.state(self._client.topics.info))
         model: dict[str, Any] | None = info.get("model")
         return model
 

@@ -114,6 +114,7 @@ def _print_choice(console: Console, options: list[Option], need: Need) -> None:
     )
     if best.variant.sources:
         console.print(f"get it with: edgeassist models pull {best.pull_name}")
+    console.print("[dim]to control a home with Home Assistant's tools: context = 8192 below \\[model][/]")
 
 
 _WHY = {
@@ -133,7 +134,7 @@ def _rates(path: Path) -> dict[str, float]:
         return {name.lower(): float(spread["median"]) for name, spread in decode["sides"].items()}
     except OSError as error:
         raise ConfigurationError(f"--measured: can't read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, StopIteration):
+    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
         raise ConfigurationError(
             f"--measured: {path} is not what edgeassist bench --compare --json prints"
         ) from None

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
+from edgeassist.client.reading import read_document
 from edgeassist.errors import ExitStatus
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
@@ -41,10 +42,10 @@ def status(
                 ("telemetry", topics.telemetry),
                 ("info", topics.info),
             ):
-                documents[name] = json.loads(await client.state(topic, wait_s=1.0) or b"{}")
+                documents[name] = read_document(await client.state(topic, wait_s=1.0))
             names = [each["name"] for each in documents["info"].get("settings", {}).get("watch", ())]
             known = await client.watches(names, wait_s=1.0)
-            documents["watches"] = {name: json.loads(known.get(name) or b"{}") for name in names}
+            documents["watches"] = {name: read_document(known.get(name)) for name in names}
             return there, said, documents
 
     there, said, documents = asyncio.run(read())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.client.connection import OnProgress
 from edgeassist.client.decision import Decision
 from edgeassist.client.fields import DecisionFields, Fields
+from edgeassist.client.reading import read_document
 from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
@@ -267,7 +267,7 @@ class AsyncClient:
         return self._made
 
     async def _document(self, topic: str) -> dict[str, Any]:
-        return dict(json.loads(await self._requester.state(topic) or b"{}"))
+        return read_document(await self._requester.state(topic))
 
 
 def _data(response: CommandResponse) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgeassist.broker import Broker, BrokerOptions
+from edgeassist.client.reading import read_document
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.state import Availability, CommandResponse
@@ -122,9 +123,9 @@ class Connection:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 while True:
-                    health = json.loads(self._retained.get(self.topics.health, b"{}"))
+                    health = read_document(self._retained.get(self.topics.health))
                     if health.get("state") in states:
-                        return dict(health)
+                        return health
                     await self._changes()
         return None
 

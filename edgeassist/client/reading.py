@@ -46,6 +46,17 @@ def read_event(payload: bytes) -> WireEvent | Unread:
             return known
 
 
+def read_document(payload: bytes | None) -> dict[str, Any]:
+    """Return what a device says of itself; nothing where there is no message, or one that is no JSON object.
+
+    Whoever may publish there can have put anything in its place.
+    """
+    try:
+        return _OBJECT.validate_json(payload or b"{}")
+    except ValidationError:
+        return {}
+
+
 def _failure(known: Unread, document: dict[str, Any]) -> Failed:
     """Return what can be made out of an error: of its code, if this version knows it, and of its message."""
     said, message = str(document.get("code")), str(document.get("message", ""))

@@ -87,6 +87,6 @@ class Answer:
         """
         try:
             return json.loads(self.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             cut = ", and max_tokens cut it off" if self.finish_reason == "length" else ""
             raise AnswerFormatError(f"the answer is no JSON ({error}){cut}: {self.text[:100]!r}") from None

@@ -34,7 +34,7 @@ class ToolCall:
         """
         try:
             arguments = json.loads(called.arguments)
-        except ValueError:
+        except (ValueError, RecursionError):
             arguments = None
         if not isinstance(arguments, dict):
             raise AnswerFormatError(

@@ -5,9 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from edgeassist.serving.requests import Requests
-from edgeassist.supervision.supervisor import Phase, Supervisor
+from edgeassist.supervision.supervisor import Phase
+
+
+class Engine(Protocol):
+    """What is needed of the engine's supervisor."""
+
+    @property
+    def phase(self) -> Phase:
+        """Where the engine is in its life."""
+        ...
+
+    async def park(self, why: str, *, sleeping: bool = False) -> None:
+        """End the engine, and start none until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """Start an engine again."""
+        ...
 
 
 class Sleeping:
@@ -18,16 +36,24 @@ class Sleeping:
         supervisor: Has the engine.
         requests: What waits, and what runs.
         switches: Whether another model is on its way.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(
-        self, idle_s: float, *, supervisor: Supervisor, requests: Requests, switches: Callable[[], bool]
+        self,
+        idle_s: float,
+        *,
+        supervisor: Engine,
+        requests: Requests,
+        switches: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._idle_s = idle_s
         self._supervisor = supervisor
         self._requests = requests
         self._switches = switches
-        self._idle_since = time.monotonic()
+        self._clock = clock
+        self._idle_since = clock()
         self._was_busy = False
         self._changed = asyncio.Event()
 
@@ -41,7 +67,7 @@ class Sleeping:
         """Note that requests or the engine have changed: what waits wakes the model."""
         busy = bool(self._requests.queued or self._requests.running)
         if busy or self._was_busy:
-            self._idle_since = time.monotonic()
+            self._idle_since = self._clock()
         self._was_busy = busy
         wanted = busy or self._idle_s == 0
         if self._supervisor.phase is Phase.SLEEPING and wanted and not self._switches():
@@ -51,7 +77,7 @@ class Sleeping:
     def engine_changed(self, phase: Phase) -> None:
         """Note that the engine is in another phase: a model that was just loaded counts as used."""
         if phase is Phase.READY:
-            self._idle_since = time.monotonic()
+            self._idle_since = self._clock()
         self.look()
 
     async def run(self) -> None:
@@ -77,4 +103,4 @@ class Sleeping:
         busy = self._requests.queued or self._requests.running or self._switches()
         if self._idle_s == 0 or busy or self._supervisor.phase is not Phase.READY:
             return None
-        return self._idle_since + self._idle_s - time.monotonic()
+        return self._idle_since + self._idle_s - self._clock()

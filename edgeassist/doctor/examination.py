@@ -140,6 +140,7 @@ def _examine_model(settings: Settings, unit: Unit | None, health: Mapping[str, A
             template_of(settings, selected),
             chosen=selected.chosen,
             note=selected.note,
+            state_bytes=settings.engine.state_mb << 20,
         ),
         _service_user(unit),
         memory_max_bytes=None if unit is None else unit.memory_max_bytes,

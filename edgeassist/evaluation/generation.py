@@ -35,7 +35,7 @@ def picks_of(text: str, questions: Mapping[str, Question]) -> dict[str, str | No
     """Return what an answer names for each question; None where it names no option."""
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     said = document if isinstance(document, dict) else {}
     return {

@@ -252,6 +252,18 @@ def most_prefix_bytes(weights: Weights, demand: Demand, memory: Memory) -> int:
     return max(min(PREFIX_BYTES, room // _PREFIX_SHARE), min(one, room // _ONE_PREFIX_SHARE))
 
 
+def kept_tokens(weights: Weights, demand: Demand, most_bytes: int) -> int:
+    """Return how many tokens of one prompt so many bytes of state hold; never more than the context."""
+    context = min(demand.context, weights.trained_context or demand.context)
+    return _most_tokens(weights, replace(demand, slots=1), context, most_bytes)
+
+
+def kept_bytes(weights: Weights, demand: Demand) -> int:
+    """Return the bytes of a state of one prompt that fills the context."""
+    context = min(demand.context, weights.trained_context or demand.context)
+    return _kv_bytes(weights, replace(demand, slots=1), context)
+
+
 def _room(weights: Weights, memory: Memory) -> int | None:
     return None if memory.free is None else memory.free - weights.size_bytes - weights.overhead_bytes
 

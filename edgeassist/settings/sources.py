@@ -119,7 +119,7 @@ def _read_file(file: Path | None, environ: Mapping[str, str]) -> tuple[Path | No
         raise ConfigurationError(f"can't read the configuration file {path}: {error.strerror}") from None
     except UnicodeError as error:
         raise ConfigurationError(f"the configuration file {path} {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"the configuration file {path} is not valid TOML: {error}") from None
 
 

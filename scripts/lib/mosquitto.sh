@@ -162,6 +162,10 @@ The account $name has the password $password (it is shown this once). Its first 
   mosquitto_sub -p $(broker_listens) -u $name -P $password -v -t 'edgeassist/+/reply/$name/#' &
   mosquitto_pub -p $(broker_listens) -u $name -P $password -t edgeassist/$(device_name)/prompt/$name -m 'Hello'
 END
+  if [[ $name == homeassistant ]] && ! $dry_run; then
+    echo "A home takes thousands of tokens: where another model than the built-in one is to control it, set"
+    echo "context = 8192 below [model] in /etc/edgeassist/edgeassist.toml."
+  fi
 }
 
 broker_listens() { awk '$1 == "listener" {print $2; exit}' "$broker_conf"; }

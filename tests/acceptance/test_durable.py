@@ -34,7 +34,7 @@ async def killed(daemon: PrivateDaemon) -> None:
     await asyncio.to_thread(daemon.stop)
 
 
-@pytest.mark.parametrize(("victim", "rerun"), [("daemon", False), ("daemon", True), ("both", False)])
+@pytest.mark.parametrize(("victim", "rerun"), [("daemon", True), ("both", False)])
 async def test_of_prompts_under_way_when_it_is_killed_each_has_one_end(
     tmp_path: Path, victim: Victim, *, rerun: bool
 ) -> None:

@@ -36,7 +36,7 @@ async def edgeassist(house: Driver, broker: int, folder: Path, **settings: Any) 
             if await client.wait_health(frozenset({"ready"}), PATIENCE_S) is None:
                 raise RuntimeError(daemon.log.read_text()[-3000:])
         added = await house.submit(await house.discovered("edgeassist"))
-        agent = await _agent_of(house, added["result"]["entry_id"])
+        agent = await agent_of(house, added["result"]["entry_id"])
         try:
             yield agent
         finally:
@@ -54,14 +54,15 @@ async def llama_cpp(house: Driver, url: str) -> AsyncIterator[str]:
     flow = await house.submit(await house.begin("llama_cpp"), base_url=url)
     models = flow["data_schema"][0]["selector"]["select"]["options"]
     added = await house.submit(flow, chat_model=models[0])
-    agent = await _agent_of(house, added["result"]["entry_id"])
+    agent = await agent_of(house, added["result"]["entry_id"])
     try:
         yield agent
     finally:
         await house.remove(added["result"]["entry_id"])
 
 
-async def _agent_of(house: Driver, entry: str) -> str:
+async def agent_of(house: Driver, entry: str) -> str:
+    """Wait until an entry has an agent that can be asked, and return its entity."""
     async with asyncio.timeout(PATIENCE_S), house.subscribe("subscribe_events") as events:
         while True:
             states = await house.states()

@@ -64,12 +64,12 @@ async def test_a_light_is_switched_and_the_answer_streams(
 ) -> None:
     await box(
         {
-            "*turn on the kitchen light": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
+            "*kitchen light?": "One moment. " + calling(tool("HassTurnOn"), name="Kitchen light"),
             "Done: Kitchen light.": "The kitchen light is on.",
         }
     )
     events = await connect.wire("edgeassist/box/event/homeassistant", PROMPTS)
-    heard = await house.streamed("turn on the kitchen light", await house.pipeline(AGENT))
+    heard = await house.streamed("what about the kitchen light?", await house.pipeline(AGENT))
     await house.is_("light.kitchen", "on")
     assert reply(heard).speech == "The kitchen light is on."
     assert spoken(heard) == "One moment.The kitchen light is on."
@@ -82,6 +82,65 @@ async def test_a_light_is_switched_and_the_answer_streams(
     assert second["tools"] == first["tools"]
     assert first["priority"] == "normal"
     assert [message.topic for message in events.heard] == [PROMPTS, PROMPTS]  # no event entity fires
+
+
+async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_question_knows_of_it(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    told = {
+        "en": ("turn on the kitchen light", "Turned on the Kitchen light."),
+        "de": ("mach das Küchenlicht an", "Kitchen light eingeschaltet."),
+        "zh-CN": ("打开厨房的灯", "已打开Kitchen light。"),
+    }
+    call = calling(tool("HassTurnOn"), name="Kitchen light")
+    await box({**{f"*{said}": call for said, _ in told.values()}, "*": "Ten minutes."})
+    wire = await connect.wire(PROMPTS)
+    for language, (said, sentence) in told.items():
+        heard = await house.streamed(said, await house.pipeline(AGENT, language=language))
+        assert (reply(heard).speech, spoken(heard)) == (sentence, sentence)
+        assert reply(heard).kind == "action_done"
+    await house.is_("light.kitchen", "on")
+    assert len(prompts(wire)) == len(told)
+    again = await house.say("for how long?", AGENT, conversation=reply(heard).conversation)
+    assert again.speech == "Ten minutes."
+    before, after = prompts(wire)[-2:]
+    assert after["messages"][: len(before["messages"])] == before["messages"]
+    roles = [message["role"] for message in after["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert after["messages"][4]["content"] == sentence
+
+
+async def test_the_model_has_the_last_word_where_there_may_be_more_to_say(
+    house: Driver, box: Box, tool: Named
+) -> None:
+    kitchen, nothing = (calling(tool("HassTurnOn"), name=name) for name in ("Kitchen light", "No such light"))
+    answers = {
+        "turn on the kitchen light and the hall light": kitchen,
+        "turn on the lights": kitchen,
+        "turn on the light": f"{kitchen}\n{nothing}",
+        "allume la lumière": kitchen,
+    }
+    await box({**{f"*{said}": answer for said, answer in answers.items()}, "*": "The model's own words."})
+    for said in answers:
+        language = "fr" if said.startswith("allume") else "en"
+        assert (await house.say(said, AGENT, language=language)).speech == "The model's own words."
+    await house.is_("light.kitchen", "on")
+
+
+async def test_commands_are_confirmed_by_the_model_where_the_agent_is_set_so(
+    house: Driver, box: Box, tool: Named
+) -> None:
+    await box({"*light on": calling(tool("HassTurnOn"), name="Kitchen light"), "*": "Aye aye!"})
+    [entry] = await house.entries("edgeassist")
+    subentries = await house.subentries(entry["entry_id"])
+    agent = next(each["subentry_id"] for each in subentries if each["subentry_type"] == "conversation")
+    flow = await house.begin_subentry(entry["entry_id"], "conversation", subentry_id=agent)
+    api = next(field for field in flow["data_schema"] if field["name"] == "llm_hass_api")
+    await house.submit(
+        flow, confirm=False, recommended=True, llm_hass_api=api["description"]["suggested_value"]
+    )
+    await house.shows(AGENT, is_there)
+    assert (await house.say("light on", AGENT)).speech == "Aye aye!"
 
 
 async def test_thoughts_come_as_thoughts_where_they_are_wanted(house: Driver, box: Box) -> None:
@@ -172,7 +231,7 @@ async def test_home_assistant_puts_the_same_prompt_after_a_restart(
 
 
 async def test_every_tool_of_a_home_is_one_that_the_box_enforces(
-    house: Driver, box: Box, connect: AsyncConnect
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
 ) -> None:
     await box({"*": "Yes."})
     wire = await connect.wire(PROMPTS)
@@ -180,7 +239,8 @@ async def test_every_tool_of_a_home_is_one_that_the_box_enforces(
     tools = prompts(wire)[0]["tools"]
     names = [each["function"]["name"] for each in tools]
     assert len(names) > 10
-    assert names == sorted(names)
+    assert names[:2] == [tool("HassTurnOn"), tool("HassTurnOff")]
+    assert names[-1] == tool("HassCancelAllTimers")
     for form in FORMS.values():
         compile_ = compiler(form, control=True)
         for each in tools:
@@ -196,13 +256,13 @@ async def test_a_conversation_goes_on_with_what_was_said_as_it_was_written(
 ) -> None:
     await box(
         {
-            "*light on": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
+            "*light is off": calling(tool("HassTurnOn"), name="Kitchen light", area=""),
             "Done: Kitchen light.": "It is on. More?",
             "*and now": "Nothing.",
         }
     )
     wire = await connect.wire(PROMPTS)
-    first = await house.say("light on", AGENT)
+    first = await house.say("the light is off", AGENT)
     assert first.goes_on
     again = await house.say("and now", AGENT, conversation=first.conversation)
     assert again.speech == "Nothing."
@@ -242,13 +302,14 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
     other = calling(tool("HassTurnOn"), name="Hall light")
     await box({"*": f"{call}\n{other}\n{call}\n{other}\n" * 20})
     wire = await connect.wire(PROMPTS, CANCEL)
-    await house.say("light on", AGENT)
+    answered = await house.say("light on", AGENT)
     await house.is_("light.hall", "on")
     asked = prompts(wire)
     assert [request.get("tool_choice") for request in asked] == [None, None, "none"]
+    assert answered.speech == "Turned on the Hall light. I found nothing in the home that matches."
     [answer] = [message for message in asked[-1]["messages"] if message.get("tool_calls")]
     assert len(answer["tool_calls"]) == 2
-    assert len([message for message in wire.heard if message.topic == CANCEL]) == 2
+    await wire.until(lambda _: [message.topic for message in wire.heard].count(CANCEL) == 3)
 
 
 async def test_a_tool_that_fails_is_told_to_the_model(house: Driver, box: Box, tool: Named) -> None:

@@ -16,11 +16,13 @@ from tests.home_assistant.boxes import AGENT, Box, is_there
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import UnavailableError, Version, installed
 from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.talk import spoken
 from tests.home_assistant.test_agent import PROMPTS, as_info, calling, is_away, prompts
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(600)
 
+TURN_ON = "intent__HassTurnOn"
 # Longer than a tool's name may be.
 LONG = "say_good_night_to_everybody_who_is_still_awake_at_this_late_hour_of_the_day"
 SCRIPTS = f"""
@@ -101,10 +103,10 @@ async def test_a_tool_with_a_long_name_goes_on_in_the_second_round(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:
     name = f"script__{LONG}"[:64]
-    await box({"*good night": calling(name), "*": "Good night."})
+    await box({"*good night?": calling(name), "*": "Good night."})
     await offer(house, LONG)
     wire = await connect.wire(PROMPTS)
-    assert (await house.say("good night", AGENT)).speech == "Good night."
+    assert (await house.say("how about a good night?", AGENT)).speech == "Good night."
     assert prompts(wire)[1]["messages"][2]["tool_calls"][0]["function"]["name"] == name
 
 
@@ -137,6 +139,54 @@ async def test_every_kind_of_field_is_one_that_a_box_with_a_real_grammar_takes(
     assert parameters["properties"]["chosen"] == {"type": "string"}
 
 
+async def test_a_call_that_is_written_as_words_is_made_and_not_said(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    call = {"name": TURN_ON, "arguments": {"name": "Kitchen light"}}
+    await box({"*light on": "Sure. " + json.dumps(call)})
+    wire = await connect.wire(PROMPTS)
+    heard = await house.streamed("light on", await house.pipeline(AGENT))
+    choices = [request.get("tool_choice") for request in prompts(wire)]
+    assert choices == [None, {"type": "function", "function": {"name": TURN_ON}}]
+    assert "{" not in spoken(heard)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "sentence"),
+    [
+        (
+            "*what is up",
+            "error",
+            "The model answered in code instead of words. Please say it in other words.",
+        ),
+        ("*what is JSON", "action_done", '{"name": "LightDone", "arguments": {}}'),
+    ],
+)
+async def test_only_who_asks_for_code_is_told_code(
+    house: Driver, box: Box, connect: AsyncConnect, *, said: str, kind: str, sentence: str
+) -> None:
+    await box({said: json.dumps({"name": "LightDone", "arguments": {}})})
+    wire = await connect.wire(PROMPTS)
+    answer = await house.say(said.removeprefix("*"), AGENT)
+    assert (answer.kind, answer.speech) == (kind, sentence)
+    assert len(prompts(wire)) == 1
+
+
+async def test_what_a_model_makes_up_of_what_it_has_done_is_not_said(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    made_up = json.dumps({"name": TURN_ON + "Response", "arguments": {"message": "on"}})
+    await box(
+        {
+            "*is it dark*": calling(TURN_ON, name="Kitchen light"),
+            "Done: Kitchen light.": f"{made_up}\n" * 10,
+        }
+    )
+    wire = await connect.wire(PROMPTS)
+    assert (await house.say("is it dark in here", AGENT)).speech == "Turned on the Kitchen light."
+    assert len(prompts(wire)) == 2
+
+
 async def test_an_entry_that_is_loaded_again_while_a_tool_is_at_work_is_not_a_silent_box(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:
@@ -144,7 +194,7 @@ async def test_an_entry_that_is_loaded_again_while_a_tool_is_at_work_is_not_a_si
     await offer(house, "waits")
     wire = await connect.wire(PROMPTS)
     [entry] = await house.entries("edgeassist")
-    asked = asyncio.create_task(house.say("wait", AGENT))
+    asked = asyncio.create_task(house.say("is there time to wait", AGENT))
     await house.is_("script.waits", "on")
     await house.reload(entry["entry_id"])
     await house.command("fire_event", event_type="go_on")

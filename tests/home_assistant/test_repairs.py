@@ -113,6 +113,7 @@ async def test_a_context_that_is_too_small_is_an_issue_until_it_is_larger(
     told = found["translation_placeholders"]
     assert int(told["needed"]) > 8000
     assert told["context"] == "4096"
+    assert int(told["suggested"]) >= int(told["needed"]) + 1000
     daemon.stop()
     await ready(model__context=16_384)
     await no_issues(house)

@@ -48,8 +48,8 @@ def answers(version: Version) -> dict[str, str]:
     prefix = "" if version is Version.OLDEST else "intent__"
     call = {"name": f"{prefix}HassTurnOn", "arguments": {"name": "Kitchen light"}}
     return {
-        "*turn on the kitchen light": f"<tool_call>\n{json.dumps(call)}\n</tool_call>",
-        "*success*": "It is on.",
+        "*the kitchen light": f"<tool_call>\n{json.dumps(call)}\n</tool_call>",
+        "Done: Kitchen light.": "It is on.",
         "*as data": json.dumps(DATA),
         "*": SLOW,
     }
@@ -96,7 +96,9 @@ class Storm:
         house = self._house
         match number % self._kinds:
             case 0:
-                return (await house.say("turn on the kitchen light", AGENT)).speech
+                # One that is confirmed at once, or one of two rounds.
+                words = "turn on" if number % 4 else "what about"
+                return (await house.say(f"{words} the kitchen light", AGENT)).speech
             case 1 | 2:
                 return (await house.say(f"{number}: how are you", AGENT)).speech
             case 3:
@@ -114,6 +116,7 @@ async def test_requests_outlive_boxes_and_brokers_that_restart_and_nothing_is_lo
 ) -> None:
     # Home Assistant's own, of what it publishes where a connection breaks. Ours would name our folder.
     running.silent += ["paho.mqtt.client]", "Task exception was never retrieved (task: None)"]
+    running.silent += ["mqtt.client] No ACK from MQTT server"]
     said = tmp_path / "answers.json"
     said.write_text(json.dumps(answers(running.version)))
     daemon, _ = await ready(model__backend="scripted", model__path=said, homeassistant__discovery=True)
@@ -146,4 +149,8 @@ def begun(wire: Wire) -> int:
 
 
 def is_answer(answer: Any) -> bool:
-    return answer in (DATA, "It is on.") or "word" in str(answer) or "noul" in str(answer)
+    return (
+        answer in (DATA, "It is on.", "Turned on the Kitchen light.")
+        or "word" in str(answer)
+        or "noul" in str(answer)
+    )

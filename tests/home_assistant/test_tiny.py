@@ -59,17 +59,19 @@ class Done:
 
 
 DONE = [
-    Done("Turn on the lights in the kitchen", "light.kitchen", "on", "Turned on Kitchen light."),
-    Done("put the reading lamp on please", "light.reading_lamp", "on", "Turned on Reading lamp."),
-    Done("dim the hall light to 30%", "light.hall", ("brightness", 76), "Set Hall light to 30 %."),
+    Done("Turn on the lights in the kitchen", "light.kitchen", "on", "Turned on the Kitchen light."),
+    Done("put the reading lamp on please", "light.reading_lamp", "on", "Turned on the Reading lamp."),
+    Done("dim the hall light to 30%", "light.hall", ("brightness", 76), "Set the Hall light to 30 %."),
     Done("打开厨房的灯", "light.kitchen", "on", "已打开Kitchen light。", "zh-CN"),
     Done("把浴室的灯打开", "light.bathroom", "on", "已打开Bathroom light。", "zh-CN"),
-    Done("lights on", "light.bedroom", "on", "Turned on Bedroom light.", satellite="Bedroom satellite"),
-    Done("close the bedroom blinds", "cover.bedroom_blinds", "closed", "Closing Bedroom blinds."),
-    Done("heat the bedroom to 19", "climate.bedroom", ("temperature", 19), "Set Bedroom heating to 19 °C."),
+    Done("lights on", "light.bedroom", "on", "Turned on the Bedroom light.", satellite="Bedroom satellite"),
+    Done("close the bedroom blinds", "cover.bedroom_blinds", "closed", "Closing the Bedroom blinds."),
+    Done(
+        "heat the bedroom to 19", "climate.bedroom", ("temperature", 19), "Set the Bedroom heating to 19 °C."
+    ),
     Done("start the robot", "vacuum.robot", "cleaning", "Started Robot."),
-    Done("switch the coffee maker on", "switch.coffee_machine", "on", "Turned on Coffee machine."),
-    Done("bathroom fan to 50 percent", "fan.bathroom", ("percentage", 50), "Set Bathroom fan to 50 %."),
+    Done("switch the coffee maker on", "switch.coffee_machine", "on", "Turned on the Coffee machine."),
+    Done("bathroom fan to 50 percent", "fan.bathroom", ("percentage", 50), "Set the Bathroom fan to 50 %."),
 ]
 
 
@@ -152,7 +154,10 @@ async def test_what_it_is_not_for_goes_to_home_assistant(house: Driver, tiny: Pr
 
 async def test_several_commands_are_all_done_or_none(house: Driver, tiny: PrivateDaemon) -> None:
     answer = await house.say("turn on the hall light and close the bedroom blinds", AGENT)
-    assert (answer.kind, answer.speech) == ("action_done", "Turned on Hall light. Closing Bedroom blinds.")
+    assert (answer.kind, answer.speech) == (
+        "action_done",
+        "Turned on the Hall light. Closing the Bedroom blinds.",
+    )
     await house.is_("light.hall", "on")
     await house.is_("cover.bedroom_blinds", "closed")
     answer = await house.say("turn off the hall light and turn on the fan in the garage", AGENT)
@@ -164,11 +169,14 @@ async def test_locks_and_doors_need_no_model_where_the_words_are_exact(
     house: Driver, tiny: PrivateDaemon
 ) -> None:
     answer = await house.say("unlock the front door", AGENT)
-    assert (answer.kind, answer.speech) == ("action_done", "Unlocked Front door.")
+    assert (answer.kind, answer.speech) == ("action_done", "Unlocked the Front door.")
     await house.is_("lock.front_door", "unlocked")
     answer = await house.say("open the garage door", AGENT)
-    assert (answer.kind, answer.speech) == ("action_done", "Opening Garage door.")
+    assert (answer.kind, answer.speech) == ("action_done", "Opening the Garage door.")
     await house.is_("cover.garage_door", "open")
+    answer = await house.say("close the garage", AGENT)
+    assert (answer.kind, answer.speech) == ("action_done", "Closing the Garage door.")
+    await house.is_("cover.garage_door", "closed")
 
 
 async def test_nothing_is_guessed_into_a_lock_or_a_door(house: Driver, tiny: PrivateDaemon) -> None:

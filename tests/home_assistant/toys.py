@@ -48,11 +48,13 @@ class Home:
         areas: Its rooms.
         toys: Its entities.
         satellites: The areas of devices that hear people, by the device's name.
+        timers: Which of them have timers.
     """
 
     areas: tuple[Area, ...]
     toys: tuple[Toy, ...]
     satellites: Mapping[str, str] = field(default_factory=dict)
+    timers: tuple[str, ...] = ()
 
     def json(self) -> str:
         """As the integration toy_home reads it."""

@@ -333,3 +333,9 @@ def test_a_call_behind_others_that_is_cut_off_at_its_beginning_has_begun() -> No
     parser = finding.OURS.parser(TOOLS, TextParser(()))
     assert [*parser.push(f"```json\n{BARE}\n```".encode()), *parser.finish()]
     assert not parser.calling
+
+
+@pytest.mark.parametrize("before", ["", "<tool_call>", "[", "<tool_call>[", "x"])
+def test_long_white_space_in_what_a_template_writes_is_looked_at_once(before: str) -> None:
+    # Looked at for each of its parts, it takes hours.
+    assert find_form((before + " " * 20_000) * 3 + "<", "", []) is finding.OURS

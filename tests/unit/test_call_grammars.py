@@ -258,6 +258,7 @@ def test_keywords_of_python_are_only_those_that_all_of_a_schema_allows() -> None
     [
         ('{"type":"array"}', '#: the parameters of a tool are an object: write "type": "object"'),
         ('{"properties":{"a":{"not":{}}}}', "#/properties/a: the keyword 'not' is not enforced here"),
+        ('{"properties":{"a":{}},"required":[{},"a"]}', "#: 'required' takes a list of names"),
         ("{", "#: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     ],
 )

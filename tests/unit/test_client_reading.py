@@ -14,7 +14,7 @@ from edgeassist.client.answers import AnswerStream, AnyEvent
 from edgeassist.client.fields import Fields, Options
 from edgeassist.client.formats import AnswerFormatError
 from edgeassist.client.pending import MOST_WAITING, Events
-from edgeassist.client.reading import Unread, read_event
+from edgeassist.client.reading import Unread, read_document, read_event
 from edgeassist.client.result import Answer
 from edgeassist.errors import BrokerError, Code, DeadlyPromptError, EngineCrashedError
 from edgeassist.protocol.events import Chunk, Done, Failed, Progress, Timings, Usage
@@ -144,3 +144,9 @@ def test_both_clients_have_the_same_words() -> None:
         "next_event",
         "next_text",
     }
+
+
+@pytest.mark.parametrize("payload", [None, b"", b"{", b"[1]", b"5", b"\xff", b'{"a":' * 100_000])
+def test_what_a_device_says_of_itself_is_nothing_where_it_is_no_object(payload: bytes | None) -> None:
+    assert read_document(payload) == {}
+    assert read_document(b'{"state":"ready"}') == {"state": "ready"}

@@ -133,6 +133,13 @@ def test_a_model_that_fits_is_well() -> None:
         ({"quantization": "Q5_0", "main_type": "Q5_0"}, WARNING, ("most weights are Q5_0",)),
         ({"quantization": "Q4_K_M", "main_type": "Q4_K"}, OK, ()),
         ({"quantization": "Q4_K_M", "main_type": "Q5_0", "machine": "x86_64"}, OK, ()),
+        ({"state_bytes": 256 * MIB}, OK, ()),
+        (
+            {"state_bytes": 20 * MIB},
+            WARNING,
+            ("prompts of 1536 tokens", "the context holds 4096", "state_mb to 48"),
+        ),
+        ({"state_bytes": 20 * MIB, "backend": "onnx"}, OK, ()),
     ],
 )
 def test_what_is_wrong_with_a_model_is_told(

@@ -50,6 +50,8 @@ def test_a_grammar_without_a_finite_text_is_refused(text: str) -> None:
         'start: "a" (start | "b" start)*',
         'start: x~0..2 "a"\nx: "b" x',
         'start: x{0,2} "a"\nx: "b" x',
+        'start: "a"{\x1f2}',
+        'start: "a"{' + "9" * 5000 + "}",
         'start: x\nx: y\n  | "(" x ")"\ny: Z\nZ: /z|\\/start: start/',
         'start: "start: start" // start: start\n# start: start\n',
         'start: "c" | x\nx: "b" x',

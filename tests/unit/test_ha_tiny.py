@@ -169,6 +169,23 @@ def test_no_answer_moves_a_door_a_lock_or_an_alarm(name: str) -> None:
         assert isinstance(end(question, json.dumps(action(name, device)), MILL, "garage"), Why)
 
 
+def test_a_room_is_opened_by_its_only_door() -> None:
+    door = Thing("cover.door", ("Roller door",), "garage", "garage")
+    blind = Thing("cover.blind", ("Blind",), "garage", "blind")
+    garage = (Area("garage", "Garage"),)
+
+    def settled(text: str, *things: Thing) -> object:
+        [question] = begin(text, "en", Home(garage, (), things), None)
+        return question.settled and question.settled.calls
+
+    light = Thing("light.garage", ("Garage light",), "garage")
+    assert settled("open the garage", door, light) == (Call("HassTurnOn", {"name": "cover.door"}),)
+    assert settled("close the garage", door) == (Call("HassTurnOff", {"name": "cover.door"}),)
+    assert settled("open the garage", door, blind) is None
+    assert settled("open the garage", blind) is None
+    assert settled("turn on the garage", door) is None
+
+
 def test_where_nothing_is_said_it_is_where_somebody_is() -> None:
     done = comes_of("lights off", action("turn_off", "light"), here="kitchen")
     assert isinstance(done, Plan)
@@ -300,7 +317,7 @@ def test_small_talk_is_said_as_it_is() -> None:
             action("turn_on", "light"),
             "Turned on the lights in Kitchen.",
         ),
-        ("close the roof shade", "en", action("close", "blinds"), "Closing Roof Shade."),
+        ("close the roof shade", "en", action("close", "blinds"), "Closing the Roof Shade."),
         ("start rosie", "en", action("turn_on", "vacuum"), "Started Rosie."),
         ("rosie back to the dock", "en", action("turn_off", "vacuum"), "Rosie returns to its base."),
         (

@@ -421,3 +421,12 @@ def test_flipped_bytes_never_raise_anything_but_a_model_error(tmp_path: Path, tr
         path.write_bytes(damaged)
         with contextlib.suppress(ModelError):
             read_gguf(path)
+
+
+def test_a_tensor_of_more_dimensions_than_there_can_be_is_damage(tmp_path: Path) -> None:
+    # Multiplied with one another, they would take hours.
+    path, count = tmp_path / "deep.gguf", 1_000_000
+    header = struct.pack("<4sIQQQcI", b"GGUF", 3, 1, 0, 1, b"x", count)
+    path.write_bytes(header + b"\xff" * 8 * count)
+    with pytest.raises(ModelError, match=r"is damaged \(a tensor of 1000000 dimensions\); download it again"):
+        read_gguf(path)

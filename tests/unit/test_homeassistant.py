@@ -74,6 +74,8 @@ def health(**changes: Any) -> Health:
         "threads": 4,
         "prefill_threads": 4,
         "threads_reason": "4 threads: 4 physical cores allowed",
+        "durable": True,
+        "undurable_reason": None,
         "mqtt_reconnects": 0,
         "mqtt_dropped": 0,
         "mqtt_last_problem": None,

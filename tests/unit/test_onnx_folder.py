@@ -122,6 +122,13 @@ def test_control_tokens_may_stand_in_the_tokenizer_alone(folder: Path) -> None:
     assert "<|im_start|>" in read_onnx_folder(folder).control.turns
 
 
+@pytest.mark.parametrize("number", ["1e999", "-Infinity"])
+def test_a_number_without_end_is_none_of_the_librarys(folder: Path, number: str) -> None:
+    for name in ("genai_config.json", "generation_config.json"):
+        (folder / name).write_text(f'{{"eos_token_id": [{number}], "model": {{"type": "llama"}}}}')
+    assert "is not as the installed onnxruntime-genai writes it" in refused(folder)
+
+
 def test_a_missing_folder(tmp_path: Path) -> None:
     assert "there is no" in refused(tmp_path / "nothing")
 

@@ -76,12 +76,20 @@ def test_the_built_in_model_has_a_piece_for_every_byte() -> None:
     assert alone == {bytes([byte]) for byte in range(256)}
 
 
-@pytest.mark.parametrize("text", ["{", '{"model": {}}', '{"model": {"vocab": {"a": 99999999999}}}'])
-def test_what_is_no_tokenizer_is_told(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", [b"{", b'{"model": {}}', b'{"model": {"vocab": {"a": 99999999999}}}', b'{"model": "\xff"}']
+)
+def test_what_is_no_tokenizer_is_told(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "tokenizer.json"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(ModelError, match="get the tokenizer's files again"):
         read_pieces(path)
+
+
+@pytest.mark.parametrize("inner", [5, "ByteLevel", {"type": "ByteLevel"}, None])
+def test_parts_that_are_no_list_are_none(tmp_path: Path, inner: object) -> None:
+    path = write(tmp_path, {"▁a": 0}, decoder={"type": "Sequence", "decoders": inner})
+    assert said(path, 0) == " a"
 
 
 def test_a_control_token_that_is_shown_is_no_text_all_the_same(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edgeassist.engine.prompting.transcripts import Transcript
 
 KEY = StateKey("ab" * 32, "library 1; kv f16", PLAIN, array("q", (1, 2, 3)))
 STATE = bytes(range(256)) * 40
+MIB = 1 << 20
 DAY_S = 86_400
 
 
@@ -283,7 +284,7 @@ def test_a_clock_that_was_far_ahead_does_not_stop_writing_for_ever(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1]", b'{"day": "x", "bytes": 1}', b'{"day":10,"bytes":-9}']
+    "content", [b"", b"{", b"[1]", b'{"day": "x", "bytes": 1}', b'{"day":10,"bytes":-9}', b'"\xff"']
 )
 def test_a_damaged_count_begins_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "written.json"
@@ -301,6 +302,22 @@ def test_a_state_that_today_has_no_room_for_is_not_written(tmp_path: Path) -> No
     assert not save(store, other)
     assert store.load(KEY) == STATE
     assert store.load(other) is None
+
+
+@pytest.mark.parametrize(
+    ("most", "in_a_day", "setting"),
+    [(3 * MIB, 9 * MIB, "engine.state_mb allows 3"), (9 * MIB, 3 * MIB, "engine.state_mb_per_day allows 3")],
+)
+def test_a_state_that_is_too_large_for_the_settings_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, most: int, in_a_day: int, setting: str
+) -> None:
+    store = StateStore(tmp_path, most, Budget(tmp_path / "written.json", in_a_day))
+    assert store.allows(3 * MIB)
+    for _ in range(3):
+        assert not store.allows(3 * MIB + 1)
+    [said] = caplog.messages
+    assert "takes 4 MiB" in said
+    assert setting in said
 
 
 def test_the_last_of_a_disk_is_left_free(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

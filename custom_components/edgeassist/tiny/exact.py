@@ -66,6 +66,10 @@ def exactly(heard: Heard, home: Home) -> Plan | None:
     things = heard.things or home.inside(heard.place)
     if heard.things and heard.place:
         things = tuple(thing for thing in things if thing.area_id in heard.place.ids)
+    if not (noun or heard.things) and verb in ("open", "close"):
+        # "Open the garage": the only thing there that opens.
+        things = things if sum(thing.domain in ("cover", "valve") for thing in things) == 1 else ()
+        noun = "door"
     fitting = tuple(
         thing for thing in things if _fits(thing, verb, _NOUNS.get(noun, noun), named=bool(heard.things))
     )

@@ -108,7 +108,7 @@ def _action(answer: str) -> Action | None:
     """Return an answer as an action; None if it is none of the model's schema."""
     try:
         said = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None

@@ -8,6 +8,7 @@ from .hearing import Why
 from .home import Place, Thing
 from .intents import Lacks, Missing, Plan
 from .judging import Action
+from .names import named
 from .readings import Reading
 from .turn import Told
 from .words import Language
@@ -171,7 +172,8 @@ def _reading(reading: Reading, place: Place | None, language: Language) -> str:
 def _what(plan: Plan, language: Language) -> str:
     """Return what an action was for: its one thing, or the devices of a place."""
     if len(plan.things) == 1:
-        return plan.things[0].name
+        name = plan.things[0].name
+        return named(name) if language == "en" else name
     device = _DEVICES[plan.action.device][language]
     if plan.place is None:
         return {"en": f"all {device}", "zh": f"所有的{device}"}[language]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
-from edgeassist.models.fit import Demand, Memory, Misfit, Weights, judge
+from edgeassist.models.fit import Demand, Memory, Misfit, Weights, judge, kept_bytes, kept_tokens
 
 _AREA = "model"
 _MIB = 1 << 20
@@ -46,6 +46,7 @@ class ModelSnapshot:
         template: `model.template`.
         template_refusal: Why that file can't be read, and what to do.
         has_template: Whether the model has a chat template of its own.
+        state_bytes: `engine.state_mb` in bytes, which is the most that a prompt's state may take on disk.
         made_for: What else than a CPU it was built for; empty: nothing.
     """
 
@@ -71,6 +72,7 @@ class ModelSnapshot:
     template: Path | None = None
     template_refusal: str | None = None
     has_template: bool = True
+    state_bytes: int = 0
     made_for: str = ""
 
 
@@ -142,6 +144,20 @@ def _check_memory(snapshot: ModelSnapshot, weights: Weights) -> Iterator[Finding
             f"weights, KV cache, daemon and engine need {verdict.needed_bytes // _MIB} MiB, and "
             f"{free // _MIB} MiB of memory are free, without any swap: little is left for everything else",
             "lower model.context, or add swap: sudo apt-get install zram-tools",
+        )
+    elif snapshot.backend == "llama" and snapshot.state_bytes:
+        yield from _check_state(snapshot, weights, verdict.context)
+
+
+def _check_state(snapshot: ModelSnapshot, weights: Weights, context: int) -> Iterator[Finding]:
+    """A prompt that fills half of the context is an ordinary one: a home's, or a conversation."""
+    kept = kept_tokens(weights, snapshot.demand, snapshot.state_bytes)
+    if 2 * kept < context:
+        yield warning(
+            _AREA,
+            f"engine.state_mb = {snapshot.state_bytes // _MIB} holds prompts of {kept} tokens of this model, "
+            f"and the context holds {context}: longer ones are read again after each start",
+            f"set engine.state_mb to {-(-kept_bytes(weights, snapshot.demand) // _MIB)}",
         )
 
 

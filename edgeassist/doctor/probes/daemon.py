@@ -50,6 +50,6 @@ def count_answers(heard: Sequence[Inbound], key: str) -> int:
 def _document(message: Inbound) -> dict[str, Any] | None:
     try:
         document = json.loads(message.payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

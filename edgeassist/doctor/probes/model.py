@@ -31,6 +31,7 @@ class Wanted:
     template: Path | None = None
     chosen: bool = False
     note: str | None = None
+    state_bytes: int = 0
 
 
 def probe_model(
@@ -56,6 +57,7 @@ def probe_model(
         swap_bytes=_swap(),
         chosen=wanted.chosen,
         note=wanted.note,
+        state_bytes=wanted.state_bytes,
         template=wanted.template,
         template_refusal=_refusal_of(wanted.template),
     )

@@ -175,7 +175,7 @@ class Answers:
             return {}
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"model.path: {self._path} holds no answers by prompt: {error}") from None
 
 

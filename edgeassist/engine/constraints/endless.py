@@ -11,7 +11,7 @@ _TOKEN = re.compile(
     r"^[ \t]*[?!]*(?P<rule>[A-Za-z_]\w*)(?:\.-?\d+)?(?:\[[^\]\n]*\])?\s*:"
     r'|(?P<text>"(?:[^"\\\n]|\\.)*"i?)|//[^\n]*|#[^\n]*|(?P<regex>/(?:[^/\\\n]|\\.)+/[a-z]*)'
     r"|(?P<json>%json)|(?P<other>%[^\n]*)|->\s*\w+|(?P<name>[A-Za-z_]\w*)"
-    r"|(?P<count>[~{]\s*\d+)|(?P<mark>[()\[\]|?*])|.",
+    r"|[~{]\s*(?P<count>\d+)|(?P<mark>[()\[\]|?*])|.",
     re.DOTALL | re.MULTILINE,
 )
 _ANYTHING = "%"
@@ -55,7 +55,7 @@ def _rules_of(grammar: str) -> dict[str, list[str]]:
             case "text" | "regex":
                 body.append(_ANYTHING)
             case "count":
-                if int(found["count"][1:]) == 0:
+                if not found["count"].strip("0"):  # it may be longer than `int` takes
                     body.append("?")
             case "name" | "mark":
                 body.append(found[0])

@@ -100,7 +100,9 @@ def _close(schema: Json) -> None:
         return
     properties, required = schema.get("properties"), schema.get("required", [])
     if isinstance(properties, dict):
-        if isinstance(required, list) and all(name in properties for name in required):
+        if isinstance(required, list) and all(
+            isinstance(name, str) and name in properties for name in required
+        ):
             schema.setdefault("additionalProperties", False)
         for each in properties.values():
             _close(each)

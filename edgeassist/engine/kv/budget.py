@@ -32,6 +32,11 @@ class Budget:
         self._path = path
         self._most_bytes = most_bytes
 
+    @property
+    def most_bytes(self) -> int:
+        """The most for one day."""
+        return self._most_bytes
+
     def allows(self, size: int, now: float) -> bool:
         """Whether so many bytes may be written; `now` is in seconds since the epoch."""
         return size <= self._most_bytes and self._spent(now).bytes + size <= self._most_bytes
@@ -54,7 +59,7 @@ class Budget:
         today = int(now // _DAY_S)
         try:
             spent = msgspec.json.decode(self._path.read_bytes(), type=_Spent)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):  # among them UnicodeDecodeError
             return _Spent(today, 0)
         same_day = today <= spent.day <= today + _AHEAD_DAYS
         return spent if same_day and spent.bytes >= 0 else _Spent(today, 0)

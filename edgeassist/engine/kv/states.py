@@ -28,6 +28,7 @@ from edgeassist.engine.prompting.transcripts import Transcript
 
 log = logging.getLogger(__name__)
 
+_MIB = 1 << 20
 # A bound on the number of files, since each one's tokens are compared with new prompts.
 MOST = 64
 # What nobody used for so long goes: it may hold what somebody said.
@@ -117,6 +118,7 @@ class StateStore:
         self._least_free = least_free
         self._known: dict[str, Saved] = {}
         self._touched: dict[str, float] = {}
+        self._said_too_large = False
         self._lock = threading.Lock()
 
     @property
@@ -131,8 +133,26 @@ class StateStore:
         return not any(self._folder.glob(f"*{_SUFFIX}"))
 
     def allows(self, size: int) -> bool:
-        """Whether a state of so many bytes may be written today."""
-        return size <= self._most_bytes and (self._budget is None or self._budget.allows(size, time.time()))
+        """Whether a state of so many bytes may be written today; the first that never may is logged."""
+        return not self._is_too_large(size) and (
+            self._budget is None or self._budget.allows(size, time.time())
+        )
+
+    def _is_too_large(self, size: int) -> bool:
+        limits = {"engine.state_mb": self._most_bytes}
+        if self._budget is not None:
+            limits["engine.state_mb_per_day"] = self._budget.most_bytes
+        setting = min(limits, key=limits.__getitem__)
+        if size <= limits[setting]:
+            return False
+        if not self._said_too_large:
+            self._said_too_large = True
+            log.warning(
+                "the KV state of a prompt takes %d MiB and %s allows %d: what is as long is read again after "
+                "each start",
+                *(-(-size // _MIB), setting, limits[setting] // _MIB),
+            )
+        return True
 
     def scan(self) -> None:
         """Read the head of each file; what is of an older format, damaged, or unused for long is deleted."""
@@ -196,12 +216,7 @@ class StateStore:
         Returns:
             Whether it is saved.
         """
-        if len(state) > self._most_bytes:
-            log.warning(
-                "a KV state takes %d bytes and engine.state_mb allows %d: "
-                "it is computed again after each start",
-                *(len(state), self._most_bytes),
-            )
+        if self._is_too_large(len(state)):
             return False
         name = saved.key.name
         head = _head_of(saved, state)
@@ -305,7 +320,7 @@ def _read_head(file: BinaryIO) -> _Head | None:
             return None
         head = file.read(int(length))
         return msgspec.msgpack.decode(head, type=_Head) if _digest(head).encode() == digest else None
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):  # among them msgspec.DecodeError
         return None
 
 

@@ -63,8 +63,9 @@ class Template:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
+    # Jinja's optimizer looks at a long sum once for each of its parts, which takes it seconds.
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationBlock]
+        trim_blocks=True, lstrip_blocks=True, optimized=False, extensions=[loopcontrols, _GenerationBlock]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse

@@ -96,7 +96,7 @@ class Confinement:
         try:
             document: dict[str, Any] = json.loads(report)
             told = document.get("token") == token
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             told = False
         if not told:
             if said.startswith(b"bwrap:"):

@@ -42,6 +42,7 @@ class Reporter(Gateway):
         health: How the device is, now.
         telemetry: What it has done.
         info: What it is.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Reporter(Gateway):
         health: Callable[[], Health],
         telemetry: Callable[[], Telemetry],
         info: Callable[[], Info],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._interval_s = interval_s
@@ -60,6 +62,7 @@ class Reporter(Gateway):
         self._health = health
         self._telemetry = telemetry
         self._info = info
+        self._clock = clock
         self._changed = asyncio.Event()
         self._at_once = asyncio.Event()
         self._closed = False
@@ -106,15 +109,15 @@ class Reporter(Gateway):
 
     async def run(self) -> None:
         """Report for ever."""
-        last_telemetry = time.monotonic()
+        last_telemetry = self._clock()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_s):
                     await self._changed.wait()
             self._changed.clear()
             self._at_once.clear()
-            if time.monotonic() - last_telemetry >= self._interval_s:
-                last_telemetry = time.monotonic()
+            if self._clock() - last_telemetry >= self._interval_s:
+                last_telemetry = self._clock()
                 self._say_online()
                 self._report()
             else:
@@ -144,7 +147,7 @@ class Reporter(Gateway):
         if message.payload == Availability.ONLINE.value.encode():
             self._forget_denial()
         elif not (message.retained or self._closed or self._denial):
-            now = time.monotonic()
+            now = self._clock()
             if now - self._denied_at > CALM_S:
                 self._denial_s = FIRST_DENIAL_S
             self._denial = asyncio.get_running_loop().call_later(self._denial_s, self._deny)

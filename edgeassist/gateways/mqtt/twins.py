@@ -42,6 +42,7 @@ class Twins(Gateway):
         ours: Returns the marker of this daemon on its present connection.
         broker: Takes and brings markers.
         on_change: Called when a twin was found or is forgotten, with the words for a person or None.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Twins(Gateway):
         broker: Link,
         *,
         on_change: Callable[[str | None], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._ours = ours
         self._broker = broker
         self._on_change = on_change
+        self._clock = clock
         self._connections = 0
         self._former: bytes | None = None
         self._sightings: Counter[str] = Counter()
@@ -79,7 +82,7 @@ class Twins(Gateway):
             await asyncio.sleep(REPEAT_S)
             if self._twin is None:
                 continue
-            if time.monotonic() - self._seen_at > FORGET_S:
+            if self._clock() - self._seen_at > FORGET_S:
                 log.info("the other daemon that is %s is gone", self._topics.root)
                 self._twin = None
                 self._on_change(None)
@@ -99,7 +102,7 @@ class Twins(Gateway):
         new = self._twin is None or self._twin.boot_id != other.boot_id
         if new and not self._may_tell():
             return
-        self._seen_at = time.monotonic()
+        self._seen_at = self._clock()
         self._twin = other
         if new:
             words = describe(self._topics.root, other, self._ours())
@@ -111,7 +114,7 @@ class Twins(Gateway):
 
     def _may_tell(self) -> bool:
         """Whether a twin may be told of that was not known; not of ever more of them."""
-        now = time.monotonic()
+        now = self._clock()
         if len(self._told_at) < MOST_TOLD or now - self._told_at[0] > TOLD_WITHIN_S:
             self._told_at.append(now)
             self._quiet = False

@@ -49,6 +49,8 @@ REMOVED_TYPES = {
 # Of a text.
 _LENGTH = struct.Struct("<Q")
 _CHUNK = 1024 * 1024
+# What ggml has room for (GGML_MAX_DIMS).
+_MOST_DIMENSIONS = 4
 _HEADER_LIMIT = 256 * _CHUNK  # a damaged length field must not make us read gigabytes
 
 _MISTAKEN_FOR_A_MODEL = {
@@ -187,7 +189,11 @@ class Scan:
         for _ in range(count):
             self._text()
             elements = 1
-            for _ in range(self._number("I")):
+            if (dimensions := self._number("I")) > _MOST_DIMENSIONS:
+                raise ModelError(
+                    f"{self._path} is damaged (a tensor of {dimensions} dimensions); download it again"
+                )
+            for _ in range(dimensions):
                 elements *= self._number("Q")
             number, offset = self._number("I"), self._number("Q")
             self.elements[number] = self.elements.get(number, 0) + elements

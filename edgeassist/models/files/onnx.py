@@ -113,7 +113,7 @@ def _read(path: Path, template: str | None) -> OnnxFolder:
             ends=tokenizer.ends,
             control=tokenizer.control,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
             f"{path / CONFIG} is not as the installed onnxruntime-genai writes it ({error!r}): make the model"
             f" with its own builder ({BUILDER})"
@@ -168,7 +168,7 @@ def _other_kind(path: Path) -> str | None:
     try:
         named = json.loads((path / "config.json").read_bytes())["architectures"]
         classes = [str(each) for each in named]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     writes = any(each.endswith(_WRITERS) for each in classes)
     return None if writes or not classes else classes[0]

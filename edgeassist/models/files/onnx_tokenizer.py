@@ -79,7 +79,7 @@ def read_json(path: Path) -> Any:
     """Return a file's JSON; raises a `ModelError` if it is none."""
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is no JSON ({error}): get the model's files again") from None
 
 

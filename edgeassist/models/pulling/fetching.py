@@ -110,7 +110,7 @@ class _Download:
         try:
             identity = json.loads(self._state.read_bytes())["identity"]
             size = self._part.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
         same = isinstance(identity, str) and identity == (self._remote.sha256 or identity)
         if same and size <= (self._remote.size or size):

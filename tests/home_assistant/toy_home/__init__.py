@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from homeassistant.components import intent
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
@@ -35,6 +36,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: ConfigEntry) -> bool:
             config_entry_id=entry.entry_id, identifiers={(DOMAIN, name)}, name=name
         )
         devices.async_update_device(device.id, area_id=areas[area])
+        if name in home["timers"]:
+            entry.async_on_unload(intent.async_register_timer_handler(hass, device.id, lambda *_: None))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     return True
 

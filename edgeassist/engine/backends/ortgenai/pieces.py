@@ -104,7 +104,7 @@ def read_pieces(path: Path, shown: Collection[str] = ()) -> Pieces:
     """
     try:
         tokenizer = msgspec.json.decode(path.read_bytes(), type=_Tokenizer)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # among them UnicodeDecodeError
         raise ModelError(
             f"model.path: {path} can't be read ({error}): get the tokenizer's files again"
         ) from None
@@ -138,5 +138,6 @@ def _has(component: Any, kind: str) -> bool:
     """Whether a part of the tokenizer, or one of those that it consists of, is of that kind."""
     if not isinstance(component, dict):
         return False
-    inner = component.get("decoders") or component.get("pretokenizers") or ()
-    return component.get("type") == kind or any(_has(each, kind) for each in inner)
+    inner = component.get("decoders") or component.get("pretokenizers")
+    within = inner if isinstance(inner, list) else []
+    return component.get("type") == kind or any(_has(each, kind) for each in within)

@@ -34,8 +34,9 @@ _SIGNS: dict[str, Form] = {
     "<start_function_call>": FUNCTION_GEMMA,
     "<|tool_call_start|>": LFM_2,
 }
+# No stretch of white space is looked at twice: a template may write long ones.
 _JSON = re.compile(
-    r"(?P<opening>(?:<[^<>\s]+>|\[[A-Z_]+\])?)(?P<inside>\s*)(?P<list>\[?)\s*"
+    r"(?:(?P<opening><[^<>\s]+>|\[[A-Z_]+\])(?P<inside>\s*+))?(?:(?P<list>\[)\s*+)?"
     r'\{"name": "zqtool", "(?P<key>\w+)": \{"zqkey": "zqvalue"\}(?P<id>, "id": "[^"]*")?\}'
     r"\]?\s*(?P<closing>(?:</[^<>\s]+>|<\|/[^<>\s]+>|\[/[A-Z_]+\])?)"
 )
@@ -66,20 +67,20 @@ def find_form(written: str | None, source: str, vocabulary: Collection[str]) -> 
 
 
 def _of_json(found: re.Match[str], source: str) -> Form:
-    opening = found["opening"]
+    opening = found["opening"] or ""
     if not _CALLS.search(opening):
         return LLAMA_3 if found["key"] == LLAMA_3.key or "<|python_tag|>" in source else OURS
     if opening == MISTRAL_LIST.opening and found["list"]:
         return MISTRAL_LIST
     closes = re.sub(r"\W", "", found["closing"]) == re.sub(r"\W", "", opening)
     listed = bool(found["list"])
-    inside = found["inside"] if "\n" in found["inside"] else ""
+    inside = found["inside"] or ""
     form = JsonCalls(
         re.sub(r"\W", "", opening),
         opening,
         found["closing"] if closes else "",
         key=found["key"],
-        inside=inside,
+        inside=inside if "\n" in inside else "",
         between="" if listed else "\n",
         listed=listed,
         ids=found["id"] is not None,

@@ -1,0 +1,22 @@
+"""All targets, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.fuzz.target import Target
+
+
+def all_targets() -> Mapping[str, Target]:
+    """Return every target; importing what they parse with takes a second."""
+    from tests.fuzz.targets import engine, files, homeassistant, mqtt, pulling, readers  # noqa: PLC0415 - as said
+
+    found: Sequence[Target] = [
+        mqtt.Mqtt(),
+        *readers.targets(),
+        *files.targets(),
+        *engine.targets(),
+        *pulling.targets(),
+        *homeassistant.targets(),
+    ]
+    return {target.name: target for target in found}
