@@ -19,6 +19,7 @@ from xdist.workermanage import WorkerController
 SPLIT = {
     "test_broken_links",
     "test_broker_hangups",
+    "test_campaign",
     "test_doctor",
     "test_engine_life",
     "test_engine_memory",

@@ -314,6 +314,19 @@ def test_who_waits_for_an_end_to_be_heard_is_told_once_when_nothing_is_left_to_b
     assert told["while it stops"] == []
 
 
+def test_an_end_that_nobody_heard_is_not_taken_for_heard_because_it_is_kept_already() -> None:
+    told: list[bool] = []
+    kept = connected()
+    kept.disconnected(0)
+    said = kept.said(Speaker("a", asked_at=-1), end(), 0, told.append)
+    kept.connected(1)
+    for now in (1, 4):
+        kept.unheard(said, now)
+        kept.settled(said, now)
+        assert told == []
+        assert names(kept, now + 1) == ["a"]
+
+
 def test_what_is_said_for_the_last_time_is_heard_when_the_broker_has_it() -> None:
     kept: Unheard[Speaker] = Unheard(0)
     told: list[bool] = []

@@ -137,6 +137,8 @@ class _Kept(Generic[Who]):
 
     def add(self, said: Said[Who]) -> int:
         """Keep it, in the place of an earlier one of its key; return how many had to go for it."""
+        if self.entries.get(said.speaker.key) is said:
+            return 0
         self.drop(said.speaker.key, heard=True)
         self.entries[said.speaker.key] = said
         self.size += said.size

@@ -1,0 +1,14 @@
+"""A campaign: faults under load, and a count of what became of every prompt.
+
+    python -m tests.campaign --faults engine,daemon,broker --rounds 100
+
+**Accepted** is a prompt of which the device has said anything but a refusal (`accepted`, progress, text, an
+end), or, with a durable daemon, one that the broker has acknowledged (PUBACK) to its publisher, if that
+broker then lived until the device spoke. A prompt that only a dead broker knew of was not the device's to
+keep: it is counted by itself (`unkept`). So is the end of a prompt (`missed`) whose client alone was cut
+off, has a clean session and does not ask again: MQTT promises it nothing.
+
+`plan`, `asking`: who asks what, and which faults come in which order, from a seed. `link`, `load`: the
+clients. `faults`, over a `stage`: what goes wrong. `ledger`, `verdict` (by the `rules`), `tally`: what was
+heard, judged, counted. `campaign` does it, `report` tells of it.
+"""
