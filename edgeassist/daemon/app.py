@@ -112,9 +112,9 @@ class App:
                 configured=not self.switching.selected.chosen,
             ),
             patience_of(settings),
-            on_event=lambda event: self.requests.engine_event(event),
+            on_event=lambda event: self.requests.engines.hear(event),
             on_change=self._engine_changed,
-            on_lost=lambda loss: self.requests.engine_lost(
+            on_lost=lambda loss: self.requests.engines.lost(
                 loss.reason, planned=loss.planned, leaving=loss.leaving
             ),
             spawned=spawned,
@@ -294,7 +294,9 @@ class App:
 
     def _recover(self, found: list[Found]) -> None:
         if self._journal is not None:
-            Recovery(self.requests, self._journal, self._asking.restore).take_up(found, time.monotonic())
+            Recovery(self.requests.returning, self._journal, self._asking.restore).take_up(
+                found, time.monotonic()
+            )
 
     def _bound_journal(self, bounds: Bounds) -> None:
         if self._journal is not None:
@@ -325,7 +327,7 @@ class App:
                     *(model.name, supervisor.load_ms, model.quantization, model.context, model.slots),
                 )
                 self._threads.apply()
-                self.requests.engine_ready(
+                self.requests.engines.ready(
                     model.name,
                     model.slots,
                     constrains=model.constrains,
@@ -335,12 +337,12 @@ class App:
                 self._another.set()
                 self._reporter.say_info()
             case Phase.SLEEPING:
-                self.requests.engine_asleep()
+                self.requests.engines.asleep()
             case Phase.UNUSABLE if self.switching.fall_back(supervisor.problem or "unknown"):
                 return  # the next start, which is soon, is that of the configured model
             case Phase.UNUSABLE:
                 self._fleet.unusable()
-                self.requests.engine_unusable(supervisor.problem or "unknown")
+                self.requests.engines.unusable(supervisor.problem or "unknown")
         self._sleeping.engine_changed(phase)
         self._fleet.changed()
         self._lifecycle.engine_changed(phase)
@@ -397,7 +399,7 @@ class App:
         self._reporter.changed(at_once=True)
 
     def _threads_changed(self) -> None:
-        self.requests.hold_back(self._threads.held_back)
+        self.requests.engines.hold_back(self._threads.held_back)
         self._fleet.changed()
         self._reporter.changed()
 

@@ -28,8 +28,8 @@ SANS_IO = [
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
         "packets requests state tools topics turns values watches",
-        "serving.": "admission caller conversation deciding figures job journal kinds policy prompting "
-        "record recovery replay request scores sink stream telemetry",
+        "serving.": "admission caller conversation deciding endings figures job journal kinds policy "
+        "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake origin replies unheard",

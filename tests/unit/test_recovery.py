@@ -18,7 +18,7 @@ from edgeassist.protocol.packets import Inbound
 from edgeassist.serving.caller import Key
 from edgeassist.serving.journal import Entry, Found
 from edgeassist.serving.recovery import MOST_STARTS, Recovery
-from edgeassist.serving.requests import SEQ_AFTER_START
+from edgeassist.serving.returning import SEQ_AFTER_START
 from tests.unit.conftest import TOPICS, House, MakeHouse
 
 
@@ -74,8 +74,7 @@ class Device:
         self.house = self._start()
 
     def _start(self) -> House:
-        house = self._make()
-        house.requests._journal = self.journal
+        house = self._make(self.journal)
         house.asking.apply(replace(house.options, durable=True))
         return house
 
@@ -87,7 +86,7 @@ class Device:
         found = self.journal.found
         for number, each in found.items():
             found[number] = replace(each, elapsed_s=each.elapsed_s + away_s, ended_s=each.ended_s + away_s)
-        recovery = Recovery(self.house.requests, self.journal, self.house.asking.restore)
+        recovery = Recovery(self.house.requests.returning, self.journal, self.house.asking.restore)
         recovery.take_up(list(found.values()), self.house.clock())
         return self.house
 
@@ -399,7 +398,7 @@ def test_a_request_that_came_again_before_the_journal_could_be_read_runs_once(de
     house = device.restart()
     device.bring(message)
     device.journal.found[5] = replace(found, number=5)
-    Recovery(house.requests, device.journal, house.asking.restore).take_up(
+    Recovery(house.requests.returning, device.journal, house.asking.restore).take_up(
         [device.journal.found[5]], house.clock()
     )
     assert house.types("a") == ["accepted"]

@@ -99,7 +99,7 @@ def test_a_request_that_only_thought_starts_again_with_the_next_engine(make_hous
     house.ready()
     request = house.ask("x")
     house.say(Delta(house.engine.starts[0].id, "Hm", THOUGHT))
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     job = house.engine.starts[1].id
     house.say(Delta(job, "Well", THOUGHT))
