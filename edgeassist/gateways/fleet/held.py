@@ -17,9 +17,16 @@ from edgeassist.serving.request import AnyRequest
 
 # So many that are settled are remembered, by how they were delivered: an acknowledgement may get lost.
 SETTLED = 256
+# What a fleet's callers are called by: no name on a device's own topics has a slash.
+CALLERS = "fleet/"
 # The packet id, and the message's fingerprint.
 Delivery = tuple[int, bytes]
 _URGENCY = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+
+
+def caller_name(client: str | None) -> str:
+    """Return what a client of the fleet is called among the callers of this device."""
+    return f"{CALLERS}{client or ''}"
 
 
 class Phase(Enum):
@@ -100,8 +107,13 @@ class Held:
 
 @dataclass(slots=True)
 class HeldRequests:
-    """All of them, oldest first."""
+    """All of them, oldest first.
 
+    Attributes:
+        connection: Counts our connections.
+    """
+
+    connection: int = 0
     _held: list[Held] = field(default_factory=list)
     _settled: deque[Delivery] = field(default_factory=lambda: deque(maxlen=SETTLED))
 

@@ -16,12 +16,16 @@ from pydantic import JsonValue
 
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.envelope import marker, token_of
+from edgeassist.fleet.known import Known
 from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import Errand, Handing, route
+from edgeassist.gateways.fleet.answering import Answering
 from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.heir import Heir
+from edgeassist.gateways.fleet.held import HeldRequests
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
 from edgeassist.gateways.fleet.offers import Offers
+from edgeassist.gateways.fleet.passing import Passing
 from edgeassist.gateways.fleet.presence import Identity, Presence, least_s
 from edgeassist.gateways.fleet.sharing import ShareCheck
 from edgeassist.gateways.fleet.taking import Taking
@@ -101,21 +105,43 @@ class Member(Gateway):
         )
         self._link = connect(session, on_up=self._up, on_down=self._down)
         self._repeats = Repeats(self._link, clock)
-        self._taking = Taking(
+        self._held = HeldRequests()
+        self._known = Known()
+        self._answering = Answering(
             topics,
-            identity.device,
             asking,
             self._link,
             requests=requests,
-            boxes=self._boxes,
+            held=self._held,
+            known=self._known,
             repeats=self._repeats,
+            on_change=self.changed,
+        )
+        self._passing = Passing(
+            topics,
+            identity.device,
+            self._link,
+            requests=requests,
+            held=self._held,
+            known=self._known,
+            answering=self._answering,
+            boxes=self._boxes,
             load=self._present_load,
             takes=lambda: self._takes,
             on_change=self.changed,
             clock=clock,
         )
+        self._taking = Taking(
+            topics, asking, held=self._held, answering=self._answering, passing=self._passing, clock=clock
+        )
         self._calls = Calls(
-            topics, self._link, requests, self._taking, takes=lambda: self._takes, clock=clock
+            topics,
+            self._link,
+            requests,
+            held=self._held,
+            passing=self._passing,
+            takes=lambda: self._takes,
+            clock=clock,
         )
         self._presence = Presence(
             topics,
@@ -123,12 +149,14 @@ class Member(Gateway):
             self._link,
             now=self._said_condition,
             load=self._present_load,
-            movable=lambda: self._taking.movable,
+            movable=lambda: self._passing.movable,
             clock=clock,
         )
         self._sharing = ShareCheck(topics, identity.device, self._link, on_change=self.changed)
         device = identity.device
-        self._offers = Offers(topics, device, self._link, boxes=self._boxes, taking=self._taking, clock=clock)
+        self._offers = Offers(
+            topics, device, self._link, boxes=self._boxes, passing=self._passing, clock=clock
+        )
         self._heir = Heir(
             topics,
             identity,
@@ -199,7 +227,7 @@ class Member(Gateway):
         """Hand over what waits: no model can be had here."""
         self._unusable = True
         self._look()
-        self._taking.hand_over_waiting()
+        self._passing.hand_over_waiting()
 
     def words(self) -> str:
         """Return whether this box takes requests of its fleet, and why not."""
@@ -218,9 +246,9 @@ class Member(Gateway):
 
     def retreat(self, *, running: bool) -> None:
         """Begin to stop: others get what waits, and in the end what runs (`Gateway.retreat`)."""
-        self._taking.ending = True
+        self._answering.ending = True
         self._turn()
-        self._taking.leave(running=running)
+        self._passing.leave(running=running)
 
     async def settle(self) -> None:
         """Say the last word, and disconnect."""
@@ -246,10 +274,10 @@ class Member(Gateway):
         self._link.publish(Outbound(here, marker(self._marker), qos=1))
         await self._marked.wait()
         while True:
-            while len(self._taking.held):
+            while len(self._held):
                 await asyncio.sleep(0.02)
             await asyncio.sleep(QUIET_S)
-            if not len(self._taking.held):
+            if not len(self._held):
                 return True
 
     # --- how this box is -----------------------------------------------------------------------------------
@@ -259,7 +287,7 @@ class Member(Gateway):
         return self._condition()[0] is BoxCondition.ONLINE
 
     def _condition(self) -> tuple[BoxCondition, str | None]:
-        if self._taking.ending:
+        if self._answering.ending:
             return BoxCondition.DRAINING, "it stops"
         if self._drained:
             return BoxCondition.DRAINING, "it was told to"
@@ -283,7 +311,7 @@ class Member(Gateway):
         """Return what it has to do; no more room than it answers for requests at once."""
         load = self._load()
         most = self._options.receive_maximum if self._link.protocol == "5" else WINDOW
-        full = len(self._taking.held) >= most
+        full = len(self._held) >= most
         return replace(load, slots=min(load.slots, load.running)) if full else load
 
     def _way_of(self, errand: Errand) -> Handing | None:
@@ -296,7 +324,7 @@ class Member(Gateway):
         before = self._joined
         self._look()
         if before and not self._joined:
-            self._taking.hand_over_waiting()
+            self._passing.hand_over_waiting()
         self._contradict()
         if self._takes and self._oriented and self._link.connected:
             self._offers.make(self._present_load().room)
@@ -306,7 +334,7 @@ class Member(Gateway):
 
     def _tell(self) -> float | None:
         """Tell others what this box has begun to answer; return in how many seconds that is due."""
-        known, now = self._taking.known, self._clock()
+        known, now = self._known, self._clock()
         if not (known.untold and self._link.connected):
             return None
         left = self._told_at + least_s(len(self._boxes)) - now
@@ -322,7 +350,7 @@ class Member(Gateway):
     def _hear_has(self, message: Inbound) -> None:
         device = message.topic.rpartition("/")[2]
         if device != self._identity.device and not message.retained:
-            self._taking.known.hear(message.payload, device, self._clock())
+            self._known.hear(message.payload, device, self._clock())
 
     def _look(self) -> None:
         """Subscribe to the fleet's requests, or leave them, as this box is."""
@@ -343,7 +371,7 @@ class Member(Gateway):
     @property
     def _stays(self) -> bool:
         """Whether the broker is to keep for our next start what comes meanwhile: nobody else takes it."""
-        return self._taking.ending and not self._boxes.online
+        return self._answering.ending and not self._boxes.online
 
     def _listen_to_requests(self, *, passive: bool) -> list[LeavableRoute]:
         hear = self._when_oriented(self._taking.hear_request)
@@ -367,7 +395,7 @@ class Member(Gateway):
         log.warning("the connection for the fleet: %s", reason)
         self._repeats.disconnected()
         self._oriented = False
-        self._taking.connection += 1
+        self._held.connection += 1
         self._early.clear()  # the broker brings it again
 
     def _orient(self) -> None:
@@ -379,7 +407,7 @@ class Member(Gateway):
         for act in early:
             act()
         if self._adopted:
-            self._taking.drop_adopted()
+            self._answering.drop_adopted()
         self._turn()
 
     def _when_oriented(self, hear: Callable[[Inbound], object]) -> Callable[[Inbound], None]:
