@@ -33,7 +33,7 @@ SANS_IO = [
         "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
         "gateways.mqtt.": "ears intake origin replies unheard",
-        "gateways.fleet.": "held links",
+        "gateways.fleet.": "answering held joining links orientation standing telling",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",
