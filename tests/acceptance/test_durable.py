@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pytest
 
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
 from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, environ_of, kind
-from tests.daemon_death import Victim, count
 from tests.patience import PATIENCE_S
 
 SLOW = "!script delay_ms=50\n" + "word " * 400
@@ -32,16 +30,6 @@ def health_of(wire: Wire) -> dict[str, Any]:
 async def killed(daemon: PrivateDaemon) -> None:
     os.kill(daemon.pid, signal.SIGKILL)
     await asyncio.to_thread(daemon.stop)
-
-
-@pytest.mark.parametrize(("victim", "rerun"), [("daemon", True), ("both", False)])
-async def test_of_prompts_under_way_when_it_is_killed_each_has_one_end(
-    tmp_path: Path, victim: Victim, *, rerun: bool
-) -> None:
-    tally = await count(tmp_path, kills=2, clients=16, victim=victim, rerun=rerun, seed=2)
-    assert (tally.asked, tally.unheard, tally.doubled, tally.wrong, tally.gaps) == (32, 0, 0, 0, 0), tally
-    if rerun:
-        assert tally.codes == Counter(done=32)
 
 
 async def test_what_waits_is_answered_by_the_next_run_and_what_began_is_interrupted(
