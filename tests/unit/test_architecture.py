@@ -32,7 +32,7 @@ SANS_IO = [
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
-        "gateways.mqtt.": "ears intake origin replies unheard",
+        "gateways.mqtt.": "destination ears ends intake origin replies unheard",
         "gateways.fleet.": "answering held joining links orientation standing telling",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",

@@ -6,7 +6,7 @@ from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import Search
 from edgeassist.gateways.fleet.held import SETTLED, Held, HeldRequests, Phase
 from edgeassist.gateways.fleet.offers import Offer, parse_offer
-from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.protocol.fleet import MAX_WORDS, words
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest

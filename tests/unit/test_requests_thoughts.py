@@ -9,7 +9,8 @@ from edgeassist.client.answers import AnswerStream, AnyEvent, Restarted
 from edgeassist.client.pending import MOST_WAITING, Events
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import Delta, DeltaKind, Finish, Finished, Thinking
-from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
+from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import MAX_REASONING, Chunk, Done, Reasoning
 from edgeassist.protocol.fitting import fitted

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from edgeassist.fleet.routing import Errand, Search
-from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest
