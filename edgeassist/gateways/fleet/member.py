@@ -21,6 +21,7 @@ from edgeassist.fleet.routing import Errand, Handing, route
 from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.heir import Heir
 from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
+from edgeassist.gateways.fleet.lobby import Hear, Lobby
 from edgeassist.gateways.fleet.offers import Offers
 from edgeassist.gateways.fleet.presence import Identity, Presence, least_s
 from edgeassist.gateways.fleet.sharing import ShareCheck
@@ -111,6 +112,7 @@ class Member(Gateway):
             repeats=self._repeats,
             load=self._present_load,
             takes=lambda: self._takes,
+            most=options.receive_maximum,
             on_change=self.changed,
             clock=clock,
         )
@@ -147,7 +149,8 @@ class Member(Gateway):
         self._well_at: float | None = None
         self._oriented = False
         self._adopted = False
-        self._early: list[Callable[[], object]] = []
+        self._early = Lobby(options.receive_maximum)
+        self._kept = Lobby(options.receive_maximum)
         self._told_at = -math.inf
         self._contradicted = False
         self._contradicted_at = -math.inf
@@ -328,25 +331,25 @@ class Member(Gateway):
         """Subscribe to the fleet's requests, or leave them, as this box is."""
         if self._load().problem is None:
             self._well_at, self._unusable = self._clock(), False
-        if self._takes and self._oriented and not self._joined:
+        # Where nobody else takes requests, the broker is to keep them, for whoever does next.
+        alone = not self._boxes.online
+        wanted = self._takes or (alone and not self._taking.ending)
+        if wanted and self._oriented and not self._joined:
             old, self._shared = self._shared, self._listen_to_requests(passive=False)
             for each in old:
                 each.close()
             self._joined = True
-            log.info("takes requests of the fleet %s", self._topics.group)
-        elif not self._takes and self._joined and not self._stays:
+            log.info("listens to requests of the fleet %s", self._topics.group)
+        elif self._joined and not self._takes and not alone:
             for each in self._shared:
                 each.leave()
             self._joined = False
             log.info("takes no requests of the fleet %s: %s", self._topics.group, self._condition()[1])
-
-    @property
-    def _stays(self) -> bool:
-        """Whether the broker is to keep for our next start what comes meanwhile: nobody else takes it."""
-        return self._taking.ending and not self._boxes.online
+        if len(self._kept) and (self._takes or not alone):
+            self._kept.release()
 
     def _listen_to_requests(self, *, passive: bool) -> list[LeavableRoute]:
-        hear = self._when_oriented(self._taking.hear_request)
+        hear = self._when_oriented(self._hear_request)
         return [
             self._link.subscribe(Subscription(each, qos=1, optional=True, held=True, passive=passive), hear)
             for each in self._topics.shared_filters
@@ -368,28 +371,34 @@ class Member(Gateway):
         self._repeats.disconnected()
         self._oriented = False
         self._taking.connection += 1
-        self._early.clear()  # the broker brings it again
+        self._early.clear()
+        self._kept.clear()
 
     def _orient(self) -> None:
         """Act on requests from now on: what the broker keeps of the others has come, as far as it does."""
         if self._oriented or not self._link.connected:
             return
         self._oriented = True
-        early, self._early = self._early, []
-        for act in early:
-            act()
+        self._early.release()
         if self._adopted:
             self._taking.drop_adopted()
         self._turn()
 
-    def _when_oriented(self, hear: Callable[[Inbound], object]) -> Callable[[Inbound], None]:
+    def _when_oriented(self, hear: Hear) -> Callable[[Inbound], None]:
         def wait(message: Inbound) -> None:
             if self._oriented:
                 hear(message)
             else:
-                self._early.append(lambda: hear(message))
+                self._early.wait(hear, message)
 
         return wait
+
+    def _hear_request(self, message: Inbound) -> None:
+        """Take a request, or leave it at the broker: nobody takes any, and this box was told not to."""
+        if self._drained and not self._boxes.online and not self._taking.ending:
+            self._kept.wait(self._taking.hear_request, message)
+        else:
+            self._taking.hear_request(message)
 
     # --- what others say -----------------------------------------------------------------------------------
 

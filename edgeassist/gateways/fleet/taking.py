@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from edgeassist.errors import InvalidRequestError
+from edgeassist.errors import BusyError, InvalidRequestError
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.envelope import Envelope, open_envelope
 from edgeassist.fleet.known import Known
@@ -84,6 +84,7 @@ class Taking:
         repeats: Says ends again that a broken connection may have lost.
         load: What this box has to do.
         takes: Whether this box takes new requests.
+        most: How many are held of those that come at QoS 0; of the others the broker keeps count.
         on_change: Called when another number of requests is held.
         clock: Seconds of the monotonic clock.
 
@@ -107,6 +108,7 @@ class Taking:
         repeats: Repeats,
         load: Callable[[], Load],
         takes: Callable[[], bool],
+        most: int,
         on_change: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -120,6 +122,7 @@ class Taking:
         self._repeats = repeats
         self._load = load
         self._takes = takes
+        self._most = most
         self._on_change = on_change
         self.held = HeldRequests()
         self.handed: deque[Handed] = deque(maxlen=HANDED)
@@ -139,6 +142,10 @@ class Taking:
 
     def hear_handed(self, message: Inbound) -> str | None:
         """Take a request that another box hands over; return the device that did."""
+        if message.retained:
+            log.info("ignored a retained message on %s: a request must not be retained", message.topic)
+            message.acknowledge()
+            return None
         try:
             envelope = open_envelope(message.payload)
         except InvalidRequestError as error:
@@ -183,6 +190,9 @@ class Taking:
             since=self._clock(),
             delivered_at=self.connection,
         )
+        if isinstance(taken, Taken) and not message.qos and len(self.held) >= self._most:
+            full = f"this box holds {self._most} requests, the most that it may (fleet.receive_maximum)"
+            taken = Refused(BusyError(full), taken.request.id, taken.reply_to, taken.request.metadata)
         if isinstance(taken, Refused):
             self.held.add(held)
             sink = self._sink(held, taken.request_id)
