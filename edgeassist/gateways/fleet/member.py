@@ -139,16 +139,24 @@ class Member(Gateway):
             clock=clock,
         )
         self._taking = Taking(
-            topics, asking, held=self._held, answering=self._answering, passing=self._passing, clock=clock
+            topics,
+            asking,
+            held=self._held,
+            answering=self._answering,
+            passing=self._passing,
+            most=options.receive_maximum,
+            clock=clock,
         )
-        self._orientation = Orientation()
+        self._orientation = Orientation(options.receive_maximum)
         self._joining = Joining(
             topics,
             self._link,
             standing=self._standing,
+            orientation=self._orientation,
             answering=self._answering,
             boxes=self._boxes,
-            hear=self._orientation.waiting(self._taking.hear_request),
+            hear=self._taking.hear_request,
+            most=options.receive_maximum,
         )
         self._calls = Calls(
             topics,
@@ -231,7 +239,7 @@ class Member(Gateway):
     def unusable(self) -> None:
         """Hand over what waits: no model can be had here."""
         self._standing.unusable = True
-        self._joining.look(oriented=self._orientation.oriented)
+        self._joining.look()
         self._passing.hand_over_waiting()
 
     def words(self) -> str:
@@ -278,11 +286,11 @@ class Member(Gateway):
 
     def _turn(self) -> float | None:
         """Do what is due; return in how many seconds something is again."""
-        before, oriented = self._joining.joined, self._orientation.oriented
-        self._joining.look(oriented=oriented)
+        before = self._joining.joined
+        self._joining.look()
         if before and not self._joining.joined:
             self._passing.hand_over_waiting()
-        if self._standing.takes and oriented and self._link.connected:
+        if self._standing.takes and self._orientation.oriented and self._link.connected:
             self._offers.make(self._standing.load().room)
             self._heir.look(self._options.adopt_s, self._clock())
         waits = (self._telling.tell(), self._presence.say(len(self._boxes)))
@@ -303,6 +311,7 @@ class Member(Gateway):
         log.warning("the connection for the fleet: %s", reason)
         self._repeats.disconnected()
         self._orientation.lose()
+        self._joining.lose()
         self._held.connection += 1
 
     def _orient(self) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edgeassist.errors import InvalidRequestError
+from edgeassist.errors import BusyError, InvalidRequestError
 from edgeassist.fleet.envelope import open_envelope
 from edgeassist.fleet.routing import Search
 from edgeassist.gateways.fleet.answering import Answering
@@ -47,6 +47,7 @@ class Taking:
         held: What this box answers for.
         answering: Has those that stay.
         passing: Hands on the others.
+        most: How many are held of those that come at QoS 0; of the others the broker keeps count.
         clock: Seconds of the monotonic clock.
     """
 
@@ -58,6 +59,7 @@ class Taking:
         held: HeldRequests,
         answering: Answering,
         passing: Passing,
+        most: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
@@ -65,6 +67,7 @@ class Taking:
         self._held = held
         self._answering = answering
         self._passing = passing
+        self._most = most
         self._clock = clock
 
     def hear_request(self, message: Inbound) -> None:
@@ -77,6 +80,10 @@ class Taking:
 
     def hear_handed(self, message: Inbound) -> str | None:
         """Take a request that another box hands over; return the device that did."""
+        if message.retained:
+            log.info("ignored a retained message on %s: a request must not be retained", message.topic)
+            message.acknowledge()
+            return None
         try:
             envelope = open_envelope(message.payload)
         except InvalidRequestError as error:
@@ -121,6 +128,9 @@ class Taking:
             since=self._clock(),
             delivered_at=self._held.connection,
         )
+        if isinstance(taken, Taken) and not message.qos and len(self._held) >= self._most:
+            full = f"this box holds {self._most} requests, the most that it may (fleet.receive_maximum)"
+            taken = Refused(BusyError(full), taken.request.id, taken.reply_to, taken.request.metadata)
         if isinstance(taken, Refused):
             self._held.add(held)
             self._answering.refuse(held, taken.request_id, taken.error, taken.metadata)
