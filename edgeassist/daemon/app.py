@@ -262,7 +262,9 @@ class App:
         if is_builtin(self.switching.selected.named.path) and self.switching.choice.path is not None:
             log.info("%s", NEXT_MODEL)
         self._threads.look()
-        if self._journal is not None and self.control.settings.admission.durable:
+        durable = self.control.settings.admission.durable
+        # What was accepted before that was turned off is answered all the same.
+        if self._journal is not None and (durable or self._journal.exists):
             await self._journal.open()
         return await self._lifecycle.run(
             {

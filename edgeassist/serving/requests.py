@@ -95,7 +95,7 @@ class Requests:
         self._replays = Replays(policy.remember_s)
         self._alarm = Alarm()
         self._dispatcher = Dispatcher(engine, self, self._alarm, clock)
-        self._closing = False
+        self._closing = self._abandoned = False
         self._unavailable: str | None = None
         self.model: str | None = None
         self.tally = Tally()
@@ -167,7 +167,7 @@ class Requests:
         try:
             if known is not None:
                 raise InvalidRequestError(_taken(asked.id))
-            self._check_open()
+            self._check_open(written=durable is not None)
             self._kinds.check_model(asked, self.model)
             self._kinds.check_session(request, self._admission)
             self._check_room(caller)
@@ -176,6 +176,8 @@ class Requests:
             return
         record.admit(key, fingerprint, deadline - now)
         self._add(request)
+        if self._closing and not record.written:
+            self.fail(request, _shutting_down())
 
     def _add(self, request: Request) -> None:
         position = self._admission.add(request)
@@ -248,9 +250,10 @@ class Requests:
         timeout = asked.timeout_s or self._policy.timeout_s
         return timeout if caller.expiry_s is None else min(timeout, caller.expiry_s)
 
-    def _check_open(self) -> None:
-        if self._closing:
-            raise ShuttingDownError("the device is shutting down: try again when its status is online")
+    def _check_open(self, *, written: bool) -> None:
+        """Raise unless requests are taken; while the daemon stops, only those that the next start finds."""
+        if self._abandoned or (self._closing and not written):
+            raise _shutting_down()
         if self._unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self._unavailable}")
 
@@ -398,7 +401,7 @@ class Requests:
 
     def next_request(self) -> Request | None:
         """Return the next request to run (`dispatcher.Work`)."""
-        return self._admission.start_next()
+        return None if self._closing else self._admission.start_next()
 
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it (`dispatcher.Work`)."""
@@ -490,16 +493,25 @@ class Requests:
         )
 
     def close(self) -> None:
-        """Refuse what comes, and end what waits; what runs goes on."""
+        """Begin nothing any more; what runs goes on.
+
+        What waits, and what comes, ends, or waits for the next start where that will find it.
+        """
         self._closing = True
         for request in self._admission:
-            if request.state is State.WAITING:
+            if request.state is State.WAITING and not request.record.lasts:
                 self.fail(request, _shutting_down())
 
     def abandon(self) -> None:
-        """End what still runs."""
+        """End what is left, but for what has said nothing yet and the next start will find."""
+        self._abandoned = True
         for request in self._admission:
-            self.fail(request, _shutting_down())
+            if request.record.lasts:
+                _log(request.asked.id, "waits for the next start")
+                self._dispatcher.cancel(request)
+                self._admission.end(request)
+            else:
+                self.fail(request, _shutting_down())
 
     def _end(self, request: Request, event: Done | Failed) -> None:
         self._admission.end(request)
