@@ -26,7 +26,7 @@ from edgeassist.broker import reasons
 from edgeassist.broker.attempts import Attempt, Backoff
 from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.receipts import Receipts
+from edgeassist.broker.receipts import Receipt, Receipts
 from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, swallows, takes_only_other
@@ -420,9 +420,17 @@ class Broker:
         except UnicodeDecodeError:  # of the topic, which a broker should have refused
             inbound = None
         if inbound is not None:
-            self._loop.call_soon(self._routes.deliver, inbound, receipt)
+            self._loop.call_soon(self._deliver, inbound, receipt)
         elif receipt is not None:
             receipt.let_go()
+
+    def _deliver(self, message: Inbound, receipt: Receipt | None = None) -> None:
+        self._routes.deliver(message, receipt)
+        stray = self._routes.stray(message.topic)
+        if stray and self._online:
+            log.debug("unsubscribes from what an earlier run has left in the session, by %s", message.topic)
+            for filters in stray:
+                self._client.unsubscribe(list(filters))
 
     def _acknowledge(self, packet: int, qos: int) -> None:
         if self._client.is_connected():
@@ -433,6 +441,6 @@ class Broker:
         if self._routes.patient(topic):
             # At once, which saves a turn of the event loop; who is patient only notes it.
             self._wire.unhurried()
-            self._routes.deliver(message)
+            self._deliver(message)
         else:
-            self._loop.call_soon(self._routes.deliver, message)
+            self._loop.call_soon(self._deliver, message)

@@ -52,8 +52,11 @@ class Durability:
             self.journal = DiskJournal(state, root, bounds, on_found=self._take_found, on_change=on_change)
 
     async def open(self) -> None:
-        """Open the journal, if requests are to outlive a restart."""
-        if self.journal is not None and self._wanted():
+        """Open the journal, if requests are to outlive a restart, or some have.
+
+        What was accepted before that was turned off is answered all the same.
+        """
+        if self.journal is not None and (self._wanted() or self.journal.exists):
             await self.journal.open()
 
     def take_up(self) -> None:

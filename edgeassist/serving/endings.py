@@ -94,9 +94,9 @@ class Endings:
         self._cancel(request)
         self._end(request, failed)
 
-    def withdraw(self, request: Request) -> None:
-        """Let go of a request without an end: somebody else answers it."""
-        log_of(request.asked.id, "is answered by another device")
+    def withdraw(self, request: Request, why: str) -> None:
+        """Let go of a request without an end: another device answers it, or the next start."""
+        log_of(request.asked.id, why)
         self._cancel(request)
         self._admission.end(request)
         self._on_change()

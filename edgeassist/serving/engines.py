@@ -40,6 +40,7 @@ class Engines:
     Attributes:
         model: The loaded model's name; None before the first.
         unavailable: Why no model can be had; None where one is, or will be.
+        closing: Whether the daemon stops, so that nothing begins any more.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Engines:
         self._on_change = on_change
         self._dispatcher = Dispatcher(engine, self, alarm, clock)
         self.unavailable: str | None = None
+        self.closing = False
         self.model: str | None = None
 
     def __iter__(self) -> Iterator[Request]:
@@ -180,7 +182,7 @@ class Engines:
 
     def next_request(self) -> Request | None:
         """Return the next request to run (`dispatcher.Work`)."""
-        return self._admission.start_next()
+        return None if self.closing else self._admission.start_next()
 
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it (`dispatcher.Work`)."""

@@ -81,7 +81,7 @@ class Requests:
         self._replays = Replays(policy.remember_s)
         self._streams = Streams(device, policy.pace)
         self._alarm = Alarm()
-        self._closing = False
+        self._abandoned = False
         self.tally = Tally()
         self._endings = Endings(
             engine,
@@ -177,7 +177,7 @@ class Requests:
         try:
             if known is not None:
                 raise InvalidRequestError(taken(asked.id))
-            self._check_open()
+            self._check_open(written=durable is not None)
             self._kinds.check_model(asked, self.engines.model)
             self._kinds.check_session(request, self._admission)
             self._check_room(caller)
@@ -186,6 +186,8 @@ class Requests:
             return
         record.admit(key, fingerprint, deadline - now)
         self._add(request)
+        if self.engines.closing and not record.written:
+            self._endings.fail(request, _shutting_down())
 
     def _add(self, request: Request) -> None:
         position = self._admission.add(request)
@@ -222,9 +224,10 @@ class Requests:
         timeout = asked.timeout_s or self._policy.timeout_s
         return timeout if caller.expiry_s is None else min(timeout, caller.expiry_s)
 
-    def _check_open(self) -> None:
-        if self._closing:
-            raise ShuttingDownError("the device is shutting down: try again when its status is online")
+    def _check_open(self, *, written: bool) -> None:
+        """Raise unless requests are taken; while the daemon stops, only those that the next start finds."""
+        if self._abandoned or (self.engines.closing and not written):
+            raise _shutting_down()
         if self.engines.unavailable is not None:
             raise ModelUnavailableError(f"there is no model to answer with: {self.engines.unavailable}")
 
@@ -278,7 +281,7 @@ class Requests:
         request = self._admission.find(Key(caller, request_id))
         if request is None or not (running or request.state is State.WAITING):
             return None
-        self._endings.withdraw(request)
+        self._endings.withdraw(request, "is answered by another device")
         return max(0.0, request.deadline - self._clock())
 
     def waits(self, request_id: str, caller: str) -> bool:
@@ -293,16 +296,23 @@ class Requests:
         )
 
     def close(self) -> None:
-        """Refuse what comes, and end what waits; what runs goes on."""
-        self._closing = True
+        """Begin nothing any more; what runs goes on.
+
+        What waits, and what comes, ends, or waits for the next start where that will find it.
+        """
+        self.engines.closing = True
         for request in self._admission:
-            if request.state is State.WAITING:
+            if request.state is State.WAITING and not request.record.lasts:
                 self._endings.fail(request, _shutting_down())
 
     def abandon(self) -> None:
-        """End what still runs."""
+        """End what is left, but for what has said nothing yet and the next start will find."""
+        self._abandoned = True
         for request in self._admission:
-            self._endings.fail(request, _shutting_down())
+            if request.record.lasts:
+                self._endings.withdraw(request, "waits for the next start")
+            else:
+                self._endings.fail(request, _shutting_down())
 
     # --- time passes ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, environ_of, kind
+from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire, environ_of, kind
 from tests.patience import PATIENCE_S
 
 SLOW = "!script delay_ms=50\n" + "word " * 400
@@ -58,6 +58,21 @@ async def test_what_waits_is_answered_by_the_next_run_and_what_began_is_interrup
     again = await wire.until(lambda message: kind(message) == "done" and said_of(message, name))
     assert (json.loads(again.payload)["text"], again.topic) == ("hello again", nameless.topic)
     assert health_of(wire)["durable"] is True
+
+
+async def test_what_was_accepted_is_answered_though_durability_is_turned_off_meanwhile(
+    ready: StartReady, daemon: StartDaemon, connect: AsyncConnect
+) -> None:
+    process, _ = await ready(engine__slots=1)
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.health)
+    wire.say(TOPICS.prompt(), json.dumps({"id": "began", "prompt": SLOW}), qos=1)
+    await wire.until(lambda message: kind(message) == "chunk")
+    wire.say(TOPICS.prompt(), json.dumps({"id": "waits", "prompt": "hello"}), qos=1)
+    await wire.until(lambda message: kind(message) == "accepted" and said_of(message, "waits"))
+    await killed(process)
+    daemon(engine__slots=1, admission__durable=False)
+    await wire.until(lambda message: kind(message) == "done" and said_of(message, "waits"))
+    assert health_of(wire)["undurable_reason"] == "admission.durable is off"
 
 
 def said_of(message: Any, *names: str) -> bool:

@@ -36,6 +36,9 @@ class ListJournal:
         self._tell(on_safe)
         return number
 
+    def keeps(self, number: int) -> bool:
+        return self.at_once and number in self.found and self.found[number].end is None
+
     def begin(self, number: int) -> None:
         self.found[number] = replace(self.found[number], began=True)
 
@@ -225,6 +228,36 @@ def begin(device: Device, **fields: Any) -> None:
     device.ask("a", **fields)
     device.house.say(Delta("1", "he"))
     assert device.house.types("a")[-1] == "chunk"
+
+
+def test_what_has_said_nothing_at_an_orderly_stop_waits_for_the_next_start(device: Device) -> None:
+    device.house.ready(slots=2)
+    begin(device)
+    device.ask("reads")
+    device.ask("waits")
+    device.house.requests.close()
+    device.ask("late")
+    device.house.requests.abandon()
+    device.ask("too-late")
+    names = ("reads", "waits", "late")
+    assert [device.house.types(name) for name in names] == [["accepted"]] * 3
+    assert [device.house.error(name) for name in ("a", "too-late")] == ["shutting_down"] * 2
+    assert (device.house.requests.queued, device.house.requests.running) == (0, 0)
+    device.settle()
+    house = device.restart()
+    house.ready(slots=3)
+    assert len(house.engine.starts) == 3
+    assert [house.types(name) for name in (*names, "too-late")] == [["accepted"]] * 3 + [[]]
+
+
+def test_what_can_not_be_written_ends_at_a_stop(device: Device) -> None:
+    device.journal.at_once = False
+    device.house.ready(slots=0)
+    device.ask("a")
+    device.house.requests.close()
+    device.journal.tell()
+    device.journal.tell()
+    assert device.house.error("a") == "shutting_down"
 
 
 def test_what_had_begun_ends_in_one_error_behind_all_that_was_said(device: Device) -> None:
