@@ -52,6 +52,7 @@ class Broker:
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
         connects: Number of times `connected` became true.
+        resumed: Whether the broker had kept our session when the last connection began.
         last_problem: The reason that `on_down` got last.
         sender: What became of the messages that were published.
     """
@@ -76,6 +77,7 @@ class Broker:
         self._task: asyncio.Task[None] | None = None
         self.connected = False
         self.connects = 0
+        self.resumed = False
         self._dropped = 0
         # Of MQTT 3.1.1: what the session kept while we were away is too old, until our SUBSCRIBE is answered.
         self._stale = False
@@ -297,6 +299,7 @@ class Broker:
             attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             self._lower_will(reason.value)
             return
+        self.resumed = flags.session_present
         away_s = time.monotonic() - self._left_at
         self._stale = (
             self._options.protocol == "3.1.1"

@@ -1,6 +1,7 @@
-"""The last box of a fleet: it may not take requests, but it does not let them be lost either."""
+"""A fleet of one box, the last: it may not take requests, but it does not let them be lost either."""
 
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -91,3 +92,20 @@ async def test_what_is_retained_where_boxes_hand_over_is_no_request(fleet: Fleet
     assert (await client.end(client.ask("after")))["type"] == "done"
     # What is retained came once before, as a message to the session that the last box keeps.
     assert len(client.ends("stays")) == 1
+
+
+async def test_the_same_words_after_the_broker_lost_its_sessions_are_another_request(fleet: Fleet) -> None:
+    house, client = fleet
+    slow = "!script delay_ms=1000\n" + "word " * 100
+    for _ in range(3):
+        client.say(TOPICS.prompt(), slow)
+    await client.until(lambda: len(client.events) == 3)
+    house.broker.stop(signal.SIGKILL)
+    client.boxes.clear()
+    house.broker.start()
+    await client.online("a")
+    for _ in range(3):  # the broker gives them the packet ids of the first three
+        client.say(TOPICS.prompt(), slow)
+    await client.until(lambda: len(client.events) == 6)
+    client.say(TOPICS.cancel(), "all")
+    await client.all_ends(list(client.events))

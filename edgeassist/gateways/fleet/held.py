@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from edgeassist.fleet.routing import Errand, Search
@@ -143,6 +143,12 @@ class HeldRequests:
     def was_settled(self, delivery: Delivery) -> bool:
         """Whether such a message has been answered or handed on before."""
         return delivery in self._settled
+
+    def session_lost(self) -> None:
+        """Note that the broker has forgotten what it delivered: others get those packet ids."""
+        self._settled.clear()
+        for each in self._held:
+            each.message = replace(each.message, packet_id=0)
 
     def settle(self, held: Held) -> None:
         """Acknowledge one, and answer for it no longer."""

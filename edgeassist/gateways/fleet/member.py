@@ -299,6 +299,8 @@ class Member(Gateway):
     # --- the connection ------------------------------------------------------------------------------------
 
     def _up(self) -> None:
+        if not self._link.resumed:
+            self._taking.held.session_lost()
         self._boxes.connected()
         self._adopted = False
         self._sharing.connected()
