@@ -300,7 +300,7 @@ class Member(Gateway):
 
     def _up(self) -> None:
         if not self._link.resumed:
-            self._taking.held.session_lost()
+            self._held.session_lost()
         self._boxes.connected()
         self._adopted = False
         self._sharing.connected()
