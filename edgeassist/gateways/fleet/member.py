@@ -144,6 +144,7 @@ class Member(Gateway):
         self._shared: list[LeavableRoute] = []
         self._hands: LeavableRoute | None = None
         self._joined = False
+        self._missed = False
         self._drained = False
         self._unusable = False
         self._well_at: float | None = None
@@ -331,6 +332,10 @@ class Member(Gateway):
         """Subscribe to the fleet's requests, or leave them, as this box is."""
         if self._load().problem is None:
             self._well_at, self._unusable = self._clock(), False
+        if self._takes and self._missed:
+            # Conversations have gone on elsewhere meanwhile.
+            self._missed = False
+            self._taking.come_back()
         # Where nobody else takes requests, the broker is to keep them, for whoever does next.
         alone = not self._boxes.online
         wanted = self._takes or (alone and not self._taking.ending)
@@ -343,7 +348,7 @@ class Member(Gateway):
         elif self._joined and not self._takes and not alone:
             for each in self._shared:
                 each.leave()
-            self._joined = False
+            self._joined, self._missed = False, True
             log.info("takes no requests of the fleet %s: %s", self._topics.group, self._condition()[1])
         if len(self._kept) and (self._takes or not alone):
             self._kept.release()
@@ -360,7 +365,6 @@ class Member(Gateway):
     def _up(self) -> None:
         if not self._link.resumed:
             self._taking.held.session_lost()
-        self._boxes.connected()
         self._adopted = False
         self._sharing.connected()
         self._repeats.connected()
@@ -384,6 +388,7 @@ class Member(Gateway):
         self._early.release()
         if self._adopted:
             self._taking.drop_adopted()
+            self._taking.come_back()
         self._turn()
 
     def _when_oriented(self, hear: Hear) -> Callable[[Inbound], None]:

@@ -367,6 +367,11 @@ class Taking:
                 self.held.forget(held)
         self._on_change()
 
+    def come_back(self) -> None:
+        """Begin conversations anew, or find who has them: others took our requests for a while."""
+        self._boxes.came_back()
+        self._requests.forget(CALLERS)
+
     def _withdraw(self, held: Held, *, running: bool = False) -> bool:
         if held.asked is None:
             return False
