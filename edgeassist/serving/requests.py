@@ -295,6 +295,10 @@ class Requests:
             each.session == session for each in self._admission
         )
 
+    def forget(self, callers: str) -> None:
+        """Forget the conversations of callers whose name begins so: they have gone on elsewhere."""
+        self._kinds.forget(callers)
+
     def close(self) -> None:
         """Begin nothing any more; what runs goes on.
 

@@ -109,3 +109,28 @@ async def test_the_same_words_after_the_broker_lost_its_sessions_are_another_req
     await client.until(lambda: len(client.events) == 6)
     client.say(TOPICS.cancel(), "all")
     await client.all_ends(list(client.events))
+
+
+async def test_a_conversation_that_went_on_elsewhere_during_maintenance_stays_there(fleet: Fleet) -> None:
+    house, client = fleet
+
+    async def turn(session: str, *, resume: bool = False) -> tuple[str, bool]:
+        end = await client.end(
+            client.ask(f"turn{len(client.events)}", client="k", session=session, resume=resume)
+        )
+        assert end["type"] == "done", end
+        return end["device"], end.get("session_began", False)
+
+    names = [f"s{number}" for number in range(8)]
+    for name in names:
+        assert await turn(name) == ("a", True)
+    house.box("b")
+    await client.online("b")
+    client.say(DRAIN, "on")
+    await client.is_(BoxCondition.DRAINING, "a")
+    for name in names:
+        assert await turn(name) == ("b", True)
+    client.say(DRAIN, "off")
+    await client.online("a")
+    for name in names:
+        assert await turn(name, resume=True) == ("b", False)

@@ -29,6 +29,7 @@ class Joining:
         answering: Whether this daemon is about to end.
         boxes: The others.
         hear: Takes requests.
+        on_return: Called when this box takes requests again after others took them.
         most: How many may wait here at QoS 0.
 
     Attributes:
@@ -45,6 +46,7 @@ class Joining:
         answering: Answering,
         boxes: Boxes,
         hear: Callable[[Inbound], None],
+        on_return: Callable[[], None],
         most: int,
     ) -> None:
         self._topics = topics
@@ -54,6 +56,8 @@ class Joining:
         self._answering = answering
         self._boxes = boxes
         self._hear = hear
+        self._on_return = on_return
+        self._missed = False
         self._kept = Lobby(most)
         self._shared: list[LeavableRoute] = []
         self.joined = False
@@ -73,6 +77,10 @@ class Joining:
         """Subscribe to the fleet's requests, or leave them, as this box is."""
         self._standing.look()
         takes = self._standing.takes
+        if takes and self._missed:
+            # Conversations have gone on elsewhere meanwhile.
+            self._missed = False
+            self._on_return()
         # Where nobody else takes requests, the broker is to keep them, for whoever does next.
         alone = not self._boxes.online
         wanted = takes or (alone and not self._answering.ending)
@@ -85,7 +93,7 @@ class Joining:
         elif self.joined and not takes and not alone:
             for each in self._shared:
                 each.leave()
-            self.joined = False
+            self.joined, self._missed = False, True
             reason = self._standing.condition()[1]
             log.info("takes no requests of the fleet %s: %s", self._topics.group, reason)
         if len(self._kept) and (takes or not alone):

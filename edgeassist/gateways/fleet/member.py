@@ -156,6 +156,7 @@ class Member(Gateway):
             answering=self._answering,
             boxes=self._boxes,
             hear=self._taking.hear_request,
+            on_return=self._passing.come_back,
             most=options.receive_maximum,
         )
         self._calls = Calls(
@@ -301,7 +302,6 @@ class Member(Gateway):
     def _up(self) -> None:
         if not self._link.resumed:
             self._held.session_lost()
-        self._boxes.connected()
         self._adopted = False
         self._sharing.connected()
         self._repeats.connected()
@@ -323,6 +323,7 @@ class Member(Gateway):
         self._orientation.reach()
         if self._adopted:
             self._answering.drop_adopted()
+            self._passing.come_back()
         self._turn()
 
     # --- what others say -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from edgeassist.fleet.known import Known
 from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Handing, route
 from edgeassist.gateways.fleet.answering import Answering
-from edgeassist.gateways.fleet.held import Held, HeldRequests, Phase
+from edgeassist.gateways.fleet.held import CALLERS, Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import FleetTopics
@@ -148,6 +148,11 @@ class Passing:
                 self._move(held, handing, running=running)
             elif self._answering.withdraw(held, running=running):
                 self._held.forget(held)
+
+    def come_back(self) -> None:
+        """Begin conversations anew, or find who has them: others took our requests for a while."""
+        self._boxes.came_back()
+        self._requests.forget(CALLERS)
 
     def _move(self, held: Held, handing: Handing, *, running: bool = False) -> bool:
         """Hand on what was to be answered here; False where it can't be taken back."""
