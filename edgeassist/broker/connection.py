@@ -26,7 +26,7 @@ from edgeassist.broker import reasons
 from edgeassist.broker.attempts import Attempt, Backoff
 from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
-from edgeassist.broker.receipts import Receipts
+from edgeassist.broker.receipts import Receipt, Receipts
 from edgeassist.broker.sender import Sender, settle
 from edgeassist.broker.subscriptions import Handler, Route, Routes
 from edgeassist.broker.versions import greets, other_version, swallows, takes_only_other
@@ -52,6 +52,7 @@ class Broker:
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
         connects: Number of times `connected` became true.
+        resumed: Whether the broker had kept our session when the last connection began.
         last_problem: The reason that `on_down` got last.
         sender: What became of the messages that were published.
     """
@@ -76,6 +77,7 @@ class Broker:
         self._task: asyncio.Task[None] | None = None
         self.connected = False
         self.connects = 0
+        self.resumed = False
         self._dropped = 0
         # Of MQTT 3.1.1: what the session kept while we were away is too old, until our SUBSCRIBE is answered.
         self._stale = False
@@ -297,6 +299,7 @@ class Broker:
             attempt.refusal = reasons.explain_refusal(reason.value, str(reason), self._options)
             self._lower_will(reason.value)
             return
+        self.resumed = flags.session_present
         away_s = time.monotonic() - self._left_at
         self._stale = (
             self._options.protocol == "3.1.1"
@@ -420,9 +423,17 @@ class Broker:
         except UnicodeDecodeError:  # of the topic, which a broker should have refused
             inbound = None
         if inbound is not None:
-            self._loop.call_soon(self._routes.deliver, inbound, receipt)
+            self._loop.call_soon(self._deliver, inbound, receipt)
         elif receipt is not None:
             receipt.let_go()
+
+    def _deliver(self, message: Inbound, receipt: Receipt | None = None) -> None:
+        self._routes.deliver(message, receipt)
+        stray = self._routes.stray(message.topic)
+        if stray and self._online:
+            log.debug("unsubscribes from what an earlier run has left in the session, by %s", message.topic)
+            for filters in stray:
+                self._client.unsubscribe(list(filters))
 
     def _acknowledge(self, packet: int, qos: int) -> None:
         if self._client.is_connected():
@@ -433,6 +444,6 @@ class Broker:
         if self._routes.patient(topic):
             # At once, which saves a turn of the event loop; who is patient only notes it.
             self._wire.unhurried()
-            self._routes.deliver(message)
+            self._deliver(message)
         else:
-            self._loop.call_soon(self._routes.deliver, message)
+            self._loop.call_soon(self._deliver, message)

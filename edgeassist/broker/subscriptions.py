@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgeassist.broker.receipts import Receipt
-from edgeassist.protocol.filters import check_filter, levels_of, matches
+from edgeassist.protocol.filters import check_filter, filters_of, levels_of, matches
 from edgeassist.protocol.packets import Inbound, Subscription
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,11 @@ Handler = Callable[[Inbound], None]
 
 # So many connections in a row that end over the first SUBSCRIBE, and what is optional is left out of it.
 UNANSWERED = 2
+# So many topics without a route are looked into on one connection, with so many filters for each, and so many
+# in one UNSUBSCRIBE: some brokers take no more.
+MOST_STRAYS = 64
+MOST_GUESSES = 192
+MOST_UNSUBSCRIBED = 8
 # For how many topics it is kept which routes match.
 MAX_WAYS = 1024
 
@@ -105,6 +110,7 @@ class Routes:
     _first: int | None = None
     _unanswered: int = 0
     _ways: dict[str, tuple[Route, ...]] = field(default_factory=dict)
+    _strays: set[str] = field(default_factory=set)
 
     def add(self, route: Route) -> None:
         """Let the route hear from now on."""
@@ -164,6 +170,19 @@ class Routes:
         if receipt is not None:
             receipt.let_go()
 
+    def stray(self, topic: str) -> tuple[tuple[str, ...], ...]:
+        """Return what to unsubscribe from, by packet, where nobody wants what comes on that topic.
+
+        The broker keeps a session's subscriptions, those of an earlier run with other settings too, and does
+        not tell which they are. All that match this topic are nobody's. Once for each topic of a connection.
+        """
+        if self._way(topic) or topic in self._strays or len(self._strays) >= MOST_STRAYS:
+            return ()
+        self._strays.add(topic)
+        filters = tuple(filters_of(topic, MOST_GUESSES))
+        starts = range(0, len(filters), MOST_UNSUBSCRIBED)
+        return tuple(filters[start : start + MOST_UNSUBSCRIBED] for start in starts)
+
     def patient(self, topic: str) -> bool:
         """Whether nobody minds if a message on that topic is read a little later."""
         return all(route.subscription.patient for route in self._way(topic))
@@ -200,6 +219,7 @@ class Routes:
     def connected(self) -> None:
         """Forget unanswered SUBSCRIBE packets of an earlier connection."""
         self._pending.clear()
+        self._strays.clear()
         self._first = None
 
     def asked(

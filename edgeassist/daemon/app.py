@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 
 from edgeassist import __version__
@@ -16,7 +15,9 @@ from edgeassist.broker import Broker
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
+from edgeassist.daemon.durability import Durability
 from edgeassist.daemon.fleet import FleetRoom
+from edgeassist.daemon.hashing import Hashing
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.models import Models
 from edgeassist.daemon.pulling import Pulling
@@ -48,17 +49,13 @@ from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
-from edgeassist.journal.journal import DiskJournal
-from edgeassist.journal.ledger import Bounds
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.calibration import calibration_for
 from edgeassist.models.library import Entry, Library
 from edgeassist.models.progress import Progress
 from edgeassist.models.selected import Named
 from edgeassist.protocol.state import Availability
-from edgeassist.serving.journal import Found
 from edgeassist.serving.policy import Policy
-from edgeassist.serving.recovery import Recovery
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.reload import LiveRoom
@@ -77,8 +74,6 @@ from edgeassist.wiring import (
 )
 
 log = logging.getLogger(__name__)
-
-_HASH_AFTER_S = 2.0
 
 
 class App:
@@ -102,7 +97,6 @@ class App:
     def __init__(self, loaded: Loaded, reload: Callable[[], Loaded], spawned: Spawned | None = None) -> None:
         settings = loaded.settings
         topics = self._topics = topics_of(settings)
-        self._another = asyncio.Event()
         sensors = Sensors(state_folder_of(settings))
         self.supervisor = Supervisor(
             lambda: load_of(
@@ -112,9 +106,9 @@ class App:
                 configured=not self.switching.selected.chosen,
             ),
             patience_of(settings),
-            on_event=lambda event: self.requests.engine_event(event),
+            on_event=lambda event: self.requests.engines.hear(event),
             on_change=self._engine_changed,
-            on_lost=lambda loss: self.requests.engine_lost(
+            on_lost=lambda loss: self.requests.engines.lost(
                 loss.reason, planned=loss.planned, leaving=loss.leaving
             ),
             spawned=spawned,
@@ -147,23 +141,22 @@ class App:
             on_up=lambda: self._lifecycle.broker_up(),
             on_down=lambda reason: self._lifecycle.broker_down(reason),
         )
-        self._found: list[Found] | None = []
-        self._journal = None
-        # Only what the broker brings again can wait for its acknowledgement.
-        if settings.mqtt.session_expiry_s > 0:
-            self._journal = DiskJournal(
-                state_directory(),
-                topics.root,
-                journal_bounds_of(settings),
-                on_found=self._take_found,
-                on_change=lambda: self._reporter.changed(),
-            )
+        self._durability = Durability(
+            state_directory(),
+            topics.root,
+            journal_bounds_of(settings),
+            expires=settings.mqtt.session_expiry_s == 0,
+            wanted=lambda: self.control.settings.admission.durable,
+            returning=lambda: self.requests.returning,
+            restore=lambda: self._asking.restore,
+            on_change=lambda: self._reporter.changed(),
+        )
         self.requests = Requests(
             topics.device,
             self._policy_of(settings),
             self.supervisor,
             ready_in=lambda: self.supervisor.ready_in_s,
-            journal=self._journal,
+            journal=self._durability.journal,
             on_change=self._load_changed,
             on_end=lambda caller, asked, end: self._lifecycle.request_ended(caller, asked, end),
         )
@@ -177,7 +170,12 @@ class App:
         self._pulling = Pulling(library, self._pull)
         models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
         self._condition = Condition(
-            topics, self.supervisor, self.requests, broker, self._threads, sensors, self._words_of_durability
+            topics, self.supervisor, self.requests, broker, self._threads, sensors, self._durability.problem
+        )
+        self._hashing = Hashing(
+            self._condition,
+            lambda: self.switching.choice.path,
+            on_known=lambda: self._reporter.say_info(),
         )
         reporter = self._reporter = Reporter(
             topics,
@@ -221,8 +219,8 @@ class App:
                 LiveRoom(lambda settings: settings.fleet.adopt_s, fleet.apply),
                 LiveRoom(watches_of, watches.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
-                LiveRoom(journal_bounds_of, self._bound_journal),
-                LiveRoom(lambda settings: settings.admission.durable, self._apply_durable),
+                LiveRoom(journal_bounds_of, self._durability.bound),
+                LiveRoom(lambda settings: settings.admission.durable, self._durability.apply),
                 LiveRoom(_lifecycle_of, lambda options: self._lifecycle.apply(options)),
                 LiveRoom(lambda settings: settings.daemon.log_level.value, logs.set_level),
             ),
@@ -242,8 +240,8 @@ class App:
             requests=self.requests,
             condition=self._condition,
             gateways=gateways,
-            journal=self._journal,
-            on_start=self._take_up,
+            journal=self._durability.journal,
+            on_start=self._durability.take_up,
             on_hangup=self.control.hang_up,
             on_stop=self._pulling.close,
             settle=self._settle,
@@ -262,55 +260,20 @@ class App:
         if is_builtin(self.switching.selected.named.path) and self.switching.choice.path is not None:
             log.info("%s", NEXT_MODEL)
         self._threads.look()
-        if self._journal is not None and self.control.settings.admission.durable:
-            await self._journal.open()
+        await self._durability.open()
         return await self._lifecycle.run(
             {
                 "supervisor": self.supervisor.run,
                 "time-keeper": self.requests.keep_time,
                 "thread-keeper": self._threads.run,
                 "sleep": self._sleeping.run,
-                "model-hash": self._keep_hash,
+                "model-hash": self._hashing.run,
             }
         )
 
     def stop(self) -> None:
         """Stop as at SIGTERM."""
         self._lifecycle.stop()
-
-    # --- what an earlier run left --------------------------------------------------------------------------
-
-    def _take_found(self, found: list[Found]) -> None:
-        """Keep what the journal has from before for the start; where that is over, take it up."""
-        if self._found is None:
-            self._recover(found)
-        else:
-            self._found += found
-
-    def _take_up(self) -> None:
-        """Have requests from before the start wait, and ends be said, before anything new can come."""
-        found, self._found = self._found or [], None
-        self._recover(found)
-
-    def _recover(self, found: list[Found]) -> None:
-        if self._journal is not None:
-            Recovery(self.requests, self._journal, self._asking.restore).take_up(found, time.monotonic())
-
-    def _bound_journal(self, bounds: Bounds) -> None:
-        if self._journal is not None:
-            self._journal.apply(bounds)
-
-    def _apply_durable(self, durable: bool) -> None:  # noqa: FBT001 - a setting
-        if durable and self._journal is not None:
-            self._journal.begin_to_open()
-
-    def _words_of_durability(self) -> str | None:
-        """Return why requests do not outlive a restart; None where they do."""
-        if not self.control.settings.admission.durable:
-            return "admission.durable is off"
-        if self._journal is None:
-            return "mqtt.session_expiry_s is 0, so that the broker brings nothing again"
-        return self._journal.problem
 
     # --- one room's news are for several others ------------------------------------------------------------
 
@@ -325,22 +288,22 @@ class App:
                     *(model.name, supervisor.load_ms, model.quantization, model.context, model.slots),
                 )
                 self._threads.apply()
-                self.requests.engine_ready(
+                self.requests.engines.ready(
                     model.name,
                     model.slots,
                     constrains=model.constrains,
                     decides=model.decides,
                     calibration=calibration_for(model.name),
                 )
-                self._another.set()
+                self._hashing.loaded()
                 self._reporter.say_info()
             case Phase.SLEEPING:
-                self.requests.engine_asleep()
+                self.requests.engines.asleep()
             case Phase.UNUSABLE if self.switching.fall_back(supervisor.problem or "unknown"):
                 return  # the next start, which is soon, is that of the configured model
             case Phase.UNUSABLE:
                 self._fleet.unusable()
-                self.requests.engine_unusable(supervisor.problem or "unknown")
+                self.requests.engines.unusable(supervisor.problem or "unknown")
         self._sleeping.engine_changed(phase)
         self._fleet.changed()
         self._lifecycle.engine_changed(phase)
@@ -397,7 +360,7 @@ class App:
         self._reporter.changed(at_once=True)
 
     def _threads_changed(self) -> None:
-        self.requests.hold_back(self._threads.held_back)
+        self.requests.engines.hold_back(self._threads.held_back)
         self._fleet.changed()
         self._reporter.changed()
 
@@ -405,21 +368,6 @@ class App:
         self._condition.twin = twin
         self._lifecycle.say_status()
         self._reporter.changed()
-
-    async def _keep_hash(self) -> None:
-        """Have `info` tell the SHA-256 of each model once it is loaded."""
-        while True:
-            await self._another.wait()
-            self._another.clear()
-            if self._condition.sha256 is not None:  # the same model, in another engine
-                continue
-            # It takes a core for as long as reading the file does: not while the first requests come.
-            await asyncio.sleep(_HASH_AFTER_S)
-            path = self.switching.choice.path
-            digest = await self._condition.hash_model(path)
-            if path == self.switching.choice.path:  # that takes seconds, and models change meanwhile
-                self._condition.sha256 = digest
-                self._reporter.say_info()
 
 
 def _lifecycle_of(settings: Settings) -> LifecycleOptions:

@@ -156,7 +156,7 @@ class Switching:
             self._target = None
             if self._supervisor.phase is not Phase.SLEEPING:  # whatever has happened, an engine is to serve
                 self._supervisor.resume()
-            self._requests().release()
+            self._requests().engines.release()
             self._on_end()
 
     async def _use(self, named: Named, say: Say) -> dict[str, JsonValue]:
@@ -204,11 +204,11 @@ class Switching:
         asleep = supervisor.phase is Phase.SLEEPING
         beside = prepared.beside and supervisor.phase is Phase.READY
         if not (beside or asleep):
-            requests.hold()
+            requests.engines.hold()
             await self._drain(lambda: requests.running, say)
             await supervisor.park(why)
         await supervisor.switch_to(prepared.load, on_ready=take, on_loading=told)
-        requests.release()
+        requests.engines.release()
         if beside:
             self._seeing_off = asyncio.create_task(self._see_off(why), name="switch-drain")
 
@@ -216,7 +216,7 @@ class Switching:
         """Let what runs with the model before end, within its time."""
         requests = self._requests()
         with contextlib.suppress(ShuttingDownError):  # which ends that engine, too
-            await self._drain(lambda: requests.leaving, _say_nothing)
+            await self._drain(lambda: requests.engines.leaving, _say_nothing)
             await self._supervisor.end_leaving(why)
 
     async def _drain(self, left: Callable[[], int], say: Say) -> None:

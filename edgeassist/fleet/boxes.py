@@ -38,9 +38,9 @@ class Boxes:
     _boxes: dict[str, Box] = field(default_factory=dict)
     _older: set[str] = field(default_factory=set)
 
-    def connected(self) -> None:
-        """Note a new connection: whoever the broker tells us of with it was here before us."""
-        self._older.clear()
+    def came_back(self) -> None:
+        """Note that we took no requests for a while: whoever is known was here before us now."""
+        self._older.update(box.state.boot_id for box in self)
 
     def hear(self, state: BoxState, now: float, *, retained: bool) -> None:
         """Take what another box says of itself.
@@ -53,9 +53,11 @@ class Boxes:
         device = state.device
         if device == self.device or (device not in self._boxes and len(self._boxes) >= MAX_BOXES):
             return
+        before = self._boxes.get(device)
+        if before is not None and before.state.boot_id != state.boot_id:
+            self._older.discard(before.state.boot_id)
         if retained:
             self._older.add(state.boot_id)
-        before = self._boxes.get(device)
         away_since = None
         if state.state is BoxCondition.OFFLINE:
             same = before is not None and before.state.boot_id == state.boot_id
@@ -65,7 +67,8 @@ class Boxes:
 
     def forget(self, device: str) -> None:
         """Forget a box whose state was taken away."""
-        self._boxes.pop(device, None)
+        if (box := self._boxes.pop(device, None)) is not None:
+            self._older.discard(box.state.boot_id)
 
     def find(self, device: str) -> Box | None:
         """Return what is known of a box."""

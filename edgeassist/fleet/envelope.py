@@ -16,9 +16,12 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.routing import MOST_HOPS, Search
 from edgeassist.protocol.commands import CancelArguments
 from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.topics import check_topic_name
 from edgeassist.protocol.values import Name
 
 MAX_HEAD_BYTES = 200_000
+# What MQTT carries as Correlation Data.
+MAX_CORRELATION_BYTES = 65_535
 _MARKER = b"marker "
 _CANCEL = b"cancel "
 
@@ -121,6 +124,10 @@ def open_envelope(payload: bytes) -> Envelope:
         correlation = None if head.correlation is None else base64.b64decode(head.correlation, validate=True)
     except (ValidationError, binascii.Error) as error:
         raise InvalidRequestError(f"what was handed over can't be read: {error}") from None
+    # No client can have published otherwise; an answer to it could not be sent.
+    check_topic_name(head.topic)
+    if correlation is not None and len(correlation) > MAX_CORRELATION_BYTES:
+        raise InvalidRequestError(f"what was handed over has {len(correlation)} bytes of Correlation Data")
     message = Inbound(
         topic=head.topic, payload=rest, response_topic=head.response_topic, correlation=correlation
     )

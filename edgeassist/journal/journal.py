@@ -52,8 +52,9 @@ class DiskJournal:
         self._on_found = on_found
         self._on_change = on_change
         self._ledger = Ledger(bounds)
+        self._files = Files(state, root)
         self._writer = Writer(
-            Files(state, root),
+            self._files,
             on_found=lambda found: self._hand_over(self._take_found, found),
             on_written=lambda changes, problem: self._hand_over(self._take_written, changes, problem),
         )
@@ -64,8 +65,14 @@ class DiskJournal:
         self._accepted: dict[int, Callable[[], None]] = {}
         self._ended: dict[int, Callable[[], None]] = {}
         self._pruned_at = 0.0
+        self._was_full = False
         self._patience: asyncio.TimerHandle | None = None
         self.problem: str | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether an earlier run has left one."""
+        return self._files.path.exists()
 
     def begin_to_open(self) -> None:
         """Begin, unless that was done; until the journal is open, nothing is written down."""
@@ -112,12 +119,19 @@ class DiskJournal:
         size = len(entry.origin) + len(entry.key.caller) + len(entry.key.name)
         number = self._ledger.accept(size)
         if number is None:
-            self._note_full()
+            if not self._was_full:
+                self._note_full()
+            self._was_full = True
             on_safe()
             return None
+        self._was_full = False
         self._accepted[number] = on_safe
         self._put(Accepted(number, entry, stamp_now()))
         return number
+
+    def keeps(self, number: int) -> bool:
+        """Whether the next start finds the request (`Journal.keeps`)."""
+        return self.problem is None and number not in self._accepted and self._ledger.waits(number)
 
     def begin(self, number: int) -> None:
         """Note that text of its answer goes out (`Journal.begin`)."""
@@ -142,6 +156,7 @@ class DiskJournal:
         if number in self._ledger:
             self._ledger.deliver(number)
             self._put(Delivered(number))
+            self._prune()
 
     def forget(self, number: int) -> None:
         """Drop a request (`Journal.forget`)."""
@@ -166,8 +181,8 @@ class DiskJournal:
     def _note_full(self) -> None:
         bounds = self._ledger.bounds
         log.warning(
-            "the journal is full, and a request is not written down: %d requests are in it (journal.entries: "
-            "%d, journal.mb: %d)",
+            "the journal is full, and requests do not outlive a restart until there is room: %d are in it "
+            "(journal.entries: %d, journal.mb: %d)",
             len(self._ledger),
             bounds.entries,
             bounds.size >> 20,

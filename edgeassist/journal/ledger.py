@@ -54,6 +54,11 @@ class Ledger:
         """Whether that request is in it."""
         return number in self._lines
 
+    def waits(self, number: int) -> bool:
+        """Whether that request is in it, and has not ended."""
+        line = self._lines.get(number)
+        return line is not None and line.ended is None
+
     @property
     def full(self) -> bool:
         """Whether there is room for no more."""

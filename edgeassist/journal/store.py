@@ -163,6 +163,11 @@ class Store:
                 self._file.execute("ROLLBACK")
             raise
 
+    def forget_starts(self) -> None:
+        """Note that no request has ended the daemon: it stops by itself; raises sqlite3.Error."""
+        self._sync(durable=False)
+        self._file.execute("UPDATE requests SET starts = 0 WHERE ended IS NULL AND starts > 0")
+
     def make_room(self) -> None:
         """Begin the log anew, in the space that it has; raises sqlite3.Error."""
         self._file.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()

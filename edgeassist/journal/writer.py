@@ -75,6 +75,7 @@ class Writer:
         while going_on:
             changes, going_on = self._gather()
             self._write(changes)
+        self._note_stop()
         self._lose_store()
         self._files.close()
 
@@ -140,6 +141,12 @@ class Writer:
             self._loaded = True
             self._on_found(found)
         return store
+
+    def _note_stop(self) -> None:
+        """What waits was no reason for this stop."""
+        if self._store is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._store.forget_starts()
 
     def _lose_store(self) -> None:
         store, self._store = self._store, None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 MAX_FILTER_BYTES = 65_535
 WILDCARDS = frozenset("+#")
@@ -42,6 +43,26 @@ def matches(levels: Sequence[str], parts: Sequence[str]) -> bool:
         if index == len(parts) or level not in {"+", parts[index]}:
             return False
     return len(levels) == len(parts)
+
+
+def filters_of(topic: str, most: int) -> Iterator[str]:
+    """Yield up to `most` filters that match a topic, with few wildcards first.
+
+    A topic of n levels is matched by 3 * 2^n - 1.
+    """
+    parts = topic.split("/")
+    ends = [(parts[:length], ["#"]) for length in range(len(parts), -1, -1)]
+    count = 0
+    for wild in range(len(parts) + 1):
+        for head, end in [(parts, []), *ends]:
+            for places in combinations(range(len(head)), wild):
+                levels = ["+" if place in places else part for place, part in enumerate(head)] + end
+                if levels[0] in WILDCARDS and topic.startswith("$"):
+                    continue
+                if count == most:
+                    return
+                count += 1
+                yield "/".join(levels)
 
 
 def overlap(one: str, other: str) -> bool:

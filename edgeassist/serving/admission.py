@@ -132,3 +132,8 @@ class Admission:
 
     def _rank(self, request: Request) -> float:
         return request.arrived - _HEAD_STARTS[request.asked.priority] * self.limits.ageing_s
+
+
+def taken(request_id: str) -> str:
+    """Return why a request can't have this id."""
+    return f"the id {request_id!r} is taken by a request under way: use another"

@@ -90,6 +90,11 @@ class Conversations:
         while len(self._histories) > self.bounds.count:
             self._histories.popitem(last=False)
 
+    def forget(self, callers: str) -> None:
+        """Forget all conversations of callers whose name begins so."""
+        for session in [each for each in self._histories if each.caller.startswith(callers)]:
+            del self._histories[session]
+
     def _expire(self, now: float) -> None:
         while self._histories:
             session, oldest = next(iter(self._histories.items()))

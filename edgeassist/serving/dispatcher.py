@@ -10,7 +10,6 @@ from typing import Protocol
 import msgspec
 
 from edgeassist.engine.messages import (
-    Cancel,
     Cancelled,
     Command,
     Decide,
@@ -136,11 +135,6 @@ class Dispatcher:
             request.stream.held_back = self._held_back
             self._engine.send(start)
             self._work.started()
-
-    def cancel(self, request: Request) -> None:
-        """Tell the engine to end a request, if it has it."""
-        if request.job is not None:
-            self._engine.send(Cancel(request.job))
 
     def encodes(self, *, leaving: bool = False) -> bool:
         """Whether the engine is turning a long prompt into tokens."""

@@ -80,6 +80,10 @@ class Journal(Protocol):
         """
         ...
 
+    def keeps(self, number: int) -> bool:
+        """Whether the request is written for good, and has no end yet: the next start finds it."""
+        ...
+
     def begin(self, number: int) -> None:
         """Note that text of its answer goes out."""
         ...
@@ -112,6 +116,11 @@ class NoJournal:
         del entry
         on_safe()
         return None
+
+    def keeps(self, number: int) -> bool:
+        """Say that nothing is kept (`Journal.keeps`)."""
+        del number
+        return False
 
     def begin(self, number: int) -> None:
         """Note nothing (`Journal.begin`)."""

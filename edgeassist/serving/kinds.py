@@ -64,6 +64,10 @@ class Kinds:
         """Whether something of that conversation is kept."""
         return self._prompting.knows(session, now)
 
+    def forget(self, callers: str) -> None:
+        """Forget the conversations of callers whose name begins so."""
+        self._prompting.forget(callers)
+
     def start_of(self, request: Request, job: str, now: float) -> Start | Decide:
         """Return the command that begins it.
 

@@ -55,6 +55,10 @@ class Prompting:
         """Whether something of that conversation is kept."""
         return bool(self._conversations.recall(session, now))
 
+    def forget(self, callers: str) -> None:
+        """Forget the conversations of callers whose name begins so."""
+        self._conversations.forget(callers)
+
     def start_of(self, asked: PromptRequest, request: Request, job: str, now: float) -> Start:
         """Return the command that begins the answer.
 

@@ -47,6 +47,16 @@ class Record:
             self._unsaid = None if self._durable.named else []
             self._number = self._journal.accept(entry, self._safe)
 
+    @property
+    def written(self) -> bool:
+        """Whether the request is written down, or about to be."""
+        return self._number is not None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the next start of the daemon has the request wait again, as if nothing had happened."""
+        return not self._began and self._number is not None and self._journal.keeps(self._number)
+
     def when_safe(self, call: Callable[[], None]) -> None:
         """Call it when the request's fate is safe; at once, if it is."""
         if self._waiting is None:

@@ -9,15 +9,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, environ_of, kind
-from tests.daemon_death import Victim, count
+from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire, environ_of, kind
 from tests.patience import PATIENCE_S
 
 SLOW = "!script delay_ms=50\n" + "word " * 400
@@ -32,16 +30,6 @@ def health_of(wire: Wire) -> dict[str, Any]:
 async def killed(daemon: PrivateDaemon) -> None:
     os.kill(daemon.pid, signal.SIGKILL)
     await asyncio.to_thread(daemon.stop)
-
-
-@pytest.mark.parametrize(("victim", "rerun"), [("daemon", True), ("both", False)])
-async def test_of_prompts_under_way_when_it_is_killed_each_has_one_end(
-    tmp_path: Path, victim: Victim, *, rerun: bool
-) -> None:
-    tally = await count(tmp_path, kills=2, clients=16, victim=victim, rerun=rerun, seed=2)
-    assert (tally.asked, tally.unheard, tally.doubled, tally.wrong, tally.gaps) == (32, 0, 0, 0, 0), tally
-    if rerun:
-        assert tally.codes == Counter(done=32)
 
 
 async def test_what_waits_is_answered_by_the_next_run_and_what_began_is_interrupted(
@@ -70,6 +58,21 @@ async def test_what_waits_is_answered_by_the_next_run_and_what_began_is_interrup
     again = await wire.until(lambda message: kind(message) == "done" and said_of(message, name))
     assert (json.loads(again.payload)["text"], again.topic) == ("hello again", nameless.topic)
     assert health_of(wire)["durable"] is True
+
+
+async def test_what_was_accepted_is_answered_though_durability_is_turned_off_meanwhile(
+    ready: StartReady, daemon: StartDaemon, connect: AsyncConnect
+) -> None:
+    process, _ = await ready(engine__slots=1)
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.health)
+    wire.say(TOPICS.prompt(), json.dumps({"id": "began", "prompt": SLOW}), qos=1)
+    await wire.until(lambda message: kind(message) == "chunk")
+    wire.say(TOPICS.prompt(), json.dumps({"id": "waits", "prompt": "hello"}), qos=1)
+    await wire.until(lambda message: kind(message) == "accepted" and said_of(message, "waits"))
+    await killed(process)
+    daemon(engine__slots=1, admission__durable=False)
+    await wire.until(lambda message: kind(message) == "done" and said_of(message, "waits"))
+    assert health_of(wire)["undurable_reason"] == "admission.durable is off"
 
 
 def said_of(message: Any, *names: str) -> bool:

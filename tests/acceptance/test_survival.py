@@ -14,7 +14,7 @@ import psutil
 from edgeassist.client.answers import AnyEvent
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
-from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed
+from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_done, expect_failed
 from tests.patience import PATIENCE_S
 
 SLOW = "!script repeat=400 delay_ms=20\nslowly "
@@ -155,7 +155,7 @@ async def test_the_daemon_starts_without_a_broker_and_loads_meanwhile(
     assert isinstance(await client.answer("hello"), Done)
 
 
-async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(
+async def test_sigterm_lets_running_answers_end_and_what_waits_is_answered_by_the_next_start(
     ready: StartReady, connect: AsyncConnect
 ) -> None:
     daemon, client = await ready(daemon__drain_s=10, engine__slots=1, engine__speculate=False)
@@ -165,12 +165,26 @@ async def test_sigterm_lets_running_answers_end_and_refuses_the_rest(
     queued = asyncio.create_task(client.answer("queued"), name="queued")
     await asyncio.sleep(0.2)
     os.kill(daemon.pid, signal.SIGTERM)
-    assert expect_failed(await queued).code == "shutting_down"
-    assert expect_failed(await client.answer("too late")).code == "shutting_down"
+    late = asyncio.create_task(client.answer("late"), name="late")
     assert isinstance(await last(running), Done)
     await wire.until(lambda message: message.payload == b"offline")
     await until(lambda: daemon.poll() is not None)
     assert daemon.poll() == 0
+    assert [each.done() for each in (queued, late)] == [False, False]
+    daemon.start()
+    assert [expect_done(await each).text for each in (queued, late)] == ["queued", "late"]
+
+
+async def test_where_nothing_outlives_a_restart_sigterm_refuses_what_does_not_run(ready: StartReady) -> None:
+    daemon, client = await ready(daemon__drain_s=10, engine__slots=1, admission__durable=False)
+    running = client.ask("!script repeat=200 delay_ms=20\nrun ")
+    await first_chunk(running)
+    queued = asyncio.create_task(client.answer("queued"), name="queued")
+    await asyncio.sleep(0.2)
+    os.kill(daemon.pid, signal.SIGTERM)
+    assert expect_failed(await queued).code == "shutting_down"
+    assert expect_failed(await client.answer("too late")).code == "shutting_down"
+    assert isinstance(await last(running), Done)
 
 
 async def test_a_device_that_stops_while_its_broker_is_away_is_offline_when_the_broker_is_back(

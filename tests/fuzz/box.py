@@ -136,14 +136,14 @@ class Box:
         self.requests = Requests(
             "box", POLICY, self.engine, on_change=lambda: None, on_end=lambda *_: None, clock=self.clock
         )
-        self.engine.take = self.requests.engine_event
+        self.engine.take = self.requests.engines.hear
         self.asking = Asking(TOPICS, OPTIONS, self.link, self.requests, Repeats(self.link, self.clock))
         self.asking.start()
         handlers = {**dict.fromkeys(COMMANDS, _agree), "cancel": self._cancel}
         self.commands = Commands(TOPICS, OPTIONS.rules.prefixes, self.link, handlers)
         self.commands.start()
         facts = self.engine.facts
-        self.requests.engine_ready(
+        self.requests.engines.ready(
             facts.name, facts.slots, constrains=facts.constrains, decides=facts.decides
         )
 

@@ -34,15 +34,25 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
 
 
 @pytest.fixture(scope="module")
+def beside() -> dict[str, Any]:
+    """What it has beside what each has (`home_assistant`); a module that needs more overrides this."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def running(
-    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
+    version: Version,
+    broker: PrivateBroker,
+    beside: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[HomeAssistant]:
     """A Home Assistant at the broker that `ready` and `connect` use, too."""
     try:
         installed(version)
     except UnavailableError as reason:
         pytest.skip(str(reason))
-    with home_assistant(tmp_path_factory.mktemp("home-assistant"), broker.port, version) as process:
+    folder = tmp_path_factory.mktemp("home-assistant")
+    with home_assistant(folder, broker.port, version, **beside) as process:
         yield process
 
 

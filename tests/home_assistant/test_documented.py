@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from edgeassist.gateways.homeassistant.entities import EXPIRY_S
-from edgeassist.sandbox import PrivateBroker
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, Wire
 from tests.home_assistant.documents import (
     DOCS,
@@ -26,8 +25,7 @@ from tests.home_assistant.documents import (
     scripts,
 )
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed, tried
-from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.installation import Version, tried
 from tests.home_assistant.toys import Area, Home, Toy
 from tests.home_assistant.wire import Events
 
@@ -81,29 +79,19 @@ def version(request: pytest.FixtureRequest) -> Version:
 
 
 @pytest.fixture(scope="module")
-def running(
-    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HomeAssistant]:
-    """One with all that the documents show and that this version can do."""
-    try:
-        installed(version)
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
+def beside(version: Version) -> dict[str, Any]:
+    """All that the documents show and that this version can do."""
     shown = all_blocks()
     if version is Version.OLDEST:
         shown = [of_older(block) for block in shown if "trigger: event.received" not in block]
     else:
         shown = [block for block in shown if "before 2026.4" not in block]
-    with home_assistant(
-        tmp_path_factory.mktemp("home-assistant"),
-        broker.port,
-        version,
-        automations=automations(shown) + ASK,
-        scripts=scripts(shown) + TELL,
+    return {
+        "automations": automations(shown) + ASK,
+        "scripts": scripts(shown) + TELL,
         # What is left out here names the version that it needs: Home Assistant would complain of it.
-        blueprints=EXAMPLE / "blueprints",
-    ) as process:
-        yield process
+        "blueprints": EXAMPLE / "blueprints",
+    }
 
 
 class Notes:

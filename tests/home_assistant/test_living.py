@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from tests.conftest import AsyncConnect, environ_of
 from tests.home_assistant.agents import agent_of
 from tests.home_assistant.boxes import AGENT, Box, is_there
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed
-from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply
 from tests.home_assistant.test_agent import PROMPTS, as_info, calling, is_away, prompts
 from tests.home_assistant.toys import ORDINARY
@@ -33,16 +31,8 @@ SCRIPTS += f"long:\n  description: {'blah ' * 14_000}\n  sequence: []\n"
 
 
 @pytest.fixture(scope="module")
-def running(
-    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HomeAssistant]:
-    try:
-        installed(version)
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    folder = tmp_path_factory.mktemp("home-assistant")
-    with home_assistant(folder, broker.port, version, scripts=SCRIPTS) as process:
-        yield process
+def beside() -> dict[str, Any]:
+    return {"scripts": SCRIPTS}
 
 
 async def expose(house: Driver, *scripts: str, exposed: bool = True) -> None:

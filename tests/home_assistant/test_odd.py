@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from signal import SIGKILL
+from typing import Any
 
 import pytest
 
@@ -14,8 +14,7 @@ from edgeassist.sandbox import PrivateBroker
 from tests.conftest import AsyncConnect
 from tests.home_assistant.boxes import AGENT, Box, is_there
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed
-from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import spoken
 from tests.home_assistant.test_agent import PROMPTS, as_info, calling, is_away, prompts
 from tests.patience import PATIENCE_S
@@ -77,16 +76,8 @@ asks_much:
 
 
 @pytest.fixture(scope="module")
-def running(
-    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HomeAssistant]:
-    try:
-        installed(version)
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    folder = tmp_path_factory.mktemp("home-assistant")
-    with home_assistant(folder, broker.port, version, scripts=SCRIPTS) as process:
-        yield process
+def beside() -> dict[str, Any]:
+    return {"scripts": SCRIPTS}
 
 
 async def offer(house: Driver, script: str) -> None:

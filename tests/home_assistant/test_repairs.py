@@ -18,8 +18,8 @@ from tests.component import FOLDER
 from tests.conftest import AsyncConnect, StartReady
 from tests.home_assistant.boxes import AGENT, CLIENT, TASK, add_box, generate, remove_boxes
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed, tried
-from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.installation import Version, tried
+from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.wire import CommandError
 from tests.patience import PATIENCE_S
 
@@ -52,29 +52,21 @@ def broker(acl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Priv
 
 
 @pytest.fixture(scope="module")
-def running(
-    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HomeAssistant]:
-    """A Home Assistant to which a day is a second."""
-    try:
-        installed(version)
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
+def beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """An integration to which a day is a second."""
     hasty = tmp_path_factory.mktemp("hasty") / "edgeassist"
     shutil.copytree(FOLDER, hasty, ignore=shutil.ignore_patterns("__pycache__"))
     constants = hasty / "const.py"
     text = constants.read_text()
     assert "GONE_AFTER_S = 24 * 60 * 60" in text
     constants.write_text(text.replace("GONE_AFTER_S = 24 * 60 * 60", "GONE_AFTER_S = 1"))
-    folder = tmp_path_factory.mktemp("home-assistant")
-    with home_assistant(folder, broker.port, version, components=[hasty]) as process:
-        process.silent.append("websocket_api.http.connection]")  # refused actions
-        yield process
+    return {"components": [hasty]}
 
 
 @pytest.fixture(autouse=True)
-async def apart(house: Driver) -> None:
-    """Begin without a box."""
+async def apart(house: Driver, running: HomeAssistant) -> None:
+    """Begin without a box; Home Assistant may log, as it does, that an action was refused."""
+    running.silent.append("websocket_api.http.connection]")
     await remove_boxes(house)
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import PrivateBroker
 from tests.conftest import AsyncConnect, StartReady
 from tests.home_assistant.boxes import CLIENT, TASK, add_box, generate
 from tests.home_assistant.driver import Driver
-from tests.home_assistant.installation import UnavailableError, Version, installed, tried
-from tests.home_assistant.process import HomeAssistant, home_assistant
+from tests.home_assistant.installation import Version, tried
+from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.wire import CommandError
 
 pytestmark = pytest.mark.timeout(1500)
@@ -49,20 +47,9 @@ def version(request: pytest.FixtureRequest) -> Version:
 
 
 @pytest.fixture(scope="module")
-def running(
-    version: Version, broker: PrivateBroker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HomeAssistant]:
-    """A Home Assistant with an integration that gives tasks tools."""
-    try:
-        installed(version)
-    except UnavailableError as reason:
-        pytest.skip(str(reason))
-    folder = tmp_path_factory.mktemp("home-assistant")
-    caller = Path(__file__).parent / "task_caller"
-    with home_assistant(
-        folder, broker.port, version, configuration="task_caller:\n", components=[caller]
-    ) as process:
-        yield process
+def beside() -> dict[str, Any]:
+    """An integration that gives tasks tools."""
+    return {"configuration": "task_caller:\n", "components": [Path(__file__).parent / "task_caller"]}
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -186,3 +187,24 @@ async def test_what_is_no_filter_is_refused_at_once(broker: PrivateBroker, wrong
             link.broker.subscribe(Subscription(wrong, 1), lambda _message: None)
         await say(link)
         assert link.ups == 1
+
+
+@PROTOCOLS
+async def test_what_an_earlier_run_has_left_in_the_session_is_unsubscribed_from(
+    broker: PrivateBroker, protocol: str
+) -> None:
+    """Messages that nobody wants would come for as long as the session lives."""
+    options: dict[str, Any] = {"client_id": f"left-{protocol}", "protocol": protocol, "session_expiry_s": 60}
+    old = ("old/a/x", "w/1", "w/1/b")
+    async with Link(broker.port, ["t/end", "old/+/x", "w/1", "w/1/#"], **options) as before:
+        await say(before, *old)
+        assert len(before.heard) > len(old)
+    async with Link(broker.port, ["t/end"], **options) as link:
+        await say(link, *old)
+        assert set(link.payloads) == {b"end"}
+    ear = Ear()
+    after = Link(broker.port, ["t/end"], **options)
+    after.broker.subscribe(Subscription("#", 1, passive=True), ear)
+    async with after:
+        await say(after, *old)
+    assert set(ear.topics) == {"t/end"}

@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 
 from edgeassist.journal import journal as journal_room
+from edgeassist.journal.changes import Accepted
 from edgeassist.journal.files import FOLDER, MOST_ASIDE
 from edgeassist.journal.journal import DiskJournal
 from edgeassist.journal.ledger import Bounds
-from edgeassist.journal.store import VERSION
+from edgeassist.journal.stamps import stamp_now
+from edgeassist.journal.store import VERSION, Store
 from edgeassist.serving.caller import Key
 from edgeassist.serving.journal import Entry, Found
 from tests.integration.link import until
@@ -96,7 +98,21 @@ async def test_what_was_accepted_began_and_ended_is_found_again_in_order(tmp_pat
         second.journal.forget(waits)
     async with run(tmp_path) as third:
         assert names(third.found) == ["b", "e", "h", "new"]
-        assert [each.starts for each in third.found] == [2, 2, 1, 1]
+        # A stop in order is no fault of what waited.
+        assert [each.starts for each in third.found] == [1, 2, 1, 1]
+
+
+def test_starts_are_counted_until_a_stop_in_order(tmp_path: Path) -> None:
+    counts = []
+    for stops in (None, False, True, False):
+        store = Store(tmp_path / "journal.db")
+        counts += [each.starts for each in store.load(stamp_now())]
+        if stops is None:
+            store.write([Accepted(1, entry("a"), stamp_now())])
+        elif stops:
+            store.forget_starts()
+        store.close()
+    assert counts == [1, 2, 1]
 
 
 async def test_an_error_that_was_delivered_is_gone(tmp_path: Path) -> None:

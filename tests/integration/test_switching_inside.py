@@ -116,7 +116,7 @@ async def test_without_memory_for_both_what_comes_meanwhile_waits_for_the_new_mo
         toy = ToyTransport(app.requests)
         stream = await begun(toy, "!script repeat=40 delay_ms=20\nabcd")
         switch = asyncio.create_task(use(client, TINY))
-        await until(lambda: app.requests._dispatcher.held)
+        await until(lambda: app.requests.engines.held)
         waiting = asyncio.create_task(toy.answer(PromptRequest(prompt="hello", max_tokens=2)))
         assert (await switch)["model"] == TINY_NAME
         assert expect_done(await end_of(stream)).text == "abcd" * 40

@@ -111,7 +111,7 @@ class Engine:
     def send(self, command: Command) -> None:
         """Take a command; what it leads to comes later."""
         if self.phase is Phase.READY:
-            self._pair.take = self.requests.engine_event
+            self._pair.take = self.requests.engines.hear
             self._pair.send(command)
             if self._due is None:
                 self._due = self._loop.call_later(ANSWER_S, self._work)
@@ -132,14 +132,14 @@ class Engine:
         """Be gone in the middle of whatever it is, and back after a while."""
         if self.phase is Phase.READY:
             self._end(Phase.LOADING)
-            self.requests.engine_lost("the engine died", planned=False)
+            self.requests.engines.lost("the engine died", planned=False)
             self._loop.call_later(LOAD_S, self.load)
 
     async def park(self, why: str, *, sleeping: bool = False) -> None:
         """End it (`Supervisor.park`)."""
         del why, sleeping
         self._end(Phase.SLEEPING)
-        self.requests.engine_asleep()
+        self.requests.engines.asleep()
 
     def resume(self) -> None:
         """Start it again (`Supervisor.resume`)."""
@@ -152,7 +152,7 @@ class Engine:
         self.lives += 1
         self.phase = Phase.READY
         facts = self._pair.facts
-        self.requests.engine_ready(
+        self.requests.engines.ready(
             facts.name, facts.slots, constrains=facts.constrains, decides=facts.decides
         )
         self.on_phase(Phase.READY)

@@ -58,6 +58,7 @@ from edgeassist.protocol.topics import Topics
 from edgeassist.serving.admission import Limits
 from edgeassist.serving.caller import Caller
 from edgeassist.serving.conversation import Bounds
+from edgeassist.serving.journal import Journal
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.request import AnyRequest
 from edgeassist.serving.requests import Requests
@@ -364,7 +365,7 @@ class House:
         ReplyOptions(chunk_bytes=64, chunk_qos=0, final_qos=1),
     )
 
-    def __init__(self, **policy: Any) -> None:
+    def __init__(self, journal: Journal | None = None, **policy: Any) -> None:
         self.clock = Clock()
         self.engine = Recorder()
         self.link = ListLink()
@@ -377,6 +378,7 @@ class House:
             self.engine,
             on_change=self._changed,
             on_end=lambda *ended: self.ended.append(ended),
+            journal=journal,
             clock=self.clock,
         )
         self.repeats = Repeats(self.link)
@@ -433,12 +435,12 @@ class House:
         decides: bool = True,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
-        self.requests.engine_ready(
+        self.requests.engines.ready(
             "m", slots, constrains=constrains, decides=decides, calibration=calibration
         )
 
     def say(self, event: Event) -> None:
-        self.requests.engine_event(event)
+        self.requests.engines.hear(event)
 
     def finish(self, job: str, text: str = "") -> None:
         """Let the engine end a job, with that text before."""
@@ -480,8 +482,8 @@ MakeEngine = type[WorkerRoom]
 class MakeHouse(Protocol):
     """The fixture `make_house`."""
 
-    def __call__(self, **policy: Any) -> House:
-        """Return requests with another value of these fields of the policy."""
+    def __call__(self, journal: Journal | None = None, **policy: Any) -> House:
+        """Return requests with that journal, and another value of these fields of the policy."""
         ...
 
 

@@ -28,12 +28,12 @@ SANS_IO = [
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
         "packets requests state tools topics turns values watches",
-        "serving.": "admission caller conversation deciding figures job journal kinds policy prompting "
-        "record recovery replay request scores sink stream telemetry",
+        "serving.": "admission caller conversation deciding endings figures job journal kinds policy "
+        "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
-        "gateways.mqtt.": "ears intake origin replies unheard",
-        "gateways.fleet.": "held links",
+        "gateways.mqtt.": "destination ears ends intake origin replies unheard",
+        "gateways.fleet.": "answering held joining links orientation standing telling",
         "gateways.homeassistant.": "endings entities topics watched",
         "engine.": "messages nesting pacing prefill scheduler sequence signals sizing speculation step",
         "engine.kv.": "prefixes reach stops world",

@@ -190,7 +190,7 @@ def test_a_bound_outlives_the_engine_that_its_request_was_with(make_house: MakeH
     house = make_house()
     house.ready()
     house.ask(choice=["on", "off"])
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     before, after = house.engine.starts
     assert before.constraint == after.constraint is not None
@@ -241,7 +241,7 @@ def test_while_a_model_is_replaced_nothing_is_refused_for_what_the_last_one_was(
 ) -> None:
     house = make_house()
     house.ready(constrains=False)
-    house.requests.engine_lost("it is replaced", planned=True)
+    house.requests.engines.lost("it is replaced", planned=True)
     request = house.ask(choice=["a"])
     house.ready(constrains=True)
     house.finish(house.engine.starts[0].id, "a")

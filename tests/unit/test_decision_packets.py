@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.engine.messages import Decided
-from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
+from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.decisions import DecisionAnswer
 from edgeassist.protocol.events import Done, parse_event

@@ -13,7 +13,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 messages = st.builds(
     Inbound,
-    topic=texts,
+    topic=st.text("aé/_-", min_size=1, max_size=30),
     payload=st.binary(max_size=200),
     response_topic=st.none() | texts,
     correlation=st.none() | st.binary(max_size=30),
@@ -54,6 +54,10 @@ def test_anything_else_is_refused(payload: bytes) -> None:
         b'{"sender":"a","topic":"t","hops":1,"correlation":"%"}',
         b'{"sender":"a","topic":"t","hops":1,"left_s":-1}',
         b'{"sender":"a","topic":"t","hops":1,"id":"a/b"}',
+        b'{"sender":"a","topic":"t/#","hops":1}',
+        b'{"sender":"a","topic":"","hops":1}',
+        b'{"sender":"a","topic":"t","hops":1,"correlation":"%s"}' % (b"AAAA" * 22_000),
+        b'{"sender":"a","topic":"t","hops":100}',
         b"[]",
     ],
 )

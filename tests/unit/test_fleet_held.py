@@ -6,7 +6,7 @@ from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import Search
 from edgeassist.gateways.fleet.held import SETTLED, Held, HeldRequests, Phase
 from edgeassist.gateways.fleet.offers import Offer, parse_offer
-from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.protocol.fleet import MAX_WORDS, words
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest
@@ -40,6 +40,18 @@ def test_what_is_delivered_again_is_known_while_it_is_held_and_after_it_is_settl
     for number in range(SETTLED):
         requests.settle(held("x", packet=number))
     assert not requests.was_settled((7, b"a"))
+
+
+def test_packet_ids_mean_nothing_once_the_broker_has_lost_the_session() -> None:
+    requests = HeldRequests()
+    answered, runs = held("a", packet=1), held("b", packet=2)
+    for each in (answered, runs):
+        requests.add(each)
+    requests.settle(answered)
+    requests.session_lost()
+    assert requests.delivered_again((2, b"b")) is None
+    assert not requests.was_settled((1, b"a"))
+    assert list(requests) == [runs]
 
 
 def test_what_is_forgotten_is_not_acknowledged() -> None:

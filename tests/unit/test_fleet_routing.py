@@ -243,7 +243,6 @@ class Fleet(RuleBasedStateMachine):
 
     def _connect(self, member: Member) -> None:
         self.members[member.name] = member
-        member.boxes.connected()
         for each in self.states.values():
             member.boxes.hear(each, 0, retained=True)
         self._say(state(member.name, boot_id=member.boot_id))
@@ -265,6 +264,17 @@ def test_a_conversation_of_a_box_that_drains_begins_anew_elsewhere() -> None:
     unknown = Errand(conversation="k")
     assert route(unknown, boxes, takes=False, room=1, pick=first) == Handing(there, Search.SEEK)
     assert route(known, boxes_of(), takes=False, room=1, pick=first) is None
+
+
+def test_a_box_that_comes_back_looks_for_conversations_with_those_that_stayed() -> None:
+    there, here = ranked("k", ["a", "b"])[1], ranked("k", ["a", "b"])[0]
+    boxes = boxes_of(state(there), device=here)
+    unknown = Errand(conversation="k")
+    assert route(unknown, boxes, takes=True, room=1, pick=first) is None
+    boxes.came_back()
+    assert route(unknown, boxes, takes=True, room=1, pick=first) == Handing(there, Search.SEEK)
+    boxes.hear(state(there, boot_id="its next start"), 0, retained=False)
+    assert route(unknown, boxes, takes=True, room=1, pick=first) is None
 
 
 def test_a_conversation_does_not_move_for_room() -> None:

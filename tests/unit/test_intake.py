@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from edgeassist.errors import Code
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, take_in
-from edgeassist.gateways.mqtt.replies import ReplyTo
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest

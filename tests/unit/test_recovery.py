@@ -18,7 +18,7 @@ from edgeassist.protocol.packets import Inbound
 from edgeassist.serving.caller import Key
 from edgeassist.serving.journal import Entry, Found
 from edgeassist.serving.recovery import MOST_STARTS, Recovery
-from edgeassist.serving.requests import SEQ_AFTER_START
+from edgeassist.serving.returning import SEQ_AFTER_START
 from tests.unit.conftest import TOPICS, House, MakeHouse
 
 
@@ -35,6 +35,9 @@ class ListJournal:
         self.found[number] = Found(number, entry, 0.0, began=False, starts=1)
         self._tell(on_safe)
         return number
+
+    def keeps(self, number: int) -> bool:
+        return self.at_once and number in self.found and self.found[number].end is None
 
     def begin(self, number: int) -> None:
         self.found[number] = replace(self.found[number], began=True)
@@ -74,8 +77,7 @@ class Device:
         self.house = self._start()
 
     def _start(self) -> House:
-        house = self._make()
-        house.requests._journal = self.journal
+        house = self._make(self.journal)
         house.asking.apply(replace(house.options, durable=True))
         return house
 
@@ -87,7 +89,7 @@ class Device:
         found = self.journal.found
         for number, each in found.items():
             found[number] = replace(each, elapsed_s=each.elapsed_s + away_s, ended_s=each.ended_s + away_s)
-        recovery = Recovery(self.house.requests, self.journal, self.house.asking.restore)
+        recovery = Recovery(self.house.requests.returning, self.journal, self.house.asking.restore)
         recovery.take_up(list(found.values()), self.house.clock())
         return self.house
 
@@ -226,6 +228,36 @@ def begin(device: Device, **fields: Any) -> None:
     device.ask("a", **fields)
     device.house.say(Delta("1", "he"))
     assert device.house.types("a")[-1] == "chunk"
+
+
+def test_what_has_said_nothing_at_an_orderly_stop_waits_for_the_next_start(device: Device) -> None:
+    device.house.ready(slots=2)
+    begin(device)
+    device.ask("reads")
+    device.ask("waits")
+    device.house.requests.close()
+    device.ask("late")
+    device.house.requests.abandon()
+    device.ask("too-late")
+    names = ("reads", "waits", "late")
+    assert [device.house.types(name) for name in names] == [["accepted"]] * 3
+    assert [device.house.error(name) for name in ("a", "too-late")] == ["shutting_down"] * 2
+    assert (device.house.requests.queued, device.house.requests.running) == (0, 0)
+    device.settle()
+    house = device.restart()
+    house.ready(slots=3)
+    assert len(house.engine.starts) == 3
+    assert [house.types(name) for name in (*names, "too-late")] == [["accepted"]] * 3 + [[]]
+
+
+def test_what_can_not_be_written_ends_at_a_stop(device: Device) -> None:
+    device.journal.at_once = False
+    device.house.ready(slots=0)
+    device.ask("a")
+    device.house.requests.close()
+    device.journal.tell()
+    device.journal.tell()
+    assert device.house.error("a") == "shutting_down"
 
 
 def test_what_had_begun_ends_in_one_error_behind_all_that_was_said(device: Device) -> None:
@@ -399,7 +431,7 @@ def test_a_request_that_came_again_before_the_journal_could_be_read_runs_once(de
     house = device.restart()
     device.bring(message)
     device.journal.found[5] = replace(found, number=5)
-    Recovery(house.requests, device.journal, house.asking.restore).take_up(
+    Recovery(house.requests.returning, device.journal, house.asking.restore).take_up(
         [device.journal.found[5]], house.clock()
     )
     assert house.types("a") == ["accepted"]

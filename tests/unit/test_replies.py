@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from edgeassist.errors import BusyError, InternalError, InvalidRequestError
-from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo, Told
+from edgeassist.gateways.mqtt.destination import ReplyTo
+from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, Told
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import said_again
 from edgeassist.protocol.packets import Outbound

@@ -54,7 +54,7 @@ def test_an_answer_that_failed_or_was_cancelled_is_not_remembered(make_house: Ma
     house.ready()
     request = house.ask("one", session="s")
     house.requests.cancel(request)
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     house.ask("two", session="s")
     assert contents(house.engine.starts[-1]) == ["two"]

@@ -182,7 +182,7 @@ def test_a_model_that_makes_no_decisions_says_so_also_to_those_that_wait(make_ho
     assert "makes no decisions" in house.heard(later)[0]["message"]
     house.finish(house.engine.starts[0].id)
     assert house.types(prompt)[-1] == "done"
-    house.requests.engine_lost("gone", planned=True)
+    house.requests.engines.lost("gone", planned=True)
     unknown = house.decide()
     assert house.types(unknown) == []
 
@@ -201,11 +201,11 @@ def test_a_decision_waits_for_the_next_engine_and_the_second_that_it_ends_is_its
     house = make_house()
     house.ready()
     request = house.decide()
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     assert house.types(request) == []
     house.ready()
     assert len(house.engine.decisions) == 2
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     last = house.heard(request)[-1]
     assert (last["code"], last["retryable"]) == ("engine_crashed", False)
     assert "ended 2 engines" in last["message"]
@@ -216,7 +216,7 @@ def test_a_decision_that_was_being_read_when_the_engine_died_is_to_blame(make_ho
     house.ready(slots=2)
     guilty, innocent = house.decide(), house.decide()
     house.say(Encoding(house.engine.decisions[0].id))
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     assert (house.error(guilty), house.types(innocent)) == ("engine_crashed", [])
 
 

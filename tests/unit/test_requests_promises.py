@@ -101,9 +101,9 @@ class World:
         elif action == "lose engine" and self.slots:
             self.slots = 0
             self.jobs.clear()
-            self.house.requests.engine_lost("it died", planned=False)
+            self.house.requests.engines.lost("it died", planned=False)
         elif action == "no model" and not self.slots:
-            self.house.requests.engine_unusable("no such file")
+            self.house.requests.engines.unusable("no such file")
 
     def engine_says(self, action: str, job: str) -> None:
         cancelled = self.jobs[job] == "cancelled"

@@ -9,7 +9,8 @@ from edgeassist.client.answers import AnswerStream, AnyEvent, Restarted
 from edgeassist.client.pending import MOST_WAITING, Events
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import Delta, DeltaKind, Finish, Finished, Thinking
-from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
+from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions
 from edgeassist.protocol.asking import End, ReplyFormat
 from edgeassist.protocol.events import MAX_REASONING, Chunk, Done, Reasoning
 from edgeassist.protocol.fitting import fitted
@@ -99,7 +100,7 @@ def test_a_request_that_only_thought_starts_again_with_the_next_engine(make_hous
     house.ready()
     request = house.ask("x")
     house.say(Delta(house.engine.starts[0].id, "Hm", THOUGHT))
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     job = house.engine.starts[1].id
     house.say(Delta(job, "Well", THOUGHT))

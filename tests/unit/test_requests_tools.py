@@ -206,12 +206,12 @@ def test_a_request_whose_call_has_gone_out_does_not_run_again(make_house: MakeHo
     house.ready()
     streams, waits = house.ask(tools=[RELAY]), house.ask(tools=[RELAY], stream=False)
     call(house, house.engine.starts[0].id)
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     assert house.error(streams) == "engine_crashed"
     house.ready()
     job = house.engine.starts[1].id
     call(house, job)
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     job = house.engine.starts[2].id
     call(house, job)
@@ -376,7 +376,7 @@ def test_an_answer_to_results_that_failed_leaves_the_calls_open(make_house: Make
     (id_,) = answered(house, "set_relay", session="s")
     request = house.ask(None, session="s", messages=[result(id_)])
     house.requests.cancel(request)
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     house.ask(None, session="s", messages=[result(id_)])
     assert said(house.engine.starts[-1])[-1] == "tool ok"

@@ -4,7 +4,7 @@ import pytest
 
 from edgeassist.engine.messages import Cancelled, Delta, Encoding, Prefilled
 from edgeassist.serving.admission import Limits
-from edgeassist.serving.requests import MAX_ATTEMPTS
+from edgeassist.serving.engines import MAX_ATTEMPTS
 from tests.unit.conftest import MakeHouse
 
 
@@ -16,7 +16,7 @@ def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_fo
     begun, fresh, waiting = (house.ask(name) for name in ("begun", "fresh", "waiting"))
     house.say(Delta(house.engine.starts[0].id, "so far"))
     house.say(Prefilled(house.engine.starts[1].id, 1, 0, 2))
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     assert house.error(begun) == "engine_crashed"
     assert house.heard(begun)[-1]["text"] == "so far"
     assert "it died" in house.heard(begun)[-1]["message"]
@@ -34,7 +34,7 @@ def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house:
     for _ in range(MAX_ATTEMPTS):
         assert house.types(request) == ["accepted"]
         house.ready()
-        house.requests.engine_lost("it died", planned=False)
+        house.requests.engines.lost("it died", planned=False)
     assert house.error(request) == "engine_crashed"
     house.ready()
     assert len(house.engine.starts) == MAX_ATTEMPTS
@@ -45,7 +45,7 @@ def test_a_prompt_that_ended_two_engines_is_not_to_be_sent_again(make_house: Mak
     request = house.ask()
     for _ in range(MAX_ATTEMPTS):
         house.ready()
-        house.requests.engine_lost("it died", planned=False)
+        house.requests.engines.lost("it died", planned=False)
     assert not house.heard(request)[-1]["retryable"]
     assert "it died" in house.heard(request)[-1]["message"]
 
@@ -56,7 +56,7 @@ def test_a_prompt_that_ends_the_engine_while_it_is_encoded_gets_no_second_one(ma
     streaming, suspect, waiting = house.ask("a"), house.ask("b"), house.ask("c")
     house.say(Delta(house.engine.starts[0].id, "so far"))
     house.say(Encoding(house.engine.starts[1].id))
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     assert (house.error(suspect), house.heard(suspect)[-1]["retryable"]) == ("engine_crashed", False)
     assert (house.error(streaming), house.heard(streaming)[-1]["retryable"]) == ("engine_crashed", True)
     house.ready(slots=3)
@@ -72,7 +72,7 @@ def test_what_waits_while_others_end_the_engine_is_not_counted_as_a_suspect(make
         suspect = house.ask("deadly")
         house.ready(slots=2)
         house.say(Encoding(house.engine.starts[-1].id))
-        house.requests.engine_lost(f"death {number}", planned=False)
+        house.requests.engines.lost(f"death {number}", planned=False)
         assert house.error(suspect) == "engine_crashed"
     house.ready(slots=2)
     house.finish(house.engine.starts[-1].id, "after all")
@@ -85,7 +85,7 @@ def test_a_prompt_that_is_encoded_is_no_suspect_any_more(make_house: MakeHouse) 
     request = house.ask()
     for done in (False, True):
         house.say(Encoding(house.engine.starts[0].id, done=done))
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     house.finish(house.engine.starts[1].id, "after all")
     assert house.heard(request)[-1]["text"] == "after all"
@@ -99,7 +99,7 @@ def test_a_cancelled_prompt_that_ends_the_engine_is_nobody_elses_fault(make_hous
         house.ready(slots=2)
         house.say(Encoding(house.engine.starts[-1].id))
         house.requests.cancel(cancelled)
-        house.requests.engine_lost("it died", planned=False)
+        house.requests.engines.lost("it died", planned=False)
     assert house.types(innocent) == ["accepted"]
 
 
@@ -111,7 +111,7 @@ def test_an_engine_that_is_replaced_on_purpose_is_neither_a_crash_nor_a_prompts_
     house.ready(slots=2)
     house.say(Delta(house.engine.starts[0].id, "so far"))
     for _ in range(MAX_ATTEMPTS + 1):
-        house.requests.engine_lost("another model was chosen", planned=True)
+        house.requests.engines.lost("another model was chosen", planned=True)
         house.ready(slots=2)
     assert house.error(begun) == "model_loading"
     assert house.heard(begun)[-1]["retryable"]
@@ -124,7 +124,7 @@ def test_what_a_lost_engine_still_says_is_ignored(make_house: MakeHouse) -> None
     house.ready()
     request = house.ask()
     lost = house.engine.starts[0].id
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     house.finish(lost, "from the grave")
     assert house.types(request) == ["accepted"]
@@ -135,7 +135,7 @@ def test_a_cancelled_job_dies_in_silence_with_its_engine(make_house: MakeHouse) 
     house.ready()
     request = house.ask()
     house.requests.cancel(request)
-    house.requests.engine_lost("it died", planned=False)
+    house.requests.engines.lost("it died", planned=False)
     house.ready()
     house.ask()
     assert house.types(request) == ["accepted", "error"]
@@ -145,7 +145,7 @@ def test_a_cancelled_job_dies_in_silence_with_its_engine(make_house: MakeHouse) 
 def test_without_a_model_all_that_waits_is_refused_until_one_is_there(make_house: MakeHouse) -> None:
     house = make_house()
     waited = house.ask()
-    house.requests.engine_unusable("no such file")
+    house.requests.engines.unusable("no such file")
     late = house.ask()
     for request in (waited, late):
         assert house.error(request) == "model_unavailable"

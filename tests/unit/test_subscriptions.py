@@ -1,10 +1,12 @@
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from edgeassist.broker.subscriptions import UNANSWERED, Route, Routes, Verdict
-from edgeassist.protocol.filters import check_filter
+from edgeassist.broker.subscriptions import MOST_STRAYS, MOST_UNSUBSCRIBED, UNANSWERED, Route, Routes, Verdict
+from edgeassist.protocol.filters import check_filter, filters_of, levels_of, matches
 from edgeassist.protocol.packets import Inbound, Subscription
 
 
@@ -263,3 +265,33 @@ def test_a_route_that_is_left_hears_on_and_is_unsubscribed_from() -> None:
     assert board.gone == []
     again.close()
     assert board.gone == ["a"]
+
+
+@pytest.mark.parametrize("topic", ["a", "a/b/c", "/a//b", "$SYS/a"])
+def test_all_filters_of_a_topic_match_it_and_none_is_left_out(topic: str) -> None:
+    parts = topic.split("/")
+    found = list(filters_of(topic, 1000))
+    levels = {*parts, "+"}
+    every = {
+        "/".join((*head, *end))
+        for length in range(len(parts) + 1)
+        for head in product(levels, repeat=length)
+        for end in ((), ("#",))
+        if head or end
+    }
+    assert set(found) == {each for each in every - {""} if matches(levels_of(each), parts)}
+    assert len(found) == len(set(found))
+    assert list(filters_of(topic, 2)) == found[:2] == [topic, f"{topic}/#"]
+
+
+def test_what_comes_without_a_route_is_looked_into_once_for_each_topic_of_a_connection() -> None:
+    board = Board()
+    board.add("t/#")
+    assert board.routes.stray("t/a") == ()
+    packets = board.routes.stray("s/a")
+    assert {each for packet in packets for each in packet} == set(filters_of("s/a", 100))
+    assert max(len(packet) for packet in packets) == MOST_UNSUBSCRIBED
+    assert board.routes.stray("s/a") == ()
+    assert sum(board.routes.stray(f"s/{number}") != () for number in range(MOST_STRAYS)) == MOST_STRAYS - 1
+    board.routes.connected()
+    assert board.routes.stray("s/a") == packets

@@ -12,7 +12,8 @@ from pydantic_core import to_json
 
 from edgeassist.engine.messages import Finish, Finished
 from edgeassist.errors import InvalidRequestError
-from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
+from edgeassist.gateways.mqtt.replies import MOST_PARTS, Replies, ReplyOptions
 from edgeassist.protocol import tools
 from edgeassist.protocol.asking import End
 from edgeassist.protocol.fitting import call_bytes, call_events, fitted

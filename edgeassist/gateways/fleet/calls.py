@@ -14,8 +14,8 @@ from pydantic import JsonValue
 
 from edgeassist.errors import EdgeAssistError, InvalidRequestError
 from edgeassist.fleet.envelope import cancel_of, following_cancel
-from edgeassist.gateways.fleet.held import Phase
-from edgeassist.gateways.fleet.taking import CALLERS, Taking, caller_name
+from edgeassist.gateways.fleet.held import CALLERS, HeldRequests, Phase, caller_name
+from edgeassist.gateways.fleet.passing import Passing
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.commands import CancelArguments, parse_arguments
 from edgeassist.protocol.fleet import BoxCondition
@@ -38,7 +38,8 @@ class Calls:
         topics: The fleet's.
         link: Takes the answers.
         requests: Has the requests.
-        taking: Which of them are the fleet's, and where they went.
+        held: Which of them are the fleet's.
+        passing: Where others went.
         takes: Whether this box takes requests.
         clock: Seconds of the monotonic clock.
     """
@@ -48,15 +49,17 @@ class Calls:
         topics: FleetTopics,
         link: Link,
         requests: Requests,
-        taking: Taking,
         *,
+        held: HeldRequests,
+        passing: Passing,
         takes: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
         self._link = link
         self._requests = requests
-        self._taking = taking
+        self._held = held
+        self._passing = passing
         self._clock = clock
         self._takes = takes
 
@@ -94,13 +97,13 @@ class Calls:
 
     def _cancel(self, arguments: CancelArguments) -> int:
         """End what is meant, here or on its way to another box; return how many that are."""
-        ours = [each for each in self._taking.held if each.asked is not None and each.phase is Phase.HERE]
+        ours = [each for each in self._held if each.asked is not None and each.phase is Phase.HERE]
         here = {(each.asked.id, each.caller.name or "") for each in ours if each.asked is not None}
         count = sum(self._end(*each) for each in here if _means(arguments, *each))
         now = self._clock()
-        for each in list(self._taking.handed):
+        for each in list(self._passing.handed):
             if now - each.at < FOLLOWS_S and _means(arguments, each.id, each.caller):
-                self._taking.handed.remove(each)
+                self._passing.handed.remove(each)
                 # On the topic that the request went on, and so behind it.
                 payload = following_cancel(each.id, each.caller.removeprefix(CALLERS))
                 self._link.publish(Outbound(self._topics.hand(each.to), payload, qos=1))

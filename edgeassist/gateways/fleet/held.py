@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from edgeassist.fleet.routing import Errand, Search
-from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.protocol.asking import Priority
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.requests import PromptRequest
@@ -17,9 +17,16 @@ from edgeassist.serving.request import AnyRequest
 
 # So many that are settled are remembered, by how they were delivered: an acknowledgement may get lost.
 SETTLED = 256
+# What a fleet's callers are called by: no name on a device's own topics has a slash.
+CALLERS = "fleet/"
 # The packet id, and the message's fingerprint.
 Delivery = tuple[int, bytes]
 _URGENCY = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+
+
+def caller_name(client: str | None) -> str:
+    """Return what a client of the fleet is called among the callers of this device."""
+    return f"{CALLERS}{client or ''}"
 
 
 class Phase(Enum):
@@ -100,8 +107,13 @@ class Held:
 
 @dataclass(slots=True)
 class HeldRequests:
-    """All of them, oldest first."""
+    """All of them, oldest first.
 
+    Attributes:
+        connection: Counts our connections.
+    """
+
+    connection: int = 0
     _held: list[Held] = field(default_factory=list)
     _settled: deque[Delivery] = field(default_factory=lambda: deque(maxlen=SETTLED))
 
@@ -131,6 +143,12 @@ class HeldRequests:
     def was_settled(self, delivery: Delivery) -> bool:
         """Whether such a message has been answered or handed on before."""
         return delivery in self._settled
+
+    def session_lost(self) -> None:
+        """Note that the broker has forgotten what it delivered: others get those packet ids."""
+        self._settled.clear()
+        for each in self._held:
+            each.message = replace(each.message, packet_id=0)
 
     def settle(self, held: Held) -> None:
         """Acknowledge one, and answer for it no longer."""

@@ -42,6 +42,11 @@ class LeavableRoute(Protocol):
 class OwnLink(Link, Protocol):
     """`broker.Broker`, seen from who begins and ends it."""
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the broker had kept the session when the last connection began."""
+        ...
+
     def start(self) -> None:
         """Begin to connect, and do so again whenever the connection ends."""
         ...

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeassist.fleet.boxes import Boxes
-from edgeassist.gateways.fleet.taking import Taking
+from edgeassist.gateways.fleet.passing import Passing
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import FleetTopics
@@ -50,7 +50,7 @@ class Offers:
         device: This one's name.
         link: Takes the offers.
         boxes: The others.
-        taking: Has what waits here.
+        passing: Hands on what waits here.
         clock: Seconds of the monotonic clock.
     """
 
@@ -61,14 +61,14 @@ class Offers:
         link: Link,
         *,
         boxes: Boxes,
-        taking: Taking,
+        passing: Passing,
         clock: Callable[[], float],
     ) -> None:
         self._topics = topics
         self._device = device
         self._link = link
         self._boxes = boxes
-        self._taking = taking
+        self._passing = passing
         self._clock = clock
         self._asked: str | None = None
         self._asked_at = 0.0
@@ -93,4 +93,4 @@ class Offers:
         offer = None if message.retained else parse_offer(message.payload)
         if offer is not None and offer.device in self._boxes.online:
             self._boxes.has_room(offer.device, offer.room)
-            self._taking.share(offer.device, offer.room)
+            self._passing.share(offer.device, offer.room)

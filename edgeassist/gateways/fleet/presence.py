@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ LEAST_S = 0.02
 LEAST_ALONE_S = 0.1
 # How often what nobody acts on is said, such as how many run.
 REFRESH_S = 5.0
+# Between two denials of what others say of this box.
+DENIAL_S = 1.0
 
 
 def least_s(others: int) -> float:
@@ -113,10 +116,23 @@ class Presence:
         self._said_at = 0.0
         self._since = time.time()
         self._closed = False
+        self._contradicted = False
+        self._contradicted_at = -math.inf
 
     def again(self) -> None:
         """Say it anew: a connection has begun, or somebody said otherwise."""
         self._said = None
+
+    def contradicted(self) -> None:
+        """Note that somebody said otherwise: a will that came late, or another box."""
+        self._contradicted = True
+
+    def _deny(self) -> None:
+        """Say again how this box is; not more often than each second, as that other one may do the same."""
+        now = self._clock()
+        if self._contradicted and now - self._contradicted_at > DENIAL_S:
+            self._contradicted, self._contradicted_at = False, now
+            self.again()
 
     def say(self, others: int) -> float | None:
         """Say what has changed, if it is time to.
@@ -127,6 +143,7 @@ class Presence:
         Returns:
             In how many seconds it will be time; None where nothing is to be said.
         """
+        self._deny()
         if self._closed or not self._link.connected:
             return None
         state, said = self._state(), self._said

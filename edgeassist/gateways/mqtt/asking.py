@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.link import Link
 from edgeassist.gateways.mqtt import origin
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.gateways.mqtt.intake import Refused, ReplyRules, Taken, fingerprint_of, take_in
 from edgeassist.gateways.mqtt.repeats import Repeats
-from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions, ReplyTo
+from edgeassist.gateways.mqtt.replies import Replies, ReplyOptions
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.topics import DecideTopic, PromptTopic, Topics
 from edgeassist.serving.caller import Caller, Key

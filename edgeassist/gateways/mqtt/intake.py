@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from edgeassist.errors import EdgeAssistError, InvalidRequestError
-from edgeassist.gateways.mqtt.replies import ReplyTo
+from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.protocol.asking import Asked
 from edgeassist.protocol.decisions import parse_decision
 from edgeassist.protocol.packets import Inbound

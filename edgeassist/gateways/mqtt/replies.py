@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.asking import End, ReplyFormat
+from edgeassist.gateways.mqtt.destination import ReplyTo
+from edgeassist.gateways.mqtt.ends import Ends, calls_of, too_large, without_reasoning
+from edgeassist.protocol.asking import ReplyFormat
 from edgeassist.protocol.events import (
     Accepted,
     AnyEvent,
@@ -21,9 +22,8 @@ from edgeassist.protocol.events import (
     Reasoning,
     said_again,
 )
-from edgeassist.protocol.fitting import NEEDED_BYTES, call_bytes, call_events, fitted, forms, room, split
+from edgeassist.protocol.fitting import call_events, split
 from edgeassist.protocol.packets import Outbound
-from edgeassist.protocol.tools import ToolCall
 from edgeassist.serving.sink import OnSettled
 
 # What marks an event as a repeat.
@@ -39,49 +39,6 @@ class ReplyOptions:
     chunk_bytes: int
     chunk_qos: int
     final_qos: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyTo:
-    """Where an answer goes and how.
-
-    Attributes:
-        max_packet: The largest packet that the client takes, in bytes; None: any.
-    """
-
-    topic: str
-    correlation: bytes | None = None
-    format: ReplyFormat = ReplyFormat.EVENTS
-    stream: bool = True
-    max_packet: int | None = None
-    end: End = End.FULL
-
-    @property
-    def end_topic(self) -> str:
-        """Where the terminal event goes."""
-        return f"{self.topic}/end" if self.format is ReplyFormat.TEXT else self.topic
-
-    def room(self, topic: str) -> int | None:
-        """Return the most bytes of a payload on that topic; None: any number."""
-        return None if self.max_packet is None else room(self.max_packet, topic, self.correlation)
-
-    def check(self, request_id: str, tools: Iterable[str] = ()) -> None:
-        """Raise an InvalidRequestError where the topic leaves no room in a packet.
-
-        Args:
-            request_id: Stands in every event.
-            tools: The names that may stand in calls.
-        """
-        left = self.room(self.end_topic)
-        if left is None:
-            return
-        needed = max([NEEDED_BYTES, *map(call_bytes, tools)]) + len(request_id)
-        if left < needed:
-            names = "" if needed == NEEDED_BYTES + len(request_id) else ", shorter names of tools"
-            raise InvalidRequestError(
-                f"max_packet: use a shorter id or reply_to{names}, or a larger buffer: "
-                f"{self.max_packet} bytes leave {left} beside the topic, and {needed} are needed"
-            )
 
 
 class Told(NamedTuple):
@@ -128,6 +85,7 @@ class Replies:
         self.asked_at = asked_at
         self._on_end = on_end
         self._to = to
+        self._ends = Ends(to)
         self._options = options
         self._cancel = cancel
         self._link = link
@@ -178,7 +136,7 @@ class Replies:
                 self._say(event.payload(), self._options.chunk_qos)
             case Accepted():
                 named = event.model_copy(update={"cancel": self._cancel})
-                self._link.publish(self._shrinking(named, self._to.topic, self._options.chunk_qos))
+                self._link.publish(self._ends.shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
                 told = Told(on_heard) if self._on_end is None else self._on_end(self, event, on_heard)
                 self._end(event, told._replace(settled=_both(told.settled, on_settled)))
@@ -207,26 +165,21 @@ class Replies:
         messages before it.
         """
         qos = self._qos_of(event)
-        content = event.text or _calls(event)
-        if content and not self._said_some and (self.bare or not self._carries_all(event)):
+        content = event.text or calls_of(event)
+        if content and not self._said_some and (self.bare or not self._ends.carries_all(event)):
             event = self._say_all(event)
         if self.bare:
             self._say(b"", qos)
-            event = _without_reasoning(event)
+            event = without_reasoning(event)
             event = event.model_copy(update={"seq": event.seq + 1})
-        message = self._end_message(event, qos)
-        again = None if event.repeat else partial(self._end_message, said_again(event), qos)
+        message = self._ends.message(event, qos)
+        again = None if event.repeat else partial(self._ends.message, said_again(event), qos)
         self._link.publish(replace(message, on_settled=told.settled, on_unheard=told.unheard, again=again))
 
     def _qos_of(self, end: Done | Failed) -> int:
         """Return an end's QoS: a flood of refusals must not take the room that others' answers wait in."""
         refused = isinstance(end, Failed) and not self._begun
         return 0 if refused and self._link.connected and self._link.congested else self._options.final_qos
-
-    def _carries_all(self, end: Done | Failed) -> bool:
-        least = _without_reasoning(end)
-        fits = self._room is None or len(least.payload()) <= self._room
-        return fits and self._to.end is End.FULL
 
     def _say_all(self, event: Done | Failed) -> Done | Failed:
         """Say text and calls in as many messages as they need; return the end that follows."""
@@ -236,11 +189,11 @@ class Replies:
         events: list[Chunk | Called] = [
             Chunk(id=event.id, seq=seq, text=text) for seq, text in enumerate(filter(None, texts))
         ]
-        for index, call in enumerate(_calls(event)):
+        for index, call in enumerate(calls_of(event)):
             events += call_events(event.id, len(events), index, call, self._room and self._room - mark)
         if len(events) > MOST_PARTS:
             problem = f"more than {MOST_PARTS} messages of this client's size do not go out at once"
-            return _too_large(event, f"{problem}: set stream to true, or ask for less (max_tokens)")
+            return too_large(event, f"{problem}: set stream to true, or ask for less (max_tokens)")
         said = 0
         for part in events:
             each = part.model_copy(update={"repeat": event.repeat})
@@ -252,58 +205,6 @@ class Replies:
         """Return the most bytes of a chunk's text, beside a mark of so many."""
         most = self._options.chunk_bytes
         return most if self._room is None else min(most, self._room - self._frame - mark)
-
-    def _end_message(self, event: Done | Failed, qos: int) -> Outbound:
-        topic = self._to.end_topic
-        short = self._to.end is End.SHORT
-        if isinstance(event, Done) and event.answers is not None:
-            return self._decision(event, topic, qos, short=short)
-        message = self._shrinking(event, topic, qos, short=short)
-        if event.text or _calls(event):
-            chunks = "its chunks were all of it; or " if self._to.stream else ""
-            problem = f"the broker does not take as much in one message: {chunks}ask for less (max_tokens)"
-            instead = self._shrinking(_too_large(event, problem), topic, qos, short=short)
-            message = replace(message, shorter=instead)
-        if isinstance(event, Done) and event.reasoning is not None and not short:
-            less = self._shrinking(_without_reasoning(event), topic, qos)
-            message = replace(message, shorter=replace(less, shorter=message.shorter))
-        return message
-
-    def _decision(self, event: Done, topic: str, qos: int, *, short: bool) -> Outbound:
-        """Return the end of a decision; if not even its picks fit, an error that says what to do."""
-        space = self._to.room(topic)
-        payload = fitted(event, space, short=short)
-        *_, least = forms(event)
-        picks = {
-            name: answer.model_copy(update={"probabilities": None})
-            for name, answer in (event.answers or {}).items()
-        }
-        less = fitted(event.model_copy(update={"answers": picks}), space, short=short)
-        too_small = space is not None and len(payload) > space
-        if self.bare:  # its pick has been said already
-            instead = self._shrinking(event.model_copy(update={"answers": None}), topic, qos, short=short)
-        else:
-            why = f"max_packet leaves room for {space}" if too_small else "the broker does not take as much"
-            error = TooLargeError(
-                "ask fewer questions at once, or shorten names and options: the picks alone have "
-                f"{len(least)} bytes, and {why}"
-            )
-            instead = self._shrinking(Failed.in_place_of(event, error), topic, qos, short=short)
-        if too_small:
-            return instead
-        message = Outbound(topic, payload, qos, correlation=self._to.correlation)
-        return replace(message, shorter=replace(message, payload=less, shorter=instead))
-
-    def _shrinking(
-        self, event: Accepted | Done | Failed, topic: str, qos: int, *, short: bool = False
-    ) -> Outbound:
-        """Return the event as a message, with the least of it in its place where the broker takes no more."""
-        payload = fitted(event, self._to.room(topic), short=short)
-        message = Outbound(topic, payload, qos, correlation=self._to.correlation)
-        if event.metadata is None:  # the rest is small
-            return message
-        least = fitted(event, NEEDED_BYTES + len(event.id))
-        return replace(message, shorter=replace(message, payload=least)) if least != payload else message
 
     def _say(self, payload: bytes, qos: int) -> bool:
         return self._link.publish(Outbound(self._to.topic, payload, qos, correlation=self._to.correlation))
@@ -318,18 +219,3 @@ def _both(one: OnSettled | None, other: OnSettled | None) -> OnSettled | None:
         other(delivered)
 
     return settled
-
-
-def _without_reasoning(end: Done | Failed) -> Done | Failed:
-    """Return an end without thoughts, which are what matters least in it."""
-    return end.model_copy(update={"reasoning": None}) if isinstance(end, Done) and end.reasoning else end
-
-
-def _calls(end: Done | Failed) -> Sequence[ToolCall]:
-    return end.tool_calls if isinstance(end, Done) else ()
-
-
-def _too_large(end: Done | Failed, problem: str) -> Failed:
-    """Return an end without text in the place of one whose text can't be delivered."""
-    size = len(end.text.encode()) + sum(len(call.function.arguments.encode()) for call in _calls(end))
-    return Failed.in_place_of(end, TooLargeError(f"the answer has {size} bytes, and {problem}"))

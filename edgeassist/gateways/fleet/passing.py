@@ -1,0 +1,203 @@
+"""The fleet's requests that this box passes on to others, which answer them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from edgeassist.fleet.boxes import Boxes
+from edgeassist.fleet.envelope import Envelope
+from edgeassist.fleet.known import Known
+from edgeassist.fleet.load import Load
+from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Handing, route
+from edgeassist.gateways.fleet.answering import Answering
+from edgeassist.gateways.fleet.held import CALLERS, Held, HeldRequests, Phase
+from edgeassist.gateways.link import Link
+from edgeassist.protocol.packets import Outbound
+from edgeassist.protocol.topics import FleetTopics
+from edgeassist.serving.requests import Requests
+
+# What was handed over stays so long before another box may have it: rooms are spoken of a little late, and a
+# request that they send round and round is accepted each time.
+REST_S = 0.5
+# So many that were handed on are remembered, for cancels that come too late for them here.
+HANDED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A request that was handed on: which, whose, to which device, and when."""
+
+    id: str
+    caller: str
+    to: str
+    at: float
+
+
+class Passing:
+    """Passes requests on.
+
+    Args:
+        topics: The fleet's.
+        device: This one's name.
+        link: The connection for the fleet.
+        requests: Knows which conversations are known here.
+        held: What this box answers for.
+        known: Which requests other boxes have.
+        answering: Has those that stay, or are not taken elsewhere.
+        boxes: The others.
+        load: What this box has to do.
+        takes: Whether this box takes new requests.
+        on_change: Called when another number of requests is held.
+        clock: Seconds of the monotonic clock.
+
+    Attributes:
+        handed: What it handed on last.
+    """
+
+    def __init__(
+        self,
+        topics: FleetTopics,
+        device: str,
+        link: Link,
+        *,
+        requests: Requests,
+        held: HeldRequests,
+        known: Known,
+        answering: Answering,
+        boxes: Boxes,
+        load: Callable[[], Load],
+        takes: Callable[[], bool],
+        on_change: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topics = topics
+        self._device = device
+        self._link = link
+        self._requests = requests
+        self._held = held
+        self._known = known
+        self._answering = answering
+        self._boxes = boxes
+        self._load = load
+        self._takes = takes
+        self._on_change = on_change
+        self._clock = clock
+        self.handed: deque[Handed] = deque(maxlen=HANDED)
+
+    def way_of(self, held: Held) -> Handing | None:
+        """Return which other box gets it; None: this one."""
+        if (has := self._who_has(held)) is not None:
+            return Handing(has, held.search)
+        session = held.session
+        known = session is not None and self._requests.knows(session)
+        return route(
+            held.errand(known=known),
+            self._boxes,
+            takes=self._takes(),
+            room=self._load().room,
+            pick=random.choice,
+        )
+
+    def _who_has(self, held: Held) -> str | None:
+        """Return which other box has, or had, this very request; not the one that has handed it to us."""
+        if held.asked is None or held.hops >= MAX_HOPS:
+            return None
+        has = self._known.find(held.caller.name or "", held.asked.id, self._clock())
+        return has if has in self._boxes.online and has != held.sender else None
+
+    @property
+    def movable(self) -> int:
+        """How many wait here that another box may have."""
+        return sum(self._is_movable(held) for held in self._held)
+
+    def _is_movable(self, held: Held) -> bool:
+        rested = not held.hops or self._clock() - held.since > REST_S
+        return held.session is None and rested and held.hops < MOST_HOPS and self._answering.waits(held)
+
+    def share(self, device: str, most: int) -> int:
+        """Hand as many that wait to a box that has room for them; return how many."""
+        count = 0
+        for held in self._held:
+            if count < most and self._is_movable(held):
+                count += self._move(held, Handing(device))
+        return count
+
+    def hand_over_waiting(self) -> None:
+        """Hand all that waits to others, where there are any; what is left waits on."""
+        for held in self._held:
+            if self._answering.waits(held) and (handing := self.way_of(held)) is not None:
+                self._move(held, handing)
+
+    def leave(self, *, running: bool) -> None:
+        """Take back what waits, for the end of this daemon: others have it, or the broker keeps it.
+
+        Args:
+            running: Whether what runs is taken back too; it begins anew elsewhere, or here after the start.
+        """
+        self._answering.ending = True
+        for held in self._held:
+            if held.asked is None or held.phase is not Phase.HERE:
+                continue
+            handing = self.way_of(held)
+            if handing is not None:
+                self._move(held, handing, running=running)
+            elif self._answering.withdraw(held, running=running):
+                self._held.forget(held)
+
+    def come_back(self) -> None:
+        """Begin conversations anew, or find who has them: others took our requests for a while."""
+        self._boxes.came_back()
+        self._requests.forget(CALLERS)
+
+    def _move(self, held: Held, handing: Handing, *, running: bool = False) -> bool:
+        """Hand on what was to be answered here; False where it can't be taken back."""
+        if not self._answering.withdraw(held, running=running):
+            return False
+        self.hand(held, handing)
+        return True
+
+    def hand(self, held: Held, handing: Handing) -> None:
+        """Hand it to another box."""
+        held.phase = Phase.LEAVING
+        self._boxes.took(handing.to)
+        envelope = Envelope(
+            self._device,
+            held.message,
+            held.hops + 1,
+            held.left_s,
+            handing.search,
+            None if held.asked is None else held.asked.id,
+        )
+        if held.asked is not None:
+            self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, self._clock()))
+        self._link.publish(
+            Outbound(
+                self._topics.hand(handing.to),
+                envelope.encode(),
+                qos=1,
+                on_settled=partial(self._handed, held),
+                on_unheard=partial(self._found_nobody, held, handing.to),
+            )
+        )
+        self._on_change()
+
+    def _found_nobody(self, held: Held, device: str) -> None:
+        """Note that a box is gone, though it has not been said: its session has ended."""
+        held.unheard = True
+        self._boxes.forget(device)
+
+    def _handed(self, held: Held, delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` calls it
+        """Note that the broker has it for another box; what it does not take is answered here."""
+        if held.phase is not Phase.LEAVING:
+            return
+        if delivered and not held.unheard:
+            self._held.settle(held)
+            self._on_change()
+        else:
+            held.unheard = False
+            self._answering.serve(held)
