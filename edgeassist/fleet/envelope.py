@@ -10,14 +10,13 @@ import binascii
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.routing import MOST_HOPS, Search
-from edgeassist.protocol.commands import CancelArguments
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.topics import check_topic_name
-from edgeassist.protocol.values import Name
+from edgeassist.protocol.values import AnyName, Name
 
 MAX_HEAD_BYTES = 200_000
 # What MQTT carries as Correlation Data.
@@ -89,23 +88,38 @@ def token_of(payload: bytes) -> str | None:
     return payload.removeprefix(_MARKER).decode(errors="replace") if payload.startswith(_MARKER) else None
 
 
-def following_cancel(request_id: str, client: str) -> bytes:
-    """Return what a box sends after a request that it handed on, and that is cancelled.
+class FollowingCancel(BaseModel):
+    """What a box sends after a request that it handed on, and that is cancelled.
 
-    Args:
-        request_id: The request's.
+    Whoever ends the request answers the command, so that it is answered once.
+
+    Attributes:
+        request: The request's id.
         client: Whose; "" for clients without a topic of their own.
+        id: The command's.
+        asker: On whose topic the command came; None for the shared one.
+        correlation: The command's Correlation Data, in base64.
     """
-    arguments = CancelArguments(request=request_id, client=client)
-    return _CANCEL + arguments.model_dump_json(exclude_none=True).encode()
+
+    model_config = ConfigDict(frozen=True)
+
+    request: Name
+    client: str
+    id: AnyName | None = None
+    asker: Name | None = None
+    correlation: Base64Bytes | None = None
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return _CANCEL + self.model_dump_json(exclude_none=True).encode()
 
 
-def cancel_of(payload: bytes) -> CancelArguments | None:
-    """Return which request a following cancel means; None where the payload is none."""
+def cancel_of(payload: bytes) -> FollowingCancel | None:
+    """Return the cancel that the payload is; None where it is none."""
     if not payload.startswith(_CANCEL):
         return None
     try:
-        return CancelArguments.model_validate_json(payload.removeprefix(_CANCEL))
+        return FollowingCancel.model_validate_json(payload.removeprefix(_CANCEL))
     except ValidationError:
         return None
 

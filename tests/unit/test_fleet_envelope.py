@@ -1,9 +1,11 @@
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.fleet.envelope import Envelope, open_envelope
+from edgeassist.fleet.envelope import Envelope, FollowingCancel, cancel_of, open_envelope
 from edgeassist.fleet.routing import MOST_HOPS, Search
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.values import NAME_PATTERN
@@ -33,6 +35,32 @@ envelopes = st.builds(
 @given(envelopes)
 def test_a_request_comes_out_of_its_envelope_as_it_went_in(envelope: Envelope) -> None:
     assert open_envelope(envelope.encode()) == envelope
+
+
+names = st.from_regex(NAME_PATTERN, fullmatch=True)
+
+
+@given(names, names | st.just(""), st.none() | names, st.none() | names, st.none() | st.binary(max_size=99))
+def test_a_cancel_that_follows_a_request_keeps_what_its_answer_needs(
+    request: str, client: str, command: str | None, asker: str | None, correlation: bytes | None
+) -> None:
+    encoded = None if correlation is None else b64encode(correlation)
+    cancel = FollowingCancel(request=request, client=client, id=command, asker=asker, correlation=encoded)
+    assert cancel_of(cancel.encode()) == cancel
+    assert cancel.correlation == correlation
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"request":"a","client":"k"}',
+        b'cancel {"request":"a"}',
+        b'cancel {"request":"a","client":"k","asker":"#"}',
+        b"cancel",
+    ],
+)
+def test_what_is_no_such_cancel_is_none(payload: bytes) -> None:
+    assert cancel_of(payload) is None
 
 
 def test_time_that_is_over_is_none_left() -> None:

@@ -6,14 +6,16 @@ anybody is there.
 
 from __future__ import annotations
 
+import base64
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from edgeassist.errors import EdgeAssistError, InvalidRequestError
-from edgeassist.fleet.envelope import cancel_of, following_cancel
+from edgeassist.fleet.envelope import FollowingCancel, cancel_of
 from edgeassist.gateways.fleet.held import CALLERS, HeldRequests, Phase, caller_name
 from edgeassist.gateways.fleet.passing import Passing
 from edgeassist.gateways.link import Link
@@ -29,6 +31,16 @@ log = logging.getLogger(__name__)
 # How long after it was handed on a request's cancel is sent after it; later, it has arrived, and its box
 # hears the cancel itself.
 FOLLOWS_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A command, as its answer needs it: on whose topic it came, and what comes back with the answer."""
+
+    name: str
+    client: str | None
+    id: str | None
+    correlation: bytes | None
 
 
 class Calls:
@@ -76,39 +88,46 @@ class Calls:
             # Each box hears it, and all would say the same.
             log.info("ignored a message on %s: %s", message.topic, error.message)
             return
-        data: dict[str, JsonValue]
+        call = _Call(topic.name, topic.client, arguments.id, message.correlation)
         if isinstance(arguments, CancelArguments):
-            count = self._cancel(arguments)
-            said, data = count > 0, {"cancelled": count}
-        else:
-            said, data = self._takes(), {"state": BoxCondition.ONLINE.value}
-        if said:
-            response = CommandResponse(status="ok", data=data, id=arguments.id)
-            payload = response.model_dump_json(exclude_none=True).encode()
-            place = self._topics.response(topic.name, topic.client)
-            self._link.publish(Outbound(place, payload, qos=1, correlation=message.correlation))
+            self._cancel(arguments, call)
+        elif self._takes():
+            self._answer(call, {"state": BoxCondition.ONLINE.value})
 
     def hear_followed(self, payload: bytes) -> bool:
         """Take a cancel that another box sent after a request; False where the payload is none."""
         followed = cancel_of(payload)
-        if followed is not None:
-            self._cancel(followed)
-        return followed is not None
+        if followed is None:
+            return False
+        call = _Call("cancel", followed.asker, followed.id, followed.correlation)
+        self._cancel(CancelArguments(request=followed.request, client=followed.client), call)
+        return True
 
-    def _cancel(self, arguments: CancelArguments) -> int:
-        """End what is meant, here or on its way to another box; return how many that are."""
+    def _answer(self, call: _Call, data: dict[str, JsonValue]) -> None:
+        payload = CommandResponse(status="ok", data=data, id=call.id).model_dump_json(exclude_none=True)
+        place = self._topics.response(call.name, call.client)
+        self._link.publish(Outbound(place, payload.encode(), qos=1, correlation=call.correlation))
+
+    def _cancel(self, arguments: CancelArguments, call: _Call) -> None:
+        """End what is meant, and say so; what is on its way to another box is ended and told of there."""
         ours = [each for each in self._held if each.asked is not None and each.phase is Phase.HERE]
         here = {(each.asked.id, each.caller.name or "") for each in ours if each.asked is not None}
         count = sum(self._end(*each) for each in here if _means(arguments, *each))
+        if count:
+            self._answer(call, {"cancelled": count})
         now = self._clock()
         for each in list(self._passing.handed):
             if now - each.at < FOLLOWS_S and _means(arguments, each.id, each.caller):
                 self._passing.handed.remove(each)
                 # On the topic that the request went on, and so behind it.
-                payload = following_cancel(each.id, each.caller.removeprefix(CALLERS))
-                self._link.publish(Outbound(self._topics.hand(each.to), payload, qos=1))
-                count += 1
-        return count
+                following = FollowingCancel(
+                    request=each.id,
+                    client=each.caller.removeprefix(CALLERS),
+                    id=call.id,
+                    asker=call.client,
+                    correlation=None if call.correlation is None else base64.b64encode(call.correlation),
+                )
+                self._link.publish(Outbound(self._topics.hand(each.to), following.encode(), qos=1))
 
     def _end(self, request_id: str, caller: str) -> bool:
         try:

@@ -14,7 +14,7 @@ from edgeassist.client.reading import Unread, read_document, read_event
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import decode_command, decode_event, encode
 from edgeassist.errors import ConfigurationError, InvalidRequestError
-from edgeassist.fleet.envelope import Envelope, cancel_of, following_cancel, open_envelope, token_of
+from edgeassist.fleet.envelope import Envelope, FollowingCancel, cancel_of, open_envelope, token_of
 from edgeassist.fleet.known import Known
 from edgeassist.former.register import Name
 from edgeassist.former.remains import Remains
@@ -224,7 +224,7 @@ _HANDED = Envelope("there", Inbound("edgeassist/fleet/home/prompt/k", b"Hello", 
 _OF_FLEETS = (
     _HANDED.encode(),
     Offer("there", 2).encode(),
-    following_cancel("a", "k"),
+    FollowingCancel(request="a", client="k", correlation=b"AA==").encode(),
     b'{"device":"there","keys":["0011223344556677"]}',
     b'{"device":"there","root":"r","session":"s","protocol":1,"state":"online","boot_id":"b","version":"1"}',
 )
