@@ -306,7 +306,8 @@ class Requests:
         """
         self.engines.closing = True
         for request in self._admission:
-            if request.state is State.WAITING and not request.record.lasts:
+            # What is on its way to the disk is judged when all is over.
+            if request.state is State.WAITING and not request.record.written:
                 self._endings.fail(request, _shutting_down())
 
     def abandon(self) -> None:

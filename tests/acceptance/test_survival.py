@@ -170,7 +170,8 @@ async def test_sigterm_lets_running_answers_end_and_what_waits_is_answered_by_th
     await wire.until(lambda message: message.payload == b"offline")
     await until(lambda: daemon.poll() is not None)
     assert daemon.poll() == 0
-    assert [each.done() for each in (queued, late)] == [False, False]
+    ended = [each.result() for each in (queued, late) if each.done()]
+    assert ended == [], daemon.log.read_text()
     daemon.start()
     assert [expect_done(await each).text for each in (queued, late)] == ["queued", "late"]
 
