@@ -255,9 +255,21 @@ def test_what_can_not_be_written_ends_at_a_stop(device: Device) -> None:
     device.house.ready(slots=0)
     device.ask("a")
     device.house.requests.close()
+    assert "error" not in device.house.types("a")
+    device.house.requests.abandon()
     device.journal.tell()
     device.journal.tell()
     assert device.house.error("a") == "shutting_down"
+
+
+def test_what_is_on_its_way_to_the_disk_when_a_stop_begins_waits_for_the_next_start(device: Device) -> None:
+    device.journal.at_once = False
+    device.house.ready(slots=0)
+    device.ask("a")
+    device.house.requests.close()
+    device.journal.tell()
+    device.house.requests.abandon()
+    assert "error" not in device.house.types("a")
 
 
 def test_what_had_begun_ends_in_one_error_behind_all_that_was_said(device: Device) -> None:
