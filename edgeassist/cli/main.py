@@ -25,6 +25,7 @@ _COMMANDS = {
     "check-config": ("check", "check_config"),
     "doctor": ("doctor", "doctor"),
     "demo": ("demo", "demo"),
+    "console": ("console", "console"),
     "bench": ("bench", "bench"),
     "tune": ("tune", "tune"),
     "recommend": ("recommend", "recommend_model"),

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
@@ -26,6 +27,7 @@ from edgeassist.daemon.sleeping import Sleeping
 from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
+    console_of,
     discovery_of,
     journal_bounds_of,
     load_of,
@@ -40,6 +42,7 @@ from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.folders import state_directory
 from edgeassist.former.register import Register
+from edgeassist.gateways.console import Console
 from edgeassist.gateways.former import FormerNames
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
@@ -69,6 +72,7 @@ from edgeassist.wiring import (
     configured_model,
     library_of,
     number_or_none,
+    page_config_of,
     places_of,
     state_folder_of,
     topics_of,
@@ -205,6 +209,7 @@ class App:
         repeats = Repeats(broker)
         asking = self._asking = Asking(topics, asking_options_of(settings), broker, self.requests, repeats)
         fleet = self._fleet = FleetRoom(settings, self._condition, lambda: asking.options)
+        console = Console(console_of(settings), partial(page_config_of, settings))
         commands: Commands
         self.control = Control(
             settings,
@@ -220,6 +225,7 @@ class App:
                 LiveRoom(discovery_of, discovery.apply),
                 LiveRoom(lambda settings: settings.fleet.adopt_s, fleet.apply),
                 LiveRoom(watches_of, watches.apply),
+                LiveRoom(console_of, console.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
                 LiveRoom(journal_bounds_of, self._durability.bound),
                 LiveRoom(lambda settings: settings.admission.durable, self._durability.apply),
@@ -234,7 +240,17 @@ class App:
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: a name is noted before anything is published under it, and Home
         # Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [former, discovery, asking, repeats, commands, reporter, watches, twins]
+        gateways: list[Gateway] = [
+            former,
+            discovery,
+            asking,
+            repeats,
+            commands,
+            reporter,
+            watches,
+            twins,
+            console,
+        ]
         gateways += [] if fleet.member is None else [fleet.member]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),

@@ -1,0 +1,8 @@
+export default {
+  en: {
+    title: "Chat",
+  },
+  zh: {
+    title: "对话",
+  },
+};

@@ -1,0 +1,142 @@
+"""A broker with WebSockets, a device that echoes, the console's server, and a page in a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from edgeassist.console.config import PageConfig
+from edgeassist.console.server import Server
+from edgeassist.console.site import Site
+from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon, free_port
+from tests.conftest import environ_of
+from tests.patience import PATIENCE_S
+
+expect.set_options(timeout=PATIENCE_S * 1000)
+
+
+class WebBroker(PrivateBroker):
+    """A Mosquitto that speaks MQTT over WebSockets too.
+
+    Args:
+        folder: For its configuration and log.
+        settings: Extra lines of mosquitto.conf(5), besides the listeners.
+    """
+
+    def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
+        self.web_port = free_port()
+        super().__init__(folder, [*settings, f"listener {self.web_port} {HOST}", "protocol websockets"])
+
+    @property
+    def url(self) -> str:
+        """Where a browser reaches it."""
+        return f"ws://{HOST}:{self.web_port}"
+
+
+@contextmanager
+def serving(config: PageConfig) -> Iterator[str]:
+    """Serve the page in a thread of its own; yield its address."""
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    ready: list[str] = []
+    listens = threading.Event()
+
+    async def serve() -> None:
+        async with Server(Site(config), 0) as server:
+            ready.append(server.url)
+            listens.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), name="console", daemon=True)
+    thread.start()
+    assert listens.wait(PATIENCE_S)
+    try:
+        yield ready[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(PATIENCE_S)
+        loop.close()
+
+
+def config_of(broker: str, **values: Any) -> PageConfig:
+    """Return what the page is told of a test's device."""
+    defaults: dict[str, Any] = {
+        "mqtt": "5",
+        "base": "edgeassist",
+        "device": "box",
+        "group": None,
+        "version": "0.1.0",
+    }
+    return PageConfig(broker=broker, **{**defaults, **values})
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a module's tests share.
+
+    Attributes:
+        broker: Theirs.
+        daemon: The device `box`, whose backend is `scripted`.
+        url: Where the page is.
+        browser: A Chromium.
+    """
+
+    broker: WebBroker
+    daemon: PrivateDaemon
+    url: str
+    browser: Browser
+
+    def open(self, **options: Any) -> Page:
+        """Return a page in a browser context of its own, in English unless told otherwise."""
+        context = self.browser.new_context(**{"locale": "en-GB", "reduced_motion": "reduce", **options})
+        context.set_default_timeout(PATIENCE_S * 1000)
+        page = context.new_page()
+        page.faults = []  # type: ignore[attr-defined]
+        page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+        page.goto(self.url)
+        return page
+
+    def enter(self, **options: Any) -> Page:
+        """Return a page that is logged in, and knows the device."""
+        page = self.open(**options)
+        log_in(page)
+        expect(page.locator("#state")).to_have_attribute("data-state", "online")
+        return page
+
+
+def log_in(page: Page, username: str = "", password: str = "") -> None:
+    """Fill the form, and send it."""
+    page.locator("input[autocomplete=username]").fill(username)
+    page.locator("input[type=password]").fill(password)
+    page.locator("form.login button[type=submit]").click()
+
+
+@contextmanager
+def stage(folder: Path, browser: Browser, settings: Sequence[str] = (), **device: Any) -> Iterator[Stage]:
+    """Start all of it.
+
+    Args:
+        folder: For configuration and logs.
+        browser: A Chromium.
+        settings: Extra lines of mosquitto.conf(5); by default anybody may do anything.
+        device: Settings of the daemon, as `engine__slots=4`.
+    """
+    with ExitStack() as stack:
+        broker = stack.enter_context(WebBroker(folder, settings or ("allow_anonymous true",)))
+        daemon = stack.enter_context(PrivateDaemon(folder, environ_of(broker.port, **device)))
+        url = stack.enter_context(serving(config_of(broker.url)))
+        yield Stage(broker, daemon, url, browser)
+
+
+def close(context: BrowserContext) -> None:
+    """End a context; what its pages threw fails the test."""
+    faults = [fault for page in context.pages for fault in getattr(page, "faults", [])]
+    context.close()
+    assert not faults, faults
