@@ -10,15 +10,16 @@ export class Chart {
   #words = el("p", { class: "figure" });
   #hint = el("p", { class: "hint" });
   #most = el("span", { class: "most" });
+  #start = el("span");
+  #axis;
   #svg = document.createElementNS(SVG, "svg");
   #lines = [];
 
   /**
    * @param {string} title
-   * @param {string} start What stands at the left end of the time.
-   * @param {string} end What stands at the right end.
+   * @param {string} end What stands at the right end of the time.
    */
-  constructor(title, start, end) {
+  constructor(title, end) {
     this.#svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.#svg.setAttribute("preserveAspectRatio", "none");
     this.#svg.setAttribute("role", "img");
@@ -28,25 +29,35 @@ export class Chart {
       this.#svg.append(line);
       this.#lines.unshift(line);
     }
-    const axis = el("div", { class: "axis", "aria-hidden": "true" }, el("span", { text: start }), this.#most, el("span", { text: end }));
-    const caption = el("figcaption", {}, el("h3", { text: title }), this.#words);
-    this.element = el("figure", { class: "chart card" }, caption, this.#svg, axis, this.#hint);
+    this.#axis = el("div", { class: "axis", "aria-hidden": "true" }, this.#start, this.#most, el("span", { text: end }));
+    const caption = el("figcaption", {}, this.#words, this.#hint);
+    this.element = el("figure", { class: "chart card" }, el("h3", { text: title }), this.#svg, this.#axis, caption);
   }
 
   /**
    * Draws it anew.
    * @param {Array<Array<[number, number]>>} series Points [at, value] of up to two; a value of NaN is a gap.
    * @param {{from: number, to: number, least: number, tell: (value: number) => string}} scale `least`: the top is never lower.
-   * @param {{figure: string, summary: string, hint: string}} words `summary` stands for the picture.
+   * @param {{figure: string, summary: string, hint: string, start: string}} words `summary` stands for the picture,
+   *   `start` at the left end of the time.
    */
-  draw(series, { from, to, least, tell }, { figure, summary, hint }) {
+  draw(series, { from, to, least, tell }, { figure, summary, hint, start }) {
     let top = least;
-    for (const points of series) for (const [, value] of points) if (value > top) top = value;
+    let known = false;
+    for (const points of series) {
+      for (const [, value] of points) {
+        known ||= !Number.isNaN(value);
+        if (value > top) top = value;
+      }
+    }
+    this.#svg.toggleAttribute("hidden", !known);
+    this.#axis.hidden = !known;
     for (const [at, line] of this.#lines.entries()) set(line, "d", path(series[at] ?? [], from, to, top));
     set(this.#svg, "aria-label", summary);
     put(this.#words, figure);
     put(this.#most, tell(top));
     put(this.#hint, hint);
+    put(this.#start, start);
   }
 }
 

@@ -40,6 +40,11 @@ export class Series {
     this.#value[place] = known;
   }
 
+  /** When the oldest point is from, in seconds; Infinity without one. */
+  get oldest() {
+    return this.#count ? this.#at[this.#first] : Infinity;
+  }
+
   /** Returns [at, value] of the points since then, the oldest first. */
   since(from) {
     const points = [];

@@ -124,11 +124,9 @@ class Row {
   }
 
   show(box, looked) {
-    const state = hasText(`fleet.state.${box.state}`) ? t(`fleet.state.${box.state}`) : String(box.state);
-    const reason = box.reason ?? box.held_back;
     const texts = {
       device: box.device,
-      state: reason ? t("fleet.state.why", { state, reason }) : state,
+      state: stateOf(box),
       load: box.state === "offline" ? "" : t("fleet.load.of", { running: box.running, slots: box.slots, waiting: box.waiting }),
       model: box.model ?? "",
       version: box.version ?? "",
@@ -139,6 +137,12 @@ class Row {
     this.#button.disabled = looked || !box.here;
     put(this.#button, t(looked ? "fleet.looked" : "fleet.look"));
   }
+}
+
+function stateOf(box) {
+  const state = hasText(`fleet.state.${box.state}`) ? t(`fleet.state.${box.state}`) : String(box.state);
+  if (box.reason) return t("fleet.state.why", { state, reason: box.reason });
+  return box.held_back ? t("fleet.state.held", { state, reason: box.held_back }) : state;
 }
 
 /** Returns what is not as it should be, in sentences. */

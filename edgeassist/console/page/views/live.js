@@ -19,11 +19,7 @@ export function mount(place, { box, history, running }) {
   const sentence = el("p", { class: "sentence" });
   const troubles = el("ul", { class: "troubles" });
   const facts = el("dl", { class: "facts" });
-  const minutes = WINDOW_S / 60;
-  const charts = Object.keys(CHARTS).map((name) => [
-    name,
-    new Chart(t(`live.${name}`), t("panels.minutes.ago", { count: minutes }), t("panels.now")),
-  ]);
+  const charts = Object.keys(CHARTS).map((name) => [name, new Chart(t(`live.${name}`), t("panels.now"))]);
   const grid = el("div", { class: "charts" }, ...charts.map(([, chart]) => chart.element));
   const empty = el("p", { class: "hint" });
   const nothing = el("p", { text: t("live.nothing") });
@@ -42,7 +38,8 @@ export function mount(place, { box, history, running }) {
     empty.hidden = Boolean(telemetry);
     put(empty, telemetry ? "" : t("live.no-telemetry"));
     const to = now();
-    for (const [name, chart] of charts) drawChart(name, chart, history.series, to, box);
+    const minutes = minutesOf(history.series, to);
+    for (const [name, chart] of charts) drawChart(name, chart, history.series, { to, minutes }, box);
     define(facts, factsOf(box));
   };
   const soon = perFrame(draw);
@@ -62,17 +59,23 @@ function unit(name, value, digits = 0) {
   return t(`live.unit.${name}`, { value: number(value, digits) });
 }
 
-function drawChart(name, chart, series, to, box) {
+/** Returns how many minutes the charts show: as many as there are points for. */
+function minutesOf(series, to) {
+  const oldest = Math.min(...Object.values(series).map((each) => each.oldest));
+  return Math.min(WINDOW_S / 60, Math.max(1, Math.ceil((to - oldest) / 60)) || 1);
+}
+
+function drawChart(name, chart, series, { to, minutes }, box) {
   const { series: names, factor = 1, tell, ...scale } = CHARTS[name];
-  const from = to - WINDOW_S;
+  const from = to - minutes * 60;
   const points = names.map((each) => series[each].since(from).map(([at, value]) => [at, value * factor]));
   const values = points[0].map(([, value]) => value).filter((value) => !Number.isNaN(value));
   const last = names.map((each) => series[each].last * factor);
   const lasts = Object.fromEntries(names.map((each, at) => [each, Number.isNaN(last[at]) ? "–" : tell(last[at])]));
   const figure = Number.isNaN(last[0]) ? t(`live.${name}.none`) : t(`live.${name}.figure`, lasts);
   const range = values.length > 1 ? { least: tell(Math.min(...values)), most: tell(Math.max(...values)) } : null;
-  const summary = `${t(`live.${name}`)}: ${figure}${range ? ` ${t("live.range", { ...range, minutes: WINDOW_S / 60 })}` : ""}`;
-  chart.draw(points, { ...scale, tell, from, to }, { figure, summary, hint: hintOf(name, box) });
+  const summary = `${t(`live.${name}`)}: ${figure}${range ? ` ${t("live.range", { ...range, minutes })}` : ""}`;
+  chart.draw(points, { ...scale, tell, from, to }, { figure, summary, hint: hintOf(name, box), start: t("panels.minutes.ago", { count: minutes }) });
 }
 
 /** Returns what stands below a chart. */
@@ -114,7 +117,6 @@ export function troublesOf({ health }) {
   if (health.mqtt_refused > 0) tell("refused", { count: health.mqtt_refused, last: health.mqtt_last_refusal ?? "" });
   if (health.mqtt_dropped > 0) tell("dropped", { count: health.mqtt_dropped });
   if (health.mqtt_limits) tell("limits", { limits: health.mqtt_limits });
-  if (health.fleet) told.push(t("live.fleet", { words: health.fleet }));
   return told;
 }
 
@@ -125,8 +127,9 @@ function factsOf({ health, telemetry, info }) {
   return {
     version: health.version,
     uptime: span(health.uptime_s),
-    model: model ? t("live.fact.model.of", { name: model.name, quantisation: model.quantisation, context: number(model.context) }) : null,
+    model: model ? [model.name, model.quantisation, t("live.fact.context", { count: number(model.context) })].filter(Boolean).join(", ") : null,
     requests: telemetry ? t("live.fact.requests.of", { done: number(telemetry.done), decisions: number(telemetry.decisions), errors: number(errors) }) : null,
+    fleet: health.fleet ?? null,
     frequency: health.cpu_frequency_mhz == null ? null : `${number(health.cpu_frequency_mhz)} MHz`,
     pressure: pressures.map((name) => t("live.fact.pressure.of", { name: t(`live.pressure.${name}`), share: number(health[`${name}_pressure`]) })).join(", ") || null,
     disk: health.disk_free_bytes == null ? null : size(health.disk_free_bytes),

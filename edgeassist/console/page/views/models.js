@@ -155,10 +155,10 @@ function rowOf(model, use) {
   return el(
     "tr",
     {},
-    el("th", { scope: "row" }, el("span", { text: model.name }), el("span", { class: "badge" })),
+    el("th", { scope: "row" }, el("span", { text: model.name }), " ", el("span", { class: "badge" })),
     el("td", { text: model.backend ?? "" }),
     el("td", { text: model.size_bytes == null ? "" : size(model.size_bytes) }),
-    el("td", { class: "long", text: model.source ?? "" }),
+    el("td", { text: model.source ?? "" }),
     el("td", {}, button),
   );
 }

@@ -82,7 +82,7 @@ class Row {
       client: clientOf(request),
       kind: word("kind", request.kind),
       priority: word("priority", request.priority),
-      state: request.position == null ? word("state", request.state) : t("requests.position", { count: request.position }),
+      state: request.position == null ? word("state", request.state) : t(request.position ? "requests.position" : "requests.next", { count: request.position }),
       age: span(request.age_s),
       left: span(request.deadline_in_s),
       tokens: tokensOf(request, rate),
