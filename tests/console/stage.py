@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from edgeassist.console.config import PageConfig
 from edgeassist.console.server import Server
@@ -140,3 +140,14 @@ def close(context: BrowserContext) -> None:
     faults = [fault for page in context.pages for fault in getattr(page, "faults", [])]
     context.close()
     assert not faults, faults
+
+
+def ask(page: Page, prompt: str) -> None:
+    """Type a message, and send it."""
+    page.get_by_label("Message").fill(prompt)
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+def last_turn(page: Page) -> Locator:
+    """Return the newest turn of the chat."""
+    return page.locator(".turn").last

@@ -1,7 +1,9 @@
 // Puts the page together. A view is a module in views/ with `mount(element, context) -> {unmount}`, and a line here.
+import { Asking } from "./asking.js";
 import { Box } from "./box.js";
 import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
+import { Conversation } from "./conversation.js";
 import { el, field } from "./dom.js";
 import { History } from "./history.js";
 import { keep, recall } from "./kept.js";
@@ -26,7 +28,11 @@ async function begin() {
   const config = await readConfig();
   const connection = new Connection(config.mqtt);
   const box = new Box(connection, config.base, recall("device") ?? config.device);
-  const context = { config, connection, box, commands: new Commands(connection), t };
+  const commands = new Commands(connection);
+  const asking = new Asking(connection, box, commands);
+  const conversation = new Conversation();
+  asking.news.watch((answer) => answer.state === "ended" && conversation.settle(answer));
+  const context = { config, connection, box, commands, asking, conversation, t };
   context.history = new History(box);
   context.running = new Running(context, context.history);
   const page = new Page(context);

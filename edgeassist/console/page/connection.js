@@ -180,8 +180,10 @@ export class Connection {
   #up() {
     this.#wasOnline = true;
     this.#wait = FIRST_WAIT_S;
-    this.#enter("online");
+    this.state = "online";
+    // Before anybody publishes what is answered there.
     for (const [filter, routes] of this.#routes) this.#ask(filter, routes);
+    this.#enter("online");
   }
 
   #refused(error) {

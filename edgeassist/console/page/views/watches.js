@@ -95,7 +95,7 @@ function answerOf(name, answer) {
   if (notes.length) parts.push(el("p", { class: "hint row" }, ...notes));
   const shares = Object.entries(answer.probabilities ?? {}).filter(([, share]) => typeof share === "number");
   if (shares.length) parts.push(barsOf(name, answer, shares));
-  return el("div", { class: "question" }, ...parts);
+  return el("div", { class: "watched" }, ...parts);
 }
 
 function barsOf(name, answer, shares) {
