@@ -113,7 +113,8 @@ export function mount(place, { box, commands, connection }) {
 
   const stopPull = async () => {
     try {
-      await commands.give(root, "model", { action: "cancel" });
+      const { cancelled } = await commands.give(root, "model", { action: "cancel" });
+      say(t("models.cancelled", { model: cancelled }));
     } catch (error) {
       put(trouble, whyOf(error));
     }
