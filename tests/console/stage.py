@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +153,26 @@ def ask(page: Page, prompt: str) -> None:
 def last_turn(page: Page) -> Locator:
     """Return the newest turn of the chat."""
     return page.locator(".turn").last
+
+
+def reply_topic(page: Page, device: str = "box") -> str:
+    """Return where a page is answered that has no user's name."""
+    tab = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.tab'))")
+    return f"edgeassist/{device}/reply/console/console-{tab}"
+
+
+def publish(box: Stage, topic: str, payload: str, *options: str) -> None:
+    """Publish a message as anybody may."""
+    subprocess.run([*_publishing(box, topic), "-m", payload, *options], check=True)
+
+
+def publish_lines(box: Stage, topic: str, lines: Iterable[str]) -> None:
+    """Publish a message for each line."""
+    subprocess.run([*_publishing(box, topic), "-l"], input="\n".join(lines), text=True, check=True)
+
+
+def _publishing(box: Stage, topic: str) -> list[str]:
+    return ["mosquitto_pub", "-h", HOST, "-p", str(box.broker.port), "-q", "1", "-t", topic]
 
 
 class Ear:

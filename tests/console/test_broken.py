@@ -1,15 +1,13 @@
 """What breaks: the page, the broker, the device, the connection; in mid-answer."""
 
 import json
-import subprocess
 
 from playwright.sync_api import Page, expect
 
-from edgeassist.sandbox import HOST
-from tests.console.stage import Ear, Stage, ask, last_turn
+from tests.console.stage import Ear, Stage, ask, last_turn, publish, reply_topic
 
-LONG = "!script repeat=120 delay_ms=20\n Word."
-WHOLE = "Word. " * 119 + "Word."
+LONG = "!script repeat=60 delay_ms=20\n Word."
+WHOLE = "Word. " * 59 + "Word."
 
 
 def test_a_reload_in_mid_answer_goes_on_with_it_and_asks_nothing_twice(page: Page, box: Stage) -> None:
@@ -17,7 +15,7 @@ def test_a_reload_in_mid_answer_goes_on_with_it_and_asks_nothing_twice(page: Pag
         ask(page, LONG)
         expect(last_turn(page).locator(".body")).to_contain_text("Word. Word.")
         page.reload()
-        expect(last_turn(page).locator(".question")).to_contain_text("repeat=120")
+        expect(last_turn(page).locator(".question")).to_contain_text("repeat=60")
         expect(page.get_by_role("button", name="Stop")).to_be_visible()
         expect(last_turn(page).locator(".timings")).to_be_visible()
         expect(last_turn(page).locator(".body")).to_have_text(WHOLE)
@@ -102,13 +100,3 @@ def test_a_device_that_is_gone_is_told(page: Page, box: Stage) -> None:
     expect(page.locator("#notices")).to_contain_text("The broker knows no device edgeassist/ghost")
     page.get_by_label("Device", exact=True).select_option("box")
     expect(page.locator("#state")).to_have_attribute("data-state", "online")
-
-
-def reply_topic(page: Page) -> str:
-    tab = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.tab'))")
-    return f"edgeassist/box/reply/console/console-{tab}"
-
-
-def publish(box: Stage, topic: str, payload: str, *options: str) -> None:
-    command = ["mosquitto_pub", "-h", HOST, "-p", str(box.broker.port), "-q", "1", "-t", topic, "-m", payload, *options]
-    subprocess.run(command, check=True)

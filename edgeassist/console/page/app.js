@@ -81,7 +81,6 @@ class Page {
 
   #logOut() {
     keep("login", undefined);
-    this.#wasOnline = false;
     this.#context.connection.close();
   }
 
