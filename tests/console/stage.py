@@ -185,7 +185,20 @@ class Ear:
 
     def __init__(self, broker: PrivateBroker, *filters: str) -> None:
         topics = [word for each in filters for word in ("-t", each)]
-        self._command = ["stdbuf", "-oL", "mosquitto_sub", "-d", "-v", "-q", "1", "-h", HOST, "-p", str(broker.port), *topics]
+        self._command = [
+            "stdbuf",
+            "-oL",
+            "mosquitto_sub",
+            "-d",
+            "-v",
+            "-q",
+            "1",
+            "-h",
+            HOST,
+            "-p",
+            str(broker.port),
+            *topics,
+        ]
         self._lines: list[str] = []
         self._listens = threading.Event()
         self._news = threading.Condition()

@@ -74,7 +74,14 @@ def test_a_late_repeat_changes_nothing(page: Page, box: Stage) -> None:
     expect(last_turn(page).locator(".timings")).to_be_visible()
     turn = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.conversation')).turns[0]")
     reply = reply_topic(page)
-    late = {"id": turn["id"], "seq": 9, "type": "done", "text": "Twice", "finish_reason": "stop", "repeat": True}
+    late = {
+        "id": turn["id"],
+        "seq": 9,
+        "type": "done",
+        "text": "Twice",
+        "finish_reason": "stop",
+        "repeat": True,
+    }
     publish(box, reply, json.dumps(late))
     ask(page, "Again")
     expect(last_turn(page).locator(".body")).to_have_text("Again")
@@ -86,7 +93,16 @@ def test_what_is_no_event_changes_nothing(page: Page, box: Stage) -> None:
     expect(last_turn(page).locator(".body")).to_contain_text("Word.")
     reply = reply_topic(page)
     request = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.pending'))[0].id")
-    for payload in ("", "[]", "null", "5", '"text"', "{", json.dumps({"id": request}), json.dumps({"id": request, "seq": "x", "type": "done"})):
+    for payload in (
+        "",
+        "[]",
+        "null",
+        "5",
+        '"text"',
+        "{",
+        json.dumps({"id": request}),
+        json.dumps({"id": request, "seq": "x", "type": "done"}),
+    ):
         publish(box, reply, payload)
     expect(last_turn(page).locator(".timings")).to_be_visible()
     expect(last_turn(page).locator(".body")).to_have_text(WHOLE)

@@ -6,7 +6,7 @@ from playwright.sync_api import CDPSession, Page, expect
 
 from tests.console.stage import Stage, ask, last_turn, publish, publish_lines, reply_topic
 
-# A device gathers text for a broker that is slower than it, so that it would take minutes for as many. This one is played.
+# A device gathers text while the broker is slower than it: one that says each token at once is played.
 CHUNKS = 10_000
 TEXT = " four"
 

@@ -97,7 +97,7 @@ def test_the_login_outlives_a_reload_and_is_forgotten_by_logging_out(asked: Page
 def test_a_subscription_that_the_broker_refuses_is_told(guarded: Stage) -> None:
     # Mosquitto grants what may not be read, and other brokers don't.
     page = guarded.open()
-    page.route_web_socket("**", lambda socket: refuse_replies(socket))
+    page.route_web_socket("**", refuse_replies)
     log_in(page, "alice", PASSWORD)
     ask(page, "Hello")
     expect(last_turn(page).locator(".bad")).to_contain_text(
