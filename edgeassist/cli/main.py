@@ -20,6 +20,7 @@ _COMMANDS = {
     "ask": ("ask", "ask"),
     "decide": ("decide", "decide"),
     "status": ("status", "status"),
+    "requests": ("requests", "requests"),
     "fleet": ("fleet", "fleet"),
     "check-config": ("check", "check_config"),
     "doctor": ("doctor", "doctor"),

@@ -17,6 +17,7 @@ from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
 from edgeassist.daemon.durability import Durability
+from edgeassist.daemon.examining import Examining, doctor_command
 from edgeassist.daemon.fleet import FleetRoom
 from edgeassist.daemon.hashing import Hashing
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
@@ -172,6 +173,7 @@ class App:
         )
         library = library_of(settings)
         self._pulling = Pulling(library, self._pull)
+        self._examining = Examining(doctor_command(loaded.named_file))
         models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
         self._condition = Condition(
             topics, self.supervisor, self.requests, broker, self._threads, sensors, self._durability.problem
@@ -232,6 +234,7 @@ class App:
             ),
             model=models.handle,
             drain=fleet.drain,
+            doctor=self._examining.handle,
             on_reload=reporter.say_info,
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
@@ -259,7 +262,7 @@ class App:
             journal=self._durability.journal,
             on_start=self._durability.take_up,
             on_hangup=self.control.hang_up,
-            on_stop=self._pulling.close,
+            on_stop=self._stop_work,
             settle=self._settle,
         )
         self._commands = commands
@@ -325,6 +328,10 @@ class App:
         self._lifecycle.engine_changed(phase)
         # An engine that dies again and again is started ever later, so this stays rare.
         self._reporter.changed(at_once=True)
+
+    def _stop_work(self) -> None:
+        self._pulling.close()
+        self._examining.close()
 
     async def _settle(self) -> None:
         await asyncio.gather(self._commands.settle(), self._fleet.settle())

@@ -92,7 +92,7 @@ class Admission:
     def add(self, request: Request) -> int:
         """Queue a request that `check` allowed; return its position, 0 for the next to start."""
         self._requests[request.key] = request
-        return self._queue().index(request)
+        return self.queue().index(request)
 
     def start_next(self) -> Request | None:
         """Return the next request to run; it counts as running until `put_back` or `end`.
@@ -100,7 +100,7 @@ class Admission:
         One whose conversation has another running stays where it is.
         """
         busy = {each.session for each in self._requests.values() if each.state is State.RUNNING} - {None}
-        for request in self._queue():
+        for request in self.queue():
             if request.session not in busy:
                 request.state = State.RUNNING
                 return request
@@ -123,12 +123,13 @@ class Admission:
         """Return when the first of them runs out of time."""
         return min((each.deadline for each in self._requests.values()), default=None)
 
-    def _count(self, state: State) -> int:
-        return sum(each.state is state for each in self._requests.values())
-
-    def _queue(self) -> list[Request]:
+    def queue(self) -> list[Request]:
+        """Return those that wait, the next to start first."""
         waiting = [each for each in self._requests.values() if each.state is State.WAITING]
         return sorted(waiting, key=self._rank)
+
+    def _count(self, state: State) -> int:
+        return sum(each.state is state for each in self._requests.values())
 
     def _rank(self, request: Request) -> float:
         return request.arrived - _HEAD_STARTS[request.asked.priority] * self.limits.ageing_s

@@ -5,14 +5,22 @@ import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { el, field } from "./dom.js";
+import { History } from "./history.js";
 import { keep, recall } from "./kept.js";
 import { mountLogin, reasonOf } from "./login.js";
 import { noticesOf } from "./notices.js";
+import { Running } from "./running.js";
 import { Tabs } from "./tabs.js";
 import { inLanguage, LANGUAGES, speak, t } from "./texts.js";
 import * as chat from "./views/chat.js";
+import * as doctor from "./views/doctor.js";
+import * as fleet from "./views/fleet.js";
+import * as live from "./views/live.js";
+import * as models from "./views/models.js";
+import * as requests from "./views/requests.js";
+import * as watches from "./views/watches.js";
 
-const VIEWS = { chat };
+const VIEWS = { chat, live, requests, models, watches, doctor, fleet };
 
 const place = (id) => document.getElementById(id);
 
@@ -25,7 +33,10 @@ async function begin() {
   const conversation = new Conversation();
   asking.news.watch((answer) => answer.state === "ended" && conversation.settle(answer));
   const context = { config, connection, box, commands, asking, conversation, t };
+  context.history = new History(box);
+  context.running = new Running(context, context.history);
   const page = new Page(context);
+  context.choose = (device) => page.choose(device);
   page.draw();
   const login = recall("login");
   if (login) page.logIn(login.url, login.username, login.password);
@@ -71,6 +82,13 @@ class Page {
     this.#drawDevices();
     this.#head();
     this.#body();
+  }
+
+  /** Looks at another device. */
+  choose(device) {
+    keep("device", device);
+    this.#context.box.choose(device);
+    this.#drawDevices();
   }
 
   logIn(url, username, password) {
@@ -155,8 +173,8 @@ class Page {
     const names = [...new Set([...this.#devices, box.device])].sort();
     const chosen = el("select", {
       onchange: () => {
-        keep("device", chosen.value);
-        box.choose(chosen.value);
+        this.choose(chosen.value);
+        place("device").querySelector("select").focus();
       },
     });
     chosen.append(...names.map((name) => el("option", { value: name, text: name, selected: name === box.device })));

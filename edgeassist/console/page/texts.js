@@ -1,8 +1,15 @@
 // The page's words, in English and Chinese. Each view has its own, in texts/; a new file is one line in PARTS.
 import chat from "./texts/chat.js";
 import common from "./texts/common.js";
+import doctor from "./texts/doctor.js";
+import fleet from "./texts/fleet.js";
+import live from "./texts/live.js";
+import models from "./texts/models.js";
+import panels from "./texts/panels.js";
+import requests from "./texts/requests.js";
+import watches from "./texts/watches.js";
 
-const PARTS = { common, chat };
+const PARTS = { common, chat, doctor, fleet, live, models, panels, requests, watches };
 const KEPT = "edgeassist.language";
 
 export const LANGUAGES = { en: "English", zh: "中文" };
