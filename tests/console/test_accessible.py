@@ -84,7 +84,8 @@ def test_all_texts_are_there_in_both_languages(page: Page) -> None:
     parts = page.evaluate("import('./texts.js').then(texts => texts.ALL_TEXTS)")
     assert parts
     for name, part in parts.items():
-        assert set(part["en"]) == set(part["zh"]), name
+        # What a device says in English stands there as it is.
+        assert set(part["en"]) <= set(part["zh"]), name
         for key, text in part["en"].items():
             assert holes(text) == holes(part["zh"][key]), f"{name}.{key}"
 
