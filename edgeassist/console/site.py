@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from edgeassist.console.config import PageConfig
 from edgeassist.console.http import HttpError, Request, Response
 
-# A page elsewhere whose name is made to point here (DNS rebinding) sends that name. The port may be any, such as
-# that of an SSH tunnel.
+# A page elsewhere whose name is made to point here (DNS rebinding) sends that name. Not the port: an SSH
+# tunnel has its own.
 _HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _TYPES = {
     "html": "text/html; charset=utf-8",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -151,3 +153,89 @@ def ask(page: Page, prompt: str) -> None:
 def last_turn(page: Page) -> Locator:
     """Return the newest turn of the chat."""
     return page.locator(".turn").last
+
+
+def reply_topic(page: Page, device: str = "box") -> str:
+    """Return where a page is answered that has no user's name."""
+    tab = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.tab'))")
+    return f"edgeassist/{device}/reply/console/console-{tab}"
+
+
+def publish(box: Stage, topic: str, payload: str, *options: str) -> None:
+    """Publish a message as anybody may."""
+    subprocess.run([*_publishing(box, topic), "-m", payload, *options], check=True)
+
+
+def publish_lines(box: Stage, topic: str, lines: Iterable[str]) -> None:
+    """Publish a message for each line."""
+    subprocess.run([*_publishing(box, topic), "-l"], input="\n".join(lines), text=True, check=True)
+
+
+def _publishing(box: Stage, topic: str) -> list[str]:
+    return ["mosquitto_pub", "-h", HOST, "-p", str(box.broker.port), "-q", "1", "-t", topic]
+
+
+class Ear:
+    """Hears topics, in a process of its own, inside its `with`.
+
+    Args:
+        broker: Where.
+        filters: Which.
+    """
+
+    def __init__(self, broker: PrivateBroker, *filters: str) -> None:
+        topics = [word for each in filters for word in ("-t", each)]
+        self._command = [
+            "stdbuf",
+            "-oL",
+            "mosquitto_sub",
+            "-d",
+            "-v",
+            "-q",
+            "1",
+            "-h",
+            HOST,
+            "-p",
+            str(broker.port),
+            *topics,
+        ]
+        self._lines: list[str] = []
+        self._listens = threading.Event()
+        self._news = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        self._thread = threading.Thread(target=self._read, name="ear", daemon=True)
+        self._thread.start()
+        assert self._listens.wait(PATIENCE_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._thread.join(PATIENCE_S)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                if line.startswith("Subscribed"):
+                    self._listens.set()
+                elif line.startswith("edgeassist/"):
+                    with self._news:
+                        self._lines.append(line.rstrip("\n"))
+                        self._news.notify_all()
+
+    def wait_for(self, kind: str) -> None:
+        """Wait until such an event was heard."""
+        with self._news:
+            assert self._news.wait_for(lambda: kind in self.kinds(), PATIENCE_S)
+
+    def prompts(self) -> list[str]:
+        """Return what was published on prompt topics."""
+        return [line for line in self._lines if line.split("/")[2] == "prompt"]
+
+    def kinds(self) -> list[str]:
+        """Return the types of the events on reply topics."""
+        replies = (line.partition(" ")[2] for line in self._lines if line.split("/")[2] == "reply")
+        return [json.loads(each)["type"] for each in replies]

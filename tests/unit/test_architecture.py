@@ -24,6 +24,7 @@ SANS_IO = [
     for package, names in {
         "": "errors",
         "former.": "remains",
+        "console.": "config http",
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters findings fitting "
@@ -65,7 +66,8 @@ ALLOWED = {
         "trial_models": "trial_models models errors",
         "engine": "engine models.files models.fit models.kv errors",
         "watching": "watching protocol errors",
-        "settings": "settings watching protocol errors",
+        "settings": "settings console.config watching protocol errors",
+        "console": "console errors",
         "broker": "broker protocol errors",
         "client": "client broker protocol errors",
         "evaluation": "evaluation protocol errors",
@@ -75,7 +77,7 @@ ALLOWED = {
         "journal": "journal serving.caller serving.journal errors",
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
-        "gateways": "gateways fleet former serving watching protocol errors",
+        "gateways": "gateways console fleet former serving watching protocol errors",
         "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device "
         "errors",
         "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device "

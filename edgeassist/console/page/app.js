@@ -99,7 +99,6 @@ class Page {
 
   #logOut() {
     keep("login", undefined);
-    this.#wasOnline = false;
     this.#context.connection.close();
   }
 

@@ -135,5 +135,8 @@ export class Asking {
   #forget(entry) {
     this.#pending.delete(entry.id);
     this.#keep();
+    if ([...this.#pending.values()].some((each) => each.reply === entry.reply)) return;
+    this.#routes.get(entry.reply)?.();
+    this.#routes.delete(entry.reply);
   }
 }

@@ -2,6 +2,9 @@
 import { News } from "./news.js";
 
 const DOCUMENTS = ["health", "telemetry", "info"];
+// A device has 32 watches at most, and info of some 20 kB; whoever writes there may not fill this page.
+const MOST_WATCHES = 64;
+const MOST_CHARACTERS = 1 << 20;
 // A broker sends what it keeps right behind its grant.
 const ABSENT_S = 3;
 
@@ -12,6 +15,12 @@ export function readJson(text) {
   } catch {
     return undefined;
   }
+}
+
+/** Reads what should be a JSON object; null where it is none. */
+function readDocument(text) {
+  const value = text.length <= MOST_CHARACTERS ? readJson(text) : undefined;
+  return value && typeof value === "object" && !Array.isArray(value) ? value : null;
 }
 
 /**
@@ -52,7 +61,7 @@ export class Box {
     this.#routes = [];
     hear(`${this.root}/status`, (topic, text, packet) => this.#heardStatus(text, packet));
     for (const name of DOCUMENTS) {
-      hear(`${this.root}/${name}`, (topic, text) => this.#set(name, text ? (readJson(text) ?? null) : null));
+      hear(`${this.root}/${name}`, (topic, text) => this.#set(name, readDocument(text)));
     }
     hear(`${this.root}/watch/+`, (topic, text) => this.#heardWatch(topic.split("/").at(-1), text));
     this.news.tell(this);
@@ -61,7 +70,8 @@ export class Box {
   #forget() {
     this.status = "unknown";
     for (const name of DOCUMENTS) this[name] = null;
-    this.watches = {};
+    // Without a prototype: a name may be any.
+    this.watches = Object.create(null);
     this.forbidden = new Set();
   }
 
@@ -72,9 +82,9 @@ export class Box {
   }
 
   #heardWatch(name, text) {
-    const known = text ? readJson(text) : undefined;
-    if (known === undefined) delete this.watches[name];
-    else this.watches[name] = known;
+    const known = readDocument(text);
+    if (known === null) delete this.watches[name];
+    else if (name in this.watches || Object.keys(this.watches).length < MOST_WATCHES) this.watches[name] = known;
     this.news.tell(this);
   }
 

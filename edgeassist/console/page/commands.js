@@ -16,10 +16,12 @@ export class CommandError extends Error {
 export class Commands {
   #connection;
   #waiting = new Map();
+  #root = "";
   #routes = new Map();
 
   constructor(connection) {
     this.#connection = connection;
+    connection.news.watch(() => connection.state !== "online" && this.#lose());
   }
 
   /**
@@ -36,7 +38,7 @@ export class Commands {
     const topic = `${root}/command/${name}`;
     const v5 = this.#connection.version === 5;
     const responseTopic = v5 ? replyTopic(this.#connection, root) : null;
-    this.#hear(responseTopic ?? `${root}/response/${name}`);
+    this.#hear(root, responseTopic ?? `${root}/response/${name}`);
     return new Promise((resolve, reject) => {
       const entry = { timer: null };
       const settle = (act, value) => {
@@ -56,6 +58,7 @@ export class Commands {
         } else if (answer.status === "ok") settle(resolve, answer.data ?? {});
         else settle(reject, new CommandError(answer.error?.code ?? "failed", answer.error?.message ?? ""));
       };
+      entry.lose = () => settle(reject, new CommandError("offline", "the connection broke"));
       this.#waiting.set(id, entry);
       entry.await();
       this.#connection.publish(topic, JSON.stringify({ ...body, id }), { responseTopic }).catch((error) => {
@@ -66,7 +69,17 @@ export class Commands {
     });
   }
 
-  #hear(topic) {
+  /** The answers on their way are lost with the connection: a broker keeps nothing for this page. */
+  #lose() {
+    for (const entry of [...this.#waiting.values()]) entry.lose();
+  }
+
+  #hear(root, topic) {
+    if (root !== this.#root) {
+      for (const end of this.#routes.values()) end();
+      this.#routes.clear();
+      this.#root = root;
+    }
     if (this.#routes.has(topic)) return;
     const hear = (_, text) => {
       const answer = readJson(text);

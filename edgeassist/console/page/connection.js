@@ -148,6 +148,10 @@ export class Connection {
     this.#enter("connecting");
     let client;
     let opened = false;
+    if (!/^wss?:\/\/./i.test(this.url)) {
+      this.#fail("address", "", false);
+      return;
+    }
     try {
       client = mqtt.connect(this.url, {
         clientId: `console-${crypto.randomUUID().slice(0, 18)}`,

@@ -10,7 +10,7 @@ export function reasonOf(connection, config) {
   if (connection.reason === "no-websocket") parts.push(el("pre", { text: listenerLines(url) }));
   if (connection.state === "waiting") {
     const seconds = Math.max(0, Math.ceil((connection.retryAt - Date.now()) / 1000));
-    parts.push(el("p", { class: "again", text: t("common.why.again", { seconds }) }));
+    parts.push(el("p", { class: "again", "aria-live": "off", text: t("common.why.again", { seconds }) }));
     parts.push(el("button", { type: "button", text: t("common.retry"), onclick: () => connection.retry() }));
   }
   return parts;
@@ -55,13 +55,28 @@ export function mountLogin(place, connection, config, known, submit) {
     field(t("common.login.url"), url, t("common.login.url.hint")),
     el("button", { type: "submit", class: "primary", text: t("common.login.submit") }),
   );
+  let told = "";
   const show = () => {
-    why.replaceChildren(...(reasonOf(connection, config) ?? []));
+    // An alert that is drawn anew is read out again.
+    const reason = [connection.reason, connection.url, connection.state === "waiting"].join(" ");
+    if (reason !== told && connection.state !== "connecting") {
+      told = reason;
+      why.replaceChildren(...(reasonOf(connection, config) ?? []));
+    }
+    const seconds = Math.max(0, Math.ceil((connection.retryAt - Date.now()) / 1000));
+    const again = why.querySelector(".again");
+    if (again) again.textContent = t("common.why.again", { seconds });
     form.classList.toggle("connecting", connection.state === "connecting");
   };
   place.replaceChildren(form);
   const end = connection.news.watch(show);
+  const ticks = setInterval(() => connection.state === "waiting" && show(), 1000);
   show();
   username.focus();
-  return { unmount: end };
+  return {
+    unmount() {
+      clearInterval(ticks);
+      end();
+    },
+  };
 }

@@ -63,7 +63,7 @@ export class Composer {
     const chosen = (name, options) =>
       (this.#controls[name] = el("select", {}, ...options.map((each) => el("option", { value: each, text: t(`chat.${name}.${each}`) }))));
     const amount = (name, attributes) => (this.#controls[name] = el("input", { type: "number", ...attributes }));
-    const prompt = text(3, "prompt");
+    const prompt = text(2, "prompt");
     prompt.addEventListener("keydown", (event) => {
       // Where characters are put together (Chinese), Enter ends that.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -75,9 +75,17 @@ export class Composer {
       "fieldset",
       { class: "decide" },
       el("legend", { text: t("chat.question") }),
-      field(t("chat.question.text"), (this.#controls.question = el("input", { type: "text" }))),
-      field(t("chat.question.type"), chosen("type", ["choice", "yes_no", "score"])),
-      field(t("chat.question.options"), text(3, "options"), t("chat.question.options.hint")),
+      el(
+        "div",
+        { class: "grid" },
+        el(
+          "div",
+          {},
+          field(t("chat.question.text"), (this.#controls.question = el("input", { type: "text" }))),
+          field(t("chat.question.type"), chosen("type", ["choice", "yes_no", "score"])),
+        ),
+        field(t("chat.question.options"), text(3, "options"), t("chat.question.options.hint")),
+      ),
     );
     const options = el(
       "details",

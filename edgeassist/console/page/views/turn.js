@@ -6,6 +6,8 @@ import { callCard, decisionCards, resultsForm } from "./cards.js";
 
 // Beyond it a new text node begins, so that a browser lays out the last piece only.
 const PIECE_CHARACTERS = 4000;
+// A device accepts at once what it hears.
+const SILENT_S = 10;
 
 /** Text that grows at its end, at the cost of what is added. */
 class GrowingText {
@@ -65,6 +67,7 @@ export class TurnView {
   #thinking = new GrowingText(this.#thoughts);
   #drawnCalls = 0;
   #round = 0;
+  #since = 0;
 
   constructor(turn, acts) {
     this.#turn = turn;
@@ -92,6 +95,8 @@ export class TurnView {
   follow(answer) {
     this.#answer = answer;
     this.#round = answer.round;
+    this.#since = Date.now();
+    setTimeout(() => this.#draw(), SILENT_S * 1000 + 100);
     this.#draw();
   }
 
@@ -118,7 +123,10 @@ export class TurnView {
   }
 
   #statusWords(answer) {
-    if (answer.state === "waiting") return t("chat.status.waiting");
+    if (answer.state === "waiting") {
+      if (Date.now() - this.#since > SILENT_S * 1000) return t("chat.status.silent", { root: this.#turn.root });
+      return t(this.#turn.kind === "decide" ? "chat.status.deciding" : "chat.status.waiting");
+    }
     if (answer.state === "running") return answer.text || answer.calls.length ? t("chat.status.running") : t("chat.status.thinking");
     if (answer.progress) return t("chat.status.reading", { done: number(answer.progress.processed), total: number(answer.progress.total) });
     if (answer.readyIn) return t("chat.status.loading", { seconds: number(answer.readyIn) });
