@@ -36,7 +36,9 @@ def requests(
     Needs the right to give commands: the daemon's account has it, clients with a topic of their own have not.
     """
     if cancel is not None and cancel_all:
-        raise typer.BadParameter("--cancel ends one request and --cancel-all all of them: give one of the two")
+        raise typer.BadParameter(
+            "--cancel ends one request and --cancel-all all of them: give one of the two"
+        )
     loaded = load_settings(context.obj)
 
     async def give() -> dict[str, Any]:

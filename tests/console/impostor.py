@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.properties import Properties
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.client import MQTTv5
+from paho.mqtt.properties import Properties
 
 from edgeassist.sandbox import HOST
 from tests.patience import PATIENCE_S

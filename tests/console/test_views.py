@@ -1,4 +1,4 @@
-"""What the page shows of a device without being asked: figures, watches, fleets; and what it shows where there is none."""
+"""What the page shows of a device without asking it: figures, watches, fleets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,11 @@ def test_figures_come_alive_while_an_answer_is_written_and_each_chart_has_its_wo
     main = show(page, "live")
     expect(main).to_contain_text("box is ready, with scripted: 0 running, 0 waiting.")
     port = box.broker.port
-    say(port, "edgeassist/box/prompt", {"id": "a", "max_tokens": 4000, "prompt": "!script repeat=4000 delay_ms=20\nabcd"})
+    say(
+        port,
+        "edgeassist/box/prompt",
+        {"id": "a", "max_tokens": 4000, "prompt": "!script repeat=4000 delay_ms=20\nabcd"},
+    )
     expect(main).to_contain_text("box is busy, with scripted: 1 running, 0 waiting.")
     rate = chart(page, "Tokens per second")
     expect(rate).to_contain_text(re.compile(r"[1-9][\d.]* tokens/s now"))
@@ -94,7 +98,9 @@ def test_what_holds_a_device_back_is_said_and_all_that_comes_from_outside_is_tex
     expect(main.locator(".troubles")).to_contain_text("the firmware throttles the processor now")
     expect(main.locator(".troubles")).to_contain_text("There was under-voltage since the daemon started")
     expect(main.locator(".troubles")).to_contain_text(f"do not outlive a restart of the device: {HOSTILE}")
-    expect(main.locator(".troubles")).to_contain_text("Engines that died or hung since the daemon started: 2.")
+    expect(main.locator(".troubles")).to_contain_text(
+        "Engines that died or hung since the daemon started: 2."
+    )
     expect(main.locator(".sentence")).to_contain_text(HOSTILE)
     expect(chart(page, "Threads")).to_contain_text(HOSTILE)
     expect(chart(page, "Temperature")).to_contain_text("52 °C at the processor.")
@@ -131,7 +137,15 @@ def test_a_watch_that_somebody_else_wrote_is_text_and_no_more_are_shown_than_the
     port = box.broker.port
     answer = {"type": "choice", "choice": HOSTILE, "probabilities": {HOSTILE: 0.9, "__proto__": 0.1}}
     state = {"answers": {HOSTILE: answer}, "reason": HOSTILE, "state_at": "nonsense", "answered_at": None}
-    odd = ["[]", "7", "null", '{"answers": 5}', '{"answers": {"a": null}}', "{", '{"answers": {"a": {"probabilities": 3}}}']
+    odd = [
+        "[]",
+        "7",
+        "null",
+        '{"answers": 5}',
+        '{"answers": {"a": null}}',
+        "{",
+        '{"answers": {"a": {"probabilities": 3}}}',
+    ]
     say(port, "edgeassist/odd/status", "online", retain=True)
     said = [(f"edgeassist/odd/watch/{HOSTILE.replace('/', '')}", json.dumps(state))]
     said += [(f"edgeassist/odd/watch/w{at:02}", odd[at % len(odd)]) for at in range(90)]
@@ -150,8 +164,9 @@ def test_a_fleet_shows_its_boxes_and_choosing_one_goes_to_it(box: Stage, page: P
     port = box.broker.port
     attic = {
         "device": "attic", "root": "edgeassist/attic", "session": "s", "model": "Other", "protocol": 1,
-        "state": "draining", "reason": HOSTILE, "slots": 2, "running": 1, "waiting": 3, "movable": 0, "room": 0,
-        "held_back": None, "since": None, "boot_id": "b", "version": "0.0.9", "adopter": None, "empty": False,
+        "state": "draining", "reason": HOSTILE, "slots": 2, "running": 1, "waiting": 3, "movable": 0,
+        "room": 0, "held_back": None, "since": None, "boot_id": "b", "version": "0.0.9", "adopter": None,
+        "empty": False,
     }  # fmt: skip
     say(port, "edgeassist/attic/status", "online", retain=True)
     say(port, "edgeassist/attic/health", health(model="Other"), retain=True)
@@ -165,7 +180,9 @@ def test_a_fleet_shows_its_boxes_and_choosing_one_goes_to_it(box: Stage, page: P
     expect(rows.nth(0)).to_contain_text("1 of 2 running, 3 waiting")
     expect(rows.nth(1)).to_contain_text("takes requests")
     expect(rows.nth(1).get_by_role("button")).to_be_disabled()
-    expect(main).to_contain_text("Its boxes have different models, so answers depend on who gives them: Other, scripted.")
+    expect(main).to_contain_text(
+        "Its boxes have different models, so answers depend on who gives them: Other, scripted."
+    )
     rows.nth(0).get_by_role("button", name="Look at attic").click()
     expect(page.locator("#device select")).to_have_value("attic")
     expect(rows.nth(0).get_by_role("button")).to_be_disabled()
@@ -201,13 +218,16 @@ def test_a_thousand_reports_leave_the_page_as_large_as_it_was(box: Stage, page: 
 
     def report(first: int, last: int) -> None:
         documents = [
-            json.dumps(health(running=at % 5, queued=at, cpu_temperature_c=40 + at % 20)) for at in range(first, last)
+            json.dumps(health(running=at % 5, queued=at, cpu_temperature_c=40 + at % 20))
+            for at in range(first, last)
         ]
         say_all(port, [("edgeassist/many/health", document) for document in documents])
 
     def size() -> tuple[int, int]:
         page.evaluate("gc(), gc()")
-        return page.evaluate("performance.memory.usedJSHeapSize"), page.evaluate("document.querySelectorAll('*').length")
+        return page.evaluate("performance.memory.usedJSHeapSize"), page.evaluate(
+            "document.querySelectorAll('*').length"
+        )
 
     look_at(page, "many")
     report(0, 200)

@@ -27,8 +27,8 @@ SANS_IO = [
         "console.": "config http",
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats reading result retrying tools",
-        "protocol.": "calibration capabilities commands constraints decisions events filters findings fitting "
-        "fleet listing packets requests state tools topics turns values watches",
+        "protocol.": "calibration capabilities commands constraints decisions events filters findings "
+        "fitting fleet listing packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds listing policy "
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",

@@ -36,7 +36,9 @@ def test_a_client_learns_roles_formats_events_and_commands() -> None:
     assert told.priorities == ["low", "normal", "high"]
     assert told.events == ["accepted", "progress", "reasoning", "chunk", "tool_call", "done", "error"]
     assert (
-        told.commands == list(COMMANDS) == ["cancel", "ping", "info", "log_level", "reload", "model", "drain", "requests", "doctor"]
+        told.commands
+        == list(COMMANDS)
+        == ["cancel", "ping", "info", "log_level", "reload", "model", "drain", "requests", "doctor"]
     )
 
 

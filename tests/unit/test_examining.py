@@ -59,7 +59,9 @@ async def test_the_findings_are_told() -> None:
     assert await told(examining) == {**REPORT, "left_out": 0}
 
 
-@pytest.mark.parametrize("text", ["import sys; sys.exit('no such thing')", "print('{}')", "print('[' * 9999)"])
+@pytest.mark.parametrize(
+    "text", ["import sys; sys.exit('no such thing')", "print('{}')", "print('[' * 9999)"]
+)
 async def test_one_that_ends_without_findings_is_an_error_and_the_log_has_what_it_said(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,4 +116,4 @@ async def test_no_process_is_left_when_the_daemon_stops(tmp_path: Path, how: str
 def test_it_has_the_settings_that_the_daemon_has(config: Path | None, *, named: bool) -> None:
     command = doctor_command(config)
     assert command[-2:] == ("doctor", "--json")
-    assert (("--config", "/x/box.toml") == command[4:6]) is named
+    assert (command[4:6] == ("--config", "/x/box.toml")) is named
