@@ -60,7 +60,7 @@ class Console(Gateway):
     async def _serve(self) -> float | None:
         """Serve until the options change; return in how many seconds to try again what failed."""
         try:
-            site = Site(self._page(self._options.broker))
+            site = await asyncio.to_thread(Site, self._page(self._options.broker))
             async with Server(site, self._options.port) as server:
                 log.info("the console is at %s", server.url)
                 await self._changed.wait()

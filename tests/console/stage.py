@@ -21,6 +21,8 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon, free_port
 from tests.conftest import environ_of
 from tests.patience import PATIENCE_S
 
+# What each page has thrown.
+_FAULTS: dict[Page, list[str]] = {}
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
@@ -100,8 +102,9 @@ class Stage:
         context = self.browser.new_context(**{"locale": "en-GB", "reduced_motion": "reduce", **options})
         context.set_default_timeout(PATIENCE_S * 1000)
         page = context.new_page()
-        page.faults = []  # type: ignore[attr-defined]
-        page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        _FAULTS[page] = faults
         page.goto(self.url)
         return page
 
@@ -133,13 +136,14 @@ def stage(folder: Path, browser: Browser, settings: Sequence[str] = (), **device
     with ExitStack() as stack:
         broker = stack.enter_context(WebBroker(folder, settings or ("allow_anonymous true",)))
         daemon = stack.enter_context(PrivateDaemon(folder, environ_of(broker.port, **device)))
-        url = stack.enter_context(serving(config_of(broker.url)))
+        config = config_of(broker.url, device=device.get("device__name", "box"))
+        url = stack.enter_context(serving(config))
         yield Stage(broker, daemon, url, browser)
 
 
 def close(context: BrowserContext) -> None:
     """End a context; what its pages threw fails the test."""
-    faults = [fault for page in context.pages for fault in getattr(page, "faults", [])]
+    faults = [fault for page in context.pages for fault in _FAULTS.pop(page, [])]
     context.close()
     assert not faults, faults
 
@@ -207,7 +211,9 @@ class Ear:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         self._thread = threading.Thread(target=self._read, name="ear", daemon=True)
         self._thread.start()
-        assert self._listens.wait(PATIENCE_S)
+        if not self._listens.wait(PATIENCE_S):
+            self.__exit__()
+            raise AssertionError("mosquitto_sub does not say that it listens")
         return self
 
     def __exit__(self, *_: object) -> None:

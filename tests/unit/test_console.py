@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 from collections.abc import AsyncIterator
@@ -27,7 +28,9 @@ from edgeassist.wiring import page_config_of
 from tests.patience import PATIENCE_S
 
 CONFIG = PageConfig("ws://pi:9001", "5", "edgeassist", "box", None, "0.1.0")
-MOST_BYTES = 500_000
+# As a browser gets them, and as they lie here: mqtt.js alone has 342,316.
+MOST_SENT_BYTES = 200_000
+MOST_BYTES = 550_000
 FILES = {name: data.decode() for name, data in page_files()}
 
 
@@ -39,7 +42,12 @@ def get(path: str = "/", host: str = "localhost:8484", **headers: str) -> Reques
 
 
 def test_all_files_together_are_small() -> None:
+    site = Site(CONFIG)
+    sent = [site.answer(get(f"/{name}", **{"accept-encoding": "gzip, br"})) for name in FILES]
+    assert all(response.headers["Content-Encoding"] == "gzip" for response in sent)
+    assert sum(len(response.body) for response in sent) <= MOST_SENT_BYTES
     assert sum(len(data.encode()) for data in FILES.values()) <= MOST_BYTES
+    assert [gzip.decompress(response.body).decode() for response in sent] == [*FILES.values()]
 
 
 def test_the_page_has_the_files_that_it_loads_and_no_others() -> None:
@@ -64,12 +72,12 @@ def imports_of(name: str) -> list[str]:
 
 def test_no_file_of_ours_makes_markup_of_text_or_reaches_elsewhere() -> None:
     forbidden = (
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|https?://"
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|https?://\w"
     )
     for name, text in FILES.items():
         if name.startswith("vendor/"):
             continue
-        found = set(re.findall(forbidden, text)) - ({"http://"} if name == "icon.svg" else set())
+        found = re.findall(forbidden, text.replace("http://www.w3.org/2000/svg", ""))
         assert not found, f"{name}: {found}"
     assert not re.search(r"<style|style=|<script(?! type=\"module\" src=)|\son\w+=", FILES["index.html"])
 
@@ -154,7 +162,9 @@ def test_what_a_browser_has_already_is_not_sent_again() -> None:
 
 
 def test_the_page_is_told_no_secret() -> None:
-    settings = Settings(mqtt={"host": "pi", "username": "u", "password": "hidden"}, device={"name": "box"})
+    settings = Settings.model_validate(
+        {"mqtt": {"host": "pi", "username": "u", "password": "hidden"}, "device": {"name": "box"}}
+    )
     told = json.loads(Site(page_config_of(settings)).answer(get("/config.json")).body)
     assert told == {
         "broker": "ws://pi:9001",
@@ -175,7 +185,7 @@ def test_the_page_is_told_no_secret() -> None:
     ],
 )
 def test_the_brokers_address_is_guessed_or_set(settings: dict[str, object], url: str) -> None:
-    assert page_config_of(Settings(**settings)).broker == url
+    assert page_config_of(Settings.model_validate(settings)).broker == url
 
 
 @pytest.mark.parametrize(
