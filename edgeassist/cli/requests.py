@@ -42,7 +42,7 @@ def requests(
     loaded = load_settings(context.obj)
 
     async def give() -> dict[str, Any]:
-        whose = {} if client is None else {"client": client}
+        whose: dict[str, Any] = {} if client is None else {"client": client}
         async with connect(loaded.settings) as device:
             if cancel is not None:
                 return _data(await device.command("cancel", request=cancel, **whose))

@@ -30,7 +30,8 @@ def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[None]
             return
         answer = {"status": "ok", "data": data[name], "id": json.loads(message.payload)["id"]}
         properties = Properties(PacketTypes.PUBLISH)
-        client.publish(message.properties.ResponseTopic, json.dumps(answer), qos=1, properties=properties)
+        topic: str = getattr(message.properties, "ResponseTopic")  # noqa: B009 - paho makes it as it comes
+        client.publish(topic, json.dumps(answer), qos=1, properties=properties)
 
     client.on_message = hear
     client.on_subscribe = lambda *_: listens.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -32,7 +33,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, browser: Browser, model: Path) -> Iterator[Stage]:
     """A device that answers one at a time, with a model in its library."""
-    settings = {"engine__slots": 1, "engine__speculate": "false", "library__folder": model.parent}
+    settings: dict[str, Any] = {
+        "engine__slots": 1,
+        "engine__speculate": "false",
+        "library__folder": model.parent,
+    }
     with stage(tmp_path_factory.mktemp("commands"), browser, **settings) as running:
         yield running
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -31,7 +32,7 @@ HOSTILE = '<img src=x onerror="window.hurt=1"><b>bold</b>'
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stage]:
     """A device with a watch, in a fleet, which says often how it is."""
-    settings = {"watch": json.dumps(WATCH), "fleet__group": "home", "daemon__telemetry_s": 1}
+    settings: dict[str, Any] = {"watch": json.dumps(WATCH), "fleet__group": "home", "daemon__telemetry_s": 1}
     # An echo that repeats itself would be guessed, and be over at once.
     settings |= {"engine__speculate": "false"}
     with stage(tmp_path_factory.mktemp("views"), browser, **settings) as running:

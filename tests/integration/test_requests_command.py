@@ -1,4 +1,4 @@
-"""`edgeassist requests`, and the commands behind it and behind the examination, at a daemon that is a process."""
+"""`edgeassist requests`, and the command behind it; the examination that is asked for over MQTT."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,7 @@ async def test_the_box_examines_itself_with_its_own_settings_and_answers_meanwhi
 ) -> None:
     box = await take_box(engine__slots=1, engine__speculate="false")
     first = asyncio.create_task(box.client.command("doctor", wait_s=PATIENCE_S))
+    await asyncio.sleep(0)  # it is published with its first step
     second = await box.client.command("doctor", wait_s=PATIENCE_S)
     assert second.error is not None
     assert second.error.code == "busy"
@@ -95,18 +97,21 @@ async def test_the_box_examines_itself_with_its_own_settings_and_answers_meanwhi
 async def test_an_examination_under_way_holds_up_no_stop(ready: StartReady) -> None:
     daemon, client = await ready()
     examined = asyncio.create_task(client.command("doctor", wait_s=PATIENCE_S))
-    await client.command("ping")  # the one before it has begun by then
-    children = _children(daemon.pid)
+    await asyncio.sleep(0)
+    children: list[int] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while len(children) < 2:  # the engine, and what examines
+            await asyncio.sleep(0.02)
+            children = _children(daemon.pid)
     assert await asyncio.to_thread(daemon.stop) == 0
     response = await examined
     assert response.error is not None
     assert response.error.code == "shutting_down"
-    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
 def _children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as told:
-        return [int(each) for each in told.read().split()]
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("payload", ['{"limit": 0}', '{"limit": "many"}', '{"clients": "a"}'])

@@ -93,13 +93,14 @@ function findingOf({ severity, area, text, remedy }) {
     " ",
     el("strong", { text: word("area", area) }),
   );
-  const parts = [head, el("p", { text: String(text) })];
+  // The device speaks English.
+  const parts = [head, el("p", { text: String(text), lang: "en" })];
   if (remedy) parts.push(remedyOf(String(remedy)));
   return el("article", { class: severity === "problem" || severity === "warning" ? "card" : "finding" }, ...parts);
 }
 
 function remedyOf(remedy) {
-  const code = el("pre", { text: remedy, tabindex: "0" });
+  const code = el("pre", { text: remedy, tabindex: "0", lang: "en" });
   const copy = el("button", { type: "button", text: t("doctor.copy"), "aria-label": t("doctor.copy.of", { remedy }), onclick: () => copyOf(copy, code) });
   return el("div", { class: "remedy" }, code, copy);
 }

@@ -69,6 +69,9 @@ class Card {
     const reason = known ? known.reason : t("watches.silent");
     this.#reason.hidden = !reason;
     put(this.#reason, String(reason ?? ""));
+    // The device speaks English.
+    if (known) this.#reason.lang = "en";
+    else this.#reason.removeAttribute("lang");
     put(this.#times, known?.state_at ? t("watches.times", { state: ago(known.state_at), answer: known.answered_at ? ago(known.answered_at) : "–" }) : "");
     this.#times.title = known?.answered_at ? when(known.answered_at) : "";
     // The document is another object when it came anew; ages pass without it.
