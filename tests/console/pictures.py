@@ -1,4 +1,4 @@
-"""Pictures of the page for README and docs: `python -m tests.console.pictures MODEL`, with a model that chats."""
+"""Pictures of the page for its document: `python -m tests.console.pictures MODEL`, with one that chats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -32,13 +31,8 @@ def main() -> None:
 
 def take(browser: Browser, folder: Path, model: Path) -> None:
     """Have a conversation, and take the chat and the figures."""
-    settings: dict[str, Any] = {
-        "model__path": model,
-        "model__system": SYSTEM,
-        "daemon__telemetry_s": 2,
-        "device__name": "pi",
-    }
-    with stage(folder, browser, **settings) as running:
+    said = {"model__path": model, "model__system": SYSTEM, "device__name": "pi", "daemon__telemetry_s": 2}
+    with stage(folder, browser, **said) as running:  # type: ignore[arg-type]
         page = running.enter(viewport=SIZE, color_scheme="light")
         expect(page.locator("#state")).to_have_text("pi is online: ready", timeout=300_000)
         talk(page)

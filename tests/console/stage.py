@@ -21,6 +21,8 @@ from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon, free_port
 from tests.conftest import environ_of
 from tests.patience import PATIENCE_S
 
+# Text that repeats would be drafted, and come many tokens at a time.
+SLOW = {"engine__speculate": "false"}
 # What each page has thrown.
 _FAULTS: dict[Page, list[str]] = {}
 expect.set_options(timeout=PATIENCE_S * 1000)
@@ -135,7 +137,7 @@ def stage(folder: Path, browser: Browser, settings: Sequence[str] = (), **device
     """
     with ExitStack() as stack:
         broker = stack.enter_context(WebBroker(folder, settings or ("allow_anonymous true",)))
-        daemon = stack.enter_context(PrivateDaemon(folder, environ_of(broker.port, **device)))
+        daemon = stack.enter_context(PrivateDaemon(folder, environ_of(broker.port, **{**SLOW, **device})))
         config = config_of(broker.url, device=device.get("device__name", "box"))
         url = stack.enter_context(serving(config))
         yield Stage(broker, daemon, url, browser)

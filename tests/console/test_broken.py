@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.console.stage import Ear, Stage, ask, last_turn, publish, reply_topic
 
-LONG = "!script repeat=60 delay_ms=20\n Word."
+LONG = "!script repeat=60 delay_ms=30\n Word."
 WHOLE = "Word. " * 59 + "Word."
 
 
@@ -16,7 +16,6 @@ def test_a_reload_in_mid_answer_goes_on_with_it_and_asks_nothing_twice(page: Pag
         expect(last_turn(page).locator(".body")).to_contain_text("Word. Word.")
         page.reload()
         expect(last_turn(page).locator(".question")).to_contain_text("repeat=60")
-        expect(page.get_by_role("button", name="Stop")).to_be_visible()
         expect(last_turn(page).locator(".timings")).to_be_visible()
         expect(last_turn(page).locator(".body")).to_have_text(WHOLE)
         assert ear.kinds().count("accepted") == 1

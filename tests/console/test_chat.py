@@ -135,7 +135,8 @@ def test_an_answer_can_be_copied(box: Stage) -> None:
 
 def test_the_keyboard_does_all_of_it(box: Stage) -> None:
     page = box.open()
-    page.keyboard.press("Enter")  # the form has the focus
+    expect(page.locator("input[autocomplete=username]")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(page.locator("#state")).to_have_attribute("data-state", "online")
     focus = tab_to(page, page.get_by_label("Message"))
     page.keyboard.type("one")

@@ -149,7 +149,7 @@ class Page {
     if (key !== this.#drawn) {
       this.#drawn = key;
       const parts = notices.map((text) => el("p", { class: "notice", text }));
-      if (broken) parts.unshift(el("div", { class: "notice", id: "link", role: "status" }));
+      if (broken) parts.unshift(el("div", { class: "notice", id: "link" }));
       place("notices").replaceChildren(...parts);
       if (broken) place("link").replaceChildren(...(reasonOf(connection, config) ?? []));
     }

@@ -7,6 +7,7 @@ import { News } from "./news.js";
 
 // A device forgets an end a minute later: what is older may run a second time, so a person is asked.
 const FRESH_MS = 5 * 60 * 1000;
+const DOUBT_MS = 5000;
 
 /** Asks, and hears the answers. `news` is told of each answer that changed. */
 export class Asking {
@@ -80,16 +81,26 @@ export class Asking {
   }
 
   #keep() {
-    const entries = [...this.#pending.values()].map(({ answer, sent, ...kept }) => ({ ...kept, saved: answer.saved() }));
+    const entries = [...this.#pending.values()].map(({ answer, sent, id, root, topic, reply, payload, at }) => {
+      // One that no page has published yet has nothing saved.
+      return { id, root, topic, reply, payload, at, saved: sent ? answer.saved() : undefined };
+    });
     keep("pending", entries.length ? entries : undefined);
   }
 
   #again(root = null) {
     for (const entry of [...this.#pending.values()]) {
       if (root && entry.root !== root) continue;
-      if (Date.now() - entry.at > FRESH_MS && entry.sent && !entry.heard) this.#end(entry, "missed");
+      if (Date.now() - entry.at > FRESH_MS && entry.sent && !entry.heard) this.#doubt(entry);
       else this.#publish(entry);
     }
+  }
+
+  /** Waits a moment for an answer that still goes on. */
+  #doubt(entry) {
+    entry.doubt ??= setTimeout(() => {
+      if (this.#pending.get(entry.id) === entry && !entry.heard) this.#end(entry, "missed");
+    }, DOUBT_MS);
   }
 
   async #publish(entry) {

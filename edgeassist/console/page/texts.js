@@ -19,10 +19,8 @@ let language = chosen();
 function chosen() {
   const kept = localStorage.getItem(KEPT);
   if (kept in LANGUAGES) return kept;
-  return navigator.languages.some((each) => each.toLowerCase().startsWith("zh")) &&
-    !navigator.language.toLowerCase().startsWith("en")
-    ? "zh"
-    : "en";
+  const wanted = navigator.languages.map((each) => each.slice(0, 2).toLowerCase());
+  return wanted.find((each) => each in LANGUAGES) ?? "en";
 }
 
 /** Returns the language in force: "en" or "zh". */
