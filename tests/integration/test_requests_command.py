@@ -122,10 +122,9 @@ async def test_what_can_not_be_listed_is_refused_with_the_field(take_box: TakeBo
 async def test_a_clients_name_gives_a_terminal_no_orders(take_box: TakeBox) -> None:
     box = await take_box(engine__slots=1, engine__speculate="false")
     wire = await box.connect.wire("edgeassist/box/reply/#")
-    name = "evil\x85[red]x"
-    wire.say(
-        f"edgeassist/box/prompt/{name}", json.dumps({"id": "evil", "reply_to": "reply/evil", **SLOW}), qos=1
-    )
+    # Of a control character, Mosquitto would end the connection.
+    name = "evil\u202e[red]x"
+    wire.say(f"edgeassist/box/prompt/{name}", json.dumps({"id": "evil", **SLOW}), qos=1)
     async with asyncio.timeout(PATIENCE_S):
         while "evil" not in (printed := (await run(box.port))[1]):
             await asyncio.sleep(0.1)
