@@ -169,8 +169,8 @@ async def test_only_who_asks_for_code_is_told_code(
 async def test_a_question_switches_nothing_and_is_asked_otherwise_where_a_model_would(
     house: Driver, box: Box, connect: AsyncConnect, mistake: str
 ) -> None:
+    await box({"*- Kitchen light: off*": "It is off.", "*is the kitchen light on?": mistake})
     await house.call("light.turn_off", "light.kitchen")
-    await box({"is the kitchen light on?": mistake, "*- Kitchen light: off*": "It is off."})
     wire = await connect.wire(PROMPTS)
     answer = await house.say("is the kitchen light on?", AGENT)
     assert (answer.kind, answer.speech) == ("action_done", "It is off.")
