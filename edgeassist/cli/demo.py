@@ -18,13 +18,13 @@ from textwrap import indent
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from edgeassist.broker import BrokerOptions
 from edgeassist.cli.action import describe_action
 from edgeassist.cli.ask import stream
 from edgeassist.cli.compiling import Compilation, Stage
+from edgeassist.cli.consoles import Console
 from edgeassist.client.requester import Requester
 from edgeassist.errors import EdgeAssistError, ModelError
 from edgeassist.models.builtin import TINY, home_grammar
