@@ -33,6 +33,7 @@ class History:
     Attributes:
         load: How many requests ran or waited.
         rate: Tokens per second: of each answer where those are heard, else the median that the device tells.
+        flow: Tokens per second of all that runs, by the lists of that; nothing where there are none.
         first: Milliseconds to the first token, likewise.
         heat: Of the processor, in °C.
         memory: Of daemon and engine together, in bytes.
@@ -40,6 +41,7 @@ class History:
 
     load: Series = field(default_factory=Series)
     rate: Series = field(default_factory=Series)
+    flow: Series = field(default_factory=Series)
     first: Series = field(default_factory=Series)
     heat: Series = field(default_factory=Series)
     memory: Series = field(default_factory=Series)
@@ -78,6 +80,7 @@ class Box:
         self.hears_ends = False
         self.history = History()
         self._contradicts = False
+        self._health_at = 0.0
         # When the last list of requests came, and how many tokens of each were there.
         self._listed: tuple[float, dict[str, int]] | None = None
 
@@ -95,6 +98,12 @@ class Box:
     def able(self) -> bool:
         """Whether it can answer."""
         return self.online and self.health is not None and self.health.able
+
+    def uptime_s(self, now: float) -> float | None:
+        """Return how long it has run, by what it said last; None where that is not known."""
+        if self.health is None or self.health.uptime_s is None or not self.online:
+            return None
+        return self.health.uptime_s + max(0.0, now - self._health_at)
 
     def silent_s(self, now: float) -> float | None:
         """Return for how long it has been silent, where that is longer than it should be."""
@@ -116,6 +125,7 @@ class Box:
     def hear_health(self, payload: bytes, at: float, *, retained: bool) -> None:
         """Hear how it is; `retained`: it has said so some time ago."""
         self._spoke(at, retained=retained)
+        self._health_at = at
         health = self.health = HealthSeen.read(payload)
         if health is None:
             return
@@ -124,6 +134,8 @@ class Box:
         sizes = [each for each in (health.daemon_memory_bytes, health.engine_memory_bytes) if each]
         self.history.memory.add(at, sum(sizes) if sizes else None)
         if not health.running and not health.queued:
+            if self._listed is not None:
+                self.history.flow.add(at, 0.0)
             self.requests = self.rate = self._listed = None
 
     def hear_telemetry(self, payload: bytes, at: float, *, retained: bool) -> None:
@@ -177,6 +189,7 @@ class Box:
             before_at, before = self._listed
             more = sum(max(0, count - before.get(name, 0)) for name, count in tokens.items())
             self.rate = more / (at - before_at)
+            self.history.flow.add(at, self.rate)
         elif not tokens:
             self.rate = None
         self._listed = (at, tokens)

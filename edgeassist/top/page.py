@@ -29,7 +29,10 @@ _HELP = (
     ("?", "this help; any key ends it"),
     ("", ""),
     ("requests", "what runs and waits now; bars: of the last minute or so, 2 s each"),
-    ("tokens/s", "of all that runs now, of the last answer, the median of the last 256; bars: answers"),
+    (
+        "tokens/s",
+        "of all that runs now, of the last answer, the median of the last 256; bars: 2 s each, or answers",
+    ),
     ("first token", "from a request's arrival to its first text; bars: answers"),
     ("threads", "how many compute, and why not more (heat, a quota, other work)"),
     ("CPU, memory", "bars: 10 s each"),
@@ -88,7 +91,7 @@ def page(view: View, boxes: Sequence[Box], *, width: int, height: int, now: floa
         if len(boxes) > 1 and room > _THIRD:
             most = max(1, height // _THIRD)
             lines += overview(boxes, chosen, width=width, most=most, now=now)
-        lines.append(_title(boxes[chosen]))
+        lines.append(_title(boxes[chosen], now))
         rows = [part for row in rows_of(boxes[chosen], now) for part in row.wrapped(width - _LABEL)]
         kept = fit(rows, room - len(lines))
         lines += [_line(row, width) for row in kept]
@@ -107,7 +110,7 @@ def snapshot(boxes: Sequence[Box], *, width: int, now: float) -> list[Text]:
     if len(boxes) > 1:
         lines += overview(boxes, None, width=width, most=len(boxes), now=now)
     for box in boxes:
-        lines += [Text()] * bool(lines) + [_title(box)]
+        lines += [Text()] * bool(lines) + [_title(box, now)]
         # One moment has no history.
         lines += [_line(replace(row, history=None), width) for row in rows_of(box, now)]
     return lines
@@ -119,13 +122,13 @@ def fit(rows: Sequence[Row], room: int) -> list[Row]:
     return [rows[number] for number in sorted(ranked[: max(0, room)])]
 
 
-def _title(box: Box) -> Text:
+def _title(box: Box, now: float) -> Text:
     state, style = state_of(box)
     title = Text(harmless.line(box.root), style="bold")
     title.append(f"  ● {harmless.line(state)}", style=style)
     if (health := box.health) is not None:
-        if box.online and health.uptime_s is not None:
-            title.append(f"  up {words.period(health.uptime_s)}", style="dim")
+        if (uptime_s := box.uptime_s(now)) is not None:
+            title.append(f"  up {words.period(uptime_s)}", style="dim")
         if health.version:
             title.append(f"  {harmless.line(health.version)}", style="dim")
     return title

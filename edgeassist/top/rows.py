@@ -81,6 +81,8 @@ class Bars:
             case "memory":
                 values = history.memory.over_time(self._now, cells=count, step_s=SLOW_STEP_S)
                 return spark(values, least=_SPAN_BYTES)
+            case "rate" if history.flow.last is not None:
+                return spark(history.flow.over_time(self._now, cells=count, step_s=LOAD_STEP_S))
             case "rate":
                 return spark(history.rate.latest(count))
             case _:

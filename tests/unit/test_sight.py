@@ -84,6 +84,14 @@ def test_a_device_that_speaks_is_there_whatever_its_status_says() -> None:
     assert not box.online
 
 
+def test_a_device_runs_on_between_two_reports() -> None:
+    box = Box("pi", "edgeassist/pi")
+    assert box.uptime_s(0.0) is None
+    box.hear_status(b"online", 0.0)
+    box.hear_health(health(uptime_s=5), 10.0, retained=False)
+    assert box.uptime_s(40.0) == 35.0
+
+
 def test_a_device_is_silent_after_three_of_its_reports_did_not_come() -> None:
     box = Box("pi", "edgeassist/pi")
     box.hear_status(b"online", 0.0)
@@ -127,6 +135,7 @@ def test_the_rate_of_what_runs_is_how_many_tokens_came_since_the_list_before() -
     listed(6.0, a=1)
     box.hear_health(health(running=0, queued=0), 7.0, retained=False)
     assert (box.rate, box.requests) == (None, None)
+    assert box.history.flow.latest(9) == [15.0, 10.0, 1.0, 0.0]
 
 
 def test_watches_are_few_and_go_with_the_settings() -> None:
