@@ -130,6 +130,8 @@ class Sight(Connection):
     def _take_state(self, message: Inbound) -> None:
         root, _, name = message.topic.rpartition("/")
         box, now = self._boxes[root], self._clock()
+        if root == self.topics.root:
+            super()._take_state(message)
         match name:
             case "status":
                 box.hear_status(message.payload, now)
