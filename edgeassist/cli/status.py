@@ -53,7 +53,7 @@ def status(
     if as_json:
         print(json.dumps(_documents(there, payloads)))
     else:
-        Console().print(_table(topics.root, there, said, payloads))
+        Console().print(table_of(topics.root, there, said, payloads))
     health = HealthSeen.read(payloads["health"])
     able = there is Availability.ONLINE and health is not None and health.able
     raise typer.Exit(ExitStatus.OK if able else ExitStatus.UNAVAILABLE)
@@ -73,9 +73,17 @@ def _documents(there: Availability | None, payloads: Mapping[str, bytes | None])
     return {"status": there, **documents, "watches": watches}
 
 
-def _table(
+def table_of(
     root: str, there: Availability | None, said: Availability | None, payloads: Mapping[str, bytes | None]
 ) -> Table:
+    """Return what a device says of itself, as a table.
+
+    Args:
+        root: The prefix of its topics.
+        there: Whether it is there.
+        said: What the broker keeps of that.
+        payloads: Its `health`, `telemetry`, `info`, and what is known from each watch (`watch NAME`).
+    """
     health = HealthSeen.read(payloads["health"])
     telemetry = TelemetrySeen.read(payloads["telemetry"]) or TelemetrySeen()
     info = InfoSeen.read(payloads["info"]) or InfoSeen()
