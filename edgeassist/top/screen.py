@@ -109,10 +109,14 @@ class Screen:
     async def _draw_always(self) -> None:
         while True:
             # A line that has not taken the last picture gets no other: it would only be later.
-            self._terminal.flush()
-            if not self._terminal.busy:
-                self._dirty.clear()
-                self._draw()
+            try:
+                self._terminal.flush()
+                if not self._terminal.busy:
+                    self._dirty.clear()
+                    self._draw()
+            except OSError:  # its window was closed
+                self._end(signal.SIGHUP)
+                return
             self._at_once.clear()
             if not await _within(self._at_once, self._every_s) and not self._terminal.busy:
                 await _within(self._dirty, max(0.0, _TICK_S - self._every_s))

@@ -10,12 +10,29 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from edgeassist.errors import ConfigurationError
 from edgeassist.top.painter import ENTER, LEAVE
 
 # How long leaving waits for a line that takes nothing.
 _LEAVE_S = 0.5
 _READ = 1024
 _LFLAG, _CC = 3, 6
+# The terminal that this process belongs to.
+_OWN = "/dev/tty"
+
+
+def _open(descriptor: int) -> int:
+    # By its name, where that is known here; after `su` it may belong to somebody else.
+    paths = [_OWN]
+    with contextlib.suppress(OSError):
+        paths.insert(0, os.ttyname(descriptor))
+    problem: OSError | None = None
+    for path in paths:
+        try:
+            return os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            problem = error
+    raise ConfigurationError(f"the terminal can't be opened ({problem}): --once needs none")
 
 
 class Terminal:
@@ -25,11 +42,13 @@ class Terminal:
 
     Args:
         descriptor: Of a terminal, such as standard output's.
+
+    Raises:
+        ConfigurationError: It can't be opened.
     """
 
     def __init__(self, descriptor: int) -> None:
-        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-        self._descriptor = os.open(os.ttyname(descriptor), flags)
+        self._descriptor = _open(descriptor)
         self._before: list[Any] = termios.tcgetattr(self._descriptor)
         self._unwritten = b""
 

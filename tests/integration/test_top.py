@@ -16,6 +16,7 @@ import pytest
 
 from edgeassist.broker import Broker
 from edgeassist.client.requester import Requester
+from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import PrivateBroker, PrivateDaemon
@@ -55,11 +56,13 @@ class House:
         """Have a prompt answered."""
 
         async def ask() -> None:
-            topics = Topics("edgeassist", "box")
-            async with Requester(options_for(self.broker.port), topics, name="person") as client:
+            async with self.client() as client:
                 assert [event async for event in client.ask("hello there")][-1].type == "done"
 
         asyncio.run(ask())
+
+    def client(self) -> Requester:
+        return Requester(options_for(self.broker.port), Topics("edgeassist", "box"), name="person")
 
     def say(self, **payloads: bytes) -> None:
         """Publish what is retained; `evil__health` goes to `edgeassist/evil/health`."""
@@ -174,6 +177,19 @@ def test_arrows_and_tab_go_from_box_to_box_of_a_fleet(tmp_path: Path) -> None:
             screen.shows(r"^edgeassist/cellar  ● ready")
             screen.types(b"\t")
             screen.shows(r"^edgeassist/attic  ● ready")
+
+
+@pytest.mark.skipif("requests" not in COMMANDS, reason="this daemon does not tell what runs")
+async def test_it_tells_what_runs_and_how_fast_that_goes(house: House) -> None:
+    with PtyScreen("top", environ=house.environ) as screen:
+        await asyncio.to_thread(screen.shows, r"● ready")
+        async with house.client() as client:
+            asked = client.ask("!script repeat=100000 delay_ms=5\nab", id="r1", max_tokens=100_000)
+            await anext(asked)
+            await asyncio.to_thread(screen.shows, r"^ +running  person/r1  \d+ s  [\d,]+ tokens$")
+            await asyncio.to_thread(screen.shows, r"^tokens/s     [\d.,]+ now")
+            await asked.aclose()
+            await asyncio.to_thread(screen.misses, r"person/r1")
 
 
 def test_a_hostile_word_is_text_in_all_commands(house: House) -> None:

@@ -17,9 +17,7 @@ from tests.fuzz.targets.mqtt import events
 from tests.unit.seen import INFO, WATCH, health, telemetry
 
 _SIZES = ((80, 24), (40, 12), (7, 3))
-_LISTED = (
-    b'{"requests": [{"id": "a", "client": "k", "state": "running", "completion_tokens": 4}]}'
-)
+_LISTED = b'{"requests": [{"id": "a", "client": "k", "state": "running", "completion_tokens": 4}]}'
 
 
 def _shown(data: bytes) -> object:
