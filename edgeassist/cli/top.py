@@ -40,7 +40,7 @@ def top(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option("--fleet", help="Show the boxes of this fleet.", show_default=False),
+        typer.Option(metavar="NAME", help="Show the boxes of the fleet of this name.", show_default=False),
     ] = None,
     once: Annotated[
         bool,

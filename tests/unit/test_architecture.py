@@ -278,6 +278,12 @@ def test_commands_do_not_import_the_daemon() -> None:
             assert wrong <= allowed, module
 
 
+def test_commands_print_by_a_console_on_which_no_text_is_a_command() -> None:
+    bare = re.compile(r"^\s*from rich\.console import .*\bConsole\b", re.MULTILINE)
+    users = {module for module, path in MODULES.items() if bare.search(path.read_text())}
+    assert {module for module in users if below(module, "edgeassist.cli")} == {"edgeassist.cli.consoles"}
+
+
 def test_the_contract_knows_no_home_assistant() -> None:
     for module, path in MODULES.items():
         if below(module, "edgeassist.protocol"):
