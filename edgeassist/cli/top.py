@@ -117,6 +117,7 @@ async def _show(sight: Sight, every_s: float) -> int:
                 problem=lambda: sight.problem,
                 every_s=every_s,
             )
+            screen.view.selected = sight.topics.root
             sight.on_change = screen.changed
             asking = asyncio.create_task(_ask(sight, screen), name="top-requests")
             asking.add_done_callback(lambda _task: screen.close())
