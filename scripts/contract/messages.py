@@ -27,6 +27,7 @@ from edgeassist.protocol.state import (
 from edgeassist.protocol.tools import CalledFunction, ToolCall
 from edgeassist.protocol.watches import WatchState
 from scripts.contract.schemas import Schema, schemas_of
+from scripts.contract.words import camel_case
 
 AT = "#/components/schemas/"
 _JSON, _TEXT = "application/json", "text/plain"
@@ -142,7 +143,9 @@ def _commands() -> dict[str, dict[str, Any]]:
         "schemaText": _text("schema as bare text", "A table of the settings.", pattern=r"^\w+$"),
     }  # fmt: skip
     for name, form in COMMANDS.items():
-        camel = name.split("_")[0] + "".join(map(str.capitalize, name.split("_")[1:]))
+        camel = camel_case(name)
+        if form.bare is not None:
+            found.setdefault(f"{camel}Text", _text(f"{name} as bare text", "Its argument.", minLength=1))
         found[f"{camel}Command"] = _message(f"{name} as JSON", _ref(form.kind.__name__))
         kinds = [_ref(kind.__name__) for kind in OUTCOMES.get(name, ())]
         data = kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {"type": "object"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgeassist.gateways.homeassistant.topics import answer_topic, discovery_topic, marker_topic, object_id
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.topics import FleetTopics, Topics, fleet_topics
+from scripts.contract.words import camel_case
 
 DEVICE = Topics("{base}", "{device}")
 FLEET: FleetTopics = fleet_topics("{base}", "{group}")
@@ -70,7 +71,7 @@ TAGS = {
     "replies": "What it answers.",
     "commands": "What it is told to do, and what became of it.",
     "state": "What it says of itself.",
-    "home assistant": "What Home Assistant is told.",
+    "Home Assistant": "What Home Assistant is told.",
     "fleet": "Many devices that answer as one: on these topics, all that holds for a device.",
     "between boxes": "What boxes of a fleet tell each other. Not for clients, and it may change.",
 }
@@ -133,13 +134,16 @@ def _elsewhere(name: str, tag: str, messages: list[str]) -> Channel:
 
 def _commands() -> Iterator[Channel]:
     for name in COMMANDS:
-        payloads = [f"{_camel(name)}Command", *_bare(name)]
+        payloads = [f"{camel_case(name)}Command", *_bare(name)]
         yield Channel(
-            f"{_camel(name)}Command", DEVICE.command(name), "commands", f"Gives the command `{name}`.",
-            payloads, receives=True, qos=0, answers=f"{_camel(name)}Response", elsewhere="responseElsewhere",
+            f"{camel_case(name)}Command", DEVICE.command(name), "commands", f"Gives the command `{name}`.",
+            payloads, receives=True, qos=0,
+            answers=f"{camel_case(name)}Response", elsewhere="responseElsewhere",
         )  # fmt: skip
         about = f"What became of the command `{name}`."
-        yield Channel(f"{_camel(name)}Response", DEVICE.response(name), "commands", about, _outcomes([name]))
+        yield Channel(
+            f"{camel_case(name)}Response", DEVICE.response(name), "commands", about, _outcomes([name])
+        )
     yield Channel(
         "cancelCommandOfClient", DEVICE.cancel("{client}"), "commands", _OWN,
         ["cancelCommand", *_bare("cancel")], receives=True, qos=0,
@@ -181,7 +185,7 @@ def _states() -> Iterator[Channel]:
 
 
 def _home_assistant() -> Iterator[Channel]:
-    tag = "home assistant"
+    tag = "Home Assistant"
     place = discovery_topic(Topics("base", "device"), "{prefix}")
     place = place.replace(object_id(Topics("base", "device")), "{object}")
     yield Channel(
@@ -220,18 +224,13 @@ def _bare(name: str) -> list[str]:
     empty = [] if any(field.is_required() for field in form.kind.model_fields.values()) else ["empty"]
     if name == "cancel":  # it needs one of two that may be left out
         empty = []
-    return [*([] if form.bare is None else [f"{_camel(name)}Text"]), *empty]
+    return [*([] if form.bare is None else [f"{camel_case(name)}Text"]), *empty]
 
 
 def _outcomes(names: list[str]) -> list[str]:
     progress = ["modelProgress"] if "model" in names else []
-    return [*(f"{_camel(name)}Outcome" for name in names), *progress, "commandFailed"]
+    return [*(f"{camel_case(name)}Outcome" for name in names), *progress, "commandFailed"]
 
 
 def _called(of: str, name: str) -> str:
     return f"{of}{name[0].upper()}{name[1:]}" if of else name
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))

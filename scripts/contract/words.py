@@ -23,6 +23,12 @@ def attributes(kind: type) -> dict[str, str]:
     return found
 
 
+def camel_case(name: str) -> str:
+    """Return a name of ours as the document has names: `log_level` is `logLevel`."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
 def _listed(doc: str) -> Iterator[tuple[str, str]]:
     part = doc.partition("Attributes:\n")[2].partition("\n\n")[0]
     yield from ((found[1], found[2]) for found in _ATTRIBUTE.finditer(part))
