@@ -140,7 +140,7 @@ def _commands() -> dict[str, dict[str, Any]]:
             pattern=r"^(list|cancel|(use|pull) .*\S.*)$",
         ),
         "drainText": _text("drain as bare text", "On or off.", enum=["on", "true", "off", "false"]),
-        "schemaText": _text("schema as bare text", "A table of the settings.", pattern=r"^\w+$"),
+        "schemaText": _text("schema as bare text", "A table of the settings.", minLength=1, maxLength=64),
     }  # fmt: skip
     for name, form in COMMANDS.items():
         camel = camel_case(name)
