@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from scripts.site.sources import PROJECT
-from scripts.site.tables import code, described, kind, table
+from scripts.site.tables import code, described, kind, plain, table
 
 _ABOUT = """\
 # Topics and messages
@@ -59,7 +59,7 @@ class _Page:
         yield "## Types\n"
         for name, each in self._schemas.items():
             if name not in self._told and not name.endswith("Properties"):
-                yield f"### {name}\n\n{each.get('description', '')}\n"
+                yield f"### {name}\n\n{plain(each.get('description', ''))}\n"
                 yield from self._fields(each)
 
     def _channel(self, operation: dict[str, Any]) -> list[str]:
@@ -80,7 +80,7 @@ class _Page:
         if message["contentType"] == "text/plain":
             values = f": {kind(payload, self._named)}" if "enum" in payload else ""
             said.append(f"Bare text{values}.")
-        yield f"### {name}\n\n{' '.join(filter(None, said))}\n"
+        yield f"### {name}\n\n{plain(' '.join(filter(None, said)))}\n"
         yield from self._fields(schema)
         for example in message.get("examples", ()):
             shown, title = example["payload"], f'title="{example["name"]}.json"'

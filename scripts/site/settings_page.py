@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from scripts.site.sources import PROJECT
-from scripts.site.tables import code, described, kind, table
+from scripts.site.tables import code, described, kind, plain, table
 
 _ABOUT = """\
 # All settings
@@ -31,11 +31,11 @@ def markdown() -> str:
     for name, each in schema["properties"].items():
         listed = each["type"] == "array"
         shown = f"[[{name}]]" if listed else f"[{name}]"
-        parts.append(f"## `{shown}`\n\n{each['description']}\n")
+        parts.append(f"## `{shown}`\n\n{plain(each['description'])}\n")
         properties = (each["items"] if listed else each)["properties"]
         parts.append(table(["key", "what"], map(_row, properties.items())))
     for name, each in schema["$defs"].items():
-        parts.append(f"## {name}\n\n{each['description']}\n")
+        parts.append(f"## {name}\n\n{plain(each['description'])}\n")
         parts.append(table(["key", "what"], map(_row, each["properties"].items())))
     return "\n".join(parts)
 

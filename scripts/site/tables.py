@@ -25,9 +25,16 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([row(*names), row(*["---"] * len(names)), *(row(*each) for each in rows)]) + "\n"
 
 
+def plain(text: str) -> str:
+    """Return a text as Markdown in which `<device>` is no tag, outside of code."""
+    parts = text.split("`")
+    parts[::2] = [each.replace("<", "&lt;") for each in parts[::2]]
+    return "`".join(parts)
+
+
 def described(text: str, *facts: str) -> str:
     """Return a cell with a text, and below it what else there is to know."""
-    return f"{text}<br><small>{'; '.join(filter(None, facts))}</small>"
+    return f"{plain(text)}<br><small>{'; '.join(filter(None, facts))}</small>"
 
 
 def kind(schema: Schema, name: Name) -> str:

@@ -141,3 +141,4 @@ def test_every_topic_and_every_setting_is_on_its_page(site: Path) -> None:
     keys = [key for each in schema["properties"].values() for key in each.get("properties", ())]
     assert len(keys) > 60
     assert [key for key in keys if f"<code>{key}</code>" not in page] == []
+    assert "Topics are &lt;base&gt;/&lt;device&gt;" in page
