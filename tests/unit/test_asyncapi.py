@@ -18,6 +18,8 @@ from pydantic import JsonValue
 from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.commands import COMMANDS, parse_arguments
 from edgeassist.protocol.decisions import parse_decision
+from edgeassist.protocol.events import parse_event
+from edgeassist.protocol.fitting import forms
 from edgeassist.protocol.requests import parse_prompt
 from edgeassist.protocol.state import Health, Info, StateDocument, Telemetry
 from edgeassist.protocol.topics import FleetTopics, Topics
@@ -198,6 +200,21 @@ def test_every_message_is_in_a_session_or_known_to_be_in_none() -> None:
         *("modelProgress", "internal"),
         *("modelText", "instance"),
     }
+
+
+@pytest.mark.parametrize("fixture", ["chunks", "tools", "thoughts", "decisions", "limits", "cancel"])
+def test_an_event_is_in_the_document_however_little_of_it_a_small_packet_holds(fixture: str) -> None:
+    [path] = [path for path in paths() if path.stem == fixture]
+    shown = set()
+    for each in of_fixture(path):
+        said = each.payload if isinstance(each.payload, dict) else {}
+        if said.get("type") in {"accepted", "done", "error"} and "device" in said:  # whole
+            event = parse_event(json.dumps(real(each.topic, each.payload)).encode())
+            for payload in (*forms(event), *forms(event, short=True)):
+                found = judge().fitting("replyElsewhere", json.loads(payload))
+                assert found, payload
+                shown.add(found[0])
+    assert shown & SHORT
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Health, "health"), (Telemetry, "telemetry"), (Info, "info")])
