@@ -27,7 +27,7 @@ SANS_IO = [
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
-        "packets requests state tools topics turns values watches",
+        "outcomes packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds policy "
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
