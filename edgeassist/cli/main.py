@@ -21,6 +21,7 @@ _COMMANDS = {
     "decide": ("decide", "decide"),
     "status": ("status", "status"),
     "requests": ("requests", "requests"),
+    "top": ("top", "top"),
     "fleet": ("fleet", "fleet"),
     "check-config": ("check", "check_config"),
     "doctor": ("doctor", "doctor"),
@@ -103,8 +104,9 @@ def main() -> None:
         app()
     except EdgeAssistError as error:
         # A twentieth of a second, which most commands do without.
-        from rich.console import Console  # noqa: PLC0415
         from rich.markup import escape  # noqa: PLC0415
+
+        from edgeassist.cli.consoles import Console  # noqa: PLC0415
 
         Console(stderr=True, highlight=False).print(
             f"[red]edgeassist:[/] {escape(error.message)}", soft_wrap=True

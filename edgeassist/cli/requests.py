@@ -7,11 +7,12 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edgeassist import harmless
 from edgeassist.cli.connect import connect
+from edgeassist.cli.consoles import Console
 from edgeassist.errors import error_for
 from edgeassist.protocol.listing import ListedRequest, RequestList
 from edgeassist.protocol.state import CommandResponse
@@ -52,7 +53,7 @@ def requests(
 
     data = asyncio.run(give())
     if as_json:
-        print(json.dumps(data, ensure_ascii=False))
+        print(harmless.in_json(json.dumps(data, ensure_ascii=False)))
     elif cancel is not None or cancel_all:
         print(f"cancelled: {data['cancelled']}")
     else:
@@ -70,15 +71,10 @@ def _print(listed: RequestList) -> None:
     if listed.requests:
         table = Table(*("id", "client", "", "priority", "state", "age", "left", "tokens"), box=None)
         for each in listed.requests:
-            table.add_row(*(escape(_harmless(cell)) for cell in _cells(each)))
+            table.add_row(*(escape(harmless.line(cell)) for cell in _cells(each)))
         console.print(table)
     more = f", {listed.left_out} of them not listed (--limit)" if listed.left_out else ""
     console.print(f"{listed.running} running, {listed.waiting} waiting{more}", highlight=False)
-
-
-def _harmless(text: str) -> str:
-    """Return a text that a client chose, without what a terminal would obey."""
-    return "".join(each if each.isprintable() else "�" for each in text)
 
 
 def _cells(request: ListedRequest) -> tuple[str, ...]:

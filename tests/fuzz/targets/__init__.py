@@ -17,6 +17,7 @@ def all_targets() -> Mapping[str, Target]:
         mqtt,
         pulling,
         readers,
+        shown,
     )
 
     found: Sequence[Target] = [
@@ -27,5 +28,6 @@ def all_targets() -> Mapping[str, Target]:
         *pulling.targets(),
         *homeassistant.targets(),
         *console.targets(),
+        *shown.targets(),
     ]
     return {target.name: target for target in found}
