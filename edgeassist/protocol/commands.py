@@ -100,7 +100,12 @@ class ModelArguments(Arguments):
 
 
 class RequestsArguments(Arguments):
-    """Which requests to list: of which client, and how many at most."""
+    """Which requests to list.
+
+    Attributes:
+        client: Whose; `""` is the shared topics. Without one, all.
+        limit: How many at most.
+    """
 
     client: AnyName | None = None
     limit: Annotated[Whole, Field(ge=1, le=256)] = 64

@@ -39,6 +39,7 @@ class Examination(BaseModel):
     Attributes:
         version: Of the program that examined.
         worst: The highest severity.
+        findings: In the order in which they were checked.
         left_out: How many findings are not in the list, because they were too many.
     """
 

@@ -17,7 +17,11 @@ class ListedRequest(_Document):
     """One request that has not ended; what is not known yet, or is not of it, is null and left out.
 
     Attributes:
-        client: Whose; "" for the shared topics. With `id`, what `cancel` takes.
+        id: What `cancel` takes as `request`.
+        client: Whose; "" for the shared topics. What `cancel` takes as `client`.
+        kind: What is asked for: an answer, or a decision.
+        priority: As asked.
+        state: Whether the engine has it.
         position: How many start before it; null for one that runs.
         age_s: Since it came.
         deadline_in_s: Until it ends in `deadline_exceeded`.
