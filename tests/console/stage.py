@@ -38,7 +38,9 @@ class WebBroker(PrivateBroker):
 
     def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
         self.web_port = free_port()
-        super().__init__(folder, [*settings, f"listener {self.web_port} {HOST}", "protocol websockets"])
+        lines = [f"listener {self.web_port} {HOST}", "protocol websockets"]
+        # By default it drops what is more than 1,000 messages ahead of a browser, at QoS 1 too.
+        super().__init__(folder, [*settings, "max_queued_messages 100000", *lines])
 
     @property
     def url(self) -> str:
