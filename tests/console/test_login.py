@@ -89,9 +89,13 @@ def test_the_login_outlives_a_reload_and_is_forgotten_by_logging_out(asked: Page
     asked.reload()
     expect(asked.locator("#state")).to_have_attribute("data-state", "online")
     assert PASSWORD not in asked.evaluate("JSON.stringify(localStorage)")
+    ask(asked, "Between us")
+    expect(last_turn(asked).locator(".timings")).to_be_visible()
     asked.get_by_role("button", name="Log out").click()
     expect(asked.get_by_role("heading", name="Log in to the broker")).to_be_visible()
-    assert PASSWORD not in asked.evaluate("JSON.stringify(sessionStorage)")
+    kept = asked.evaluate("JSON.stringify(sessionStorage)")
+    assert PASSWORD not in kept
+    assert "Between us" not in kept
 
 
 def test_a_subscription_that_the_broker_refuses_is_told(guarded: Stage) -> None:

@@ -98,7 +98,10 @@ class Page {
   }
 
   #logOut() {
-    keep("login", undefined);
+    const { asking, conversation } = this.#context;
+    asking.forget();
+    conversation.clear();
+    for (const name of ["login", "composer", "view", "device"]) keep(name, undefined);
     this.#context.connection.close();
   }
 
