@@ -218,6 +218,17 @@ def test_mqtt_3_1_1_does_too(browser: Browser, box: Stage) -> None:
         page.context.close()
 
 
+def test_a_page_that_could_not_be_loaded_whole_says_so(browser: Browser, box: Stage) -> None:
+    page = browser.new_context(locale="en-GB").new_page()
+    page.route("**/vendor/*", lambda route: route.abort())
+    page.goto(box.url)
+    expect(page.locator("#view")).to_contain_text("could not be loaded whole")
+    page.unroute("**/vendor/*")
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_role("heading", name="Log in to the broker")).to_be_visible()
+    page.context.close()
+
+
 def test_the_console_says_so_where_its_server_is_gone(browser: Browser, box: Stage, tmp_path: Path) -> None:
     page = browser.new_context(locale="en-GB").new_page()
     page.route("**/config.json", lambda route: route.abort())
