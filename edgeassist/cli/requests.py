@@ -70,10 +70,15 @@ def _print(listed: RequestList) -> None:
     if listed.requests:
         table = Table(*("id", "client", "", "priority", "state", "age", "left", "tokens"), box=None)
         for each in listed.requests:
-            table.add_row(*map(escape, _cells(each)))
+            table.add_row(*(escape(_harmless(cell)) for cell in _cells(each)))
         console.print(table)
     more = f", {listed.left_out} of them not listed (--limit)" if listed.left_out else ""
     console.print(f"{listed.running} running, {listed.waiting} waiting{more}", highlight=False)
+
+
+def _harmless(text: str) -> str:
+    """Return a text that a client chose, without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "�" for each in text)
 
 
 def _cells(request: ListedRequest) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The command `doctor`: what `edgeassist doctor` finds on this box, asked over MQTT.
 
-In a process of its own, as a person would run it: it loads what the daemon has no use for, may be killed, as a
-thread may not, and says the same as it says at a terminal.
+In a process of its own, as a person would run it: it loads what the daemon has no use for, may be killed, as
+no thread may, and says the same as at a terminal.
 """
 
 from __future__ import annotations

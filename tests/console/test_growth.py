@@ -2,20 +2,14 @@
 
 import json
 
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests.console.memory import heap_bytes
 from tests.console.stage import Stage, ask, last_turn, publish, publish_lines, reply_topic
 
 # A device gathers text while the broker is slower than it: one that says each token at once is played.
 CHUNKS = 10_000
 TEXT = " four"
-
-
-def heap_bytes(session: CDPSession) -> int:
-    """Return what the page's objects take, without garbage."""
-    for _ in range(2):
-        session.send("HeapProfiler.collectGarbage")
-    return int(session.send("Runtime.getHeapUsage")["usedSize"])
 
 
 def answer(page: Page, box: Stage, chunks: int) -> None:

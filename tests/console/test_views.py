@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from edgeassist.protocol.state import Health
 from tests.console.accessibility import violations
+from tests.console.memory import heap_bytes
 from tests.console.saying import health, say, say_all
 from tests.console.stage import Stage, close, stage
 
@@ -224,11 +225,10 @@ def test_a_thousand_reports_leave_the_page_as_large_as_it_was(box: Stage, page: 
         ]
         say_all(port, [("edgeassist/many/health", document) for document in documents])
 
+    session = page.context.new_cdp_session(page)
+
     def size() -> tuple[int, int]:
-        page.evaluate("gc(), gc()")
-        return page.evaluate("performance.memory.usedJSHeapSize"), page.evaluate(
-            "document.querySelectorAll('*').length"
-        )
+        return heap_bytes(session), page.locator("*").count()
 
     look_at(page, "many")
     report(0, 200)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from edgeassist.cli.main import app
+from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.findings import Examination
 from edgeassist.protocol.listing import RequestList
 from tests.conftest import StartReady, TakeBox, environ_of
@@ -21,18 +21,13 @@ SLOW = {"prompt": "!script repeat=4000 delay_ms=20\nabcd", "max_tokens": 4000}
 
 
 async def run(port: int, *arguments: str) -> tuple[int, str]:
-    """Run the command; return its exit status and what it prints."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
+    """Give the command; return its exit status and what it prints."""
+    # In a thread, since it has an event loop of its own; a process for each costs more than all that it does.
     ended = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-P", "-m", "edgeassist", "requests", *arguments],
-        env={**environ, **environ_of(port), "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
+        CliRunner().invoke, app, ["requests", *arguments], env={**environ_of(port), "COLUMNS": "120"}
     )
-    return ended.returncode, ended.stdout + ended.stderr
+    said = ended.exception.message if isinstance(ended.exception, EdgeAssistError) else ""
+    return ended.exit_code, ended.output + said
 
 
 async def test_what_runs_and_waits_is_printed_and_ended(take_box: TakeBox) -> None:
@@ -122,3 +117,17 @@ async def test_what_can_not_be_listed_is_refused_with_the_field(take_box: TakeBo
     assert response.error is not None
     assert response.error.code == "invalid_request"
     assert next(iter(arguments)) in response.error.message
+
+
+async def test_a_clients_name_gives_a_terminal_no_orders(take_box: TakeBox) -> None:
+    box = await take_box(engine__slots=1, engine__speculate="false")
+    wire = await box.connect.wire("edgeassist/box/reply/#")
+    name = "evil\x85[red]x"
+    wire.say(
+        f"edgeassist/box/prompt/{name}", json.dumps({"id": "evil", "reply_to": "reply/evil", **SLOW}), qos=1
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        while "evil" not in (printed := (await run(box.port))[1]):
+            await asyncio.sleep(0.1)
+    assert "evil�[red]x" in printed
+    assert (await run(box.port, "--cancel", "evil"))[0] == 0

@@ -151,7 +151,7 @@ function remarksOn(members) {
   const there = members.filter((each) => each.state !== "offline");
   if (!members.some((each) => each.state === "online")) told.push(t("fleet.remark.nobody"));
   const differ = (name) => [...new Set(there.map((each) => each[name]).filter((each) => each !== null && each !== undefined))];
-  for (const name of ["model", "version", "protocol"]) {
+  for (const name of ["model", "version", "protocol", "mqtt"]) {
     const those = differ(name);
     if (those.length > 1) told.push(t(`fleet.remark.${name}`, { those: those.join(", ") }));
   }
