@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect  # noqa: A004
 
 from edgeassist.console.config import PageConfig
 from edgeassist.console.server import Server
@@ -25,6 +25,8 @@ from tests.patience import PATIENCE_S
 SLOW = {"engine__speculate": "false"}
 # What each page has thrown.
 _FAULTS: dict[Page, list[str]] = {}
+# What it could not fetch.
+_LOST: dict[Page, list[str]] = {}
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
@@ -38,7 +40,9 @@ class WebBroker(PrivateBroker):
 
     def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
         self.web_port = free_port()
-        super().__init__(folder, [*settings, f"listener {self.web_port} {HOST}", "protocol websockets"])
+        lines = [f"listener {self.web_port} {HOST}", "protocol websockets"]
+        # By default it drops what is more than 1,000 messages ahead of a browser, at QoS 1 too.
+        super().__init__(folder, [*settings, "max_queued_messages 100000", *lines])
 
     @property
     def url(self) -> str:
@@ -107,7 +111,14 @@ class Stage:
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         _FAULTS[page] = faults
+        page.on("requestfailed", lambda request: _LOST.setdefault(page, []).append(request.url))
         page.goto(self.url)
+        shown = page.locator("form.login, [role=tablist]")
+        try:
+            shown.first.wait_for()
+        except TimeoutError as error:
+            told = page.locator("body").inner_text()
+            raise AssertionError(f"{told}\n{faults}\nnot fetched: {_LOST.get(page)}") from error
         return page
 
     def enter(self, **options: Any) -> Page:

@@ -89,9 +89,13 @@ def test_the_login_outlives_a_reload_and_is_forgotten_by_logging_out(asked: Page
     asked.reload()
     expect(asked.locator("#state")).to_have_attribute("data-state", "online")
     assert PASSWORD not in asked.evaluate("JSON.stringify(localStorage)")
+    ask(asked, "Between us")
+    expect(last_turn(asked).locator(".timings")).to_be_visible()
     asked.get_by_role("button", name="Log out").click()
     expect(asked.get_by_role("heading", name="Log in to the broker")).to_be_visible()
-    assert PASSWORD not in asked.evaluate("JSON.stringify(sessionStorage)")
+    kept = asked.evaluate("JSON.stringify(sessionStorage)")
+    assert PASSWORD not in kept
+    assert "Between us" not in kept
 
 
 def test_a_subscription_that_the_broker_refuses_is_told(guarded: Stage) -> None:
@@ -212,6 +216,17 @@ def test_mqtt_3_1_1_does_too(browser: Browser, box: Stage) -> None:
         page.get_by_role("button", name="Stop").click()
         expect(last_turn(page)).to_contain_text("Stopped.")
         page.context.close()
+
+
+def test_a_page_that_could_not_be_loaded_whole_says_so(browser: Browser, box: Stage) -> None:
+    page = browser.new_context(locale="en-GB").new_page()
+    page.route("**/vendor/*", lambda route: route.abort())
+    page.goto(box.url)
+    expect(page.locator("#view")).to_contain_text("could not be loaded whole")
+    page.unroute("**/vendor/*")
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_role("heading", name="Log in to the broker")).to_be_visible()
+    page.context.close()
 
 
 def test_the_console_says_so_where_its_server_is_gone(browser: Browser, box: Stage, tmp_path: Path) -> None:

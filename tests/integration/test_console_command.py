@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,14 +65,19 @@ async def test_the_daemon_serves_it_and_a_reload_turns_it_off(ready: StartReady,
     config = tmp_path / "settings.toml"
     config.write_text(f"[console]\nenabled = true\nport = {port}\n")
     _, client = await ready(config=config)
+    await until(lambda: listens(port))
     told = await asyncio.to_thread(fetch, f"http://localhost:{port}/config.json")
     assert json.loads(told)["device"] == "box"
     config.write_text("")
     response = await client.command("reload")
     assert response.data is not None
     assert response.data["applied"] == ["console.enabled", "console.port"]
+    await until(lambda: not listens(port))
+
+
+async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while await asyncio.to_thread(listens, port):
+        while not await asyncio.to_thread(reached):
             await asyncio.sleep(0.02)
 
 

@@ -46,7 +46,7 @@ async function begin() {
 async function readConfig() {
   for (let wait = 1; ; wait = Math.min(wait * 2, 30)) {
     try {
-      const answer = await fetch("config.json", { cache: "no-store" });
+      const answer = await fetch("config.json", { cache: "no-store", signal: AbortSignal.timeout(10_000) });
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
       return await answer.json();
     } catch (error) {
@@ -98,7 +98,10 @@ class Page {
   }
 
   #logOut() {
-    keep("login", undefined);
+    const { asking, conversation } = this.#context;
+    asking.forget();
+    conversation.clear();
+    for (const name of ["login", "composer", "view", "device"]) keep(name, undefined);
     this.#context.connection.close();
   }
 

@@ -67,6 +67,11 @@ export class Asking {
     if (cancelled === 0) this.#end(entry, "cancelled");
   }
 
+  /** Forgets all requests that have not ended; the device answers them, and nobody listens. */
+  forget() {
+    for (const entry of [...this.#pending.values()]) this.#end(entry, "cancelled");
+  }
+
   #take(kept) {
     const entry = { ...kept, answer: new Answer(kept.id), sent: false };
     if (kept.saved) {
