@@ -146,7 +146,8 @@ class Done(_Event):
         tool_calls: What the model called, in this order.
         answers: By the name of the question, of a decision; None for a prompt.
         session_began: True where the session was not known and began with this request; else None.
-        repeat: True where this end was said before, and its requester may have missed it; else None.
+        repeat: True where this end was said before, and its requester may have missed it, or where a device
+            that is gone may have said another one; else None.
     """
 
     type: Literal["done"] = "done"

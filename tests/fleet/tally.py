@@ -30,7 +30,7 @@ class Asked:
         """Take one of its events; return whether that is its first end."""
         if event["type"] == "accepted":
             self.accepted.append(event["device"])
-        elif event["type"] in ENDS and "repeat" not in event:
+        elif event["type"] in ENDS and not (self.ends and "repeat" in event):
             self.ends.append((now, event))
             return len(self.ends) == 1
         return False

@@ -65,6 +65,16 @@ def test_what_is_forgotten_is_not_acknowledged() -> None:
     assert not requests.was_settled(one.delivery)
 
 
+def test_a_repeat_of_what_has_been_ended_is_not_taken_for_one_of_what_is_being_answered() -> None:
+    """Its client may have missed the end, which the broker may not even have acknowledged."""
+    requests = HeldRequests()
+    one = held("a")
+    requests.add(one)
+    one.ended = True
+    assert requests.find(Key("c", "a")) is None
+    assert requests.delivered_again(one.delivery) is one
+
+
 @pytest.mark.parametrize(
     ("load", "room"),
     [

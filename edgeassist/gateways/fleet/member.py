@@ -165,6 +165,7 @@ class Member(Gateway):
             requests,
             held=self._held,
             passing=self._passing,
+            prefixes=lambda: asking().rules.prefixes,
             takes=lambda: self._standing.takes,
             clock=clock,
         )

@@ -172,6 +172,7 @@ class Passing:
             held.left_s,
             handing.search,
             None if held.asked is None else held.asked.id,
+            held.again,
         )
         if held.asked is not None:
             self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, self._clock()))
