@@ -273,6 +273,8 @@ class Member(Gateway):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 empty = await self._emptying.done()
+        # What a box that has not heard of it yet hands over would be lost in silence: another one adopts it.
+        empty = empty and not self._boxes.blind
         if empty and self._hands is not None:
             self._hands.leave()
         self._presence.close(empty=empty)
