@@ -12,7 +12,7 @@ import typer
 from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.constraints import constraint_fields
 from edgeassist.cli.tools import tool_fields
-from edgeassist.cli.whom import AsksFleet, GroupName, check_group, topics_of_whom
+from edgeassist.cli.whom import AsksFleet, GroupName, topics_of_whom
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
@@ -98,7 +98,6 @@ def ask(
     `edgeassist ask --choice yes,no "Is the window open?"`, `edgeassist ask --tool relay.json "Light"`,
     `edgeassist ask --fleet "Is anybody there?"`
     """
-    check_group(group)
     loaded = load_settings(context.obj)
     fields: dict[str, Any] = {
         "system": system,

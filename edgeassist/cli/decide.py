@@ -16,7 +16,7 @@ from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.evaluation import Choices, run_evaluation
 from edgeassist.cli.files import read_json, read_text
 from edgeassist.cli.questions import questions_of
-from edgeassist.cli.whom import AsksFleet, GroupName, check_group, topics_of_whom
+from edgeassist.cli.whom import AsksFleet, GroupName, topics_of_whom
 from edgeassist.errors import BrokerError, ExitStatus, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.topics import FleetTopics
@@ -118,7 +118,6 @@ def decide(
 
     Example: `edgeassist decide --eval builtin --fit`
     """
-    check_group(group)
     loaded = load_settings(context.obj)
     choices = Choices(fit=fit, wanted=wanted, robust=robust, against=against)
     if cases is None and choices != Choices():

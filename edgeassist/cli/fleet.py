@@ -17,10 +17,10 @@ from rich.markup import escape
 
 from edgeassist.cli.fleet_sight import FleetSight
 from edgeassist.cli.fleet_table import fleet_table, remark_lines
-from edgeassist.cli.whom import check_group
 from edgeassist.errors import ExitStatus
 from edgeassist.fleet.survey import Survey, remarks
 from edgeassist.protocol.fleet import BoxCondition, BoxState
+from edgeassist.protocol.topics import check_group
 from edgeassist.settings import load_settings
 
 # How often --watch looks whether something has changed.
@@ -43,7 +43,8 @@ def fleet(
 
     Reads the boxes' retained messages from the broker. Exit status 0: some box takes requests; 69: none.
     """
-    check_group(group)
+    if group is not None:
+        check_group(group)
     loaded = load_settings(context.obj)
 
     async def read() -> list[Survey]:

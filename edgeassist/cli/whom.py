@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from edgeassist.cli.fleet_sight import FleetSight
-from edgeassist.errors import ConfigurationError, InvalidRequestError
-from edgeassist.protocol.topics import Topics, fleet_topics
+from edgeassist.errors import InvalidRequestError
+from edgeassist.protocol.topics import Topics, check_group, fleet_topics
 from edgeassist.settings import Settings
 from edgeassist.wiring import topics_of
 
@@ -26,12 +26,6 @@ GroupName = Annotated[
 ]
 
 
-def check_group(group: str | None) -> None:
-    """Raise a ConfigurationError where no fleet can have this name."""
-    if group is not None and (not group or set(group) & set("/+#")):
-        raise ConfigurationError(f"{group!r} can't be a fleet: its name is one level of a topic")
-
-
 async def topics_of_whom(settings: Settings, group: str | None, *, fleet: bool) -> Topics:
     """Return the topics of whom to ask.
 
@@ -42,9 +36,11 @@ async def topics_of_whom(settings: Settings, group: str | None, *, fleet: bool) 
 
     Raises:
         BrokerError: There is no connection, to see which fleets there are.
-        InvalidRequestError: There is none, or there are several.
+        InvalidRequestError: No fleet can have this name, there is none, or there are several.
     """
-    if group is None and not fleet:
+    if group is not None:
+        check_group(group)
+    elif not fleet:
         return topics_of(settings)
     named = group or settings.fleet.group
     return fleet_topics(settings.mqtt.base, await _the_only(settings) if named is None else named)

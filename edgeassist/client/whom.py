@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from edgeassist.errors import InvalidRequestError
-from edgeassist.protocol.topics import FleetTopics, Topics, fleet_topics
+from edgeassist.protocol.topics import FleetTopics, Topics, check_group, fleet_topics
 
 
 def topics_of(base: str, device: str | None, fleet: str | None) -> Topics:
     """Return the topics of the device, or of the fleet.
 
     Raises:
-        InvalidRequestError: Both are named, or none, or the name is not one level of a topic.
+        InvalidRequestError: Both are named, or none, or none can have that name.
     """
     if device is not None and fleet is not None:
         raise InvalidRequestError("a client asks a device or a fleet: name one of them")
-    named = device if fleet is None else fleet
-    if named is None:
+    if fleet is not None:
+        check_group(fleet)
+        return fleet_topics(base, fleet)
+    if device is None:
         raise InvalidRequestError("name whom to ask: a device, or a fleet")
-    if not named or "/" in named:
-        raise InvalidRequestError(
-            f"{named!r} can't be the name of a device or a fleet: it is one level of a topic"
-        )
-    return Topics(base, named) if fleet is None else fleet_topics(base, named)
+    if not device or "/" in device:
+        raise InvalidRequestError(f"{device!r} can't be the name of a device: it is one level of a topic")
+    return Topics(base, device)
 
 
 def check_has(topics: Topics, what: str) -> None:

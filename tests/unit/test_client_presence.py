@@ -164,7 +164,15 @@ def test_a_client_asks_a_device_or_a_fleet() -> None:
     fleet = topics_of("edgeassist", None, "home")
     assert isinstance(fleet, FleetTopics)
     assert fleet.prompt("me") == "edgeassist/fleet/home/prompt/me"
-    for device, group in ((None, None), ("a", "b"), ("a/b", None), (None, "a/b"), ("", None), (None, "")):
+    for device, group in (
+        (None, None),
+        ("a", "b"),
+        ("a/b", None),
+        (None, "a/b"),
+        ("", None),
+        (None, ""),
+        (None, "a\n"),
+    ):
         with pytest.raises(InvalidRequestError):
             topics_of("edgeassist", device, group)
     check_has(BOX, "models")
