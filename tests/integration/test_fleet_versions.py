@@ -82,6 +82,33 @@ async def test_what_a_box_of_3_1_1_hands_to_one_that_has_just_stopped_is_answere
     await client.until(lambda: client.boxes["b"].empty)
 
 
+async def test_what_boxes_had_when_the_broker_died_with_all_its_sessions_outlives_each_of_them(
+    house: FleetHouse, stack: AsyncExitStack
+) -> None:
+    house.box("a")
+    house.box("b")
+    client = await house.watcher(stack)
+    await client.online("a", "b")
+    slow = "!script delay_ms=100\n" + ANSWER
+    names = [client.ask(f"r{number}", slow, client="k") for number in range(12)]
+    await client.until(lambda: client.boxes["b"].running == 2)
+    house.broker.stop(signal.SIGKILL)
+    client.boxes.clear()
+    client.handed.clear()
+    house.broker.start()
+    await client.online("a", "b")
+    # Each hands what it has to itself, so that it stands in its session again.
+    await client.until(lambda: TOPICS.hand("b") in {message.topic for message in client.handed})
+    cancelled = names.pop()
+    client.say(TOPICS.cancel("k"), cancelled)
+    assert (await client.end(cancelled))["code"] == "cancelled"
+    house.boxes["b"].stop(signal.SIGKILL)
+    ends = await client.all_ends(names)
+    assert {end["text"] for end in ends} == {ANSWER}
+    await client.until(lambda: client.boxes["b"].empty)
+    assert [end.get("code") for end in client.ends(cancelled)[1:] if "repeat" not in end] == []
+
+
 async def test_a_box_with_another_model_answers_as_itself_and_is_told_of(
     house: FleetHouse, stack: AsyncExitStack
 ) -> None:

@@ -305,6 +305,7 @@ class Member(Gateway):
     def _up(self) -> None:
         if not self._link.resumed:
             self._held.session_lost()
+            self._passing.session_lost()
         self._adopted = False
         self._sharing.connected()
         self._repeats.connected()

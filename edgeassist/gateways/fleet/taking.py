@@ -119,6 +119,10 @@ class Taking:
         fingerprint = fingerprint_of(message)
         if self._is_known(message, fingerprint):
             return
+        if arrival.id is not None and arrival.sender == self._passing.device:
+            key = Caller(caller_name(topic.client), fingerprint).key(arrival.id)
+            if self._passing.secures(key, message):
+                return
         left_s = arrival.left_s if message.expiry_s is None else float(message.expiry_s)
         caller = Caller(caller_name(topic.client), fingerprint, left_s, metered=False)
         taken = take_in(message, topic, self._topics, self._options().rules, name=arrival.id)
