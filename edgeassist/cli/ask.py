@@ -17,6 +17,7 @@ from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
 from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Failed, Reasoning
+from edgeassist.protocol.fleet import words
 from edgeassist.protocol.topics import FleetTopics
 from edgeassist.settings import load_settings
 
@@ -203,7 +204,8 @@ class _Printer:
             case _:
                 pass
 
-    def _tell_box(self, device: str, position: int = 0) -> None:
+    def _tell_box(self, name: str, position: int = 0) -> None:
+        device = words(name)
         if device != self._box:
             self.end()
             place = f" has it, behind {position}" if position else " answers"
@@ -214,7 +216,7 @@ class _Printer:
         self._tell_box(done.device)
         if done.session_began:
             self.end()
-            print(f"the session {done.session!r} began with this, at {done.device}", file=sys.stderr)
+            print(f"the session {done.session!r} began with this, at {self._box}", file=sys.stderr)
 
     def end(self) -> None:
         """End the line that was begun."""

@@ -19,6 +19,7 @@ from edgeassist.cli.questions import questions_of
 from edgeassist.cli.whom import AsksFleet, GroupName, topics_of_whom
 from edgeassist.errors import BrokerError, ExitStatus, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.fleet import words
 from edgeassist.protocol.topics import FleetTopics
 from edgeassist.settings import Settings, load_settings
 
@@ -174,7 +175,7 @@ async def _ask(
                 raise event.error()
             if isinstance(event, Done):
                 if isinstance(topics, FleetTopics) and not as_json:
-                    print(f"{event.device} has answered", file=sys.stderr)
+                    print(f"{words(event.device)} has answered", file=sys.stderr)
                 return event
     raise BrokerError("the answer has no terminal event")
 

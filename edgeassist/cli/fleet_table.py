@@ -163,14 +163,14 @@ def _period(seconds: float) -> str:
 
 
 def _median(telemetry: Mapping[str, Any], key: str, form: str) -> str:
-    value = (telemetry.get(key) or {}).get("p50")
-    return "" if value is None else form.format(value)
+    percentiles = telemetry.get(key)
+    value = percentiles.get("p50") if isinstance(percentiles, dict) else None
+    return form.format(value) if isinstance(value, int | float) else ""
 
 
 def _heat(health: Mapping[str, Any]) -> Text:
-    told = []
-    if health.get("cpu_temperature_c") is not None:
-        told.append(Text(f"{health['cpu_temperature_c']:.0f} °C"))
+    celsius = health.get("cpu_temperature_c")
+    told = [Text(f"{celsius:.0f} °C")] if isinstance(celsius, int | float) else []
     told += [
         Text(name.replace("_", " "), style="red")
         for name in ("throttled", "under_voltage")

@@ -45,12 +45,14 @@ FOUR = Survey(
 )
 
 
-def shown(seen: Survey, width: int, *, color: bool = False) -> str:
+def shown(
+    seen: Survey, width: int, *, color: bool = False, telemetry: Any = TELEMETRY, health: Any = HEALTH
+) -> str:
     out = StringIO()
     console = Console(file=out, width=width, force_terminal=color, highlight=False)
 
     def document(_box: BoxState, name: str) -> dict[str, Any]:
-        return TELEMETRY if name == "telemetry" else HEALTH
+        return dict(telemetry if name == "telemetry" else health)
 
     console.print(fleet_table(seen, document, NOW, width))
     return out.getvalue()
@@ -83,6 +85,13 @@ def test_what_all_boxes_have_in_common_is_said_once_and_what_differs_has_a_colum
     differ = shown(FOUR, 80)
     assert "SmolLM2 135M" in differ
     assert "version 1.0" in differ
+
+
+def test_what_somebody_else_has_published_in_their_place_is_no_figure() -> None:
+    odd = {"decode_tokens_per_s": "fast", "ttft_ms": {"p50": "soon"}}
+    printed = shown(FOUR, 120, telemetry=odd, health={"cpu_temperature_c": [1]})
+    assert "tokens/s" not in printed
+    assert "CPU" not in printed
 
 
 def test_colours_only_repeat_what_words_say() -> None:
