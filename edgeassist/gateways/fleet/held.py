@@ -101,6 +101,11 @@ class Held:
         """What tells that a message is delivered again."""
         return self.message.packet_id, self.caller.fingerprint or b""
 
+    @property
+    def settled(self) -> bool:
+        """Whether it was acknowledged, and not only forgotten."""
+        return self.phase is Phase.LEFT and not self.receipts
+
     def settle(self) -> None:
         """Acknowledge it, wherever it came from."""
         self.phase = Phase.LEFT

@@ -179,9 +179,9 @@ class Passing:
         held = self._secured.pop(key, None)
         if held is None:
             return False
-        if held.phase is Phase.LEFT:
+        if held.settled:
             message.acknowledge()
-        else:
+        elif held.phase is not Phase.LEFT:  # else the broker keeps it, for whoever has the session next
             held.receipts.append(message.acknowledge)
             held.delivered_at = self._held.connection
         return True
