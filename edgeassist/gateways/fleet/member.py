@@ -349,6 +349,9 @@ class Member(Gateway):
         if state is None or state.device != device:
             self._boxes.forget(device)
             return
+        before = self._boxes.find(device)
+        if before is None or before.state.boot_id != state.boot_id:
+            self._telling.again(self._held)
         self._boxes.hear(state, self._clock(), retained=message.retained)
         self._offers.heard_from(device)
         self.changed()
