@@ -24,7 +24,7 @@ class Verdict:
         accepted: Whether it counts as accepted: see `tests.campaign`.
         refused: Whether there was no room for it.
         unkept: Whether only a broker that died knew of it.
-        missed: Whether MQTT promised its client nothing.
+        missed: Whether MQTT, or a fleet whose broker keeps nothing, promised its client nothing.
         ends: Ends that were heard and counted: one, if all is well.
         repeats: Ends that say themselves that they are said again.
         answers: Ends that a client heard again because it had asked again.
