@@ -30,8 +30,8 @@ class Order:
         """Take the next; not an end that says that it is said again."""
         if self._rules.fleet and each.type == "accepted":
             # Another box has it: it was handed over, or its box is dead.
-            begun = self._last is not None and self._last.type in {"progress", "chunk"}
-            self._mixed = self._mixed or (begun and asked_again(self._entry, each))
+            goes_on = self._last is not None and not self._last.ends
+            self._mixed = self._mixed or (goes_on and asked_again(self._entry, each))
             self._begin()
         if self._mixed:
             return
