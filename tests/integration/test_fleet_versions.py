@@ -89,7 +89,7 @@ async def test_what_boxes_had_when_the_broker_died_with_all_its_sessions_outlive
         house.box(name, mqtt__reconnect_max_s=1)
     client = await house.watcher(stack, reconnect_max_s=1)
     await client.online("a", "b")
-    slow = "!script delay_ms=300\n" + ANSWER
+    slow = "!script delay_ms=200\n" + ANSWER
     # All run, so that none is on its way between boxes when the broker dies.
     names = [client.ask(f"r{number}", slow, client="k") for number in range(4)]
     await client.until(lambda: all(client.first(name, "chunk") for name in names))
