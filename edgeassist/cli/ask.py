@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from edgeassist import harmless
 from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.constraints import constraint_fields
 from edgeassist.cli.tools import tool_fields
@@ -17,7 +19,6 @@ from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
 from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Failed, Reasoning
-from edgeassist.protocol.fleet import words
 from edgeassist.protocol.topics import FleetTopics
 from edgeassist.settings import load_settings
 
@@ -154,7 +155,7 @@ async def stream(
     try:
         async for event in client.ask(prompt, **fields):
             if as_json:
-                print(event.model_dump_json(exclude_none=True), flush=True)
+                print(harmless.in_json(event.model_dump_json(exclude_none=True)), flush=True)
             else:
                 printer.show(event)
             if isinstance(event, Failed):
@@ -173,6 +174,8 @@ class _Printer:
         self._thoughts = thoughts
         self._fleet = fleet
         self._box = ""
+        # What goes to a file or another program goes there as it is.
+        self._shown: Callable[[str], str] = harmless.lines if sys.stdout.isatty() else str
         self._thinking = False
         self._line = False
 
@@ -182,14 +185,15 @@ class _Printer:
             case Accepted() if self._fleet:
                 self._tell_box(event.device, event.position)
             case Reasoning(text=text) if self._thoughts:
-                print(f"{_DIM}{text}{_PLAIN}", end="", flush=True)
+                print(f"{_DIM}{self._shown(text)}{_PLAIN}", end="", flush=True)
                 self._thinking = self._line = True
             case Chunk(text=text):
-                print("\n\n" * self._thinking, text, sep="", end="", flush=True)
+                print("\n\n" * self._thinking, self._shown(text), sep="", end="", flush=True)
                 self._thinking, self._line = False, True
             case Called(name=name, arguments=arguments):
                 self.end()
-                print("\n" * self._thinking, f"{name} {arguments}", sep="", flush=True)
+                called = self._shown(f"{name} {arguments}")
+                print("\n" * self._thinking, called, sep="", flush=True)
                 self._thinking = False
             case Restarted():
                 print(flush=True)
@@ -205,7 +209,7 @@ class _Printer:
                 pass
 
     def _tell_box(self, name: str, position: int = 0) -> None:
-        device = words(name)
+        device = harmless.line(name)
         if device != self._box:
             self.end()
             place = f" has it, behind {position}" if position else " answers"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 
+from edgeassist.broker import BrokerOptions
 from edgeassist.client.presence import FleetPresence
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError
@@ -22,11 +23,19 @@ def connect(settings: Settings, topics: Topics | None = None, *, connect_s: floa
         topics: Whose; None: those of the settings' device.
         connect_s: How long to try to connect.
     """
-    name = topic_safe(f"cli-{getpass.getuser()}")
+    topics = topics or topics_of(settings)
+    return Requester(options_of(settings), topics, name=_name(), connect_s=connect_s)
+
+
+def options_of(settings: Settings) -> BrokerOptions:
+    """Return how a command reaches the broker: with a client id of its own."""
     # A broker may take only client ids that begin like the daemon's.
-    client_id = f"{client_id_of(settings)}-{name}-{secrets.token_hex(4)}"
-    options = broker_options(settings, client_id=client_id)
-    return Requester(options, topics or topics_of(settings), name=name, connect_s=connect_s)
+    client_id = f"{client_id_of(settings)}-{_name()}-{secrets.token_hex(4)}"
+    return broker_options(settings, client_id=client_id)
+
+
+def _name() -> str:
+    return topic_safe(f"cli-{getpass.getuser()}")
 
 
 async def check_online(client: Requester, settings: Settings) -> None:

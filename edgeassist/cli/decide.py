@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeassist import harmless
 from edgeassist.cli.ask import BUSY_S
 from edgeassist.cli.bars import lines_of
 from edgeassist.cli.connect import check_online, connect
@@ -19,7 +20,6 @@ from edgeassist.cli.questions import questions_of
 from edgeassist.cli.whom import AsksFleet, GroupName, topics_of_whom
 from edgeassist.errors import BrokerError, ExitStatus, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
-from edgeassist.protocol.fleet import words
 from edgeassist.protocol.topics import FleetTopics
 from edgeassist.settings import Settings, load_settings
 
@@ -157,7 +157,7 @@ def decide(
     if not as_json:
         width = shutil.get_terminal_size().columns
         for line in lines_of(questions, answers, width=width, blocks=_shows_blocks()):
-            print(line)
+            print(harmless.line(line))
     if any(answer.abstain for answer in answers.values()):
         raise typer.Exit(ExitStatus.FAILURE)
 
@@ -170,12 +170,12 @@ async def _ask(
         await check_online(client, settings)
         async for event in client.decide(busy_s=fields.get("timeout_s", BUSY_S), **fields):
             if as_json:
-                print(event.model_dump_json(exclude_none=True), flush=True)
+                print(harmless.in_json(event.model_dump_json(exclude_none=True)), flush=True)
             if isinstance(event, Failed):
                 raise event.error()
             if isinstance(event, Done):
                 if isinstance(topics, FleetTopics) and not as_json:
-                    print(f"{words(event.device)} has answered", file=sys.stderr)
+                    print(f"{harmless.line(event.device)} has answered", file=sys.stderr)
                 return event
     raise BrokerError("the answer has no terminal event")
 

@@ -11,10 +11,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 
+from edgeassist.cli.consoles import Console
 from edgeassist.cli.fleet_sight import FleetSight
 from edgeassist.cli.fleet_table import fleet_table, remark_lines
 from edgeassist.errors import ExitStatus

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from edgeassist import harmless
 from edgeassist.fleet.survey import Remark, Survey
 from edgeassist.protocol.fleet import BoxCondition, BoxState
 
@@ -70,9 +71,9 @@ def fleet_table(seen: Survey, document: Document, now: float, width: int) -> Gro
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*row)
-    parts: list[Any] = [Text(_title(seen), style="bold")]
+    parts: list[Any] = [Text(harmless.line(_title(seen)), style="bold")]
     if alike := [f"{name} {value}" for name in ("model", "version") if (value := _common(seen, name))]:
-        parts.append(Text(", ".join(alike), style="dim"))
+        parts.append(Text(harmless.line(", ".join(alike)), style="dim"))
     parts.append(table)
     if left_out:
         parts.append(Text(f"left out for want of room: {', '.join(left_out)}", style="dim"))
@@ -113,7 +114,7 @@ def _columns(seen: Survey, document: Document, now: float) -> list[_Column]:
         """Return a cell for each box; for one that is away only if `away`."""
         shown = [away or box.state is not BoxCondition.OFFLINE for box in seen.boxes]
         cells = [cell(box) if show else "" for box, show in zip(seen.boxes, shown, strict=True)]
-        return [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+        return [cell if isinstance(cell, Text) else Text(harmless.line(cell)) for cell in cells]
 
     def median(key: str, form: str) -> list[Text]:
         return of(lambda box: _median(document(box, "telemetry"), key, form))
@@ -146,7 +147,7 @@ def _state(box: BoxState) -> Text:
 
 
 def _model(box: BoxState, usual: str | None) -> Text:
-    return Text(box.model or "none", style="" if box.model == usual else "yellow")
+    return Text(harmless.line(box.model or "none"), style="" if box.model == usual else "yellow")
 
 
 def _since(box: BoxState, now: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, overload
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -77,12 +77,6 @@ class BoxState(StateDocument):
     empty: bool = False
 
 
-@overload
-def words(text: str) -> str: ...
-@overload
-def words(text: None) -> None: ...
-@overload
-def words(text: str | None) -> str | None: ...
 def words(text: str | None) -> str | None:
     """Return a text as it may stand in a state: short, and without control characters."""
     return None if text is None else re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)[:MAX_WORDS]
