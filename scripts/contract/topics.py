@@ -83,7 +83,7 @@ def channels() -> list[Channel]:
     return [
         *_asked(DEVICE, ""),
         *_commands(),
-        _elsewhere("response", "commands", _outcomes(list(COMMANDS))),
+        _elsewhere("response", "commands", [*_outcomes(list(COMMANDS)), "fleetPingOutcome"]),
         *_states(),
         *_home_assistant(),
         *fleet,

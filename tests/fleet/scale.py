@@ -108,7 +108,7 @@ def table(plan: Plan, tally: Tally) -> str:
             f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, {plan.cost_ms} ms an answer",
             f"  asked {tally.asked}, lost {tally.lost}, ended twice {tally.doubled}, wrong text "
             f"{tally.wrong}, errors {tally.errors or 0}",
-            f"  accepted by two boxes or more: {tally.moved}; a box answered {min(counts)} to {max(counts)}",
+            f"  a box answered {min(counts)} to {max(counts)}; an answer ran {tally.ran_ms:.0f} ms",
             f"  {tally.per_s:.2f} answers/s (slots allow {ideal:.2f}) while requests waited, "
             f"which was for {tally.seconds:.0f} s",
             f"  slots idle meanwhile: {tally.idle:.1%}",

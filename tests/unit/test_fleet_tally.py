@@ -61,6 +61,7 @@ def test_slots_are_idle_only_where_requests_wait() -> None:
     assert tally.seconds == pytest.approx(2)
     assert tally.idle == pytest.approx(1 - 3 / 4)
     assert tally.ended == 2
+    assert tally.ran_ms == pytest.approx(10_000 / 3)
     assert tally.per_s == pytest.approx(1)
 
 
