@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.console.stage import Stage, close, stage
+from tests.console.stage import Stage, begin_anew, close, stage
 
 CHROMIUM = shutil.which("chromium")
 
@@ -33,9 +33,16 @@ def box(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[
         yield running
 
 
-@pytest.fixture
-def page(box: Stage) -> Iterator[Page]:
-    """The page, logged in; what it throws fails the test."""
+@pytest.fixture(scope="module")
+def shared_page(box: Stage) -> Iterator[Page]:
+    """A page that is logged in. To load one costs more than most tests do with it."""
     entered = box.enter()
     yield entered
     close(entered.context)
+
+
+@pytest.fixture
+def page(shared_page: Page) -> Page:
+    """The page as after a login: nothing was said, nothing typed; what it throws fails the last test."""
+    begin_anew(shared_page)
+    return shared_page

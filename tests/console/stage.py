@@ -161,6 +161,23 @@ def close(context: BrowserContext) -> None:
     assert not faults, faults
 
 
+def begin_anew(page: Page) -> None:
+    """Undo what a test has said, typed and chosen."""
+    page.locator("#language select").select_option("en")
+    page.locator("#tab-chat").click()
+    page.get_by_label("Device", exact=True).select_option("box")
+    expect(page.locator("#state")).to_have_attribute("data-state", "online")
+    page.get_by_role("button", name="New conversation").click()
+    page.locator("form.composer").evaluate(
+        """form => {
+          form.reset();
+          form.dispatchEvent(new Event("input"));
+          form.querySelector("details.options").open = false;
+        }"""
+    )
+    expect(page.locator(".turn")).to_have_count(0)
+
+
 def ask(page: Page, prompt: str) -> None:
     """Type a message, and send it."""
     page.get_by_label("Message").fill(prompt)

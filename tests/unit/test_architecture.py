@@ -26,7 +26,7 @@ SANS_IO = [
         "former.": "remains",
         "console.": "config http",
         "fleet.": "adoption boxes envelope known load ranking routing survey",
-        "client.": "answers decision formats reading result retrying tools",
+        "client.": "answers decision formats presence reading result retrying tools whom",
         "protocol.": "calibration capabilities commands constraints decisions events filters findings "
         "fitting fleet listing outcomes packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds listing policy "
