@@ -28,7 +28,18 @@ _TOPICS = (
     TOPICS.cancel("kitchen"),
     *(
         TOPICS.command(name)
-        for name in ("ping", "info", "log_level", "reload", "model", "schema", "", "dance")
+        for name in (
+            "ping",
+            "info",
+            "log_level",
+            "reload",
+            "model",
+            "requests",
+            "doctor",
+            "schema",
+            "",
+            "dance",
+        )
     ),
 )
 _REPLIES = (
