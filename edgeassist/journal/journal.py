@@ -12,8 +12,10 @@ from pathlib import Path
 from edgeassist.journal.changes import Accepted, Began, Change, Delivered, Ended, Forgotten
 from edgeassist.journal.files import Files
 from edgeassist.journal.ledger import Bounds, Ledger
+from edgeassist.journal.marks import Marks, identity_of
 from edgeassist.journal.stamps import stamp_now
 from edgeassist.journal.writer import Writer
+from edgeassist.serving.caller import Key
 from edgeassist.serving.journal import Entry, Found
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ class DiskJournal:
         self._files = Files(state, root)
         self._writer = Writer(
             self._files,
-            on_found=lambda found: self._hand_over(self._take_found, found),
+            on_found=lambda found, marks: self._hand_over(self._take_found, found, marks),
             on_written=lambda changes, problem: self._hand_over(self._take_written, changes, problem),
         )
         self._first = asyncio.Event()
@@ -63,6 +65,10 @@ class DiskJournal:
         self._open = False
         # By number: called when the request, or its end, is written, or can't be.
         self._accepted: dict[int, Callable[[], None]] = {}
+        self._unwritten: dict[int, Entry] = {}
+        self._marks: Marks | None = None
+        # Marked, and the database could not be told.
+        self._owed: set[int] = set()
         self._ended: dict[int, Callable[[], None]] = {}
         self._pruned_at = 0.0
         self._was_full = False
@@ -96,12 +102,15 @@ class DiskJournal:
             return
         self._writer.stop()
         await asyncio.to_thread(self._writer.join, timeout_s)
+        if self._marks is not None:
+            self._marks.close()
 
     async def settle(self, timeout_s: float) -> None:
-        """Wait until nobody waits for the disk any more."""
+        """Wait until nobody waits for the disk any more, of those who do so now."""
+        waiting = {*self._accepted, *self._ended}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self._accepted or self._ended:
+                while not waiting.isdisjoint({*self._accepted, *self._ended}):
                     await asyncio.sleep(0.01)
 
     def apply(self, bounds: Bounds) -> None:
@@ -125,9 +134,16 @@ class DiskJournal:
             on_safe()
             return None
         self._was_full = False
-        self._accepted[number] = on_safe
+        self._accepted[number], self._unwritten[number] = on_safe, entry
         self._put(Accepted(number, entry, stamp_now()))
+        if self._marks is not None and self._marks.adopt(number, identity_of(entry)):
+            self._put(Began(number, marked=True))
         return number
+
+    def had_begun(self, key: Key, fingerprint: bytes) -> bool:
+        """Whether an earlier run had begun what it could not write down any more (`Journal.had_begun`)."""
+        entry = Entry(key, fingerprint, b"", 0.0)
+        return self._marks is not None and self._marks.loose(identity_of(entry))
 
     def keeps(self, number: int) -> bool:
         """Whether the next start finds the request (`Journal.keeps`)."""
@@ -136,7 +152,10 @@ class DiskJournal:
     def begin(self, number: int) -> None:
         """Note that text of its answer goes out (`Journal.begin`)."""
         if number in self._ledger:
-            self._put(Began(number))
+            entry = self._unwritten.get(number)
+            identity = None if entry is None else identity_of(entry)
+            marked = self._marks is not None and self._marks.put(number, identity)
+            self._put(Began(number, marked=marked))
 
     def end(self, number: int, end: bytes, then: Callable[[], None], *, replayed: bool) -> None:
         """Note its end (`Journal.end`)."""
@@ -192,8 +211,10 @@ class DiskJournal:
         with contextlib.suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _take_found(self, found: list[Found]) -> None:
+    def _take_found(self, found: list[Found], marks: Marks) -> None:
         now = time.monotonic()
+        self._marks = marks
+        self._ledger.skip(marks.last)
         for each in found:
             self._ledger.found(each, now)
         self._open = True
@@ -209,16 +230,31 @@ class DiskJournal:
                 case Accepted(number=number):
                     if problem is not None:
                         self._ledger.forget(number)
+                    self._note_fate(number, written=problem is None)
                     _call(self._accepted, number)
+                case Began(number=number):
+                    self._owed.add(number)
                 case Ended(number=number):
                     _call(self._ended, number)
                 case _:
                     pass
+        if problem is None and self._marks is not None:
+            for number in self._owed:
+                self._marks.settle(number)
+            self._owed.clear()
         if self._patience is not None:
             self._patience.cancel()
             waits = self._accepted or self._ended
             self._patience = self._loop.call_later(PATIENCE_S, self._lose_patience) if waits else None
         self._set_problem(problem)
+
+    def _note_fate(self, number: int, *, written: bool) -> None:
+        """Let a request's mark, if it has one, be by its number; before the broker hears that it is safe."""
+        self._unwritten.pop(number, None)
+        if self._marks is not None and written:
+            self._marks.firm(number)
+        elif self._marks is not None:
+            self._marks.settle(number)
 
     def _lose_patience(self) -> None:
         """Let all go on that waits for the disk."""

@@ -71,6 +71,10 @@ class Ledger:
             line.ended, line.replayed, line.delivered = now - found.ended_s, True, found.delivered
         self._add(found.number, line)
 
+    def skip(self, number: int) -> None:
+        """Give larger numbers than this one from now on."""
+        self._last = max(self._last, number)
+
     def accept(self, size: int) -> int | None:
         """Take in a request of so many bytes; return its number, None where there is no room."""
         if len(self._lines) >= self.bounds.entries or self._size + size > self.bounds.size:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgeassist.errors import EdgeAssistError
@@ -137,11 +137,19 @@ class Store:
         do("DELETE FROM reserve")
         self.make_room()
 
-    def load(self, now: Stamp) -> list[Found]:
-        """Return what is in it, by number, and note that one more start has found it."""
-        rows = self._file.execute(_LOAD).fetchall()
+    def load(self, now: Stamp, begun: Iterable[int] = ()) -> list[Found]:
+        """Return what is in it, by number, and note that one more start has found it.
+
+        Args:
+            now: The time.
+            begun: What has begun, too (`marks`); noted.
+        """
         self._sync(durable=True)
-        self._file.execute("UPDATE requests SET starts = starts + 1 WHERE delivered = 0")
+        with self._transaction() as do:
+            for number in begun:
+                do("UPDATE requests SET began = 1 WHERE number = ? AND began = 0", (number,))
+            rows = do(_LOAD).fetchall()
+            do("UPDATE requests SET starts = starts + 1 WHERE delivered = 0")
         return [_found(row, now) for row in rows]
 
     def write(self, changes: Sequence[Change]) -> None:
@@ -153,15 +161,9 @@ class Store:
         if not changes:
             return
         self._sync(durable=any(isinstance(each, Accepted) for each in changes))
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             for each in changes:
                 self._apply(each)
-            self._file.execute("COMMIT")
-        except BaseException:
-            if self._file.in_transaction:
-                self._file.execute("ROLLBACK")
-            raise
 
     def forget_starts(self) -> None:
         """Note that no request has ended the daemon: it stops by itself; raises sqlite3.Error."""
@@ -180,6 +182,18 @@ class Store:
     def close(self) -> None:
         """Close it; what was written is synced."""
         self._file.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        do = self._file.execute
+        do("BEGIN IMMEDIATE")
+        try:
+            yield do
+            do("COMMIT")
+        except BaseException:
+            if self._file.in_transaction:
+                do("ROLLBACK")
+            raise
 
     def _sync(self, *, durable: bool) -> None:
         self._file.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from edgeassist.errors import EdgeAssistError
 from edgeassist.journal.changes import Accepted, Began, Change, Delivered, Ended, Forgotten
 from edgeassist.journal.files import Files
+from edgeassist.journal.marks import Marks
 from edgeassist.journal.stamps import stamp_now
 from edgeassist.journal.store import Store
 from edgeassist.serving.journal import Found
@@ -35,11 +36,13 @@ class Writer:
 
     Args:
         files: The journal's.
-        on_found: Told of what is in it, once it could be opened.
+        on_found: Told of what is in it, and given the marks, once it could be opened.
         on_written: Told of what became of changes.
     """
 
-    def __init__(self, files: Files, on_found: Callable[[list[Found]], None], on_written: OnWritten) -> None:
+    def __init__(
+        self, files: Files, on_found: Callable[[list[Found], Marks], None], on_written: OnWritten
+    ) -> None:
         self._files = files
         self._on_found = on_found
         self._on_written = on_written
@@ -85,7 +88,7 @@ class Writer:
         until = time.monotonic() + RETRY_S if self._problem else None
         while len(changes) < _MOST:
             # While somebody waits for one of them, only what is there already is taken along.
-            urgent = any(not isinstance(each, Delivered | Forgotten) for each in changes)
+            urgent = any(_is_urgent(each) for each in changes)
             wait_s = None if until is None else max(0.0, until - time.monotonic())
             try:
                 change = self._queue.get_nowait() if urgent else self._queue.get(timeout=wait_s)
@@ -137,9 +140,16 @@ class Writer:
     def _open(self) -> Store:
         store = self._store = self._files.open()
         if not self._loaded:
-            found = store.load(stamp_now())
+            marks = Marks(self._files.marks)
+            marks.open()
+            try:
+                found = store.load(stamp_now(), marks.begun)
+            except BaseException:
+                marks.close()
+                raise
+            marks.know(each.number for each in found)
             self._loaded = True
-            self._on_found(found)
+            self._on_found(found, marks)
         return store
 
     def _note_stop(self) -> None:
@@ -173,3 +183,13 @@ class Writer:
                     self._owed.setdefault(number, each)
                 case Ended(number=number) | Delivered(number=number) | Forgotten(number=number):
                     self._owed[number] = Forgotten(number)
+
+
+def _is_urgent(change: Change) -> bool:
+    """Whether somebody waits for it, or a restart would not know of it."""
+    match change:
+        case Began(marked=marked):
+            return not marked
+        case Delivered() | Forgotten():
+            return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from edgeassist.journal.changes import Accepted
 from edgeassist.journal.files import FOLDER, MOST_ASIDE
 from edgeassist.journal.journal import DiskJournal
 from edgeassist.journal.ledger import Bounds
+from edgeassist.journal.marks import SLOTS
 from edgeassist.journal.stamps import stamp_now
 from edgeassist.journal.store import VERSION, Store
 from edgeassist.serving.caller import Key
@@ -332,6 +334,65 @@ async def test_what_ends_on_a_full_disk_is_not_found_again(
         assert names(after.found)[-1:] == ["again"]
         assert waits < again
         assert f"more {lost}" not in names(after.found)
+
+
+@pytest.mark.parametrize("harm", [None, spoil, cut])
+async def test_what_had_begun_is_known_although_the_database_had_not_heard_of_it(
+    tmp_path: Path, harm: Callable[[Path], None] | None
+) -> None:
+    """The daemon is killed while the thread that writes stands still: no file of it changes any more."""
+    gate, reached = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        reached.set()
+        return gate.wait(PATIENCE_S)
+
+    async with run(tmp_path / "now") as first:
+        begins, waits = first.accept("begins"), first.accept("waits")
+        await first.settle()
+        file = file_in_use(first.journal)
+        file.create_function("hang", 0, hang)
+        file.execute("CREATE TEMP TRIGGER slow BEFORE INSERT ON requests BEGIN SELECT hang(); END")
+        late = first.accept("late")
+        assert await asyncio.to_thread(reached.wait, PATIENCE_S)
+        first.journal.begin(begins)
+        first.journal.begin(late)
+        shutil.copytree(tmp_path / "now", tmp_path / "killed")
+        gate.set()
+    if harm is not None:
+        harm(file_of(tmp_path / "killed"))
+    for _ in range(2):  # what a start has taken up is there for the next one
+        async with run(tmp_path / "killed") as after:
+            assert {each.number: each.began for each in after.found} == (
+                {begins: True, waits: False} if harm is None else {}
+            )
+            assert after.journal.had_begun(Key("me", "late"), b"f" * 16)
+            assert not after.journal.had_begun(Key("me", "waits"), b"f" * 16)
+            assert not after.journal.had_begun(Key("me", "begins"), b"f" * 16)
+            new = after.accept("new")
+            assert new > late
+            after.journal.forget(new)
+            await after.settle()
+    async with run(tmp_path / "killed") as after:
+        after.accept("late")
+        await after.settle()
+        assert not after.journal.had_begun(Key("me", "late"), b"f" * 16)
+    async with run(tmp_path / "killed") as after:
+        assert {each.entry.key.name: each.began for each in after.found}["late"]
+        assert not after.journal.had_begun(Key("me", "late"), b"f" * 16)
+
+
+async def test_a_mark_is_given_back_once_the_database_has_it(tmp_path: Path) -> None:
+    async with run(tmp_path) as first:
+        marks = first.journal._marks
+        assert marks is not None
+        for number in range(3 * SLOTS):
+            called = first.accept(f"{number}")
+            first.journal.begin(called)
+            if number % SLOTS == SLOTS // 2:
+                await until(lambda: not marks._slots)
+        await first.settle()
+        await until(lambda: not marks._slots)
 
 
 @pytest.mark.parametrize("seed", range(5))

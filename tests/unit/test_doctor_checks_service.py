@@ -198,7 +198,7 @@ def test_without_systemd_no_remedy_speaks_of_it() -> None:
         ({"watchdog_s": 5.0}, WARNING, ("WatchdogSec=30",)),
         ({"watchdog_s": None}, OK, ()),
         ({"start_timeout_s": 90.0}, WARNING, ("300 s", "TimeoutStartSec=infinity")),
-        ({"stop_timeout_s": 10.0}, WARNING, ("TimeoutStopSec=43",)),
+        ({"stop_timeout_s": 10.0}, WARNING, ("TimeoutStopSec=46",)),
         ({"user_manager": True, "enabled": "disabled"}, WARNING, ("systemctl --user enable",)),
     ],
 )
