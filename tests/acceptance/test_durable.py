@@ -178,3 +178,28 @@ async def test_a_second_daemon_of_one_name_and_folder_does_without(
             assert json.loads(said.payload)["durable"] is False
             assert second.poll() is None
         assert first.poll() is None
+
+
+async def test_a_stop_while_nothing_runs_leaves_all_that_was_accepted_to_the_next_start(
+    broker: PrivateBroker, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps({"!load": "!script delay_ms=600000"}))
+    environ = environ_of(broker.port, model__path=answers, model__backend="scripted", admission__per_client=64, admission__queue=64)
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.status)
+    names = {f"r{number}" for number in range(40)}
+    with PrivateDaemon(tmp_path, environ) as daemon:
+        await wire.until(lambda message: message.payload == b"online")
+        for name in sorted(names):
+            wire.say(TOPICS.prompt(), json.dumps({"id": name, "prompt": name}), qos=1)
+        # The disk may not have the last of them yet.
+        accepted = await wire.until(
+            lambda message: message.topic != TOPICS.status and said_of(message, max(names))
+        )
+        assert kind(accepted) == "accepted"
+        await asyncio.to_thread(daemon.stop)
+        answers.write_text("{}")
+        daemon.start()
+        for name in names:
+            await wire.until(lambda message, name=name: kind(message) == "done" and said_of(message, name))
+    assert "error" not in map(kind, wire.heard)
