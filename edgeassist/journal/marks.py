@@ -1,8 +1,8 @@
 """Which requests have begun, noted before their first text goes out: a file that no disk is waited for.
 
-The database hears of it later, in another thread. A mark is one write of some bytes into a file that has its space
-already, so that it goes to the kernel's memory: a killed daemon does not take it along, a power cut may. Numbers
-in it are smaller than those that the journal gives later, so that a mark never means another request.
+The database hears of it later, in another thread. A mark is one write of some bytes into a file that has its
+space already, so that it goes to the kernel's memory: a power cut may lose it, a killed daemon does not.
+Numbers in it are smaller than those that the journal gives later, so that none ever means another request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import stat
 import struct
 from collections import deque
 from collections.abc import Iterable
@@ -35,7 +34,9 @@ _NONE = bytes(16)
 def identity_of(entry: Entry) -> bytes:
     """Return 16 bytes that tell a request which no number tells yet."""
     parts = (entry.key.caller.encode(), entry.key.name.encode(), entry.fingerprint)
-    return blake2b(b"".join(len(each).to_bytes(4, "little") + each for each in parts), digest_size=16).digest()
+    return blake2b(
+        b"".join(len(each).to_bytes(4, "little") + each for each in parts), digest_size=16
+    ).digest()
 
 
 class Marks:
@@ -161,8 +162,6 @@ def _open(path: Path) -> int:
     """Return a file of that size which has its space, as far as there is any."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(0, "it is no file")
         os.fchmod(file, 0o600)
         os.ftruncate(file, SIZE)
         with contextlib.suppress(OSError):  # no space: then a mark may fail

@@ -101,6 +101,7 @@ class Requests:
             endings=self._endings,
             alarm=self._alarm,
             on_change=on_change,
+            ready_in=ready_in,
             clock=clock,
         )
         self.returning = Returning(

@@ -162,19 +162,19 @@ class Ledger:
 
     def troubled(self, since: float, until: float, *hurts: Hurt) -> bool:
         """Whether something that breaks one of these (none given: anything) was done between two moments."""
-        return any(
-            each.at <= until and each.until >= since and (not hurts or not each.hurts.isdisjoint(hurts))
-            for each in self.troubles
-        )
+        return bool(self.between(since, until, *hurts))
 
     def faults(self, since: float, until: float, *hurts: Hurt) -> list[str]:
         """Return which faults (that break one of these) were done between two moments, each once."""
-        found = (
-            each.fault
+        return list(dict.fromkeys(each.fault for each in self.between(since, until, *hurts)))
+
+    def between(self, since: float, until: float, *hurts: Hurt) -> list[Trouble]:
+        """Return what was done between two moments that breaks one of these (none given: anything)."""
+        return [
+            each
             for each in self.troubles
             if each.at <= until and each.until >= since and (not hurts or not each.hurts.isdisjoint(hurts))
-        )
-        return list(dict.fromkeys(found))
+        ]
 
 
 def _bare(payload: bytes, at: float, link: int, *, dup: bool) -> Heard:

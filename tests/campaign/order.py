@@ -25,8 +25,7 @@ class Order:
 
     def take(self, each: Heard) -> None:
         """Take the next; not an end that says that it is said again."""
-        if self._rules.fleet and each.type == "accepted":
-            # Another box has it: it was handed over, or its box is dead.
+        if each.type == "accepted" and self._may_begin(each):
             self._begin()
         known = self._known.get(each.seq)
         if each.seq <= self._seq and known is not None and known.digest == each.digest:
@@ -49,6 +48,14 @@ class Order:
     def _seq(self) -> int:
         return -1 if self._last is None else self._last.seq
 
+    def _may_begin(self, each: Heard) -> bool:
+        """Whether another run of the request begins, byte for byte as the one before, perhaps."""
+        if self._rules.fleet:
+            # Another box has it: it was handed over, or its box is dead.
+            return True
+        last, reruns = self._last, self._entry.ask.reruns
+        return reruns and last is not None and self._ledger.troubled(last.at, each.at, Hurt.ENGINE)
+
     def _begin(self) -> None:
         """Another run of the request begins."""
         self._known, self._last, self._text = {}, None, ""
@@ -64,10 +71,14 @@ class Order:
         entry = self._entry
         if asked_again(entry, first) or first.ends:  # ends are counted elsewhere
             return
-        died = self._ledger.troubled(entry.begun_at, first.at, Hurt.DAEMON)
+        # Only who asked for that begins anew with another engine.
+        mortal = (Hurt.DAEMON, Hurt.ENGINE) if entry.ask.reruns else (Hurt.DAEMON,)
+        died = self._ledger.troubled(entry.begun_at, first.at, *mortal)
         said = any(each.type in {"chunk", "done"} for each in entry.heard if each.at <= last.at)
         if not died or (said and not self._rules.fleet and not entry.ask.reruns):
             self.wrong.append((Wrong.BEGAN_ANEW, f"{name(first)} after {name(last)}"))
+        elif said and (first.type, first.seq) != ("accepted", 0):
+            self.wrong.append((Wrong.BEGAN_ANEW, f"{name(first)} after {name(last)}, and not accepted"))
 
     def _may_lack(self, each: Heard) -> bool:
         """Whether what comes before it may be missing: its client, or its broker, was away."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgeassist.serving.engines import MAX_ATTEMPTS
 from tests.campaign.asking import Kind
 from tests.campaign.ledger import BARE, Entry, Heard, Hurt, Ledger
 from tests.campaign.order import Order, name, twice
@@ -129,7 +130,8 @@ def _check_end(verdict: Verdict, ledger: Ledger, end: Heard) -> None:
     if end.type == "error":
         allowed = REFUSALS | ask.meant
         for hurt, codes in _CODES.items():
-            if ledger.troubled(entry.begun_at, end.at, hurt):
+            # What asks to begin anew is not given up after one engine.
+            if len(ledger.between(entry.begun_at, end.at, hurt)) >= (MAX_ATTEMPTS if ask.reruns else 1):
                 allowed |= codes
         if end.code not in allowed:
             verdict.wrong.append((Wrong.END, f"error {end.code}"))

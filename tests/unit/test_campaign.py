@@ -18,6 +18,7 @@ from tests.campaign.verdict import Verdict, judge
 ONCE = Profile("c1", "5", clean=True, asks_again=False)
 KEPT = Profile("c1", "5", clean=False, asks_again=False)
 TEXT = "one two three"
+ENGINE = frozenset({Hurt.ENGINE})
 KILLED = frozenset({Hurt.DAEMON, Hurt.ENGINE, Hurt.LINK})
 BROKEN = frozenset({Hurt.BROKER, Hurt.LINK, Hurt.CLIENTS})
 
@@ -236,6 +237,37 @@ def test_what_had_begun_begins_anew_only_where_that_was_asked_for(story: Story) 
 
     assert begin_anew(story) == [Wrong.BEGAN_ANEW]
     assert begin_anew(Story(kind=Kind.RERUN)) == []
+
+
+def test_what_asks_to_begin_anew_does_so_with_the_next_engine_and_says_that_first() -> None:
+    def crash(kind: Kind, *, first: str = "accepted", hurts: frozenset[Hurt] = ENGINE) -> list[Wrong]:
+        told = Story(kind=kind)
+        told.event("accepted", 0, position=0)
+        told.event("chunk", 1, text="one")
+        told.fault(hurts)
+        told.event(first, 0, position=0, text="")
+        told.event("chunk", 1, text=TEXT)
+        told.done(2)
+        return told.wrong()
+
+    assert crash(Kind.RERUN) == []
+    assert crash(Kind.STREAM) == [Wrong.BEGAN_ANEW]
+    assert crash(Kind.RERUN, first="chunk") == [Wrong.BEGAN_ANEW]
+    assert crash(Kind.RERUN, hurts=frozenset({Hurt.DISK})) == [Wrong.BEGAN_ANEW]
+
+
+def test_what_asks_to_begin_anew_is_not_given_up_with_one_engine() -> None:
+    told = Story(kind=Kind.RERUN)
+    told.event("accepted", 0)
+    told.fault(ENGINE)
+    told.event("error", 1, code="engine_crashed", text="")
+    assert told.wrong() == [Wrong.END]
+    twice = Story(kind=Kind.RERUN)
+    twice.event("accepted", 0)
+    twice.fault(ENGINE)
+    twice.fault(ENGINE)
+    twice.event("error", 1, code="engine_crashed", text="")
+    assert twice.wrong() == []
 
 
 def test_what_only_waited_may_be_accepted_anew_after_the_daemon_died(story: Story) -> None:

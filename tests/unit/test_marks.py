@@ -34,7 +34,9 @@ def path(tmp_path: Path) -> Path:
 
 
 # What a run does with requests that it numbers from 1 on: begin (written down, or not yet), be written, end.
-_STEPS = st.lists(st.tuples(st.sampled_from(["put", "loose", "firm", "settle"]), st.integers(1, 12)), max_size=60)
+_STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "loose", "firm", "settle"]), st.integers(1, 12)), max_size=60
+)
 
 
 @given(_STEPS)
