@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Annotated, Any
 
 import typer
@@ -12,13 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
-from edgeassist.client.reading import read_document
+from edgeassist.client.reading import read_state
 from edgeassist.errors import ExitStatus
-from edgeassist.protocol.state import Availability
+from edgeassist.protocol.state import Availability, Health, Info, Telemetry
+from edgeassist.protocol.values import NAME_PATTERN
+from edgeassist.protocol.watches import WatchState
 from edgeassist.settings import load_settings
 from edgeassist.wiring import topics_of
 
 _MIB = 1 << 20
+_UNKNOWN = "unknown"
+_NAME = re.compile(NAME_PATTERN)
 
 
 def status(
@@ -37,29 +42,37 @@ def status(
             there = await client.availability()
             said = await client.said_availability(0)
             documents = {}
-            for name, topic in (
-                ("health", topics.health),
-                ("telemetry", topics.telemetry),
-                ("info", topics.info),
+            for name, topic, kind in (
+                ("health", topics.health, Health),
+                ("telemetry", topics.telemetry, Telemetry),
+                ("info", topics.info, Info),
             ):
-                documents[name] = read_document(await client.state(topic, wait_s=1.0))
-            names = [each["name"] for each in documents["info"].get("settings", {}).get("watch", ())]
+                documents[name] = read_state(kind, await client.state(topic, wait_s=1.0))
+            names = watches_of(documents["info"])
             known = await client.watches(names, wait_s=1.0)
-            documents["watches"] = {name: read_document(known.get(name)) for name in names}
+            documents["watches"] = {name: read_state(WatchState, known.get(name)) for name in names}
             return there, said, documents
 
     there, said, documents = asyncio.run(read())
     if as_json:
         print(json.dumps({"status": there, **documents}))
     else:
-        Console().print(_table(topics.root, there, said, documents))
+        Console().print(table_of(topics.root, there, said, documents))
     able = there is Availability.ONLINE and documents["health"].get("state") in {"ready", "busy"}
     raise typer.Exit(ExitStatus.OK if able else ExitStatus.UNAVAILABLE)
 
 
-def _table(
+def table_of(
     root: str, there: Availability | None, said: Availability | None, documents: dict[str, dict[str, Any]]
 ) -> Table:
+    """Return the table of what a device says of itself; each of the documents as `read_state` gives it.
+
+    Args:
+        root: The device's topic.
+        there: Whether it is there.
+        said: What the broker keeps of that.
+        documents: `health`, `telemetry`, `info`, and `watches` by name.
+    """
     health, telemetry, info = documents["health"], documents["telemetry"], documents["info"]
     table = Table(title=root, show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -74,13 +87,14 @@ def _table(
         table.add_row("", f"it answers, though the broker {kept} of it (edgeassist doctor)")
     if not online:
         table.add_row("", "the rest is what it said last")
-    table.add_row("state", f"{health['state']}" + (f": {health['reason']}" if health["reason"] else ""))
+    reason = f": {health['reason']}" if health.get("reason") else ""
+    table.add_row("state", escape(f"{health.get('state', _UNKNOWN)}{reason}"))
     model = info.get("model") or {}
-    described = (
-        f"{health['model'] or 'none'}  {model.get('quantisation', '')}  context {model.get('context', '?')}"
-    )
-    table.add_row("model", described)
-    table.add_row("requests", f"{health['running']} running, {health['queued']} waiting")
+    quantisation, context = model.get("quantisation", ""), model.get("context", "?")
+    described = f"{health.get('model') or 'none'}  {quantisation}  context {context}"
+    table.add_row("model", escape(described))
+    running, queued = (health.get(name, _UNKNOWN) for name in ("running", "queued"))
+    table.add_row("requests", f"{running} running, {queued} waiting")
     errors = sum(telemetry.get("errors", {}).values())
     table.add_row("since start", f"{telemetry.get('done', 0)} answered, {errors} failed or refused")
     table.add_row("first token", _spread(telemetry, "ttft_ms", "ms"))
@@ -91,10 +105,10 @@ def _table(
         )
     for name, watch in documents["watches"].items():
         table.add_row(f"watch {name}", escape(_known(watch)))
-    memory = [health["daemon_memory_bytes"], health["engine_memory_bytes"]]
-    daemon, engine = (f"{each // _MIB} MiB" if each else "unknown" for each in memory)
+    memory = [health.get(f"{name}_memory_bytes") for name in ("daemon", "engine")]
+    daemon, engine = (f"{each // _MIB} MiB" if each else _UNKNOWN for each in memory)
     table.add_row("memory", f"daemon {daemon}, engine {engine}")
-    table.add_row("threads", health["threads_reason"])
+    table.add_row("threads", escape(health.get("threads_reason", _UNKNOWN)))
     table.add_row("CPU", _processor(health))
     # A daemon that was not restarted since an upgrade sends fewer fields.
     free = {"memory": health.get("memory_available_bytes"), "disk": health.get("disk_free_bytes")}
@@ -104,9 +118,22 @@ def _table(
     if any(share is not None for share in pressure.values()):
         shares = (f"{name} {share:.0f} %" for name, share in pressure.items() if share is not None)
         table.add_row("work waited", f"{', '.join(shares)} of the last 10 s")
-    table.add_row("up", f"{health['uptime_s']} s, version {health['version']}")
-    table.add_row("engine restarts", str(health["engine_restarts"]))
+    if "durable" in health:
+        why = escape(health.get("undurable_reason") or _UNKNOWN)
+        table.add_row("outlives a restart", "yes" if health["durable"] else f"[yellow]no:[/] {why}")
+    up, version = (health.get(name, _UNKNOWN) for name in ("uptime_s", "version"))
+    table.add_row("up", escape(f"{up} s, version {version}"))
+    table.add_row("engine restarts", str(health.get("engine_restarts", _UNKNOWN)))
     return table
+
+
+def watches_of(info: dict[str, Any]) -> list[str]:
+    """Return the names of its watches, by its settings."""
+    watches = info.get("settings", {}).get("watch")
+    names = (
+        [each.get("name") for each in watches if isinstance(each, dict)] if isinstance(watches, list) else []
+    )
+    return [name for name in names if isinstance(name, str) and _NAME.fullmatch(name)]
 
 
 def _known(watch: dict[str, Any]) -> str:
@@ -114,11 +141,11 @@ def _known(watch: dict[str, Any]) -> str:
     if not watch:
         return "nothing is said of it"
     told = []
-    for name, answer in watch["answers"].items():
-        choice = answer["choice"]
+    for name, answer in watch.get("answers", {}).items():
+        choice = answer.get("choice")
         share = (answer.get("probabilities") or {}).get(choice)
         told.append(f"{name} {choice or 'unknown'}" + ("" if share is None else f" ({share:.0%})"))
-    return ", ".join(told) + (f": {watch['reason']}" if watch["reason"] else "")
+    return ", ".join(told) + (f": {watch['reason']}" if watch.get("reason") else "")
 
 
 def _processor(health: dict[str, Any]) -> str:
@@ -141,4 +168,5 @@ def _spread(telemetry: dict[str, Any], key: str, unit: str) -> str:
     figures = telemetry.get(key) or {}
     if figures.get("p50") is None:
         return "no answer yet"
-    return f"{figures['p50']:.1f} {unit} (p50), {figures['p95']:.1f} {unit} (p95)"
+    slow = figures.get("p95")
+    return f"{figures['p50']:.1f} {unit} (p50)" + ("" if slow is None else f", {slow:.1f} {unit} (p95)")

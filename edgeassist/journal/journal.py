@@ -39,7 +39,7 @@ class DiskJournal:
         on_change: Called when `problem` has changed.
 
     Attributes:
-        problem: Why nothing is written down for now, in words; None where all is well.
+        problem: Why nothing can be written down for now, in words; None where all is well.
     """
 
     def __init__(
@@ -74,6 +74,15 @@ class DiskJournal:
         self._was_full = False
         self._patience: asyncio.TimerHandle | None = None
         self.problem: str | None = None
+
+    @property
+    def full(self) -> str | None:
+        """Why there is room for no more, in words; None where there is."""
+        if not self._was_full:
+            return None
+        bounds = self._ledger.bounds
+        most = f"journal.entries: {bounds.entries}, journal.mb: {bounds.size >> 20}"
+        return f"the journal is full: {len(self._ledger)} requests are in it ({most})"
 
     @property
     def exists(self) -> bool:
@@ -116,6 +125,7 @@ class DiskJournal:
     def apply(self, bounds: Bounds) -> None:
         """Go by other bounds from now on."""
         self._ledger.bounds = bounds
+        self._prune()
 
     # --- `serving.journal.Journal` -------------------------------------------------------------------------
 
@@ -127,13 +137,10 @@ class DiskJournal:
         self._prune()
         size = len(entry.origin) + len(entry.key.caller) + len(entry.key.name)
         number = self._ledger.accept(size)
+        self._note_room(full=number is None)
         if number is None:
-            if not self._was_full:
-                self._note_full()
-            self._was_full = True
             on_safe()
             return None
-        self._was_full = False
         self._accepted[number], self._unwritten[number] = on_safe, entry
         self._put(Accepted(number, entry, stamp_now()))
         if self._marks is not None and self._marks.adopt(number, identity_of(entry)):
@@ -181,6 +188,7 @@ class DiskJournal:
         """Drop a request (`Journal.forget`)."""
         self._ledger.forget(number)
         self._put(Forgotten(number))
+        self._prune()
 
     # -------------------------------------------------------------------------------------------------------
 
@@ -196,16 +204,16 @@ class DiskJournal:
             self._pruned_at = now
             for number in self._ledger.surplus(now):
                 self._writer.put(Forgotten(number))
+        if self._ledger.roomy:
+            self._note_room(full=False)
 
-    def _note_full(self) -> None:
-        bounds = self._ledger.bounds
-        log.warning(
-            "the journal is full, and requests do not outlive a restart until there is room: %d are in it "
-            "(journal.entries: %d, journal.mb: %d)",
-            len(self._ledger),
-            bounds.entries,
-            bounds.size >> 20,
-        )
+    def _note_room(self, *, full: bool) -> None:
+        if full == self._was_full:
+            return
+        self._was_full = full
+        if full:
+            log.warning("requests do not outlive a restart until there is room: %s", self.full)
+        self._on_change()
 
     def _hand_over(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is closed

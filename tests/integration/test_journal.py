@@ -41,11 +41,12 @@ def entry(name: str, origin: bytes = b"origin") -> Entry:
 class Run:
     """One run of a daemon's journal."""
 
-    def __init__(self, journal: DiskJournal, found: list[Found]) -> None:
+    def __init__(self, journal: DiskJournal, found: list[Found], news: list[str | None]) -> None:
         self.journal = journal
         self.found = found
         self.safe: list[str] = []
         self.said: list[bytes] = []
+        self.news = news
 
     def accept(self, name: str, origin: bytes = b"origin") -> int:
         number = self.journal.accept(entry(name, origin), lambda: self.safe.append(name))
@@ -62,10 +63,17 @@ class Run:
 @asynccontextmanager
 async def run(state: Path, root: str = ROOT, bounds: Bounds = BOUNDS) -> AsyncIterator[Run]:
     found: list[Found] = []
-    journal = DiskJournal(state, root, bounds, on_found=found.extend)
+    news: list[str | None] = []
+    journal = DiskJournal(
+        state,
+        root,
+        bounds,
+        on_found=found.extend,
+        on_change=lambda: news.append(journal.problem or journal.full),
+    )
     await journal.open()
     try:
-        yield Run(journal, found)
+        yield Run(journal, found, news)
     finally:
         await journal.close(PATIENCE_S)
 
@@ -431,10 +439,31 @@ async def test_a_full_journal_takes_no_more_and_nobody_waits_for_it(
         full.accept("b")
         assert full.journal.accept(entry("c"), lambda: full.safe.append("c")) is None
         assert full.safe == ["c"]
-        assert "journal.entries: 2" in caplog.text
+        assert full.journal.accept(entry("d"), lambda: full.safe.append("d")) is None
+        assert caplog.text.count("journal.entries: 2") == 1
+        assert "2 requests are in it" in str(full.news)
+        assert len(full.news) == 1
         await full.settle()
     async with run(tmp_path) as after:
         assert names(after.found) == ["a", "b"]
+        assert after.journal.full is None
+
+
+async def test_a_full_journal_says_so_until_there_is_room_again(tmp_path: Path) -> None:
+    async with run(tmp_path, bounds=Bounds(2, 1 << 20, 2, 60)) as full:
+        first = full.accept("a")
+        full.accept("b")
+        assert full.journal.accept(entry("c"), lambda: None) is None
+        full.end(first, replayed=False)
+        await full.settle()
+        assert None not in full.news
+        full.journal.deliver(first)
+        assert full.news[1:] == [None]
+        full.accept("c")
+        assert full.journal.accept(entry("d"), lambda: None) is None
+        full.journal.apply(Bounds(5, 1 << 20, 2, 60))
+        assert (len(full.news), full.news[-1]) == (4, None)
+        await full.settle()
 
 
 async def test_nobody_else_may_read_it(tmp_path: Path) -> None:
