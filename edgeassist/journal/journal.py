@@ -72,6 +72,8 @@ class DiskJournal:
         self._ended: dict[int, Callable[[], None]] = {}
         self._pruned_at = 0.0
         self._was_full = False
+        # Whether the thread that writes waits for the disk, and nobody for it.
+        self._hangs = False
         self._patience: asyncio.TimerHandle | None = None
         self.problem: str | None = None
 
@@ -171,10 +173,10 @@ class DiskJournal:
             return
         replayed = replayed and self._ledger.bounds.remember_s > 0
         self._ledger.end(number, len(end), time.monotonic(), replayed=replayed)
-        if self.problem is None:
+        if not self._hangs:
             self._ended[number] = then
         self._put(Ended(number, end, stamp_now(), replayed))
-        if self.problem is not None:
+        if self._hangs:
             then()
 
     def deliver(self, number: int) -> None:
@@ -225,6 +227,8 @@ class DiskJournal:
         self._ledger.skip(marks.last)
         for each in found:
             self._ledger.found(each, now)
+            if each.number in marks.begun and each.end is None:
+                self._put(Began(each.number, marked=True))
         self._open = True
         surplus = set(self._ledger.surplus(now))
         for number in surplus:
@@ -233,6 +237,7 @@ class DiskJournal:
 
     def _take_written(self, changes: Sequence[Change], problem: str | None) -> None:
         self._first.set()
+        self._hangs = False
         for each in changes:
             match each:
                 case Accepted(number=number):
@@ -266,7 +271,7 @@ class DiskJournal:
 
     def _lose_patience(self) -> None:
         """Let all go on that waits for the disk."""
-        self._patience = None
+        self._patience, self._hangs = None, True
         self._set_problem(f"the disk of the state directory takes longer than {PATIENCE_S:g} s")
         for waiting in (self._accepted, self._ended):
             for number in list(waiting):

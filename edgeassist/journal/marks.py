@@ -46,7 +46,7 @@ class Marks:
         path: Its place.
 
     Attributes:
-        begun: The numbers that were marked when it was opened.
+        begun: The numbers that were marked when it was opened, with their places.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class Marks:
         self._loose: dict[bytes, int] = {}
         self._by_identity: set[int] = set()
         self._free: deque[int] = deque()
-        self.begun: dict[int, bytes] = {}
+        self.begun: dict[int, int] = {}
 
     def open(self) -> None:
         """Read what earlier runs have marked; what else is in such a file is nothing."""
@@ -73,7 +73,7 @@ class Marks:
             mark = _read(content[slot * _MARK.size : (slot + 1) * _MARK.size])
             if mark is not None:
                 number, identity = mark
-                self.begun[number] = identity
+                self.begun[number] = slot
                 if identity != _NONE:
                     self._loose[identity] = slot
 
@@ -89,13 +89,14 @@ class Marks:
         return max(self.begun, default=0)
 
     def know(self, numbers: Iterable[int]) -> None:
-        """Forget what is known by its number: the database has these, and that they have begun."""
-        for number in numbers:
-            self._loose.pop(self.begun.get(number, _NONE), None)
-        kept = set(self._loose.values())
+        """Keep the marks of these, which the database has, until they are settled; forget other numbers."""
+        self._slots = {number: self.begun[number] for number in numbers if number in self.begun}
+        known = set(self._slots.values())
+        self._loose = {each: slot for each, slot in self._loose.items() if slot not in known}
         # Of what nobody asks for, half of the space is left.
-        for identity in list(self._loose)[: max(0, len(kept) - SLOTS // 2)]:
-            kept.discard(self._loose.pop(identity))
+        for identity in list(self._loose)[: max(0, len(self._loose) - SLOTS // 2)]:
+            del self._loose[identity]
+        kept = known.union(self._loose.values())
         self._free = deque(slot for slot in self._free if slot not in kept)
 
     def loose(self, identity: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from edgeassist.errors import EdgeAssistError
@@ -137,20 +137,21 @@ class Store:
         do("DELETE FROM reserve")
         self.make_room()
 
-    def load(self, now: Stamp, begun: Iterable[int] = ()) -> list[Found]:
-        """Return what is in it, by number, and note that one more start has found it.
+    def load(self, now: Stamp, begun: Container[int] = ()) -> list[Found]:
+        """Return what is in it, by number, and note that one more start has found it, if there is space.
 
         Args:
             now: The time.
-            begun: What has begun, too (`marks`); noted.
+            begun: What has begun although it is not noted here (`marks`).
         """
+        rows = self._file.execute(_LOAD).fetchall()
         self._sync(durable=True)
-        with self._transaction() as do:
-            for number in begun:
-                do("UPDATE requests SET began = 1 WHERE number = ? AND began = 0", (number,))
-            rows = do(_LOAD).fetchall()
-            do("UPDATE requests SET starts = starts + 1 WHERE delivered = 0")
-        return [_found(row, now) for row in rows]
+        try:
+            self._file.execute("UPDATE requests SET starts = starts + 1 WHERE delivered = 0")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+        return [_found(row, now, begun) for row in rows]
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write changes, all or none of them.
@@ -161,9 +162,15 @@ class Store:
         if not changes:
             return
         self._sync(durable=any(isinstance(each, Accepted) for each in changes))
-        with self._transaction():
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
             for each in changes:
                 self._apply(each)
+            self._file.execute("COMMIT")
+        except BaseException:
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            raise
 
     def forget_starts(self) -> None:
         """Note that no request has ended the daemon: it stops by itself; raises sqlite3.Error."""
@@ -182,18 +189,6 @@ class Store:
     def close(self) -> None:
         """Close it; what was written is synced."""
         self._file.close()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        do = self._file.execute
-        do("BEGIN IMMEDIATE")
-        try:
-            yield do
-            do("COMMIT")
-        except BaseException:
-            if self._file.in_transaction:
-                do("ROLLBACK")
-            raise
 
     def _sync(self, *, durable: bool) -> None:
         self._file.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -220,7 +215,7 @@ class Store:
                 do("DELETE FROM requests WHERE number = ?", (number,))
 
 
-def _found(row: tuple[object, ...], now: Stamp) -> Found:
+def _found(row: tuple[object, ...], now: Stamp, begun: Container[int]) -> Found:
     number, caller, name, fingerprint, origin, timeout_s, boot, ticks, wall, began, starts, *rest = row
     ended, ended_boot, ended_ticks, ended_wall, delivered = rest
     entry = Entry(Key(caller, name), fingerprint, origin or b"", timeout_s)  # type: ignore[arg-type]
@@ -231,7 +226,7 @@ def _found(row: tuple[object, ...], now: Stamp) -> Found:
         number,  # type: ignore[arg-type]
         entry,
         elapsed_s(Stamp(boot, ticks, wall), now),  # type: ignore[arg-type]
-        began=bool(began),
+        began=bool(began) or number in begun,
         starts=starts + 1,  # type: ignore[operator]
         end=ended,  # type: ignore[arg-type]
         ended_s=ended_s,

@@ -114,9 +114,21 @@ class Writer:
                 self._lose_store()
             self._try_at = now + RETRY_S
         else:
-            self._owe(changes)
+            self._save(changes)
         self._problem = problem
         self._on_written(changes, problem)
+
+    def _save(self, changes: Sequence[Change]) -> None:
+        """Write what ends, while there is no space for more: a restart must not begin it again."""
+        wanted = [*self._owed.values(), *changes]
+        try:
+            if self._store is None:
+                raise sqlite3.OperationalError
+            _write_ends(self._store, wanted)
+        except sqlite3.Error:
+            self._owe(changes)
+        else:
+            self._owed.clear()
 
     def _attempt(self, changes: Sequence[Change]) -> str | None:
         """Write all of it, or at least what ends; return why not all was written."""
@@ -128,10 +140,7 @@ class Writer:
             store.write(wanted)
         except sqlite3.Error as error:
             problem = self._words(error)
-            # What the log has taken may be done with, and its space be enough for what ends: a restart must
-            # not find what it would begin again.
-            store.make_room()
-            store.write([each for each in wanted if not isinstance(each, Accepted)])
+            _write_ends(store, wanted)
             self._owed.clear()
             return problem if any(isinstance(each, Accepted) for each in changes) else None
         self._owed.clear()
@@ -147,7 +156,7 @@ class Writer:
             except BaseException:
                 marks.close()
                 raise
-            marks.know(each.number for each in found)
+            marks.know(each.number for each in found if each.end is None)
             self._loaded = True
             self._on_found(found, marks)
         return store
@@ -183,6 +192,17 @@ class Writer:
                     self._owed.setdefault(number, each)
                 case Ended(number=number) | Delivered(number=number) | Forgotten(number=number):
                     self._owed[number] = Forgotten(number)
+
+
+def _write_ends(store: Store, changes: Sequence[Change]) -> None:
+    """Write what ends of these; raises sqlite3.Error."""
+    ends = [each for each in changes if not isinstance(each, Accepted)]
+    try:
+        store.write(ends)
+    except sqlite3.Error:
+        # What the log has taken may be done with, and its space be enough.
+        store.make_room()
+        store.write(ends)
 
 
 def _is_urgent(change: Change) -> bool:

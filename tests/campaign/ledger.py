@@ -121,6 +121,8 @@ class Ledger:
         self.troubles: list[Trouble] = []
         # What came of requests that are settled, or were never made: client and payload.
         self.strays: list[tuple[float, str, str]] = []
+        # When the device said whether what is accepted outlives it, and what it said.
+        self.durable: list[tuple[float, bool]] = []
 
     def open(self, ask: Ask, profile: Profile) -> Entry:
         """Begin to keep account of a request."""
@@ -159,6 +161,11 @@ class Ledger:
         for each in found:
             del self.entries[each.ask.id]
         return found
+
+    def said_durable(self, since: float, until: float) -> bool:
+        """Whether the device said, all of that time, that it keeps what it accepts, if it said anything."""
+        before = [said for at, said in self.durable if at < since][-1:]
+        return all(before + [said for at, said in self.durable if since <= at <= until])
 
     def troubled(self, since: float, until: float, *hurts: Hurt) -> bool:
         """Whether something that breaks one of these (none given: anything) was done between two moments."""

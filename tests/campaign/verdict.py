@@ -16,6 +16,9 @@ _CODES = {
     Hurt.DAEMON: frozenset({"engine_crashed", "interrupted"}),
 }
 
+# How long the device may take to say that it is not durable any more.
+HEALTH_S = 2.0
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -26,6 +29,7 @@ class Verdict:
         refused: Whether there was no room for it.
         unkept: Whether only a broker that died knew of it.
         missed: Whether MQTT promised its client nothing.
+        undurable: Whether the device, which said that it could not write it down, died with it.
         ends: Ends that were heard and counted: one, if all is well.
         repeats: Ends that say themselves that they are said again.
         answers: Ends that a client heard again because it had asked again.
@@ -39,6 +43,7 @@ class Verdict:
     refused: bool = False
     unkept: bool = False
     missed: bool = False
+    undurable: bool = False
     ends: int = 0
     repeats: int = 0
     answers: int = 0
@@ -92,7 +97,11 @@ def _accept(verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, 
     verdict.missed = alone and any(
         each.hurts == {Hurt.CLIENTS} and each.until >= entry.begun_at for each in ledger.troubles
     )
-    if not verdict.missed:
+    deaths = ledger.between(entry.begun_at if heard_at is None else heard_at, now, Hurt.DAEMON)
+    if deaths:
+        taken_at = deaths[0].at if heard_at is None else heard_at
+        verdict.undurable = not ledger.said_durable(entry.begun_at, taken_at + HEALTH_S)
+    if not (verdict.missed or verdict.undurable):
         last = "the broker has it" if heard_at is None else f"the last was {name(entry.heard[-1])}"
         verdict.wrong.append((Wrong.NO_END, last))
 

@@ -332,6 +332,7 @@ async def test_what_ends_on_a_full_disk_is_not_found_again(
         assert len(full.safe) == 2 + lost
         full.end(ends, bytes(3000))
         full.journal.deliver(ends)
+        await full.settle()
         assert len(full.said) == 1
         file.execute("PRAGMA max_page_count = 100000")
         await until(lambda: full.journal.problem is None)
@@ -342,6 +343,30 @@ async def test_what_ends_on_a_full_disk_is_not_found_again(
         assert names(after.found)[-1:] == ["again"]
         assert waits < again
         assert f"more {lost}" not in names(after.found)
+
+
+async def test_what_ends_while_there_is_no_space_is_known_by_the_next_start_before_there_is_some(
+    tmp_path: Path,
+) -> None:
+    async with run(tmp_path / "now") as full:
+        ends, begins = full.accept("ends"), full.accept("begins")
+        await full.settle()
+        # Space for a while, as it is reserved, and none for more requests.
+        file = file_in_use(full.journal)
+        pages = file.execute("PRAGMA page_count").fetchone()[0]
+        file.execute(f"PRAGMA max_page_count = {pages}")
+        lost = 0
+        while full.journal.problem is None:
+            lost += 1
+            full.accept(f"more {lost}", bytes(40_000))
+            await full.settle()
+        full.end(ends, b"e" * 300)
+        full.journal.begin(begins)
+        await full.settle()
+        shutil.copytree(tmp_path / "now", tmp_path / "killed")
+    async with run(tmp_path / "killed") as after:
+        found = {each.entry.key.name: each for each in after.found}
+        assert (found["ends"].end, found["begins"].began) == (b"e" * 300, True)
 
 
 @pytest.mark.parametrize("harm", [None, spoil, cut])

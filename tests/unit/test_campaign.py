@@ -98,6 +98,27 @@ def test_what_only_a_broker_that_died_had_was_not_the_devices_to_keep(story: Sto
     assert (verdict.accepted, verdict.unkept, verdict.wrong) == (False, True, [])
 
 
+def test_what_a_device_could_not_write_down_may_be_lost_with_it_if_it_said_so(story: Story) -> None:
+    story.ledger.durable.append((90.0, True))
+    story.event("accepted", 0)
+    story.fault(KILLED)
+    assert story.wrong() == [Wrong.NO_END]
+    # It takes a moment to say so; what it says later is of no use.
+    story.ledger.durable += [(story.entry.begun_at + 2.5, False), (story.now, True)]
+    verdict = story.verdict()
+    assert (verdict.accepted, verdict.undurable, verdict.wrong) == (True, True, [])
+    story.ledger.durable[1] = (story.entry.begun_at + 30, False)
+    assert story.wrong() == [Wrong.NO_END]
+    alive = Story()
+    alive.ledger.durable.append((90.0, False))
+    alive.event("accepted", 0)
+    assert alive.wrong() == [Wrong.NO_END]
+    alive.fault(BROKEN)
+    assert alive.wrong() == [Wrong.NO_END]
+    alive.fault(KILLED)
+    assert alive.verdict().undurable
+
+
 def test_a_dead_broker_excuses_no_end_of_what_the_device_had_accepted(story: Story) -> None:
     story.event("accepted", 0)
     story.fault(BROKEN, cuts=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeassist.client.answers import AnswerStream, AnyEvent, Restarted
 from edgeassist.client.decision import Decision
-from edgeassist.client.reading import Unread, read_document, read_event
+from edgeassist.client.reading import Unread, read_document, read_event, read_state
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import decode_command, decode_event, encode
 from edgeassist.errors import ConfigurationError, InvalidRequestError
@@ -24,8 +24,8 @@ from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.fleet import parse_box
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.salvage import salvage
-from edgeassist.protocol.state import CommandResponse, parse_instance
-from edgeassist.protocol.watches import questions_in
+from edgeassist.protocol.state import CommandResponse, Health, Info, Telemetry, parse_instance
+from edgeassist.protocol.watches import WatchState, questions_in
 from edgeassist.settings.sources import load_settings
 from edgeassist.watching.inputs import MAX_PAYLOAD_BYTES
 from edgeassist.watching.options import InputOptions, WatchOptions
@@ -161,7 +161,9 @@ def _device(data: bytes) -> object:
         remains.hear(Inbound(topic, data, retained=True))
     remains.verdict()
     parse_instance(data)
-    read_document(data)
+    for kind in (Health, Telemetry, Info, WatchState):
+        if not set(read_state(kind, data)) <= set(read_document(data)):
+            raise FaultError("more is read than stands there")
     questions_in(data)
     return type(CommandResponse.model_validate_json(data)).__name__
 
