@@ -140,6 +140,9 @@ class Engines:
             request.attempts -= innocent
             if request.stream.began and _may_rerun(request):
                 self._begin_anew(request)
+            elif request.stream.began and request.reruns and not innocent:
+                ended = f"this prompt ended {MAX_RERUNS + 1} engines"
+                self._endings.fail(request, DeadlyPromptError(f"{reason}: {ended}; change it"))
             elif request.stream.began:
                 error = ModelLoadingError if planned else EngineCrashedError
                 self._endings.fail(request, error(f"{reason}: ask again, a new engine is on its way"))

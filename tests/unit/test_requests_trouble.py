@@ -63,10 +63,22 @@ def test_an_answer_that_ends_every_engine_does_not_begin_anew_for_ever(make_hous
         house.ready()
         house.say(Delta(house.engine.starts[-1].id, "so far"))
         house.requests.engines.lost("it died", planned=False)
-    assert house.error(request) == "engine_crashed"
+    assert (house.error(request), house.heard(request)[-1]["retryable"]) == ("engine_crashed", False)
     assert house.heard(request)[-1]["text"] == "so far"
     house.ready()
     assert len(house.engine.starts) == MAX_RERUNS + 1
+
+
+def test_an_answer_whose_model_is_replaced_again_and_again_may_be_asked_for_again(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    request = house.ask(on_crash="rerun")
+    for _ in range(MAX_RERUNS + 1):
+        house.ready()
+        house.say(Delta(house.engine.starts[-1].id, "so far"))
+        house.requests.engines.lost("another model was chosen", planned=True)
+    assert (house.error(request), house.heard(request)[-1]["retryable"]) == ("model_loading", True)
 
 
 def test_an_answer_that_begins_anew_counts_its_engines_from_there(make_house: MakeHouse) -> None:
