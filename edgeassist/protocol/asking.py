@@ -62,7 +62,7 @@ class End(StrEnum):
 class OnCrash(StrEnum):
     """What becomes of a request when the device, or its engine, dies while it answers it.
 
-    ERROR: it ends as `interrupted`, or as `engine_crashed`. RERUN: it is answered anew, from an `accepted` with
+    ERROR: it ends as `interrupted`, or `engine_crashed`. RERUN: it is answered anew, from an `accepted` with
     `seq` 0 on.
     """
 
