@@ -12,7 +12,7 @@ import logging
 import os
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import Path
 from zlib import crc32
@@ -88,15 +88,23 @@ class Marks:
         """The largest number in it; the journal gives larger ones only."""
         return max(self.begun, default=0)
 
-    def know(self, numbers: Iterable[int]) -> None:
-        """Keep the marks of these, which the database has, until they are settled; forget other numbers."""
-        self._slots = {number: self.begun[number] for number in numbers if number in self.begun}
-        known = set(self._slots.values())
-        self._loose = {each: slot for each, slot in self._loose.items() if slot not in known}
+    def know(self, waiting: Collection[int], ended: Collection[int] = ()) -> None:
+        """Note which numbers the database has: these tell their requests, and nothing else does.
+
+        Args:
+            waiting: The marks of these are kept until they are settled.
+            ended: Of these nobody need know any more.
+        """
+        for number in (*waiting, *ended):
+            slot = self.begun.get(number)
+            if slot is not None and slot in self._loose.values():
+                self._loose = {each: other for each, other in self._loose.items() if other != slot}
+                self._write(slot, number, _NONE)
+        self._slots = {number: self.begun[number] for number in waiting if number in self.begun}
         # Of what nobody asks for, half of the space is left.
         for identity in list(self._loose)[: max(0, len(self._loose) - SLOTS // 2)]:
             del self._loose[identity]
-        kept = known.union(self._loose.values())
+        kept = {*self._slots.values(), *self._loose.values()}
         self._free = deque(slot for slot in self._free if slot not in kept)
 
     def loose(self, identity: bytes) -> bool:

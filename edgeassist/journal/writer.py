@@ -156,7 +156,10 @@ class Writer:
             except BaseException:
                 marks.close()
                 raise
-            marks.know(each.number for each in found if each.end is None)
+            marks.know(
+                [each.number for each in found if each.end is None],
+                [each.number for each in found if each.end is not None],
+            )
             self._loaded = True
             self._on_found(found, marks)
         return store

@@ -123,9 +123,31 @@ def test_what_was_not_written_down_keeps_its_mark_until_it_has_a_number(path: Pa
     assert 5000 in fourth.begun
 
 
-def test_what_the_database_knows_by_its_number_is_not_known_otherwise(path: Path) -> None:
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_the_database_knows_by_its_number_is_not_known_otherwise(path: Path, *, ended: bool) -> None:
     opened(path).put(3, identity("a"))
-    assert not opened(path, 3).loose(identity("a"))
+    second = Marks(path)
+    second.open()
+    second.know(*(((), (3,)) if ended else ((3,), ())))
+    assert not second.loose(identity("a"))
+    second.settle(3)
+    # Nor later, when the database has forgotten it.
+    third = opened(path)
+    assert not third.loose(identity("a"))
+    assert third.last == 3
+
+
+def test_the_mark_of_what_waits_is_kept_by_the_next_run_until_the_database_has_it(path: Path) -> None:
+    first = opened(path)
+    for number in range(1, 6):
+        first.put(number)
+    second = opened(path, 2, 4)
+    for number in range(100, 100 + 2 * SLOTS):
+        second.put(number)
+        second.settle(number)
+    assert {2, 4} <= set(opened(path, 2, 4).begun)
+    second.settle(2)
+    assert second.put(1000)
 
 
 def test_what_nobody_asks_for_takes_no_more_than_half_of_the_space(path: Path) -> None:
