@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationEr
 
 from edgeassist.errors import Code
 from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Failed, Progress, Reasoning, parse_event
-from edgeassist.protocol.partial import known_of
 
 WireEvent = Accepted | Progress | Reasoning | Chunk | Called | Done | Failed
 
@@ -56,11 +55,6 @@ def read_document(payload: bytes | None) -> dict[str, Any]:
         return _OBJECT.validate_json(payload or b"{}")
     except ValidationError:
         return {}
-
-
-def read_state(kind: type[BaseModel], payload: bytes | None) -> dict[str, Any]:
-    """Return what a device says of itself, as far as it is as documented (`known_of`)."""
-    return known_of(kind, read_document(payload))
 
 
 def _failure(known: Unread, document: dict[str, Any]) -> Failed:

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeassist.client.answers import AnswerStream, AnyEvent, Restarted
 from edgeassist.client.decision import Decision
-from edgeassist.client.reading import Unread, read_document, read_event, read_state
+from edgeassist.client.reading import Unread, read_document, read_event
 from edgeassist.client.result import Answer
 from edgeassist.engine.messages import decode_command, decode_event, encode
 from edgeassist.errors import ConfigurationError, InvalidRequestError
@@ -23,6 +23,7 @@ from edgeassist.protocol.decisions import Kind, Question
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.fleet import parse_box
 from edgeassist.protocol.packets import Inbound
+from edgeassist.protocol.partial import known_of
 from edgeassist.protocol.salvage import salvage
 from edgeassist.protocol.state import CommandResponse, Health, Info, Telemetry, parse_instance
 from edgeassist.protocol.watches import WatchState, questions_in
@@ -162,7 +163,7 @@ def _device(data: bytes) -> object:
     remains.verdict()
     parse_instance(data)
     for kind in (Health, Telemetry, Info, WatchState):
-        if not set(read_state(kind, data)) <= set(read_document(data)):
+        if not set(known_of(kind, read_document(data))) <= set(read_document(data)):
             raise FaultError("more is read than stands there")
     questions_in(data)
     return type(CommandResponse.model_validate_json(data)).__name__
