@@ -7,7 +7,8 @@ end), or, with a durable daemon, one that the broker has acknowledged (PUBACK) t
 broker then lived until the device spoke. A prompt that only a dead broker knew of was not the device's to
 keep: it is counted by itself (`unkept`). So is the end of a prompt (`missed`) whose client alone was cut
 off, has a clean session and does not ask again: MQTT promises it nothing; and what a device lost that said
-at the time, in `health`, that it could not write it down (`undurable`).
+at the time, in `health`, that it could not write it down, or was killed on a full disk before it could say
+so (`undurable`).
 
 `plan`, `asking`: who asks what, and which faults come in which order, from a seed. `link`, `load`: the
 clients. `faults`, over a `stage`: what goes wrong. `ledger`, `verdict` (by the `rules`), `tally`: what was

@@ -101,6 +101,8 @@ def _accept(verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, 
     if deaths:
         taken_at = deaths[0].at if heard_at is None else heard_at
         verdict.undurable = not ledger.said_durable(entry.begun_at, taken_at + HEALTH_S)
+        # Asked while there was no room, of a device that was killed before it could say so.
+        verdict.undurable |= any(Hurt.DISK in each.hurts and each.at <= entry.begun_at for each in deaths[:1])
     if not (verdict.missed or verdict.undurable):
         last = "the broker has it" if heard_at is None else f"the last was {name(entry.heard[-1])}"
         verdict.wrong.append((Wrong.NO_END, last))

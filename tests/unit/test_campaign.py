@@ -119,6 +119,18 @@ def test_what_a_device_could_not_write_down_may_be_lost_with_it_if_it_said_so(st
     assert alive.verdict().undurable
 
 
+def test_a_device_that_is_killed_on_a_full_disk_may_not_have_said_so_of_what_came_then(story: Story) -> None:
+    def lose(told: Story, since: float) -> list[Wrong]:
+        told.ledger.durable.append((90.0, True))
+        told.event("accepted", 0)
+        hurts = KILLED | {Hurt.DISK}
+        told.ledger.troubles.append(Trouble("it", hurts, told.entry.begun_at + since, told.now + 5))
+        return told.wrong()
+
+    assert lose(story, -0.5) == []
+    assert lose(Story(), 0.5) == [Wrong.NO_END]
+
+
 def test_a_dead_broker_excuses_no_end_of_what_the_device_had_accepted(story: Story) -> None:
     story.event("accepted", 0)
     story.fault(BROKEN, cuts=True)
