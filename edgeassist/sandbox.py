@@ -163,7 +163,11 @@ class PrivateDaemon(PrivateProcess):
         config.touch()
         command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(config), "run"]
         # Never a model that the user's own daemon was told to serve, nor states of another run.
-        ours = {"STATE_DIRECTORY": str((self._folder / "state").resolve()), **self._environ}
+        ours = {
+            "STATE_DIRECTORY": str((self._folder / "state").resolve()),
+            "RUNTIME_DIRECTORY": str((self._folder / "run").resolve()),
+            **self._environ,
+        }
         self._start([*self._prefix, *command], {**inherited, **ours})
 
 
