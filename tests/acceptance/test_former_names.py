@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import HOST, PrivateBroker
 from tests.conftest import AsyncConnect, StartDaemon, Wire, environ_of
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 OLD = "edgeassist/box"
 CONFIG = "homeassistant/device/edgeassist__box/config"

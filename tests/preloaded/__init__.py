@@ -1,0 +1,156 @@
+"""Daemons that begin with their modules loaded: for each, half a second of processor less.
+
+A server (tests/preloaded/server.py) has imported what `python -m edgeassist run` imports. What is to be
+started is a fork of it, which becomes that program: with its arguments, environment, folder, output, session
+and end. It only lacks its own command line in /proc. Tests about a start itself, or that look for that line,
+take what `edgeassist.sandbox` starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from edgeassist import sandbox
+
+# How `edgeassist.sandbox` and tests call it.
+PROGRAM = (sys.executable, "-P", "-m", "edgeassist")
+# What no module looks at while it is imported. What differs in more than that is started as usual.
+FREE = ("EDGEASSIST_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "PYTEST_")
+_WAIT_S = 60.0
+
+
+class Fork:
+    """One of these programs, as `subprocess.Popen` shows one.
+
+    Args:
+        server: What has forked it.
+        pid: Its process id.
+        handle: Its pidfd.
+
+    Attributes:
+        pid: Its process id. It stays that of this process until `poll` or `wait` has told its end.
+        returncode: None until then.
+    """
+
+    def __init__(self, server: Server, pid: int, handle: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._server = server
+        self._handle = handle
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal; None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, in seconds, and return its exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: It still runs.
+        """
+        if self.returncode is None:
+            ends = select.poll()
+            ends.register(self._handle, select.POLLIN)
+            if not ends.poll(None if timeout is None else timeout * 1000):
+                raise subprocess.TimeoutExpired(PROGRAM, timeout or 0)
+            self.returncode = self._server.status_of(self.pid)
+            os.close(self._handle)
+        return self.returncode
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._handle, sig)
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Server:
+    """The process that forks them. It begins when it is made, and ends with this process, as its forks do."""
+
+    def __init__(self) -> None:
+        self.environ = dict(os.environ)
+        self._lock = Lock()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(_WAIT_S)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"{__name__}.server", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=self.environ,
+            )
+
+    def start(self, arguments: Sequence[str], log: BinaryIO, environ: Mapping[str, str]) -> Fork:
+        """Fork a program with these arguments.
+
+        Args:
+            arguments: Behind `python -m edgeassist`.
+            log: Its output and errors go there.
+            environ: Its environment.
+        """
+        asked = {"arguments": [*map(str, arguments)], "folder": str(Path.cwd()), "environ": dict(environ)}
+        with self._lock:
+            socket.send_fds(self._socket, [json.dumps(asked).encode()], [log.fileno()])
+            said, handles, _, _ = socket.recv_fds(self._socket, 1024, 1)
+        if not handles:
+            raise RuntimeError("the server of preloaded programs has ended; standard error says why")
+        return Fork(self, int(said), handles[0])
+
+    def status_of(self, pid: int) -> int:
+        """Return how a fork that has ended did, and let the kernel forget it."""
+        with self._lock:
+            self._socket.send(json.dumps({"ended": pid}).encode())
+            return int(self._socket.recv(1024))
+
+    def stop(self) -> None:
+        """End it, and what it has forked."""
+        self._socket.close()
+        self._process.wait(_WAIT_S)
+
+
+@cache
+def server() -> Server:
+    """Return this process's."""
+    made = Server()
+    atexit.register(made.stop)
+    return made
+
+
+def fits(command: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether a fork can become that command."""
+    if tuple(command[: len(PROGRAM)]) != PROGRAM:
+        return False
+    return {key: value for key, value in environ.items() if not key.startswith(FREE)} == {
+        key: value for key, value in server().environ.items() if not key.startswith(FREE)
+    }
+
+
+class PrivateDaemon(sandbox.PrivateDaemon):
+    """As that of `edgeassist.sandbox`, and begins with its modules loaded."""
+
+    def _spawn(
+        self, command: Sequence[str], log: BinaryIO, environ: Mapping[str, str] | None
+    ) -> sandbox.Child:
+        given = os.environ if environ is None else environ
+        if not fits(command, given):
+            return super()._spawn(command, log, environ)
+        return server().start(command[len(PROGRAM) :], log, given)
