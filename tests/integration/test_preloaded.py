@@ -14,7 +14,9 @@ import pytest
 from edgeassist.sandbox import HOST, PrivateBroker
 from tests.conftest import AsyncConnect, environ_of
 from tests.patience import PATIENCE_S
-from tests.preloaded import PROGRAM, Fork, PrivateDaemon, Server, fits, server
+from tests.preloaded import COVERAGE, PROGRAM, Fork, PrivateDaemon, Server, fits, server
+
+pytestmark = pytest.mark.skipif(COVERAGE in os.environ, reason="what counts its coverage is not preloaded")
 
 
 @pytest.fixture
@@ -104,4 +106,5 @@ def test_what_differs_while_modules_are_imported_starts_as_usual() -> None:
     assert fits(command, os.environ)
     assert fits(command, {**os.environ, "EDGEASSIST_DEVICE__NAME": "other"})
     assert not fits(command, {**os.environ, "PYTHONPATH": "/elsewhere"})
+    assert not fits(command, {**os.environ, COVERAGE: "x"})
     assert not fits(["nice", *command], os.environ)

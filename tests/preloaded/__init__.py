@@ -28,7 +28,9 @@ from edgeassist import sandbox
 # How `edgeassist.sandbox` and tests call it.
 PROGRAM = (sys.executable, "-P", "-m", "edgeassist")
 # What no module looks at while it is imported. What differs in more than that is started as usual.
-FREE = ("EDGEASSIST_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "PYTEST_")
+FREE = ("EDGEASSIST_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "PYTEST_", "XDG_")
+# What coverage.py sets for the processes that it is to measure.
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
 _WAIT_S = 60.0
 
 
@@ -136,8 +138,8 @@ def server() -> Server:
 
 
 def fits(command: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether a fork can become that command."""
-    if tuple(command[: len(PROGRAM)]) != PROGRAM:
+    """Whether a fork can become that command. What is to count its coverage does so from its start."""
+    if tuple(command[: len(PROGRAM)]) != PROGRAM or COVERAGE in environ:
         return False
     return {key: value for key, value in environ.items() if not key.startswith(FREE)} == {
         key: value for key, value in server().environ.items() if not key.startswith(FREE)
