@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(COVERAGE in os.environ, reason="what counts its 
 @pytest.fixture
 def own() -> Iterator[Server]:
     """A server of the test's own."""
-    made = Server()
+    made = Server("edgeassist.daemon.app")
     yield made
     made.stop()
 
@@ -30,8 +30,8 @@ def own() -> Iterator[Server]:
 def begin(by: Server, folder: Path, *arguments: str, **settings: str) -> tuple[Fork, Path]:
     environ = {**os.environ, **{f"EDGEASSIST_{key.upper()}": value for key, value in settings.items()}}
     said = folder / "said"
-    with said.open("ab") as log:
-        return by.start(arguments, log, environ), said
+    with Path(os.devnull).open("rb") as nothing, said.open("ab") as log:
+        return by.start(arguments, (nothing, log, log), environ), said
 
 
 def usual(*arguments: str, **settings: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
-"""Has imported what `python -m edgeassist` imports, and forks itself for each that is asked for.
+"""Has imported the modules that it was told, and forks itself for each program that is asked for.
 
-Each packet is a wish: to start one, with the file that its output goes to (answered by its process id, and a
-pidfd), or to tell how one has ended. There is one thread.
+Each packet is a wish: to start one, with its standard files (answered by its process id, and a pidfd), or to
+tell how one has ended. There is one thread.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-# What a daemon has imported before it reads a setting.
-MODULES = ("edgeassist.cli.main", "edgeassist.cli.run", "edgeassist.daemon.app")
 # The longest wish: an environment.
 _PACKET_BYTES = 1 << 20
 
@@ -32,11 +30,11 @@ class Wish:
     environ: dict[str, str]
 
 
-def serve(control: socket.socket) -> tuple[Wish, int] | None:
-    """Fork until nobody can ask any more; return in each fork, with its wish and the file for its output."""
+def serve(control: socket.socket) -> tuple[Wish, list[int]] | None:
+    """Fork until nobody can ask any more; return in each fork, with its wish and its standard files."""
     alive: set[int] = set()
     while True:
-        data, files, _, _ = socket.recv_fds(control, _PACKET_BYTES, 1)
+        data, files, _, _ = socket.recv_fds(control, _PACKET_BYTES, 3)
         if not data:
             for pid in alive:
                 os.kill(pid, signal.SIGKILL)
@@ -49,30 +47,30 @@ def serve(control: socket.socket) -> tuple[Wish, int] | None:
             continue
         pid = os.fork()
         if pid == 0:
-            return Wish(**asked), files[0]
+            return Wish(**asked), files
         alive.add(pid)
         handle = os.pidfd_open(pid)
         socket.send_fds(control, [b"%d" % pid], [handle])
-        os.close(handle)
-        os.close(files[0])
+        for each in (handle, *files):
+            os.close(each)
 
 
-def become(wish: Wish, output: int) -> None:
-    """Have its session, environment, folder, arguments and output; input is that of the server, none."""
+def become(wish: Wish, files: list[int]) -> None:
+    """Have its session, environment, folder, arguments and standard files."""
     os.setsid()
     os.environ.clear()
     os.environ.update(wish.environ)
     os.chdir(wish.folder)
     sys.argv[1:] = wish.arguments
-    for standard in (1, 2):
-        os.dup2(output, standard)
-    os.close(output)
+    for standard, file in enumerate(files):
+        os.dup2(file, standard)
+        os.close(file)
 
 
 def main() -> None:
     """Serve; in a fork, run the program, whose end is that of the process."""
     gc.disable()
-    for name in MODULES:
+    for name in sys.argv[2:]:
         import_module(name)
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
