@@ -36,6 +36,7 @@ from edgeassist.engine.messages import (
     decode_event,
     encode,
 )
+from edgeassist.supervision.spawning import environment
 from tests.patience import PATIENCE_S
 
 GREEDY = Sampling(temperature=0)
@@ -77,7 +78,7 @@ class Engine:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environ or {})},
+                env={**environment(os.environ), **(environ or {})},
             )
         self.events: list[Event] = []
         self._endings: dict[str, Finished | Cancelled | Failed] = {}
