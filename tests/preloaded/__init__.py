@@ -1,9 +1,10 @@
-"""Daemons and commands that begin with their modules loaded: a third of a second of processor less for each.
+"""Programs that begin with their modules loaded: for each, up to four tenths of a second of processor less.
 
 A server (tests/preloaded/server.py) has imported what `python -m edgeassist run` imports, another what the
-commands of a person do. What is to be started is a fork of it, and becomes that program: with its arguments,
-environment, folder, input, output, session and end. It only lacks its own command line in /proc. Tests about
-a start itself, or that look for that line, take what `edgeassist.sandbox` starts.
+commands of a person do, and one what engines do, but for the library of a backend. What is to be started is a
+fork of it, and becomes that program: with its arguments, environment, folder, files, session and end. It only
+lacks its own command line in /proc. Tests about a start itself, or that look for that line, take what
+`edgeassist.sandbox` starts.
 """
 
 from __future__ import annotations
@@ -25,14 +26,24 @@ from threading import Lock
 from typing import IO, Any, BinaryIO
 
 from edgeassist import sandbox
+from edgeassist.supervision.spawning import environment
 from tests.patience import PATIENCE_S
 
 # How `edgeassist.sandbox` and tests call it.
 PROGRAM = (sys.executable, "-P", "-m", "edgeassist")
 # What they have imported before they read a setting.
 MODULES = {
-    "run": ["edgeassist.cli.run", "edgeassist.daemon.app"],
+    "run": ["edgeassist.cli.main", "edgeassist.cli.run", "edgeassist.daemon.app"],
+    "engine": [
+        "edgeassist.engine.backends.scripted",
+        "edgeassist.engine.constraints.compiler",
+        "edgeassist.engine.prompting.template",
+        "edgeassist.engine.warmup",
+        "edgeassist.engine.worker",
+        "numpy",
+    ],
     "commands": [
+        "edgeassist.cli.main",
         *(
             f"edgeassist.cli.{name}"
             for name in ("ask", "check", "decide", "doctor", "fleet", "models", "status")
@@ -103,10 +114,15 @@ class Server:
 
     Args:
         modules: What it imports.
+        environ: Its environment.
+
+    Attributes:
+        environ: Its environment.
+        pid: Its process id.
     """
 
-    def __init__(self, *modules: str) -> None:
-        self.environ = dict(os.environ)
+    def __init__(self, modules: Sequence[str], environ: Mapping[str, str]) -> None:
+        self.environ = dict(environ)
         self._lock = Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(_WAIT_S)
@@ -120,16 +136,29 @@ class Server:
                 start_new_session=True,
                 env=self.environ,
             )
+        self.pid = self._process.pid
 
-    def start(self, arguments: Sequence[str], files: Sequence[IO[Any]], environ: Mapping[str, str]) -> Fork:
+    def start(
+        self,
+        arguments: Sequence[str],
+        files: Sequence[IO[Any] | socket.socket],
+        environ: Mapping[str, str],
+        module: str = "edgeassist",
+    ) -> Fork:
         """Fork a program with these arguments.
 
         Args:
             arguments: Behind `python -m edgeassist`.
-            files: Its input, output and errors.
+            files: Its input, output and errors, and what it finds at descriptor 3.
             environ: Its environment.
+            module: What is run, instead of `edgeassist`.
         """
-        asked = {"arguments": [*map(str, arguments)], "folder": str(Path.cwd()), "environ": dict(environ)}
+        asked = {
+            "module": module,
+            "arguments": [*map(str, arguments)],
+            "folder": str(Path.cwd()),
+            "environ": dict(environ),
+        }
         with self._lock:
             socket.send_fds(self._socket, [json.dumps(asked).encode()], [file.fileno() for file in files])
             said, handles, _, _ = socket.recv_fds(self._socket, 1024, 1)
@@ -151,19 +180,21 @@ class Server:
 
 @cache
 def server(kind: str = "run") -> Server:
-    """Return this process's for daemons, or for `commands`."""
-    made = Server("edgeassist.cli.main", *MODULES[kind])
+    """Return this process's for daemons, for `commands`, or for an `engine`."""
+    made = Server(MODULES[kind], environment(os.environ) if kind == "engine" else os.environ)
     atexit.register(made.stop)
     return made
 
 
-def fits(command: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether a fork can become that command. What is to count its coverage does so from its start."""
-    if tuple(command[: len(PROGRAM)]) != PROGRAM or COVERAGE in environ:
+def fits(environ: Mapping[str, str], kind: str = "run") -> bool:
+    """Whether a fork can have that environment. What is to count its coverage does so from its start."""
+    if COVERAGE in environ:
         return False
-    return {key: value for key, value in environ.items() if not key.startswith(FREE)} == {
-        key: value for key, value in server().environ.items() if not key.startswith(FREE)
-    }
+    return _fixed(environ) == _fixed(server(kind).environ)
+
+
+def _fixed(environ: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environ.items() if not key.startswith(FREE)}
 
 
 class PrivateDaemon(sandbox.PrivateDaemon):
@@ -173,7 +204,7 @@ class PrivateDaemon(sandbox.PrivateDaemon):
         self, command: Sequence[str], log: BinaryIO, environ: Mapping[str, str] | None
     ) -> sandbox.Child:
         given = os.environ if environ is None else environ
-        if not fits(command, given):
+        if tuple(command[: len(PROGRAM)]) != PROGRAM or not fits(given):
             return super()._spawn(command, log, environ)
         with Path(os.devnull).open("rb") as nothing:
             return server().start(command[len(PROGRAM) :], (nothing, log, log), given)
@@ -188,7 +219,7 @@ def run(*arguments: str, environ: Mapping[str, str], read: str = "") -> subproce
         read: Its input.
     """
     command = [*PROGRAM, *arguments]
-    if not fits(command, environ):
+    if not fits(environ, "commands"):
         return subprocess.run(
             command, env=environ, input=read, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
@@ -204,3 +235,27 @@ def run(*arguments: str, environ: Mapping[str, str], read: str = "") -> subproce
         for file in (output, errors):
             file.seek(0)
         return subprocess.CompletedProcess(command, status, output.read(), errors.read())
+
+
+def engine(connection: socket.socket, output: IO[bytes], environ: Mapping[str, str]) -> sandbox.Child:
+    """Start an engine.
+
+    Args:
+        connection: Its end of the pipe.
+        output: What it prints goes there.
+        environ: Its environment.
+    """
+    if fits(environ, "engine"):
+        with Path(os.devnull).open("rb") as nothing:
+            files = (nothing, output, output, connection)
+            begun = server("engine")
+            return begun.start(["3", str(begun.pid)], files, environ, "edgeassist.engine")
+    fd = connection.fileno()
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "edgeassist.engine", str(fd), str(os.getpid())],
+        pass_fds=[fd],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=environ,
+    )

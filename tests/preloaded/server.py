@@ -1,6 +1,6 @@
 """Has imported the modules that it was told, and forks itself for each program that is asked for.
 
-Each packet is a wish: to start one, with its standard files (answered by its process id, and a pidfd), or to
+Each packet is a wish: to start one, with its files (answered by its process id, and a pidfd), or to
 tell how one has ended. There is one thread.
 """
 
@@ -25,16 +25,17 @@ _PACKET_BYTES = 1 << 20
 class Wish:
     """What a fork is to become."""
 
+    module: str
     arguments: list[str]
     folder: str
     environ: dict[str, str]
 
 
 def serve(control: socket.socket) -> tuple[Wish, list[int]] | None:
-    """Fork until nobody can ask any more; return in each fork, with its wish and its standard files."""
+    """Fork until nobody can ask any more; return in each fork, with its wish and its files."""
     alive: set[int] = set()
     while True:
-        data, files, _, _ = socket.recv_fds(control, _PACKET_BYTES, 3)
+        data, files, _, _ = socket.recv_fds(control, _PACKET_BYTES, 4)
         if not data:
             for pid in alive:
                 os.kill(pid, signal.SIGKILL)
@@ -56,15 +57,17 @@ def serve(control: socket.socket) -> tuple[Wish, list[int]] | None:
 
 
 def become(wish: Wish, files: list[int]) -> None:
-    """Have its session, environment, folder, arguments and standard files."""
+    """Have its session, environment, folder, arguments and files."""
     os.setsid()
     os.environ.clear()
     os.environ.update(wish.environ)
     os.chdir(wish.folder)
     sys.argv[1:] = wish.arguments
-    for standard, file in enumerate(files):
-        os.dup2(file, standard)
-        os.close(file)
+    # None of them is below 3: those are the server's own.
+    for place, file in enumerate(files):
+        if file != place:
+            os.dup2(file, place)
+            os.close(file)
 
 
 def main() -> None:
@@ -76,9 +79,10 @@ def main() -> None:
     with socket.socket(fileno=int(sys.argv[1])) as control:
         given = serve(control)
     if given is not None:
-        become(*given)
+        wish, files = given
+        become(wish, files)
         gc.enable()
-        runpy.run_module("edgeassist", run_name="__main__", alter_sys=True)
+        runpy.run_module(wish.module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
