@@ -52,8 +52,24 @@ MODULES = {
         "rich.table",
     ],
 }
-# What no module looks at while it is imported. What differs in more than that is started as usual.
-FREE = ("EDGEASSIST_", "STATE_DIRECTORY", "NOTIFY_SOCKET", "PYTEST_", "XDG_", "COLUMNS")
+# What Python and these modules look at before they do anything. What differs in it is started as usual.
+FIXED = tuple(
+    [
+        "HOME",
+        "LANG",
+        "LC_",
+        "LD_",
+        "MALLOC_",
+        "PYTHON",
+        "TZ",
+        "NPY_",
+        "NUMPY_",
+        "OPENBLAS_",
+        "PSUTIL_",
+        "PYDANTIC_",
+        "TYPER_",
+    ],
+)
 # What coverage.py sets for the processes that it is to measure.
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
 _WAIT_S = 60.0
@@ -194,7 +210,7 @@ def fits(environ: Mapping[str, str], kind: str = "run") -> bool:
 
 
 def _fixed(environ: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in environ.items() if not key.startswith(FREE)}
+    return {key: value for key, value in environ.items() if key.startswith(FIXED)}
 
 
 class PrivateDaemon(sandbox.PrivateDaemon):
