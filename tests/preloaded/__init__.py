@@ -53,22 +53,9 @@ MODULES = {
     ],
 }
 # What Python and these modules look at before they do anything. What differs in it is started as usual.
-FIXED = tuple(
-    [
-        "HOME",
-        "LANG",
-        "LC_",
-        "LD_",
-        "MALLOC_",
-        "PYTHON",
-        "TZ",
-        "NPY_",
-        "NUMPY_",
-        "OPENBLAS_",
-        "PSUTIL_",
-        "PYDANTIC_",
-        "TYPER_",
-    ],
+FIXED = (
+    *("HOME", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TZ"),
+    *("NPY_", "NUMPY_", "OPENBLAS_", "PSUTIL_", "PYDANTIC_", "TYPER_"),
 )
 # What coverage.py sets for the processes that it is to measure.
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
