@@ -101,6 +101,17 @@ def test_what_it_has_forked_ends_with_it(own: Server, tmp_path: Path) -> None:
     process.wait(PATIENCE_S)
 
 
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(own: Server, tmp_path: Path) -> None:
+    # It still imports.
+    own._socket.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        begin(own, tmp_path, "run")
+    own._socket.settimeout(PATIENCE_S)
+    fork, said = begin(own, tmp_path, "--version")
+    assert fork.wait(PATIENCE_S) == 0
+    assert said.read_text().startswith("edgeassist ")
+
+
 def test_what_differs_while_modules_are_imported_starts_as_usual() -> None:
     assert fits(os.environ)
     assert fits({**os.environ, "EDGEASSIST_DEVICE__NAME": "other", "ORT_DISABLE_TELEMETRY": "2"})

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
@@ -59,7 +60,6 @@ FIXED = (
 )
 # What coverage.py sets for the processes that it is to measure.
 COVERAGE = "COVERAGE_PROCESS_CONFIG"
-_WAIT_S = 60.0
 
 
 class Fork:
@@ -127,8 +127,9 @@ class Server:
     def __init__(self, modules: Sequence[str], environ: Mapping[str, str]) -> None:
         self.environ = dict(environ)
         self._lock = Lock()
+        self._numbers = count()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(_WAIT_S)
+        self._socket.settimeout(PATIENCE_S)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", f"{__name__}.server", str(theirs.fileno()), *modules],
@@ -162,23 +163,32 @@ class Server:
             "folder": str(Path.cwd()),
             "environ": dict(environ),
         }
-        with self._lock:
-            socket.send_fds(self._socket, [json.dumps(asked).encode()], [file.fileno() for file in files])
-            said, handles, _, _ = socket.recv_fds(self._socket, 1024, 1)
-        if not handles:
-            raise RuntimeError("the server of preloaded programs has ended; standard error says why")
-        return Fork(self, int(said), handles[0])
+        pid, (handle,) = self._ask(asked, [file.fileno() for file in files])
+        return Fork(self, pid, handle)
 
     def status_of(self, pid: int) -> int:
         """Return how a fork that has ended did, and let the kernel forget it."""
+        return self._ask({"ended": pid})[0]
+
+    def _ask(self, wish: Mapping[str, Any], files: Sequence[int] = ()) -> tuple[int, list[int]]:
         with self._lock:
-            self._socket.send(json.dumps({"ended": pid}).encode())
-            return int(self._socket.recv(1024))
+            number = next(self._numbers)
+            socket.send_fds(self._socket, [json.dumps({**wish, "number": number}).encode()], files)
+            while True:
+                said, handles, _, _ = socket.recv_fds(self._socket, 1024, 1)
+                if not said:
+                    raise RuntimeError("the server of preloaded programs has ended; standard error says why")
+                about, answer = map(int, said.split())
+                if about == number:
+                    return answer, handles
+                # What a test asked that ran out of its time meanwhile.
+                for handle in handles:
+                    os.close(handle)
 
     def stop(self) -> None:
         """End it, and what it has forked."""
         self._socket.close()
-        self._process.wait(_WAIT_S)
+        self._process.wait(PATIENCE_S)
 
 
 @cache

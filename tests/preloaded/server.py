@@ -23,8 +23,13 @@ _PACKET_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Wish:
-    """What a fork is to become."""
+    """What a fork is to become.
 
+    Attributes:
+        number: Stands before the answer.
+    """
+
+    number: int
     module: str
     arguments: list[str]
     folder: str
@@ -44,14 +49,14 @@ def serve(control: socket.socket) -> tuple[Wish, list[int]] | None:
         if "ended" in asked:
             _, status = os.waitpid(asked["ended"], 0)
             alive.discard(asked["ended"])
-            control.send(b"%d" % os.waitstatus_to_exitcode(status))
+            control.send(b"%d %d" % (asked["number"], os.waitstatus_to_exitcode(status)))
             continue
         pid = os.fork()
         if pid == 0:
             return Wish(**asked), files
         alive.add(pid)
         handle = os.pidfd_open(pid)
-        socket.send_fds(control, [b"%d" % pid], [handle])
+        socket.send_fds(control, [b"%d %d" % (asked["number"], pid)], [handle])
         for each in (handle, *files):
             os.close(each)
 
