@@ -24,6 +24,8 @@ ASKED = "Is the bedroom window open?"
 LIMIT_S = 120.0
 # Rich names web fonts of another host; a picture in a document must not load anything.
 _WEB_FONTS = re.compile(r"@font-face \{\{.*?\n    \}\}\n", re.DOTALL)
+# It is hidden while a line is written over, and shown again in between.
+_CURSOR = re.compile(r"\x1b\[\?25[hl]")
 # A line that is written over, this one or the one above.
 _ERASED = re.compile(r"[^\n]*\x1b\[2K|[^\n]*\n\x1b\[1A")
 _CONTROL = re.compile(r"\x1b\[[?\d;]*[a-zA-Z]")
@@ -38,6 +40,8 @@ def record() -> str:
     terminal, its_end = pty.openpty()
     # A width and colours of its own, whatever this terminal is like.
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": "60"}
+    # What it names as a command is one word, as where EdgeAssist is installed.
+    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
     demo = [sys.executable, "-m", "edgeassist", "demo"]
     with subprocess.Popen(demo, stdin=its_end, stdout=its_end, stderr=its_end, env=environ) as process:  # noqa: S603
         os.close(its_end)
@@ -67,19 +71,17 @@ def _converse(terminal: int, lines: list[str]) -> str:
 
 def shown(written: str) -> str:
     """Return what is left on the screen: a status line that was written over is gone."""
-    kept = _ERASED.sub("", written.replace("\r", ""))
+    kept = _ERASED.sub("", _CURSOR.sub("", written.replace("\r", "")))
     return _CONTROL.sub(lambda found: found[0] if found[0].endswith("m") else "", kept).strip()
 
 
-def draw(text: str) -> str:
+def draw(text: Text, title: str, columns: int = COLUMNS) -> str:
     """Return the picture of a terminal that shows the text, an SVG document."""
-    console = Console(width=COLUMNS, record=True, file=io.StringIO())
-    console.print(Text.from_ansi(text), soft_wrap=True)
-    return console.export_svg(
-        title="./scripts/demo.sh", theme=MONOKAI, code_format=_WEB_FONTS.sub("", CONSOLE_SVG_FORMAT)
-    )
+    console = Console(width=columns, record=True, file=io.StringIO())
+    console.print(text, soft_wrap=True)
+    return console.export_svg(title=title, theme=MONOKAI, code_format=_WEB_FONTS.sub("", CONSOLE_SVG_FORMAT))
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(draw(shown(record())), encoding="utf-8")
+    PICTURE.write_text(draw(Text.from_ansi(shown(record())), "./scripts/demo.sh"), encoding="utf-8")
     print(f"{PICTURE.name}: {PICTURE.stat().st_size / 1e3:.0f} kB")

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .done import Act, Language, Target, act_of, sentence
+from .done import ACTING, Act, Language, Target, act_of, sentence
 from .failures import Failure, Why
 from .invented import InventedCallError
 from .messages import data_of
-from .plain import means_more, parts
+from .plain import means_more, only_asks, parts
+
+
+class ActsOnQuestionError(Exception):
+    """A model wants to change something, and was only asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +45,35 @@ class Turn:
     Args:
         voice: How it is to be answered.
         called_by: Gives, for a tool's name, the intent or the script; None for others.
+        knows: Whether what it may ask is known.
+
+    Attributes:
+        asks: Whether something was asked that is known, and nothing is to be done.
+        spoken: Whether calls that are written as text are kept from being said.
     """
 
-    def __init__(self, voice: Voice, called_by: Callable[[str], str | Target | None]) -> None:
+    def __init__(
+        self, voice: Voice, called_by: Callable[[str], str | Target | None], *, knows: bool = False
+    ) -> None:
         self._voice = voice
         self._called_by = called_by
+        self.asks = knows and only_asks(voice.said)
+        self.spoken = not voice.wants_code
         self._acts: list[Act] = []
         # Of the last round with calls.
         self._all_done = False
         self._errors: list[str] = []
         self._called = False
         self._tried_again = False
+
+    def check(self, names: Iterable[str]) -> None:
+        """See whether calls, by their tools' names, may be carried out.
+
+        Raises:
+            ActsOnQuestionError: They change something. Asked about a door, a small model likes to open it.
+        """
+        if self.asks and any(self._called_by(name) in ACTING for name in names):
+            raise ActsOnQuestionError
 
     def note(self, contents: Iterable[Any]) -> None:
         """Note what a round has added to the chat log."""
@@ -100,17 +122,17 @@ class Turn:
         """Whether one of the last calls has failed."""
         return bool(self._errors)
 
-    def second_try(self, invented: InventedCallError) -> object | None:
+    def second_try(self, mistake: InventedCallError | ActsOnQuestionError) -> object | None:
         """Return how the model is made to call what it has only written: a `tool_choice`, once in a turn.
 
         Behind a call that was carried out it is what a small model imagines of its result. A name that is
         none is not followed up either: made to call something, such a model announced what was to be noted.
         """
         done = self._called and not self._errors
-        if invented.tool is None or done or self._tried_again:
+        if isinstance(mistake, ActsOnQuestionError) or mistake.tool is None or done or self._tried_again:
             return None
         self._tried_again = True
-        return {"type": "function", "function": {"name": invented.tool}}
+        return {"type": "function", "function": {"name": mistake.tool}}
 
     @property
     def failure(self) -> Failure:

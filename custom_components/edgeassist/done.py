@@ -80,6 +80,8 @@ _SAID_AS = {
     "HassDecreaseTimer": "timer_less",
     "HassBroadcast": "broadcast",
 }
+# Those that change something.
+ACTING = frozenset(_SAID_AS) | {"HassTurnOn", "HassTurnOff"}
 _SENTENCES: Mapping[str, Mapping[Language, str]] = {
     "on": {"en": "Turned on {what}.", "de": "{what} eingeschaltet.", "zh": "已打开{what}。"},
     "off": {"en": "Turned off {what}.", "de": "{what} ausgeschaltet.", "zh": "已关闭{what}。"},

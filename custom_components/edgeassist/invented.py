@@ -93,5 +93,5 @@ class Words:
 
 
 def _own(name: str) -> str:
-    """Return a tool's name without what says whose it is: `HassTurnOn` of `intent__HassTurnOn`."""
-    return name.rpartition("__")[2]
+    """Return a tool's name without what says whose it is: `TurnOn` of `intent__HassTurnOn`."""
+    return name.rpartition("__")[2].removeprefix("Hass")

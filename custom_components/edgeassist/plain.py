@@ -1,7 +1,8 @@
-"""Whether what somebody said is a command and nothing else. Imports nothing of Home Assistant.
+"""Whether what somebody said is a command and nothing else, or a question. Imports nothing of Home Assistant.
 
-Where it is, what was done is a whole answer to it. Words that may ask for more are looked for in English,
-German and Chinese at once; one too many costs a second question to the model, and nothing else.
+What was done is a whole answer to a command. Words that may ask for more are looked for in English, German
+and Chinese at once; one too many costs a second question to the model, and nothing else. To a question
+nothing is done; there, one too many of the words that may command leaves it to the model.
 """
 
 from __future__ import annotations
@@ -22,6 +23,23 @@ _ASKS = re.compile(
     r"|\b(?:was|warum|wie|wieviel|welche[rsmn]?|wer|wo|wann|wenn|falls|sobald|solange|bis|ob|sage?|"
     r"erzähle?|erkläre?|ist|sind|hat|haben|soll|witz|geschichte)\b"
     r"|[吗呢么]|什么|多少|[几哪谁]|如果|要是|的话|告诉|是不是|是否|为什么|直到|[说讲]",
+    re.IGNORECASE,
+)
+# It begins as a question, or ends as one in Chinese.
+_QUESTION = re.compile(
+    r"^\W*(?:(?:hey|hi|hello|ok|okay|so|and|please|hallo|und|bitte)\b\W*)*"
+    r"(?:(?:what|which|who|whose|where|when|how|is|are|was|were|does|did|has|have)\b(?! about)"
+    r"|(?:was|welche[rsmn]?|wer|wo|wann|wie|wieviel|ist|sind|hat|haben|läuft|laufen|brennt|brennen|steht)\b)"
+    r"|[吗呢么][?？。!！]*\W*$|什么|多少|[几哪谁]|是不是|有没有",
+    re.IGNORECASE,
+)
+# It may be a command that is put as a question, or have one behind it.
+_COMMANDS = re.compile(
+    r"\b(?:you|if|then|turn|switch|set|dim|make|put|start|run|play|pause|stop|skip|raise|lower|increase|"
+    r"decrease|add|remind|tell|let)\b"
+    r"|\b(?:du|sie|wäre|wenn|falls|dann|schalte?|schalten|mache?|machen|stelle?|stellen|dimme?|spiele?|"
+    r"starte?|stoppe?|pausiere?|füge?|bitte)\b"
+    r"|[把请帮让]|打开|关掉|关上|关闭|能不能|[可能]否|可以|要不要|如果|要是|的话",
     re.IGNORECASE,
 )
 # Between two things that are to be done.
@@ -52,6 +70,11 @@ def parts(said: str) -> int | None:
     if _ASKS.search(said):
         return None
     return sum(not _COURTESY.fullmatch(part) for part in _BETWEEN.split(said)) or 1
+
+
+def only_asks(said: str) -> bool:
+    """Return whether it is a question by its words, and nothing is to be done for it."""
+    return bool(_QUESTION.search(said)) and not _COMMANDS.search(said)
 
 
 def means_more(said: str, names: Iterable[str]) -> bool:

@@ -9,13 +9,14 @@ from typing import Any
 from homeassistant.components import conversation
 from homeassistant.util import dt as dt_util
 
-from .confirming import Turn, Voice
+from .confirming import ActsOnQuestionError, Turn, Voice
 from .const import LOGGER
 from .entity import EdgeAssistEntity
 from .events import Called, Chunk, Done, Event, Reasoning, Restarted
 from .failures import Failure, Why
 from .invented import InventedCallError, Words
 from .layout import Layout
+from .looking import PROMPT
 from .messages import Written, halved_results, messages_of, questions
 from .sentences import async_sentence
 from .tools import Tools
@@ -46,8 +47,8 @@ class Converses(EdgeAssistEntity):
             Failure: It was not answered, and why.
         """
         tools = self._tools(chat_log)
-        turn = Turn(voice, tools.called_by) if voice and tools.wire else None
-        spoken = turn is not None and not (voice and voice.wants_code)
+        knows = tools.readings is not None
+        turn = Turn(voice, tools.called_by, knows=knows) if voice and tools.wire else None
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
         stuck = False
@@ -59,14 +60,14 @@ class Converses(EdgeAssistEntity):
                 more["tool_choice"] = "none" if closing else choice
             count, begin = len(made), len(chat_log.content)
             try:
-                await self._round({**fields, **more}, tools, chat_log, made, spoken=spoken)
-            except InventedCallError as invented:
-                LOGGER.debug("%s: a call that is only text: %s", self.entity_id, invented)
+                await self._round({**fields, **more}, tools, chat_log, made, turn)
+            except (InventedCallError, ActsOnQuestionError) as mistake:
                 if turn is None:
                     raise
-                choice = None if closing else turn.second_try(invented)
+                LOGGER.debug("%s: %s %s", self.entity_id, type(mistake).__name__, mistake)
+                choice = None if closing else turn.second_try(mistake)
                 if choice is None:
-                    await self._confirm(chat_log, turn)
+                    await self._say_otherwise(chat_log, tools, turn, fields)
                     return
                 continue
             choice = None
@@ -82,6 +83,30 @@ class Converses(EdgeAssistEntity):
         if turn is not None and turn.sentence and not _has_words(chat_log):
             await self._confirm(chat_log, turn)
         self._end(chat_log, acted=bool(made))
+
+    async def _say_otherwise(
+        self, chat_log: conversation.ChatLog, tools: Tools, turn: Turn, fields: Mapping[str, Any]
+    ) -> None:
+        """Say what the model did not: how the things are that it was asked about, or what was done.
+
+        Raises:
+            Failure: There is nothing to say, and why.
+        """
+        if not (turn.asks and tools.readings):
+            await self._confirm(chat_log, turn)
+            return
+        said = next(each.content for each in reversed(chat_log.content) if each.role == "user")
+        asked = f"{tools.readings}\n\n{said}"
+        messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": asked}]
+        nothing = Tools(self.hass, None, said)
+        deltas = self._deltas({**fields, "messages": messages}, nothing, set(), frozenset(), turn)
+        try:
+            async with aclosing(deltas):
+                async for _ in chat_log.async_add_delta_content_stream(self.entity_id, deltas):
+                    pass
+        except InventedCallError:
+            raise turn.failure from None
+        self._end(chat_log, acted=False)
 
     async def _confirm(self, chat_log: conversation.ChatLog, turn: Turn) -> None:
         """Say what was done, as if the model had, and what was not.
@@ -118,14 +143,14 @@ class Converses(EdgeAssistEntity):
         tools: Tools,
         chat_log: conversation.ChatLog,
         made: set[tuple[str, str]],
-        *,
-        spoken: bool,
+        turn: Turn | None,
     ) -> None:
         """Ask once; again with less of what was said before, and of tools' results, if that does not fit.
 
         Raises:
             Failure: It was not answered, and why.
             InventedCallError: It is to be spoken, and is a call that was written as text.
+            ActsOnQuestionError: It calls what must not be called for a question.
         """
         layout = Layout(chat_log.content[0].content, chat_log.extra_system_prompt)
         turns = questions(chat_log.content)
@@ -137,7 +162,7 @@ class Converses(EdgeAssistEntity):
             if turns > 1 or half is not None:
                 size = sum(len(message["content"] or "") for message in messages)
                 forgive = _TOO_LONG if size > _LONG else _OVERFLOW
-            deltas = self._deltas({**fields, "messages": messages}, tools, made, forgive, spoken=spoken)
+            deltas = self._deltas({**fields, "messages": messages}, tools, made, forgive, turn)
             try:
                 async with aclosing(deltas):
                     async for _ in chat_log.async_add_delta_content_stream(self.entity_id, deltas):
@@ -158,8 +183,7 @@ class Converses(EdgeAssistEntity):
         tools: Tools,
         made: set[tuple[str, str]],
         forgive: Set[Why],
-        *,
-        spoken: bool,
+        turn: Turn | None,
     ) -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
         """Ask, and yield the answer as Home Assistant's chat log takes it.
 
@@ -167,7 +191,7 @@ class Converses(EdgeAssistEntity):
         called. Nobody would hear of it if the answer then failed, or if the box began again and called again.
         """
         yield {"role": "assistant"}
-        answer = _Answer(made, tools.names if spoken else None)
+        answer = _Answer(made, tools.names if turn is not None and turn.spoken else None)
         async with aclosing(self.async_ask(fields, forgive=forgive)) as events:
             async for event in events:
                 if delta := answer.take(event):
@@ -177,8 +201,11 @@ class Converses(EdgeAssistEntity):
         if rest := answer.words.rest():
             yield {"content": rest}
         if calls := answer.calls:
+            inputs = [tools.input_of(call) for call in calls]
+            if turn is not None:
+                turn.check(each.tool_name for each in inputs)
             made.update(map(_key, calls))
-            yield {"tool_calls": [tools.input_of(call) for call in calls], "native": Written.of(calls)}
+            yield {"tool_calls": inputs, "native": Written.of(calls)}
 
     def _tools(self, chat_log: conversation.ChatLog) -> Tools:
         """Return the tools of a chat log's API.

@@ -15,12 +15,14 @@ from .done import Target
 from .events import Called
 from .failures import Failure, Why
 from .layout import compact, in_order, without
+from .looking import told
 from .messages import MAX_NAME, arguments_of, wire_name
 from .pointing import Pointing
 from .spelling import Spelling
 from .structure import json_schema
 from .tiny.registries import home_of
 
+_LOOK = "GetLiveContext"
 _ON_OFF = ("HassTurnOn", "HassTurnOff")
 # Of the wire contract (docs/tools.md).
 MAX_TOOLS = 128
@@ -32,6 +34,7 @@ class Tools:
 
     Attributes:
         wire: The field `tools` of a request.
+        readings: How the things are that somebody may have asked about, where the model may know that.
     """
 
     def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None, said: str) -> None:
@@ -50,6 +53,7 @@ class Tools:
         # Home Assistant's tools by the names that the box is told.
         self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
+        self.readings: str | None = None
         if api is None:
             return
         home = home_of(hass)
@@ -75,6 +79,8 @@ class Tools:
             # A small model fills in what it is offered, and on a floor that does not exist nothing is found.
             function["parameters"] = compact(without(schema, nowhere) if _is_intent(tool) else schema)
             self.wire.append({"type": "function", "function": function})
+            if tool.name.rpartition("__")[2] == _LOOK:
+                self.readings = told(home, said)
         size = len(json.dumps(self.wire, ensure_ascii=False, separators=(",", ":")).encode())
         if size > MAX_BYTES:
             raise Failure(

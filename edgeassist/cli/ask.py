@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from edgeassist import harmless
 from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.constraints import constraint_fields
 from edgeassist.cli.tools import tool_fields
@@ -145,7 +147,7 @@ async def stream(
     try:
         async for event in client.ask(prompt, **fields):
             if as_json:
-                print(event.model_dump_json(exclude_none=True), flush=True)
+                print(harmless.in_json(event.model_dump_json(exclude_none=True)), flush=True)
             else:
                 printer.show(event)
             if isinstance(event, Failed):
@@ -162,6 +164,8 @@ class _Printer:
 
     def __init__(self, *, thoughts: bool) -> None:
         self._thoughts = thoughts
+        # What goes to a file or another program goes there as it is.
+        self._shown: Callable[[str], str] = harmless.lines if sys.stdout.isatty() else str
         self._thinking = False
         self._line = False
 
@@ -169,14 +173,15 @@ class _Printer:
         """Print what an event has to say to a person."""
         match event:
             case Reasoning(text=text) if self._thoughts:
-                print(f"{_DIM}{text}{_PLAIN}", end="", flush=True)
+                print(f"{_DIM}{self._shown(text)}{_PLAIN}", end="", flush=True)
                 self._thinking = self._line = True
             case Chunk(text=text):
-                print("\n\n" * self._thinking, text, sep="", end="", flush=True)
+                print("\n\n" * self._thinking, self._shown(text), sep="", end="", flush=True)
                 self._thinking, self._line = False, True
             case Called(name=name, arguments=arguments):
                 self.end()
-                print("\n" * self._thinking, f"{name} {arguments}", sep="", flush=True)
+                called = self._shown(f"{name} {arguments}")
+                print("\n" * self._thinking, called, sep="", flush=True)
                 self._thinking = False
             case Restarted():
                 print(flush=True)

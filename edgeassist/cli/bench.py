@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from edgeassist.cli.compare import DEFAULT, compare_side_by_side
+from edgeassist.cli.consoles import Console
 from edgeassist.cli.instrument import (
     Begin,
     Shown,

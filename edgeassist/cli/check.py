@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
+from edgeassist.cli.consoles import Console
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
@@ -21,6 +21,7 @@ from edgeassist.models.files.reading import read_model
 from edgeassist.models.files.template import read_template
 from edgeassist.models.fit import Memory, fit
 from edgeassist.settings import Loaded, Settings
+from edgeassist.settings.published import schema_text
 from edgeassist.tuning.source import load_with_tuned
 from edgeassist.wiring import demand_of, selected_model, template_of
 
@@ -28,12 +29,19 @@ from edgeassist.wiring import demand_of, selected_model, template_of
 def check_config(
     context: typer.Context,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the broker out.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Only print the JSON Schema of the settings, for editors."),
+    ] = False,
 ) -> None:
     """Print every setting and where it comes from, and check model, memory and broker.
 
     Exit status 0: the daemon can run like this; 78: a setting has to be changed; 69: the broker can't be
     reached, or memory is short at the moment, which the daemon would wait for.
     """
+    if schema:
+        print(schema_text(), end="")
+        return
     loaded = load_with_tuned(context.obj)
     console = Console()
     console.print(_table(loaded))

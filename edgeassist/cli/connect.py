@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 
+from edgeassist.broker import BrokerOptions
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.state import Availability
@@ -15,11 +16,18 @@ from edgeassist.wiring import broker_options, client_id_of, topics_of
 
 def connect(settings: Settings, *, connect_s: float = 5.0) -> Requester:
     """Return a client named after the user, so that sessions continue; `async with` connects it."""
-    name = topic_safe(f"cli-{getpass.getuser()}")
+    return Requester(options_of(settings), topics_of(settings), name=_name(), connect_s=connect_s)
+
+
+def options_of(settings: Settings) -> BrokerOptions:
+    """Return how a command reaches the broker: with a client id of its own."""
     # A broker may take only client ids that begin like the daemon's.
-    client_id = f"{client_id_of(settings)}-{name}-{secrets.token_hex(4)}"
-    options = broker_options(settings, client_id=client_id)
-    return Requester(options, topics_of(settings), name=name, connect_s=connect_s)
+    client_id = f"{client_id_of(settings)}-{_name()}-{secrets.token_hex(4)}"
+    return broker_options(settings, client_id=client_id)
+
+
+def _name() -> str:
+    return topic_safe(f"cli-{getpass.getuser()}")
 
 
 async def check_online(client: Requester, settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeassist import harmless
 from edgeassist.cli.ask import BUSY_S
 from edgeassist.cli.bars import lines_of
 from edgeassist.cli.connect import check_online, connect
@@ -139,7 +140,7 @@ def decide(
     if not as_json:
         width = shutil.get_terminal_size().columns
         for line in lines_of(questions, answers, width=width, blocks=_shows_blocks()):
-            print(line)
+            print(harmless.line(line))
     if any(answer.abstain for answer in answers.values()):
         raise typer.Exit(ExitStatus.FAILURE)
 
@@ -149,7 +150,7 @@ async def _ask(settings: Settings, fields: dict[str, Any], *, as_json: bool) -> 
         await check_online(client, settings)
         async for event in client.decide(busy_s=fields.get("timeout_s", BUSY_S), **fields):
             if as_json:
-                print(event.model_dump_json(exclude_none=True), flush=True)
+                print(harmless.in_json(event.model_dump_json(exclude_none=True)), flush=True)
             if isinstance(event, Failed):
                 raise event.error()
             if isinstance(event, Done):

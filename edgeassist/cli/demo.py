@@ -14,30 +14,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from textwrap import indent
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from edgeassist.broker import BrokerOptions
 from edgeassist.cli.action import describe_action
 from edgeassist.cli.ask import stream
 from edgeassist.cli.compiling import Compilation, Stage
+from edgeassist.cli.consoles import Console
+from edgeassist.cli.demo_words import HEADING, figures, ready, settings_file, told, what_next
+from edgeassist.cli.succession import Succession, wait_ready
 from edgeassist.client.requester import Requester
 from edgeassist.errors import EdgeAssistError, ModelError
 from edgeassist.models.builtin import TINY, home_grammar
 from edgeassist.models.choice import choose_model, is_installed
-from edgeassist.protocol.events import Done
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from edgeassist.sight.reading import HealthSeen, InfoSeen
 
 LOAD_S = 600.0
 # As scripts/setup.sh waits.
 COMPILE_S = 10800.0
-# The built-in model loads within a second or two; one that does not, never will.
-TAKE_OVER_S = 60.0
 DEVICE = "demo"
 HOME = """\
 You are the voice of this home.
@@ -48,6 +47,8 @@ nursery temperature: 19.5 °C
 nursery humidity: 48 %
 bedroom window: open
 garage door: locked"""
+
+YOU, DEVICE_SAYS = "[bold cyan]you>[/]", "[bold green]device>[/]"
 
 console = Console(highlight=False)
 
@@ -110,10 +111,13 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="edgeassist-demo-") as name:
         folder = Path(name)
         with PrivateBroker(folder) as broker:
+            settings = folder / "demo.toml"
+            settings.write_text(settings_file(broker.port, DEVICE))
+            console.print(HEADING)
             console.print(f"[dim]private broker on {HOST}:{broker.port}[/]")
-            console.print(f"[dim]model {show.model}[/]")
+            console.print(f"[dim]model {show.model}[/]", soft_wrap=True)
             if show.system:
-                console.print(f"[dim]system prompt:\n{escape(indent(show.system, '  '))}[/]")
+                console.print(told(show.system))
             environ = {
                 "EDGEASSIST_DEVICE__NAME": DEVICE,
                 "EDGEASSIST_MQTT__HOST": HOST,
@@ -123,7 +127,8 @@ def demo(
                 "EDGEASSIST_SAMPLING__MAX_TOKENS": str(max_tokens),
             }
             with PrivateDaemon(folder, environ) as daemon, contextlib.suppress(KeyboardInterrupt):
-                _talk(broker, daemon, show, Succession(daemon, environ, compilation, show.model))
+                succession = Succession(daemon, environ, compilation, show.model, console)
+                _talk(broker, daemon, show, succession, settings)
     if compilation is not None and compilation.stage() is Stage.RUNS:
         _say_that_it_goes_on(compilation)
 
@@ -180,59 +185,9 @@ def _await_end(compilation: Compilation) -> Stage:
     return stage
 
 
-class Succession:
-    """Lets llama.cpp take over from ONNX Runtime GenAI, once.
-
-    Args:
-        daemon: The one that answers.
-        environ: Its settings.
-        compilation: None where nothing is to come.
-        model: The setting `model.path`.
-    """
-
-    def __init__(
-        self, daemon: PrivateDaemon, environ: dict[str, str], compilation: Compilation | None, model: Path
-    ) -> None:
-        self._daemon = daemon
-        self._environ = environ
-        self._compilation = compilation if model == TINY else None
-
-    def due(self) -> bool:
-        """Whether llama.cpp is ready and has not taken over; says so if it never will be."""
-        if self._compilation is None or (stage := self._compilation.stage()) is Stage.RUNS:
-            return False
-        if stage is Stage.FAILED:
-            console.print(
-                f"[dim]llama.cpp could not be compiled, {self._compilation.log} says why; ONNX Runtime GenAI "
-                "goes on[/]",
-                soft_wrap=True,
-            )
-        self._compilation = None
-        return stage is Stage.READY
-
-    async def take_over(self, client: Requester) -> None:
-        """Start the daemon anew, which then chooses llama.cpp; as before, if that does not work here."""
-        console.print("[dim]llama.cpp is ready: from here on it answers[/]")
-        try:
-            await self._start_anew(client)
-        except ModelError as error:
-            console.print(
-                f"[dim]it does not run here, and ONNX Runtime GenAI goes on: {escape(error.message)}[/]",
-                soft_wrap=True,
-            )
-            self._environ["EDGEASSIST_MODEL__BACKEND"] = "onnx"
-            await self._start_anew(client)
-
-    async def _start_anew(self, client: Requester) -> None:
-        with console.status("the daemon starts anew"):
-            await asyncio.to_thread(self._daemon.stop)
-            # What it said before is no word of the new one's.
-            await client.wait_health(frozenset({"stopping"}), 2.0)
-            self._daemon.start()
-            await _wait_ready(client, self._daemon, TAKE_OVER_S)
-
-
-def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: Succession) -> None:
+def _talk(
+    broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: Succession, settings: Path
+) -> None:
     """Ask the prepared questions, then those the user types.
 
     Input is read in the main thread, outside the event loop, so that Ctrl-C interrupts it at once.
@@ -244,22 +199,17 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: 
         runner.run(client.__aenter__())
         try:
             with console.status("the daemon loads the model"):
-                runner.run(_wait_ready(client, daemon, LOAD_S))
-            console.print(f"[dim]ready: prompts go to {topics.prompt()}[/]\n")
+                runner.run(wait_ready(client, daemon, LOAD_S))
+            console.print(runner.run(_say_ready(client)), soft_wrap=True)
             for question in show.questions:
                 if succession.due():
                     runner.run(succession.take_over(client))
-                console.print(f"[bold]you>[/] {question}")
+                console.print(f"\n{YOU} {escape(question)}")
                 runner.run(_ask(client, question, show.asks))
-            console.print(
-                f"\nFrom another terminal:\n"
-                f"  mosquitto_sub -p {broker.port} -v -t '{topics.reply('+')}'\n"
-                f"  mosquitto_pub -p {broker.port} -t {topics.prompt()} -m 'hello'\n",
-                soft_wrap=True,
-            )
             if not sys.stdin.isatty():
                 return
-            console.print("Your turn; an empty line, Ctrl-C or Ctrl-D ends it.")
+            console.print(f"\n{what_next(broker.port, topics, settings)}", soft_wrap=True)
+            console.print("\n[bold]Your turn;[/] an empty line, Ctrl-C or Ctrl-D ends it.")
             while line := _read():
                 if succession.due():
                     runner.run(succession.take_over(client))
@@ -268,20 +218,14 @@ def _talk(broker: PrivateBroker, daemon: PrivateDaemon, show: Show, succession: 
             runner.run(client.__aexit__(None, None, None))
 
 
-async def _wait_ready(client: Requester, daemon: PrivateDaemon, limit_s: float) -> None:
-    waiting = asyncio.create_task(
-        client.wait_health(frozenset({"ready", "busy"}), limit_s), name="wait-ready"
-    )
-    while not waiting.done() and daemon.poll() is None:
-        await asyncio.wait([waiting], timeout=0.1)
-    if not waiting.done() or waiting.result() is None:
-        waiting.cancel()
-        log = daemon.log.read_text(errors="replace").strip().splitlines()
-        raise ModelError("the daemon did not get ready; the end of its log:\n" + "\n".join(log[-5:]))
+async def _say_ready(client: Requester) -> str:
+    topics = client.topics
+    health = HealthSeen.read(await client.state(topics.health))
+    return ready(health, InfoSeen.read(await client.state(topics.info)), topics)
 
 
 async def _ask(client: Requester, text: str, asks: Mapping[str, Any]) -> None:
-    console.print("[bold]device>[/] ", end="")
+    console.print(f"{DEVICE_SAYS} ", end="")
     try:
         done = await stream(client, text, **asks)
     except EdgeAssistError as error:
@@ -289,20 +233,12 @@ async def _ask(client: Requester, text: str, asks: Mapping[str, Any]) -> None:
     else:
         if action := describe_action(done.text):
             console.print(f"      [green]→ {escape(action)}[/]")
-        console.print(f"[dim]{_figures(done)}[/]")
-
-
-def _figures(done: Done) -> str:
-    timings, usage = done.timings, done.usage
-    rate = "" if timings.decode_tokens_per_s is None else f", {timings.decode_tokens_per_s:.0f} tokens/s"
-    first = "" if timings.ttft_ms is None else f"first text after {timings.ttft_ms:.0f} ms, "
-    return (
-        f"{first}{usage.prompt_tokens} tokens in, {usage.completion_tokens} out{rate}, {done.finish_reason}"
-    )
+        health = HealthSeen.read(await client.state(client.topics.health, 0))
+        console.print(figures(done, health))
 
 
 def _read() -> str:
-    console.print("[bold]you>[/] ", end="")
+    console.print(f"{YOU} ", end="")
     _await_input()
     try:
         return input().strip()

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from edgeassist import __version__
+from edgeassist import __version__, harmless
+from edgeassist.cli.consoles import Console
 from edgeassist.doctor.examination import examine
 from edgeassist.doctor.finding import Finding, Severity, worst
 
@@ -64,19 +64,20 @@ def _print(findings: Sequence[Finding]) -> None:
 
 def _print_finding(console: Console, finding: Finding) -> None:
     style, severity = _STYLES[finding.severity], finding.severity.value
+    said = harmless.lines(finding.text)
     indent = " " * (_SEVERITY_WIDTH + _AREA_WIDTH + 2 * _GAP)
     if not console.is_terminal:  # one line per finding, for grep
-        print(f"{severity:{_SEVERITY_WIDTH}}  {finding.area:{_AREA_WIDTH}}  {finding.text}")
+        print(f"{severity:{_SEVERITY_WIDTH}}  {finding.area:{_AREA_WIDTH}}  {said}")
     elif console.width < _NARROW:
         indent = " " * _GAP
         console.print(Text.assemble((severity, style), f" {finding.area}"))
-        console.print(Padding(Text(finding.text), (0, 0, 0, _GAP)))
+        console.print(Padding(Text(said), (0, 0, 0, _GAP)))
     else:
         row = Table.grid(padding=(0, _GAP, 0, 0))
         row.add_column(width=_SEVERITY_WIDTH, style=style)
         row.add_column(width=_AREA_WIDTH)
         row.add_column(style="dim" if finding.severity is Severity.SKIPPED else "")
-        row.add_row(severity, finding.area, Text(finding.text))
+        row.add_row(severity, finding.area, Text(said))
         console.print(row)
     if finding.remedy is not None:
         # Not wrapped: a command that is copied must stay in one piece.

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from edgeassist.cli.consoles import Console
 from edgeassist.cli.fleet_sight import FleetSight
 from edgeassist.errors import ConfigurationError, ExitStatus
 from edgeassist.fleet.survey import Remark, Survey, remarks

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import platformdirs
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edgeassist.cli.consoles import Console
 from edgeassist.errors import ConfigurationError, ModelError
 from edgeassist.models.builtin import builtin_forms
 

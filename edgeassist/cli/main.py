@@ -20,6 +20,7 @@ _COMMANDS = {
     "ask": ("ask", "ask"),
     "decide": ("decide", "decide"),
     "status": ("status", "status"),
+    "top": ("top", "top"),
     "fleet": ("fleet", "fleet"),
     "check-config": ("check", "check_config"),
     "doctor": ("doctor", "doctor"),
@@ -101,8 +102,9 @@ def main() -> None:
         app()
     except EdgeAssistError as error:
         # A twentieth of a second, which most commands do without.
-        from rich.console import Console  # noqa: PLC0415
         from rich.markup import escape  # noqa: PLC0415
+
+        from edgeassist.cli.consoles import Console  # noqa: PLC0415
 
         Console(stderr=True, highlight=False).print(
             f"[red]edgeassist:[/] {escape(error.message)}", soft_wrap=True

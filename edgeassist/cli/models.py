@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
+from edgeassist import harmless
+from edgeassist.cli.consoles import Console
 from edgeassist.cli.model_tables import listed, tables
 from edgeassist.cli.recommend import board_of
 from edgeassist.cli.switching import switch_now
@@ -170,7 +171,7 @@ def remove_model(
     settings = load_settings(context.obj).settings
     library = library_of(settings)
     if library.discard(name):
-        print(f"deleted what was got of {name} so far")
+        print(f"deleted what was got of {harmless.line(name)} so far")
         return
     entry = library.find(name)
     if entry.is_at(_served(settings)) and not force:
@@ -179,7 +180,7 @@ def remove_model(
             "or add --force"
         )
     library.remove(entry.name)
-    print(f"deleted {entry.name}, {entry.size_bytes / 1e6:,.0f} MB")
+    print(f"deleted {harmless.line(entry.name)}, {entry.size_bytes / 1e6:,.0f} MB")
 
 
 @app.command("use")
@@ -203,7 +204,7 @@ def use_model(
     if answer is not None:
         if "warning" in answer:
             err.print(f"[yellow]{escape(answer['warning'])}[/]")
-        print(f"{answer['model']} is served now")
+        print(f"{harmless.line(str(answer['model']))} is served now")
         return
     configured = configured_model(settings)
     named = _named(settings, name)
@@ -284,7 +285,7 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             nonlocal task, known
-            text, total = escape(progress.text), progress.total_bytes
+            text, total = escape(harmless.line(progress.text)), progress.total_bytes
             if task is not None and total != known:
                 # A bar can't forget its total.
                 bars.remove_task(task)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from edgeassist.cli.consoles import Console
 from edgeassist.cli.instrument import Shown, named_model, progress, run_until_signalled
 from edgeassist.errors import ConfigurationError, ExitStatus
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from edgeassist.cli.consoles import Console
 from edgeassist.device.bandwidth import measure_bandwidth
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot

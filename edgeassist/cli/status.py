@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edgeassist.cli.connect import connect
+from edgeassist.cli.consoles import Console
 from edgeassist.client.reading import read_document
 from edgeassist.errors import ExitStatus
 from edgeassist.protocol.state import Availability
 from edgeassist.settings import load_settings
+from edgeassist.sight import words
+from edgeassist.sight.reading import HealthSeen, InfoSeen, ModelSeen, TelemetrySeen, WatchSeen
+from edgeassist.sight.words import NEVER_SEEN, NO_ANSWER
 from edgeassist.wiring import topics_of
-
-_MIB = 1 << 20
 
 
 def status(
@@ -32,113 +34,108 @@ def status(
     loaded = load_settings(context.obj)
     topics = topics_of(loaded.settings)
 
-    async def read() -> tuple[Availability | None, Availability | None, dict[str, dict[str, Any]]]:
+    async def read() -> tuple[Availability | None, Availability | None, dict[str, bytes | None]]:
         async with connect(loaded.settings) as client:
             there = await client.availability()
             said = await client.said_availability(0)
-            documents = {}
-            for name, topic in (
-                ("health", topics.health),
-                ("telemetry", topics.telemetry),
-                ("info", topics.info),
-            ):
-                documents[name] = read_document(await client.state(topic, wait_s=1.0))
-            names = [each["name"] for each in documents["info"].get("settings", {}).get("watch", ())]
-            known = await client.watches(names, wait_s=1.0)
-            documents["watches"] = {name: read_document(known.get(name)) for name in names}
-            return there, said, documents
+            payloads = {
+                name: await client.state(topic, wait_s=1.0)
+                for name, topic in (
+                    ("health", topics.health),
+                    ("telemetry", topics.telemetry),
+                    ("info", topics.info),
+                )
+            }
+            known = await client.watches(_watches(payloads), wait_s=1.0)
+            return there, said, payloads | {f"watch {name}": payload for name, payload in known.items()}
 
-    there, said, documents = asyncio.run(read())
+    there, said, payloads = asyncio.run(read())
     if as_json:
-        print(json.dumps({"status": there, **documents}))
+        print(json.dumps(_documents(there, payloads)))
     else:
-        Console().print(_table(topics.root, there, said, documents))
-    able = there is Availability.ONLINE and documents["health"].get("state") in {"ready", "busy"}
+        Console().print(table_of(topics.root, there, said, payloads))
+    health = HealthSeen.read(payloads["health"])
+    able = there is Availability.ONLINE and health is not None and health.able
     raise typer.Exit(ExitStatus.OK if able else ExitStatus.UNAVAILABLE)
 
 
-def _table(
-    root: str, there: Availability | None, said: Availability | None, documents: dict[str, dict[str, Any]]
+def _watches(payloads: Mapping[str, bytes | None]) -> list[str]:
+    info = InfoSeen.read(payloads["info"])
+    return [] if info is None else info.watches
+
+
+def _documents(there: Availability | None, payloads: Mapping[str, bytes | None]) -> dict[str, Any]:
+    """Return all of it as it came, whatever this version makes of it."""
+    documents: dict[str, Any] = {
+        name: read_document(payloads[name]) for name in ("health", "telemetry", "info")
+    }
+    watches = {name: read_document(payloads.get(f"watch {name}")) for name in _watches(payloads)}
+    return {"status": there, **documents, "watches": watches}
+
+
+def table_of(
+    root: str, there: Availability | None, said: Availability | None, payloads: Mapping[str, bytes | None]
 ) -> Table:
-    health, telemetry, info = documents["health"], documents["telemetry"], documents["info"]
-    table = Table(title=root, show_header=False, title_justify="left")
+    """Return what a device says of itself, as a table.
+
+    Args:
+        root: The prefix of its topics.
+        there: Whether it is there.
+        said: What the broker keeps of that.
+        payloads: Its `health`, `telemetry`, `info`, and what is known from each watch (`watch NAME`).
+    """
+    health = HealthSeen.read(payloads["health"])
+    telemetry = TelemetrySeen.read(payloads["telemetry"]) or TelemetrySeen()
+    info = InfoSeen.read(payloads["info"]) or InfoSeen()
+    table = Table(title=escape(root), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     online = there is Availability.ONLINE
-    shown = there.value if there else "never seen: is its daemon running, and is this its broker?"
+    shown = there.value if there else NEVER_SEEN
     table.add_row("status", f"[{'green' if online else 'red'}]{shown}")
-    if not health:
+    if health is None:
         return table
     if online and said is not Availability.ONLINE:
         kept = "keeps no status" if said is None else f"keeps {said.value!r}"
         table.add_row("", f"it answers, though the broker {kept} of it (edgeassist doctor)")
     if not online:
         table.add_row("", "the rest is what it said last")
-    table.add_row("state", f"{health['state']}" + (f": {health['reason']}" if health["reason"] else ""))
-    model = info.get("model") or {}
-    described = (
-        f"{health['model'] or 'none'}  {model.get('quantisation', '')}  context {model.get('context', '?')}"
-    )
-    table.add_row("model", described)
-    table.add_row("requests", f"{health['running']} running, {health['queued']} waiting")
-    errors = sum(telemetry.get("errors", {}).values())
-    table.add_row("since start", f"{telemetry.get('done', 0)} answered, {errors} failed or refused")
-    table.add_row("first token", _spread(telemetry, "ttft_ms", "ms"))
-    table.add_row("decode", _spread(telemetry, "decode_tokens_per_s", "tokens/s"))
-    if telemetry.get("decisions"):
-        table.add_row(
-            "decisions", f"{telemetry['decisions']} answered, {_spread(telemetry, 'decision_ms', 'ms')}"
-        )
-    for name, watch in documents["watches"].items():
-        table.add_row(f"watch {name}", escape(_known(watch)))
-    memory = [health["daemon_memory_bytes"], health["engine_memory_bytes"]]
-    daemon, engine = (f"{each // _MIB} MiB" if each else "unknown" for each in memory)
-    table.add_row("memory", f"daemon {daemon}, engine {engine}")
-    table.add_row("threads", health["threads_reason"])
+    for name, told in _rows(health, telemetry, info):
+        table.add_row(name, escape(told))
+    for name in info.watches:
+        watch = WatchSeen.read(payloads.get(f"watch {name}"))
+        table.add_row(escape(f"watch {name}"), escape(words.known(watch)))
+    table.add_row("memory", words.memory(health))
+    table.add_row("threads", escape(health.threads_reason or "unknown"))
     table.add_row("CPU", _processor(health))
     # A daemon that was not restarted since an upgrade sends fewer fields.
-    free = {"memory": health.get("memory_available_bytes"), "disk": health.get("disk_free_bytes")}
-    if any(free.values()):
-        table.add_row("free", ", ".join(f"{name} {size // _MIB} MiB" for name, size in free.items() if size))
-    pressure = {name: health.get(f"{name}_pressure") for name in ("cpu", "memory", "io")}
-    if any(share is not None for share in pressure.values()):
-        shares = (f"{name} {share:.0f} %" for name, share in pressure.items() if share is not None)
-        table.add_row("work waited", f"{', '.join(shares)} of the last 10 s")
-    table.add_row("up", f"{health['uptime_s']} s, version {health['version']}")
-    table.add_row("engine restarts", str(health["engine_restarts"]))
+    for name, also in (("free", words.free(health)), ("work waited", words.waits(health))):
+        if also is not None:
+            table.add_row(name, also)
+    table.add_row("up", escape(f"{health.uptime_s} s, version {health.version}"))
+    table.add_row("engine restarts", str(health.engine_restarts))
     return table
 
 
-def _known(watch: dict[str, Any]) -> str:
-    """Describe what is known from a watch."""
-    if not watch:
-        return "nothing is said of it"
-    told = []
-    for name, answer in watch["answers"].items():
-        choice = answer["choice"]
-        share = (answer.get("probabilities") or {}).get(choice)
-        told.append(f"{name} {choice or 'unknown'}" + ("" if share is None else f" ({share:.0%})"))
-    return ", ".join(told) + (f": {watch['reason']}" if watch["reason"] else "")
+def _rows(health: HealthSeen, telemetry: TelemetrySeen, info: InfoSeen) -> Iterator[tuple[str, str]]:
+    """Yield what it does, and how fast."""
+    yield "state", f"{health.state or 'unknown'}" + (f": {health.reason}" if health.reason else "")
+    model = info.model or ModelSeen()
+    yield "model", f"{health.model or 'none'}  {model.quantisation or ''}  context {model.context or '?'}"
+    yield "requests", f"{health.running or 0} running, {health.queued or 0} waiting"
+    failed = sum(telemetry.failures.values())
+    yield "since start", f"{telemetry.done or 0} answered, {failed} failed or refused"
+    yield "first token", words.spread(telemetry.ttft_ms, "ms") or NO_ANSWER
+    yield "decode", words.spread(telemetry.decode_tokens_per_s, "tokens/s") or NO_ANSWER
+    if telemetry.decisions:
+        took = words.spread(telemetry.decision_ms, "ms") or NO_ANSWER
+        yield "decisions", f"{telemetry.decisions} answered, {took}"
 
 
-def _processor(health: dict[str, Any]) -> str:
+def _processor(health: HealthSeen) -> str:
     """Describe the processor: temperature, frequency, throttling."""
-    told = []
-    if health.get("cpu_temperature_c") is not None:
-        told.append(f"{health['cpu_temperature_c']:.1f} °C")
-    if health.get("cpu_frequency_mhz") is not None:
-        told.append(f"{health['cpu_frequency_mhz']} MHz")
-    for flag in ("throttled", "under_voltage", "frequency_capped", "soft_temperature_limit"):
-        name = flag.replace("_", " ")
-        if health.get(flag):
-            told.append(f"[red]{name}[/]")
-        elif health.get(f"{flag}_since_start"):
-            told.append(f"[yellow]{name} since the start, not now[/]")
+    now, before = words.strains(health)
+    told = [each for each in (words.processor(health),) if each]
+    told += [f"[red]{each}[/]" for each in now]
+    told += [f"[yellow]{each} since the start, not now[/]" for each in before]
     return ", ".join(told) or "no sensor"
-
-
-def _spread(telemetry: dict[str, Any], key: str, unit: str) -> str:
-    figures = telemetry.get(key) or {}
-    if figures.get("p50") is None:
-        return "no answer yet"
-    return f"{figures['p50']:.1f} {unit} (p50), {figures['p95']:.1f} {unit} (p95)"

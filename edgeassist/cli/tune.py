@@ -9,10 +9,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edgeassist.cli.consoles import Console
 from edgeassist.cli.instrument import progress, run_until_signalled
 from edgeassist.cli.tuning import Outcome, Work, check_copies, measure, prepare, result_of
 from edgeassist.errors import BusyError, ConfigurationError, ExitStatus, UnsupportedError

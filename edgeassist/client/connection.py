@@ -189,8 +189,17 @@ class Connection:
         finally:
             del self._responses[key]
 
-    def _listen(self, topic: str, handler: Callable[[Inbound], None], *, optional: bool = False) -> None:
-        self._broker.subscribe(Subscription(topic, qos=1, optional=optional), partial(_read, handler))
+    def _listen(
+        self,
+        topic: str,
+        handler: Callable[[Inbound], None],
+        *,
+        optional: bool = False,
+        qos: int = 1,
+        patient: bool = False,
+    ) -> None:
+        subscription = Subscription(topic, qos=qos, optional=optional, patient=patient)
+        self._broker.subscribe(subscription, partial(_read, handler))
 
     @property
     def _is_online(self) -> bool:

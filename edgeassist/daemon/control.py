@@ -8,13 +8,15 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from edgeassist import __version__
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ConfigurationError, InvalidRequestError
 from edgeassist.gateways.commands import Handler, Say
-from edgeassist.protocol.commands import CancelArguments, LogLevelArguments, NoArguments
+from edgeassist.protocol.commands import CancelArguments, LogLevelArguments, NoArguments, SchemaArguments
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
+from edgeassist.settings.published import schema_of
 from edgeassist.settings.reload import LiveRoom, reload
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Control:
             "reload": self._reload,
             "model": self._model,
             "drain": self._drain,
+            "schema": self._schema,
         }
 
     def reload(self) -> dict[str, JsonValue]:
@@ -106,6 +109,9 @@ class Control:
 
     async def _info(self, _arguments: NoArguments, _say: Say) -> dict[str, JsonValue]:
         return self._condition.info(self.settings.public()).model_dump(mode="json")
+
+    async def _schema(self, arguments: SchemaArguments, _say: Say) -> dict[str, JsonValue]:
+        return {"version": __version__, "settings": schema_of(arguments.table)}
 
     async def _log_level(self, arguments: LogLevelArguments, _say: Say) -> dict[str, JsonValue]:
         logs.set_level(arguments.level)

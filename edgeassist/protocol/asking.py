@@ -79,6 +79,16 @@ class Asked(BaseModel):
 
     Attributes:
         instead: What others call a field, and what to send instead; one within another begins with a dot.
+        id: 1 to 64 of `A-Z a-z 0-9 _ -`, or a number; without one the device makes one up.
+        reply_to: Where to answer, below one of `mqtt.reply_prefixes`; a Response Topic goes before it.
+        format: `events`: JSON; `text`: the bare text.
+        max_packet: The largest MQTT packet that the client takes, in bytes.
+        end: What the end carries: `full`: all there is; `short`: only how it ended.
+        priority: In the queue.
+        on_crash: What becomes of it when the device dies while it answers: it ends as `interrupted`, or is
+            answered anew.
+        timeout_s: How long it may take, waiting included; the Message Expiry Interval counts too.
+        metadata: At most 4,096 bytes of JSON, which come back in `accepted` and in the end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -100,7 +110,7 @@ class Asked(BaseModel):
         """Whether anything is said of it before its end."""
         return False
 
-    @field_validator("id", mode="before")
+    @field_validator("id", mode="before", json_schema_input_type=Name | None)
     @classmethod
     def _made_up(cls, value: Any) -> Any:
         return secrets.token_hex(8) if value is None else value

@@ -17,7 +17,11 @@ MAX_PAYLOAD_BYTES = 65_536
 
 
 class Arguments(BaseModel):
-    """What every command takes: an id of the asker's, which comes back with the answer."""
+    """What every command takes.
+
+    Attributes:
+        id: The asker's, which comes back with the answer.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -29,7 +33,22 @@ class NoArguments(Arguments):
 
 
 class CancelArguments(Arguments):
-    """Which request to end (of which client, where two use the same id), or all (of one client)."""
+    """Which request to end, or all.
+
+    Attributes:
+        request: The request's id.
+        client: Whose, where several use that id; empty: of the shared topic. With `all`, only that client's.
+        all: Whether to end all.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["request"], "properties": {"request": {"type": ["string", "integer"]}}},
+                {"required": ["all"], "properties": {"all": {"const": True}}},
+            ]
+        }
+    )
 
     request: AnyName | None = None
     client: AnyName | None = None
@@ -53,13 +72,22 @@ class CancelArguments(Arguments):
 
 
 class LogLevelArguments(Arguments):
-    """How much to log, until the next start or reload."""
+    """How much to log.
+
+    Attributes:
+        level: The least severe messages that are logged, until the next start or reload.
+    """
 
     level: Literal["debug", "info", "warning", "error"]
 
 
 class ModelArguments(Arguments):
-    """What to do about models: list those that are here, serve one, get one, or end that."""
+    """What to do about models.
+
+    Attributes:
+        action: `list` those that are here, `use` one from now on, `pull` one, or `cancel` that.
+        model: Which: a name of the list, or `default`; of `pull`, where from.
+    """
 
     action: Literal["list", "use", "pull", "cancel"] = "list"
     model: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
@@ -72,9 +100,23 @@ class ModelArguments(Arguments):
 
 
 class DrainArguments(Arguments):
-    """Whether to take no requests of the fleet any more."""
+    """Whether to answer for the fleet.
+
+    Attributes:
+        drain: True: it takes no requests of the fleet any more, until false or the next start.
+    """
 
     drain: bool = True
+
+
+class SchemaArguments(Arguments):
+    """Of which settings to tell the schema.
+
+    Attributes:
+        table: One table of them, such as `mqtt`; without one, all.
+    """
+
+    table: Annotated[str, Field(max_length=64)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +154,7 @@ COMMANDS: Mapping[str, _Form] = {
     "reload": _Form(NoArguments),
     "model": _Form(ModelArguments, _action),
     "drain": _Form(DrainArguments, _on_or_off),
+    "schema": _Form(SchemaArguments, lambda text: {"table": text}),
 }
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 

@@ -77,6 +77,10 @@ def _bounded_choice(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-BoundedText = Annotated[str, AfterValidator(_bounded_text)]
+BoundedText = Annotated[str, AfterValidator(_bounded_text), Field(json_schema_extra={"minLength": 1})]
 JsonSchema = Annotated[dict[str, JsonValue], AfterValidator(_bounded_schema)]
-Choice = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_bounded_choice)]
+Choice = Annotated[
+    tuple[Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_CHOICE_CHARACTERS})], ...],
+    Field(strict=False, json_schema_extra={"minItems": 1, "maxItems": MAX_CHOICES, "uniqueItems": True}),
+    AfterValidator(_bounded_choice),
+]

@@ -79,7 +79,11 @@ def _json(value: JsonValue) -> JsonValue:
     return value
 
 
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[
+    str,
+    AfterValidator(_text),
+    Field(json_schema_extra={"maxLength": MAX_TEXT_CHARACTERS, "pattern": r"\S"}),
+]
 State = Annotated[JsonValue, AfterValidator(_json)]
 QuestionName = Annotated[str, AfterValidator(_name)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -100,14 +104,20 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    type: Annotated[Kind, Field(strict=False), BeforeValidator(_kind)]
+    type: Annotated[
+        Kind,
+        Field(strict=False),
+        BeforeValidator(_kind, json_schema_input_type=Kind | Literal["noul"]),
+    ]
     instructions: Text
     criteria: dict[str, Text | None] | None = None
     minimum: Finite | None = None
     maximum: Finite | None = None
     step: Annotated[Finite, Field(gt=0)] | None = None
 
-    @field_validator("criteria", mode="before")
+    @field_validator(
+        "criteria", mode="before", json_schema_input_type=list[str] | dict[str, Text | None] | None
+    )
     @classmethod
     def _of_a_list(cls, value: Any) -> Any:
         if value is None or isinstance(value, Mapping):
@@ -195,7 +205,12 @@ class Question(BaseModel):
 
 
 class Example(BaseModel):
-    """A state, and what the right answers to some of the questions are."""
+    """A state, and what the right answers to some of the questions are.
+
+    Attributes:
+        state: As in the request.
+        answers: By the question's name, one of its options.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -228,7 +243,10 @@ class DecisionRequest(Asked):
     }
 
     state: State
-    questions: dict[QuestionName, Question]
+    questions: Annotated[
+        dict[QuestionName, Question],
+        Field(json_schema_extra={"minProperties": 1, "maxProperties": MAX_QUESTIONS}),
+    ]
     instructions: Text | None = None
     examples: Annotated[tuple[Example, ...], Field(max_length=MAX_EXAMPLES, strict=False)] = ()
     threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None

@@ -19,7 +19,13 @@ MAX_REASONING = 8192
 
 
 class _Event(BaseModel):
-    """Base of all events: the request's id, and a sequence number from 0 without gaps."""
+    """Base of all events.
+
+    Attributes:
+        id: The request's.
+        seq: Counts 0, 1, 2, … over the whole stream.
+        type: Which event it is.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,10 +41,13 @@ class Accepted(_Event):
     """The request will be answered.
 
     Attributes:
+        device: Which device answers.
+        model: What answers; None while none is loaded, and while another one is on its way.
         position: Its place in the queue, 0 for the next to start.
         model_ready_in_s: Seconds until the model will be loaded, by its last load; None while it is loaded,
             and where nothing tells.
         cancel: Where to cancel it, in the request's transport; over MQTT a topic.
+        metadata: The request's.
     """
 
     type: Literal["accepted"] = "accepted"
@@ -51,7 +60,13 @@ class Accepted(_Event):
 
 
 class Progress(_Event):
-    """Prefill progress in tokens: `processed` of `total`, of which `cached` came from the prefix cache."""
+    """How much of the prompt has been read.
+
+    Attributes:
+        processed: Tokens that are read.
+        cached: How many of them cost no work, because they were read before.
+        total: Tokens of the prompt.
+    """
 
     type: Literal["progress"] = "progress"
     processed: int
@@ -63,6 +78,7 @@ class Chunk(_Event):
     """The next piece of the text.
 
     Attributes:
+        text: At most `stream.chunk_bytes` bytes, never cut inside of a character.
         repeat: True where it comes before an end that is said again; else None.
     """
 
@@ -72,7 +88,11 @@ class Chunk(_Event):
 
 
 class Reasoning(_Event):
-    """The next piece of what the model thinks before the text."""
+    """The next piece of what the model thinks before the text.
+
+    Attributes:
+        text: The piece.
+    """
 
     type: Literal["reasoning"] = "reasoning"
     text: str
@@ -84,10 +104,10 @@ class Called(_Event):
     Attributes:
         index: Which of the answer's calls it is, from 0.
         tool_call_id: By which its result names it; None in all events of a call but the first.
-        name: The tool's; likewise.
+        name: The tool's; None where `tool_call_id` is.
         arguments: A JSON object as text, or the next piece of it.
         more: True in all events of a call but the last; else None.
-        repeat: As in `Chunk`.
+        repeat: True where it comes before an end that is said again; else None.
     """
 
     type: Literal["tool_call"] = "tool_call"
@@ -100,9 +120,13 @@ class Called(_Event):
 
 
 class Usage(BaseModel):
-    """Token counts; `cached_tokens` of the prompt came from the prefix cache.
+    """Token counts.
 
-    `reasoning_tokens` of `completion_tokens` are thoughts and their marks; None where there were none.
+    Attributes:
+        prompt_tokens: Of the prompt.
+        cached_tokens: How many of these cost no work, because they were read before.
+        completion_tokens: Of the answer; the token that ends a turn is not counted.
+        reasoning_tokens: How many of these are thoughts and their marks; None where there were none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -123,6 +147,8 @@ class Timings(BaseModel):
         decode_ms: In the engine, from the first token to the last.
         total_ms: From arrival until the answer was complete.
         overhead_ms: The part of `prefill_ms` + `decode_ms` spent outside the model.
+        prefill_tokens_per_s: At which the prompt was read.
+        decode_tokens_per_s: At which the answer was written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,14 +164,25 @@ class Timings(BaseModel):
 
 
 class Done(_Event):
-    """The answer is complete; `text` is the whole answer.
+    """The answer is complete.
 
     Attributes:
-        reasoning: What the model thought before, its first MAX_REASONING characters; None where it did not.
+        text: The whole answer.
+        reasoning: What the model thought before, its first 8,192 characters; None where it did not.
         only_reasoning: True where nothing but thoughts came; else None.
+        finish_reason: `stop`: the model, or a stop text, ended it; `length`: there was no room for more;
+            `tool_calls`: it called.
         tool_calls: What the model called, in this order.
         answers: By the name of the question, of a decision; None for a prompt.
+        usage: How many tokens.
+        timings: How long it took.
+        model: What answered.
+        device: Which device answered.
+        session: The request's.
         session_began: True where the session was not known and began with this request; else None.
+        history_dropped: How many old messages of the session did not fit the context any more.
+        held_back: Why there were fewer threads than the device could give; None where there were not.
+        metadata: The request's.
         repeat: True where this end was said before, and its requester may have missed it; else None.
     """
 
@@ -169,7 +206,18 @@ class Done(_Event):
 
 
 class Failed(_Event):
-    """The request failed; `text` is what was generated before, and `repeat` as in `Done`."""
+    """The request failed.
+
+    Attributes:
+        code: Why.
+        message: For a person.
+        retryable: Whether the same request may succeed later.
+        retry_after_ms: When to try again; None where nothing tells.
+        text: What was written before.
+        device: Which device says so.
+        metadata: The request's.
+        repeat: True where this end was said before, and its requester may have missed it; else None.
+    """
 
     type: Literal["error"] = "error"
     code: Code

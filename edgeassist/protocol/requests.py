@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.asking import Asked, ReplyFormat, explain, read_json, text_of
@@ -24,11 +24,51 @@ def _think(value: Any) -> Any:
     raise ValueError('must be true, false or "auto"')
 
 
-Think = Annotated[bool | Literal["auto"] | None, PlainValidator(_think)]
+_Think = bool | Literal["auto"] | None
+Think = Annotated[_Think, PlainValidator(_think, json_schema_input_type=_Think)]
+# One text, or some; `_list_of_stops` holds them to it.
+_Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+_Stops = Annotated[list[_Stop], Field(max_length=MAX_STOPS)]
 
 
 class PromptRequest(Asked):
-    """A generation request. None takes the daemon's default."""
+    """A prompt, or a conversation, to be answered. None takes the daemon's default.
+
+    Attributes:
+        prompt: The text; this or `messages`.
+        messages: A conversation; of a session the results of tools, and what the user says then.
+        system: The system prompt; empty: none, not the model's own either.
+        session: Goes on with the conversation of that name, or begins it; each client has its own names.
+        resume: Whether the session must be known; else an expired one begins anew.
+        stream: Whether events come as they happen; false: the end only.
+        max_tokens: The most tokens of the answer, its thoughts included.
+        temperature: 0 always picks the likeliest token.
+        top_k: From so many of the likeliest tokens one is picked; 0: 1,000.
+        top_p: From the likeliest tokens that have together this probability.
+        min_p: From tokens with at least this part of the likeliest one's probability.
+        repeat_penalty: How much less likely a token becomes that was there a moment ago; 1: not at all.
+        ignore_eos: Whether the model can't end its answer, which goes on until `max_tokens` or `stop`.
+        seed: The same one gives the same answer again, as far as rounding allows.
+        stop: Texts before which the answer ends.
+        think: Whether a model that can think before it answers does; `auto`: as its chat template has it.
+        reasoning_budget: The most tokens of its thoughts, less than `max_tokens`; 0: none.
+        json_schema: A JSON Schema that the answer fits, as JSON. At most one of the fields that bind it.
+        regex: A regular expression that the answer matches from its beginning to its end.
+        choice: 1 to 1,000 texts, one of which the answer is.
+        grammar: A grammar of the answer, in Lark's notation or llama.cpp's (GBNF).
+        tools: What the model may call, 1 to 128; at most 65,536 bytes.
+        tool_choice: Whether it calls: as it likes, not, at least once, or that one.
+        parallel_tool_calls: Whether it may call several at once.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["prompt"], "properties": {"prompt": {"type": "string", "pattern": r"\S"}}},
+                {"required": ["messages"], "properties": {"messages": {"type": "array"}}},
+            ]
+        }
+    )
 
     instead: ClassVar[Mapping[str, str]] = {
         "response_format": 'json_schema, with the schema itself ({"type": "object"} for any JSON object)',
@@ -69,7 +109,7 @@ class PromptRequest(Asked):
     tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
 
-    @field_validator("stop", mode="before")
+    @field_validator("stop", mode="before", json_schema_input_type=_Stop | _Stops | None)
     @classmethod
     def _list_of_stops(cls, value: Any) -> Any:
         stops = [value] if isinstance(value, str) else [] if value is None else value

@@ -58,15 +58,41 @@ class StateDocument(_Document):
 
 
 class Health(StateDocument):
-    """Device health; sizes in bytes, temperature in °C. Fields without a sensor are null.
+    """How the device is. What has no sensor here is null.
 
     Attributes:
+        state: In one word.
+        reason: Why it can't do better, or that another daemon has the same name.
         sleeping: Whether the model is unloaded because nobody asked; the next request loads it.
+        model: What is loaded; None while that is nothing.
+        queued: Requests that wait.
+        running: Requests that run.
+        uptime_s: Since the daemon's start, in seconds.
+        version: Of the daemon.
+        boot_id: Another one for each run of a daemon.
+        engine_restarts: Engines that died or hung since then.
+        daemon_memory_bytes: Resident memory of the daemon.
+        engine_memory_bytes: Likewise, of the engine.
+        cpu_temperature_c: In °C.
+        cpu_frequency_mhz: Of the fastest processors, at the moment.
+        throttled: Whether a Raspberry Pi's firmware throttles.
+        under_voltage: Whether it finds the supply too weak.
+        frequency_capped: Whether it caps the frequency.
+        soft_temperature_limit: Whether it is at its soft limit of temperature.
         throttled_since_start: Since the daemon's start; the firmware's history since boot is ignored.
+        under_voltage_since_start: Likewise.
+        memory_available_bytes: Of the machine.
         cpu_pressure: Percent of the last 10 s in which some task waited for a processor (Linux PSI).
+        memory_pressure: Likewise, for memory.
+        io_pressure: Likewise, for a disk.
         disk_free_bytes: On the file system of the state folder.
+        threads: With which the engine writes answers.
+        prefill_threads: With which it reads prompts.
+        threads_reason: Why so many.
         durable: Whether requests that come at QoS 1 now outlive a restart.
         undurable_reason: Why they do not.
+        mqtt_reconnects: Connections to the broker after the first.
+        mqtt_dropped: Messages that could not be delivered.
         mqtt_last_problem: Why the last connection was lost or failed.
         mqtt_refused: Messages that the broker refused, with a reason or by ending the connection.
         mqtt_last_refusal: Topic and reason of the last of them.
@@ -119,14 +145,36 @@ class Health(StateDocument):
 
 
 class Percentiles(_Document):
-    """Percentiles over the most recent answers; null before the first."""
+    """Percentiles over the most recent answers; null before the first.
+
+    Attributes:
+        p50: The median.
+        p95: Above it are 5 %.
+    """
 
     p50: float | None
     p95: float | None
 
 
 class Telemetry(StateDocument):
-    """Counters since the daemon's start, and rolling percentiles; times in ms, rates in tokens per second."""
+    """Counters since the daemon's start, and percentiles of the last 256 answers, decisions left out.
+
+    Attributes:
+        requests: That came.
+        done: That ended with an answer.
+        decisions: How many of these were decisions.
+        errors: How many ended in an error, by its code.
+        prompt_tokens: Of all prompts.
+        cached_tokens: How many of these cost no work.
+        completion_tokens: Of all answers.
+        queue_ms: From arrival until the engine began.
+        ttft_ms: From arrival until the first text.
+        tpot_ms: From one token to the next.
+        total_ms: From arrival until the answer was complete.
+        decision_ms: The same, of decisions.
+        prefill_tokens_per_s: At which prompts were read.
+        decode_tokens_per_s: At which answers were written.
+    """
 
     kept = (("requests", "done", "decisions", "prompt_tokens", "cached_tokens", "completion_tokens"),)
 
@@ -158,14 +206,28 @@ class PrefixReuse(StrEnum):
 
 
 class ModelInfo(_Document):
-    """The loaded model; `sha256` is null until computed, and for a model that is no single file.
+    """The loaded model.
 
     Attributes:
+        name: For a person.
+        backend: What runs it.
+        architecture: As its file names it.
+        parameters: How many.
+        quantisation: As its file names it.
+        context: The most tokens of a conversation, in force.
+        trained_context: What it was trained for.
+        size_bytes: Of its files.
+        sha256: Of its file; None until computed, and for a model that is no single file.
+        chat_template: Whether conversations are rendered with one.
+        template: Which: `model`: its own, `file`: that of `model.template`, `none`: bare texts, `broken`: its
+            own, which does not work.
+        slots: Answers that run at the same time.
         constrains: Whether its answers can be bound, by `json_schema` and the like.
         thinks: Whether it marks what it thinks before an answer, if it thinks.
         decides: Whether it makes decisions.
         calibration: What is in force for them; null where it makes none.
         prefix_reuse: How a prompt goes on from one that began alike.
+        build: The library's build flags.
     """
 
     name: str
@@ -213,7 +275,16 @@ class Capabilities(_Document):
 
 
 class Info(StateDocument):
-    """The device's version, capabilities, model and settings; secrets are left out."""
+    """What the device is.
+
+    Attributes:
+        version: Of the daemon.
+        protocol: The version of the wire contract.
+        device: Its name.
+        capabilities: What this version can do with the model that runs.
+        model: What is loaded; None until it is.
+        settings: All that are in force, by table; secrets are masked.
+    """
 
     kept = (("version", "protocol", "device", "capabilities", "model"), ("version", "protocol", "device"))
     # So that this is still less than a broker takes that stops at 1,000 bytes.
@@ -236,7 +307,11 @@ class Instance(_Document):
     Attributes:
         boot_id: As in `health`: another one for each run of a daemon.
         connection: Counts the daemon's connections to the broker, so that no two of its markers are alike.
+        host: The machine's name.
         address: The machine's, towards the broker.
+        pid: Of the daemon's process.
+        client_id: At the broker.
+        version: Of the daemon.
     """
 
     boot_id: Name
@@ -257,14 +332,26 @@ def parse_instance(payload: bytes) -> Instance | None:
 
 
 class CommandError(_Document):
-    """Why a command failed."""
+    """Why a command failed.
+
+    Attributes:
+        code: Why.
+        message: For a person.
+    """
 
     code: Code
     message: str
 
 
 class CommandResponse(_Document):
-    """The response to a command; `id` is echoed from it. A long one is preceded by some of `progress`."""
+    """The response to a command.
+
+    Attributes:
+        status: How it went; a long command says `progress` before.
+        data: What came of it.
+        error: Why it failed.
+        id: The command's.
+    """
 
     status: Literal["ok", "error", "progress"]
     data: dict[str, JsonValue] | None = None

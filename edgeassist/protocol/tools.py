@@ -46,6 +46,8 @@ class Function(_Strict):
     """What a tool is.
 
     Attributes:
+        name: By which it is called.
+        description: What it does, for the model.
         parameters: The JSON Schema of its arguments, which are an object; None: it takes none.
         strict: Without effect: arguments always fit their schema.
     """
@@ -64,7 +66,12 @@ class Function(_Strict):
 
 
 class Tool(_Strict):
-    """A tool that the model may call."""
+    """A tool that the model may call.
+
+    Attributes:
+        type: Always `function`.
+        function: What it is.
+    """
 
     type: Literal["function"]
     function: Function
@@ -78,10 +85,19 @@ class Tool(_Strict):
 
 
 class OneTool(_Strict):
-    """The choice of one by its name."""
+    """The choice of one by its name.
+
+    Attributes:
+        type: Always `function`.
+        function: Which.
+    """
 
     class Named(_Strict):
-        """Its name."""
+        """Its name.
+
+        Attributes:
+            name: That of a tool.
+        """
 
         name: FunctionName
 
@@ -114,7 +130,12 @@ def _count(value: Any) -> Any:
 
 
 class CalledFunction(BaseModel):
-    """Which tool is called, and with what: `arguments` is a JSON object, as text."""
+    """Which tool is called, and with what.
+
+    Attributes:
+        name: The tool's.
+        arguments: A JSON object, as text.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -123,7 +144,13 @@ class CalledFunction(BaseModel):
 
 
 class ToolCall(BaseModel):
-    """A call, as `done` has it."""
+    """A call, as `done` has it.
+
+    Attributes:
+        id: By which its result names it.
+        type: Always `function`.
+        function: Which tool, and with what.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -154,12 +181,16 @@ CallId = Annotated[str, Field(min_length=1, max_length=MAX_CALL_ID_CHARACTERS)]
 
 
 class PastFunction(CalledFunction):
-    """Which tool was called, as a conversation says it; `arguments` may come as an object."""
+    """Which tool was called, as a conversation says it.
+
+    Attributes:
+        arguments: A JSON object, or one as text.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: FunctionName
-    arguments: Annotated[str, BeforeValidator(_arguments)]
+    arguments: Annotated[str, BeforeValidator(_arguments, json_schema_input_type=str | dict[str, JsonValue])]
 
 
 class PastCall(ToolCall):
@@ -171,7 +202,12 @@ class PastCall(ToolCall):
     function: PastFunction
 
 
-Tools = Annotated[tuple[Tool, ...], Field(strict=False), BeforeValidator(_count), AfterValidator(_bounded)]
+Tools = Annotated[
+    tuple[Tool, ...],
+    Field(strict=False, json_schema_extra={"minItems": 1, "maxItems": MAX_TOOLS}),
+    BeforeValidator(_count),
+    AfterValidator(_bounded),
+]
 _Choice = Literal["auto", "none", "required"] | OneTool | None
 ToolChoice = Annotated[_Choice, WrapValidator(_choice)]
 

@@ -22,6 +22,7 @@ class Turn(BaseModel):
     """A message of a conversation.
 
     Attributes:
+        role: Whose it is.
         content: Its text; None only of an assistant that called tools and said nothing.
         tool_calls: What an assistant called.
         tool_call_id: Which call the result of a tool belongs to.

@@ -20,6 +20,8 @@ def _text_of_number(value: Any) -> Any:
     return str(number) if isinstance(number, int) and not isinstance(number, bool) else value
 
 
+_Named = Annotated[str, Field(pattern=NAME_PATTERN)]
+
 Whole = Annotated[int, BeforeValidator(_whole)]
-AnyName = Annotated[str, BeforeValidator(_text_of_number)]
-Name = Annotated[AnyName, Field(pattern=NAME_PATTERN)]
+AnyName = Annotated[str, BeforeValidator(_text_of_number, json_schema_input_type=str | int)]
+Name = Annotated[_Named, BeforeValidator(_text_of_number, json_schema_input_type=_Named | int)]

@@ -163,7 +163,7 @@ def _auto_or(least: float, most: float, *, whole: bool = True) -> PlainValidator
         except ValidationError:
             raise ValueError(f'must be "auto" or {called} from {least} to {most}') from None
 
-    return PlainValidator(check)
+    return PlainValidator(check, json_schema_input_type=Literal["auto"] | kind)
 
 
 class EngineSettings(Table):
@@ -221,7 +221,8 @@ def _by_kind(least: float, most: float) -> PlainValidator:
                 "(choice, score, yes_no), such as { choice = 2, yes_no = 1.5 }"
             ) from None
 
-    return PlainValidator(check)
+    either: Any = Literal["auto"] | Annotated[float, Field(ge=least, le=most)] | kind
+    return PlainValidator(check, json_schema_input_type=either)
 
 
 class DecisionSettings(Table):

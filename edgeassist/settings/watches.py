@@ -28,7 +28,15 @@ _NAMES = "must be 1 to 64 of A-Z a-z 0-9 _ -"
 
 
 class WatchTopicSettings(Table):
-    """One topic, or a filter of several; it may hold secrets, so it is shown nowhere."""
+    """One topic, or a filter of several; it may hold secrets, so it is shown nowhere.
+
+    Attributes:
+        topic: A topic, or a filter with + and #.
+        json_path: Which part of its JSON counts (RFC 9535); without one, all of it.
+        label: What the model reads it as; by default the topic.
+        keep: How many of its last messages count.
+        step: To a multiple of which its numbers are rounded, so that noise is no change.
+    """
 
     topic: SecretStr
     json_path: str | None = None
@@ -59,7 +67,13 @@ class WatchSettings(Table):
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     topics: Annotated[
-        tuple[Annotated[WatchTopicSettings, BeforeValidator(_topic)], ...],
+        tuple[
+            Annotated[
+                WatchTopicSettings,
+                BeforeValidator(_topic, json_schema_input_type=WatchTopicSettings | str),
+            ],
+            ...,
+        ],
         Field(max_length=MAX_INPUTS),
     ]
     questions: dict[str, Question]

@@ -2,6 +2,8 @@
 # /etc/edgeassist, secrets, and the command for people. Sourced by install.sh.
 
 settings=/etc/edgeassist/edgeassist.toml
+# The first line of the settings names it.
+schema=/etc/edgeassist/edgeassist.schema.json
 command=/usr/local/bin/edgeassist
 # Where systemd looks for a service's credentials, readable by root only. The unit finds them here by name.
 secrets=/etc/credstore
@@ -19,6 +21,8 @@ lay_settings() {
     cmp -s "$default" "$settings.new" || step "lay the new default settings beside yours: $settings.new" \
       install -m 644 "$default" "$settings.new"
   fi
+  cmp -s "$root/config/edgeassist.schema.json" "$schema" || step "lay the settings' schema beside them, for editors" \
+    install -m 644 "$root/config/edgeassist.schema.json" "$schema"
   $dry_run || compare_settings
   cmp -s "$lib/command.sh" "$command" || step "put the command $command there" \
     install -m 755 "$lib/command.sh" "$command"

@@ -173,6 +173,22 @@ async def test_llama_cpp_takes_over_between_two_questions_once_it_is_compiled(
     assert "llama.cpp" not in said
 
 
+def test_the_commands_that_it_names_find_it(machine: Machine, person: Person) -> None:
+    person.reads(" --config ")
+    settings = person.reads("/demo.toml")
+    assert person.reads("\n") == " top\n"
+    person.reads("ends it.\nyou> ")
+    ended = subprocess.run(
+        [machine.python, "-m", "edgeassist", "--config", settings, "top"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("edgeassist/demo  ● ready")
+
+
 def test_a_set_up_that_lacks_what_binds_answers_shows_the_demo_all_the_same(machine: Machine) -> None:
     machine.lose("llguidance")
     person = Person(machine)

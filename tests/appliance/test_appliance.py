@@ -95,6 +95,12 @@ def test_the_installer_ends_with_a_service_that_is_ready(
     assert machine.run("systemctl is-system-running").strip() == "running"
 
 
+def test_editors_find_the_schema_that_the_settings_name(machine: Machine, installed: str) -> None:
+    named = machine.run(f"head -n 1 {SETTINGS}").removeprefix("#:schema ").strip()
+    laid = machine.run(f"cat /etc/edgeassist/{named}")
+    assert laid == machine.run("edgeassist check-config --schema")
+
+
 def test_no_module_of_the_service_waits_for_byte_code_that_it_can_not_write(
     machine: Machine, installed: str
 ) -> None:

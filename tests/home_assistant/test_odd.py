@@ -163,6 +163,23 @@ async def test_only_who_asks_for_code_is_told_code(
     assert len(prompts(wire)) == 1
 
 
+@pytest.mark.parametrize(
+    "mistake", [calling(TURN_ON, name="Kitchen light"), '{"name": "GetLights", "arguments": {}}']
+)
+async def test_a_question_switches_nothing_and_is_asked_otherwise_where_a_model_would(
+    house: Driver, box: Box, connect: AsyncConnect, mistake: str
+) -> None:
+    await box({"*- Kitchen light: off*": "It is off.", "*is the kitchen light on?": mistake})
+    await house.call("light.turn_off", "light.kitchen")
+    wire = await connect.wire(PROMPTS)
+    answer = await house.say("is the kitchen light on?", AGENT)
+    assert (answer.kind, answer.speech) == ("action_done", "It is off.")
+    await house.is_("light.kitchen", "off")
+    first, second = prompts(wire)
+    assert "tools" in first
+    assert "tools" not in second
+
+
 async def test_what_a_model_makes_up_of_what_it_has_done_is_not_said(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:

@@ -22,12 +22,12 @@ HEAVY = ("llama_cpp", "llguidance", "onnxruntime_genai", "paho")
 SANS_IO = [
     f"{package}{name}"
     for package, names in {
-        "": "errors",
+        "": "errors harmless",
         "former.": "remains",
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats reading result retrying tools",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
-        "packets requests state tools topics turns values watches",
+        "outcomes packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds policy "
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
@@ -49,7 +49,9 @@ SANS_IO = [
         "doctor.checks.": "background broker clock configuration daemon fleet model power processor service "
         "space watches",
         "settings.": "reload",
+        "sight.": "box reading series words",
         "supervision.": "last_words",
+        "top.": "keys overview page painter rows sparks",
         "tuning.": "options plan report search verdict",
     }.items()
     for name in names.split()
@@ -68,6 +70,9 @@ ALLOWED = {
         "settings": "settings watching protocol errors",
         "broker": "broker protocol errors",
         "client": "client broker protocol errors",
+        "harmless": "",
+        "sight": "sight client broker protocol errors",
+        "top": "top sight harmless protocol errors",
         "evaluation": "evaluation protocol errors",
         "testing": "testing client sandbox protocol errors",
         "serving": "serving protocol engine.messages errors",
@@ -271,6 +276,12 @@ def test_commands_do_not_import_the_daemon() -> None:
                 else set()
             )
             assert wrong <= allowed, module
+
+
+def test_commands_print_by_a_console_on_which_no_text_is_a_command() -> None:
+    bare = re.compile(r"^\s*from rich\.console import .*\bConsole\b", re.MULTILINE)
+    users = {module for module, path in MODULES.items() if bare.search(path.read_text())}
+    assert {module for module in users if below(module, "edgeassist.cli")} == {"edgeassist.cli.consoles"}
 
 
 def test_the_contract_knows_no_home_assistant() -> None:

@@ -35,9 +35,8 @@ def test_a_client_learns_roles_formats_events_and_commands() -> None:
     assert told.formats == ["events", "text"]
     assert told.priorities == ["low", "normal", "high"]
     assert told.events == ["accepted", "progress", "reasoning", "chunk", "tool_call", "done", "error"]
-    assert (
-        told.commands == list(COMMANDS) == ["cancel", "ping", "info", "log_level", "reload", "model", "drain"]
-    )
+    commands = ["cancel", "ping", "info", "log_level", "reload", "model", "drain", "schema"]
+    assert told.commands == list(COMMANDS) == commands
 
 
 def test_a_broker_that_takes_little_gets_info_without_settings_and_what_is_of_decisions() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from custom_components.edgeassist.confirming import Turn, Voice
+from custom_components.edgeassist.confirming import ActsOnQuestionError, Turn, Voice
 from custom_components.edgeassist.done import _SENTENCES, Act, Target, act_of, language_of, sentence
 from custom_components.edgeassist.failures import Why
 from custom_components.edgeassist.invented import InventedCallError
-from custom_components.edgeassist.plain import means_more, parts
+from custom_components.edgeassist.plain import means_more, only_asks, parts
 
 AREA = Target("area", "Kitchen", "kitchen")
 NO_TOOL = InventedCallError()
@@ -241,9 +241,9 @@ def round_of(*calls: tuple[str, dict[str, Any], Any]) -> list[Any]:
     return [SimpleNamespace(role="assistant", tool_calls=made), *results]
 
 
-def turn(said: str, *, confirms: bool = True) -> Turn:
-    intents = {"on": "HassTurnOn", "context": None}
-    return Turn(Voice(said, "en", confirms, "°C"), intents.get)
+def turn(said: str, *, confirms: bool = True, knows: bool = False) -> Turn:
+    intents = {"on": "HassTurnOn", "context": None, "state": "HassGetState", "script": SCRIPT}
+    return Turn(Voice(said, "en", confirms, "°C"), intents.get, knows=knows)
 
 
 ON = ("on", {"name": "Kitchen light"}, result(KITCHEN))
@@ -304,3 +304,38 @@ def test_behind_a_call_such_text_is_what_the_model_thinks_that_came_of_it() -> N
     assert failed.second_try(InventedCallError("on")) is not None
     assert (failed.sentence, failed.failed) == (None, True)
     assert failed.failure.why is Why.NOT_FOUND
+
+
+def test_nothing_is_done_for_a_question_that_the_readings_answer() -> None:
+    for name in ("context", "state", "script", "none"):
+        turn("is the door open", knows=True).check([name])
+    for calls in (["on"], ["context", "on"]):
+        asked = turn("is the door open", knows=True)
+        with pytest.raises(ActsOnQuestionError) as mistake:
+            asked.check(calls)
+        assert asked.second_try(mistake.value) is None
+        turn("is the door open").check(calls)
+        turn("open the door", knows=True).check(calls)
+
+
+@pytest.mark.parametrize(
+    ("question", "command"),
+    [
+        ("Is the garage door closed?", "Close the garage door"),
+        ("ok, which lights are on", "Lights on"),
+        ("What is the temperature in the kitchen?", "What about turning the heating up?"),
+        ("How warm is it?", "How about some light?"),
+        ("Has the mail come?", "Is it dark? Then turn on the light."),
+        ("did the alarm go off?", "Could you open the blinds?"),
+        ("who is at home", "If the window is open, close it"),
+        ("Ist das Fenster offen?", "Mach das Fenster zu, ist das klar?"),
+        ("Wie warm ist es im Bad?", "Kannst du das Licht ausmachen?"),
+        ("Welche Lampen brennen?", "Was ist, wenn du die Lampe einschaltest?"),
+        ("厨房的灯亮着吗？", "把厨房的灯打开好吗"),
+        ("客厅现在几度", "能不能关灯"),
+        ("门是什么时候锁的", "帮我看看门锁了吗"),
+    ],
+)
+def test_a_question_is_told_from_a_command(question: str, command: str) -> None:
+    assert only_asks(question)
+    assert not only_asks(command)

@@ -86,3 +86,45 @@ def mask(value: JsonValue, name: str = "") -> JsonValue:
 def mask_ids(text: str) -> str:
     """Return the text, a topic or an id, with a placeholder for an id that the daemon made up."""
     return _MADE_UP_ID.sub("<made-up id>", text)
+
+
+# What may stand where a mask does. `since` is of two kinds: `unmask` is told which.
+_SAMPLES: Mapping[str, JsonValue] = {
+    "<ms>": 12,
+    "<tokens per s>": 31,
+    "<s>": 60,
+    "<bytes>": 73_400_320,
+    "<bytes or null>": 524_288_000,
+    "<number or null>": 41,
+    "<flag or null>": False,
+    "<port>": 1883,
+    "<date>": "2026-11-28T17:23:20Z",
+    "<version>": "1.0.0",
+    "<boot id>": "0f5c7e1a9b3d2468",
+    "<made-up id>": "d985a1c07be4f263",
+    "<call id>": "k3x9q0w7z",
+    "<call id 0>": "k3x9q0w7z",
+    "<call id 1>": "b7h2m5t1c",
+    "<if there is a sensor>": {"p": "sensor"},
+}
+
+
+def unmask(value: JsonValue, *, since: JsonValue = _SAMPLES["<date>"]) -> JsonValue:
+    """Return the value with something that may be there in the place of each mask.
+
+    Args:
+        value: As a fixture has it.
+        since: What stands for a date in a field of that name.
+    """
+    if isinstance(value, dict):
+        return {
+            key: since if key == "since" and each == "<date>" else unmask(each, since=since)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [unmask(each, since=since) for each in value]
+    if not isinstance(value, str):
+        return value
+    if value in _SAMPLES:
+        return _SAMPLES[value]
+    return re.sub(r"<[a-z -]+( [0-9])?>", lambda found: str(_SAMPLES.get(found[0], found[0])), value)

@@ -9,7 +9,15 @@ from tests.fuzz.target import Target
 
 def all_targets() -> Mapping[str, Target]:
     """Return every target; importing what they parse with takes a second."""
-    from tests.fuzz.targets import engine, files, homeassistant, mqtt, pulling, readers  # noqa: PLC0415 - as said
+    from tests.fuzz.targets import (  # noqa: PLC0415 - as said
+        engine,
+        files,
+        homeassistant,
+        mqtt,
+        pulling,
+        readers,
+        shown,
+    )
 
     found: Sequence[Target] = [
         mqtt.Mqtt(),
@@ -18,5 +26,6 @@ def all_targets() -> Mapping[str, Target]:
         *engine.targets(),
         *pulling.targets(),
         *homeassistant.targets(),
+        *shown.targets(),
     ]
     return {target.name: target for target in found}

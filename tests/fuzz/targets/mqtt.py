@@ -26,7 +26,10 @@ _TOPICS = (
     TOPICS.decide("kitchen"),
     TOPICS.command("cancel"),
     TOPICS.cancel("kitchen"),
-    *(TOPICS.command(name) for name in ("ping", "info", "log_level", "reload", "model", "", "dance")),
+    *(
+        TOPICS.command(name)
+        for name in ("ping", "info", "log_level", "reload", "model", "schema", "", "dance")
+    ),
 )
 _REPLIES = (
     None, None, "edgeassist/box/reply/x", "edgeassist/box/reply/kitchen/1", "reply/a/b", "reply/", "", "a/b",
