@@ -38,8 +38,8 @@ script: !include scripts.yaml
 system_log:
 websocket_api:
 """
-# No package installer at run time, no ffmpeg, no libturbojpeg; a broker that a test stops; what is not core; a busy
-# machine.
+# No package installer at run time, no ffmpeg, no libturbojpeg; a broker that a test stops; what is not core;
+# and others on the machine.
 _SILENT = (
     "bootstrap] Skip",
     "haffmpeg.",
