@@ -14,10 +14,12 @@ from edgeassist import harmless
 from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.constraints import constraint_fields
 from edgeassist.cli.tools import tool_fields
+from edgeassist.cli.whom import AsksFleet, GroupName, topics_of_whom
 from edgeassist.client.answers import AnyEvent, Restarted
 from edgeassist.client.requester import Requester
 from edgeassist.errors import BrokerError, ExitStatus
-from edgeassist.protocol.events import Called, Chunk, Done, Failed, Reasoning
+from edgeassist.protocol.events import Accepted, Called, Chunk, Done, Failed, Reasoning
+from edgeassist.protocol.topics import FleetTopics
 from edgeassist.settings import load_settings
 
 # How long to ask a device again that has no room; for a person who waits.
@@ -83,16 +85,20 @@ def ask(
         str | None,
         typer.Option(help="Whether it calls: auto, none, required, or a tool's name.", show_default=False),
     ] = None,
+    fleet: AsksFleet = False,
+    group: GroupName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
 ) -> None:
     """Ask the daemon, and print the answer as it comes.
 
-    Goes through the broker of the settings, as any client does. The exit status tells how it ended: 0 done,
-    2 the request was wrong, 69 no broker, device or model, 75 worth trying again, 1 cancelled, or an answer
-    that was bound (by a schema and the like), or had tools, and did not get whole.
+    Goes through the broker of the settings, as any client does. Of a fleet, standard error tells which box
+    answers, and whether a session begins there. The exit status tells how it ended: 0 done, 2 the request was
+    wrong, 69 no broker, device or model, 75 worth trying again, 1 cancelled, or an answer that was bound (by
+    a schema and the like), or had tools, and did not get whole.
 
     Examples: `edgeassist ask "Why is the sky blue?"`, `edgeassist ask - < question.txt`,
-    `edgeassist ask --choice yes,no "Is the window open?"`, `edgeassist ask --tool relay.json "Light, please"`
+    `edgeassist ask --choice yes,no "Is the window open?"`, `edgeassist ask --tool relay.json "Light"`,
+    `edgeassist ask --fleet "Is anybody there?"`
     """
     loaded = load_settings(context.obj)
     fields: dict[str, Any] = {
@@ -109,7 +115,8 @@ def ask(
     text = sys.stdin.read() if prompt == "-" else prompt
 
     async def run() -> Done:
-        async with connect(loaded.settings) as client:
+        topics = await topics_of_whom(loaded.settings, group, fleet=fleet)
+        async with connect(loaded.settings, topics) as client:
             await check_online(client, loaded.settings)
             fields["busy_s"] = BUSY_S if timeout is None else timeout
             wanted = {key: value for key, value in fields.items() if value is not None}
@@ -131,7 +138,8 @@ async def stream(
     """Ask, print the answer as it comes, and return its terminal event.
 
     Text already printed can't be taken back: if the device runs the request again and answers otherwise, a
-    line on standard error says so, and the new answer begins on a line of its own.
+    line on standard error says so, and the new answer begins on a line of its own. Of a fleet, such lines
+    tell which box answers.
 
     Args:
         client: Asks.
@@ -143,7 +151,7 @@ async def stream(
     Raises:
         EdgeAssistError: The request failed; the class tells why.
     """
-    printer = _Printer(thoughts=thoughts)
+    printer = _Printer(thoughts=thoughts, fleet=isinstance(client.topics, FleetTopics))
     try:
         async for event in client.ask(prompt, **fields):
             if as_json:
@@ -162,8 +170,10 @@ async def stream(
 class _Printer:
     """An answer on the terminal."""
 
-    def __init__(self, *, thoughts: bool) -> None:
+    def __init__(self, *, thoughts: bool, fleet: bool) -> None:
         self._thoughts = thoughts
+        self._fleet = fleet
+        self._box = ""
         # What goes to a file or another program goes there as it is.
         self._shown: Callable[[str], str] = harmless.lines if sys.stdout.isatty() else str
         self._thinking = False
@@ -172,6 +182,8 @@ class _Printer:
     def show(self, event: AnyEvent) -> None:
         """Print what an event has to say to a person."""
         match event:
+            case Accepted() if self._fleet:
+                self._tell_box(event.device, event.position)
             case Reasoning(text=text) if self._thoughts:
                 print(f"{_DIM}{self._shown(text)}{_PLAIN}", end="", flush=True)
                 self._thinking = self._line = True
@@ -191,8 +203,24 @@ class _Printer:
                 if event.only_reasoning:
                     self.end()
                     print(_ONLY_THOUGHTS, file=sys.stderr)
+                if self._fleet:
+                    self._tell_end(event)
             case _:
                 pass
+
+    def _tell_box(self, name: str, position: int = 0) -> None:
+        device = harmless.line(name)
+        if device != self._box:
+            self.end()
+            place = f" has it, behind {position}" if position else " answers"
+            print(device + place, file=sys.stderr, flush=True)
+            self._box = device
+
+    def _tell_end(self, done: Done) -> None:
+        self._tell_box(done.device)
+        if done.session_began:
+            self.end()
+            print(f"the session {done.session!r} began with this, at {self._box}", file=sys.stderr)
 
     def end(self) -> None:
         """End the line that was begun."""

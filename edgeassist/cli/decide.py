@@ -17,8 +17,10 @@ from edgeassist.cli.connect import check_online, connect
 from edgeassist.cli.evaluation import Choices, run_evaluation
 from edgeassist.cli.files import read_json, read_text
 from edgeassist.cli.questions import questions_of
+from edgeassist.cli.whom import AsksFleet, GroupName, topics_of_whom
 from edgeassist.errors import BrokerError, ExitStatus, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
+from edgeassist.protocol.topics import FleetTopics
 from edgeassist.settings import Settings, load_settings
 
 
@@ -100,13 +102,16 @@ def decide(
             metavar="json", help="With --eval: compare with the same model writing JSON.", show_default=False
         ),
     ] = None,
+    fleet: AsksFleet = False,
+    group: GroupName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Have questions about a state answered with probabilities, without any text that is written.
 
     The options that ask may come several times; an answer has its question's name. The exit status tells how
     it ended: 0 all answers are sure, 1 one abstains (its margin is under the threshold), 2 the request was
-    wrong, 69 no broker, device or model, 75 worth trying again.
+    wrong, 69 no broker, device or model, 75 worth trying again. Of a fleet, standard error tells which box
+    has answered.
 
     Example: `edgeassist decide "The lamp over the stove is broken" --choice kitchen,bath,hall`
 
@@ -119,7 +124,18 @@ def decide(
     if cases is None and choices != Choices():
         raise InvalidRequestError("--fit, --wanted, --robust and --against go with --eval")
     if cases is not None:
-        asked = (state, state_file, choice, yes_no, score, instructions, threshold, timeout)
+        asked = (
+            state,
+            state_file,
+            choice,
+            yes_no,
+            score,
+            instructions,
+            threshold,
+            timeout,
+            group,
+            fleet or None,
+        )
         if any(each is not None for each in asked):
             raise InvalidRequestError("--eval: its cases say what is asked; leave all else out")
         run_evaluation(loaded.settings, cases, choices, as_json=as_json)
@@ -134,7 +150,8 @@ def decide(
     }
     given = {key: value for key, value in fields.items() if value is not None}
     try:
-        answers = asyncio.run(_ask(loaded.settings, given, as_json=as_json)).answers or {}
+        asking = _ask(loaded.settings, given, group, fleet=fleet, as_json=as_json)
+        answers = asyncio.run(asking).answers or {}
     except KeyboardInterrupt:
         raise typer.Exit(ExitStatus.FAILURE) from None
     if not as_json:
@@ -145,8 +162,11 @@ def decide(
         raise typer.Exit(ExitStatus.FAILURE)
 
 
-async def _ask(settings: Settings, fields: dict[str, Any], *, as_json: bool) -> Done:
-    async with connect(settings) as client:
+async def _ask(
+    settings: Settings, fields: dict[str, Any], group: str | None, *, fleet: bool, as_json: bool
+) -> Done:
+    topics = await topics_of_whom(settings, group, fleet=fleet)
+    async with connect(settings, topics) as client:
         await check_online(client, settings)
         async for event in client.decide(busy_s=fields.get("timeout_s", BUSY_S), **fields):
             if as_json:
@@ -154,6 +174,8 @@ async def _ask(settings: Settings, fields: dict[str, Any], *, as_json: bool) -> 
             if isinstance(event, Failed):
                 raise event.error()
             if isinstance(event, Done):
+                if isinstance(topics, FleetTopics) and not as_json:
+                    print(f"{harmless.line(event.device)} has answered", file=sys.stderr)
                 return event
     raise BrokerError("the answer has no terminal event")
 

@@ -13,24 +13,28 @@ from edgeassist.broker import BrokerOptions, Tls
 from edgeassist.client.connection import OnProgress
 from edgeassist.client.decision import Decision
 from edgeassist.client.fields import DecisionFields, Fields
+from edgeassist.client.presence import FleetPresence
 from edgeassist.client.reading import read_document
 from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
+from edgeassist.client.whom import check_has, topics_of
 from edgeassist.errors import BrokerError, InvalidRequestError, error_for
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.state import Availability, CommandResponse
-from edgeassist.protocol.topics import Topics, check_topic_name
+from edgeassist.protocol.topics import FleetTopics, check_topic_name
 
 # How long to ask again a device that has no room.
 BUSY_S = 60.0
 # How long a device may be silent while it changes models: it says how far it is.
 MODEL_S = 300.0
 _PORT, _TLS_PORT = 1883, 8883
+# What the broker keeps of boxes comes at once; after so long without more it has all come.
+QUIET_S = 0.4
 
 
 class AsyncClient:
-    """Asks one device. An async context manager that is connected inside its block.
+    """Asks one device, or a fleet of them. An async context manager that is connected inside its block.
 
     All its coroutines are for the event loop that connected it.
 
@@ -38,10 +42,11 @@ class AsyncClient:
         host: The broker's name or address.
         port: Its port; by default 1883, or 8883 with TLS.
         device: The device's name, its setting `device.name`.
+        fleet: In its place, the name of a fleet, its boxes' setting `fleet.group`: one of them answers.
         base: The first levels of its topics, its setting `mqtt.base`.
         name: This client's, which its sessions and its quota belong to: prompts go to
-            `<base>/<device>/prompt/<name>`, decisions to `<base>/<device>/decide/<name>`. By default the user
-            name at the broker, else one is made up.
+            `<base>/<device>/prompt/<name>`, decisions to `<base>/<device>/decide/<name>`, where a fleet is
+            the device `fleet/<fleet>`. By default the user name at the broker, else one is made up.
         username: For the broker.
         password: For the broker.
         tls: True for TLS with the system's certificates, or a `Tls` with files.
@@ -53,7 +58,7 @@ class AsyncClient:
         busy_s: How long to ask again a device that has no room for a request.
 
     Raises:
-        InvalidRequestError: A name can't be a part of a topic.
+        InvalidRequestError: A name can't be a part of a topic, or not one of device and fleet is given.
     """
 
     def __init__(
@@ -61,7 +66,8 @@ class AsyncClient:
         host: str = "localhost",
         port: int | None = None,
         *,
-        device: str,
+        device: str | None = None,
+        fleet: str | None = None,
         base: str = "edgeassist",
         name: str | None = None,
         username: str | None = None,
@@ -76,9 +82,9 @@ class AsyncClient:
     ) -> None:
         made_up = secrets.token_hex(4)
         self.name = name or username or f"python-{made_up}"
-        self.topics = Topics(base, device)
-        if "/" in self.name or "/" in device:
-            raise InvalidRequestError("a slash can't be in the name of a device or client: choose another")
+        if "/" in self.name:
+            raise InvalidRequestError("a slash can't be in the name of a client: choose another")
+        self.topics = topics_of(base, device, fleet)
         self.topics.check_client(self.name)
         check_topic_name(self.topics.prompt(self.name))
         files = (tls if isinstance(tls, Tls) else Tls()) if tls else None
@@ -189,8 +195,10 @@ class AsyncClient:
         """Give the device a command of docs/protocol.md, and return the answer's `data`.
 
         Raises:
-            EdgeAssistError: The device refused it, or did not answer within 5 s.
+            EdgeAssistError: The device refused it, or did not answer within 5 s. A fleet has only `ping`.
         """
+        if name != "ping":
+            check_has(self.topics, f"command {name}")
         return _data(await self._requester.command(name, **arguments))
 
     async def models(self) -> dict[str, Any]:
@@ -226,14 +234,28 @@ class AsyncClient:
         return await self._change_models("pull", source, on_progress)
 
     async def _change_models(self, action: str, model: str, on_progress: OnProgress | None) -> dict[str, Any]:
+        check_has(self.topics, "models")
         arguments = {"action": action, "model": model}
         return _data(
             await self._requester.command("model", wait_s=MODEL_S, on_progress=on_progress, **arguments)
         )
 
     async def online(self) -> bool:
-        """Whether the device is there."""
+        """Whether the device is there; of a fleet, whether a box takes requests."""
         return await self._requester.availability() is Availability.ONLINE
+
+    async def boxes(self) -> list[dict[str, Any]]:
+        """Return what each box of the fleet says of itself (docs/fleet.md, "Topics"), by their names.
+
+        Raises:
+            InvalidRequestError: This client asks one device.
+        """
+        requester = self._requester
+        if not isinstance(requester.presence, FleetPresence):
+            raise InvalidRequestError("a device has no boxes: give the client a fleet")
+        await requester.said_availability()
+        await asyncio.sleep(QUIET_S)
+        return [box.model_dump(mode="json") for box in requester.presence.boxes]
 
     async def health(self) -> dict[str, Any]:
         """Return what the device said last of its state (`health` of docs/protocol.md); empty if nothing."""
@@ -244,14 +266,16 @@ class AsyncClient:
         return await self._document(self.topics.info)
 
     async def wait_ready(self, timeout_s: float = 60.0) -> None:
-        """Wait until the device is online and its model loaded.
+        """Wait until the device is online and its model loaded, or a box of the fleet takes requests.
 
         Raises:
             BrokerError: That took longer; the message says what it is doing.
         """
         begun = asyncio.get_running_loop().time()
         if not await self._requester.wait_online(timeout_s):
-            raise BrokerError(f"the device {self.topics.root} did not come online within {timeout_s:g} s")
+            raise BrokerError(self._requester.presence.late(timeout_s))
+        if isinstance(self.topics, FleetTopics):  # without a model it takes none
+            return
         rest_s = timeout_s - (asyncio.get_running_loop().time() - begun)
         if await self._requester.wait_health(frozenset({"ready", "busy"}), rest_s) is None:
             health = await self.health()
@@ -267,6 +291,7 @@ class AsyncClient:
         return self._made
 
     async def _document(self, topic: str) -> dict[str, Any]:
+        check_has(self.topics, topic.rpartition("/")[2])
         return read_document(await self._requester.state(topic))
 
 

@@ -80,15 +80,15 @@ class Stream:
 
 
 class Client:
-    """Asks one device. A context manager that is connected inside its block; any thread may use it.
+    """Asks one device, or a fleet. A context manager, connected inside its block; any thread may use it.
 
     Args:
         host: The broker's name or address.
         port: Its port; by default 1883, or 8883 with TLS.
-        **options: The rest of `AsyncClient`'s; `device` is needed.
+        **options: The rest of `AsyncClient`'s; `device`, or `fleet`, is needed.
 
     Raises:
-        InvalidRequestError: A name can't be a part of a topic.
+        InvalidRequestError: As of `AsyncClient`.
     """
 
     def __init__(self, host: str = "localhost", port: int | None = None, **options: Unpack[Options]) -> None:
@@ -163,8 +163,12 @@ class Client:
         return self._loop.run(self._client.pull_model(source, on_progress))
 
     def online(self) -> bool:
-        """Whether the device is there."""
+        """Whether the device is there; of a fleet, whether a box takes requests."""
         return self._loop.run(self._client.online())
+
+    def boxes(self) -> list[dict[str, Any]]:
+        """Return what each box of the fleet says of itself (`AsyncClient.boxes`)."""
+        return self._loop.run(self._client.boxes())
 
     def health(self) -> dict[str, Any]:
         """Return what the device said last of its state (`AsyncClient.health`)."""
@@ -175,5 +179,5 @@ class Client:
         return self._loop.run(self._client.info())
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
-        """Wait until the device is online and its model loaded (`AsyncClient.wait_ready`)."""
+        """Wait until it can answer (`AsyncClient.wait_ready`)."""
         self._loop.run(self._client.wait_ready(timeout_s))

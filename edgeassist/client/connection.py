@@ -1,4 +1,4 @@
-"""A connection that knows one device: what it says of itself, and what it answers to commands."""
+"""A connection that knows one device, or one fleet: what it says of itself, and its answers to commands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgeassist.broker import Broker, BrokerOptions
+from edgeassist.client.presence import Word, presence_of
 from edgeassist.client.reading import read_document
 from edgeassist.errors import BrokerError
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
@@ -37,12 +38,16 @@ class Connection:
 
     Args:
         options: Where the broker is; the client id should be unique.
-        topics: The device's.
+        topics: The device's, or the fleet's (`FleetTopics`).
         connect_s: How long to try to connect at first.
+
+    Attributes:
+        presence: What is known of whether it is there.
     """
 
     def __init__(self, options: BrokerOptions, topics: Topics, *, connect_s: float = 10.0) -> None:
         self.topics = topics
+        self.presence = presence_of(topics)
         self._connect_s = connect_s
         self._settled = asyncio.Event()
         self._problem = ""
@@ -51,7 +56,7 @@ class Connection:
         self._changed = asyncio.Event()
         self._broker = Broker(options, on_up=self._up, on_down=self._down, on_refused=self._refused)
         # An access control list may keep these from us, and let us ask all the same.
-        for topic in (topics.status, topics.health, topics.telemetry, topics.info):
+        for topic in self.presence.kept:
             self._listen(topic, self._take_state, optional=True)
         self._listen(topics.response("+"), self._take_response, optional=True)
 
@@ -100,20 +105,23 @@ class Connection:
         A status that says otherwise may be stale: a device that answers a `ping` within `wait_s` is online.
         """
         said = await self.said_availability(wait_s)
-        return Availability.ONLINE if said is Availability.ONLINE or await self._answers(wait_s) else said
+        if said is Availability.ONLINE or await self._answers(wait_s):
+            return Availability.ONLINE
+        return self.presence.availability
 
     async def said_availability(self, wait_s: float = PING_S) -> Availability | None:
-        """Return what the broker keeps of the device's status; None where it keeps nothing that is one."""
-        payload = await self.state(self.topics.status, wait_s)
-        with contextlib.suppress(ValueError):
-            return Availability((payload or b"").decode())
-        return None
+        """Return what the broker keeps of whether the device is there; None where that is nothing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while self.presence.availability is None:
+                    await self._changes()
+        return self.presence.availability
 
     async def wait_online(self, wait_s: float) -> bool:
         """Wait until the device is online."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                while not self._is_online:
+                while self.presence.availability is not Availability.ONLINE:
                     await self._changes()
                 return True
         return False
@@ -201,14 +209,6 @@ class Connection:
         subscription = Subscription(topic, qos=qos, optional=optional, patient=patient)
         self._broker.subscribe(subscription, partial(_read, handler))
 
-    @property
-    def _is_online(self) -> bool:
-        return self._retained.get(self.topics.status) == Availability.ONLINE.value.encode()
-
-    @property
-    def _is_offline(self) -> bool:
-        return self._retained.get(self.topics.status) == Availability.OFFLINE.value.encode()
-
     async def _answers(self, wait_s: float) -> bool:
         with contextlib.suppress(BrokerError):
             await self.command("ping", wait_s)
@@ -225,6 +225,7 @@ class Connection:
     def _down(self, reason: str) -> None:
         self._problem = reason
         self._retained.clear()  # the broker says it again
+        self.presence.clear()
         self._settled.set()
 
     def _refused(self, topic: str, why: str) -> None:
@@ -232,7 +233,11 @@ class Connection:
 
     def _take_state(self, message: Inbound) -> None:
         self._retained[message.topic] = message.payload
+        self._take_word(self.presence.hear(message))
         self._changed.set()
+
+    def _take_word(self, word: Word) -> None:
+        """Note what was said of whether the device is there."""
 
     def _take_response(self, message: Inbound) -> None:
         answer = CommandResponse.model_validate_json(message.payload)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Required, TypedDict
+from typing import Any, Literal, TypedDict
 
 from edgeassist.broker.options import Tls
 
@@ -89,7 +89,8 @@ class DecisionFields(TypedDict, total=False):
 class Options(TypedDict, total=False):
     """The keywords of `AsyncClient`, which describes them."""
 
-    device: Required[str]
+    device: str | None
+    fleet: str | None
     base: str
     name: str | None
     username: str | None

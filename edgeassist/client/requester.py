@@ -1,4 +1,4 @@
-"""Asks one device: every request gets its whole answer, or an error that says why not.
+"""Asks one device, or a fleet: every request gets its whole answer, or an error that says why not.
 
 A link that breaks is made again, and every unanswered request is then published again, byte for byte: the
 daemon knows a repeat and doesn't run it twice (docs/protocol.md, "The same request twice").
@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import random
 import secrets
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Any
 
 from edgeassist.broker import BrokerOptions
 from edgeassist.client.answers import AnyEvent
 from edgeassist.client.connection import COMMAND_S, PING_S, Connection
+from edgeassist.client.doubt import Doubt
 from edgeassist.client.pending import Request, Timer
+from edgeassist.client.presence import Word
 from edgeassist.client.reading import read_event
 from edgeassist.client.retrying import Retries
 from edgeassist.errors import BrokerError, InvalidRequestError
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound
-from edgeassist.protocol.state import Availability, CommandResponse
+from edgeassist.protocol.state import CommandResponse
 from edgeassist.protocol.topics import Topics
 
 # The longest silence between two events of an answer; the daemon's own deadlines are shorter.
@@ -40,11 +42,11 @@ _OURS = ("reply_to", "format", "max_packet", "end")
 
 
 class Requester(Connection):
-    """A connection that asks one device. An async context manager.
+    """A connection that asks one device, or a fleet. An async context manager.
 
     Args:
         options: Where the broker is; the client id should be unique.
-        topics: The device's.
+        topics: The device's, or the fleet's (`FleetTopics`).
         name: This client's name: it asks on `<root>/prompt/<name>` and `<root>/decide/<name>`.
         connect_s: How long to try to connect at first.
         reconnect_s: How long a link that broke may take to come back.
@@ -64,24 +66,25 @@ class Requester(Connection):
         super().__init__(options, topics, connect_s=connect_s)
         self.name = name
         self._reconnect_s = reconnect_s
-        self._return_s = return_s
         self._link_timer = Timer(reconnect_s, self._give_up_link)
-        self._device_timer = Timer(return_s, self._doubt_device)
-        self._doubt: asyncio.Task[None] | None = None
-        # Whether the device may have missed what was asked.
-        self._device_unsure = False
-        # When an answer of the device's was last heard.
-        self._spoken_at = -math.inf
         self._requests: dict[str, Request] = {}
+        self._doubt = Doubt(
+            self.presence,
+            return_s,
+            asked=lambda: bool(self._requests),
+            connected=lambda: self._broker.connected,
+            answers=lambda: self._answers(PING_S),
+            again=self._ask_again,
+            fail=self._fail,
+            fail_unheard=partial(self._fail, unheard=True),
+        )
         self._listen(topics.reply("+", name), self._take_event)
         self._listen(topics.response("cancel", name), self._take_response, optional=True)
 
     async def close(self) -> None:
         """Cancel what has no answer yet, and disconnect."""
         self._link_timer.cancel()
-        self._device_timer.cancel()
-        if self._doubt is not None:
-            self._doubt.cancel()
+        self._doubt.close()
         for request in self._requests.values():
             self._cancel(request)
         self._fail("the client was closed before the answer had come")
@@ -129,8 +132,7 @@ class Requester(Connection):
         retries = Retries(loop.time() + busy_s, anew="on_crash" not in fields)
         try:
             self._publish(request)
-            if not self._is_online:
-                self._device_timer.start()
+            self._doubt.ask()
             while True:
                 event = await self._next_event(request)
                 pause_s = retries.pause_s(event, loop.time(), random.random())  # noqa: S311 - no secret
@@ -165,14 +167,12 @@ class Requester(Connection):
     def _up(self) -> None:
         super()._up()
         self._link_timer.cancel()
-        self._device_unsure = True
-        if self._requests:
-            self._device_timer.start()
+        self._doubt.up()
         self._ask_again()
 
     def _down(self, reason: str) -> None:
         super()._down(reason)
-        self._device_timer.cancel()
+        self._doubt.down()
         if self._broker.connects:
             self._link_timer.start()
 
@@ -187,27 +187,6 @@ class Requester(Connection):
             f"the connection to the broker was lost and did not come back within {self._reconnect_s:g} s: "
             f"{self._problem}"
         )
-
-    def _doubt_device(self) -> None:
-        if self._requests:
-            self._doubt = asyncio.create_task(self._give_up_device(), name="doubt")
-
-    async def _give_up_device(self) -> None:
-        """Give up a device that is offline, unless it is heard of: a late will may stand in its status."""
-        spoke = asyncio.get_running_loop().time() - self._spoken_at < self._return_s
-        if spoke or await self._answers(PING_S):
-            self._device_timer.start()
-        elif not self._broker.connected:
-            return
-        elif self._is_offline:
-            self._fail(f"the device went offline, and did not come back within {self._return_s:g} s")
-        elif not self._is_online:
-            # Who may read neither status nor response knows nothing of a device but its events.
-            self._fail(
-                f"nothing is known of a device {self.topics.root} at this broker, and none answered within "
-                f"{self._return_s:g} s: check the device's name",
-                unheard=True,
-            )
 
     def _prepare(self, fields: Mapping[str, Any], topic: str, *, streams: bool) -> Request:
         """Return the request, not published yet."""
@@ -274,34 +253,19 @@ class Requester(Connection):
                 return event
 
     def _fail(self, problem: str, *, unheard: bool = False) -> None:
-        """End all requests, or those of which the device has said nothing."""
+        """End all requests, or those of which nothing was heard."""
         for request in self._requests.values():
             if not (unheard and request.heard):
                 request.events.put(BrokerError(problem))
 
-    def _take_state(self, message: Inbound) -> None:
-        super()._take_state(message)
-        if message.topic == self.topics.status:
-            self._take_status(message)
-
-    def _take_status(self, message: Inbound) -> None:
-        if message.payload == Availability.OFFLINE.value.encode():
-            self._device_unsure = True
-            self._device_timer.start()
-            return
-        if message.payload != Availability.ONLINE.value.encode():  # cleared: it says nothing of the device
-            return
-        self._device_timer.cancel()
-        # After the broker itself was away, we may have been back, and asked again, before the device. It says
-        # `online` at other times too.
-        if not message.retained and self._device_unsure:
-            self._device_unsure = False
-            self._ask_again()
+    def _take_word(self, word: Word) -> None:
+        super()._take_word(word)
+        self._doubt.hear(word)
 
     def _take_event(self, message: Inbound) -> None:
         event = read_event(message.payload)
         if event.id in self._requests:
-            self._spoken_at = asyncio.get_running_loop().time()
+            self._doubt.spoke()
             request = self._requests[event.id]
             request.heard = True
             for each in request.stream.take(event):

@@ -22,7 +22,9 @@ class Answer:
         usage: Tokens: `prompt_tokens`, of which `cached_tokens` cost no work, and `completion_tokens`, of
             which `reasoning_tokens` are thoughts.
         timings: Milliseconds and tokens per second, as the device measured them.
+        device: Which device answered; of a fleet, which of its boxes.
         session: The conversation that it belongs to, if any.
+        session_began: Whether nothing was known of that: it is new, or the device that had it is gone.
         history_dropped: How many old messages of the session did not fit the context any more.
         held_back: Why the device had fewer threads than it could have; None where it had all.
         metadata: The request's own.
@@ -46,6 +48,7 @@ class Answer:
     reasoning: str = ""
     only_reasoning: bool = False
     tool_calls: tuple[ToolCall, ...] = ()
+    session_began: bool = False
 
     @classmethod
     def of(cls, done: Done) -> Self:
@@ -63,6 +66,7 @@ class Answer:
             model=done.model,
             device=done.device,
             session=done.session,
+            session_began=done.session_began or False,
             history_dropped=done.history_dropped,
             held_back=done.held_back,
             metadata=done.metadata,

@@ -97,6 +97,12 @@ class Boxes:
         """How many requests another box may have from those where such wait, by name."""
         return {name: box.state.movable for name, box in self._boxes.items() if box.state.movable > 0}
 
+    @property
+    def blind(self) -> bool:
+        """Whether one of them can't be told that nobody heard what it hands over, as in MQTT 3.1.1."""
+        there = (box.state for box in self if box.state.state is not BoxCondition.OFFLINE)
+        return any(state.mqtt != "5" for state in there)
+
     def is_older(self, device: str) -> bool:
         """Whether a box was here when we connected: it may have a conversation that we would not know of."""
         box = self._boxes.get(device)

@@ -39,6 +39,7 @@ class _Head(BaseModel):
     hops: Annotated[int, Field(ge=1, le=MOST_HOPS)]
     search: Search = Search.NONE
     id: Name | None = None
+    again: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Envelope:
         left_s: How long it may take from now on; None where only its own limit counts.
         search: How far the search for its conversation is.
         id: The request's id, which is made up where the client gave none.
+        again: Whether a box that is gone had it, and may have ended it.
     """
 
     sender: str
@@ -60,6 +62,7 @@ class Envelope:
     left_s: float | None = None
     search: Search = Search.NONE
     id: str | None = None
+    again: bool = False
 
     def encode(self) -> bytes:
         """Return it as a payload."""
@@ -74,6 +77,7 @@ class Envelope:
             hops=self.hops,
             search=self.search,
             id=self.id,
+            again=self.again or None,
         )
         return head.model_dump_json(exclude_none=True).encode() + b"\n" + message.payload
 
@@ -99,6 +103,7 @@ class FollowingCancel(BaseModel):
         id: The command's.
         asker: On whose topic the command came; None for the shared one.
         correlation: The command's Correlation Data, in base64.
+        response_topic: The command's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +113,7 @@ class FollowingCancel(BaseModel):
     id: AnyName | None = None
     asker: Name | None = None
     correlation: Base64Bytes | None = None
+    response_topic: str | None = None
 
     def encode(self) -> bytes:
         """Return the payload."""
@@ -145,4 +151,5 @@ def open_envelope(payload: bytes) -> Envelope:
     message = Inbound(
         topic=head.topic, payload=rest, response_topic=head.response_topic, correlation=correlation
     )
-    return Envelope(head.sender, message, head.hops, head.left_s, head.search, head.id)
+    again = head.again or False
+    return Envelope(head.sender, message, head.hops, head.left_s, head.search, head.id, again)

@@ -146,6 +146,13 @@ def _differences(seen: Survey) -> Iterator[Remark]:
             f"its boxes have different models, so answers depend on who gives them: {_listed(models)}",
             "load the same everywhere (edgeassist models use NAME), or make two fleets of it",
         )
+    spoken = _grouped([box for box in present if box.mqtt is not None], lambda box: box.mqtt)
+    if len(spoken) > 1:
+        yield Remark(
+            "its boxes speak different versions of MQTT, and only with 5 Response Topic and Correlation Data "
+            f"come to them: {_listed(spoken)}",
+            'set mqtt.protocol = "5" on all, or have clients say where to answer in the request (reply_to)',
+        )
     protocols = _grouped(present, lambda box: box.protocol)
     if len(protocols) > 1:
         yield Remark(

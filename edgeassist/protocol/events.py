@@ -183,7 +183,8 @@ class Done(_Event):
         history_dropped: How many old messages of the session did not fit the context any more.
         held_back: Why there were fewer threads than the device could give; None where there were not.
         metadata: The request's.
-        repeat: True where this end was said before, and its requester may have missed it; else None.
+        repeat: True where this end was said before, and its requester may have missed it, or where a device
+            that is gone may have said another one; else None.
     """
 
     type: Literal["done"] = "done"

@@ -40,6 +40,7 @@ class BoxState(StateDocument):
         session: Its client id on its connection for the fleet.
         model: The name of what it has loaded; None while that is nothing.
         protocol: The version of the wire contract.
+        mqtt: The version of MQTT that it speaks; None in a will.
         state: Whether it takes requests.
         reason: Why it does not, for a person.
         slots: How many requests it runs at once, its own topics' too; 0 while it has no model.
@@ -60,6 +61,7 @@ class BoxState(StateDocument):
     session: _Text
     model: _Text | None = None
     protocol: _Count
+    mqtt: _Text | None = None
     state: BoxCondition
     reason: _Text | None = None
     slots: _Count = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.filters import SHARE
+from edgeassist.protocol.values import NAME_PATTERN
 
 # MQTT allows 65,535 bytes and Mosquitto 200 levels; a broker disconnects a client that exceeds its limits.
 MAX_TOPIC_BYTES = 1024
@@ -248,6 +249,14 @@ class FleetTopics(Topics):
 # Stands for a device in the topics of fleets.
 FLEET_LEVEL = "fleet"
 _FLEET = f"{FLEET_LEVEL}/"
+
+
+def check_group(group: str) -> None:
+    """Raise an InvalidRequestError where no fleet can have this name."""
+    if not re.fullmatch(NAME_PATTERN, group) or group.endswith("\n"):
+        raise InvalidRequestError(
+            f"{group[:100]!r} can't be a fleet: its name is one level of a topic, 1 to 64 of A-Z a-z 0-9 _ -"
+        )
 
 
 def fleet_topics(base: str, group: str) -> FleetTopics:

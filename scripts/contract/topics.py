@@ -83,7 +83,7 @@ def channels() -> list[Channel]:
     return [
         *_asked(DEVICE, ""),
         *_commands(),
-        _elsewhere("response", "commands", _outcomes(list(COMMANDS))),
+        _elsewhere("response", "commands", [*_outcomes(list(COMMANDS)), "fleetPingOutcome"]),
         *_states(),
         *_home_assistant(),
         *fleet,
@@ -156,7 +156,7 @@ def _commands() -> Iterator[Channel]:
 
 
 def _fleet_commands() -> Iterator[Channel]:
-    """Yield what all boxes of a fleet hear; only who has something to say answers, on the default topic."""
+    """Yield what all boxes of a fleet hear; only who has something to say answers."""
     for name, client, about, outcome in (
         ("cancelCommand", None, "Gives the command `cancel` to all boxes.", "cancelOutcome"),
         ("cancelCommandOfClient", "{client}", _OWN, "cancelOutcome"),
@@ -167,6 +167,7 @@ def _fleet_commands() -> Iterator[Channel]:
         yield Channel(
             _called("fleet", name), FLEET.cancel(client) if command == "cancel" else FLEET.command(command),
             "fleet", about, [f"{command}Command", *_bare(command)], receives=True, qos=0, answers=answers,
+            elsewhere="responseElsewhere",
         )  # fmt: skip
         yield Channel(answers, FLEET.response(command, client), "fleet", "What became of it.", [outcome])
 

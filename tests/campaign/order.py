@@ -22,12 +22,19 @@ class Order:
         self._known: dict[int, Heard] = {}
         self._last: Heard | None = None
         self._text: str | None = ""
+        # Whether two boxes answer at once, since it was asked again before they had told each other: events
+        # don't say whose they are.
+        self._mixed = False
 
     def take(self, each: Heard) -> None:
         """Take the next; not an end that says that it is said again."""
         if self._rules.fleet and each.type == "accepted":
             # Another box has it: it was handed over, or its box is dead.
+            goes_on = self._last is not None and not self._last.ends
+            self._mixed = self._mixed or (goes_on and asked_again(self._entry, each))
             self._begin()
+        if self._mixed:
+            return
         known = self._known.get(each.seq)
         if each.seq <= self._seq and known is not None and known.digest == each.digest:
             may = each.ends or twice(known, each, self._ledger) or asked_again(self._entry, each)

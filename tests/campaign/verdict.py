@@ -24,7 +24,7 @@ class Verdict:
         accepted: Whether it counts as accepted: see `tests.campaign`.
         refused: Whether there was no room for it.
         unkept: Whether only a broker that died knew of it.
-        missed: Whether MQTT promised its client nothing.
+        missed: Whether MQTT, or a fleet whose broker keeps nothing, promised its client nothing.
         ends: Ends that were heard and counted: one, if all is well.
         repeats: Ends that say themselves that they are said again.
         answers: Ends that a client heard again because it had asked again.
@@ -57,7 +57,7 @@ def judge(entry: Entry, ledger: Ledger, now: float, rules: Rules) -> Verdict:
     """
     verdict = Verdict(entry)
     ends = [each for each in entry.heard if each.ends]
-    _accept(verdict, ledger, ends, now, durable=rules.durable)
+    _accept(verdict, ledger, ends, now, durable=rules.durable, fleet=rules.fleet)
     if ends:
         _count(verdict, ledger, ends)
         for end in ends:
@@ -73,7 +73,9 @@ def judge(entry: Entry, ledger: Ledger, now: float, rules: Rules) -> Verdict:
     return verdict
 
 
-def _accept(verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, durable: bool) -> None:
+def _accept(
+    verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, durable: bool, fleet: bool
+) -> None:
     entry = verdict.entry
     verdict.refused = bool(ends) and ends[0].code in REFUSALS and entry.heard[0] is ends[0]
     heard_at = entry.heard[0].at if entry.heard else None
@@ -91,6 +93,13 @@ def _accept(verdict: Verdict, ledger: Ledger, ends: list[Heard], now: float, *, 
     verdict.missed = alone and any(
         each.hurts == {Hurt.CLIENTS} and each.until >= entry.begun_at for each in ledger.troubles
     )
+    # A broker that keeps nothing, and then the box that would have said its end again.
+    if fleet and not entry.profile.asks_again:
+        verdict.missed = verdict.missed or any(
+            Hurt.BROKER in each.hurts and ledger.troubled(each.at, now, Hurt.DAEMON)
+            for each in ledger.troubles
+            if each.until >= entry.begun_at
+        )
     if not verdict.missed:
         last = "the broker has it" if heard_at is None else f"the last was {name(entry.heard[-1])}"
         verdict.wrong.append((Wrong.NO_END, last))

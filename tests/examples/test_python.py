@@ -31,8 +31,8 @@ ASKING = pytest.mark.parametrize("program", ["ask.py", "plain_paho.py"])
 
 @pytest.fixture(scope="module")
 def device() -> Iterator[ScriptedDevice]:
-    """A device with the name that the document uses."""
-    with ScriptedDevice(name="kitchen-pi") as running:
+    """A device with the name, and in the fleet, that the document uses."""
+    with ScriptedDevice(name="kitchen-pi", fleet__group="home") as running:
         yield running
 
 

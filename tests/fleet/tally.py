@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 ENDS = frozenset({"done", "error"})
@@ -30,7 +31,7 @@ class Asked:
         """Take one of its events; return whether that is its first end."""
         if event["type"] == "accepted":
             self.accepted.append(event["device"])
-        elif event["type"] in ENDS and "repeat" not in event:
+        elif event["type"] in ENDS and not (self.ends and "repeat" in event):
             self.ends.append((now, event))
             return len(self.ends) == 1
         return False
@@ -59,6 +60,7 @@ class Tally:
         seconds: From the first request until none waited any more.
         ended: How many ended in this time.
         idle: Which share of all slots' time in it nothing ran.
+        ran_ms: How long an answer ran, on average: more than it was to cost where the machine was too slow.
     """
 
     asked: int
@@ -71,6 +73,7 @@ class Tally:
     seconds: float
     ended: int
     idle: float
+    ran_ms: float = 0.0
 
     @property
     def per_s(self) -> float:
@@ -84,6 +87,7 @@ def count(requests: Iterable[Asked], slots: int) -> Tally:
     firsts = [each.ends[0][1] for each in requests if each.ends]
     done = [event for event in firsts if event["type"] == "done"]
     begin, end = _crowded(requests)
+    runs = [each.ran for each in requests if each.ran is not None]
     busy = sum(_overlap(each.ran, begin, end) for each in requests)
     return Tally(
         asked=len(requests),
@@ -100,6 +104,7 @@ def count(requests: Iterable[Asked], slots: int) -> Tally:
         seconds=end - begin,
         ended=sum(begin < each.ends[0][0] <= end for each in requests if each.ends),
         idle=1 - busy / (slots * (end - begin)) if end > begin else 0.0,
+        ran_ms=1000 * fmean(until - since for since, until in runs) if runs else 0.0,
     )
 
 

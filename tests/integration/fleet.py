@@ -68,8 +68,10 @@ class Watcher:
         self._news.set()
 
     def _hear_event(self, message: Inbound) -> None:
-        if message.payload.startswith(b"{"):
-            event = json.loads(message.payload)
+        event = json.loads(message.payload) if message.payload.startswith(b"{") else {}
+        if "status" in event:  # a command's, where it wanted it
+            self._hear_response(message)
+        elif event:
             self.events[event["id"]].append({**event, "topic": message.topic})
         self._news.set()
 

@@ -9,13 +9,19 @@ from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edgeassist.client.requester import Requester
 from edgeassist.fleet.envelope import open_envelope
 from edgeassist.protocol.fleet import BoxCondition
+from edgeassist.sandbox import HOST
 from tests.conftest import expect_done, options_for
 from tests.integration.fleet import TOPICS, FleetHouse, Watcher, spread
+from tests.patience import PATIENCE_S
 
 NAMES = ("a", "b", "c")
 # Some time for each answer, so that boxes have something to do.
@@ -54,6 +60,29 @@ def ask_many(watcher: Watcher, number: int, prompt: str = SLOW, **fields: Any) -
 
 async def until_some_ended(client: Watcher, names: list[str], number: int = 1) -> None:
     await client.until(lambda: sum(bool(client.ends(name)) for name in names) >= number)
+
+
+def call(port: int, topic: str, payload: str, response_topic: str) -> None:
+    """Give a command with a Response Topic."""
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.ResponseTopic = response_topic
+    caller = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    caller.connect(HOST, port)
+    caller.loop_start()
+    caller.publish(topic, payload, 1, properties=properties).wait_for_publish(PATIENCE_S)
+    caller.disconnect()
+    caller.loop_stop()
+
+
+def begun_by(client: Watcher, names: list[str], device: str) -> list[str]:
+    """Return what that box answers, and has not ended."""
+    return [
+        name
+        for name in names
+        if client.events[name][-1:]
+        and client.events[name][-1]["type"] == "chunk"
+        and [each["device"] for each in client.events[name] if each["type"] == "accepted"][-1] == device
+    ]
 
 
 # --- a fleet that stays as it is ---------------------------------------------------------------------------
@@ -115,15 +144,20 @@ async def test_a_bare_prompt_keeps_the_id_that_was_made_up_for_it(client: Watche
     await client.all_ends(names)
 
 
-async def test_a_cancel_reaches_the_box_that_has_the_request(client: Watcher) -> None:
+async def test_a_cancel_reaches_the_box_that_has_the_request(house: FleetHouse, client: Watcher) -> None:
     names = ask_many(client, 12, client="k")
     accepted = await client.until(lambda: client.first(names[-1], "accepted"))
     assert accepted["cancel"] == TOPICS.cancel("k")
     client.say(TOPICS.cancel("h"), json.dumps({"request": names[-1]}))
-    client.say(accepted["cancel"], json.dumps({"request": names[-1], "id": "mine"}))
+    place = TOPICS.reply("cancelled", "k")
+    command = json.dumps({"request": names[-1], "id": "mine"})
+    await asyncio.to_thread(call, house.broker.port, accepted["cancel"], command, place)
     assert (await client.end(names[-1]))["code"] == "cancelled"
     await client.until(lambda: client.responses)
-    assert [each["id"] for each in client.responses] == ["mine"]
+    [response] = client.responses
+    # To a box that speaks MQTT 3.1.1 no broker tells a Response Topic.
+    had = {event["device"] for event in client.events[names[-1]] if event["type"] == "accepted"}
+    assert (response["id"], response["topic"] == place or "c" in had) == ("mine", True)
     client.say(TOPICS.cancel("k"), "all")
     ends = await client.all_ends(names)
     assert "cancelled" in {end.get("code") for end in ends}
@@ -210,9 +244,16 @@ async def test_a_box_that_is_killed_leaves_no_prompt_without_an_end(
 ) -> None:
     names = ask_many(client, 24)
     await until_some_ended(client, names, 3)
+    await client.until(lambda: begun_by(client, names, "b"))
+    broken_off = begun_by(client, names, "b")
     house.boxes["b"].stop(signal.SIGKILL)
     ends = await client.all_ends(names)
     assert {end.get("text") for end in ends} == {ANSWER}
+    # Nobody knows whether that had ended them: so it is marked, and what it never had is not.
+    marked = {name for name, end in zip(names, ends, strict=True) if "repeat" in end}
+    assert marked >= {name for name in broken_off if client.ends(name)[0]["device"] != "b"}
+    assert len(marked) < len(names) / 2
+    assert all("repeat" in end for name in names for end in client.ends(name)[1:])
     await client.until(lambda: client.boxes["b"].empty)
     assert client.boxes["b"].adopter in {"a", "c"}
     house.box("b")

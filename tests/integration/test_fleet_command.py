@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -43,30 +44,33 @@ async def _wait_until(house: FleetHouse, condition: BoxCondition, *boxes: str) -
 
 def _environ(port: int, **settings: Any) -> dict[str, str]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
-    return {**environ, **environ_of(port, device__name="somebody", **settings), "COLUMNS": "160"}
+    return {**environ, **environ_of(port, device__name="somebody", **settings)}
 
 
-def _run(port: int, *arguments: str, **settings: Any) -> tuple[int, str]:
-    ended = preloaded.run("fleet", *arguments, environ=_environ(port, **settings))
+def _run(port: int, *arguments: str, width: int = 160, **settings: Any) -> tuple[int, str]:
+    ended = preloaded.run("fleet", *arguments, environ={**_environ(port, **settings), "COLUMNS": str(width)})
     return ended.returncode, ended.stdout + ended.stderr
 
 
 def _rows(printed: str) -> dict[str, list[str]]:
-    """Return the rows of the table by the name of the box, as columns."""
-    rows = [[each.strip() for each in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
+    """Return the cells of each row of the table by the name of the box."""
+    rows = [re.split(r"  +", line.strip()) for line in printed.splitlines()]
     return {row[0]: row for row in rows}
 
 
-def test_the_table_shows_who_takes_requests_and_who_is_gone(house: FleetHouse) -> None:
-    status, printed = _run(house.broker.port, fleet__group="home")
+@pytest.mark.parametrize("width", [60, 160])
+def test_the_table_shows_who_takes_requests_and_who_is_gone(house: FleetHouse, width: int) -> None:
+    status, printed = _run(house.broker.port, width=width, fleet__group="home")
     assert status == 0, printed
+    assert max(map(len, printed.splitlines())) <= width
     rows = _rows(printed)
     # On a busy machine the governor holds them back, which is said behind it.
-    states = [rows[name][1].removesuffix(" (held back)") for name in ("attic", "cellar", "shed")]
+    states = [rows[name][1].removesuffix(", held back") for name in ("attic", "cellar", "shed")]
     assert states == ["online", "online", "offline"]
-    assert [*rows["attic"][3:5], rows["attic"][6]] == ["0 of 2", "0", "scripted"]
-    assert "home: 2 of 3 boxes take requests, 0 of 4 slots busy, 0 waiting" in printed
-    assert "shed is offline, and the broker may keep requests for it that nobody takes over" in printed
+    assert rows["attic"][2:4] == ["0/2", "0"]
+    text = " ".join(printed.split())
+    assert "home: 2 of 3 boxes take requests, 0 of 4 slots busy, 0 waiting model scripted, version" in text
+    assert "shed is offline, and the broker may keep requests for it that nobody takes over" in text
 
 
 def test_without_a_group_all_fleets_are_shown_as_json_with_what_the_boxes_say_of_their_health(
@@ -90,10 +94,10 @@ def test_a_fleet_that_nobody_is_in_is_said_and_ends_with_69(house: FleetHouse) -
     assert 'fleet.group = "hoem"' in printed
 
 
-@pytest.mark.parametrize("name", ["a/b", "+", "#", ""])
+@pytest.mark.parametrize("name", ["a/b", "+", ""])
 def test_what_can_not_be_a_fleet_is_refused_before_anything_is_asked(name: str) -> None:
     status, printed = _run(free_port(), name)
-    assert status == 78
+    assert status == 2
     assert "its name is one level of a topic" in printed
 
 

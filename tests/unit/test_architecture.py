@@ -25,7 +25,7 @@ SANS_IO = [
         "": "errors harmless",
         "former.": "remains",
         "fleet.": "adoption boxes envelope known load ranking routing survey",
-        "client.": "answers decision formats reading result retrying tools",
+        "client.": "answers decision formats presence reading result retrying tools whom",
         "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
         "outcomes packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds policy "

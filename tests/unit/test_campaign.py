@@ -262,6 +262,40 @@ def test_a_fleets_box_may_take_over_what_another_had_begun(story: Story) -> None
     assert Wrong.BEGAN_ANEW in story.wrong()
 
 
+def test_in_a_fleet_two_deaths_take_the_end_from_a_client_that_does_not_ask_again() -> None:
+    rules = Rules(durable=True, fleet=True)
+    for asks_again, faults, missed in (
+        (False, (BROKEN, KILLED), True),
+        (False, (KILLED, BROKEN), False),
+        (False, (BROKEN,), False),
+        (True, (BROKEN, KILLED), False),
+    ):
+        story = Story(Profile("c1", "5", clean=True, asks_again=asks_again))
+        story.event("accepted", 0)
+        for hurts in faults:
+            story.fault(hurts)
+        verdict = judge(story.entry, story.ledger, story.now + 60, rules)
+        assert (verdict.missed, [each for each, _ in verdict.wrong]) == (
+            missed,
+            [] if missed else [Wrong.NO_END],
+        )
+        assert not story.verdict().missed
+
+
+def test_two_boxes_that_answer_at_once_are_judged_by_their_ends(story: Story) -> None:
+    rules = Rules(durable=True, fleet=True)
+    story.event("accepted", 0)
+    story.event("chunk", 1, text="one two")
+    story.asked()
+    story.event("accepted", 0)
+    for seq in (2, 1, 3, 2):
+        story.event("chunk", seq, text="x")
+    story.done(4)
+    assert judge(story.entry, story.ledger, story.now, rules).wrong == []
+    story.event("done", 3, text="another", finish_reason="stop")
+    assert Wrong.TEXT in [each for each, _ in judge(story.entry, story.ledger, story.now, rules).wrong]
+
+
 def test_a_start_ends_what_it_can_not_answer_with_a_number_of_its_own(story: Story) -> None:
     story.event("accepted", 0)
     story.event("chunk", 1, text="one")

@@ -4,7 +4,7 @@ import pytest
 
 from edgeassist.fleet.load import Load
 from edgeassist.fleet.routing import Search
-from edgeassist.gateways.fleet.held import SETTLED, Held, HeldRequests, Phase
+from edgeassist.gateways.fleet.held import SETTLED, Held, HeldRequests
 from edgeassist.gateways.fleet.offers import Offer, parse_offer
 from edgeassist.gateways.mqtt.destination import ReplyTo
 from edgeassist.protocol.fleet import MAX_WORDS, words
@@ -35,7 +35,7 @@ def test_what_is_delivered_again_is_known_while_it_is_held_and_after_it_is_settl
     assert requests.delivered_again((7, b"a")) is one
     assert requests.delivered_again((7, b"b")) is None
     requests.settle(one)
-    assert (acknowledged, one.phase, len(requests)) == (["first", "again"], Phase.LEFT, 0)
+    assert (acknowledged, one.settled, len(requests)) == (["first", "again"], True, 0)
     assert requests.was_settled((7, b"a"))
     for number in range(SETTLED):
         requests.settle(held("x", packet=number))
@@ -62,7 +62,18 @@ def test_what_is_forgotten_is_not_acknowledged() -> None:
     assert requests.find(Key("c", "a")) is one
     requests.forget(one)
     assert requests.find(Key("c", "a")) is None
+    assert not one.settled
     assert not requests.was_settled(one.delivery)
+
+
+def test_a_repeat_of_what_has_been_ended_is_not_taken_for_one_of_what_is_being_answered() -> None:
+    """Its client may have missed the end, which the broker may not even have acknowledged."""
+    requests = HeldRequests()
+    one = held("a")
+    requests.add(one)
+    one.ended = True
+    assert requests.find(Key("c", "a")) is None
+    assert requests.delivered_again(one.delivery) is one
 
 
 @pytest.mark.parametrize(

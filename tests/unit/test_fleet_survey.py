@@ -20,6 +20,7 @@ def box(device: str, **fields: Any) -> BoxState:
         "since": NOW - 100,
         "boot_id": device,
         "version": "1",
+        "mqtt": "5",
         **fields,
     }
     return BoxState.model_validate(values)
@@ -52,6 +53,12 @@ def test_boxes_come_in_the_order_of_their_names_and_a_state_that_was_taken_away_
         (
             [box("a"), box("b", model="Large"), box("c")],
             "its boxes have different models, so answers depend on who gives them: a and c: Tiny; b: Large",
+            False,
+        ),
+        (
+            [box("a"), box("b", mqtt="3.1.1"), box("c", state="offline", mqtt=None, empty=True)],
+            "its boxes speak different versions of MQTT, and only with 5 Response Topic and Correlation Data "
+            "come to them: a: 5; b: 3.1.1",
             False,
         ),
         (

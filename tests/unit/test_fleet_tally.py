@@ -24,10 +24,11 @@ def test_what_did_not_end_is_lost_and_what_ended_twice_is_doubled_but_for_a_repe
             asked(0, (2, done()), (3, done())),
             asked(0, (3, done()), (4, {**done(), "repeat": True})),
             asked(0, (1, {"type": "accepted", "device": "a"})),
+            asked(0, (5, {**done(), "repeat": True})),
         ],
         slots=1,
     )
-    assert (tally.asked, tally.lost, tally.doubled) == (4, 1, 1)
+    assert (tally.asked, tally.lost, tally.doubled) == (5, 1, 1)
 
 
 def test_a_wrong_text_an_error_and_a_move_are_counted() -> None:
@@ -60,6 +61,7 @@ def test_slots_are_idle_only_where_requests_wait() -> None:
     assert tally.seconds == pytest.approx(2)
     assert tally.idle == pytest.approx(1 - 3 / 4)
     assert tally.ended == 2
+    assert tally.ran_ms == pytest.approx(10_000 / 3)
     assert tally.per_s == pytest.approx(1)
 
 

@@ -17,6 +17,7 @@ from edgeassist.gateways.mqtt.unheard import (
     MOST,
     MOST_AGE_S,
     MOST_TIMES,
+    MOST_TIMES_UNHEARD,
     Said,
     Unheard,
 )
@@ -143,6 +144,20 @@ def test_after_a_long_outage_they_are_said_again_for_longer(outage_s: float, tim
     assert [each.at - outage_s for each in planned] == [3, 8, 13, 20, 60, 130]
 
 
+@pytest.mark.parametrize(("outage_s", "count"), [(1, 2), (30, 3), (600, 4)])
+def test_what_an_earlier_run_has_said_is_said_again_as_after_one_break(outage_s: float, count: int) -> None:
+    kept: Unheard[Speaker] = Unheard(0)
+    said = kept.said(Speaker("x"), said_again(end()), 0)
+    kept.settled(said, 0)
+    times = 0
+    for now in range(int(outage_s), int(outage_s) + 50, 5):
+        kept.connected(now)
+        times += len(names(kept, now + 3))
+        kept.settled(said, now + 3)
+        kept.disconnected(now + 4)
+    assert times == count
+
+
 def test_after_the_last_time_nothing_is_kept() -> None:
     kept = connected()
     kept.disconnected(0)
@@ -265,12 +280,18 @@ def test_what_had_no_place_in_the_queue_is_said_again_as_if_nobody_had_heard_it(
     assert names(kept, 5) == ["another", "dropped"]
 
 
-def test_over_many_breaks_an_end_is_said_so_often_at_most_unless_nobody_heard_it() -> None:
-    kept = connected()
-    kept.disconnected(0)
-    [perhaps, never] = (kept.said(Speaker(name), end(), 0) for name in ("perhaps", "never"))
+@pytest.mark.parametrize("found", [False, True])
+def test_over_any_number_of_breaks_an_end_is_said_so_often_at_most(
+    found: bool,  # noqa: FBT001
+) -> None:
+    kept: Unheard[Speaker] = Unheard(0)
+    if not found:
+        kept.connected(0)
+        kept.disconnected(0)
+    first = said_again(end()) if found else end()
+    [perhaps, never] = (kept.said(Speaker(name), first, 0) for name in ("perhaps", "never"))
     count = dict.fromkeys(("perhaps", "never"), 0)
-    for now in range(1, 20, 2):
+    for now in range(1, 100, 2):
         kept.connected(now)
         for said in kept.due(now, everyone=True, over=False, last=False):
             count[said.speaker.name] += 1
@@ -278,8 +299,10 @@ def test_over_many_breaks_an_end_is_said_so_often_at_most_unless_nobody_heard_it
                 kept.unheard(said, now)
             kept.settled(said, now)
         kept.disconnected(now + 1)
-    assert count == {"perhaps": MOST_TIMES, "never": 10}
+    before = MOST_TIMES - 2 if found else 0
+    assert count == {"perhaps": MOST_TIMES - before, "never": MOST_TIMES_UNHEARD - before}
     assert perhaps.heard
+    assert len(kept) == 0
 
 
 def test_who_waits_for_an_end_to_be_heard_is_told_once_when_nothing_is_left_to_be_done() -> None:

@@ -118,7 +118,7 @@ class Adoption:
             message.acknowledge()
             return
         left_s = None if message.expiry_s is None else float(message.expiry_s)
-        self._hand(Envelope(self._sender, message, 1, left_s), message)
+        self._hand(Envelope(self._sender, message, 1, left_s, again=message.redelivered), message)
 
     def _hear_handed(self, message: Inbound) -> None:
         if (token := token_of(message.payload)) is not None:
@@ -136,7 +136,8 @@ class Adoption:
             message.acknowledge()
             return
         hops = min(MOST_HOPS, envelope.hops + 1)
-        self._hand(replace(envelope, sender=self._sender, hops=hops), message)
+        again = envelope.again or message.redelivered
+        self._hand(replace(envelope, sender=self._sender, hops=hops, again=again), message)
 
     def _hand(self, envelope: Envelope, message: Inbound) -> None:
         self._open += 1

@@ -86,12 +86,14 @@ class Answering:
             link=self._link,
             asked_at=self._repeats.asked(held.reply_to.topic, request_id),
             on_end=partial(self._said_end, held),
+            again=held.again,
         )
 
     def _said_end(
         self, held: Held, replies: Replies, end: Done | Failed, on_heard: OnSettled | None = None
     ) -> Told:
         """Note an end that goes out (`replies.OnEnd`)."""
+        held.ended = True
         note = self._repeats.said(replies, end, on_heard)
 
         def settled(delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` is called

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -19,6 +19,7 @@ from edgeassist.fleet.envelope import FollowingCancel, cancel_of
 from edgeassist.gateways.fleet.held import CALLERS, HeldRequests, Phase, caller_name
 from edgeassist.gateways.fleet.passing import Passing
 from edgeassist.gateways.link import Link
+from edgeassist.gateways.mqtt.commands import place_of
 from edgeassist.protocol.commands import CancelArguments, parse_arguments
 from edgeassist.protocol.fleet import BoxCondition
 from edgeassist.protocol.packets import Inbound, Outbound
@@ -37,10 +38,10 @@ FOLLOWS_S = 5.0
 class _Call:
     """A command, as its answer needs it: on whose topic it came, and what comes back with the answer."""
 
-    name: str
-    client: str | None
+    topic: CommandTopic
     id: str | None
     correlation: bytes | None
+    response_topic: str | None
 
 
 class Calls:
@@ -52,6 +53,7 @@ class Calls:
         requests: Has the requests.
         held: Which of them are the fleet's.
         passing: Where others went.
+        prefixes: Returns what a Response Topic may begin with.
         takes: Whether this box takes requests.
         clock: Seconds of the monotonic clock.
     """
@@ -64,6 +66,7 @@ class Calls:
         *,
         held: HeldRequests,
         passing: Passing,
+        prefixes: Callable[[], Sequence[str]],
         takes: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -72,6 +75,7 @@ class Calls:
         self._requests = requests
         self._held = held
         self._passing = passing
+        self._prefixes = prefixes
         self._clock = clock
         self._takes = takes
 
@@ -88,7 +92,7 @@ class Calls:
             # Each box hears it, and all would say the same.
             log.info("ignored a message on %s: %s", message.topic, error.message)
             return
-        call = _Call(topic.name, topic.client, arguments.id, message.correlation)
+        call = _Call(topic, arguments.id, message.correlation, message.response_topic)
         if isinstance(arguments, CancelArguments):
             self._cancel(arguments, call)
         elif self._takes():
@@ -99,13 +103,14 @@ class Calls:
         followed = cancel_of(payload)
         if followed is None:
             return False
-        call = _Call("cancel", followed.asker, followed.id, followed.correlation)
+        topic = CommandTopic("cancel", followed.asker)
+        call = _Call(topic, followed.id, followed.correlation, followed.response_topic)
         self._cancel(CancelArguments(request=followed.request, client=followed.client), call)
         return True
 
     def _answer(self, call: _Call, data: dict[str, JsonValue]) -> None:
         payload = CommandResponse(status="ok", data=data, id=call.id).model_dump_json(exclude_none=True)
-        place = self._topics.response(call.name, call.client)
+        place = place_of(self._topics, self._prefixes(), call.topic, call.response_topic)
         self._link.publish(Outbound(place, payload.encode(), qos=1, correlation=call.correlation))
 
     def _cancel(self, arguments: CancelArguments, call: _Call) -> None:
@@ -124,8 +129,9 @@ class Calls:
                     request=each.id,
                     client=each.caller.removeprefix(CALLERS),
                     id=call.id,
-                    asker=call.client,
+                    asker=call.topic.client,
                     correlation=None if call.correlation is None else base64.b64encode(call.correlation),
+                    response_topic=call.response_topic,
                 )
                 self._link.publish(Outbound(self._topics.hand(each.to), following.encode(), qos=1))
 

@@ -55,7 +55,9 @@ class Held:
         left_s: How long it may take, as the box says that handed it to us.
         receipts: To be called when its fate is safe; several where it came again.
         sender: Which box handed it to us; None: a client published it.
+        again: Whether it may have been ended before, by somebody who is gone.
         phase: Where it is.
+        ended: Whether its end has been said, which the broker may not have yet.
         unheard: Whether nobody listens where it was handed to.
         since: When it came here, in seconds of the monotonic clock.
         delivered_at: On which of our connections the broker brought it last, counted.
@@ -71,7 +73,9 @@ class Held:
     left_s: float | None
     receipts: list[Callable[[], None]]
     sender: str | None = None
+    again: bool = False
     phase: Phase = Phase.HERE
+    ended: bool = False
     unheard: bool = False
     since: float = 0.0
     delivered_at: int = 0
@@ -96,6 +100,11 @@ class Held:
     def delivery(self) -> Delivery:
         """What tells that a message is delivered again."""
         return self.message.packet_id, self.caller.fingerprint or b""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it was acknowledged, and not only forgotten."""
+        return self.phase is Phase.LEFT and not self.receipts
 
     def settle(self) -> None:
         """Acknowledge it, wherever it came from."""
@@ -130,9 +139,10 @@ class HeldRequests:
         self._held.append(held)
 
     def find(self, key: Key) -> Held | None:
-        """Return the first of a caller's that has this id, and is here."""
+        """Return the first of a caller's that has this id, and is being answered here."""
         for each in self._held:
-            if each.asked is not None and each.phase is Phase.HERE and each.caller.key(each.asked.id) == key:
+            here = each.phase is Phase.HERE and not each.ended
+            if here and each.asked is not None and each.caller.key(each.asked.id) == key:
                 return each
         return None
 

@@ -165,6 +165,7 @@ class Member(Gateway):
             requests,
             held=self._held,
             passing=self._passing,
+            prefixes=lambda: asking().rules.prefixes,
             takes=lambda: self._standing.takes,
             clock=clock,
         )
@@ -272,6 +273,8 @@ class Member(Gateway):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 empty = await self._emptying.done()
+        # What a box that has not heard of it yet hands over would be lost in silence: another one adopts it.
+        empty = empty and not self._boxes.blind
         if empty and self._hands is not None:
             self._hands.leave()
         self._presence.close(empty=empty)
@@ -302,6 +305,7 @@ class Member(Gateway):
     def _up(self) -> None:
         if not self._link.resumed:
             self._held.session_lost()
+            self._passing.session_lost()
         self._adopted = False
         self._sharing.connected()
         self._repeats.connected()
@@ -345,6 +349,9 @@ class Member(Gateway):
         if state is None or state.device != device:
             self._boxes.forget(device)
             return
+        before = self._boxes.find(device)
+        if before is None or before.state.boot_id != state.boot_id:
+            self._telling.again(self._held)
         self._boxes.hear(state, self._clock(), retained=message.retained)
         self._offers.heard_from(device)
         self.changed()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.envelope import Envelope
@@ -17,8 +20,9 @@ from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Handing, route
 from edgeassist.gateways.fleet.answering import Answering
 from edgeassist.gateways.fleet.held import CALLERS, Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
-from edgeassist.protocol.packets import Outbound
+from edgeassist.protocol.packets import Inbound, Outbound
 from edgeassist.protocol.topics import FleetTopics
+from edgeassist.serving.caller import Key
 from edgeassist.serving.requests import Requests
 
 # What was handed over stays so long before another box may have it: rooms are spoken of a little late, and a
@@ -26,6 +30,10 @@ from edgeassist.serving.requests import Requests
 REST_S = 0.5
 # So many that were handed on are remembered, for cancels that come too late for them here.
 HANDED = 256
+# How long others may take to come back to a broker that has lost its sessions, before what they have is begun
+# here as well; and how often it is looked whether they are back.
+RETURN_S = 3.0
+LOOK_AGAIN_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ class Passing:
         clock: Seconds of the monotonic clock.
 
     Attributes:
+        device: As given.
         handed: What it handed on last.
     """
 
@@ -76,7 +85,7 @@ class Passing:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
-        self._device = device
+        self.device = device
         self._link = link
         self._requests = requests
         self._held = held
@@ -88,6 +97,8 @@ class Passing:
         self._on_change = on_change
         self._clock = clock
         self.handed: deque[Handed] = deque(maxlen=HANDED)
+        self._others_return_by = -math.inf
+        self._secured: dict[Key, Held] = {}
 
     def way_of(self, held: Held) -> Handing | None:
         """Return which other box gets it; None: this one."""
@@ -149,6 +160,32 @@ class Passing:
             elif self._answering.withdraw(held, running=running):
                 self._held.forget(held)
 
+    def session_lost(self) -> None:
+        """Have the broker keep again what is held here: it has forgotten it, and the others are not back."""
+        self._others_return_by = self._clock() + RETURN_S
+        self._secured.clear()
+        for held in self._held:
+            if (
+                held.asked is not None
+                and held.phase is not Phase.LEFT
+                and not held.ended
+                and held.message.qos
+            ):
+                self._secured[held.caller.key(held.asked.id)] = held
+                self._publish(held, Handing(self.device), max(1, held.hops))
+
+    def secures(self, key: Key, message: Inbound) -> bool:
+        """Take what `session_lost` handed to this box: it is acknowledged with what it was made of."""
+        held = self._secured.pop(key, None)
+        if held is None:
+            return False
+        if held.settled:
+            message.acknowledge()
+        elif held.phase is not Phase.LEFT:  # else the broker keeps it, for whoever has the session next
+            held.receipts.append(message.acknowledge)
+            held.delivered_at = self._held.connection
+        return True
+
     def come_back(self) -> None:
         """Begin conversations anew, or find who has them: others took our requests for a while."""
         self._boxes.came_back()
@@ -165,39 +202,55 @@ class Passing:
         """Hand it to another box."""
         held.phase = Phase.LEAVING
         self._boxes.took(handing.to)
-        envelope = Envelope(
-            self._device,
-            held.message,
+        if held.asked is not None:
+            self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, self._clock()))
+        self._publish(
+            held,
+            handing,
             held.hops + 1,
+            on_settled=partial(self._handed, held, handing),
+            on_unheard=partial(self._found_nobody, held, handing.to),
+        )
+        self._on_change()
+
+    def _publish(self, held: Held, handing: Handing, hops: int, **called: Any) -> None:
+        envelope = Envelope(
+            self.device,
+            held.message,
+            hops,
             held.left_s,
             handing.search,
             None if held.asked is None else held.asked.id,
+            held.again,
         )
-        if held.asked is not None:
-            self.handed.append(Handed(held.asked.id, held.caller.name or "", handing.to, self._clock()))
-        self._link.publish(
-            Outbound(
-                self._topics.hand(handing.to),
-                envelope.encode(),
-                qos=1,
-                on_settled=partial(self._handed, held),
-                on_unheard=partial(self._found_nobody, held, handing.to),
-            )
-        )
-        self._on_change()
+        self._link.publish(Outbound(self._topics.hand(handing.to), envelope.encode(), qos=1, **called))
 
     def _found_nobody(self, held: Held, device: str) -> None:
         """Note that a box is gone, though it has not been said: its session has ended."""
         held.unheard = True
-        self._boxes.forget(device)
+        if not self._may_return(held, device):
+            self._boxes.forget(device)
 
-    def _handed(self, held: Held, delivered: bool) -> None:  # noqa: FBT001 - as `Outbound.on_settled` calls it
+    def _may_return(self, held: Held, device: str) -> bool:
+        """Whether it has this very request, and may not be back yet at a broker that lost its sessions."""
+        now = self._clock()
+        has = held.asked and self._known.find(held.caller.name or "", held.asked.id, now)
+        return now < self._others_return_by and has == device
+
+    def _handed(self, held: Held, handing: Handing, delivered: bool) -> None:  # noqa: FBT001 - `Outbound.on_settled`
         """Note that the broker has it for another box; what it does not take is answered here."""
         if held.phase is not Phase.LEAVING:
             return
-        if delivered and not held.unheard:
+        unheard, held.unheard = held.unheard, False
+        if delivered and not unheard:
             self._held.settle(held)
             self._on_change()
+        elif unheard and self._may_return(held, handing.to):
+            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._hand_again, held, handing)
         else:
-            held.unheard = False
             self._answering.serve(held)
+
+    def _hand_again(self, held: Held, handing: Handing) -> None:
+        """Hand it to a box that may be back now."""
+        if held.phase is Phase.LEAVING:
+            self.hand(held, handing)

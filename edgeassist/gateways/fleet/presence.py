@@ -181,6 +181,7 @@ class Presence:
             reason=words(reason),
             room=load.room if online else 0,
             movable=self._movable(),
+            mqtt=self._link.protocol,
             since=round(self._since, 3),
         )
 

@@ -36,6 +36,7 @@ class _Arrival:
     left_s: float | None = None
     id: str | None = None
     sender: str | None = None
+    again: bool = False
 
 
 class Taking:
@@ -100,7 +101,11 @@ class Taking:
             expiry_s=None,
         )
         self._take(
-            _Arrival(inner, envelope.hops, envelope.search, envelope.left_s, envelope.id, envelope.sender)
+            _Arrival(
+                inner,
+                *(envelope.hops, envelope.search, envelope.left_s, envelope.id, envelope.sender),
+                again=envelope.again,
+            )
         )
         return envelope.sender
 
@@ -114,6 +119,10 @@ class Taking:
         fingerprint = fingerprint_of(message)
         if self._is_known(message, fingerprint):
             return
+        if arrival.id is not None and arrival.sender == self._passing.device:
+            key = Caller(caller_name(topic.client), fingerprint).key(arrival.id)
+            if self._passing.secures(key, message):
+                return
         left_s = arrival.left_s if message.expiry_s is None else float(message.expiry_s)
         caller = Caller(caller_name(topic.client), fingerprint, left_s, metered=False)
         taken = take_in(message, topic, self._topics, self._options().rules, name=arrival.id)
@@ -125,6 +134,9 @@ class Taking:
             topic.client,
             *(arrival.hops, arrival.search, left_s, [message.acknowledge]),
             sender=arrival.sender,
+            # Somebody had it before, who is not here to tell what came of it: this device's last run, or a
+            # box that is gone.
+            again=arrival.again or message.redelivered,
             since=self._clock(),
             delivered_at=self._held.connection,
         )

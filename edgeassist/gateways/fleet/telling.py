@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.known import Known
+from edgeassist.gateways.fleet.held import Held, Phase
 from edgeassist.gateways.fleet.presence import least_s
 from edgeassist.gateways.link import Link
 from edgeassist.protocol.packets import Inbound, Outbound
@@ -56,6 +57,12 @@ class Telling:
         if self._boxes.online:
             self._link.publish(Outbound(self._topics.has(self._device), payload))
         return None
+
+    def again(self, held: Iterable[Held]) -> None:
+        """Tell of all that is answered here: a box that was just started knows of nothing."""
+        for each in held:
+            if each.asked is not None and each.phase is Phase.HERE:
+                self._known.begun(each.caller.name or "", each.asked.id)
 
     def hear(self, message: Inbound) -> None:
         """Note what another box has begun to answer."""

@@ -80,7 +80,7 @@ class Commands(Gateway):
         self._respond(topic, message, response)
 
     def _respond(self, command: CommandTopic, message: Inbound, response: CommandResponse) -> None:
-        topic, shorter = self._place(command, message), None
+        topic, shorter = place_of(self._topics, self._prefixes, command, message.response_topic), None
         # Of progress, nothing is kept while the broker is away: a pull of hours would fill the queue with it.
         qos = 0 if response.status == "progress" else 1
         if response.data is not None and response.status == "ok":
@@ -93,19 +93,27 @@ class Commands(Gateway):
             Outbound(topic, _payload(response), qos=qos, correlation=message.correlation, shorter=shorter)
         )
 
-    def _place(self, command: CommandTopic, message: Inbound) -> str:
-        """Return where to answer: on the Response Topic, where that is allowed."""
-        topic = self._topics.response(command.name, command.client)
-        if message.response_topic in {None, topic}:
-            return topic
-        ours = [] if command.client is not None else [f"{self._topics.root}/response/"]
-        try:
-            return self._topics.check_reply(
-                message.response_topic or "", prefixes=[*self._prefixes, *ours], client=command.client
-            )
-        except InvalidRequestError as error:
-            log.warning("the command %s is answered on %s: %s", command.name, topic, error.message)
-            return topic
+
+def place_of(
+    topics: Topics, prefixes: Sequence[str], command: CommandTopic, response_topic: str | None
+) -> str:
+    """Return where a command is answered: on the Response Topic, where that is allowed.
+
+    Args:
+        topics: Whose command it is.
+        prefixes: What a Response Topic may begin with.
+        command: On whose topic it came.
+        response_topic: The message's.
+    """
+    topic = topics.response(command.name, command.client)
+    if response_topic in {None, topic}:
+        return topic
+    ours = [] if command.client is not None else [f"{topics.root}/response/"]
+    try:
+        return topics.check_reply(response_topic or "", prefixes=[*prefixes, *ours], client=command.client)
+    except InvalidRequestError as error:
+        log.warning("the command %s is answered on %s: %s", command.name, topic, error.message)
+        return topic
 
 
 def _payload(response: CommandResponse) -> bytes:

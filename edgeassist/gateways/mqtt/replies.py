@@ -64,6 +64,7 @@ class Replies:
         link: Takes the messages, in order.
         asked_at: When the request came, in seconds of the monotonic clock.
         on_end: Is told of the end.
+        again: Whether the request may have been ended before, elsewhere: then its end counts as said again.
 
     Attributes:
         key: Where the answer goes, and the request's id.
@@ -80,10 +81,12 @@ class Replies:
         link: Link,
         asked_at: float = 0.0,
         on_end: OnEnd | None = None,
+        again: bool = False,
     ) -> None:
         self.key = (to.topic, request_id)
         self.asked_at = asked_at
         self._on_end = on_end
+        self._again = again
         self._to = to
         self._ends = Ends(to)
         self._options = options
@@ -138,8 +141,9 @@ class Replies:
                 named = event.model_copy(update={"cancel": self._cancel})
                 self._link.publish(self._ends.shrinking(named, self._to.topic, self._options.chunk_qos))
             case Done() | Failed():
-                told = Told(on_heard) if self._on_end is None else self._on_end(self, event, on_heard)
-                self._end(event, told._replace(settled=_both(told.settled, on_settled)))
+                end = said_again(event) if self._again else event
+                told = Told(on_heard) if self._on_end is None else self._on_end(self, end, on_heard)
+                self._end(end, told._replace(settled=_both(told.settled, on_settled)))
                 return
         self._begun = True
 

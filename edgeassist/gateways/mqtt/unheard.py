@@ -23,8 +23,10 @@ KEPT_PROMPTS_S = 5.0
 MOST = 1024
 MOST_BYTES = 4 << 20
 MOST_AGE_S = 900.0
-# How often one is said again that somebody may have heard, over all connections.
+# How often one is said again that somebody may have heard, over all connections; and one that nobody heard,
+# which is two whole schedules.
 MOST_TIMES = 4
+MOST_TIMES_UNHEARD = 12
 _FRAME_BYTES = 512
 
 
@@ -237,6 +239,10 @@ class Unheard(Generic[Who]):
         """Note that the connection is back; return at which times to say again what is `due`."""
         outage = 0.0 if self._down_since is None else now - self._down_since
         times = [Time(now + again.after_s, outage >= again.outage_s) for again in SCHEDULE]
+        if not self._had_connection:
+            # What an earlier run has said as well is said at once, and as after this break, and that is all.
+            for said in self._kept.entries.values():
+                said.times = MOST_TIMES - sum(time.all for time in times)
         self._asked_before = now + KEPT_PROMPTS_S
         # Who asked a device that was just started need not have been away: only what nobody heard counts.
         self._until = max(time.at for time in times if time.all) if self._had_connection else -math.inf
@@ -256,7 +262,7 @@ class Unheard(Generic[Who]):
         for key, said in list(self._kept.entries.items()):
             if self._kept.entries.get(key) is not said:
                 continue
-            enough = said.times >= MOST_TIMES and not said.nobody
+            enough = said.times >= (MOST_TIMES_UNHEARD if said.nobody else MOST_TIMES)
             if enough or now - said.at > MOST_AGE_S or (said.heard and said.speaker.bare):
                 self._kept.drop(key, heard=said.delivered)
             elif everyone or said.nobody:
