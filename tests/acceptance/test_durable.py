@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import PrivateBroker
 from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire, environ_of, kind
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 SLOW = "!script delay_ms=50\n" + "word " * 400
 
