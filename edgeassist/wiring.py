@@ -8,7 +8,9 @@ from typing import Literal
 import platformdirs
 from pydantic import SecretStr
 
+from edgeassist import __version__
 from edgeassist.broker import BrokerOptions, Tls
+from edgeassist.console.config import WEBSOCKET_PORT, PageConfig
 from edgeassist.folders import box_state_directory, service_directory
 from edgeassist.models.fit import Demand
 from edgeassist.models.library import Library
@@ -59,6 +61,26 @@ def broker_options(settings: Settings, *, client_id: str, will: Outbound | None 
         packet_bytes=mqtt.packet_bytes,
         tls=tls,
         will=will,
+    )
+
+
+def page_config_of(settings: Settings, broker: str | None = None) -> PageConfig:
+    """Return what the console's page is told.
+
+    Args:
+        settings: In force.
+        broker: Its WebSocket address; None: as set, or the usual port of the daemon's broker.
+    """
+    mqtt = settings.mqtt
+    host = f"[{mqtt.host}]" if ":" in mqtt.host else mqtt.host
+    usual = f"{'wss' if mqtt.tls else 'ws'}://{host}:{WEBSOCKET_PORT}"
+    return PageConfig(
+        broker=broker or settings.console.broker or usual,
+        mqtt=mqtt.protocol,
+        base=mqtt.base,
+        device=settings.device.name,
+        group=settings.fleet.group,
+        version=__version__,
     )
 
 

@@ -110,6 +110,14 @@ install_debian_packages() {
     find_root "${compiler[@]}"
     (install_packages "${compiler[@]}") || say "going on without a compiler"
   fi
+  install_browser
+}
+
+# For the tests of the console. It is 350 MB with what it needs, and not everywhere a package; without it they are skipped.
+install_browser() {
+  [[ " ${parts[*]} " == *" dev "* && -n $(missing_of chromium) ]] && has_root || return 0
+  find_root chromium
+  (install_packages chromium) || say "going on without Chromium: the console's tests are skipped"
 }
 
 # --- First: what comes as wheels ------------------------------------------------------------

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
@@ -16,6 +17,7 @@ from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
 from edgeassist.daemon.durability import Durability
+from edgeassist.daemon.examining import Examining, doctor_command
 from edgeassist.daemon.fleet import FleetRoom
 from edgeassist.daemon.hashing import Hashing
 from edgeassist.daemon.last_seen import LastSeen
@@ -26,6 +28,7 @@ from edgeassist.daemon.sleeping import Sleeping
 from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
+    console_of,
     discovery_of,
     journal_bounds_of,
     load_of,
@@ -40,6 +43,7 @@ from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
 from edgeassist.folders import runtime_directory, state_directory
 from edgeassist.former.register import Register
+from edgeassist.gateways.console import Console
 from edgeassist.gateways.former import FormerNames
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.homeassistant.discovery import Discovery
@@ -69,6 +73,7 @@ from edgeassist.wiring import (
     configured_model,
     library_of,
     number_or_none,
+    page_config_of,
     places_of,
     state_folder_of,
     topics_of,
@@ -177,6 +182,7 @@ class App:
         )
         library = library_of(settings)
         self._pulling = Pulling(library, self._pull)
+        self._examining = Examining(doctor_command(loaded.named_file))
         models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
         self._condition = Condition(
             topics, self.supervisor, self.requests, broker, self._threads, sensors, self._durability.problem
@@ -212,6 +218,7 @@ class App:
         repeats = Repeats(broker)
         asking = self._asking = Asking(topics, asking_options_of(settings), broker, self.requests, repeats)
         fleet = self._fleet = FleetRoom(settings, self._condition, lambda: asking.options)
+        console = Console(console_of(settings), partial(page_config_of, settings))
         commands: Commands
         self.control = Control(
             settings,
@@ -227,6 +234,7 @@ class App:
                 LiveRoom(discovery_of, discovery.apply),
                 LiveRoom(lambda settings: settings.fleet.adopt_s, fleet.apply),
                 LiveRoom(watches_of, watches.apply),
+                LiveRoom(console_of, console.apply),
                 LiveRoom(telemetry_interval_of, reporter.apply),
                 LiveRoom(journal_bounds_of, self._durability.bound),
                 LiveRoom(lambda settings: settings.admission.durable, self._durability.apply),
@@ -235,12 +243,23 @@ class App:
             ),
             model=models.handle,
             drain=fleet.drain,
+            doctor=self._examining.handle,
             on_reload=reporter.say_info,
         )
         commands = Commands(topics, reply_prefixes_of(settings), broker, self.control.handlers)
         # In this order told of a connection: a name is noted before anything is published under it, and Home
         # Assistant wants discovery before availability and states.
-        gateways: list[Gateway] = [former, discovery, asking, repeats, commands, reporter, watches, twins]
+        gateways: list[Gateway] = [
+            former,
+            discovery,
+            asking,
+            repeats,
+            commands,
+            reporter,
+            watches,
+            twins,
+            console,
+        ]
         gateways += [] if fleet.member is None else [fleet.member]
         self._lifecycle = Lifecycle(
             _lifecycle_of(settings),
@@ -252,7 +271,7 @@ class App:
             journal=self._durability.journal,
             on_start=self._durability.take_up,
             on_hangup=self.control.hang_up,
-            on_stop=self._pulling.close,
+            on_stop=self._stop_work,
             settle=self._settle,
         )
         self._commands = commands
@@ -319,6 +338,10 @@ class App:
         self._lifecycle.engine_changed(phase)
         # An engine that dies again and again is started ever later, so this stays rare.
         self._reporter.changed(at_once=True)
+
+    def _stop_work(self) -> None:
+        self._pulling.close()
+        self._examining.close()
 
     async def _settle(self) -> None:
         await asyncio.gather(self._commands.settle(), self._fleet.settle())

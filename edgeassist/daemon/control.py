@@ -13,7 +13,13 @@ from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.errors import ConfigurationError, InvalidRequestError
 from edgeassist.gateways.commands import Handler, Say
-from edgeassist.protocol.commands import CancelArguments, LogLevelArguments, NoArguments, SchemaArguments
+from edgeassist.protocol.commands import (
+    CancelArguments,
+    LogLevelArguments,
+    NoArguments,
+    RequestsArguments,
+    SchemaArguments,
+)
 from edgeassist.serving.requests import Requests
 from edgeassist.settings import Loaded, Settings
 from edgeassist.settings.published import schema_of
@@ -33,6 +39,7 @@ class Control:
         rooms: Parts of the daemon that take settings while it runs.
         model: Carries out the command of that name.
         drain: Likewise.
+        doctor: Likewise.
         on_reload: Called when settings have changed.
 
     Attributes:
@@ -49,6 +56,7 @@ class Control:
         rooms: Sequence[LiveRoom[Any]],
         model: Handler,
         drain: Handler,
+        doctor: Handler,
         on_reload: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -58,6 +66,7 @@ class Control:
         self.rooms = rooms
         self._model = model
         self._drain = drain
+        self._doctor = doctor
         self._on_reload = on_reload
 
     @property
@@ -71,6 +80,8 @@ class Control:
             "reload": self._reload,
             "model": self._model,
             "drain": self._drain,
+            "requests": self._list_requests,
+            "doctor": self._doctor,
             "schema": self._schema,
         }
 
@@ -102,6 +113,10 @@ class Control:
         if not self._requests.cancel(arguments.request or "", arguments.client):
             raise InvalidRequestError(f"cancel: no request {arguments.request!r} waits or runs")
         return {"cancelled": 1}
+
+    async def _list_requests(self, arguments: RequestsArguments, _say: Say) -> dict[str, JsonValue]:
+        listed = self._requests.listed(client=arguments.client, limit=arguments.limit)
+        return listed.model_dump(mode="json", exclude_none=True)
 
     async def _ping(self, _arguments: NoArguments, _say: Say) -> dict[str, JsonValue]:
         state, _ = self._condition.state()

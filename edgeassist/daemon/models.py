@@ -67,6 +67,7 @@ class Models:
             "in_use": names.get(served, str(served)),
             "default": names.get(self._configured.path, str(self._configured.path)),
             "switching_to": self._switching.target,
+            "pulling": self._pulling.under_way,
             "models": [{"name": str(TINY), "backend": "auto"}, *map(_described, entries)],
         }
 

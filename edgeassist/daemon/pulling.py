@@ -37,8 +37,14 @@ class Pulling:
         self._library = library
         self._get = get
         self._source: str | None = None
+        self._told: dict[str, JsonValue] = {}
         self._cancelled = threading.Event()
         self._closed = False
+
+    @property
+    def under_way(self) -> dict[str, JsonValue] | None:
+        """What is being pulled, and how far it is, as `pull` says it; None: nothing is."""
+        return None if self._source is None else {"model": self._source, **self._told}
 
     async def pull(self, source: str, say: Say) -> Entry:
         """Get a model.
@@ -59,6 +65,7 @@ class Pulling:
         if self._closed:
             raise ShuttingDownError("the device is shutting down")
         self._source, self._cancelled = _without_password(source), threading.Event()
+        self._told = {}
         try:
             async with asyncio.timeout(LIMIT_S):
                 return await self._in_thread(source, say, self._cancelled)
@@ -90,7 +97,11 @@ class Pulling:
         """Run it in a thread of its own: one that hangs in a read must not hold up the daemon's end."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Entry] = loop.create_future()
-        tell = Seldom(say, _PROGRESS_S)
+        seldom = Seldom(say, _PROGRESS_S)
+
+        def tell(told: dict[str, JsonValue]) -> None:
+            self._told = told
+            seldom(told)
 
         def later(call: Callable[..., Any], *values: object) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended before

@@ -9,6 +9,7 @@ from edgeassist.daemon.switching import Prepared
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.device.mounts import outlives_boots
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
+from edgeassist.gateways.console import ConsoleOptions
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.intake import ReplyRules
@@ -104,6 +105,12 @@ def _thinking_of(settings: Settings) -> Thinking:
         {"auto": None, "on": True, "off": False}[settings.model.think],
         number_or_none(settings.sampling.reasoning_budget),
     )
+
+
+def console_of(settings: Settings) -> ConsoleOptions:
+    """Return whether the console is served, and where."""
+    console = settings.console
+    return ConsoleOptions(console.enabled, console.port, console.broker)
 
 
 def discovery_of(settings: Settings) -> DiscoveryOptions:

@@ -114,12 +114,12 @@ class Answer:
         waiting = self.parts[self.sent :]
         self.sent, self.last_sent = len(self.parts), now
         if len(waiting) == 1:
-            return [Delta(self.sequence.id, waiting[0].text, waiting[0].kind)]
+            return [Delta(self.sequence.id, waiting[0].text, waiting[0].kind, self.completion_tokens)]
         deltas: list[Delta] = []
         for kind, parts in groupby(waiting, attrgetter("kind")):
             texts = [part.text for part in parts]
             whole = texts if kind is DeltaKind.TOOL_CALL else ["".join(texts)]
-            deltas += [Delta(self.sequence.id, text, kind) for text in whole]
+            deltas += [Delta(self.sequence.id, text, kind, self.completion_tokens) for text in whole]
         return deltas
 
     def finished(self, ending: Ending | None, now: float, computed_s: float) -> Finished:

@@ -455,12 +455,13 @@ class Delta(_Message, frozen=True, tag="delta"):
     """The next part of an answer, of one kind. May cover several tokens.
 
     Its text is final: whole characters, and no beginning of a stop text. That of a tool call is a
-    whole `ToolCall` as JSON.
+    whole `ToolCall` as JSON. `tokens`: how many the answer has by then, thoughts and marks too.
     """
 
     id: str
     text: str
     kind: DeltaKind = DeltaKind.TEXT
+    tokens: int = 0
 
 
 class Finished(_Message, frozen=True, tag="finished"):

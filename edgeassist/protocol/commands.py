@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from edgeassist.errors import InvalidRequestError, TooLargeError
 from edgeassist.protocol.asking import explain
 from edgeassist.protocol.salvage import salvage
-from edgeassist.protocol.values import AnyName, Name
+from edgeassist.protocol.values import AnyName, Name, Whole
 
 MAX_PAYLOAD_BYTES = 65_536
 
@@ -29,7 +29,7 @@ class Arguments(BaseModel):
 
 
 class NoArguments(Arguments):
-    """For `ping`, `info` and `reload`."""
+    """For `ping`, `info`, `reload` and `doctor`."""
 
 
 class CancelArguments(Arguments):
@@ -99,6 +99,18 @@ class ModelArguments(Arguments):
         return self
 
 
+class RequestsArguments(Arguments):
+    """Which requests to list.
+
+    Attributes:
+        client: Whose; `""` is the shared topics. Without one, all.
+        limit: How many at most.
+    """
+
+    client: AnyName | None = None
+    limit: Annotated[Whole, Field(ge=1, le=256)] = 64
+
+
 class DrainArguments(Arguments):
     """Whether to answer for the fleet.
 
@@ -154,6 +166,8 @@ COMMANDS: Mapping[str, _Form] = {
     "reload": _Form(NoArguments),
     "model": _Form(ModelArguments, _action),
     "drain": _Form(DrainArguments, _on_or_off),
+    "requests": _Form(RequestsArguments, lambda text: {"client": text}),
+    "doctor": _Form(NoArguments),
     "schema": _Form(SchemaArguments, lambda text: {"table": text}),
 }
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])

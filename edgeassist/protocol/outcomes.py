@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from edgeassist.protocol.findings import Examination
 from edgeassist.protocol.fleet import BoxCondition
+from edgeassist.protocol.listing import RequestList
 from edgeassist.protocol.state import Info, State
 
 
@@ -88,6 +90,24 @@ class Listed(Outcome):
     source: str | None = None
 
 
+class UnderWay(Outcome):
+    """A model that is being pulled, and what was said of it last.
+
+    Attributes:
+        model: Where from.
+        step: What is done.
+        done_bytes: How much is here.
+        total_bytes: Of how much, where somebody said.
+        bytes_per_s: How fast, once it is known.
+    """
+
+    model: str
+    step: str | None = None
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    bytes_per_s: float | None = None
+
+
 class Models(Outcome):
     """What models there are.
 
@@ -95,12 +115,14 @@ class Models(Outcome):
         in_use: What is served.
         default: What the settings name.
         switching_to: What is being switched to; null at other times.
+        pulling: What is being pulled; null at other times.
         models: Those that are here.
     """
 
     in_use: str
     default: str
     switching_to: str | None
+    pulling: UnderWay | None
     models: list[Listed]
 
 
@@ -188,6 +210,8 @@ OUTCOMES: Mapping[str, tuple[type[BaseModel], ...]] = {
     "reload": (Reloaded,),
     "model": (Models, Used, Listed, PullCancelled),
     "drain": (Drained,),
+    "requests": (RequestList,),
+    "doctor": (Examination,),
     "schema": (Schema,),
 }
 """By the command's name; one of some."""

@@ -96,7 +96,7 @@ class Admission:
 
     def position(self, request: Request) -> int:
         """Return the place of a request that waits, 0 for the next to start."""
-        return self._queue().index(request)
+        return self.queue().index(request)
 
     def start_next(self) -> Request | None:
         """Return the next request to run; it counts as running until `put_back` or `end`.
@@ -104,7 +104,7 @@ class Admission:
         One whose conversation has another running stays where it is.
         """
         busy = {each.session for each in self._requests.values() if each.state is State.RUNNING} - {None}
-        for request in self._queue():
+        for request in self.queue():
             if request.session not in busy:
                 request.state = State.RUNNING
                 return request
@@ -127,12 +127,13 @@ class Admission:
         """Return when the first of them runs out of time."""
         return min((each.deadline for each in self._requests.values()), default=None)
 
-    def _count(self, state: State) -> int:
-        return sum(each.state is state for each in self._requests.values())
-
-    def _queue(self) -> list[Request]:
+    def queue(self) -> list[Request]:
+        """Return those that wait, the next to start first."""
         waiting = [each for each in self._requests.values() if each.state is State.WAITING]
         return sorted(waiting, key=self._rank)
+
+    def _count(self, state: State) -> int:
+        return sum(each.state is state for each in self._requests.values())
 
     def _rank(self, request: Request) -> float:
         return request.arrived - _HEAD_STARTS[request.asked.priority] * self.limits.ageing_s

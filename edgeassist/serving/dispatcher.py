@@ -128,8 +128,7 @@ class Dispatcher:
             except InvalidRequestError as error:
                 self._work.fail(request, error)
                 continue
-            request.job = job
-            request.attempts += 1
+            request.begin(job)
             self._here.jobs[job] = request
             request.stream.started(now)
             request.stream.held_back = self._held_back
@@ -183,6 +182,7 @@ class Dispatcher:
         match event:
             case Delta():
                 if (request := self._find(event.id)) is not None:
+                    request.completion_tokens = event.tokens
                     _take(event, request.stream, now)
                     if (due := request.stream.next_flush(now)) is not None:
                         self._alarm.by(due)
@@ -191,6 +191,7 @@ class Dispatcher:
                 held.encoding = None if event.done else event.id
             case Prefilled():
                 if (request := self._find(event.id)) is not None:
+                    request.prompt_tokens, request.processed = event.total, event.processed
                     request.stream.progress(
                         processed=event.processed, cached=event.cached, total=event.total, now=now
                     )

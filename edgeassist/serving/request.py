@@ -39,6 +39,9 @@ class Request:
         job: What the engine calls it; None while no engine has it.
         model: The name of the model that was given it last.
         calibration: By what a decision of that model is made honest.
+        prompt_tokens: How many tokens its prompt has; 0 until the engine says so.
+        processed: How many of them are read.
+        completion_tokens: How many tokens of the answer the engine has told, so far.
     """
 
     asked: AnyRequest
@@ -54,6 +57,9 @@ class Request:
     job: str | None = None
     model: str = ""
     calibration: Calibration = UNCALIBRATED
+    prompt_tokens: int = 0
+    processed: int = 0
+    completion_tokens: int = 0
 
     @property
     def key(self) -> Key:
@@ -65,3 +71,9 @@ class Request:
         """Its conversation; requests of one conversation run one after the other."""
         name = self.asked.session if isinstance(self.asked, PromptRequest) else None
         return None if name is None else self.caller.key(name)
+
+    def begin(self, job: str) -> None:
+        """Note that an engine has it, under that name; what another one had computed of it is gone."""
+        self.job = job
+        self.attempts += 1
+        self.prompt_tokens = self.processed = self.completion_tokens = 0

@@ -23,6 +23,7 @@ from edgeassist.errors import (
 from edgeassist.protocol.asking import OnCrash
 from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.events import said_again
+from edgeassist.protocol.listing import RequestList
 from edgeassist.serving.admission import Admission, taken
 from edgeassist.serving.alarm import Alarm
 from edgeassist.serving.caller import Caller, Key
@@ -31,6 +32,7 @@ from edgeassist.serving.endings import Endings, OnEnd, log_of
 from edgeassist.serving.engines import Engines
 from edgeassist.serving.journal import Durable, Journal, NoJournal
 from edgeassist.serving.kinds import Kinds
+from edgeassist.serving.listing import list_requests
 from edgeassist.serving.policy import Policy
 from edgeassist.serving.record import Record
 from edgeassist.serving.replay import Replays
@@ -298,6 +300,15 @@ class Requests:
         """Whether a request of that id waits; `caller` as in `withdraw`."""
         request = self._admission.find(Key(caller, request_id))
         return request is not None and request.state is State.WAITING
+
+    def listed(self, *, client: str | None, limit: int) -> RequestList:
+        """Return what has not ended: what runs, then what waits, in the order in which it will run.
+
+        Args:
+            client: Whose; "" for callers without a name, None for all.
+            limit: How many at most.
+        """
+        return list_requests(self._admission, client=client, limit=limit, now=self._clock())
 
     def knows(self, session: Key) -> bool:
         """Whether a conversation is known here, or a request of it waits or runs."""

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from edgeassist.console.config import DEFAULT_PORT, check_broker_url
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.topics import FLEET_LEVEL, Topics, check_topic_name, topic_safe
 from edgeassist.protocol.values import NAME_PATTERN
@@ -288,6 +289,14 @@ class HomeAssistantSettings(Table):
     status_topic: Annotated[str, Field(max_length=256), AfterValidator(_topic), LIVE] = "homeassistant/status"
 
 
+class ConsoleSettings(Table):
+    """The page for a browser."""
+
+    enabled: Annotated[bool, LIVE] = False
+    port: Annotated[int, Field(ge=1, le=65535), LIVE] = DEFAULT_PORT
+    broker: Annotated[Annotated[str, AfterValidator(check_broker_url)] | None, LIVE] = None
+
+
 class DaemonSettings(Table):
     """Log level, reporting interval, start and stop."""
 
@@ -321,6 +330,7 @@ class Settings(BaseSettings):
     session: SessionSettings = SessionSettings()
     fleet: FleetSettings = FleetSettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
+    console: ConsoleSettings = ConsoleSettings()
     daemon: DaemonSettings = DaemonSettings()
     watch: Annotated[tuple[WatchSettings, ...], Field(max_length=MAX_WATCHES), LIVE] = ()
 

@@ -47,6 +47,11 @@ class Loaded:
     file: Path | None
     remark: str | None = None
 
+    @property
+    def named_file(self) -> Path | None:
+        """The file, where it is another than the one that is found without a name."""
+        return None if self.file == DEFAULT_FILE else self.file
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:

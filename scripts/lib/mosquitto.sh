@@ -82,6 +82,9 @@ acl_file $broker_acl
 max_packet_size 1048576
 # Nagle's algorithm would hold tokens back for up to 88 ms.
 set_tcp_nodelay true
+# WebSockets, for the page of edgeassist console in a browser on this machine, or through an SSH tunnel:
+#listener 9001 127.0.0.1
+#protocol websockets
 END
 }
 

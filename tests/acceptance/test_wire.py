@@ -114,7 +114,8 @@ def test_every_command_is_carried_out_and_refused() -> None:
     for name in commands[1].split(", "):
         answers = [each for each in received() if each.topic == f"{ROOT}/response/{name}"]
         ends = {each.payload["status"] for each in answers if isinstance(each.payload, dict)}
-        assert ends == {"ok", "error"}, name
+        # What a box finds on itself is its own: no session has it.
+        assert ends == ({"error"} if name == "doctor" else {"ok", "error"}), name
 
 
 def test_every_field_of_a_commands_answer_is_in_a_fixture() -> None:

@@ -154,6 +154,20 @@ def test_a_client_may_have_something_decided(machine: Machine, client: Client) -
     assert json.loads(said)["answers"]["room"]["choice"] in {"kitchen", "bath"}
 
 
+def test_the_service_examines_itself_with_the_account_that_systemd_gave_it(
+    machine: Machine, client: Client
+) -> None:
+    secrets = "/etc/credstore/edgeassist.mqtt"
+    account = f"-p {machine.port} -u $(cat {secrets}.username) -P $(cat {secrets}.password)"
+    topics = f"-t {client.root}/command/doctor -e {client.root}/response/doctor"
+    said = json.loads(machine.run(f"mosquitto_rr {account} -q 1 -W 150 {topics} -n", timeout_s=180))
+    findings = [(each["area"], each["severity"], each["text"]) for each in said["data"]["findings"]]
+    wrong = [each for each in findings if each[0] in {"settings", "broker", "daemon", "service"}]
+    assert not [each for each in wrong if each[1] != "ok"], findings
+    assert ("daemon", "ok", f"{client.root} is online and answers") in findings
+    assert any(area == "service" for area, *_ in findings)
+
+
 def test_the_service_gives_up_what_it_does_not_need(machine: Machine, client: Client) -> None:
     said = machine.run("systemd-analyze security --no-pager --threshold=20 edgeassist")
     figure = re.search(r"Overall exposure level for edgeassist.service: ([\d.]+)", said)

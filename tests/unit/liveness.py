@@ -58,7 +58,7 @@ def _candidates(field: FieldInfo, value: object) -> Iterator[object]:
         yield not value
     elif isinstance(value, int | float):
         yield from (value + 1, value - 1, value / 2)
-    yield from (1, 100, 4096, "other", "https://other.example", ["other"], [WATCH])
+    yield from (1, 100, 4096, "other", "https://other.example", "ws://other", ["other"], [WATCH])
 
 
 def _members(annotation: object) -> Iterator[object]:

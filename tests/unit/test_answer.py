@@ -59,7 +59,7 @@ def test_parts_of_different_kinds_are_sent_as_deltas_of_their_kinds_in_order() -
     answer = make(Thinking())
     ended = take(answer, b"let ", b"me see", b"", b"It ", b"is", now=11.0, ending=Ending.END_OF_TURN)
     assert ended
-    assert answer.send(11.0) == [Delta("a", "let me see", THOUGHT), Delta("a", "It is.", TEXT)]
+    assert answer.send(11.0) == [Delta("a", "let me see", THOUGHT, 5), Delta("a", "It is.", TEXT, 5)]
 
 
 def test_the_text_of_an_answer_has_no_thoughts() -> None:
@@ -71,11 +71,11 @@ def test_the_text_of_an_answer_has_no_thoughts() -> None:
 def test_nothing_is_sent_twice() -> None:
     answer = make(TextParser([]))
     take(answer, b"one", now=11.0)
-    assert answer.send(11.0) == [Delta("a", "one")]
+    assert answer.send(11.0) == [Delta("a", "one", tokens=1)]
     assert not answer.due(12.0)
     assert answer.send(12.0) == []
     take(answer, b"two", now=13.0)
-    assert answer.send(13.0) == [Delta("a", "two")]
+    assert answer.send(13.0) == [Delta("a", "two", tokens=2)]
 
 
 def test_the_first_part_is_due_at_once_and_later_ones_when_they_were_gathered() -> None:
@@ -118,10 +118,14 @@ READ = '{"name":"x","arguments":"{}"}'
 def test_each_call_is_a_delta_of_its_own_and_due_at_once() -> None:
     answer = make(calling(), gather_s=9.0)
     take(answer, b"a", now=11.0)
-    assert answer.send(11.0) == [Delta("a", "a")]
+    assert answer.send(11.0) == [Delta("a", "a", tokens=1)]
     take(answer, b" b", WRITTEN, WRITTEN, now=11.1)
     assert answer.due(11.1)
-    assert answer.send(11.1) == [Delta("a", " b"), Delta("a", READ, CALL), Delta("a", READ, CALL)]
+    assert answer.send(11.1) == [
+        Delta("a", " b", tokens=4),
+        Delta("a", READ, CALL, 4),
+        Delta("a", READ, CALL, 4),
+    ]
     take(answer, WRITTEN, now=11.2)
     assert answer.due(11.2)
 

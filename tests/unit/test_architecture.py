@@ -24,11 +24,12 @@ SANS_IO = [
     for package, names in {
         "": "errors harmless",
         "former.": "remains",
+        "console.": "config http",
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats presence reading result retrying tools whom",
-        "protocol.": "calibration capabilities commands constraints decisions events filters fitting fleet "
-        "outcomes packets requests state tools topics turns values watches",
-        "serving.": "admission caller conversation deciding endings figures job journal kinds policy "
+        "protocol.": "calibration capabilities commands constraints decisions events filters findings "
+        "fitting fleet listing outcomes packets requests state tools topics turns values watches",
+        "serving.": "admission caller conversation deciding endings figures job journal kinds listing policy "
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
         "watching.": "checks document gone inputs options picking settling watch",
@@ -67,7 +68,8 @@ ALLOWED = {
         "trial_models": "trial_models models errors",
         "engine": "engine models.files models.fit models.kv errors",
         "watching": "watching protocol errors",
-        "settings": "settings watching protocol errors",
+        "settings": "settings console.config watching protocol errors",
+        "console": "console errors",
         "broker": "broker protocol errors",
         "client": "client broker protocol errors",
         "harmless": "",
@@ -80,7 +82,7 @@ ALLOWED = {
         "journal": "journal serving.caller serving.journal errors",
         "former": "former gateways.homeassistant.topics protocol errors",
         "supervision": "supervision engine.messages device errors",
-        "gateways": "gateways fleet former serving watching protocol errors",
+        "gateways": "gateways console fleet former serving watching protocol errors",
         "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device "
         "errors",
         "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device "

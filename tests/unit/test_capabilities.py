@@ -35,7 +35,8 @@ def test_a_client_learns_roles_formats_events_and_commands() -> None:
     assert told.formats == ["events", "text"]
     assert told.priorities == ["low", "normal", "high"]
     assert told.events == ["accepted", "progress", "reasoning", "chunk", "tool_call", "done", "error"]
-    commands = ["cancel", "ping", "info", "log_level", "reload", "model", "drain", "schema"]
+    commands = ["cancel", "ping", "info", "log_level", "reload", "model", "drain"]
+    commands += ["requests", "doctor", "schema"]
     assert told.commands == list(COMMANDS) == commands
 
 

@@ -137,6 +137,29 @@ def test_the_settings_are_those_of_the_service(tmp_path: Path) -> None:
     assert found.snapshot.command == f"edgeassist --config {config} check-config"
 
 
+def test_a_program_that_the_services_daemon_runs_has_its_settings_and_credentials_itself(
+    tmp_path: Path,
+) -> None:
+    config, credentials = tmp_path / "box.toml", tmp_path / "credentials"
+    config.write_text('[device]\nname = "kitchen"\n')
+    credentials.mkdir()
+    (credentials / "mqtt.password").write_text("secret\n")
+    service = unit(
+        ExecStart=f"{{ path=/x ; argv[]=/x run --config={config} ; ignore_errors=no ; }}",
+        MainPID=str(os.getppid()),
+    )
+    # The file behind it is root's alone.
+    service = replace(service, credentials={"mqtt.password": tmp_path})
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials), "EDGEASSIST_MQTT__USERNAME": "box"}
+    for named in (None, config):
+        found = probe_configuration(named, service, environ)
+        assert found.loaded is not None
+        settings = found.loaded.settings
+        assert (settings.device.name, settings.mqtt.username) == ("kitchen", "box")
+        assert settings.mqtt.password is not None
+        assert (found.snapshot.unread, found.unit) == ((), service)
+
+
 def test_what_was_tuned_for_the_service_is_among_its_settings(tmp_path: Path) -> None:
     model = builtin_forms(TINY)["llama"]
     tuned: dict[str, int | str] = {"engine.threads_max": 1}

@@ -124,3 +124,26 @@ async def test_it_ends_when_it_is_cancelled_and_when_the_daemon_stops(
     if how == "close":
         with pytest.raises(ShuttingDownError):
             await pulling.pull("m", lambda _said: None)
+
+
+async def test_whoever_asks_meanwhile_hears_what_is_being_pulled_and_how_far_it_is(
+    pulling: Pulling, source: Source
+) -> None:
+    def under_way() -> dict[str, JsonValue] | None:
+        return pulling.under_way
+
+    assert under_way() is None
+    task = asyncio.create_task(pulling.pull("https://me:secret@host/m.gguf", lambda _said: None))
+    async with asyncio.timeout(PATIENCE_S):
+        while (under_way() or {}).get("done_bytes") != 99:
+            await asyncio.sleep(0.01)
+    assert under_way() == {
+        "model": "https://host/m.gguf",
+        "step": "getting m.gguf",
+        "done_bytes": 99,
+        "total_bytes": 100,
+        "bytes_per_s": None,
+    }
+    source.go.set()
+    await task
+    assert under_way() is None

@@ -136,7 +136,7 @@ def test_the_keys_that_rooms_take_are_found_by_trial() -> None:
 
 def test_the_marks_name_the_keys_that_could_always_change() -> None:
     tables = {"sampling", "decisions", "admission", "journal", "stream", "session", "homeassistant"}
-    tables |= {"daemon", "watch"}
+    tables |= {"console", "daemon", "watch"}
     assert live_keys() == [
         name
         for name in map(".".join, keys())

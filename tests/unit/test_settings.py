@@ -315,6 +315,7 @@ OTHER = {
     "model.system": '"Be brief."',
     "engine.state_folder": '"/tmp/states"',
     "homeassistant.prefix": '"ha"',
+    "console.broker": '"wss://broker/mqtt"',
     "homeassistant.status_topic": '"ha/status"',
     "watch": json.dumps([WATCH]).replace(": ", " = "),
     "library.hf_endpoint": '"https://mirror.example"',

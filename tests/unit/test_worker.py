@@ -177,7 +177,7 @@ def test_a_cancelled_answer_says_no_more_and_its_neighbour_goes_on(make_engine: 
     engine = make_engine(slots=2)
 
     def react(event: Event) -> Iterable[Command]:
-        return [Cancel("a")] if event == Delta("a", "abcd") else []
+        return [Cancel("a")] if event == Delta("a", "abcd", tokens=1) else []
 
     events = engine.serve(start("a", "abcdefgh" * 10), start("b", "neighbour"), react=react)
     assert isinstance(ending_of(events), Cancelled)

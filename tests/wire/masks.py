@@ -49,7 +49,7 @@ _MASKS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     **dict.fromkeys(_READINGS, ("<number or null>", _READING)),
     **dict.fromkeys(_FLAGS, ("<flag or null>", _FLAG)),
     "daemon_memory_bytes": ("<bytes>", _NUMBER),
-    "uptime_s": ("<s>", _NUMBER),
+    **dict.fromkeys(("uptime_s", "age_s", "deadline_in_s"), ("<s>", _NUMBER)),
     "port": ("<port>", _NUMBER),
     "version": ("<version>", (str,)),
     "sw": ("<version>", (str,)),

@@ -32,6 +32,8 @@ _SECOND_S = 0.3
 _TOKEN_BYTES = 8
 _BESIDE_BYTES = 4096
 _DAY_S = 86_400
+# Somebody may wait for the answer to a command `doctor`, at this moment.
+_NO_COMMAND = "trial"
 
 
 async def probe_broker(
@@ -62,7 +64,7 @@ async def probe_broker(
         options.address,
         local=options.host in _HERE,
         reply_topic=topics.reply(key),
-        response_topic=topics.response("doctor"),
+        response_topic=topics.response(_NO_COMMAND),
         command_topic=topics.command("ping"),
         answer_bytes=answer_bytes,
     )
@@ -134,7 +136,7 @@ def _trials(topics: Topics, key: str, answer_bytes: int) -> dict[str, Outbound]:
     text = {"type": "doctor", "id": key}
     return {
         "reply": Outbound(reply, json.dumps(text).encode()),
-        "response": Outbound(topics.response("doctor"), nobody),
+        "response": Outbound(topics.response(_NO_COMMAND), nobody),
         "ping": Outbound(topics.command("ping"), json.dumps({"id": key}).encode()),
         "large": Outbound(reply, json.dumps({**text, "text": " " * answer_bytes}).encode()),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,17 +42,21 @@ class Configuration:
 def probe_configuration(file: Path | None, unit: Unit | None, environ: Mapping[str, str]) -> Configuration:
     """Read the settings: this user's if `file` or the environment has any, otherwise the service's.
 
-    The service's come from its file, its environment and its credentials.
+    The service's come from its file, its environment and its credentials. A program that the service's daemon
+    runs has all of these itself.
 
     Args:
         file: Given with `--config`; None without.
         unit: The service; None without systemd.
         environ: This user's environment.
     """
+    inside = unit is not None and unit.pid == os.getppid()
     own = file is not None or any(key.startswith(_PREFIX) and key not in _ACCOUNT for key in environ)
     unread: tuple[str, ...] = ()
     command, used = "edgeassist check-config", dict(environ)
-    if own or unit is None or unit.snapshot.load_state != "loaded":
+    if inside and unit is not None:
+        file = file or unit.config
+    elif own or unit is None or unit.snapshot.load_state != "loaded":
         unit = None
     else:
         given, unread = _service_environment(unit)

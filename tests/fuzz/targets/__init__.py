@@ -10,6 +10,7 @@ from tests.fuzz.target import Target
 def all_targets() -> Mapping[str, Target]:
     """Return every target; importing what they parse with takes a second."""
     from tests.fuzz.targets import (  # noqa: PLC0415 - as said
+        console,
         engine,
         files,
         homeassistant,
@@ -26,6 +27,7 @@ def all_targets() -> Mapping[str, Target]:
         *engine.targets(),
         *pulling.targets(),
         *homeassistant.targets(),
+        *console.targets(),
         *shown.targets(),
     ]
     return {target.name: target for target in found}

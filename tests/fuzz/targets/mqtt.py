@@ -10,6 +10,7 @@ from random import Random
 
 import msgspec
 
+from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.packets import Inbound
 from tests.fuzz import mutation
 from tests.fuzz.box import TOPICS, Box
@@ -24,12 +25,8 @@ _TOPICS = (
     TOPICS.prompt("x" * 70),
     TOPICS.decide(),
     TOPICS.decide("kitchen"),
-    TOPICS.command("cancel"),
     TOPICS.cancel("kitchen"),
-    *(
-        TOPICS.command(name)
-        for name in ("ping", "info", "log_level", "reload", "model", "schema", "", "dance")
-    ),
+    *(TOPICS.command(name) for name in (*COMMANDS, "", "dance")),
 )
 _REPLIES = (
     None, None, "edgeassist/box/reply/x", "edgeassist/box/reply/kitchen/1", "reply/a/b", "reply/", "", "a/b",

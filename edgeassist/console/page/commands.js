@@ -1,0 +1,90 @@
+// Commands to a device, and their answers.
+import { readJson } from "./box.js";
+import { replyTopic } from "./client.js";
+
+const ANSWER_S = 15;
+
+/** Why a command came to nothing; `code` is of the wire contract, or offline, silent, forbidden, failed. */
+export class CommandError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Gives commands. A device of MQTT 3.1.1 answers all that listen to `<root>/response/…`. */
+export class Commands {
+  #connection;
+  #waiting = new Map();
+  #root = "";
+  #routes = new Map();
+
+  constructor(connection) {
+    this.#connection = connection;
+    connection.news.watch(() => connection.state !== "online" && this.#lose());
+  }
+
+  /**
+   * Gives a command, and resolves with the answer's `data`.
+   * @param {string} root Of the device.
+   * @param {string} name Such as `ping`, or with a client's topic, `cancel/alice`.
+   * @param {Object} body Its fields, without `id`.
+   * @param {(data: Object) => void} onProgress Told how far it is, where the command says so.
+   * @param {number} patience_s How long nothing may be heard; 0: for ever.
+   * @throws {CommandError}
+   */
+  async give(root, name, body = {}, { onProgress = () => {}, patience_s = ANSWER_S } = {}) {
+    const id = crypto.randomUUID();
+    const topic = `${root}/command/${name}`;
+    const v5 = this.#connection.version === 5;
+    const responseTopic = v5 ? replyTopic(this.#connection, root) : null;
+    this.#hear(root, responseTopic ?? `${root}/response/${name}`);
+    return new Promise((resolve, reject) => {
+      const entry = { timer: null };
+      const settle = (act, value) => {
+        clearTimeout(entry.timer);
+        this.#waiting.delete(id);
+        act(value);
+      };
+      entry.await = () => {
+        clearTimeout(entry.timer);
+        if (!patience_s) return;
+        entry.timer = setTimeout(() => settle(reject, new CommandError("silent", "no answer")), patience_s * 1000);
+      };
+      entry.take = (answer) => {
+        if (answer.status === "progress") {
+          entry.await();
+          onProgress(answer.data ?? {});
+        } else if (answer.status === "ok") settle(resolve, answer.data ?? {});
+        else settle(reject, new CommandError(answer.error?.code ?? "failed", answer.error?.message ?? ""));
+      };
+      entry.lose = () => settle(reject, new CommandError("offline", "the connection broke"));
+      this.#waiting.set(id, entry);
+      entry.await();
+      this.#connection.publish(topic, JSON.stringify({ ...body, id }), { responseTopic }).catch((error) => {
+        if (this.#waiting.get(id) !== entry) return;
+        const code = error.forbidden ? "forbidden" : error.code === "offline" ? "offline" : "failed";
+        settle(reject, new CommandError(code, error.forbidden ? topic : error.message));
+      });
+    });
+  }
+
+  /** The answers on their way are lost with the connection: a broker keeps nothing for this page. */
+  #lose() {
+    for (const entry of [...this.#waiting.values()]) entry.lose();
+  }
+
+  #hear(root, topic) {
+    if (root !== this.#root) {
+      for (const end of this.#routes.values()) end();
+      this.#routes.clear();
+      this.#root = root;
+    }
+    if (this.#routes.has(topic)) return;
+    const hear = (_, text) => {
+      const answer = readJson(text);
+      this.#waiting.get(answer?.id)?.take(answer);
+    };
+    this.#routes.set(topic, this.#connection.subscribe(topic, hear));
+  }
+}

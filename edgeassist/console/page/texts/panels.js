@@ -1,0 +1,20 @@
+export default {
+  en: {
+    now: "now",
+    "minutes.ago": "{count} min ago",
+    seconds: "{count} s",
+    minutes: "{count} min",
+    hours: "{count} h",
+    no: "No",
+    old: "The device's version, {version}, can't tell this. A newer EdgeAssist on it can.",
+  },
+  zh: {
+    now: "现在",
+    "minutes.ago": "{count} 分钟前",
+    seconds: "{count} 秒",
+    minutes: "{count} 分钟",
+    hours: "{count} 小时",
+    no: "不",
+    old: "设备的版本 {version} 无法提供此信息。请升级设备上的 EdgeAssist。",
+  },
+};

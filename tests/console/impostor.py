@@ -1,0 +1,48 @@
+"""A device that is none of ours: it answers commands with whatever a test wants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edgeassist.sandbox import HOST
+from tests.patience import PATIENCE_S
+
+
+@contextmanager
+def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[None]:
+    """Be online under that name, and answer the commands that `data` has an answer for."""
+    root = f"edgeassist/{device}"
+    listens = Event()
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+
+    def hear(_client: Client, _data: Any, message: MQTTMessage) -> None:
+        name = message.topic.rpartition("/")[2]
+        if name not in data or message.properties is None:
+            return
+        answer = {"status": "ok", "data": data[name], "id": json.loads(message.payload)["id"]}
+        properties = Properties(PacketTypes.PUBLISH)
+        topic: str = getattr(message.properties, "ResponseTopic")  # noqa: B009 - paho makes it as it comes
+        client.publish(topic, json.dumps(answer), qos=1, properties=properties)
+
+    client.on_message = hear
+    client.on_subscribe = lambda *_: listens.set()
+    client.connect(HOST, port)
+    client.loop_start()
+    try:
+        client.subscribe(f"{root}/command/+", qos=1)
+        assert listens.wait(PATIENCE_S)
+        client.publish(f"{root}/status", "online", qos=1, retain=True).wait_for_publish(PATIENCE_S)
+        yield
+        client.publish(f"{root}/status", b"", qos=1, retain=True).wait_for_publish(PATIENCE_S)
+    finally:
+        client.disconnect()
+        client.loop_stop()

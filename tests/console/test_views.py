@@ -1,0 +1,241 @@
+"""What the page shows of a device without asking it: figures, watches, fleets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from edgeassist.protocol.state import Health
+from tests.console.accessibility import violations
+from tests.console.memory import heap_bytes
+from tests.console.saying import health, say, say_all
+from tests.console.stage import Stage, close, stage
+
+VIEWS = ["live", "requests", "models", "watches", "doctor", "fleet"]
+WATCH = [
+    {
+        "name": "laundry",
+        "topics": ["washer"],
+        "interval_s": 1,
+        "questions": {
+            "room": {"type": "choice", "instructions": "Which room?", "criteria": ["kitchen", "bath", "hall"]}
+        },
+    }
+]
+HOSTILE = '<img src=x onerror="window.hurt=1"><b>bold</b>'
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stage]:
+    """A device with a watch, in a fleet, which says often how it is."""
+    settings: dict[str, Any] = {"watch": json.dumps(WATCH), "fleet__group": "home", "daemon__telemetry_s": 1}
+    # An echo that repeats itself would be guessed, and be over at once.
+    settings |= {"engine__speculate": "false"}
+    with stage(tmp_path_factory.mktemp("views"), browser, **settings) as running:
+        yield running
+
+
+def show(page: Page, view: str) -> Locator:
+    """Choose a tab, and return what it shows."""
+    page.locator(f"#tab-{view}").click()
+    return page.locator("#view")
+
+
+def look_at(page: Page, device: str) -> None:
+    page.locator("#device select").select_option(device)
+
+
+def chart(page: Page, name: str) -> Locator:
+    return page.locator("figure").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def test_our_health_has_the_fields_of_the_contract() -> None:
+    assert set(health()) == set(Health.model_fields)
+
+
+def test_figures_come_alive_while_an_answer_is_written_and_each_chart_has_its_words(
+    box: Stage, page: Page
+) -> None:
+    main = show(page, "live")
+    expect(main).to_contain_text("box is ready, with scripted: 0 running, 0 waiting.")
+    port = box.broker.port
+    say(
+        port,
+        "edgeassist/box/prompt",
+        {"id": "a", "max_tokens": 4000, "prompt": "!script repeat=4000 delay_ms=20\nabcd"},
+    )
+    expect(main).to_contain_text("box is busy, with scripted: 1 running, 0 waiting.")
+    rate = chart(page, "Tokens per second")
+    expect(rate).to_contain_text(re.compile(r"[1-9][\d.]* tokens/s now"))
+    expect(rate.get_by_role("img")).to_have_accessible_name(re.compile(r"^Tokens per second: .*[1-9]"))
+    expect(chart(page, "Requests").get_by_role("img")).to_have_accessible_name(
+        re.compile(r"1 running .* Between 0 and 1 in the last 1 minutes")
+    )
+    say(port, "edgeassist/box/prompt", "hello")
+    expect(chart(page, "First token")).to_contain_text(re.compile(r"[\d.]+ s from asking"))
+    expect(chart(page, "Memory")).to_contain_text(re.compile(r"\d+ MB in use by daemon and engine"))
+    expect(rate.locator("path.first")).to_have_attribute("d", re.compile("^M.*L"))
+    say(port, "edgeassist/box/command/cancel", "a")
+    expect(main).to_contain_text("box is ready, with scripted: 0 running, 0 waiting.")
+
+
+def test_what_holds_a_device_back_is_said_and_all_that_comes_from_outside_is_text(
+    box: Stage, page: Page
+) -> None:
+    port = box.broker.port
+    troubles = health(
+        model=HOSTILE, reason=HOSTILE, throttled=True, under_voltage_since_start=True, durable=False,
+        undurable_reason=HOSTILE, engine_restarts=2, threads_reason=HOSTILE, mqtt_refused=1,
+        mqtt_last_refusal=HOSTILE,
+    )  # fmt: skip
+    say(port, "edgeassist/hot/status", "online", retain=True)
+    say(port, "edgeassist/hot/health", troubles, retain=True)
+    main = show(page, "live")
+    look_at(page, "hot")
+    expect(main.locator(".troubles")).to_contain_text("the firmware throttles the processor now")
+    expect(main.locator(".troubles")).to_contain_text("There was under-voltage since the daemon started")
+    expect(main.locator(".troubles")).to_contain_text(f"do not outlive a restart of the device: {HOSTILE}")
+    expect(main.locator(".troubles")).to_contain_text(
+        "Engines that died or hung since the daemon started: 2."
+    )
+    expect(main.locator(".sentence")).to_contain_text(HOSTILE)
+    expect(chart(page, "Threads")).to_contain_text(HOSTILE)
+    expect(chart(page, "Temperature")).to_contain_text("52 °C at the processor.")
+    expect(main).to_contain_text("Its telemetry is not to be seen")
+    say(port, "edgeassist/hot/health", health(), retain=True)
+    expect(main.locator(".troubles li")).to_have_count(0)
+    say(port, "edgeassist/hot/status", "offline", retain=True)
+    expect(main.locator(".sentence")).to_contain_text("hot is offline. This is what it said last")
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("main img, main b").count() == 0
+
+
+def test_a_watch_shows_its_answer_with_a_bar_for_each_option(box: Stage, page: Page) -> None:
+    main = show(page, "watches")
+    card = main.locator("section").filter(has=page.get_by_role("heading", name="laundry"))
+    expect(card).to_contain_text("room: unknown")
+    say(box.broker.port, "washer", "kitchen kitchen kitchen bath")
+    expect(card).to_contain_text("room: kitchen")
+    expect(card.locator(".notice")).to_be_hidden()
+    expect(card).to_contain_text("The state is from")
+    bars = card.get_by_role("meter")
+    expect(bars).to_have_count(3)
+    expect(bars.first).to_have_accessible_name(re.compile(r"^room: kitchen, \d+ %$"))
+    shares = [float(bars.nth(at).evaluate("each => each.value")) for at in range(3)]
+    assert shares == sorted(shares, reverse=True)
+    assert abs(sum(shares) - 1) < 0.01
+    say(box.broker.port, "washer", "bath bath bath bath")
+    expect(card).to_contain_text("room: bath")
+
+
+def test_a_watch_that_somebody_else_wrote_is_text_and_no_more_are_shown_than_there_may_be(
+    box: Stage, page: Page
+) -> None:
+    port = box.broker.port
+    answer = {"type": "choice", "choice": HOSTILE, "probabilities": {HOSTILE: 0.9, "__proto__": 0.1}}
+    state = {"answers": {HOSTILE: answer}, "reason": HOSTILE, "state_at": "nonsense", "answered_at": None}
+    odd = [
+        "[]",
+        "7",
+        "null",
+        '{"answers": 5}',
+        '{"answers": {"a": null}}',
+        "{",
+        '{"answers": {"a": {"probabilities": 3}}}',
+    ]
+    say(port, "edgeassist/odd/status", "online", retain=True)
+    said = [(f"edgeassist/odd/watch/{HOSTILE.replace('/', '')}", json.dumps(state))]
+    said += [(f"edgeassist/odd/watch/w{at:02}", odd[at % len(odd)]) for at in range(90)]
+    say_all(port, said, retain=True)
+    main = show(page, "watches")
+    look_at(page, "odd")
+    expect(main.locator("section").first).to_contain_text(HOSTILE)
+    expect(main.get_by_role("meter").first).to_have_accessible_name(f"{HOSTILE}: {HOSTILE}, 90 %")
+    assert 8 <= main.locator("section").count() <= 64
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("main img, main b").count() == 0
+    say_all(port, [(topic, "") for topic, _ in said], retain=True)
+
+
+def test_a_fleet_shows_its_boxes_and_choosing_one_goes_to_it(box: Stage, page: Page) -> None:
+    port = box.broker.port
+    attic = {
+        "device": "attic", "root": "edgeassist/attic", "session": "s", "model": "Other", "protocol": 1,
+        "state": "draining", "reason": HOSTILE, "slots": 2, "running": 1, "waiting": 3, "movable": 0,
+        "room": 0, "held_back": None, "since": None, "boot_id": "b", "version": "0.0.9", "adopter": None,
+        "empty": False,
+    }  # fmt: skip
+    say(port, "edgeassist/attic/status", "online", retain=True)
+    say(port, "edgeassist/attic/health", health(model="Other"), retain=True)
+    say(port, "edgeassist/fleet/home/box/attic", attic, retain=True)
+    say(port, "edgeassist/fleet/home/box/shed", {**attic, "device": "attic"}, retain=True)
+    main = show(page, "fleet")
+    expect(main.get_by_role("heading", name="Fleet home")).to_be_visible()
+    rows = main.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text(f"takes nothing new: {HOSTILE}")
+    expect(rows.nth(0)).to_contain_text("1 of 2 running, 3 waiting")
+    expect(rows.nth(1)).to_contain_text("takes requests")
+    expect(rows.nth(1).get_by_role("button")).to_be_disabled()
+    expect(main).to_contain_text(
+        "Its boxes have different models, so answers depend on who gives them: Other, scripted."
+    )
+    rows.nth(0).get_by_role("button", name="Look at attic").click()
+    expect(page.locator("#device select")).to_have_value("attic")
+    expect(rows.nth(0).get_by_role("button")).to_be_disabled()
+    expect(show(page, "live")).to_contain_text("attic is ready, with Other")
+    assert page.evaluate("window.hurt") is None
+    for topic in ("fleet/home/box/attic", "fleet/home/box/shed"):
+        say(port, f"edgeassist/{topic}", retain=True)
+
+
+@pytest.mark.parametrize(("scheme", "locale"), [("light", "en-GB"), ("dark", "zh-CN")])
+def test_no_view_breaks_a_rule_of_accessibility(box: Stage, scheme: str, locale: str) -> None:
+    page = box.enter(color_scheme=scheme, locale=locale)
+    for view in VIEWS:
+        expect(show(page, view).get_by_role("heading", level=2)).to_be_visible()
+        if view == "live":
+            expect(page.locator("figure")).to_have_count(6)
+        assert violations(page) == [], view
+    close(page.context)
+
+
+def test_the_page_fits_a_phone(box: Stage) -> None:
+    page = box.enter(viewport={"width": 360, "height": 640})
+    for view in VIEWS:
+        show(page, view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
+    close(page.context)
+
+
+def test_a_thousand_reports_leave_the_page_as_large_as_it_was(box: Stage, page: Page) -> None:
+    port = box.broker.port
+    say(port, "edgeassist/many/status", "online", retain=True)
+    main = show(page, "live")
+
+    def report(first: int, last: int) -> None:
+        documents = [
+            json.dumps(health(running=at % 5, queued=at, cpu_temperature_c=40 + at % 20))
+            for at in range(first, last)
+        ]
+        say_all(port, [("edgeassist/many/health", document) for document in documents])
+
+    session = page.context.new_cdp_session(page)
+
+    def size() -> tuple[int, int]:
+        return heap_bytes(session), page.locator("*").count()
+
+    look_at(page, "many")
+    report(0, 200)
+    expect(main.locator(".sentence")).to_contain_text("199 waiting.")
+    heap, elements = size()
+    report(200, 1200)
+    expect(main.locator(".sentence")).to_contain_text("1199 waiting.")
+    heap_then, elements_then = size()
+    assert elements_then == elements
+    assert heap_then < heap * 1.1
