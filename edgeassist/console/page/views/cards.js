@@ -39,13 +39,13 @@ export function decisionCards(answers, questions) {
   return Object.entries(answers).map(([name, answer]) => {
     const rows = Object.entries(answer.probabilities ?? {}).map(([option, share]) => optionRow(option, share, answer));
     const notes = [];
+    const how = answer.abstain ? "nearest" : "pick";
     if (typeof answer.score === "number") notes.push(t("chat.decision.score", { score: number(answer.score, 2) }));
-    if (answer.abstain) notes.push(t("chat.decision.abstain"));
     return el(
       "section",
       { class: "card decision", "aria-label": questions?.[name]?.instructions ?? name },
       el("h3", { text: questions?.[name]?.instructions ?? name }),
-      el("p", { class: "pick" }, t("chat.decision.pick"), " ", el("strong", { text: answer.choice ?? "" })),
+      el("p", { class: "pick" }, t(`chat.decision.${how}`), " ", el("strong", { text: answer.choice ?? "" })),
       el("table", { class: "options" }, el("tbody", {}, ...rows)),
       notes.length ? el("p", { class: "hint", text: notes.join(" · ") }) : null,
     );
