@@ -31,6 +31,21 @@ def service_directory(environ: Mapping[str, str] | None = None) -> Path | None:
     return Path(given.split(":")[0]) if given else None
 
 
+def runtime_directory(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the folder for what outlives a run, and no boot: in memory. It need not exist.
+
+    That is systemd's `RuntimeDirectory=`, or one of the user's own; None where there is neither.
+
+    Args:
+        environ: The environment; None for this process's.
+    """
+    given = os.environ if environ is None else environ
+    if service := given.get("RUNTIME_DIRECTORY"):
+        return Path(service.split(":")[0])
+    user = given.get("XDG_RUNTIME_DIR")
+    return Path(user) / "edgeassist" if user else None
+
+
 def box_state_directory(
     environ: Mapping[str, str] | None = None, service: Path = SERVICE, *, to_write: bool = False
 ) -> Path:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Protocol, Self
 
 from edgeassist.errors import BrokerError, ConfigurationError
 
@@ -29,6 +29,26 @@ PORTS_HELD = 64
 _reserved: deque[socket.socket] = deque()
 
 
+class Child(Protocol):
+    """What is needed of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Return its exit status; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return its exit status; raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+
+
 class PrivateProcess:
     """A child process in its own session, so that Ctrl-C in the terminal reaches only its parent.
 
@@ -38,7 +58,7 @@ class PrivateProcess:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     @property
     def pid(self) -> int:
@@ -71,9 +91,13 @@ class PrivateProcess:
 
     def _start(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(  # noqa: S603 - the command is ours
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
-            )
+            self._child = self._spawn(command, log, environ)
+
+    def _spawn(self, command: Sequence[str], log: BinaryIO, environ: Mapping[str, str] | None) -> Child:
+        """Start a command whose output goes to the log; without an environment it has ours."""
+        return subprocess.Popen(  # noqa: S603 - the command is ours
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,7 +187,11 @@ class PrivateDaemon(PrivateProcess):
         config.touch()
         command = [sys.executable, "-P", "-m", "edgeassist", "--config", str(config), "run"]
         # Never a model that the user's own daemon was told to serve, nor states of another run.
-        ours = {"STATE_DIRECTORY": str((self._folder / "state").resolve()), **self._environ}
+        ours = {
+            "STATE_DIRECTORY": str((self._folder / "state").resolve()),
+            "RUNTIME_DIRECTORY": str((self._folder / "run").resolve()),
+            **self._environ,
+        }
         self._start([*self._prefix, *command], {**inherited, **ours})
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import PrivateBroker
+from tests.preloaded import PrivateDaemon
 
 # The one that was not used for the longest time makes room.
 KEPT = 6

@@ -21,13 +21,14 @@ from edgeassist.client.requester import Requester
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import Topics
-from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import HOST, PrivateBroker
 from edgeassist.trial_models.onnx_graph import OnnxPrecision
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from edgeassist.trial_models.synthetic_onnx import write_onnx
 from tests.boxes import Boxes
 from tests.distribution import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 __all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks of pytest
 

@@ -48,6 +48,7 @@ class Broker:
             are not optional.
         on_down: Called in the event loop, with the reason, after a lost connection or a failed attempt.
         on_refused: Called in the event loop, with the topic and why, when the broker does not take a message.
+        away_s: How long ago an earlier run was connected, at most; infinity where nobody knows.
 
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
@@ -64,6 +65,7 @@ class Broker:
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[str], None] = lambda _reason: None,
         on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
+        away_s: float = math.inf,
     ) -> None:
         self._options = self._given = options
         self._on_up = on_up
@@ -81,7 +83,7 @@ class Broker:
         self._dropped = 0
         # Of MQTT 3.1.1: what the session kept while we were away is too old, until our SUBSCRIBE is answered.
         self._stale = False
-        self._left_at = -math.inf
+        self._left_at = time.monotonic() - away_s
         self.last_problem: str | None = None
 
     def start(self) -> None:

@@ -35,7 +35,7 @@ class BrokerOptions:
         receive_maximum: How many messages at QoS 1 we take before we have acknowledged some (MQTT 5); None:
             as many as the broker sends.
         takes_stale: Whether what the session kept is taken however old it is. Else, in MQTT 3.1.1, what came
-            while we were away for longer than `session_expiry_s`, or before our start, is thrown away.
+            while we may have been away for longer than `session_expiry_s` is thrown away.
         ordered_acknowledgements: Whether messages are acknowledged in the order in which they came (MQTT 5,
             section 4.6), or each when its fate is safe. Brokers take both.
     """

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from edgeassist.cli.ask import BUSY_S
 from edgeassist.cli.connect import check_online, connect
@@ -28,6 +29,7 @@ from edgeassist.errors import (
 from edgeassist.evaluation.evaluate import WANTED, evaluate
 from edgeassist.evaluation.lines import lines_of
 from edgeassist.evaluation.report import Asked, Report, Told, entry_of
+from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.decisions import Kind
 from edgeassist.protocol.events import Done, Failed
 from edgeassist.settings import Settings
@@ -117,11 +119,17 @@ class DeviceAtBroker:
             if asyncio.get_running_loop().time() >= until:
                 raise ModelLoadingError(f"{root} has no model yet: `edgeassist status` says how far it is")
             await asyncio.sleep(_LOOK_S)
-        calibration = model.get("calibration")
+        name, calibration = str(model.get("name")), model.get("calibration")
         if calibration is None:
-            raise UnsupportedError(f"{model['name']}, on {root}, makes no decisions")
-        temperatures = {kind: calibration[kind] for kind in Kind}
-        return Asked(model["name"], temperatures, calibration["threshold"], calibration["prior"])
+            raise UnsupportedError(f"{name}, on {root}, makes no decisions")
+        try:
+            known = TypeAdapter(Calibration).validate_python(calibration)
+        except ValidationError:
+            raise BrokerError(
+                f"{root}/info does not say how {name} is calibrated: is the device of another version?"
+            ) from None
+        temperatures = {kind: known.temperature(kind) for kind in Kind}
+        return Asked(name, temperatures, known.threshold, known.prior)
 
     async def decide(self, fields: dict[str, Any]) -> Mapping[str, Told]:
         """Return the answers to a decision, by the questions' names.
@@ -141,8 +149,8 @@ class DeviceAtBroker:
 
     async def _model(self) -> dict[str, Any] | None:
         info = read_document(await self._client.state(self._client.topics.info))
-        model: dict[str, Any] | None = info.get("model")
-        return model
+        model = info.get("model")
+        return model if isinstance(model, dict) else None
 
     async def write(self, fields: dict[str, Any]) -> str:
         """Return the text of an answer to a prompt."""

@@ -203,8 +203,8 @@ def use_model(
     answer = switch_now(settings, name, lambda said: err.print(escape(_going_on(said))))
     if answer is not None:
         if "warning" in answer:
-            err.print(f"[yellow]{escape(answer['warning'])}[/]")
-        print(f"{harmless.line(str(answer['model']))} is served now")
+            err.print(f"[yellow]{escape(str(answer['warning']))}[/]")
+        print(f"{harmless.line(str(answer.get('model', name)))} is served now")
         return
     configured = configured_model(settings)
     named = _named(settings, name)
@@ -223,7 +223,8 @@ def _going_on(said: Mapping[str, Any]) -> str:
     """Return in words what the daemon says while it switches."""
     if said.get("step") == "draining":
         return f"waiting for the end of {said.get('running')} answers"
-    return f"loading: {said.get('fraction', 0):.0%}"
+    fraction = said.get("fraction")
+    return f"loading: {fraction:.0%}" if isinstance(fraction, int | float) else "loading"
 
 
 def _named(settings: Settings, name: str) -> Named:

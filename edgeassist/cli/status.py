@@ -112,6 +112,9 @@ def table_of(
     for name, also in (("free", words.free(health)), ("work waited", words.waits(health))):
         if also is not None:
             table.add_row(name, also)
+    if health.durable is not None:
+        why = escape(health.undurable_reason or "unknown")
+        table.add_row("outlives a restart", "yes" if health.durable else f"[yellow]no:[/] {why}")
     table.add_row("up", escape(f"{health.uptime_s} s, version {health.version}"))
     table.add_row("engine restarts", str(health.engine_restarts))
     return table

@@ -21,7 +21,7 @@ class Fields(TypedDict, total=False):
         think: Whether the model may think before it answers, where it can; "auto": as it does by itself.
             By default a bound answer comes without thoughts.
         reasoning_budget: The most tokens of its thoughts.
-        on_crash: What becomes of it when the device dies while it answers: it fails as `interrupted` (the
+        on_crash: What becomes of it when the device, or its engine, dies while it answers: it fails (the
             default), or is answered anew.
         timeout_s: How long it may take in all, waiting included, in seconds.
         busy_s: How long to ask again a device that has no room, in seconds; by default the client's.

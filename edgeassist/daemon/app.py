@@ -20,6 +20,7 @@ from edgeassist.daemon.durability import Durability
 from edgeassist.daemon.examining import Examining, doctor_command
 from edgeassist.daemon.fleet import FleetRoom
 from edgeassist.daemon.hashing import Hashing
+from edgeassist.daemon.last_seen import LastSeen
 from edgeassist.daemon.lifecycle import Lifecycle, LifecycleOptions
 from edgeassist.daemon.models import Models
 from edgeassist.daemon.pulling import Pulling
@@ -40,7 +41,7 @@ from edgeassist.daemon.wiring import (
 )
 from edgeassist.device.sensors import Sensors
 from edgeassist.errors import EdgeAssistError, ExitStatus
-from edgeassist.folders import state_directory
+from edgeassist.folders import runtime_directory, state_directory
 from edgeassist.former.register import Register
 from edgeassist.gateways.console import Console
 from edgeassist.gateways.former import FormerNames
@@ -141,10 +142,18 @@ class App:
         )
         will = status_message(topics, Availability.OFFLINE)
         client_id = client_id_of(settings)
+        options = broker_options(settings, client_id=client_id, will=will)
+        self._last_seen = LastSeen(
+            state_directory(),
+            runtime_directory(),
+            (options.address, client_id, topics.root),
+            connected=lambda: broker.connected and broker.protocol == "3.1.1",
+        )
         broker = Broker(
-            broker_options(settings, client_id=client_id, will=will),
+            options,
             on_up=lambda: self._lifecycle.broker_up(),
             on_down=lambda reason: self._lifecycle.broker_down(reason),
+            away_s=self._last_seen.away_s(),
         )
         self._durability = Durability(
             state_directory(),
@@ -287,6 +296,7 @@ class App:
                 "thread-keeper": self._threads.run,
                 "sleep": self._sleeping.run,
                 "model-hash": self._hashing.run,
+                "last-seen": self._last_seen.run,
             }
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgeassist.journal.journal import DiskJournal
 from edgeassist.journal.ledger import Bounds
+from edgeassist.protocol.state import NOT_BROUGHT_AGAIN, NOT_DURABLE
 from edgeassist.serving.journal import Found
 from edgeassist.serving.recovery import Recovering, Recovery, Restore
 
@@ -77,10 +78,10 @@ class Durability:
     def problem(self) -> str | None:
         """Return why requests do not outlive a restart; None where they do."""
         if not self._wanted():
-            return "admission.durable is off"
+            return NOT_DURABLE
         if self.journal is None:
-            return "mqtt.session_expiry_s is 0, so that the broker brings nothing again"
-        return self.journal.problem
+            return NOT_BROUGHT_AGAIN
+        return self.journal.problem or self.journal.full
 
     def _take_found(self, found: list[Found]) -> None:
         """Keep what the journal has from before for the start; where that is over, take it up."""

@@ -218,6 +218,9 @@ class Lifecycle:
             async with asyncio.timeout(self._options.drain_s):
                 while self._requests.running:
                     await asyncio.sleep(DRAIN_POLL_S)
+        # What the disk is about to have waits for the next start.
+        if self._journal is not None:
+            await self._journal.settle(JOURNAL_S)
         self._retreat(running=True)
         self._requests.abandon()
         await self._supervisor.stop()

@@ -24,9 +24,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """Text of its answer goes out."""
+    """Text of its answer goes out; nothing waits for this where it is marked (`marks`)."""
 
     number: int
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Files:
     def __init__(self, state: Path, root: str) -> None:
         name = sha256(root.encode()).hexdigest()[:32]
         self.path = state / FOLDER / f"{name}.db"
+        self.marks = self.path.with_suffix(".marks")
         self._lock: int | None = None
 
     def open(self) -> Store:

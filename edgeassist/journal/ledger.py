@@ -10,6 +10,8 @@ from edgeassist.serving.journal import Found
 
 # Ends that were delivered and wait for a repeat of their request: no more than are answered again.
 MOST_REPLAYED = 256
+# With this share in use, a journal that was full is so no more.
+ROOMY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,22 @@ class Ledger:
         """Whether there is room for no more."""
         return len(self._lines) >= self.bounds.entries or self._size >= self.bounds.size
 
+    @property
+    def roomy(self) -> bool:
+        """Whether there is room for some more; one that is large may still find none."""
+        bounds = self.bounds
+        return len(self._lines) <= ROOMY * bounds.entries and self._size <= ROOMY * bounds.size
+
     def found(self, found: Found, now: float) -> None:
         """Note a request that is in it from before."""
         line = _Line(len(found.entry.origin) + len(found.end or b""))
         if found.end is not None:
             line.ended, line.replayed, line.delivered = now - found.ended_s, True, found.delivered
         self._add(found.number, line)
+
+    def skip(self, number: int) -> None:
+        """Give larger numbers than this one from now on."""
+        self._last = max(self._last, number)
 
     def accept(self, size: int) -> int | None:
         """Take in a request of so many bytes; return its number, None where there is no room."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from edgeassist.errors import EdgeAssistError
@@ -137,12 +137,21 @@ class Store:
         do("DELETE FROM reserve")
         self.make_room()
 
-    def load(self, now: Stamp) -> list[Found]:
-        """Return what is in it, by number, and note that one more start has found it."""
+    def load(self, now: Stamp, begun: Container[int] = ()) -> list[Found]:
+        """Return what is in it, by number, and note that one more start has found it, if there is space.
+
+        Args:
+            now: The time.
+            begun: What has begun although it is not noted here (`marks`).
+        """
         rows = self._file.execute(_LOAD).fetchall()
         self._sync(durable=True)
-        self._file.execute("UPDATE requests SET starts = starts + 1 WHERE delivered = 0")
-        return [_found(row, now) for row in rows]
+        try:
+            self._file.execute("UPDATE requests SET starts = starts + 1 WHERE delivered = 0")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+        return [_found(row, now, begun) for row in rows]
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write changes, all or none of them.
@@ -206,7 +215,7 @@ class Store:
                 do("DELETE FROM requests WHERE number = ?", (number,))
 
 
-def _found(row: tuple[object, ...], now: Stamp) -> Found:
+def _found(row: tuple[object, ...], now: Stamp, begun: Container[int]) -> Found:
     number, caller, name, fingerprint, origin, timeout_s, boot, ticks, wall, began, starts, *rest = row
     ended, ended_boot, ended_ticks, ended_wall, delivered = rest
     entry = Entry(Key(caller, name), fingerprint, origin or b"", timeout_s)  # type: ignore[arg-type]
@@ -217,7 +226,7 @@ def _found(row: tuple[object, ...], now: Stamp) -> Found:
         number,  # type: ignore[arg-type]
         entry,
         elapsed_s(Stamp(boot, ticks, wall), now),  # type: ignore[arg-type]
-        began=bool(began),
+        began=bool(began) or number in begun,
         starts=starts + 1,  # type: ignore[operator]
         end=ended,  # type: ignore[arg-type]
         ended_s=ended_s,

@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from edgeassist.errors import EdgeAssistError
 from edgeassist.journal.changes import Accepted, Began, Change, Delivered, Ended, Forgotten
 from edgeassist.journal.files import Files
+from edgeassist.journal.marks import Marks
 from edgeassist.journal.stamps import stamp_now
 from edgeassist.journal.store import Store
 from edgeassist.serving.journal import Found
@@ -35,11 +36,13 @@ class Writer:
 
     Args:
         files: The journal's.
-        on_found: Told of what is in it, once it could be opened.
+        on_found: Told of what is in it, and given the marks, once it could be opened.
         on_written: Told of what became of changes.
     """
 
-    def __init__(self, files: Files, on_found: Callable[[list[Found]], None], on_written: OnWritten) -> None:
+    def __init__(
+        self, files: Files, on_found: Callable[[list[Found], Marks], None], on_written: OnWritten
+    ) -> None:
         self._files = files
         self._on_found = on_found
         self._on_written = on_written
@@ -85,7 +88,7 @@ class Writer:
         until = time.monotonic() + RETRY_S if self._problem else None
         while len(changes) < _MOST:
             # While somebody waits for one of them, only what is there already is taken along.
-            urgent = any(not isinstance(each, Delivered | Forgotten) for each in changes)
+            urgent = any(_is_urgent(each) for each in changes)
             wait_s = None if until is None else max(0.0, until - time.monotonic())
             try:
                 change = self._queue.get_nowait() if urgent else self._queue.get(timeout=wait_s)
@@ -111,9 +114,21 @@ class Writer:
                 self._lose_store()
             self._try_at = now + RETRY_S
         else:
-            self._owe(changes)
+            self._save(changes)
         self._problem = problem
         self._on_written(changes, problem)
+
+    def _save(self, changes: Sequence[Change]) -> None:
+        """Write what ends, while there is no space for more: a restart must not begin it again."""
+        wanted = [*self._owed.values(), *changes]
+        try:
+            if self._store is None:
+                raise sqlite3.OperationalError
+            _write_ends(self._store, wanted)
+        except sqlite3.Error:
+            self._owe(changes)
+        else:
+            self._owed.clear()
 
     def _attempt(self, changes: Sequence[Change]) -> str | None:
         """Write all of it, or at least what ends; return why not all was written."""
@@ -125,10 +140,7 @@ class Writer:
             store.write(wanted)
         except sqlite3.Error as error:
             problem = self._words(error)
-            # What the log has taken may be done with, and its space be enough for what ends: a restart must
-            # not find what it would begin again.
-            store.make_room()
-            store.write([each for each in wanted if not isinstance(each, Accepted)])
+            _write_ends(store, wanted)
             self._owed.clear()
             return problem if any(isinstance(each, Accepted) for each in changes) else None
         self._owed.clear()
@@ -137,9 +149,19 @@ class Writer:
     def _open(self) -> Store:
         store = self._store = self._files.open()
         if not self._loaded:
-            found = store.load(stamp_now())
+            marks = Marks(self._files.marks)
+            marks.open()
+            try:
+                found = store.load(stamp_now(), marks.begun)
+            except BaseException:
+                marks.close()
+                raise
+            marks.know(
+                [each.number for each in found if each.end is None],
+                [each.number for each in found if each.end is not None],
+            )
             self._loaded = True
-            self._on_found(found)
+            self._on_found(found, marks)
         return store
 
     def _note_stop(self) -> None:
@@ -173,3 +195,24 @@ class Writer:
                     self._owed.setdefault(number, each)
                 case Ended(number=number) | Delivered(number=number) | Forgotten(number=number):
                     self._owed[number] = Forgotten(number)
+
+
+def _write_ends(store: Store, changes: Sequence[Change]) -> None:
+    """Write what ends of these; raises sqlite3.Error."""
+    ends = [each for each in changes if not isinstance(each, Accepted)]
+    try:
+        store.write(ends)
+    except sqlite3.Error:
+        # What the log has taken may be done with, and its space be enough.
+        store.make_room()
+        store.write(ends)
+
+
+def _is_urgent(change: Change) -> bool:
+    """Whether somebody waits for it, or a restart would not know of it."""
+    match change:
+        case Began(marked=marked):
+            return not marked
+        case Delivered() | Forgotten():
+            return False
+    return True

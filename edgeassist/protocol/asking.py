@@ -60,9 +60,10 @@ class End(StrEnum):
 
 
 class OnCrash(StrEnum):
-    """What becomes of a request when the device dies while it answers it.
+    """What becomes of a request when the device, or its engine, dies while it answers it.
 
-    ERROR: it ends as `interrupted`. RERUN: it is answered anew, from an `accepted` with `seq` 0 on.
+    ERROR: it ends as `interrupted`, or `engine_crashed`. RERUN: it is answered anew, from an `accepted` with
+    `seq` 0 on.
     """
 
     ERROR = "error"

@@ -12,6 +12,9 @@ from edgeassist.errors import Code
 from edgeassist.protocol.calibration import Calibration
 
 PROTOCOL_VERSION = 1
+# `undurable_reason` where somebody has chosen that, in the settings.
+NOT_DURABLE = "admission.durable is off"
+NOT_BROUGHT_AGAIN = "mqtt.session_expiry_s is 0, so that the broker brings nothing again"
 
 
 class Availability(StrEnum):

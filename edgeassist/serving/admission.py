@@ -92,6 +92,10 @@ class Admission:
     def add(self, request: Request) -> int:
         """Queue a request that `check` allowed; return its position, 0 for the next to start."""
         self._requests[request.key] = request
+        return self.position(request)
+
+    def position(self, request: Request) -> int:
+        """Return the place of a request that waits, 0 for the next to start."""
         return self.queue().index(request)
 
     def start_next(self) -> Request | None:

@@ -13,6 +13,7 @@ from edgeassist.errors import (
     ModelUnavailableError,
     UnsupportedError,
 )
+from edgeassist.protocol.asking import OnCrash
 from edgeassist.protocol.calibration import UNCALIBRATED, Calibration
 from edgeassist.serving.admission import Admission
 from edgeassist.serving.alarm import Alarm
@@ -23,6 +24,9 @@ from edgeassist.serving.request import Request, State
 
 # How often a prompt may have been with an engine that died before its first text.
 MAX_ATTEMPTS = 2
+# How often an answer begins anew whose engine died in it, where its request asks for that: one that ends
+# every engine must not do so for ever.
+MAX_RERUNS = 2
 
 
 class Engines:
@@ -35,6 +39,7 @@ class Engines:
         endings: End requests.
         alarm: Rung when text has to go out later.
         on_change: Called when the number of waiting or running requests changed.
+        ready_in: Returns in how many seconds the model will be loaded; None where it is, or nothing tells.
         clock: Seconds of one monotonic clock.
 
     Attributes:
@@ -52,12 +57,14 @@ class Engines:
         endings: Endings,
         alarm: Alarm,
         on_change: Callable[[], None],
+        ready_in: Callable[[], float | None],
         clock: Callable[[], float],
     ) -> None:
         self._admission = admission
         self._kinds = kinds
         self._endings = endings
         self._on_change = on_change
+        self._ready_in = ready_in
         self._dispatcher = Dispatcher(engine, self, alarm, clock)
         self.unavailable: str | None = None
         self.closing = False
@@ -117,7 +124,7 @@ class Engines:
         self._dispatcher.pump()
 
     def lost(self, reason: str, *, planned: bool, leaving: bool = False) -> None:
-        """An engine is gone: what had begun to stream ends, the rest waits for the next one.
+        """An engine is gone: what had begun to stream ends, or begins anew; the rest waits for the next one.
 
         Args:
             reason: Why, for a person.
@@ -131,7 +138,12 @@ class Engines:
         innocent = planned or self._dispatcher.encodes(leaving=leaving)
         for request in self._dispatcher.lose(leaving=leaving):
             request.attempts -= innocent
-            if request.stream.began:
+            if request.stream.began and _may_rerun(request):
+                self._begin_anew(request)
+            elif request.stream.began and request.reruns and not innocent:
+                ended = f"this prompt ended {MAX_RERUNS + 1} engines"
+                self._endings.fail(request, DeadlyPromptError(f"{reason}: {ended}; change it"))
+            elif request.stream.began:
                 error = ModelLoadingError if planned else EngineCrashedError
                 self._endings.fail(request, error(f"{reason}: ask again, a new engine is on its way"))
             elif request is suspect:
@@ -148,6 +160,16 @@ class Engines:
                 self._admission.put_back(request)
         self._dispatcher.pump()
         self._on_change()
+
+    def _begin_anew(self, request: Request) -> None:
+        """Let a request wait again of which text had gone out, and say so."""
+        log_of(request.asked.id, "begins anew with the next engine, as it asks for")
+        request.reruns += 1
+        request.attempts = 0
+        self._admission.put_back(request)
+        request.stream.anew()
+        position = self._admission.position(request)
+        request.stream.accepted(model=self.model, position=position, ready_in_s=self._ready_in())
 
     def asleep(self) -> None:
         """The engine was ended because nothing runs: what comes waits, and is for the same model."""
@@ -200,3 +222,7 @@ class Engines:
     def fail(self, request: Request, error: EdgeAssistError) -> None:
         """End a request with an error (`dispatcher.Work`)."""
         self._endings.fail(request, error)
+
+
+def _may_rerun(request: Request) -> bool:
+    return request.asked.on_crash is OnCrash.RERUN and request.reruns < MAX_RERUNS

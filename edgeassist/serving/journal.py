@@ -19,11 +19,13 @@ class Durable:
             Called too where nothing can be written down.
         named: Whether whoever asked has given it its id. Of another one nothing is said before it is safe:
             the transport may bring it again, and it would get another id.
+        again: Whether the transport brings it again, since nobody has told it that its fate is safe.
     """
 
     origin: bytes
     on_safe: Callable[[], None]
     named: bool = True
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,16 @@ class Journal(Protocol):
         """
         ...
 
+    def had_begun(self, key: Key, fingerprint: bytes) -> bool:
+        """Whether text of a request had gone out when the daemon died, before it was written down."""
+        ...
+
     def keeps(self, number: int) -> bool:
         """Whether the request is written for good, and has no end yet: the next start finds it."""
         ...
 
     def begin(self, number: int) -> None:
-        """Note that text of its answer goes out."""
+        """Note that text of its answer goes out, so that the next start knows of it; waits for no disk."""
         ...
 
     def end(self, number: int, end: bytes, then: Callable[[], None], *, replayed: bool) -> None:
@@ -116,6 +122,11 @@ class NoJournal:
         del entry
         on_safe()
         return None
+
+    def had_begun(self, key: Key, fingerprint: bytes) -> bool:
+        """Say that nothing is known (`Journal.had_begun`)."""
+        del key, fingerprint
+        return False
 
     def keeps(self, number: int) -> bool:
         """Say that nothing is kept (`Journal.keeps`)."""

@@ -104,14 +104,18 @@ class Record:
         if isinstance(event, Done | Failed):
             self._end(event)
             return
+        if self._unsaid is None:
+            self._pass(event)
+        else:
+            self._unsaid.append(event)
+
+    def _pass(self, event: AnyEvent) -> None:
+        """Let an event go out, and before the first text of an answer have it noted that it begins."""
         if isinstance(event, Chunk | Called) and not self._began:
             self._began = True
             if self._number is not None:
                 self._journal.begin(self._number)
-        if self._unsaid is None:
-            self._sink.send(event)
-        else:
-            self._unsaid.append(event)
+        self._sink.send(event)
 
     def _end(self, end: Done | Failed) -> None:
         number = self._number
@@ -142,7 +146,7 @@ class Record:
     def _say_held(self) -> None:
         unsaid, self._unsaid = self._unsaid or [], None
         for event in unsaid:
-            self._sink.send(event)
+            self._pass(event)
 
     def _safe(self) -> None:
         self._say_held()

@@ -17,6 +17,7 @@ from edgeassist.serving.caller import Caller
 from edgeassist.serving.journal import Found, Journal
 from edgeassist.serving.record import Record
 from edgeassist.serving.request import AnyRequest
+from edgeassist.serving.returning import INTERRUPTED
 from edgeassist.serving.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def _hopeless(asked: AnyRequest, found: Found) -> EdgeAssistError | None:
             f"not complete after {found.entry.timeout_s:g} s: the device was away meanwhile"
         )
     if found.began and asked.on_crash is OnCrash.ERROR:
-        return InterruptedRequestError("the device was restarted while it answered: ask again")
+        return InterruptedRequestError(INTERRUPTED)
     if found.starts > MOST_STARTS:
         return InterruptedRequestError(
             f"the device was restarted {found.starts} times before it could answer: ask again"

@@ -34,7 +34,8 @@ class Request:
         fingerprint: Tells a repeat from another request of the same key.
         stream: Its events on their way out.
         record: What is written down of it.
-        attempts: How often the engine was given it.
+        attempts: How often the engine was given it, since it was accepted or last begun anew.
+        reruns: How often it has begun anew because its engine was gone.
         job: What the engine calls it; None while no engine has it.
         model: The name of the model that was given it last.
         calibration: By what a decision of that model is made honest.
@@ -52,6 +53,7 @@ class Request:
     deadline: float
     state: State = State.WAITING
     attempts: int = 0
+    reruns: int = 0
     job: str | None = None
     model: str = ""
     calibration: Calibration = UNCALIBRATED

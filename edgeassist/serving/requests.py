@@ -20,6 +20,7 @@ from edgeassist.errors import (
     ModelUnavailableError,
     ShuttingDownError,
 )
+from edgeassist.protocol.asking import OnCrash
 from edgeassist.protocol.calibration import Calibration
 from edgeassist.protocol.events import said_again
 from edgeassist.protocol.listing import RequestList
@@ -102,6 +103,7 @@ class Requests:
             endings=self._endings,
             alarm=self._alarm,
             on_change=on_change,
+            ready_in=ready_in,
             clock=clock,
         )
         self.returning = Returning(
@@ -173,6 +175,10 @@ class Requests:
             if durable is not None:
                 known.record.when_safe(durable.on_safe)
             return
+        if durable is not None and durable.again and self._interrupted(asked, key, fingerprint):
+            record.admit(key, fingerprint, self._timeout_s(asked, caller))
+            self.returning.interrupt(asked, caller, record)
+            return
         stream = self._streams.begin(asked.id, record, now, chunks=asked.streams, metadata=asked.metadata)
         deadline = now + self._timeout_s(asked, caller)
         request = Request(asked, caller, fingerprint, stream, record, now, deadline)
@@ -190,6 +196,10 @@ class Requests:
         self._add(request)
         if self.engines.closing and not record.written:
             self._endings.fail(request, _shutting_down())
+
+    def _interrupted(self, asked: AnyRequest, key: Key, fingerprint: bytes) -> bool:
+        """Whether the daemon died in its answer, before it was written down, and it is not to begin anew."""
+        return asked.on_crash is OnCrash.ERROR and self._journal.had_begun(key, fingerprint)
 
     def _add(self, request: Request) -> None:
         position = self._admission.add(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgeassist.errors import EdgeAssistError, InvalidRequestError
+from edgeassist.errors import EdgeAssistError, InterruptedRequestError, InvalidRequestError
 from edgeassist.protocol.events import Done
 from edgeassist.serving.admission import Admission, taken
 from edgeassist.serving.caller import Caller
@@ -17,6 +17,7 @@ from edgeassist.serving.replay import Replays
 from edgeassist.serving.request import AnyRequest, Request
 from edgeassist.serving.streams import Streams
 
+INTERRUPTED = "the device was restarted while it answered: ask again"
 # What an earlier run said of a request had smaller numbers, and as large ones are still expected in packets.
 SEQ_AFTER_START = 1_000_000
 
@@ -98,3 +99,11 @@ class Returning:
             found.entry.key.name, record, self._clock(), first_seq=SEQ_AFTER_START, metadata=metadata
         )
         self._endings.refuse(found.entry.key.name, caller, record, stream, error, asked=asked)
+
+    def interrupt(self, asked: AnyRequest, caller: Caller, record: Record) -> None:
+        """End a request whose answer an earlier run had begun, and that comes again."""
+        stream = self._streams.begin(
+            asked.id, record, self._clock(), first_seq=SEQ_AFTER_START, metadata=asked.metadata
+        )
+        error = InterruptedRequestError(INTERRUPTED)
+        self._endings.refuse(asked.id, caller, record, stream, error, asked=asked)

@@ -146,6 +146,12 @@ class Stream:
         self._thoughts_length = 0
         self._unsent_thoughts.clear()
 
+    def anew(self) -> None:
+        """Begin again from the first number: the next event is `accepted`, and what was said is void."""
+        self._seq = 0
+        self._called = False
+        self._last_chunk = self._last_thought = self._last_progress = None
+
     def progress(self, *, processed: int, cached: int, total: int, now: float) -> None:
         """Say how much of the prompt is read, unless that was said a moment ago."""
         recent = self._last_progress is not None and now - self._last_progress < self._pace.progress_s

@@ -75,7 +75,8 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """Return an engine's environment, given the daemon's.
 
     It needs none of the daemon's settings, and the password is one of them. When it fails, ggml would have a
-    debugger that is installed attach to it, for seconds, and write its back trace over the reason.
+    debugger that is installed attach to it, for seconds, and write its back trace over the reason. NumPy only
+    holds arrays there, and would begin a thread for each other core, which waits busily at first.
     """
     kept = {key: value for key, value in ours.items() if not key.startswith("EDGEASSIST_")}
-    return {**kept, "GGML_NO_BACKTRACE": "1"}
+    return {"OPENBLAS_NUM_THREADS": "1", **kept, "GGML_NO_BACKTRACE": "1"}

@@ -72,6 +72,9 @@ def follow(events: "queue.Queue[dict[str, Any]]") -> dict[str, Any]:
             return event
         if event["type"] == "error":
             return event
+        if event["type"] == "accepted" and following:  # the device, or its engine, died, and begins anew
+            shown, following = "", 0
+            print()
         if event["seq"] != following:  # came twice, or after a gap: the end will tell
             continue
         following += 1

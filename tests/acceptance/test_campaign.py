@@ -40,4 +40,14 @@ async def test_no_prompt_is_lost_and_none_ends_twice_whoever_is_killed(tmp_path:
 @pytest.mark.timeout(900)
 async def test_what_stands_still_or_is_cut_off_for_a_while_costs_no_end(tmp_path: Path) -> None:
     freezes = ("freeze-engine", "freeze-daemon", "freeze-broker")
-    await play(tmp_path, *freezes, "disk", "cut-daemon", "cut-clients", "packets", rounds=1)
+    await play(
+        tmp_path,
+        *freezes,
+        "disk",
+        "disk-kill",
+        "broker-kept",
+        "cut-daemon",
+        "cut-clients",
+        "packets",
+        rounds=1,
+    )

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import PrivateBroker
 from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire, environ_of, kind
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 SLOW = "!script delay_ms=50\n" + "word " * 400
 
@@ -95,6 +96,14 @@ async def test_a_client_that_asks_again_by_id_after_the_restart_gets_the_same_an
     assert await wire.answer() == {**first, "repeat": True}
 
 
+async def written(daemon: PrivateDaemon, name: bytes) -> None:
+    """Wait until a request of that name is in the journal's files."""
+    folder = daemon.log.parent / "state" / "journal"
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(name in path.read_bytes() for path in folder.glob("*.db*")):
+            await asyncio.sleep(0.02)
+
+
 async def test_deadlines_go_on_while_it_is_away(ready: StartReady, connect: AsyncConnect) -> None:
     daemon, _ = await ready(engine__slots=1)
     wire = await connect.wire(TOPICS.reply("+"))
@@ -102,6 +111,7 @@ async def test_deadlines_go_on_while_it_is_away(ready: StartReady, connect: Asyn
     wire.say(TOPICS.prompt(), json.dumps({"id": "late", "prompt": "x", "timeout_s": 2}), qos=1)
     await wire.until(lambda message: kind(message) == "accepted" and said_of(message, "late"))
     await wire.until(lambda message: kind(message) == "chunk")
+    await written(daemon, b'"late"')
     await killed(daemon)
     await asyncio.sleep(2)
     daemon.start()
@@ -178,3 +188,59 @@ async def test_a_second_daemon_of_one_name_and_folder_does_without(
             assert json.loads(said.payload)["durable"] is False
             assert second.poll() is None
         assert first.poll() is None
+
+
+async def test_a_stop_while_nothing_runs_leaves_all_that_was_accepted_to_the_next_start(
+    broker: PrivateBroker, connect: AsyncConnect, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps({"!load": "!script delay_ms=600000"}))
+    environ = environ_of(
+        broker.port,
+        model__path=answers,
+        model__backend="scripted",
+        admission__per_client=64,
+        admission__queue=64,
+    )
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.status)
+    names = {f"r{number}" for number in range(40)}
+    with PrivateDaemon(tmp_path, environ) as daemon:
+        await wire.until(lambda message: message.payload == b"online")
+        for name in sorted(names):
+            wire.say(TOPICS.prompt(), json.dumps({"id": name, "prompt": name}), qos=1)
+        # The disk may not have the last of them yet.
+        accepted = await wire.until(
+            lambda message: message.topic != TOPICS.status and said_of(message, max(names))
+        )
+        assert kind(accepted) == "accepted"
+        await asyncio.to_thread(daemon.stop)
+        answers.write_text("{}")
+        daemon.start()
+        answered: set[str] = set()
+
+        def all_answered(message: Any) -> bool:
+            if kind(message) == "done":
+                answered.add(json.loads(message.payload)["id"])
+            return answered == names
+
+        await wire.until(all_answered)
+    assert "error" not in map(kind, wire.heard)
+
+
+async def test_with_version_3_1_1_what_is_published_while_it_is_away_for_a_moment_is_answered(
+    ready: StartReady, connect: AsyncConnect
+) -> None:
+    daemon, _ = await ready(mqtt__protocol="3.1.1")
+    wire = await connect.wire(TOPICS.reply("+"), TOPICS.status)
+    # The last that is known of it is some seconds old at most.
+    folder = daemon.log.parent / "run"
+    async with asyncio.timeout(PATIENCE_S):
+        while not list(folder.glob("*.json")):
+            await asyncio.sleep(0.05)
+    await killed(daemon)
+    await wire.until(lambda message: message.payload == b"offline")
+    wire.say(TOPICS.prompt(), json.dumps({"id": "meanwhile", "prompt": "hello"}), qos=1)
+    assert await wire.broker.flush(PATIENCE_S)
+    daemon.start()
+    done = await wire.until(lambda message: kind(message) == "done")
+    assert json.loads(done.payload)["id"] == "meanwhile"

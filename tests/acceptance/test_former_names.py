@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import HOST, PrivateBroker
+from tests import preloaded
 from tests.conftest import AsyncConnect, StartDaemon, Wire, environ_of
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 OLD = "edgeassist/box"
 CONFIG = "homeassistant/device/edgeassist__box/config"
@@ -187,10 +188,7 @@ def examine(broker: PrivateBroker, state: Path, **settings: str) -> list[dict[st
     """Return what `doctor` says of the broker."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
     environ |= {"STATE_DIRECTORY": str(state), **environ_of(broker.port, **settings)}
-    command = [sys.executable, "-P", "-m", "edgeassist", "doctor", "--json"]
-    ended = subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    ended = preloaded.run("doctor", "--json", environ=environ)
     return [each for each in json.loads(ended.stdout)["findings"] if each["area"] == "broker"]
 
 

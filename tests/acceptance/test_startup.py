@@ -18,6 +18,7 @@ from edgeassist.cli.main import app
 from edgeassist.device.memory import available_memory_bytes
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
+from tests import preloaded
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed
 from tests.other_models import write_bert
 from tests.patience import PATIENCE_S
@@ -32,6 +33,8 @@ def edgeassist(
     environ |= {f"EDGEASSIST_{key.upper()}": str(value) for key, value in settings.items()} | {
         "COLUMNS": "200"
     }
+    if "run" not in arguments:
+        return preloaded.run(*arguments, environ=environ, read=stdin or "")
     return subprocess.run(
         [sys.executable, "-m", "edgeassist", *arguments],
         env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False, input=stdin,

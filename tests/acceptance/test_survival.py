@@ -70,6 +70,28 @@ async def test_a_request_that_had_not_begun_to_stream_survives_the_engine(ready:
     assert (await answer).text == "hello again"
 
 
+async def test_an_answer_that_had_begun_begins_anew_where_it_asks_for_that(ready: StartReady) -> None:
+    daemon, client = await ready()
+    prompt = "!script delay_ms=20\n" + "".join(f"{number} " for number in range(100))
+    running = client.ask(prompt, on_crash="rerun")
+    shown = (await first_chunk(running)).text
+    os.kill(engine_of(daemon).pid, signal.SIGKILL)
+    events = [event async for event in running]
+    # The same text goes on where it broke, and its client sees that it waits again.
+    assert "accepted" in [event.type for event in events]
+    shown += "".join(event.text for event in events if isinstance(event, Chunk))
+    assert shown == expect_done(events[-1]).text == prompt.partition("\n")[2]
+
+
+async def test_an_answer_that_ends_each_engine_begins_anew_a_few_times_only(ready: StartReady) -> None:
+    _, client = await ready()
+    failed = expect_failed(
+        await client.answer("!script crash_after=3 delay_ms=100\npoison", on_crash="rerun")
+    )
+    assert failed.code == "engine_crashed"
+    assert isinstance(await client.answer("fine"), Done)
+
+
 async def test_a_prompt_that_kills_every_engine_is_given_up(ready: StartReady) -> None:
     _, client = await ready()
     failed = expect_failed(await client.answer("!script crash_after=1\npoison"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ from edgeassist.client import Called, Client, Done, InvalidRequestError, ToolCal
 from edgeassist.client.result import Answer
 from edgeassist.sandbox import HOST
 from edgeassist.testing import ScriptedDevice, calling, script
+from tests import preloaded
 from tests.conftest import Wire
-from tests.patience import PATIENCE_S
 from tests.small_client import BUFFER_BYTES, SmallClient
 
 SCHEMA = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]}
@@ -175,10 +173,7 @@ def run(device: ScriptedDevice, *arguments: str) -> tuple[int, str, str]:
         "EDGEASSIST_MQTT__HOST": HOST,
         "EDGEASSIST_MQTT__PORT": str(device.port),
     }
-    ended = subprocess.run(
-        [sys.executable, "-m", "edgeassist", "ask", *arguments],
-        env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    ended = preloaded.run("ask", *arguments, environ=environ)
     return ended.returncode, ended.stdout, ended.stderr
 
 

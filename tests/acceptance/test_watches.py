@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pytest
 from edgeassist.errors import ExitStatus
 from edgeassist.protocol.packets import Inbound
 from edgeassist.sandbox import HOST, PrivateBroker
+from tests import preloaded
 from tests.acceptance.test_home_assistant import CONFIG, Home, kept
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, Wire
 from tests.patience import PATIENCE_S
@@ -67,14 +66,9 @@ def status(port: int, *options: str) -> str:
         "EDGEASSIST_MQTT__HOST": HOST,
         "EDGEASSIST_MQTT__PORT": f"{port}",
     }
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "edgeassist", "status", *options],
-        env={**os.environ, **environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    ).stdout
+    ended = preloaded.run("status", *options, environ={**os.environ, **environ, "COLUMNS": "200"})
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 async def says(wire: Wire, matches: Callable[[dict[str, str | None]], bool]) -> dict[str, Any]:

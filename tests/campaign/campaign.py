@@ -97,6 +97,7 @@ class Campaign:
             seed=self._options.seed,
             reruns="on_crash" in PromptRequest.model_fields,
             keepalive_s=keepalive_s(self._options),
+            watches=profile is PROBER,
         )
 
     async def _play(self, stage: Stage, outcome: Outcome) -> None:

@@ -121,6 +121,8 @@ class Ledger:
         self.troubles: list[Trouble] = []
         # What came of requests that are settled, or were never made: client and payload.
         self.strays: list[tuple[float, str, str]] = []
+        # When the device said whether what is accepted outlives it, and what it said.
+        self.durable: list[tuple[float, bool]] = []
 
     def open(self, ask: Ask, profile: Profile) -> Entry:
         """Begin to keep account of a request."""
@@ -160,21 +162,26 @@ class Ledger:
             del self.entries[each.ask.id]
         return found
 
+    def said_durable(self, since: float, until: float) -> bool:
+        """Whether the device said, all of that time, that it keeps what it accepts, if it said anything."""
+        before = [said for at, said in self.durable if at < since][-1:]
+        return all(before + [said for at, said in self.durable if since <= at <= until])
+
     def troubled(self, since: float, until: float, *hurts: Hurt) -> bool:
         """Whether something that breaks one of these (none given: anything) was done between two moments."""
-        return any(
-            each.at <= until and each.until >= since and (not hurts or not each.hurts.isdisjoint(hurts))
-            for each in self.troubles
-        )
+        return bool(self.between(since, until, *hurts))
 
     def faults(self, since: float, until: float, *hurts: Hurt) -> list[str]:
         """Return which faults (that break one of these) were done between two moments, each once."""
-        found = (
-            each.fault
+        return list(dict.fromkeys(each.fault for each in self.between(since, until, *hurts)))
+
+    def between(self, since: float, until: float, *hurts: Hurt) -> list[Trouble]:
+        """Return what was done between two moments that breaks one of these (none given: anything)."""
+        return [
+            each
             for each in self.troubles
             if each.at <= until and each.until >= since and (not hurts or not each.hurts.isdisjoint(hurts))
-        )
-        return list(dict.fromkeys(found))
+        ]
 
 
 def _bare(payload: bytes, at: float, link: int, *, dup: bool) -> Heard:

@@ -38,6 +38,7 @@ class Asker:
         seed: The campaign's.
         reruns: Whether the device knows the field `on_crash`.
         keepalive_s: As in MQTT.
+        watches: Whether it hears what the device says of its own state.
 
     Attributes:
         name: Its own.
@@ -54,6 +55,7 @@ class Asker:
         seed: int,
         reruns: bool = False,
         keepalive_s: int = 30,
+        watches: bool = False,
     ) -> None:
         self.name = profile.name
         self._profile = profile
@@ -74,7 +76,12 @@ class Asker:
         self.link = Link(
             port,
             profile,
-            [topics.status, f"{topics.root}/box/+", topics.reply("#", profile.name)],
+            [
+                topics.status,
+                f"{topics.root}/box/+",
+                topics.reply("#", profile.name),
+                *([topics.health] if watches else []),
+            ],
             on_up=self._come,
             on_down=self._go,
             on_message=self._hear,
@@ -221,6 +228,10 @@ class Asker:
     def _hear(self, message: Message) -> None:
         if message.topic == self._topics.status:
             self._take_status(message.payload.decode(), retained=message.retained)
+            return
+        if message.topic == self._topics.health:
+            now = asyncio.get_running_loop().time()
+            self._ledger.durable.append((now, json.loads(message.payload)["durable"]))
             return
         if message.topic.startswith(f"{self._topics.root}/box/"):
             if message.payload:

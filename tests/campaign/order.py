@@ -28,9 +28,9 @@ class Order:
 
     def take(self, each: Heard) -> None:
         """Take the next; not an end that says that it is said again."""
-        if self._rules.fleet and each.type == "accepted":
-            # Another box has it: it was handed over, or its box is dead.
-            goes_on = self._last is not None and not self._last.ends
+        if each.type == "accepted" and self._may_begin(each):
+            # In a fleet another box may have it.
+            goes_on = self._rules.fleet and self._last is not None and not self._last.ends
             self._mixed = self._mixed or (goes_on and asked_again(self._entry, each))
             self._begin()
         if self._mixed:
@@ -56,6 +56,14 @@ class Order:
     def _seq(self) -> int:
         return -1 if self._last is None else self._last.seq
 
+    def _may_begin(self, each: Heard) -> bool:
+        """Whether another run of the request begins, byte for byte as the one before, perhaps."""
+        if self._rules.fleet:
+            # Another box has it: it was handed over, or its box is dead.
+            return True
+        last, reruns = self._last, self._entry.ask.reruns
+        return reruns and last is not None and self._ledger.troubled(last.at, each.at, Hurt.ENGINE)
+
     def _begin(self) -> None:
         """Another run of the request begins."""
         self._known, self._last, self._text = {}, None, ""
@@ -71,10 +79,14 @@ class Order:
         entry = self._entry
         if asked_again(entry, first) or first.ends:  # ends are counted elsewhere
             return
-        died = self._ledger.troubled(entry.begun_at, first.at, Hurt.DAEMON)
+        # Only who asked for that begins anew with another engine.
+        mortal = (Hurt.DAEMON, Hurt.ENGINE) if entry.ask.reruns else (Hurt.DAEMON,)
+        died = self._ledger.troubled(entry.begun_at, first.at, *mortal)
         said = any(each.type in {"chunk", "done"} for each in entry.heard if each.at <= last.at)
         if not died or (said and not self._rules.fleet and not entry.ask.reruns):
             self.wrong.append((Wrong.BEGAN_ANEW, f"{name(first)} after {name(last)}"))
+        elif said and (first.type, first.seq) != ("accepted", 0):
+            self.wrong.append((Wrong.BEGAN_ANEW, f"{name(first)} after {name(last)}, and not accepted"))
 
     def _may_lack(self, each: Heard) -> bool:
         """Whether what comes before it may be missing: its client, or its broker, was away."""

@@ -28,7 +28,8 @@ def report(outcome: Outcome) -> str:
         f"said again and marked so {tally.repeats}, to clients that asked again {tally.answers}; "
         f"delivered twice around a broken connection {tally.redelivered}; "
         f"refused by a daemon that died then, and decided anew {tally.reconsidered}; "
-        f"missed by clients that were cut off, or that the broker and then a box left alone {tally.missed}",
+        f"missed by clients that were cut off, or that the broker and then a box left alone {tally.missed}; "
+        f"lost by a device that had said it could not write them down {tally.undurable}",
         f"wrong: {', '.join(f'{each} {tally.wrong[each]}' for each in Wrong)}",
         f"daemon, idle: {_taken(outcome.before)} before, {_taken(outcome.after)} after; "
         f"started {outcome.starts} times",

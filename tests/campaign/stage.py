@@ -17,6 +17,8 @@ from tests.campaign.keeper import Keeper
 from tests.campaign.packets import Packets
 from tests.campaign.relay import Relay
 
+# Where the broker has its sessions, if it has them on disk.
+SESSIONS = "mosquitto.db"
 _PROBLEM = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL)\b|^Traceback|^Fatal Python error")
 
 
@@ -43,9 +45,11 @@ class Stage:
         self.clients_relay: Relay | None = None
         self.packets: Packets | None = None
 
-    async def restart_broker(self, after_s: float) -> None:
-        """Kill the broker, and start it again later."""
+    async def restart_broker(self, after_s: float, *, forgets: bool = True) -> None:
+        """Kill the broker, and start it again later, with or without what it may have on disk."""
         await asyncio.to_thread(self.broker.stop, signal.SIGKILL)
+        if forgets:
+            (self.folder / SESSIONS).unlink(missing_ok=True)
         await asyncio.sleep(after_s)
         await asyncio.to_thread(self.broker.start)
 

@@ -16,7 +16,7 @@ from tests.campaign.keeper import Keeper
 from tests.campaign.outcome import Options
 from tests.campaign.packets import Packets
 from tests.campaign.relay import Relay
-from tests.campaign.stage import Stage
+from tests.campaign.stage import SESSIONS, Stage
 
 # The fleet's name, where there is one.
 GROUP = "campaign"
@@ -31,6 +31,10 @@ async def staged(options: Options) -> AsyncIterator[Stage]:
         if Need.SMALL_DISK in needs:
             stack.enter_context(small_disk(folder / "state"))
         lines, packets = ["allow_anonymous true"], None
+        if Need.KEEPING in needs:
+            # Written down as often as it can be.
+            lines += ["persistence true", f"persistence_location {folder}/", f"persistence_file {SESSIONS}"]
+            lines += ["autosave_on_changes true", "autosave_interval 1"]
         if Need.PACKETS in needs:
             packets = await stack.enter_async_context(Packets(options.seed))
             far_port = free_port()

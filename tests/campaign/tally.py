@@ -48,6 +48,7 @@ class Tally:
     refused: int = 0
     unkept: int = 0
     missed: int = 0
+    undurable: int = 0
     unanswered: int = 0
     repeats: int = 0
     answers: int = 0
@@ -72,6 +73,7 @@ class Tally:
         self.refused += verdict.refused
         self.unkept += verdict.unkept
         self.missed += verdict.missed
+        self.undurable += verdict.undurable
         self.repeats += verdict.repeats
         self.answers += verdict.answers
         self.redelivered += verdict.redelivered
@@ -101,6 +103,7 @@ class Tally:
             "refused": self.refused,
             "unkept": self.unkept,
             "missed": self.missed,
+            "undurable": self.undurable,
             "unanswered": self.unanswered,
             "repeats": self.repeats,
             "answered_again": self.answers,

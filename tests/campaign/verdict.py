@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgeassist.serving.engines import MAX_ATTEMPTS
 from tests.campaign.asking import Kind
 from tests.campaign.ledger import BARE, Entry, Heard, Hurt, Ledger
 from tests.campaign.order import Order, name, twice
@@ -15,6 +16,9 @@ _CODES = {
     Hurt.DAEMON: frozenset({"engine_crashed", "interrupted"}),
 }
 
+# How long the device may take to say that it is not durable any more.
+HEALTH_S = 2.0
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -25,6 +29,7 @@ class Verdict:
         refused: Whether there was no room for it.
         unkept: Whether only a broker that died knew of it.
         missed: Whether MQTT, or a fleet whose broker keeps nothing, promised its client nothing.
+        undurable: Whether the device, which said that it could not write it down, died with it.
         ends: Ends that were heard and counted: one, if all is well.
         repeats: Ends that say themselves that they are said again.
         answers: Ends that a client heard again because it had asked again.
@@ -38,6 +43,7 @@ class Verdict:
     refused: bool = False
     unkept: bool = False
     missed: bool = False
+    undurable: bool = False
     ends: int = 0
     repeats: int = 0
     answers: int = 0
@@ -100,7 +106,13 @@ def _accept(
             for each in ledger.troubles
             if each.until >= entry.begun_at
         )
-    if not verdict.missed:
+    deaths = ledger.between(entry.begun_at if heard_at is None else heard_at, now, Hurt.DAEMON)
+    if deaths:
+        taken_at = deaths[0].at if heard_at is None else heard_at
+        verdict.undurable = not ledger.said_durable(entry.begun_at, taken_at + HEALTH_S)
+        # Asked while there was no room, of a device that was killed before it could say so.
+        verdict.undurable |= any(Hurt.DISK in each.hurts and each.at <= entry.begun_at for each in deaths[:1])
+    if not (verdict.missed or verdict.undurable):
         last = "the broker has it" if heard_at is None else f"the last was {name(entry.heard[-1])}"
         verdict.wrong.append((Wrong.NO_END, last))
 
@@ -138,7 +150,8 @@ def _check_end(verdict: Verdict, ledger: Ledger, end: Heard) -> None:
     if end.type == "error":
         allowed = REFUSALS | ask.meant
         for hurt, codes in _CODES.items():
-            if ledger.troubled(entry.begun_at, end.at, hurt):
+            # What asks to begin anew is not given up after one engine.
+            if len(ledger.between(entry.begun_at, end.at, hurt)) >= (MAX_ATTEMPTS if ask.reruns else 1):
                 allowed |= codes
         if end.code not in allowed:
             verdict.wrong.append((Wrong.END, f"error {end.code}"))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeassist.client.requester import Requester
-from edgeassist.sandbox import PrivateDaemon
 from tests.conftest import TOPICS, environ_of, options_for
 from tests.home_assistant.driver import Driver
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 OWN = "conversation.home_assistant"
 

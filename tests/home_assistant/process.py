@@ -38,7 +38,8 @@ script: !include scripts.yaml
 system_log:
 websocket_api:
 """
-# No package installer at run time, no ffmpeg, no libturbojpeg; a broker that a test stops; what is not core.
+# No package installer at run time, no ffmpeg, no libturbojpeg; a broker that a test stops; what is not core;
+# and others on the machine.
 _SILENT = (
     "bootstrap] Skip",
     "haffmpeg.",
@@ -47,6 +48,7 @@ _SILENT = (
     "paho.mqtt.client] failed to receive on socket",
     "mqtt.util] Error talking to MQTT: The client is not currently connected",
     "We found a custom integration",
+    "helpers.entity] Updating state for",
 )
 # The one user and its token, as they would be written by Home Assistant.
 _USER, _REFRESH_TOKEN, _KEY = "u" * 32, "t" * 32, "k" * 64

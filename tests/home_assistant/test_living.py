@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import PrivateBroker
 from tests.conftest import AsyncConnect, environ_of
 from tests.home_assistant.agents import agent_of
 from tests.home_assistant.boxes import AGENT, Box, is_there
@@ -19,6 +19,7 @@ from tests.home_assistant.talk import reply
 from tests.home_assistant.test_agent import PROMPTS, as_info, calling, is_away, prompts
 from tests.home_assistant.toys import ORDINARY
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 pytestmark = pytest.mark.timeout(600)
 

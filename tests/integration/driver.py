@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -36,6 +35,8 @@ from edgeassist.engine.messages import (
     decode_event,
     encode,
 )
+from edgeassist.supervision.spawning import environment
+from tests import preloaded
 from tests.patience import PATIENCE_S
 
 GREEDY = Sampling(temperature=0)
@@ -70,15 +71,10 @@ class Engine:
 
     def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
         self.socket, theirs = socket.socketpair()
+        self._output = TemporaryFile()  # noqa: SIM115 - closed by `__exit__`
         with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "edgeassist.engine", str(theirs.fileno()), str(os.getpid())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environ or {})},
-            )
+            given = {**environment(os.environ), **(environ or {})}
+            self.process = preloaded.engine(theirs, self._output, given)
         self.events: list[Event] = []
         self._endings: dict[str, Finished | Cancelled | Failed] = {}
         self._buffer = b""
@@ -92,7 +88,8 @@ class Engine:
     ) -> None:
         self.socket.close()
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self._output.close()
 
     def load(self, backend: str = "scripted", path: Path | str = "", **options: Any) -> Ready:
         """Load a model and return what the engine says of it.
@@ -192,8 +189,9 @@ class Engine:
 
     def ends(self, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         """Wait until the process ends; return its exit status and what it printed."""
-        output, _ = self.process.communicate(timeout=timeout_s)
-        return self.process.returncode, output.decode(errors="replace")
+        status = self.process.wait(timeout_s)
+        self._output.seek(0)
+        return status, self._output.read().decode(errors="replace")
 
 
 def start(prompt: str, *, request: str = "", **fields: Any) -> Start:

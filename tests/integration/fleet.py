@@ -15,9 +15,10 @@ from edgeassist.broker import Broker
 from edgeassist.protocol.fleet import BoxCondition, BoxState, parse_box
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.protocol.topics import FleetTopics, fleet_topics
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import PrivateBroker
 from tests.conftest import environ_of, options_for
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 
 TOPICS: FleetTopics = fleet_topics("edgeassist", "home")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
@@ -31,13 +32,16 @@ class Link:
         wait: bool = True,
         qos: int = 1,
         on_message: Callable[[Inbound], None] | None = None,
+        away_s: float = math.inf,
         **options: Any,
     ) -> None:
         self.heard: list[Inbound] = []
         self.reasons: list[str] = []
         self.ups = 0
         self._wait = wait
-        self.broker = Broker(options_for(port, **options), on_up=self._up, on_down=self.reasons.append)
+        self.broker = Broker(
+            options_for(port, **options), on_up=self._up, on_down=self.reasons.append, away_s=away_s
+        )
         for each in filters:
             self.broker.subscribe(Subscription(each, qos=qos), on_message or self.heard.append)
 

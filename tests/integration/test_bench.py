@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edgeassist.bench import run, scenarios, turns
+from edgeassist.bench import device, run, scenarios, turns
 from edgeassist.bench.figures import DEVICE
 from edgeassist.bench.models import synthetic_models
 from edgeassist.bench.plan import Peer, PeerKind, Plan
@@ -22,6 +22,7 @@ from edgeassist.bench.scenarios import AFTERWARDS, CHUNK_CPU, DAEMON_MEMORY, OVE
 from edgeassist.bench.table import make_table, notes
 from edgeassist.cli.bench import to_json
 from edgeassist.errors import ExitStatus
+from tests.preloaded import PrivateDaemon
 
 pytestmark = pytest.mark.timeout(180)
 SERVER = os.environ.get("EDGEASSIST_TEST_LLAMA_SERVER")
@@ -40,6 +41,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured in earnest: no time to come to rest, and no run is too disturbed."""
     monkeypatch.setattr(turns, "PAUSE_S", 0.05)
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
+    monkeypatch.setattr(device, "PrivateDaemon", PrivateDaemon)
 
 
 def plan(*names: Name, **changes: Any) -> Plan:

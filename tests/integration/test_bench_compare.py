@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edgeassist.bench import run, turns
+from edgeassist.bench import device, run, turns
 from edgeassist.bench.comparison import CPU, FIGURES, Candidate, compare_models, forget
 from edgeassist.bench.figures import DEVICE, Comparison, Spread
 from edgeassist.bench.machine import read_machine
@@ -19,6 +19,7 @@ from edgeassist.bench.run import BARE, measure
 from edgeassist.bench.scenarios import Name
 from edgeassist.bench.table import comparison_rows, markdown, rows_table
 from edgeassist.cli.main import app
+from tests.preloaded import PrivateDaemon
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,6 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "PAUSE_S", 0.05)
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
+    monkeypatch.setattr(device, "PrivateDaemon", PrivateDaemon)
 
 
 def plan(**changes: Any) -> Plan:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edgeassist.bench import run, turns
+from edgeassist.bench import device, run, turns
 from edgeassist.bench.models import synthetic_models
 from edgeassist.cli.main import app
 from edgeassist.evaluation.quality.confined import Confinement
 from edgeassist.evaluation.quality.evaluate import load_tasks
+from tests.preloaded import PrivateDaemon
 
 pytestmark = pytest.mark.timeout(180)
 TASKS = load_tasks()
@@ -26,6 +27,7 @@ SERVER = os.environ.get("EDGEASSIST_TEST_LLAMA_SERVER")
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "PAUSE_S", 0.05)
     monkeypatch.setattr(run, "OTHERS_LIMIT", 1.0)
+    monkeypatch.setattr(device, "PrivateDaemon", PrivateDaemon)
 
 
 @pytest.fixture

@@ -183,6 +183,21 @@ async def test_with_version_3_1_1_what_waited_for_longer_than_the_session_may_is
             assert after.payloads == ([b"now"] if protocol == "3.1.1" else [b"while away", b"now"])
 
 
+@pytest.mark.parametrize(("away_s", "read"), [(20.0, True), (61.0, False)])
+async def test_with_version_3_1_1_what_can_not_be_older_than_the_session_may_is_read_by_the_next_run(
+    broker: PrivateBroker, *, away_s: float, read: bool
+) -> None:
+    options = {"client_id": f"next-{read}", "protocol": "3.1.1", "session_expiry_s": 60}
+    async with Holder(broker.port, **options) as before, Link(broker.port, ()) as there:
+        await before.broker.stop()
+        there.say("t/x", b"while away", qos=1)
+        assert await there.broker.flush(PATIENCE_S)
+        async with Holder(broker.port, away_s=away_s, **options) as after:
+            there.say("t/x", b"now", qos=1)
+            await until(lambda: b"now" in after.payloads)
+            assert after.payloads == ([b"while away", b"now"] if read else [b"now"])
+
+
 @PROTOCOLS
 async def test_what_waited_while_a_connection_was_away_for_a_moment_is_read_with_both_versions(
     broker: PrivateBroker, protocol: str

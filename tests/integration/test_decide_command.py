@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pytest
 
 from edgeassist.protocol.events import Done, parse_event
 from edgeassist.sandbox import HOST
+from tests import preloaded
 from tests.boxes import Boxes
-from tests.patience import PATIENCE_S
 
 STATE = "The lamp in the kitchen, over the kitchen's stove, is broken"
 Decide = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,11 +28,8 @@ def decide(boxes: Boxes) -> Decide:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("EDGEASSIST_")}
         ours = {"MQTT__HOST": HOST, "MQTT__PORT": str(port), "DEVICE__NAME": "box"}
         kept |= {f"EDGEASSIST_{key}": value for key, value in ours.items()}
-        kept |= {"COLUMNS": "60", "PYTHONIOENCODING": "utf-8", **environ}
-        line = [sys.executable, "-P", "-m", "edgeassist", "decide", *arguments]
-        return subprocess.run(
-            line, env=kept, input=read, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+        kept |= {"COLUMNS": "60", **environ}
+        return preloaded.run("decide", *arguments, environ=kept, read=read)
 
     return run
 

@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ import trustme
 
 from edgeassist.doctor import examination
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
+from tests import preloaded
 from tests.conftest import TOPICS, AsyncConnect, StartDaemon, StartReady, Wire
 from tests.integration.test_broker_versions import OLDER, Gate
 from tests.patience import PATIENCE_S
@@ -49,15 +49,7 @@ def environ_of_user(**settings: Any) -> dict[str, str]:
 def examine(*options: str, config: Path | None = None, **settings: Any) -> tuple[int, str]:
     """Run the command; return its exit status and what it prints."""
     named = [] if config is None else ["--config", str(config)]
-    command = [sys.executable, "-P", "-m", "edgeassist", *named, "doctor", *options]
-    ended = subprocess.run(
-        command,
-        env=environ_of_user(**settings),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    ended = preloaded.run(*named, "doctor", *options, environ=environ_of_user(**settings))
     assert ended.stderr == ""
     return ended.returncode, ended.stdout
 

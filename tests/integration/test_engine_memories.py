@@ -134,7 +134,9 @@ def test_one_that_was_cut_short_in_its_step_harms_no_other(
 
 
 def test_a_cancelled_answer_is_not_gone_on_from_wrongly(engine: Engine, plain: Callable[..., str]) -> None:
-    request = start("", messages=conversation(STORY), max_tokens=400, sampling=Sampling(temperature=0))
+    # Its own end must not come before the cancel.
+    sampling = Sampling(temperature=0, ignore_eos=True)
+    request = start("", messages=conversation(STORY), max_tokens=400, sampling=sampling)
     engine.send(request)
     engine.until(lambda event: isinstance(event, Prefilled) and event.processed == event.total)
     engine.send(Cancel(request.id))

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -17,6 +16,7 @@ import pytest
 from edgeassist.doctor import examination
 from edgeassist.protocol.fleet import BoxCondition
 from edgeassist.sandbox import PrivateBroker, free_port
+from tests import preloaded
 from tests.conftest import environ_of
 from tests.integration.fleet import TOPICS, FleetHouse
 from tests.patience import PATIENCE_S
@@ -48,14 +48,7 @@ def _environ(port: int, **settings: Any) -> dict[str, str]:
 
 
 def _run(port: int, *arguments: str, width: int = 160, **settings: Any) -> tuple[int, str]:
-    ended = subprocess.run(
-        [*COMMAND, *arguments],
-        env={**_environ(port, **settings), "COLUMNS": str(width)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    ended = preloaded.run("fleet", *arguments, environ={**_environ(port, **settings), "COLUMNS": str(width)})
     return ended.returncode, ended.stdout + ended.stderr
 
 

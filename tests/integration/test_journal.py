@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from edgeassist.journal.changes import Accepted
 from edgeassist.journal.files import FOLDER, MOST_ASIDE
 from edgeassist.journal.journal import DiskJournal
 from edgeassist.journal.ledger import Bounds
+from edgeassist.journal.marks import SLOTS
 from edgeassist.journal.stamps import stamp_now
 from edgeassist.journal.store import VERSION, Store
 from edgeassist.serving.caller import Key
@@ -39,11 +41,12 @@ def entry(name: str, origin: bytes = b"origin") -> Entry:
 class Run:
     """One run of a daemon's journal."""
 
-    def __init__(self, journal: DiskJournal, found: list[Found]) -> None:
+    def __init__(self, journal: DiskJournal, found: list[Found], news: list[str | None]) -> None:
         self.journal = journal
         self.found = found
         self.safe: list[str] = []
         self.said: list[bytes] = []
+        self.news = news
 
     def accept(self, name: str, origin: bytes = b"origin") -> int:
         number = self.journal.accept(entry(name, origin), lambda: self.safe.append(name))
@@ -60,10 +63,17 @@ class Run:
 @asynccontextmanager
 async def run(state: Path, root: str = ROOT, bounds: Bounds = BOUNDS) -> AsyncIterator[Run]:
     found: list[Found] = []
-    journal = DiskJournal(state, root, bounds, on_found=found.extend)
+    news: list[str | None] = []
+    journal = DiskJournal(
+        state,
+        root,
+        bounds,
+        on_found=found.extend,
+        on_change=lambda: news.append(journal.problem or journal.full),
+    )
     await journal.open()
     try:
-        yield Run(journal, found)
+        yield Run(journal, found, news)
     finally:
         await journal.close(PATIENCE_S)
 
@@ -322,6 +332,7 @@ async def test_what_ends_on_a_full_disk_is_not_found_again(
         assert len(full.safe) == 2 + lost
         full.end(ends, bytes(3000))
         full.journal.deliver(ends)
+        await full.settle()
         assert len(full.said) == 1
         file.execute("PRAGMA max_page_count = 100000")
         await until(lambda: full.journal.problem is None)
@@ -332,6 +343,89 @@ async def test_what_ends_on_a_full_disk_is_not_found_again(
         assert names(after.found)[-1:] == ["again"]
         assert waits < again
         assert f"more {lost}" not in names(after.found)
+
+
+async def test_what_ends_while_there_is_no_space_is_known_by_the_next_start_before_there_is_some(
+    tmp_path: Path,
+) -> None:
+    async with run(tmp_path / "now") as full:
+        ends, begins = full.accept("ends"), full.accept("begins")
+        await full.settle()
+        # Space for a while, as it is reserved, and none for more requests.
+        file = file_in_use(full.journal)
+        pages = file.execute("PRAGMA page_count").fetchone()[0]
+        file.execute(f"PRAGMA max_page_count = {pages}")
+        lost = 0
+        while full.journal.problem is None:
+            lost += 1
+            full.accept(f"more {lost}", bytes(40_000))
+            await full.settle()
+        full.end(ends, b"e" * 300)
+        full.journal.begin(begins)
+        await full.settle()
+        shutil.copytree(tmp_path / "now", tmp_path / "killed")
+    async with run(tmp_path / "killed") as after:
+        found = {each.entry.key.name: each for each in after.found}
+        assert (found["ends"].end, found["begins"].began) == (b"e" * 300, True)
+
+
+@pytest.mark.parametrize("harm", [None, spoil, cut])
+async def test_what_had_begun_is_known_although_the_database_had_not_heard_of_it(
+    tmp_path: Path, harm: Callable[[Path], None] | None
+) -> None:
+    """The daemon is killed while the thread that writes stands still: no file of it changes any more."""
+    gate, reached = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        reached.set()
+        return gate.wait(PATIENCE_S)
+
+    async with run(tmp_path / "now") as first:
+        begins, waits = first.accept("begins"), first.accept("waits")
+        await first.settle()
+        file = file_in_use(first.journal)
+        file.create_function("hang", 0, hang)
+        file.execute("CREATE TEMP TRIGGER slow BEFORE INSERT ON requests BEGIN SELECT hang(); END")
+        late = first.accept("late")
+        assert await asyncio.to_thread(reached.wait, PATIENCE_S)
+        first.journal.begin(begins)
+        first.journal.begin(late)
+        shutil.copytree(tmp_path / "now", tmp_path / "killed")
+        gate.set()
+    if harm is not None:
+        harm(file_of(tmp_path / "killed"))
+    for _ in range(2):  # what a start has taken up is there for the next one
+        async with run(tmp_path / "killed") as after:
+            assert {each.number: each.began for each in after.found} == (
+                {begins: True, waits: False} if harm is None else {}
+            )
+            assert after.journal.had_begun(Key("me", "late"), b"f" * 16)
+            assert not after.journal.had_begun(Key("me", "waits"), b"f" * 16)
+            assert not after.journal.had_begun(Key("me", "begins"), b"f" * 16)
+            new = after.accept("new")
+            assert new > late
+            after.journal.forget(new)
+            await after.settle()
+    async with run(tmp_path / "killed") as after:
+        after.accept("late")
+        await after.settle()
+        assert not after.journal.had_begun(Key("me", "late"), b"f" * 16)
+    async with run(tmp_path / "killed") as after:
+        assert {each.entry.key.name: each.began for each in after.found}["late"]
+        assert not after.journal.had_begun(Key("me", "late"), b"f" * 16)
+
+
+async def test_a_mark_is_given_back_once_the_database_has_it(tmp_path: Path) -> None:
+    async with run(tmp_path) as first:
+        marks = first.journal._marks
+        assert marks is not None
+        for number in range(3 * SLOTS):
+            called = first.accept(f"{number}")
+            first.journal.begin(called)
+            if number % SLOTS == SLOTS // 2:
+                await until(lambda: not marks._slots)
+        await first.settle()
+        await until(lambda: not marks._slots)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -370,10 +464,31 @@ async def test_a_full_journal_takes_no_more_and_nobody_waits_for_it(
         full.accept("b")
         assert full.journal.accept(entry("c"), lambda: full.safe.append("c")) is None
         assert full.safe == ["c"]
-        assert "journal.entries: 2" in caplog.text
+        assert full.journal.accept(entry("d"), lambda: full.safe.append("d")) is None
+        assert caplog.text.count("journal.entries: 2") == 1
+        assert "2 requests are in it" in str(full.news)
+        assert len(full.news) == 1
         await full.settle()
     async with run(tmp_path) as after:
         assert names(after.found) == ["a", "b"]
+        assert after.journal.full is None
+
+
+async def test_a_full_journal_says_so_until_there_is_room_again(tmp_path: Path) -> None:
+    async with run(tmp_path, bounds=Bounds(2, 1 << 20, 2, 60)) as full:
+        first = full.accept("a")
+        full.accept("b")
+        assert full.journal.accept(entry("c"), lambda: None) is None
+        full.end(first, replayed=False)
+        await full.settle()
+        assert None not in full.news
+        full.journal.deliver(first)
+        assert full.news[1:] == [None]
+        full.accept("c")
+        assert full.journal.accept(entry("d"), lambda: None) is None
+        full.journal.apply(Bounds(5, 1 << 20, 2, 60))
+        assert (len(full.news), full.news[-1]) == (4, None)
+        await full.settle()
 
 
 async def test_nobody_else_may_read_it(tmp_path: Path) -> None:

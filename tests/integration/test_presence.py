@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +18,10 @@ from edgeassist.gateways.mqtt import twins
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from tests import preloaded
 from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, options_for
 from tests.integration.house import running
 from tests.integration.link import until
-from tests.patience import PATIENCE_S
 
 
 def said(wire: Wire) -> list[str]:
@@ -246,10 +245,7 @@ async def command(broker: PrivateBroker, *arguments: str) -> subprocess.Complete
         "MODEL__BACKEND": "scripted",
     }
     environ |= {f"EDGEASSIST_{key}": value for key, value in ours.items()} | {"COLUMNS": "200"}
-    line = [sys.executable, "-P", "-m", "edgeassist", *arguments]
-    return await asyncio.to_thread(
-        subprocess.run, line, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    return await asyncio.to_thread(preloaded.run, *arguments, environ=environ)
 
 
 @pytest.mark.parametrize("status", [b"offline", b""], ids=["late will", "cleared"])

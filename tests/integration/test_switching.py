@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from edgeassist.errors import EdgeAssistError
 from edgeassist.protocol.events import Accepted, Chunk, Done
 from edgeassist.protocol.packets import Inbound
 from edgeassist.sandbox import HOST, PrivateBroker
+from tests import preloaded
 from tests.conftest import AsyncConnect, StartReady, environ_of, expect_done
 from tests.patience import PATIENCE_S
 
@@ -226,14 +226,8 @@ async def test_the_command_line_and_the_python_client_switch_the_daemon_that_run
     environ |= environ_of(broker.port) | {"STATE_DIRECTORY": str(daemon.log.parent / "state")}
 
     async def command(*arguments: str) -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edgeassist", "models", *arguments),
-            env=environ,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        return process.returncode, said.decode()
+        ended = await asyncio.to_thread(preloaded.run, "models", *arguments, environ=environ)
+        return ended.returncode, ended.stderr + ended.stdout
 
     status, said = await command("use", TINY)
     assert (status, said.splitlines()[-1]) == (0, f"{TINY_NAME} is served now")

@@ -19,13 +19,14 @@ from edgeassist.client.requester import Requester
 from edgeassist.protocol.commands import COMMANDS
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import Topics
-from edgeassist.sandbox import PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import PrivateBroker
 from edgeassist.top.painter import ENTER, LEAVE
 from edgeassist.top.terminal import Terminal
 from tests.conftest import environ_of, options_for
 from tests.integration.fleet import FleetHouse
 from tests.integration.pty_screen import PtyScreen
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 from tests.unit.seen import health
 from tests.unit.test_harmless import HOSTILE
 

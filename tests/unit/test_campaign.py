@@ -18,6 +18,7 @@ from tests.campaign.verdict import Verdict, judge
 ONCE = Profile("c1", "5", clean=True, asks_again=False)
 KEPT = Profile("c1", "5", clean=False, asks_again=False)
 TEXT = "one two three"
+ENGINE = frozenset({Hurt.ENGINE})
 KILLED = frozenset({Hurt.DAEMON, Hurt.ENGINE, Hurt.LINK})
 BROKEN = frozenset({Hurt.BROKER, Hurt.LINK, Hurt.CLIENTS})
 
@@ -95,6 +96,39 @@ def test_what_only_a_broker_that_died_had_was_not_the_devices_to_keep(story: Sto
     story.fault(BROKEN)
     verdict = story.verdict()
     assert (verdict.accepted, verdict.unkept, verdict.wrong) == (False, True, [])
+
+
+def test_what_a_device_could_not_write_down_may_be_lost_with_it_if_it_said_so(story: Story) -> None:
+    story.ledger.durable.append((90.0, True))
+    story.event("accepted", 0)
+    story.fault(KILLED)
+    assert story.wrong() == [Wrong.NO_END]
+    # It takes a moment to say so; what it says later is of no use.
+    story.ledger.durable += [(story.entry.begun_at + 2.5, False), (story.now, True)]
+    verdict = story.verdict()
+    assert (verdict.accepted, verdict.undurable, verdict.wrong) == (True, True, [])
+    story.ledger.durable[1] = (story.entry.begun_at + 30, False)
+    assert story.wrong() == [Wrong.NO_END]
+    alive = Story()
+    alive.ledger.durable.append((90.0, False))
+    alive.event("accepted", 0)
+    assert alive.wrong() == [Wrong.NO_END]
+    alive.fault(BROKEN)
+    assert alive.wrong() == [Wrong.NO_END]
+    alive.fault(KILLED)
+    assert alive.verdict().undurable
+
+
+def test_a_device_that_is_killed_on_a_full_disk_may_not_have_said_so_of_what_came_then(story: Story) -> None:
+    def lose(told: Story, since: float) -> list[Wrong]:
+        told.ledger.durable.append((90.0, True))
+        told.event("accepted", 0)
+        hurts = KILLED | {Hurt.DISK}
+        told.ledger.troubles.append(Trouble("it", hurts, told.entry.begun_at + since, told.now + 5))
+        return told.wrong()
+
+    assert lose(story, -0.5) == []
+    assert lose(Story(), 0.5) == [Wrong.NO_END]
 
 
 def test_a_dead_broker_excuses_no_end_of_what_the_device_had_accepted(story: Story) -> None:
@@ -236,6 +270,37 @@ def test_what_had_begun_begins_anew_only_where_that_was_asked_for(story: Story) 
 
     assert begin_anew(story) == [Wrong.BEGAN_ANEW]
     assert begin_anew(Story(kind=Kind.RERUN)) == []
+
+
+def test_what_asks_to_begin_anew_does_so_with_the_next_engine_and_says_that_first() -> None:
+    def crash(kind: Kind, *, first: str = "accepted", hurts: frozenset[Hurt] = ENGINE) -> list[Wrong]:
+        told = Story(kind=kind)
+        told.event("accepted", 0, position=0)
+        told.event("chunk", 1, text="one")
+        told.fault(hurts)
+        told.event(first, 0, position=0, text="")
+        told.event("chunk", 1, text=TEXT)
+        told.done(2)
+        return told.wrong()
+
+    assert crash(Kind.RERUN) == []
+    assert crash(Kind.STREAM) == [Wrong.BEGAN_ANEW]
+    assert crash(Kind.RERUN, first="chunk") == [Wrong.BEGAN_ANEW]
+    assert crash(Kind.RERUN, hurts=frozenset({Hurt.DISK})) == [Wrong.BEGAN_ANEW]
+
+
+def test_what_asks_to_begin_anew_is_not_given_up_with_one_engine() -> None:
+    told = Story(kind=Kind.RERUN)
+    told.event("accepted", 0)
+    told.fault(ENGINE)
+    told.event("error", 1, code="engine_crashed", text="")
+    assert told.wrong() == [Wrong.END]
+    twice = Story(kind=Kind.RERUN)
+    twice.event("accepted", 0)
+    twice.fault(ENGINE)
+    twice.fault(ENGINE)
+    twice.event("error", 1, code="engine_crashed", text="")
+    assert twice.wrong() == []
 
 
 def test_what_only_waited_may_be_accepted_anew_after_the_daemon_died(story: Story) -> None:

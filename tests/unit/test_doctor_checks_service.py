@@ -11,6 +11,7 @@ from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate, check_broker, 
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping, check_daemon
 from edgeassist.doctor.checks.service import Durations, UnitSnapshot, check_service
 from edgeassist.doctor.finding import Severity, worst
+from edgeassist.protocol.state import NOT_BROUGHT_AGAIN, NOT_DURABLE
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 BROKER = BrokerSnapshot(
@@ -145,6 +146,11 @@ def test_what_is_wrong_with_a_daemon_is_told(
     assert told(findings, severity, *words)
 
 
+def lost(why: str) -> dict[str, Any]:
+    """Return what health says where requests do not outlive a restart."""
+    return {"durable": False, "undurable_reason": why}
+
+
 TAKEN = "the broker at b:1883 says: Session taken over: another client is 'edgeassist-box' too"
 
 
@@ -165,6 +171,12 @@ TAKEN = "the broker at b:1883 says: Session taken over: another client is 'edgea
         ({"mqtt_reconnects": 1, "mqtt_last_problem": TAKEN}, OK, ()),
         ({"mqtt_reconnects": 0, "mqtt_last_problem": TAKEN}, OK, ()),
         ({"mqtt_reconnects": None, "uptime_s": None, "version": None}, OK, ()),
+        (lost("box.db: database or disk is full"), WARNING, ("outlive a restart: box.db", "make room")),
+        (lost("the journal is full (journal.entries: 5)"), WARNING, ("journal.mb higher",)),
+        (lost("another daemon has box.db"), WARNING, ("another daemon has", "log")),
+        (lost(NOT_DURABLE), OK, ()),
+        (lost(NOT_BROUGHT_AGAIN), OK, ()),
+        ({"durable": True, "undurable_reason": None}, OK, ()),
     ],
 )
 def test_what_health_says_is_judged(
@@ -198,7 +210,7 @@ def test_without_systemd_no_remedy_speaks_of_it() -> None:
         ({"watchdog_s": 5.0}, WARNING, ("WatchdogSec=30",)),
         ({"watchdog_s": None}, OK, ()),
         ({"start_timeout_s": 90.0}, WARNING, ("300 s", "TimeoutStartSec=infinity")),
-        ({"stop_timeout_s": 10.0}, WARNING, ("TimeoutStopSec=43",)),
+        ({"stop_timeout_s": 10.0}, WARNING, ("TimeoutStopSec=46",)),
         ({"user_manager": True, "enabled": "disabled"}, WARNING, ("systemctl --user enable",)),
     ],
 )

@@ -26,6 +26,8 @@ def test_the_last_output_of_an_engine_follows_its_exit_status() -> None:
     )
 
 
-def test_an_engine_gets_the_environment_without_settings_and_without_ggmls_debugger() -> None:
+def test_an_engine_gets_the_environment_without_settings_ggmls_debugger_and_numpys_threads() -> None:
     ours = {"HOME": "/root", "EDGEASSIST_MQTT__PASSWORD": "secret", "OMP_WAIT_POLICY": "passive"}
-    assert environment(ours) == {"HOME": "/root", "OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
+    theirs = {"HOME": "/root", "OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
+    assert environment(ours) == {**theirs, "OPENBLAS_NUM_THREADS": "1"}
+    assert environment({"OPENBLAS_NUM_THREADS": "2"})["OPENBLAS_NUM_THREADS"] == "2"

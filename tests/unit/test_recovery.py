@@ -29,6 +29,11 @@ class ListJournal:
     found: dict[int, Found] = field(default_factory=dict)
     waiting: list[Callable[[], None]] = field(default_factory=list)
     at_once: bool = True
+    # What had begun when the daemon was killed, and was not written down.
+    begun: list[tuple[Key, bytes]] = field(default_factory=list)
+
+    def had_begun(self, key: Key, fingerprint: bytes) -> bool:
+        return (key, fingerprint) in self.begun
 
     def accept(self, entry: Entry, on_safe: Callable[[], None]) -> int | None:
         number = len(self.found) + 1
@@ -281,6 +286,55 @@ def test_what_had_begun_ends_in_one_error_behind_all_that_was_said(device: Devic
     assert "repeat" not in error
     device.settle()
     assert device.journal.found[1].delivered
+
+
+@pytest.mark.parametrize("rerun", [False, True])
+def test_what_had_begun_before_it_was_written_down_does_not_begin_anew_when_the_broker_brings_it_again(
+    device: Device, *, rerun: bool
+) -> None:
+    device.journal.at_once = False
+    more = {"on_crash": "rerun"} if rerun else {}
+    device.house.ready()
+    message = device.ask("a", **more)
+    device.house.say(Delta("1", "he"))
+    entry = device.journal.found.pop(1).entry
+    device.journal.begun = [(entry.key, entry.fingerprint)]
+    device.journal.waiting.clear()
+    device.journal.at_once = True
+    house = device.restart()
+    device.bring(replace(message, redelivered=True))
+    if rerun:
+        assert [(event["type"], event["seq"]) for event in house.heard("a")] == [("accepted", 0)]
+        return
+    (error,) = house.heard("a")
+    assert (error["code"], error["seq"]) == ("interrupted", SEQ_AFTER_START)
+    assert device.acknowledged == [1]
+    # Its end is as safe as any other's.
+    assert device.journal.found[1].end is not None
+    device.settle()
+    assert device.journal.found[1].delivered
+
+
+def test_who_asks_again_by_himself_has_it_begun_anew(device: Device) -> None:
+    device.journal.at_once = False
+    message = device.ask("a")
+    entry = device.journal.found.pop(1).entry
+    device.journal.begun = [(entry.key, entry.fingerprint)]
+    house = device.restart()
+    device.bring(message)
+    assert house.types("a") == ["accepted"]
+
+
+def test_what_is_held_back_until_it_is_written_has_not_begun(device: Device) -> None:
+    device.journal.at_once = False
+    device.house.ready()
+    device.ask(None)
+    device.house.say(Delta("1", "he"))
+    assert device.house.published == []
+    assert not device.journal.found[1].began
+    device.journal.tell()
+    assert [json.loads(each.payload)["type"] for each in device.house.published] == ["accepted", "chunk"]
+    assert device.journal.found[1].began
 
 
 def test_what_had_begun_runs_anew_where_it_asks_for_that(device: Device) -> None:

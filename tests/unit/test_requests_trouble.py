@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgeassist.engine.messages import Cancelled, Delta, Encoding, Prefilled
+from edgeassist.engine.messages import Cancelled, Delta, DeltaKind, Encoding, Prefilled
 from edgeassist.serving.admission import Limits
-from edgeassist.serving.engines import MAX_ATTEMPTS
+from edgeassist.serving.engines import MAX_ATTEMPTS, MAX_RERUNS
 from tests.unit.conftest import MakeHouse
 
 
@@ -26,6 +26,106 @@ def test_an_answer_that_had_begun_ends_with_the_engine_and_what_had_not_waits_fo
     for start in house.engine.starts[2:]:
         house.finish(start.id, "after all")
     assert house.heard(fresh)[-1]["text"] == house.heard(waiting)[-1]["text"] == "after all"
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_an_answer_that_had_begun_begins_anew_where_it_asks_for_that(
+    make_house: MakeHouse, *, planned: bool
+) -> None:
+    house = make_house()
+    house.ready(slots=2)
+    reruns = house.ask("x", on_crash="rerun", metadata={"room": 1})
+    house.say(Delta(house.engine.starts[0].id, "so far"))
+    before = house.ask("y")
+    house.requests.engines.lost("it died", planned=planned)
+    house.ready()
+    # Its place is that of its age.
+    assert house.engine.starts[-1].messages[0].content == "x"
+    house.finish(house.engine.starts[-1].id, "another answer")
+    heard = house.heard(reruns)
+    assert [(event["type"], event["seq"]) for event in heard] == [
+        ("accepted", 0),
+        ("chunk", 1),
+        ("accepted", 0),
+        ("chunk", 1),
+        ("done", 2),
+    ]
+    assert heard[2] == {**heard[0], "position": 0}
+    assert heard[-1]["text"] == "another answer"
+    assert house.types(before) == ["accepted"]
+
+
+def test_an_answer_that_ends_every_engine_does_not_begin_anew_for_ever(make_house: MakeHouse) -> None:
+    house = make_house()
+    request = house.ask(on_crash="rerun")
+    for _ in range(MAX_RERUNS + 1):
+        assert house.types(request)[-1] == "accepted"
+        house.ready()
+        house.say(Delta(house.engine.starts[-1].id, "so far"))
+        house.requests.engines.lost("it died", planned=False)
+    assert (house.error(request), house.heard(request)[-1]["retryable"]) == ("engine_crashed", False)
+    assert house.heard(request)[-1]["text"] == "so far"
+    house.ready()
+    assert len(house.engine.starts) == MAX_RERUNS + 1
+
+
+def test_an_answer_whose_model_is_replaced_again_and_again_may_be_asked_for_again(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    request = house.ask(on_crash="rerun")
+    for _ in range(MAX_RERUNS + 1):
+        house.ready()
+        house.say(Delta(house.engine.starts[-1].id, "so far"))
+        house.requests.engines.lost("another model was chosen", planned=True)
+    assert (house.error(request), house.heard(request)[-1]["retryable"]) == ("model_loading", True)
+
+
+def test_an_answer_that_begins_anew_counts_its_engines_from_there(make_house: MakeHouse) -> None:
+    house = make_house()
+    request = house.ask(on_crash="rerun")
+    house.ready()
+    house.say(Delta(house.engine.starts[-1].id, "so far"))
+    house.requests.engines.lost("it died", planned=False)
+    for _ in range(MAX_ATTEMPTS):
+        assert house.types(request)[-1] == "accepted"
+        house.ready()
+        house.requests.engines.lost("it died", planned=False)
+    assert (house.error(request), house.heard(request)[-1]["retryable"]) == ("engine_crashed", False)
+
+
+def test_thoughts_and_calls_begin_anew_with_the_answer(make_house: MakeHouse) -> None:
+    house = make_house()
+    house.ready()
+    tool = {"type": "function", "function": {"name": "f"}}
+    request = house.ask(on_crash="rerun", tools=[tool])
+    for _ in range(2):
+        job = house.engine.starts[-1].id
+        house.say(Delta(job, "hm", DeltaKind.THOUGHT))
+        house.say(Delta(job, '{"name":"f","arguments":"{}"}', DeltaKind.TOOL_CALL))
+        house.requests.engines.lost("it died", planned=False)
+        house.ready()
+    job = house.engine.starts[-1].id
+    house.say(Delta(job, "yes", DeltaKind.THOUGHT))
+    house.say(Delta(job, '{"name":"f","arguments":"{}"}', DeltaKind.TOOL_CALL))
+    house.finish(job)
+    assert house.types(request) == [*["accepted", "reasoning", "tool_call"] * 3, "done"]
+    done = house.heard(request)[-1]
+    assert (done["seq"], done["reasoning"], len(done["tool_calls"])) == (3, "yes", 1)
+
+
+async def test_the_deadline_of_an_answer_that_begins_anew_is_that_of_its_request(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    house.ready()
+    request = house.ask(on_crash="rerun", timeout_s=30)
+    house.say(Delta(house.engine.starts[-1].id, "so far"))
+    await house.pass_time(20)
+    house.requests.engines.lost("it died", planned=False)
+    await house.pass_time(11)
+    assert house.error(request) == "deadline_exceeded"
+    assert house.heard(request)[-1]["seq"] == 1
 
 
 def test_a_prompt_that_killed_the_engine_again_and_again_is_given_up(make_house: MakeHouse) -> None:

@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
+from edgeassist.sandbox import HOST, PrivateBroker
 from tests.patience import PATIENCE_S
+from tests.preloaded import PrivateDaemon
 from tests.wire.client import Heard, WireClient
 from tests.wire.fixtures import Fixture, JsonObject, Received, Sent, Step
 

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.protocol.state import NOT_BROUGHT_AGAIN, NOT_DURABLE
 
 _AREA = "daemon"
 _HOUR_S = 3600
@@ -161,6 +162,11 @@ def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterat
         yield problem(_AREA, f"{state}, so that no prompt is answered: {reason}", _log(snapshot))
     elif state in {"starting", "loading"}:
         yield warning(_AREA, f"it is {state} and can't answer yet", "wait, then: edgeassist status")
+    why = health.get("undurable_reason")
+    if health.get("durable") is False and why and why not in {NOT_DURABLE, NOT_BROUGHT_AGAIN}:
+        yield warning(
+            _AREA, f"requests that come now do not outlive a restart: {why}", _keeping(str(why), snapshot)
+        )
     restarts = int(health.get("engine_restarts") or 0)
     if restarts:
         yield warning(
@@ -192,6 +198,15 @@ def _check_health(snapshot: DaemonSnapshot, health: Mapping[str, Any]) -> Iterat
             f"{health['mqtt_dropped']} messages could not be published since it started",
             _log(snapshot),
         )
+
+
+def _keeping(why: str, snapshot: DaemonSnapshot) -> str:
+    """Return what makes requests outlive a restart again."""
+    if "journal.entries" in why:
+        return "let clients fetch their answers, or set journal.entries and journal.mb higher"
+    if "is full" in why:
+        return "make room on the disk of the state directory: it is tried again every 10 s"
+    return _log(snapshot)
 
 
 def _restart(snapshot: DaemonSnapshot) -> str:

@@ -15,8 +15,8 @@ _LOOP = 3
 _LEAST_WATCHDOG_S = 10.0
 # A load from a cold disk takes longer than the last one.
 _LOAD_MARGIN = 2.0
-# How long stopping the engine and the last messages may take, after daemon.drain_s.
-_END_S = 13.0
+# How long the disk, stopping the engine and the last messages may take, after daemon.drain_s.
+_END_S = 16.0
 
 
 @dataclass(frozen=True, slots=True)

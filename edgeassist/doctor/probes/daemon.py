@@ -10,7 +10,8 @@ from typing import Any
 
 from edgeassist.doctor.checks.daemon import DaemonSnapshot
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.state import Availability
+from edgeassist.protocol.partial import known_of
+from edgeassist.protocol.state import Availability, Health
 from edgeassist.protocol.topics import Topics
 
 
@@ -52,4 +53,4 @@ def _document(message: Inbound) -> dict[str, Any] | None:
         document = json.loads(message.payload)
     except (ValueError, RecursionError):
         return None
-    return document if isinstance(document, dict) else None
+    return known_of(Health, document) if isinstance(document, dict) else None

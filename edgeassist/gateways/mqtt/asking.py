@@ -104,7 +104,7 @@ class Asking(Gateway):
         caller = Caller(topic.client or None, fingerprint, expiry_s)
         durable = None
         if self._options.durable and message.qos > 0:
-            durable = Durable(origin.to_bytes(message), message.acknowledge)
+            durable = Durable(origin.to_bytes(message), message.acknowledge, again=message.redelivered)
         match take_in(message, topic, self._topics, self._options.rules):
             case Refused(error=error, request_id=name, metadata=metadata) as refused:
                 self._note(message, caller.key(name), fingerprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.campaign.faults.base import Fault, Need
-from tests.campaign.faults.disk import FullDisk
+from tests.campaign.faults.disk import FullDisk, FullDiskKill
 from tests.campaign.faults.freeze import (
     FreezeBroker,
     FreezeDaemon,
@@ -12,7 +12,7 @@ from tests.campaign.faults.freeze import (
     HangDaemon,
     HangEngine,
 )
-from tests.campaign.faults.kill import KillBox, KillBroker, KillDaemon, KillEngine
+from tests.campaign.faults.kill import KillBox, KillBroker, KillDaemon, KillEngine, KillKeepingBroker
 from tests.campaign.faults.links import CutClients, CutDaemon, HushDaemon, SlowDaemon
 from tests.campaign.faults.packets import NoPackets, RoughPackets
 
@@ -24,6 +24,7 @@ FAULTS: dict[str, Fault] = {
         KillEngine(),
         KillDaemon(),
         KillBroker(),
+        KillKeepingBroker(),
         KillBox(),
         FreezeEngine(),
         FreezeDaemon(),
@@ -32,6 +33,7 @@ FAULTS: dict[str, Fault] = {
         HangDaemon(),
         HangBroker(),
         FullDisk(),
+        FullDiskKill(),
         CutDaemon(),
         CutClients(),
         HushDaemon(),

@@ -18,6 +18,7 @@ class Need(StrEnum):
     SMALL_DISK = "a file system of its own"
     PACKETS = "a network of its own"
     FLEET = "several boxes"
+    KEEPING = "a broker that has its sessions on disk"
 
 
 class Fault(ABC):

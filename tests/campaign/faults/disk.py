@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from random import Random
 from typing import ClassVar
 
@@ -24,12 +25,33 @@ class FullDisk(Fault):
 
     async def strike(self, stage: Stage, random: Random) -> None:
         """Fill it, and make room again."""
-        filler = stage.box.state / "filler"
-        try:
-            _fill(filler)
+        with _full(stage):
             await asyncio.sleep(random.uniform(1.5, 4))
-        finally:
-            filler.unlink(missing_ok=True)
+
+
+class FullDiskKill(FullDisk):
+    """The daemon is killed while there is no room, and started again before there is some."""
+
+    name: ClassVar = "disk-kill"
+    hurts: ClassVar = frozenset({Hurt.DISK, Hurt.DAEMON, Hurt.ENGINE, Hurt.LINK})
+
+    async def strike(self, stage: Stage, random: Random) -> None:
+        """Fill it, kill the daemon, and make room when it is back."""
+        with _full(stage):
+            await asyncio.sleep(random.uniform(0.2, 4))
+            stage.box.kill()
+            await stage.box.back()
+            await asyncio.sleep(random.uniform(0, 3))
+
+
+@contextlib.contextmanager
+def _full(stage: Stage) -> Iterator[None]:
+    filler = stage.box.state / "filler"
+    try:
+        _fill(filler)
+        yield
+    finally:
+        filler.unlink(missing_ok=True)
 
 
 def _fill(path: object) -> None:

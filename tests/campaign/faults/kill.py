@@ -67,3 +67,14 @@ class KillBroker(Fault):
     async def strike(self, stage: Stage, random: Random) -> None:
         """Kill it, and start it again within a second."""
         await stage.restart_broker(random.uniform(0, 1))
+
+
+class KillKeepingBroker(KillBroker):
+    """The broker, which has its sessions on disk: as they were when it wrote them last."""
+
+    name: ClassVar = "broker-kept"
+    needs: ClassVar = frozenset({Need.KEEPING})
+
+    async def strike(self, stage: Stage, random: Random) -> None:
+        """Kill it, and start it again within a second."""
+        await stage.restart_broker(random.uniform(0, 1), forgets=False)
