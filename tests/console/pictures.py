@@ -30,7 +30,13 @@ def main() -> None:
 
 def take(browser: Browser, folder: Path, model: Path) -> None:
     """Have a conversation, and take the chat and the figures."""
-    said = {"model__path": model, "model__system": SYSTEM, "device__name": "pi", "daemon__telemetry_s": 2}
+    said = {
+        "model__path": model,
+        "model__system": SYSTEM,
+        "device__name": "pi",
+        "daemon__telemetry_s": 2,
+        "engine__speculate": "true",
+    }
     with stage(folder, browser, **said) as running:  # type: ignore[arg-type]
         page = running.enter(viewport=SIZE, color_scheme="light")
         expect(page.locator("#state")).to_have_text("pi is online: ready", timeout=300_000)

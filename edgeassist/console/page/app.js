@@ -11,7 +11,7 @@ import { mountLogin, reasonOf } from "./login.js";
 import { noticesOf } from "./notices.js";
 import { Running } from "./running.js";
 import { Tabs } from "./tabs.js";
-import { inLanguage, LANGUAGES, speak, t } from "./texts.js";
+import { hasText, inLanguage, LANGUAGES, speak, t } from "./texts.js";
 import * as chat from "./views/chat.js";
 import * as doctor from "./views/doctor.js";
 import * as fleet from "./views/fleet.js";
@@ -135,7 +135,9 @@ class Page {
     const { connection, box } = this.#context;
     let words = t(`common.state.${connection.state}`);
     if (connection.state === "online") {
-      const state = box.health ? t(`common.health.${box.health.state}`) : "";
+      const said = box.health?.state;
+      // Of a newer device, it may be a word that this page does not know.
+      const state = hasText(`common.health.${said}`) ? t(`common.health.${said}`) : String(said ?? "");
       words = t(`common.state.device.${box.status}`, { device: box.device, state }).replace(/[:：]\s*$/, "");
     }
     const state = place("state");
