@@ -111,14 +111,22 @@ class PrivateBroker(PrivateProcess):
 
     Args:
         folder: For its configuration and log.
-        settings: Extra lines of mosquitto.conf(5), besides the listener.
+        settings: Extra lines of mosquitto.conf(5), besides the listeners.
+        web: Whether browsers reach it, too.
+
+    Attributes:
+        port: Of MQTT.
+        web_port: Of MQTT over WebSockets; None without, and where Mosquitto was built without them.
     """
 
-    def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
+    def __init__(
+        self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",), *, web: bool = False
+    ) -> None:
         super().__init__(folder / "mosquitto.log")
         self._folder = folder
         self._settings = settings
         self.port = free_port()
+        self.web_port = free_port() if web else None
 
     def __enter__(self) -> Self:
         """Start."""
@@ -139,6 +147,8 @@ class PrivateBroker(PrivateProcess):
             f"user {getpass.getuser()}",  # started as root, it would drop privileges and lose our folder
             *self._settings,
         ]
+        if self.web_port is not None:
+            lines += [f"listener {self.web_port} {HOST}", "protocol websockets"]
         configuration = self._folder / "mosquitto.conf"
         configuration.write_text("\n".join(lines) + "\n")
         self._start([find_mosquitto(), "-c", str(configuration)])
@@ -149,7 +159,12 @@ class PrivateBroker(PrivateProcess):
                     return
             time.sleep(0.02)
         self.stop()
-        raise BrokerError(f"Mosquitto did not start: {self.log.read_text(errors='replace')[-500:]}")
+        said = self.log.read_text(errors="replace")[-500:]
+        if self.web_port is not None and "Websockets support not available" in said:
+            self.web_port = None
+            self.start()
+            return
+        raise BrokerError(f"Mosquitto did not start: {said}")
 
 
 class PrivateDaemon(PrivateProcess):

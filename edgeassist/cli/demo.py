@@ -110,9 +110,9 @@ def demo(
         signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="edgeassist-demo-") as name:
         folder = Path(name)
-        with PrivateBroker(folder) as broker:
+        with PrivateBroker(folder, web=True) as broker:
             settings = folder / "demo.toml"
-            settings.write_text(settings_file(broker.port, DEVICE))
+            settings.write_text(settings_file(broker, DEVICE))
             console.print(HEADING)
             console.print(f"[dim]private broker on {HOST}:{broker.port}[/]")
             console.print(f"[dim]model {show.model}[/]", soft_wrap=True)
@@ -208,7 +208,7 @@ def _talk(
                 runner.run(_ask(client, question, show.asks))
             if not sys.stdin.isatty():
                 return
-            console.print(f"\n{what_next(broker.port, topics, settings)}", soft_wrap=True)
+            console.print(f"\n{what_next(broker, topics, settings)}", soft_wrap=True)
             console.print("\n[bold]Your turn;[/] an empty line, Ctrl-C or Ctrl-D ends it.")
             while line := _read():
                 if succession.due():

@@ -12,7 +12,7 @@ from rich.markup import escape
 from edgeassist import __version__
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.topics import Topics
-from edgeassist.sandbox import HOST
+from edgeassist.sandbox import HOST, PrivateBroker
 from edgeassist.sight.reading import HealthSeen, InfoSeen, ModelSeen
 
 HEADING = f"[bold]EdgeAssist {__version__}[/]: a language model on this machine, asked over MQTT"
@@ -51,26 +51,32 @@ def figures(done: Done, health: HealthSeen | None) -> str:
     return f"[dim]{', '.join(each for each in said if each)}[/]"
 
 
-def what_next(port: int, topics: Topics, settings: Path) -> str:
+def what_next(broker: PrivateBroker, topics: Topics, settings: Path) -> str:
     """Return what a person may try from another terminal while the demo runs.
 
     Args:
-        port: The broker's.
+        broker: The demo's.
         topics: Of the demo's device.
         settings: A file that names both, for the commands.
     """
+    port = broker.port
     command = f"{escape(_command())} --config {escape(str(settings))}"
+    page = f"  [cyan]{command} console[/]\n" if broker.web_port is not None else ""
     return (
         f"[bold]From another terminal, while this runs:[/]\n"
         f"  [cyan]{command} top[/]\n"
+        f"{page}"
         f"  [cyan]mosquitto_sub -p {port} -v -t '{topics.reply('+')}'[/]\n"
         f"  [cyan]mosquitto_pub -p {port} -t {topics.prompt()} -m 'Lock the garage door'[/]"
     )
 
 
-def settings_file(port: int, device: str) -> str:
+def settings_file(broker: PrivateBroker, device: str) -> str:
     """Return the text of a settings file for the commands, in TOML."""
-    return f'[device]\nname = "{device}"\n\n[mqtt]\nhost = "{HOST}"\nport = {port}\n'
+    told = f'[device]\nname = "{device}"\n\n[mqtt]\nhost = "{HOST}"\nport = {broker.port}\n'
+    if broker.web_port is not None:
+        told += f'\n[console]\nbroker = "ws://{HOST}:{broker.web_port}"\n'
+    return told
 
 
 def _command() -> str:

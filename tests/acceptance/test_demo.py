@@ -7,12 +7,14 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -22,6 +24,7 @@ from edgeassist.client.requester import Requester
 from edgeassist.protocol.state import Info
 from edgeassist.protocol.topics import Topics
 from edgeassist.sandbox import HOST
+from edgeassist.settings import load_settings
 from tests.patience import PATIENCE_S
 
 LLAMA = ("llama_cpp", "llama_cpp_python", "include", "lib")
@@ -177,6 +180,7 @@ def test_the_commands_that_it_names_find_it(machine: Machine, person: Person) ->
     person.reads(" --config ")
     settings = person.reads("/demo.toml")
     assert person.reads("\n") == " top\n"
+    assert person.reads("\n").endswith(f"--config {settings} console\n")
     person.reads("ends it.\nyou> ")
     ended = subprocess.run(
         [machine.python, "-m", "edgeassist", "--config", settings, "top"],
@@ -187,6 +191,10 @@ def test_the_commands_that_it_names_find_it(machine: Machine, person: Person) ->
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("edgeassist/demo  ● ready")
+    said = load_settings(Path(settings)).settings.console.broker
+    assert said is not None
+    with socket.create_connection((HOST, urlsplit(said).port or 0), PATIENCE_S):
+        pass
 
 
 def test_a_set_up_that_lacks_what_binds_answers_shows_the_demo_all_the_same(machine: Machine) -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutE
 from edgeassist.console.config import PageConfig
 from edgeassist.console.server import Server
 from edgeassist.console.site import Site
-from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon, free_port
+from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from tests.conftest import environ_of
 from tests.patience import PATIENCE_S
 
@@ -39,10 +39,8 @@ class WebBroker(PrivateBroker):
     """
 
     def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
-        self.web_port = free_port()
-        lines = [f"listener {self.web_port} {HOST}", "protocol websockets"]
         # By default it drops what is more than 1,000 messages ahead of a browser, at QoS 1 too.
-        super().__init__(folder, [*settings, "max_queued_messages 100000", *lines])
+        super().__init__(folder, [*settings, "max_queued_messages 100000"], web=True)
 
     @property
     def url(self) -> str:
