@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
+from edgeassist import __version__
 from edgeassist.console.config import PageConfig
 from tests.console.stage import Stage, ask, close, config_of, last_turn, log_in, serving, stage
 
@@ -183,7 +184,7 @@ def test_an_address_that_the_page_may_not_speak_to_is_told(asked: Page) -> None:
     ("version", "words"),
     [
         ('export const VERSION = "0.0.9"; export const PROTOCOL = 1;', "This page is of EdgeAssist 0.0.9"),
-        ('export const VERSION = "0.1.0"; export const PROTOCOL = 0;', "and this page knows 0"),
+        (f'export const VERSION = "{__version__}"; export const PROTOCOL = 0;', "and this page knows 0"),
     ],
 )
 def test_an_old_page_with_a_newer_device_says_so(box: Stage, version: str, words: str) -> None:
@@ -209,7 +210,9 @@ def test_a_page_of_an_older_version_than_the_device_says_so(browser: Browser, bo
         page.route("**/version.js", lambda route: old(route, body))
         page.goto(url)
         log_in(page)
-        expect(page.locator("#notices")).to_contain_text("EdgeAssist 0.0.9, and the device has 0.1.0")
+        expect(page.locator("#notices")).to_contain_text(
+            f"EdgeAssist 0.0.9, and the device has {__version__}"
+        )
         page.context.close()
 
 

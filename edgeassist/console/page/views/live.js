@@ -94,7 +94,8 @@ function hintOf(name, { health, telemetry }) {
 }
 
 function sentenceOf({ status, device, health }) {
-  const state = t(`common.health.${health.state}`);
+  // Of a newer device, it may be a word that this page does not know.
+  const state = hasText(`common.health.${health.state}`) ? t(`common.health.${health.state}`) : String(health.state);
   const model = health.model ?? t("live.no-model");
   const key = status === "offline" ? "away" : health.sleeping ? "asleep" : "sentence";
   return t(`live.${key}`, { device, state, model, running: health.running, queued: health.queued });
