@@ -32,6 +32,12 @@ topic read edgeassist/#
 """
 PASSWORD = "correct horse"  # noqa: S105 - of a broker that lives for this module
 SUBACK, REFUSED = 0x90, 0x87
+# As in a browser that is told to keep nothing for pages.
+NOTHING_KEPT = """
+for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } });
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,17 @@ def test_a_wrong_login_is_told_and_can_be_mended(asked: Page) -> None:
         assert "wrong" not in asked.evaluate("JSON.stringify(sessionStorage)")
     log_in(asked, "alice", PASSWORD)
     expect(asked.locator("#state")).to_have_attribute("data-state", "online")
+
+
+def test_a_browser_that_keeps_nothing_shows_the_page(asked: Page) -> None:
+    page = asked.context.new_page()
+    page.add_init_script(NOTHING_KEPT)
+    page.goto(asked.url)
+    log_in(page, "alice", PASSWORD)
+    expect(page.locator("#state")).to_have_attribute("data-state", "online")
+    page.get_by_label("Language").select_option("中文")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    page.close()
 
 
 def test_an_account_asks_and_stops_on_the_topics_of_its_name(asked: Page) -> None:
