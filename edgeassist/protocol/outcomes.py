@@ -72,7 +72,7 @@ class Reloaded(Outcome):
     restart_needed: list[str]
 
 
-class Listed(Outcome):
+class ListedModel(Outcome):
     """A model that is here.
 
     Attributes:
@@ -123,7 +123,7 @@ class Models(Outcome):
     default: str
     switching_to: str | None
     pulling: UnderWay | None
-    models: list[Listed]
+    models: list[ListedModel]
 
 
 class Used(Outcome):
@@ -208,7 +208,7 @@ OUTCOMES: Mapping[str, tuple[type[BaseModel], ...]] = {
     "info": (Info,),
     "log_level": (Logged,),
     "reload": (Reloaded,),
-    "model": (Models, Used, Listed, PullCancelled),
+    "model": (Models, Used, ListedModel, PullCancelled),
     "drain": (Drained,),
     "requests": (RequestList,),
     "doctor": (Examination,),

@@ -16,7 +16,7 @@ _PARAMETER = re.compile(r"\\{(\w+)\\}")
 
 
 def channel_of(topic: str) -> Channel | None:
-    """Return the channel that a topic is, or where it is one that a request may name; else None."""
+    """Return the channel that a topic is; None where it is none, or one that a message names."""
     for pattern, channel in _patterns():
         if pattern.fullmatch(topic):
             return channel

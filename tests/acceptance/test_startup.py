@@ -269,7 +269,8 @@ def test_demo_shows_what_the_built_in_model_understands_and_leaves_nothing_runni
     assert "you> How warm is the nursery?\ndevice> The nursery temperature is 19.5 °C." in ended.stdout
     assert "→ kitchen light: brightness to 30 %" in ended.stdout
     assert "The garage door is locked." in ended.stdout
-    assert "mosquitto_pub" in ended.stdout
+    # What to try while it runs is no help to who has no terminal: it ends with its questions.
+    assert "mosquitto_pub" not in ended.stdout
 
 
 def test_demo_takes_another_model_and_another_question(trial_model: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect  # noqa: A004
 
+from edgeassist import __version__
 from edgeassist.console.config import PageConfig
 from edgeassist.console.server import Server
 from edgeassist.console.site import Site
@@ -80,7 +81,7 @@ def config_of(broker: str, **values: Any) -> PageConfig:
         "base": "edgeassist",
         "device": "box",
         "group": None,
-        "version": "0.1.0",
+        "version": __version__,
     }
     return PageConfig(broker=broker, **{**defaults, **values})
 

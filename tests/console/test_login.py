@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
+from edgeassist import __version__
 from edgeassist.console.config import PageConfig
 from tests.console.stage import Stage, ask, close, config_of, last_turn, log_in, serving, stage
 
@@ -32,6 +33,12 @@ topic read edgeassist/#
 """
 PASSWORD = "correct horse"  # noqa: S105 - of a broker that lives for this module
 SUBACK, REFUSED = 0x90, 0x87
+# As in a browser that is told to keep nothing for pages.
+NOTHING_KEPT = """
+for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } });
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +82,17 @@ def test_a_wrong_login_is_told_and_can_be_mended(asked: Page) -> None:
         assert "wrong" not in asked.evaluate("JSON.stringify(sessionStorage)")
     log_in(asked, "alice", PASSWORD)
     expect(asked.locator("#state")).to_have_attribute("data-state", "online")
+
+
+def test_a_browser_that_keeps_nothing_shows_the_page(asked: Page) -> None:
+    page = asked.context.new_page()
+    page.add_init_script(NOTHING_KEPT)
+    page.goto(asked.url)
+    log_in(page, "alice", PASSWORD)
+    expect(page.locator("#state")).to_have_attribute("data-state", "online")
+    page.get_by_label("Language").select_option("中文")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    page.close()
 
 
 def test_an_account_asks_and_stops_on_the_topics_of_its_name(asked: Page) -> None:
@@ -206,7 +224,7 @@ def test_an_address_that_the_page_may_not_speak_to_is_told(asked: Page) -> None:
     ("version", "words"),
     [
         ('export const VERSION = "0.0.9"; export const PROTOCOL = 1;', "This page is of EdgeAssist 0.0.9"),
-        ('export const VERSION = "0.1.0"; export const PROTOCOL = 0;', "and this page knows 0"),
+        (f'export const VERSION = "{__version__}"; export const PROTOCOL = 0;', "and this page knows 0"),
     ],
 )
 def test_an_old_page_with_a_newer_device_says_so(box: Stage, version: str, words: str) -> None:
@@ -232,7 +250,9 @@ def test_a_page_of_an_older_version_than_the_device_says_so(browser: Browser, bo
         page.route("**/version.js", lambda route: old(route, body))
         page.goto(url)
         log_in(page)
-        expect(page.locator("#notices")).to_contain_text("EdgeAssist 0.0.9, and the device has 0.1.0")
+        expect(page.locator("#notices")).to_contain_text(
+            f"EdgeAssist 0.0.9, and the device has {__version__}"
+        )
         page.context.close()
 
 

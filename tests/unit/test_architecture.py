@@ -28,7 +28,7 @@ SANS_IO = [
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats presence reading result retrying tools whom",
         "protocol.": "calibration capabilities commands constraints decisions events filters findings "
-        "fitting fleet listing outcomes packets requests state tools topics turns values watches",
+        "fitting fleet listing outcomes packets partial requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds listing policy "
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",

@@ -6,7 +6,7 @@ import { PROTOCOL, VERSION } from "./version.js";
 export function noticesOf({ connection, box, config }) {
   const told = [];
   const info = box.info;
-  if (config.version !== VERSION) told.push(t("common.page.changed", { page: VERSION, device: config.version }));
+  if (config.version !== VERSION) told.push(t("common.page.changed", { page: VERSION, served: config.version }));
   else if (info && isNewer(info.version, VERSION)) {
     told.push(t("common.page.old", { page: VERSION, device: info.version }));
   }

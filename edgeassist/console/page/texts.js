@@ -1,4 +1,5 @@
 // The page's words, in English and Chinese. Each view has its own, in texts/; a new file is one line in PARTS.
+import { BROWSER, keep, recall } from "./kept.js";
 import chat from "./texts/chat.js";
 import common from "./texts/common.js";
 import doctor from "./texts/doctor.js";
@@ -10,14 +11,14 @@ import requests from "./texts/requests.js";
 import watches from "./texts/watches.js";
 
 const PARTS = { common, chat, doctor, fleet, live, models, panels, requests, watches };
-const KEPT = "edgeassist.language";
+const KEPT = "language";
 
 export const LANGUAGES = { en: "English", zh: "中文" };
 
 let language = chosen();
 
 function chosen() {
-  const kept = localStorage.getItem(KEPT);
+  const kept = recall(KEPT, BROWSER);
   if (kept in LANGUAGES) return kept;
   const wanted = navigator.languages.map((each) => each.slice(0, 2).toLowerCase());
   return wanted.find((each) => each in LANGUAGES) ?? "en";
@@ -31,7 +32,7 @@ export function inLanguage() {
 /** Speaks another language from now on; who shows something draws it again. */
 export function speak(other) {
   language = other;
-  localStorage.setItem(KEPT, other);
+  keep(KEPT, other, BROWSER);
 }
 
 /**

@@ -10,7 +10,7 @@ export function whyOf(error) {
   if (OF_THE_LINK.has(error.code)) return t(`common.command.${error.code}`, { topic: error.message, message: error.message });
   if (!error.code) return t("common.command.failed", { message: error.message });
   // Of a request these two say when to ask again; of a command the device says what is in the way.
-  const known = error.code === "busy" ? "" : t(`common.error.${error.code}`);
+  const known = ["busy", "quota_exceeded"].includes(error.code) ? "" : t(`common.error.${error.code}`);
   return [known.startsWith("common.") ? "" : known, error.message].filter(Boolean).join(" ");
 }
 

@@ -103,7 +103,11 @@ class Taking:
         self._take(
             _Arrival(
                 inner,
-                *(envelope.hops, envelope.search, envelope.left_s, envelope.id, envelope.sender),
+                hops=envelope.hops,
+                search=envelope.search,
+                left_s=envelope.left_s,
+                id=envelope.id,
+                sender=envelope.sender,
                 again=envelope.again,
             )
         )

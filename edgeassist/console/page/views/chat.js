@@ -1,7 +1,8 @@
 // The chat: turns of one conversation, and the form for the next.
 import { el, say } from "../dom.js";
 import { CommandError } from "../commands.js";
-import { hasText, t } from "../texts.js";
+import { t } from "../texts.js";
+import { whyOf } from "../words.js";
 import { Composer } from "./composer.js";
 import { errorWords, TurnView } from "./turn.js";
 
@@ -114,8 +115,7 @@ class Chat {
       await this.#context.asking.cancel(turn.id);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      const key = [`common.command.${error.code}`, `common.error.${error.code}`].find(hasText) ?? "common.command.failed";
-      this.#composer.problem(t(key, { message: error.message, topic: error.message }));
+      this.#composer.problem(whyOf(error));
       this.#composer.busy(Boolean(this.#running()));
     }
   }
