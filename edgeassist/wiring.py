@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from edgeassist import __version__
 from edgeassist.broker import BrokerOptions, Tls
-from edgeassist.console.config import WEBSOCKET_PORT, PageConfig
+from edgeassist.console.config import WEBSOCKET_PORT, PageConfig, check_broker_url
+from edgeassist.errors import ConfigurationError
 from edgeassist.folders import box_state_directory, service_directory
 from edgeassist.models.fit import Demand
 from edgeassist.models.library import Library
@@ -70,18 +71,31 @@ def page_config_of(settings: Settings, broker: str | None = None) -> PageConfig:
     Args:
         settings: In force.
         broker: Its WebSocket address; None: as set, or the usual port of the daemon's broker.
+
+    Raises:
+        ConfigurationError: The daemon's broker has a name of which no address for a browser can be made.
     """
     mqtt = settings.mqtt
-    host = f"[{mqtt.host}]" if ":" in mqtt.host else mqtt.host
-    usual = f"{'wss' if mqtt.tls else 'ws'}://{host}:{WEBSOCKET_PORT}"
     return PageConfig(
-        broker=broker or settings.console.broker or usual,
+        broker=broker or settings.console.broker or _websockets_of(mqtt.host, tls=mqtt.tls),
         mqtt=mqtt.protocol,
         base=mqtt.base,
         device=settings.device.name,
         group=settings.fleet.group,
         version=__version__,
     )
+
+
+def _websockets_of(host: str, *, tls: bool) -> str:
+    # A browser, and a header of HTTP, have names in ASCII.
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+    try:
+        return check_broker_url(f"{'wss' if tls else 'ws'}://{name}:{WEBSOCKET_PORT}")
+    except ValueError:
+        raise ConfigurationError(
+            f"there is no WebSocket at a broker of the name {host!r} (the setting mqtt.host): "
+            "set console.broker, such as ws://broker:9001"
+        ) from None
 
 
 def demand_of(settings: Settings) -> Demand:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 # A request that is put as a question.
 _POLITE = re.compile(
-    r"^\W*(?:(?:can|could|would|will) you|(?:kannst|könntest|würdest) du)\b(?P<rest>.*?)\s*[?？]?\s*$",
+    r"^\W*(?:(?:can|could|would|will) you|(?:kannst|könntest|würdest) du)\b(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 # It asks something, or under a condition.
@@ -30,7 +30,7 @@ _QUESTION = re.compile(
     r"^\W*(?:(?:hey|hi|hello|ok|okay|so|and|please|hallo|und|bitte)\b\W*)*"
     r"(?:(?:what|which|who|whose|where|when|how|is|are|was|were|does|did|has|have)\b(?! about)"
     r"|(?:was|welche[rsmn]?|wer|wo|wann|wie|wieviel|ist|sind|hat|haben|läuft|laufen|brennt|brennen|steht)\b)"
-    r"|[吗呢么][?？。!！]*\W*$|什么|多少|[几哪谁]|是不是|有没有",
+    r"|[吗呢么]\W*$|什么|多少|[几哪谁]|是不是|有没有",
     re.IGNORECASE,
 )
 # It may be a command that is put as a question, or have one behind it.
@@ -66,7 +66,8 @@ _COURTESY = re.compile(
 def parts(said: str) -> int | None:
     """Return how many things are to be done at most, by the words; None where something may be asked."""
     if polite := _POLITE.match(said):
-        said = polite["rest"]
+        rest = polite["rest"].rstrip()
+        said = rest[:-1] if rest.endswith(("?", "？")) else rest
     if _ASKS.search(said):
         return None
     return sum(not _COURTESY.fullmatch(part) for part in _BETWEEN.split(said)) or 1

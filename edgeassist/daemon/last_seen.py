@@ -75,7 +75,9 @@ class LastSeen:
 
     def _read(self, path: Path, now: Stamp) -> float:
         try:
-            with path.open("rb") as file:
+            # What is no file is not waited for.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+            with os.fdopen(os.open(path, flags), "rb") as file:
                 document = json.loads(file.read(_MOST_BYTES))
             boot, ticks, who = document["boot"], float(document["ticks"]), document["who"]
         except (OSError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
@@ -88,7 +90,7 @@ class LastSeen:
         new = path.with_suffix(".new")
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             with os.fdopen(os.open(new, flags, 0o600), "w") as file:
                 json.dump(document, file)
             new.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,6 +185,28 @@ def test_a_broker_without_websockets_is_told_with_the_lines_that_open_them(
         log_in(page, "alice", PASSWORD)
         expect(page.locator("#state")).to_have_attribute("data-state", "online")
         page.context.close()
+
+
+def test_a_broker_that_grants_a_login_and_hangs_up_is_asked_ever_more_seldom(
+    browser: Browser, guarded: Stage
+) -> None:
+    def hang_up(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(packets: str | bytes) -> None:
+            socket.send(packets)
+            if packets[0] == SUBACK:
+                socket.close()
+
+        server.on_message(pass_on)
+
+    page = browser.new_context(locale="en-GB").new_page()
+    page.route_web_socket(re.compile("^ws:"), hang_up)
+    page.goto(guarded.url)
+    log_in(page, "alice", PASSWORD)
+    # One that begins anew each time never waits for more than 1.25 s.
+    expect(page.locator("#notices .again")).to_have_text(re.compile(r"in [3-9] s"))
+    page.context.close()
 
 
 def test_an_address_that_the_page_may_not_speak_to_is_told(asked: Page) -> None:

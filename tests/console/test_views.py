@@ -194,6 +194,57 @@ def test_a_fleet_shows_its_boxes_and_choosing_one_goes_to_it(box: Stage, page: P
         say(port, f"edgeassist/{topic}", retain=True)
 
 
+def test_words_that_javascript_has_a_meaning_for_are_words(box: Stage, page: Page) -> None:
+    port = box.broker.port
+    no_text = {"toString": 1, "valueOf": 1}
+    odd = health(state="constructor", reason=no_text, model=no_text, version=no_text, fleet=no_text)
+    answer = {"type": "yes_no", "choice": "constructor", "since": no_text, "probabilities": {"toString": 1}}
+    member = {
+        "device": "odd",
+        "root": "edgeassist/odd",
+        "state": "__proto__",
+        "model": no_text,
+        "version": no_text,
+    }
+    said = {
+        "status": "online",
+        "health": json.dumps(odd),
+        "telemetry": '{"errors": {"toString": 1}, "ttft_ms": {"p50": {"toString": 1}}}',
+        "info": '{"version": {"toString": 1}, "settings": {"watch": [{"name": {"toString": 1}}, null]}}',
+        "watch/a": json.dumps({"reason": no_text, "state_at": no_text, "answers": {"b": answer}}),
+        "watch/deep": f'{{"reason": {"[" * 100_000}{"]" * 100_000}}}',
+    }
+    said = {f"edgeassist/odd/{name}": text for name, text in said.items()}
+    said["edgeassist/fleet/home/box/odd"] = json.dumps(member)
+    say_all(port, list(said.items()), retain=True)
+    main = show(page, "live")
+    look_at(page, "odd")
+    expect(main.locator(".sentence")).to_contain_text("odd is constructor, with [object Object]")
+    expect(page.locator("#state")).to_have_text("odd is online: constructor")
+    expect(show(page, "watches")).to_contain_text("b: constructor")
+    expect(show(page, "fleet").get_by_role("row", name="odd")).to_contain_text("__proto__")
+    expect(main.get_by_role("row", name="box")).to_contain_text("takes requests")
+    for view in VIEWS:
+        assert len(show(page, view).inner_text().splitlines()) > 1
+    say_all(port, [(topic, "") for topic in said], retain=True)
+
+
+def test_the_list_of_devices_keeps_its_focus_and_has_an_end(box: Stage, page: Page) -> None:
+    port = box.broker.port
+    topics = [f"edgeassist/d{number:04}/status" for number in range(1200)]
+    chosen = page.locator("#device select")
+    chosen.focus()
+    say_all(port, [(f"edgeassist/{'n' * 65}/status", "online"), (topics[0], "online")], retain=True)
+    expect(chosen.locator("option", has_text="d0000")).to_have_count(1)
+    expect(chosen).to_be_focused()
+    say_all(port, [(topic, "online") for topic in topics], retain=True)
+    expect(chosen.locator("option")).to_have_count(1000)
+    expect(chosen).to_have_value("box")
+    say_all(port, [(topic, "") for topic in [*topics, f"edgeassist/{'n' * 65}/status"]], retain=True)
+    expect(chosen.locator("option", has_text="d0")).to_have_count(0)
+    expect(chosen).to_be_focused()
+
+
 @pytest.mark.parametrize(("scheme", "locale"), [("light", "en-GB"), ("dark", "zh-CN")])
 def test_no_view_breaks_a_rule_of_accessibility(box: Stage, scheme: str, locale: str) -> None:
     page = box.enter(color_scheme=scheme, locale=locale)

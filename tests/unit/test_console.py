@@ -181,11 +181,20 @@ def test_the_page_is_told_no_secret() -> None:
     [
         ({"mqtt": {"host": "fd00::1"}}, "ws://[fd00::1]:9001"),
         ({"mqtt": {"host": "pi", "tls": True}}, "wss://pi:9001"),
+        ({"mqtt": {"host": "bröker.example"}}, "ws://xn--brker-kua.example:9001"),
+        ({"mqtt": {"host": "pi:1883"}, "console": {"broker": "ws://pi:9001"}}, "ws://pi:9001"),
         ({"console": {"broker": "wss://proxy/mqtt"}}, "wss://proxy/mqtt"),
     ],
 )
 def test_the_brokers_address_is_guessed_or_set(settings: dict[str, object], url: str) -> None:
     assert page_config_of(Settings.model_validate(settings)).broker == url
+
+
+@pytest.mark.parametrize("host", ["pi:1883", "pi; script-src *", "u@pi", "pi 1"])
+def test_a_name_that_no_browser_can_reach_says_what_to_set(host: str) -> None:
+    settings = Settings.model_validate({"mqtt": {"host": host}})
+    with pytest.raises(ConfigurationError, match=r"set console\.broker"):
+        page_config_of(settings)
 
 
 @pytest.mark.parametrize(

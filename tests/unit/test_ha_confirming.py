@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
@@ -339,3 +340,19 @@ def test_nothing_is_done_for_a_question_that_the_readings_answer() -> None:
 def test_a_question_is_told_from_a_command(question: str, command: str) -> None:
     assert only_asks(question)
     assert not only_asks(command)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "can you" + " " * 20_000 + "open it",
+        "吗" + "?" * 20_000 + "x",
+        "please " * 5000 + "x",
+        " " * 20_000 + "x",
+    ],
+)
+def test_nothing_that_is_said_holds_up_the_house(said: str) -> None:
+    begin = time.process_time()
+    parts(said)
+    only_asks(said)
+    assert time.process_time() - begin < 1

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,18 @@ async def test_what_can_not_be_read_says_nothing(tmp_path: Path, content: str) -
     assert json.loads(file.read_text())["ticks"] == 100
     file.write_text(content)
     assert Run(tmp_path, 130.0).room.away_s() == math.inf
+
+
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    await Run(tmp_path, 100.0).serve(killed=False)
+    kept = sorted(tmp_path.rglob("*.json"))
+    assert len(kept) == 2
+    for path in kept:
+        path.unlink()
+        os.mkfifo(path)
+        os.mkfifo(path.with_suffix(".new"))
+    assert Run(tmp_path, 130.0).room.away_s() == math.inf
+    await Run(tmp_path, 200.0).serve(killed=False)
 
 
 async def test_where_it_can_not_be_written_nothing_fails(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import { Box } from "./box.js";
 import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { el, field } from "./dom.js";
+import { el, field, perFrame } from "./dom.js";
 import { History } from "./history.js";
 import { keep, recall } from "./kept.js";
 import { mountLogin, reasonOf } from "./login.js";
@@ -19,6 +19,10 @@ import * as live from "./views/live.js";
 import * as models from "./views/models.js";
 import * as requests from "./views/requests.js";
 import * as watches from "./views/watches.js";
+
+// More than a person chooses from, and longer than a name may be; who writes on a base topic must not fill the page.
+const MOST_DEVICES = 1000;
+const MOST_NAME = 64;
 
 const VIEWS = { chat, live, requests, models, watches, doctor, fleet };
 
@@ -63,6 +67,7 @@ class Page {
   #login = null;
   #wasOnline = false;
   #devices = new Set();
+  #devicesChanged = perFrame(() => this.#listDevices());
   #drawn = "";
 
   constructor(context) {
@@ -88,7 +93,7 @@ class Page {
   choose(device) {
     keep("device", device);
     this.#context.box.choose(device);
-    this.#drawDevices();
+    this.#listDevices();
   }
 
   logIn(url, username, password) {
@@ -168,22 +173,23 @@ class Page {
   #found(topic, text) {
     const device = topic.split("/").at(-2);
     const known = this.#devices.size;
-    if (text) this.#devices.add(device);
-    else this.#devices.delete(device);
-    if (this.#devices.size !== known) this.#drawDevices();
+    if (!text) this.#devices.delete(device);
+    else if (device.length <= MOST_NAME && known < MOST_DEVICES) this.#devices.add(device);
+    if (this.#devices.size !== known) this.#devicesChanged();
   }
 
   #drawDevices() {
+    const chosen = el("select", { onchange: () => this.choose(chosen.value) });
+    place("device").replaceChildren(field(t("common.device"), chosen));
+    this.#listDevices();
+  }
+
+  /** The list stays, with its focus, while devices come and go. */
+  #listDevices() {
     const { box } = this.#context;
     const names = [...new Set([...this.#devices, box.device])].sort();
-    const chosen = el("select", {
-      onchange: () => {
-        this.choose(chosen.value);
-        place("device").querySelector("select").focus();
-      },
-    });
-    chosen.append(...names.map((name) => el("option", { value: name, text: name, selected: name === box.device })));
-    place("device").replaceChildren(field(t("common.device"), chosen));
+    const chosen = place("device").querySelector("select");
+    chosen.replaceChildren(...names.map((name) => el("option", { value: name, text: name, selected: name === box.device })));
   }
 
   #drawLanguage() {

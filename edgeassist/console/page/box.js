@@ -8,10 +8,14 @@ const MOST_CHARACTERS = 1 << 20;
 // A broker sends what it keeps right behind its grant.
 const ABSENT_S = 3;
 
-/** Reads JSON; undefined where it is none. */
+/**
+ * Reads JSON; undefined where it is none, or nested some thousand levels deep (the function that looks at each value
+ * costs stack). Each value in it can be made a text: one with an own `toString` could not, and whatever shows it would
+ * break off.
+ */
 export function readJson(text) {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, (name, each) => (name === "toString" ? undefined : each));
   } catch {
     return undefined;
   }

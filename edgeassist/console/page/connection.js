@@ -8,6 +8,8 @@ const CONNECT_S = 10;
 // A browser slows the timers of a page that is hidden down to one a minute.
 const KEEPALIVE_S = 180;
 const PUBLISH_S = 20;
+// A broker that takes a login and then hangs up (what is sent is too large, or may not be) is not asked each second.
+const STEADY_S = 10;
 const WRONG_LOGIN = new Set([4, 5, 134, 135]);
 const NOT_SPOKEN = new Set([1, 132]);
 
@@ -58,6 +60,7 @@ export class Connection {
   #timer = null;
   #wait = FIRST_WAIT_S;
   #wasOnline = false;
+  #steady = null;
   #routes = new Map();
   #decoder = new TextDecoder();
 
@@ -183,7 +186,7 @@ export class Connection {
 
   #up() {
     this.#wasOnline = true;
-    this.#wait = FIRST_WAIT_S;
+    this.#steady = setTimeout(() => (this.#wait = FIRST_WAIT_S), STEADY_S * 1000);
     this.state = "online";
     // Before anybody publishes what is answered there.
     for (const [filter, routes] of this.#routes) this.#ask(filter, routes);
@@ -222,6 +225,7 @@ export class Connection {
 
   #drop() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#steady);
     this.#timer = null;
     const client = this.#client;
     this.#client = null;

@@ -40,7 +40,7 @@ export class Running {
     this.#lookers += 1;
     if (this.#lookers === 1) this.look();
     return () => {
-      end();
+      if (!end()) return;
       this.#lookers -= 1;
       if (!this.#lookers) this.#rest();
     };

@@ -65,6 +65,8 @@ export class Tabs {
 
   #mount() {
     this.#mounted?.unmount();
+    // One that fails to be mounted leaves none, and the others stay.
+    this.#mounted = null;
     this.#place.replaceChildren();
     this.#place.setAttribute("role", "tabpanel");
     this.#place.setAttribute("aria-labelledby", `tab-${this.#shown}`);

@@ -42,8 +42,10 @@ export function speak(other) {
  */
 export function t(key, values = {}) {
   const [part, ...name] = key.split(".");
-  const text = PARTS[part]?.[language]?.[name.join(".")];
-  if (text === undefined) return key;
+  const texts = PARTS[part]?.[language] ?? {};
+  // What a device says is a part of some keys, and may be `constructor`.
+  if (!Object.hasOwn(texts, name.join("."))) return key;
+  const text = texts[name.join(".")];
   return text.replace(/\{(\w+)\}/g, (whole, each) => (each in values ? String(values[each]) : whole));
 }
 
