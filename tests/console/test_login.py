@@ -120,8 +120,11 @@ def test_the_login_outlives_a_reload_and_is_forgotten_by_logging_out(asked: Page
     assert PASSWORD not in asked.evaluate("JSON.stringify(localStorage)")
     ask(asked, "Between us")
     expect(last_turn(asked).locator(".timings")).to_be_visible()
+    asked.evaluate("window.inMemory = true")
     asked.get_by_role("button", name="Log out").click()
     expect(asked.get_by_role("heading", name="Log in to the broker")).to_be_visible()
+    # It began anew: findings, lists and figures of views are gone, too.
+    assert asked.evaluate("window.inMemory") is None
     kept = asked.evaluate("JSON.stringify(sessionStorage)")
     assert PASSWORD not in kept
     assert "Between us" not in kept

@@ -102,12 +102,13 @@ class Page {
     keep("login", { url, username, password });
   }
 
+  /** The page begins anew, without a connection, so that nothing is left in it for who comes next. */
   #logOut() {
     const { asking, conversation } = this.#context;
     asking.forget();
     conversation.clear();
     for (const name of ["login", "composer", "view", "device"]) keep(name, undefined);
-    this.#context.connection.close();
+    location.reload();
   }
 
   #linkChanged() {
