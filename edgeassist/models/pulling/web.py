@@ -226,12 +226,15 @@ class Text:
             PullError: It is none.
         """
         try:
-            return json.loads(self.data)
+            document = json.loads(self.data)
+            # Half of a surrogate pair may stand in JSON, and in no name or address.
+            json.dumps(document, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             raise PullError(
                 f"{without_password(self._url)[0]} does not answer as expected: is that the address of such "
                 "a server, or does something in between ask for a login?"
             ) from None
+        return document
 
 
 def _of_status(error: urllib.error.HTTPError, url: str, host: str) -> PullError:
