@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.console.stage import Stage, ask, last_turn, stage
 
 DOCS = Path(__file__).parents[2] / "docs"
-SIZE = {"width": 900, "height": 860}
+SIZE = {"width": 900, "height": 700}
 SYSTEM = "Answer in two or three short sentences."
 
 
@@ -41,28 +43,31 @@ def take(browser: Browser, folder: Path, model: Path) -> None:
         page = running.enter(viewport=SIZE, color_scheme="light")
         expect(page.locator("#state")).to_have_text("pi is online: ready", timeout=300_000)
         talk(page)
-        picture(page, running, "chat")
+        picture(page, "chat")
         page.get_by_role("tab").nth(1).click()
+        others_ask(running)
         page.wait_for_timeout(20_000)  # some points for the charts
-        picture(page, running, "live")
+        picture(page, "live")
 
 
 def talk(page: Page) -> None:
-    """Ask for text, and for a decision."""
-    ask(page, "Why is the sky blue?")
-    expect(last_turn(page).locator(".timings")).to_be_visible(timeout=300_000)
-    page.get_by_label("What for").select_option("decide")
-    page.get_by_label("Question", exact=True).fill("Which room is meant?")
-    page.get_by_role("textbox", name="Options").fill("bath\nkitchen\nhall")
-    ask(page, "The lamp over the kitchen table is broken")
-    expect(last_turn(page).locator("meter")).to_have_count(3, timeout=300_000)
-    page.get_by_label("What for").select_option("prompt")
+    """Ask, and ask on."""
+    for question in ("Why is the sky blue?", "And why is it red in the evening?"):
+        ask(page, question)
+        expect(last_turn(page).locator(".timings")).to_be_visible(timeout=300_000)
     page.locator(".log").evaluate("each => { each.scrollTop = each.scrollHeight; }")
 
 
-def picture(page: Page, running: Stage, name: str) -> None:
+def others_ask(running: Stage) -> None:
+    """Have other clients ask, so that there is something to see."""
+    for number in range(40):
+        request = {"prompt": f"Name {number % 7 + 3} animals of the sea.", "max_tokens": 50}
+        where = ("-p", str(running.broker.port), "-t", "edgeassist/pi/prompt/nursery")
+        subprocess.run(["mosquitto_pub", *where, "-q", "1", "-m", json.dumps(request)], check=True)
+
+
+def picture(page: Page, name: str) -> None:
     """Write one."""
-    del running
     path = DOCS / f"console-{name}.png"
     page.screenshot(path=path)
     print(path.name, path.stat().st_size)  # noqa: T201 - for who runs it
