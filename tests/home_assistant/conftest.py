@@ -27,8 +27,8 @@ def version() -> Version:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    """One for all tests of a module, because Home Assistant is."""
+def broker(version: Version, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    """One for each Home Assistant, which finds no boxes that were retained for another."""
     with PrivateBroker(tmp_path_factory.mktemp("broker")) as running:
         yield running
 

@@ -38,6 +38,15 @@ async def retain(wire: Wire, device: str, status: str, **info: object) -> None:
     await wire.until(lambda m: m.topic == f"edgeassist/{device}/status" and m.payload == status.encode())
 
 
+async def forget(wire: Wire, *devices: str) -> None:
+    """Take back what `retain` has said, and wait until the broker has."""
+    for device in devices:
+        for name in ("info", "status"):
+            wire.say(f"edgeassist/{device}/{name}", b"", qos=1, retain=True)
+    # It does in the order of what is said.
+    await wire.until(lambda m: m.topic == f"edgeassist/{devices[-1]}/status" and not m.payload)
+
+
 async def test_a_box_is_found_and_its_agent_belongs_to_its_device(house: Driver, ready: StartReady) -> None:
     await ready(homeassistant__discovery=True)
     flow = await house.discovered(
@@ -90,6 +99,7 @@ async def test_what_can_not_be_used_is_refused_with_the_reason_and_may_be_mended
     assert all(texts[f"component.edgeassist.config.error.{error}"] for error in errors.values())
     made = await house.submit(flow, **BY_HAND)
     assert made["type"] == "create_entry"
+    await forget(wire, "away", "future")
 
 
 async def test_a_box_has_one_entry_and_goes_where_it_is_moved_to(
@@ -114,6 +124,7 @@ async def test_a_box_has_one_entry_and_goes_where_it_is_moved_to(
     assert moved["title"] == "other"
     await retain(wire, "other", "offline")
     await house.shows(AGENT, lambda state: state and state["state"] == "unavailable")
+    await forget(wire, "other")
 
 
 async def test_what_is_being_answered_is_cancelled_when_the_entry_goes(
@@ -148,9 +159,7 @@ async def test_the_agents_of_two_boxes_have_names_of_their_own(house: Driver, co
         "EdgeAssist AI Task cellar",
         "EdgeAssist cellar",
     ]
-    for device in ("attic", "cellar"):
-        for name in ("info", "status"):
-            wire.say(f"edgeassist/{device}/{name}", b"", qos=1, retain=True)
+    await forget(wire, "attic", "cellar")
 
 
 async def test_a_title_that_the_user_chose_stays(house: Driver, connect: AsyncConnect) -> None:
@@ -164,6 +173,4 @@ async def test_a_title_that_the_user_chose_stays(house: Driver, connect: AsyncCo
     assert flow["reason"] == "reconfigure_successful"
     [moved] = await house.entries("edgeassist")
     assert moved["title"] == "Mine"
-    for device in ("old", "new"):
-        for name in ("info", "status"):
-            wire.say(f"edgeassist/{device}/{name}", b"", qos=1, retain=True)
+    await forget(wire, "old", "new")
