@@ -223,6 +223,7 @@ def _recipe(release: Release, arch: Arch) -> Recipe:
     return Recipe(release, arch, mirror, sources, tuple(settings.items()))
 
 
+@cache
 def _mirror(release: Release) -> tuple[str | None, tuple[str, ...]]:
     """Return where the host gets Debian from, and a release's sources; None is debootstrap's own choice."""
     host = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
