@@ -80,8 +80,8 @@ async def test_there_is_one_at_a_time(tmp_path: Path) -> None:
     task, pid = await under_way(examining, tmp_path / "begun")
     with pytest.raises(BusyError, match="examined already"):
         await told(examining)
-    # It began before whoever started it could make it yield.
     async with asyncio.timeout(PATIENCE_S):
+        # The process may have begun before anybody could lower its priority.
         while os.getpriority(os.PRIO_PROCESS, pid) != 10:
             await asyncio.sleep(0.01)
     examining.close()
