@@ -22,7 +22,7 @@ SLOW = "!script repeat=400 delay_ms=20\nslowly "
 
 def engine_of(daemon: PrivateDaemon) -> psutil.Process:
     children = psutil.Process(daemon.pid).children()
-    return next(child for child in children if child.status() != psutil.STATUS_ZOMBIE)
+    return next(child for child in children if "edgeassist.engine" in child.cmdline())
 
 
 async def first_chunk(events: AsyncIterator[AnyEvent]) -> Chunk:

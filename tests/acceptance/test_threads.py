@@ -84,7 +84,7 @@ def prefix(others: OtherPrograms) -> tuple[str, ...]:
 
 def engine_of(daemon: PrivateDaemon) -> psutil.Process:
     children = psutil.Process(daemon.pid).children()
-    return next(child for child in children if child.status() != psutil.STATUS_ZOMBIE)
+    return next(child for child in children if "edgeassist.engine" in child.cmdline())
 
 
 async def health_where(

@@ -75,7 +75,7 @@ async def test_a_daemon_is_one_of_its_own_until_it_is_stopped(
         assert os.getsid(daemon.pid) == daemon.pid
         assert process.cwd() == str(Path.cwd())
         (engine,) = process.children()
-        assert "edgeassist.engine" not in engine.cmdline()
+        assert [word for word in engine.cmdline() if word][2:4] == ["-m", "edgeassist.engine"]
         assert daemon.running
         assert daemon.stop() == 0
     assert "stopped" in daemon.log.read_text().splitlines()[-1]

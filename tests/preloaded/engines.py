@@ -1,8 +1,8 @@
 """A daemon that began with its modules loaded has those of an engine, too: its first engine is a fork of it.
 
 That saves a quarter of a second of processor each time. What is forked is that daemon's child, and has just
-the files that another would have; it only lacks its own command line in /proc. The next engine, when the
-daemon has threads, is started as usual.
+the files and the command line that another would have. The next engine, when the daemon has threads, is
+started as usual.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def become(command: Sequence[str], standard: Sequence[int], kept: Iterable[int])
             if file not in ours:
                 os.closerange(file, file + 1)
         atexit._clear()
+        _show(command)
         module, sys.argv[1:] = command[3], command[4:]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
@@ -71,6 +72,17 @@ def become(command: Sequence[str], standard: Sequence[int], kept: Iterable[int])
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(status)
+
+
+def _show(command: Sequence[str]) -> None:
+    """Have that command line in /proc: in the place of that of the server, which is longer."""
+    # proc(5): where it begins and ends, behind a name that may hold anything.
+    places = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47]
+    start, end = map(int, places)
+    line = b"\0".join(map(os.fsencode, command))[: end - start - 1]
+    with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+        memory.seek(start)
+        memory.write(line.ljust(end - start, b"\0"))
 
 
 def fork_the_first() -> None:
