@@ -29,6 +29,7 @@ from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
     console_of,
+    digests_of,
     discovery_of,
     journal_bounds_of,
     load_of,
@@ -185,7 +186,14 @@ class App:
         self._examining = Examining(doctor_command(loaded.named_file))
         models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
         self._condition = Condition(
-            topics, self.supervisor, self.requests, broker, self._threads, sensors, self._durability.problem
+            topics,
+            self.supervisor,
+            self.requests,
+            broker,
+            self._threads,
+            sensors,
+            self._durability.problem,
+            digests_of(settings),
         )
         self._hashing = Hashing(
             self._condition,

@@ -17,6 +17,7 @@ from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
 from edgeassist.journal.ledger import Bounds as JournalBounds
 from edgeassist.models.choice import Choice, choose_model
+from edgeassist.models.files.digests import Digests
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fits_beside
 from edgeassist.models.selected import Named
@@ -111,6 +112,12 @@ def console_of(settings: Settings) -> ConsoleOptions:
     """Return whether the console is served, and where."""
     console = settings.console
     return ConsoleOptions(console.enabled, console.port, console.broker)
+
+
+def digests_of(settings: Settings) -> Digests | None:
+    """Return where the digests of models are kept, beside the states that they name; None: nowhere."""
+    folder = state_folder_of(settings)
+    return Digests(folder) if settings.engine.state_mb and outlives_boots(folder) else None
 
 
 def discovery_of(settings: Settings) -> DiscoveryOptions:

@@ -22,6 +22,7 @@ from queue import SimpleQueue
 from edgeassist.engine.backends.loading import backend_of, load_backend
 from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.budget import Budget
+from edgeassist.engine.kv.digest import ModelDigest
 from edgeassist.engine.kv.keeping import Keeper
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.kv.states import StateStore
@@ -38,9 +39,10 @@ from edgeassist.engine.messages import (
     decode_command,
     encode,
 )
-from edgeassist.engine.warmup import digest_of, key_maker, state_form, warm_up
+from edgeassist.engine.warmup import key_maker, state_form, warm_up
 from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
+from edgeassist.models.files.digests import Digests
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOADING_EVERY_S = 0.25
@@ -165,20 +167,22 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
     pipe.emit([Loading(0.0)])
     saves = bool(options.state_folder and options.state_bytes)
     store = _store(options) if saves else None
-    # If there is something to read, it is awaited; else it need not compete with the load.
-    digest = digest_of(options.path) if store is not None and (options.system or not store.empty) else None
+    digest = None if store is None else ModelDigest(options.path, Digests(store.folder))
+    # If there is something to read, it is awaited; else it competes with nothing (`Keeper.rest`).
+    if store is not None and digest is not None and (options.system or not store.empty):
+        digest.begin(urgent=True)
     model = load_backend(options, progress)
     facts = model.facts
     scheduler = scheduler_for(options, facts)
     prefixes = Prefixes(facts.prefix_bytes, facts.reach)
     keeper = None
-    if store is not None and facts.prefix_bytes and facts.state_format:
-        digest = digest or digest_of(options.path)
+    if store is not None and digest is not None and facts.prefix_bytes and facts.state_format:
         keeper = Keeper(
             store,
             prefixes,
             model.codec,
-            model_sha256=digest,
+            model_sha256=digest.future,
+            compute=digest.begin,
             form=state_form(options, facts),
             spare_end=bool(model.codec.cut),
         )
@@ -186,7 +190,7 @@ def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) ->
     if options.system and facts.prefix_bytes:
         saved = None
         if store is not None and digest is not None and facts.state_format:
-            saved = store, key_maker(digest, state_form(options, facts))
+            saved = store, key_maker(digest.future, state_form(options, facts))
         warm_up(
             model,
             scheduler,
