@@ -25,6 +25,7 @@ from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.errors import ExitStatus, MemoryShortError, ModelError
 from edgeassist.folders import box_state_directory
+from edgeassist.loads import configured_model
 from edgeassist.models.builtin import TINY, is_builtin
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit, needed_bytes
@@ -34,13 +35,7 @@ from edgeassist.models.pulling.pull import pull
 from edgeassist.models.recommend import Need, recommend
 from edgeassist.models.selected import DEFAULT, Named, choose
 from edgeassist.settings import Settings, load_settings
-from edgeassist.wiring import (
-    configured_model,
-    demand_of,
-    library_of,
-    places_of,
-    selected_model,
-)
+from edgeassist.wiring import demand_of, library_of, places_of, selected_model
 
 # Of tables that go to a file or another program.
 _PLAIN_WIDTH = 140

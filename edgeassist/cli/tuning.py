@@ -17,6 +17,7 @@ from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ModelError, UnsupportedError
+from edgeassist.loads import number_or_none
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit
@@ -31,7 +32,7 @@ from edgeassist.tuning.quiet import Quiet
 from edgeassist.tuning.report import decided, proposed, rate_of, rows_of
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Budget, Search, Tried, answers_of
-from edgeassist.wiring import demand_of, number_or_none, selected_model
+from edgeassist.wiring import demand_of, selected_model
 
 # About so many answers are measured.
 _ANSWERS = 60

@@ -32,7 +32,6 @@ from edgeassist.daemon.wiring import (
     digests_of,
     discovery_of,
     journal_bounds_of,
-    load_of,
     patience_of,
     policy_of,
     prepared_of,
@@ -55,6 +54,7 @@ from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
+from edgeassist.loads import configured_model, load_of, number_or_none, state_folder_of
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.calibration import calibration_for
 from edgeassist.models.library import Entry, Library
@@ -71,12 +71,9 @@ from edgeassist.supervision.threads import ThreadKeeper
 from edgeassist.wiring import (
     broker_options,
     client_id_of,
-    configured_model,
     library_of,
-    number_or_none,
     page_config_of,
     places_of,
-    state_folder_of,
     topics_of,
 )
 

@@ -38,15 +38,14 @@ from edgeassist.doctor.probes.space import probe_space
 from edgeassist.doctor.probes.watches import probe_watches
 from edgeassist.folders import box_state_directory
 from edgeassist.former.register import Name, Register
+from edgeassist.loads import number_or_none, state_folder_of
 from edgeassist.settings import Settings
 from edgeassist.wiring import (
     broker_options,
     client_id_of,
     demand_of,
     fleet_topics_of,
-    number_or_none,
     selected_model,
-    state_folder_of,
     template_of,
     topics_of,
 )

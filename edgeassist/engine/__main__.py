@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgeassist.engine.backends.loading import backend_of, load_backend
+from edgeassist.engine.backends.loading import load_backend
 from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.budget import Budget
 from edgeassist.engine.kv.digest import ModelDigest
@@ -33,7 +33,6 @@ from edgeassist.engine.messages import (
     Load,
     Loading,
     Log,
-    Prepare,
     Ready,
     Unusable,
     decode_command,
@@ -133,10 +132,6 @@ def main() -> int:
     pipe = Pipe(socket.socket(fileno=int(sys.argv[1])))
     logging.basicConfig(handlers=[PipeHandler(pipe)], level=logging.DEBUG, format="%(message)s")
     options = pipe.first()
-    if isinstance(options, Prepare):
-        with contextlib.suppress(ModelError):  # said when it is to load
-            backend_of(options.backend)
-        options = pipe.first()
     if not isinstance(options, Load):
         pipe.emit([Unusable(f"the first command must be load, not {type(options).__name__}")])
         return ExitStatus.SOFTWARE

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from msgspec.structs import replace
+
 from edgeassist.engine.messages import Cancel, Command, Event, Load, ModelFacts
 from edgeassist.errors import MemoryShortError, ModelError, ShuttingDownError
 from edgeassist.supervision.engine import Cause, End, Engine, Patience
@@ -64,7 +66,8 @@ class Supervisor:
         on_change: Called when `phase` changed.
         on_lost: Called when a ready engine is gone, unless `stop` ended it, or it sleeps. `on_event` is not
             called for that engine any more.
-        spawned: The first engine, where it has begun already.
+        spawned: The first engine, where it has begun already. One that loads something else than it is to is
+            ended.
 
     Attributes:
         model: Of the engine that was ready last; None before the first, and after `park`, unless it sleeps.
@@ -285,8 +288,12 @@ class Supervisor:
         """Serve with the engine that took the place, or start one; return its end, None if asked for."""
         engine = self._engine
         if engine is None:
+            load = self._load()
+            spawned, self._spawned = self._spawned, None
+            if spawned is not None and spawned.told is not None and not _same(spawned.told, load):
+                spawned.discard()
+                spawned = None
             try:
-                spawned, self._spawned = self._spawned, None
                 engine = await Engine.start(
                     self._patience, on_event=self._on_event, on_ready=self._show, spawned=spawned
                 )
@@ -297,7 +304,8 @@ class Supervisor:
                 return None
             self._engine = engine
             self._set_phase(Phase.LOADING)
-            engine.send(self._load())
+            if spawned is None or spawned.told is None:
+                engine.send(load)
         try:
             return await self._serve(engine)
         finally:
@@ -386,3 +394,8 @@ class Supervisor:
         self.phase = phase
         self._last_sign = time.monotonic()
         self._on_change(phase)
+
+
+def _same(told: Load, load: Load) -> bool:
+    """Whether an engine was told that; how much memory is free changes with each look."""
+    return replace(load, memory_bytes=told.memory_bytes) == told

@@ -23,6 +23,7 @@ from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.governor import Reading
 from edgeassist.engine.messages import Load
 from edgeassist.errors import EdgeAssistError, EngineCrashedError, ModelError
+from edgeassist.loads import configured_model
 from edgeassist.models.files.gguf import read_gguf
 from edgeassist.models.selected import Named, choose
 from edgeassist.settings import load_settings
@@ -42,7 +43,6 @@ from edgeassist.tuning.quantize import check_room, copies_at_hand, missing, name
 from edgeassist.tuning.quiet import Quiet, disturbance, engines
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Tried
-from edgeassist.wiring import configured_model
 from tests.conftest import StartReady
 from tests.integration.driver import Engine
 from tests.patience import PATIENCE_S

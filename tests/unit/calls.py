@@ -94,7 +94,8 @@ def compiler(form: Form, *, control: bool) -> Compiler:
 @cache  # making one takes longer than most tests
 def _compiler(control: tuple[str, ...]) -> Compiler:
     marks = {mark: len(PIECES) + at for at, mark in enumerate(control)}
-    made = make_compiler([*PIECES, *(b"" for _ in marks)], [END], ids_of, marks)
+    pieces = [*PIECES, *(b"" for _ in marks)]
+    made = make_compiler(lambda: pieces, len(pieces), [END], ids_of, marks)
     assert made is not None
     return made
 

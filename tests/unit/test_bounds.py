@@ -46,7 +46,9 @@ def ids_of(text: str) -> list[int]:
 
 
 def compiler(pieces: list[bytes] = PIECES, tokenize: Callable[[str], list[int]] = ids_of) -> Compiler:
-    made = make_compiler(pieces, [END if pieces is PIECES else len(pieces) - 1], tokenize)
+    made = make_compiler(
+        lambda: pieces, len(pieces), [END if pieces is PIECES else len(pieces) - 1], tokenize
+    )
     assert made is not None
     return made
 

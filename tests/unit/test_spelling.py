@@ -14,7 +14,7 @@ TEXT, CONTROL, BYTE = TokenType.NORMAL, TokenType.CONTROL, TokenType.BYTE
 
 def pieces(scheme: str, *tokens: tuple[str, TokenType]) -> list[bytes] | None:
     vocabulary = FileVocabulary(scheme, [text.encode() for text, _ in tokens], [kind for _, kind in tokens])
-    found = Spelling(vocabulary).pieces
+    found = Spelling(vocabulary).pieces()
     return None if found is None else list(found)
 
 

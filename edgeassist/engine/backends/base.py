@@ -56,6 +56,10 @@ class Bound(TokenFilter, Protocol):
 class Compiler(Protocol):
     """Makes bounds for answers of one model."""
 
+    def begin(self) -> None:
+        """Have made what all bounds need, in a thread of its own: the first one would wait for it."""
+        ...
+
     def bound(self, constraint: Constraint) -> Bound:
         """Return what bounds one answer. Any thread.
 

@@ -17,23 +17,26 @@ log = logging.getLogger(__name__)
 
 
 def make_compiler(
-    pieces: Sequence[bytes],
+    pieces: Callable[[], Sequence[bytes]],
+    size: int,
     ends: Sequence[int],
     tokenize: Callable[[str], list[int]],
     marks: Mapping[str, int] | None = None,
 ) -> Compiler | None:
     """Return what makes bounds over a vocabulary; None where that can't be had, which is logged.
 
-    Takes 0.3 s for 151,936 tokens on a PC, in which no other thread runs: for when a model is loaded.
+    What llguidance makes of the vocabulary is made with the first bound, or when `Compiler.begin` is called:
+    0.3 s for 151,936 tokens on a PC, in which no other thread runs.
 
     Args:
-        pieces: The bytes of each token; none of a control token.
+        pieces: Returns the bytes of each token; none of a control token. Called once, by any thread.
+        size: How many there are.
         ends: The ids of those that end an answer.
         tokenize: Returns the ids of a text. Any thread.
         marks: The ids, by their texts, of the control tokens with which the model marks its calls of tools.
     """
     # Nobody checks what a publisher's generation_config.json names.
-    known = [end for end in ends if 0 <= end < len(pieces)]
+    known = [end for end in ends if 0 <= end < size]
     if not known:
         log.warning("the model knows no token that ends an answer, so no answer can be bounded by a schema")
         return None
@@ -43,5 +46,6 @@ def make_compiler(
     # Not for the backend that bounds nothing.
     from edgeassist.engine.constraints.compiler import Compiler  # noqa: PLC0415 - as said above
     from edgeassist.engine.constraints.vocabulary import Vocabulary  # noqa: PLC0415
+    from edgeassist.engine.later import Later  # noqa: PLC0415
 
-    return Compiler(Vocabulary(pieces, known, tokenize, marks or {}))
+    return Compiler(Later(lambda: Vocabulary(pieces(), known, tokenize, marks or {})))

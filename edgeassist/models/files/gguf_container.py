@@ -222,11 +222,17 @@ class Scan:
     def _pass_texts(self, count: int) -> None:
         """Step over so many texts; a vocabulary has more than a hundred thousand."""
         start = end = self._position
-        for _ in range(count):
-            if end + _LENGTH.size > len(self._data):
+        length_at, data = _LENGTH.unpack_from, self._data
+        texts = range(count)
+        while texts:
+            try:
+                for passed in texts:  # noqa: B007 - where it stopped
+                    end += 8 + length_at(data, end)[0]
+                break
+            except (struct.error, OverflowError):  # more has to be read, or there is no more
+                texts = range(passed, count)
                 self._position = end
                 self._take(_LENGTH.size)
-            end += _LENGTH.size + _LENGTH.unpack_from(self._data, end)[0]
         self._position = start
         self._take(end - start)
 

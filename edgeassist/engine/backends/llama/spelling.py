@@ -45,9 +45,8 @@ class Spelling:
             if (kind != normal and kind != byte) or texts[token].endswith(_MARKED)  # noqa: PLR1714 - faster so
         ]
 
-    @cached_property
-    def pieces(self) -> Sequence[bytes] | None:
-        """The bytes of each token, if it is text; None where that can't be told of the scheme."""
+    def pieces(self) -> list[bytes] | None:
+        """Return the bytes of each token, if it is text; None where that can't be told of the scheme."""
         texts, types = self.vocabulary.texts, self.vocabulary.types
         if self.vocabulary.scheme == _PAIRS:
             return _of_pairs(texts, types)
