@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
-
-import platformdirs
-
+from edgeassist.configured import configured_model, number_or_none, state_folder_of
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.device.mounts import outlives_boots
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Thinking
 from edgeassist.errors import ModelError
-from edgeassist.folders import service_directory, state_directory
+from edgeassist.folders import state_directory
 from edgeassist.models.choice import Choice, choose_model
-from edgeassist.models.selected import Named, select
+from edgeassist.models.selected import select
 from edgeassist.settings import Settings
-
-
-def configured_model(settings: Settings) -> Named:
-    """Return what `model.path` and `model.backend` name."""
-    return Named(settings.model.path, settings.model.backend)
-
-
-def state_folder_of(settings: Settings) -> Path:
-    """Return where states are kept: as set, in systemd's `StateDirectory=`, or in the user's cache."""
-    if settings.engine.state_folder is not None:
-        return settings.engine.state_folder
-    return (service_directory() or platformdirs.user_cache_path("edgeassist")) / "kv"
-
-
-def number_or_none(value: int | Literal["auto"]) -> int | None:
-    """Return a number that is configured; None where the choice is left to us."""
-    return None if value == "auto" else value
 
 
 def thinking_of(settings: Settings) -> Thinking:

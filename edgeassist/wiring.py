@@ -9,10 +9,10 @@ from pydantic import SecretStr
 
 from edgeassist import __version__
 from edgeassist.broker import BrokerOptions, Tls
+from edgeassist.configured import configured_model, number_or_none
 from edgeassist.console.config import WEBSOCKET_PORT, PageConfig, check_broker_url
 from edgeassist.errors import ConfigurationError
 from edgeassist.folders import box_state_directory
-from edgeassist.loads import configured_model, number_or_none
 from edgeassist.models.fit import Demand
 from edgeassist.models.library import Library
 from edgeassist.models.pulling.places import Places, places

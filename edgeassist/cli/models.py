@@ -20,12 +20,12 @@ from edgeassist.cli.consoles import Console
 from edgeassist.cli.model_tables import listed, tables
 from edgeassist.cli.recommend import board_of
 from edgeassist.cli.switching import switch_now
+from edgeassist.configured import configured_model
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.errors import ExitStatus, MemoryShortError, ModelError
 from edgeassist.folders import box_state_directory
-from edgeassist.loads import configured_model
 from edgeassist.models.builtin import TINY, is_builtin
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit, needed_bytes

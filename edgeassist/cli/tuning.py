@@ -12,12 +12,12 @@ from pathlib import Path
 
 from edgeassist import wiring
 from edgeassist.cli.instrument import Begin, need_backend
+from edgeassist.configured import number_or_none
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode
 from edgeassist.errors import ConfigurationError, EdgeAssistError, ModelError, UnsupportedError
-from edgeassist.loads import number_or_none
 from edgeassist.models.choice import Choice, choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fit

@@ -13,6 +13,7 @@ from functools import partial
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
+from edgeassist.configured import configured_model, number_or_none, state_folder_of
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
@@ -54,7 +55,7 @@ from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
-from edgeassist.loads import configured_model, load_of, number_or_none, state_folder_of
+from edgeassist.loads import load_of
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.calibration import calibration_for
 from edgeassist.models.library import Entry, Library

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from edgeassist.configured import configured_model, state_folder_of
 from edgeassist.daemon.switching import Prepared
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.device.mounts import outlives_boots
@@ -16,7 +17,7 @@ from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
 from edgeassist.journal.ledger import Bounds as JournalBounds
-from edgeassist.loads import configured_model, load_of, state_folder_of, thinking_of
+from edgeassist.loads import load_of, thinking_of
 from edgeassist.models.choice import choose_model
 from edgeassist.models.files.digests import Digests
 from edgeassist.models.files.reading import read_model

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeassist import __version__
+from edgeassist.configured import number_or_none, state_folder_of
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.doctor.checks.background import check_background
 from edgeassist.doctor.checks.broker import BrokerSnapshot, check_broker, unreachable
@@ -38,7 +39,6 @@ from edgeassist.doctor.probes.space import probe_space
 from edgeassist.doctor.probes.watches import probe_watches
 from edgeassist.folders import box_state_directory
 from edgeassist.former.register import Name, Register
-from edgeassist.loads import number_or_none, state_folder_of
 from edgeassist.settings import Settings
 from edgeassist.wiring import (
     broker_options,

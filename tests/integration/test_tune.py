@@ -18,12 +18,12 @@ import psutil
 import pytest
 
 from edgeassist.cli.tuning import Outcome, prepare, result_of
+from edgeassist.configured import configured_model
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.governor import Reading
 from edgeassist.engine.messages import Load
 from edgeassist.errors import EdgeAssistError, EngineCrashedError, ModelError
-from edgeassist.loads import configured_model
 from edgeassist.models.files.gguf import read_gguf
 from edgeassist.models.selected import Named, choose
 from edgeassist.settings import load_settings

@@ -100,6 +100,7 @@ MAY_READ_SETTINGS = (
     "edgeassist.daemon.control",
     "edgeassist.daemon.fleet",
     "edgeassist.daemon.wiring",
+    "edgeassist.configured",
     "edgeassist.loads",
     "edgeassist.tuning.source",
     "edgeassist.wiring",
