@@ -16,7 +16,7 @@ from edgeassist.engine.messages import LoadMode
 from edgeassist.models.builtin import TINY, builtin_forms
 from edgeassist.models.files.gguf_container import read_fields
 from edgeassist.models.files.gguf_metadata import Metadata
-from edgeassist.models.files.gguf_vocabulary import FileVocabulary, vocabulary_of
+from edgeassist.models.files.gguf_vocabulary import FileVocabulary, Texts, vocabulary_of
 
 LENGTH = (5).to_bytes(8, "little")
 WORD = "Ġthe".encode()
@@ -84,7 +84,9 @@ def test_a_vocabulary_that_is_another_than_the_files_is_looked_through(
     fields = read_fields(renamed(trial_model, tmp_path / "other.gguf", b"<PRE>"))
     vocabulary = vocabulary_of(fields)
     assert vocabulary is not None
-    fewer = Spelling(FileVocabulary(vocabulary.scheme, vocabulary.texts[:-1], vocabulary.types[:-1]))
+    fewer = Spelling(
+        FileVocabulary(vocabulary.scheme, Texts.of(vocabulary.texts[:-1]), vocabulary.types[:-1])
+    )
     model = Model(load_weights(trial_model, LoadMode.MMAP, LlamaLog()), fewer)
     slow = asked(trial_model)
     assert model.speech(None).signs == slow.speech(None).signs

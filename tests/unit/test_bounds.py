@@ -14,9 +14,8 @@ from tokenizers import Tokenizer
 import edgeassist
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.ortgenai.pieces import read_pieces
-from edgeassist.engine.constraints import make_compiler
+from edgeassist.engine.constraints import LazyCompiler, make_compiler
 from edgeassist.engine.constraints.bound import Bound
-from edgeassist.engine.constraints.compiler import Compiler
 from edgeassist.engine.following import follow
 from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.messages import Constraint, ConstraintKind
@@ -45,7 +44,7 @@ def ids_of(text: str) -> list[int]:
     return list(READ.encode(text, add_special_tokens=False).ids)
 
 
-def compiler(pieces: list[bytes] = PIECES, tokenize: Callable[[str], list[int]] = ids_of) -> Compiler:
+def compiler(pieces: list[bytes] = PIECES, tokenize: Callable[[str], list[int]] = ids_of) -> LazyCompiler:
     made = make_compiler(
         lambda: pieces, len(pieces), [END if pieces is PIECES else len(pieces) - 1], tokenize
     )
@@ -53,7 +52,7 @@ def compiler(pieces: list[bytes] = PIECES, tokenize: Callable[[str], list[int]] 
     return made
 
 
-def bound(schema: Any = SCHEMA, *, by: Compiler | None = None) -> Bound:
+def bound(schema: Any = SCHEMA, *, by: LazyCompiler | None = None) -> Bound:
     constraint = Constraint(ConstraintKind.JSON_SCHEMA, json.dumps(schema))
     return (by or compiler()).bound(constraint)
 

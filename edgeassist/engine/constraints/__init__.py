@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from edgeassist.engine.later import Later
+
 if TYPE_CHECKING:
+    from edgeassist.engine.constraints.bound import Bound
     from edgeassist.engine.constraints.compiler import Compiler
+    from edgeassist.engine.messages import Constraint, Tools
+    from edgeassist.engine.prompting.calls.form import Form
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +27,10 @@ def make_compiler(
     ends: Sequence[int],
     tokenize: Callable[[str], list[int]],
     marks: Mapping[str, int] | None = None,
-) -> Compiler | None:
+) -> LazyCompiler | None:
     """Return what makes bounds over a vocabulary; None where that can't be had, which is logged.
 
-    What llguidance makes of the vocabulary is made with the first bound, or when `Compiler.begin` is called:
+    What llguidance makes of the vocabulary is made with the first bound, or when `begin` is called:
     0.3 s for 151,936 tokens on a PC, in which no other thread runs.
 
     Args:
@@ -43,9 +48,31 @@ def make_compiler(
     if find_spec("llguidance") is None:
         log.warning("llguidance is not installed, so no answer can be bounded: pip install llguidance")
         return None
-    # Not for the backend that bounds nothing.
-    from edgeassist.engine.constraints.compiler import Compiler  # noqa: PLC0415 - as said above
-    from edgeassist.engine.constraints.vocabulary import Vocabulary  # noqa: PLC0415
-    from edgeassist.engine.later import Later  # noqa: PLC0415
 
-    return Compiler(Later(lambda: Vocabulary(pieces(), known, tokenize, marks or {})))
+    def make() -> Compiler:
+        # Not for the backend that bounds nothing, nor for a start.
+        from edgeassist.engine.constraints.compiler import Compiler  # noqa: PLC0415 - as said above
+        from edgeassist.engine.constraints.vocabulary import Vocabulary  # noqa: PLC0415
+
+        return Compiler(Vocabulary(pieces(), known, tokenize, marks or {}))
+
+    return LazyCompiler(Later(make))
+
+
+class LazyCompiler:
+    """A compiler that is made when it is needed: fulfils `backends.base.Compiler`."""
+
+    def __init__(self, later: Later[Compiler]) -> None:
+        self._later = later
+
+    def begin(self) -> None:
+        """Have it made now, in a thread of its own."""
+        self._later.begin()
+
+    def bound(self, constraint: Constraint) -> Bound:
+        """Return what bounds one answer (`Compiler.bound`)."""
+        return self._later.get().bound(constraint)
+
+    def calls(self, tools: Tools, form: Form) -> Bound:
+        """Return what bounds an answer that may call tools (`Compiler.calls`)."""
+        return self._later.get().calls(tools, form)

@@ -9,7 +9,6 @@ from edgeassist.engine.constraints.calls import grammar_of_calls
 from edgeassist.engine.constraints.explanation import explain
 from edgeassist.engine.constraints.grammars import grammar_of
 from edgeassist.engine.constraints.vocabulary import Vocabulary
-from edgeassist.engine.later import Later
 from edgeassist.engine.messages import Choice, Constraint, Tools
 from edgeassist.engine.prompting.calls.form import Form
 from edgeassist.errors import InvalidRequestError
@@ -27,12 +26,8 @@ class Compiler:
         vocabulary: The model's.
     """
 
-    def __init__(self, vocabulary: Later[Vocabulary]) -> None:
-        self._later = vocabulary
-
-    def begin(self) -> None:
-        """Have made what all bounds need, in a thread of its own: the first one would wait for it."""
-        self._later.begin()
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
 
     def bound(self, constraint: Constraint) -> Bound:
         """Return what bounds one answer. Any thread.
@@ -69,10 +64,6 @@ class Compiler:
                 one = Tools((tool,), Choice.REQUIRED, parallel=False)
                 grammar = grammar_of_calls(one, form, self._vocabulary.marks, self._possible)
                 self._bound(f"tools.{number}.function.parameters", grammar)
-
-    @property
-    def _vocabulary(self) -> Vocabulary:
-        return self._later.get()
 
     def _matcher(self, grammar: str) -> LLMatcher:
         matcher = LLMatcher(self._vocabulary.table, grammar, log_level=0, limits=LIMITS)
