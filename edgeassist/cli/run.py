@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import typer
 
-from edgeassist.supervision.spawning import Spawned, spawn
+from edgeassist.supervision.spawning import take
 
 log = logging.getLogger(__name__)
 
@@ -24,21 +24,29 @@ def run(context: typer.Context) -> None:
     # Until the daemon takes SIGHUP for a reload, it asks for what is about to be done anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
-        # An engine has as much to import as we have: it begins before.
-        spawned = _begin()
+        # An engine has as much to import as we have: it begins before (`__main__`).
+        spawned = take()
         if spawned is not None:
             stack.callback(spawned.discard)
         with _importing():
             from edgeassist.daemon import logs  # noqa: PLC0415
+            from edgeassist.folders import state_directory  # noqa: PLC0415
             from edgeassist.loads import first_load  # noqa: PLC0415
+            from edgeassist.supervision.last_load import keep  # noqa: PLC0415
             from edgeassist.tuning.source import load_with_tuned  # noqa: PLC0415
 
             loaded = load_with_tuned(context.obj)
             logs.set_up(loaded.settings.daemon.log_level.value)
             if loaded.remark is not None:
                 log.info("%s", loaded.remark)
-            if spawned is not None and (load := first_load(loaded.settings)) is not None:
-                spawned = spawned.load(load)
+            load = first_load(loaded.settings)
+            if spawned is not None and load is not None and not spawned.loads(load):
+                keep(state_directory(), load)
+                if spawned.told is None:
+                    spawned = spawned.load(load)
+                else:  # the settings are others than last time: the supervisor starts another
+                    spawned.discard()
+                    spawned = None
             # Two fifths of a start, while the engine loads.
             from edgeassist.daemon.app import serve  # noqa: PLC0415
         raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj), spawned))
@@ -53,10 +61,3 @@ def _importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _begin() -> Spawned | None:
-    try:
-        return spawn()
-    except OSError:  # the supervisor tries again, and says why it can't
-        return None

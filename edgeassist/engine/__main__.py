@@ -1,7 +1,7 @@
 """The engine process: reads commands from a socket that only the daemon has, and writes events.
 
-Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`. Standard output and error are left to
-what native libraries print; the daemon logs it.
+Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`; imports little before it knows what to
+load. Standard output and error are left to what native libraries print; the daemon logs it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
-from edgeassist.engine.backends.loading import load_backend
-from edgeassist.engine.encoder import Prompt
-from edgeassist.engine.kv.budget import Budget
-from edgeassist.engine.kv.digest import ModelDigest
-from edgeassist.engine.kv.keeping import Keeper
-from edgeassist.engine.kv.prefixes import Prefixes
-from edgeassist.engine.kv.states import StateStore
+from edgeassist.engine.backends.loading import begin_backend
 from edgeassist.engine.messages import (
     Command,
     Event,
@@ -33,18 +27,16 @@ from edgeassist.engine.messages import (
     Load,
     Loading,
     Log,
-    Ready,
     Unusable,
     decode_command,
     encode,
 )
-from edgeassist.engine.warmup import key_maker, state_form, warm_up
-from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
-from edgeassist.models.files.digests import Digests
+
+if TYPE_CHECKING:
+    from edgeassist.engine.encoder import Prompt
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LOADING_EVERY_S = 0.25
 # Counts as half of all memory on top of what the process uses (proc(5), oom_score_adj).
 _OOM_SCORE_ADJ = 500
 # How long the reader waits for the GIL before it asks the worker for it, in seconds: a cancel is urgent. It
@@ -138,7 +130,12 @@ def main() -> int:
     commands: SimpleQueue[Command | Prompt] = SimpleQueue()
     threading.Thread(target=pipe.read_into, args=[commands], name="reader", daemon=True).start()
     try:
-        worker = _load(options, pipe, commands)
+        pipe.emit([Loading(0.0)])
+        finish = begin_backend(options)
+        # A third of what an engine imports; llama.cpp reads the file meanwhile.
+        from edgeassist.engine.startup import start  # noqa: PLC0415 - as said above
+
+        worker = start(options, finish, pipe.emit, commands)
     except ModelError as error:
         pipe.emit([Unusable(error.message, for_now=error.retryable)])
         return error.exit_status
@@ -146,62 +143,6 @@ def main() -> int:
     worker.run()
     # The kernel frees all that native destructors would, and some of them have crashed at exit.
     os._exit(ExitStatus.OK)
-
-
-def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) -> Worker:
-    started = time.monotonic()
-    said = started
-
-    def progress(fraction: float) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= _LOADING_EVERY_S:
-            said = now
-            pipe.emit([Loading(fraction)])
-
-    pipe.emit([Loading(0.0)])
-    saves = bool(options.state_folder and options.state_bytes)
-    store = _store(options) if saves else None
-    digest = None if store is None else ModelDigest(options.path, Digests(store.folder))
-    # If there is something to read, it is awaited; else it competes with nothing (`Keeper.rest`).
-    if store is not None and digest is not None and (options.system or not store.empty):
-        digest.begin(urgent=True)
-    model = load_backend(options, progress)
-    facts = model.facts
-    scheduler = scheduler_for(options, facts)
-    prefixes = Prefixes(facts.prefix_bytes, facts.reach)
-    keeper = None
-    if store is not None and digest is not None and facts.prefix_bytes and facts.state_format:
-        keeper = Keeper(
-            store,
-            prefixes,
-            model.codec,
-            model_sha256=digest.future,
-            compute=digest.begin,
-            form=state_form(options, facts),
-            spare_end=bool(model.codec.cut),
-        )
-        keeper.start()
-    if options.system and facts.prefix_bytes:
-        saved = None
-        if store is not None and digest is not None and facts.state_format:
-            saved = store, key_maker(digest.future, state_form(options, facts))
-        warm_up(
-            model,
-            scheduler,
-            prefixes,
-            system=options.system,
-            thinking=options.thinking,
-            saved=saved,
-            on_step=progress,
-        )
-    pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit, keeper=keeper)
-
-
-def _store(options: Load) -> StateStore:
-    folder = Path(options.state_folder)
-    return StateStore(folder, options.state_bytes, Budget(folder / "written.json", options.state_day_bytes))
 
 
 def _die_with(daemon: int) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from msgspec.structs import replace
-
 from edgeassist.engine.messages import Cancel, Command, Event, Load, ModelFacts
 from edgeassist.errors import MemoryShortError, ModelError, ShuttingDownError
 from edgeassist.supervision.engine import Cause, End, Engine, Patience
@@ -290,7 +288,7 @@ class Supervisor:
         if engine is None:
             load = self._load()
             spawned, self._spawned = self._spawned, None
-            if spawned is not None and spawned.told is not None and not _same(spawned.told, load):
+            if spawned is not None and spawned.told is not None and not spawned.loads(load):
                 spawned.discard()
                 spawned = None
             try:
@@ -394,8 +392,3 @@ class Supervisor:
         self.phase = phase
         self._last_sign = time.monotonic()
         self._on_change(phase)
-
-
-def _same(told: Load, load: Load) -> bool:
-    """Whether an engine was told that; how much memory is free changes with each look."""
-    return replace(load, memory_bytes=told.memory_bytes) == told

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgeassist.engine.backends.base import LoadedModel
 from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.weights import load_weights
@@ -19,11 +19,15 @@ from edgeassist.models.files.gguf import describe_gguf
 from edgeassist.models.files.gguf_container import Field, scan_gguf
 from edgeassist.models.fit import fit
 
+if TYPE_CHECKING:
+    from edgeassist.engine.backends.base import LoadedModel
+    from edgeassist.engine.backends.loading import Finish
+
 log = logging.getLogger(__name__)
 
 
-def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
-    """Load a GGUF file and allocate the KV cache of its slots (`load_backend`)."""
+def begin(options: Load) -> Finish:
+    """Begin to load a GGUF file, and return what ends it, with a KV cache for its slots (`begin_backend`)."""
     llama_log = LlamaLog()
     llama_log.install()
     llama_cpp.llama_backend_init()
@@ -39,12 +43,17 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
     most = llama_cpp.llama_max_parallel_sequences()
     if sizes.slots > most:
         raise ModelError(f"engine.slots: llama.cpp serves at most {most} at once")
-    with ThreadPoolExecutor(1, thread_name_prefix="weights") as native:
-        loading = native.submit(load_weights, path, options.load_mode, llama_log)
+    native = ThreadPoolExecutor(1, thread_name_prefix="weights")
+    loading = native.submit(load_weights, path, options.load_mode, llama_log)
+
+    def finish(progress: Callable[[float], None]) -> LoadedModel:
         # llama.cpp takes longer than the import of what serves.
         from edgeassist.engine.backends.llama.assembling import Parts, assemble  # noqa: PLC0415 - as said above
 
-        return assemble(Parts(options, file, fields, sizes, llama_log), native, loading, progress)
+        with native:
+            return assemble(Parts(options, file, fields, sizes, llama_log), native, loading, progress)
+
+    return finish
 
 
 def _read(path: Path) -> tuple[ModelFile, Mapping[str, Field]]:
