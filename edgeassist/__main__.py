@@ -21,7 +21,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if _is_daemon(sys.argv[1:]):
         # An engine has as much to import as a daemon, and the model to load.
-        import_module("edgeassist.supervision.spawning").begin()
+        import_module("edgeassist.first_engine").begin()
     run = import_module("edgeassist.cli.main").main
     if heard:
         signal.signal(signal.SIGINT, signal.default_int_handler)

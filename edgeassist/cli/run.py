@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import typer
 
-from edgeassist.supervision.spawning import take
+from edgeassist.first_engine import take
 
 log = logging.getLogger(__name__)
 

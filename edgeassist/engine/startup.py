@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgeassist.engine.backends.loading import Finish
+from edgeassist.engine.backends.base import Finish
 from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.budget import Budget
 from edgeassist.engine.kv.digest import ModelDigest

@@ -89,29 +89,6 @@ def spawn() -> Spawned:
     return Spawned(process, ours, begun)
 
 
-_begun: list[Spawned] = []
-
-
-def begin() -> None:
-    """Start the first engine of this process, which `take` returns, and tell it what the last one was told.
-
-    Most starts load the same, and it can do so before the settings are read.
-    """
-    with contextlib.suppress(OSError):  # the supervisor tries again, and says why it can't
-        spawned = spawn()
-        # It imports as much meanwhile.
-        from edgeassist.folders import state_directory  # noqa: PLC0415 - as said above
-        from edgeassist.supervision.last_load import recall  # noqa: PLC0415
-
-        told = recall(state_directory())
-        _begun.append(spawned if told is None else spawned.load(told))
-
-
-def take() -> Spawned | None:
-    """Return the engine that `begin` has started, once; None: there is none."""
-    return _begun.pop() if _begun else None
-
-
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """Return an engine's environment, given the daemon's.
 

@@ -286,9 +286,9 @@ class Supervisor:
         """Serve with the engine that took the place, or start one; return its end, None if asked for."""
         engine = self._engine
         if engine is None:
-            load = self._load()
             spawned, self._spawned = self._spawned, None
-            if spawned is not None and spawned.told is not None and not spawned.loads(load):
+            load = None if spawned is None or spawned.told is None else self._load()
+            if spawned is not None and load is not None and not spawned.loads(load):
                 spawned.discard()
                 spawned = None
             try:
@@ -303,7 +303,7 @@ class Supervisor:
             self._engine = engine
             self._set_phase(Phase.LOADING)
             if spawned is None or spawned.told is None:
-                engine.send(load)
+                engine.send(load or self._load())
         try:
             return await self._serve(engine)
         finally:

@@ -5,6 +5,7 @@ What bounds answers is here as Protocols, so that a backend without needs no lib
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -169,3 +170,9 @@ class LoadedModel:
     compiler: Compiler | None = None
     marking: Marking | None = None
     ends: tuple[int, ...] = ()
+
+
+# Ends a load, given what is called with the fraction done, often enough to show that it moves. Raises a
+# ModelError where the model can't be loaded, a MemoryShortError where it does not fit into what is free of
+# memory now.
+Finish = Callable[[Callable[[float], None]], LoadedModel]

@@ -11,12 +11,7 @@ from edgeassist.engine.messages import Load
 from edgeassist.errors import ModelError
 
 if TYPE_CHECKING:
-    from edgeassist.engine.backends.base import LoadedModel
-
-# Ends a load, given what is called with the fraction done, often enough to show that it moves. Raises a
-# ModelError where the model can't be loaded, a MemoryShortError where it does not fit into what is free of
-# memory now.
-Finish = Callable[[Callable[[float], None]], "LoadedModel"]
+    from edgeassist.engine.backends.base import Finish, LoadedModel
 
 
 def begin_backend(options: Load) -> Finish:

@@ -20,8 +20,7 @@ from edgeassist.models.files.gguf_container import Field, scan_gguf
 from edgeassist.models.fit import fit
 
 if TYPE_CHECKING:
-    from edgeassist.engine.backends.base import LoadedModel
-    from edgeassist.engine.backends.loading import Finish
+    from edgeassist.engine.backends.base import Finish, LoadedModel
 
 log = logging.getLogger(__name__)
 
