@@ -27,6 +27,8 @@ def make_compiler(
     ends: Sequence[int],
     tokenize: Callable[[str], list[int]],
     marks: Mapping[str, int] | None = None,
+    *,
+    on_made: Callable[[], None] = lambda: None,
 ) -> LazyCompiler | None:
     """Return what makes bounds over a vocabulary; None where that can't be had, which is logged.
 
@@ -39,6 +41,7 @@ def make_compiler(
         ends: The ids of those that end an answer.
         tokenize: Returns the ids of a text. Any thread.
         marks: The ids, by their texts, of the control tokens with which the model marks its calls of tools.
+        on_made: Called once that is made: what it was made from is not needed any more.
     """
     # Nobody checks what a publisher's generation_config.json names.
     known = [end for end in ends if 0 <= end < size]
@@ -54,7 +57,9 @@ def make_compiler(
         from edgeassist.engine.constraints.compiler import Compiler  # noqa: PLC0415 - as said above
         from edgeassist.engine.constraints.vocabulary import Vocabulary  # noqa: PLC0415
 
-        return Compiler(Vocabulary(pieces(), known, tokenize, marks or {}))
+        compiler = Compiler(Vocabulary(pieces(), known, tokenize, marks or {}))
+        on_made()
+        return compiler
 
     return LazyCompiler(Later(make))
 

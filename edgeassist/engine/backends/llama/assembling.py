@@ -100,7 +100,12 @@ def assemble(
     speech = model.speech(template, ahead)
     marking = None if speech.chat.marks is None else Marking(speech.chat.marks, model.token, model)
     compiler = make_compiler(
-        lambda: _pieces(model, marking), model.vocabulary_size, speech.ends, model.ids_of, speech.marks
+        lambda: _pieces(model, marking),
+        model.vocabulary_size,
+        speech.ends,
+        model.ids_of,
+        speech.marks,
+        on_made=trim,
     )
     facts = _facts(parts, model, layout, speech, constrains=compiler is not None, thinks=marking is not None)
     _try(lambda: forget_pages(parts.file.files))
