@@ -36,8 +36,7 @@ _ENGINE = [
     "edgeassist.engine.backends.scripted",
     "edgeassist.engine.constraints.compiler",
     "edgeassist.engine.prompting.template",
-    "edgeassist.engine.warmup",
-    "edgeassist.engine.worker",
+    "edgeassist.engine.startup",
     "numpy",
 ]
 # What they have imported before they read a setting.
@@ -46,6 +45,8 @@ MODULES = {
         "edgeassist.cli.main",
         "edgeassist.cli.run",
         "edgeassist.daemon.app",
+        "edgeassist.first_engine",
+        "edgeassist.supervision.last_load",
         *_ENGINE,
         "tests.preloaded.engines",
     ],

@@ -8,6 +8,7 @@ started as usual.
 from __future__ import annotations
 
 import atexit
+import gc
 import inspect
 import os
 import runpy
@@ -61,6 +62,7 @@ def become(command: Sequence[str], standard: Sequence[int], kept: Iterable[int])
             if file not in ours:
                 os.closerange(file, file + 1)
         atexit._clear()
+        gc.enable()
         _show(command)
         module, sys.argv[1:] = command[3], command[4:]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
