@@ -96,6 +96,7 @@ def test_the_page_knows_its_version_and_that_of_the_contract() -> None:
     ("head", "status"),
     [
         (b"", HTTPStatus.BAD_REQUEST),
+        (b"\r\n", HTTPStatus.BAD_REQUEST),
         (b"GET /\r\n\r\n", HTTPStatus.BAD_REQUEST),
         (b"GET / HTTP/2\r\n\r\n", HTTPStatus.BAD_REQUEST),
         (b"GET / HTTP/1.1\r\nHost\r\n\r\n", HTTPStatus.BAD_REQUEST),
@@ -256,9 +257,16 @@ async def test_a_head_alone_has_no_body(server: Server) -> None:
     assert body == b""
 
 
-async def test_a_head_that_is_too_long_is_refused(server: Server) -> None:
-    head, _ = await fetch(server, f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {'x' * 20_000}\r\n\r\n")
+@pytest.mark.parametrize("more", [f"X: {'x' * 20_000}\r\n", "X: x\r\n" * 4_000])
+async def test_a_head_that_is_too_long_is_refused(server: Server, more: str) -> None:
+    head, _ = await fetch(server, f"GET / HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
     assert head.startswith("HTTP/1.1 431")
+
+
+async def test_a_head_whose_lines_end_without_cr_is_answered_at_once(server: Server) -> None:
+    head, body = await fetch(server, "GET /app.js HTTP/1.1\nHost: localhost\nAccept: */*\n\n")
+    assert head.startswith("HTTP/1.1 200 OK")
+    assert body.decode() == FILES["app.js"]
 
 
 async def test_who_says_nothing_is_left_alone_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
