@@ -19,7 +19,10 @@ from tests.patience import PATIENCE_S
 
 @contextmanager
 def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[None]:
-    """Be online under that name, and answer the commands that `data` has an answer for."""
+    """Be online under that name, and answer the commands that `data` has an answer for.
+
+    An answer that is a function gets the command; one that is None is never given.
+    """
     root = f"edgeassist/{device}"
     listens = Event()
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
@@ -28,7 +31,11 @@ def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[None]
         name = message.topic.rpartition("/")[2]
         if name not in data or message.properties is None:
             return
-        answer = {"status": "ok", "data": data[name], "id": json.loads(message.payload)["id"]}
+        asked = json.loads(message.payload)
+        found = data[name](asked) if callable(data[name]) else data[name]
+        if found is None:
+            return
+        answer = {"status": "ok", "data": found, "id": asked["id"]}
         properties = Properties(PacketTypes.PUBLISH)
         topic: str = getattr(message.properties, "ResponseTopic")  # noqa: B009 - paho makes it as it comes
         client.publish(topic, json.dumps(answer), qos=1, properties=properties)

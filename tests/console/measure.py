@@ -4,7 +4,7 @@
     python -m tests.console.measure paint --times 30               # until something is seen
 
 The stream is written in turns without a page and with one that shows a view. Its rate is the device's own;
-the processor time is that of engine, daemon and broker. A browser is on another machine as a rule: here it has
+the processor time is that of engine, daemon and broker. A browser is elsewhere as a rule: here it has
 the last CPU, with this program, at the lowest priority, and the device has all others.
 """
 

@@ -7,6 +7,7 @@ const MOST_WATCHES = 64;
 const MOST_CHARACTERS = 1 << 20;
 // A broker sends what it keeps right behind its grant.
 const ABSENT_S = 3;
+const COPIES_MS = 1000;
 
 /**
  * Reads JSON; undefined where it is none, or nested some thousand levels deep (the function that looks at each value
@@ -21,10 +22,31 @@ export function readJson(text) {
   }
 }
 
+/** Returns the objects in what should be a list of them; whatever else stands there is left out. */
+export function objectsIn(list) {
+  return Array.isArray(list) ? list.filter((each) => each !== null && typeof each === "object") : [];
+}
+
 /** Reads what should be a JSON object; null where it is none. */
 function readDocument(text) {
   const value = text.length <= MOST_CHARACTERS ? readJson(text) : undefined;
   return value && typeof value === "object" && !Array.isArray(value) ? value : null;
+}
+
+/**
+ * Returns what tells whether a message on a status topic is a turn: the device came or went just now. What is retained
+ * is none, nor is a copy: a broker may send a message once for each filter that takes it in.
+ */
+export function turnTeller() {
+  let last = "";
+  let at = -Infinity;
+  return (text, packet) => {
+    if (packet.retain || !text) return false;
+    const copy = text === last && performance.now() - at < COPIES_MS;
+    last = text;
+    at = performance.now();
+    return !copy;
+  };
 }
 
 /**
@@ -40,6 +62,7 @@ export class Box {
   #base;
   #routes = [];
   #timer = null;
+  #isTurn = turnTeller();
 
   constructor(connection, base, device) {
     this.#connection = connection;
@@ -57,6 +80,7 @@ export class Box {
   choose(device) {
     for (const end of this.#routes) end();
     this.device = device;
+    this.#isTurn = turnTeller();
     this.#forget();
     const hear = (topic, act) => {
       const granted = (error) => this.#granted(topic, error);
@@ -82,7 +106,7 @@ export class Box {
   #heardStatus(text, packet) {
     clearTimeout(this.#timer);
     this.#set("status", text === "online" || text === "offline" ? text : "absent");
-    if (!packet.retain && text) this.turns.tell(text);
+    if (this.#isTurn(text, packet)) this.turns.tell(text);
   }
 
   #heardWatch(name, text) {

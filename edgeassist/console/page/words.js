@@ -2,7 +2,7 @@
 import { el } from "./dom.js";
 import { inLanguage, number, t } from "./texts.js";
 
-const OF_THE_LINK = new Set(["offline", "silent", "forbidden", "failed"]);
+const OF_THE_LINK = new Set(["offline", "silent", "gone", "forbidden", "oversize", "failed"]);
 
 /** Returns why a command came to nothing, in words; what the device said itself stands behind. */
 export function whyOf(error) {

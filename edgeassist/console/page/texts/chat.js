@@ -75,6 +75,7 @@ export default {
     "error.forbidden": "The broker does not let this login publish on {message}. With the installer's broker, an account asks on the topic of its own name.",
     "error.unheard": "The broker does not let this login read {message}, where the answer would be.",
     "error.unsent": "The broker did not take it: {message}.",
+    "error.oversize": "It is too long for the broker ({message}). Shorten it, or raise max_packet_size in mosquitto.conf.",
     "error.missed": "The answer came while this page was away, or is lost. Ask again?",
   },
   zh: {
@@ -153,6 +154,7 @@ export default {
     "error.forbidden": "服务器不允许此用户在 {message} 上发布。使用安装程序配置的服务器时，账户在以自己名字命名的主题上提问。",
     "error.unheard": "服务器不允许此用户读取 {message}，而回答会发到那里。",
     "error.unsent": "服务器没有接收：{message}。",
+    "error.oversize": "内容超出服务器允许的长度（{message}）。请缩短，或提高 mosquitto.conf 中的 max_packet_size。",
     "error.missed": "回答在本页面离开时到达，或已丢失。再问一次？",
   },
 };

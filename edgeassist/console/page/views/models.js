@@ -1,4 +1,5 @@
 // Which models the device has, which one it serves, and how another one comes.
+import { objectsIn } from "../box.js";
 import { put } from "../chart.js";
 import { el, field, say } from "../dom.js";
 import { hasText, t } from "../texts.js";
@@ -70,7 +71,7 @@ export function mount(place, { box, commands, connection }) {
       const answer = await commands.give(root, "model", { action: "list" });
       if (!mounted || asked !== root || !Array.isArray(answer.models)) return;
       if (!list) put(trouble, "");
-      list = answer;
+      list = { ...answer, models: objectsIn(answer.models) };
     } catch (error) {
       if (!mounted || asked !== root) return;
       list = null;
@@ -135,6 +136,7 @@ export function mount(place, { box, commands, connection }) {
   let online = connection.state === "online";
   const ends = [
     box.news.watch(changed),
+    box.turns.watch((status) => status === "online" && look()),
     connection.news.watch(() => {
       if (connection.state === "online" && !online) look();
       online = connection.state === "online";
