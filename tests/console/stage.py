@@ -266,6 +266,11 @@ class Ear:
         with self._news:
             assert self._news.wait_for(lambda: kind in self.kinds(), PATIENCE_S)
 
+    def requests(self, kind: str) -> list[dict[str, Any]]:
+        """Return what was published on `prompt` or `decide` topics."""
+        found = (line.partition(" ") for line in self._lines if line.split("/")[2] == kind)
+        return [json.loads(payload) for _, _, payload in found]
+
     def prompts(self) -> list[str]:
         """Return what was published on prompt topics."""
         return [line for line in self._lines if line.split("/")[2] == "prompt"]
