@@ -47,7 +47,7 @@ class Response:
 
 
 def read_request(head: bytes) -> Request:
-    """Read a request's head, up to and with the empty line; of a line's end, the LF is enough (RFC 9112, 2.2).
+    """Read a request's head, up to and with the empty line; at a line's end LF is enough (RFC 9112, 2.2).
 
     Raises:
         HttpError: It is none, or asks for something else than a file.

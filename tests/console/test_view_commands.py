@@ -207,13 +207,14 @@ def test_a_switch_says_how_far_it_is_to_its_end(box: Stage, page: Page) -> None:
         bar = work.get_by_role("progressbar", name="How far the other model is")
         expect(work).to_contain_text("Going over to b.")
         expect(bar).not_to_have_attribute("value", re.compile("."))
-        for said, words in (
+        steps: tuple[tuple[dict[str, Any], str], ...] = (
             ({"step": "draining", "running": 2}, "Waiting for 2 running answers"),
             ({"step": "loading", "fraction": 0.0}, "Loading, 0 %"),
             ({"step": "loading", "fraction": 0.455}, "Loading, 46 %"),
             ({"step": "loading", "fraction": 1.0}, "Loading, 100 %"),
             ({"step": "polishing", "fraction": 7}, "polishing"),
-        ):
+        )
+        for said, words in steps:
             tell("progress", said)
             expect(work).to_contain_text(f"Going over to b. {words}")
             if "fraction" in said:
