@@ -7,7 +7,6 @@ const MOST_WATCHES = 64;
 const MOST_CHARACTERS = 1 << 20;
 // A broker sends what it keeps right behind its grant.
 const ABSENT_S = 3;
-const COPIES_MS = 1000;
 
 /**
  * Reads JSON; undefined where it is none, or nested some thousand levels deep (the function that looks at each value
@@ -34,35 +33,18 @@ function readDocument(text) {
 }
 
 /**
- * Returns what tells whether a message on a status topic is a turn: the device came or went just now. What is retained
- * is none, nor is a copy: a broker may send a message once for each filter that takes it in.
- */
-export function turnTeller() {
-  let last = "";
-  let at = -Infinity;
-  return (text, packet) => {
-    if (packet.retain || !text) return false;
-    const copy = text === last && performance.now() - at < COPIES_MS;
-    last = text;
-    at = performance.now();
-    return !copy;
-  };
-}
-
-/**
  * `status` is online, offline, absent (nothing is known of such a device) or unknown (nothing was heard yet);
  * `health`, `telemetry` and `info` are their documents, or null; `watches` has those of the watches, by name;
  * `forbidden` the topics that the broker does not let this login read.
  */
 export class Box {
   news = new News();
-  /** Told of each `online` and `offline` that is not retained. */
+  /** Told when it comes (`online`) and goes (`offline`); a device says now and then that it is still there. */
   turns = new News();
   #connection;
   #base;
   #routes = [];
   #timer = null;
-  #isTurn = turnTeller();
 
   constructor(connection, base, device) {
     this.#connection = connection;
@@ -80,7 +62,6 @@ export class Box {
   choose(device) {
     for (const end of this.#routes) end();
     this.device = device;
-    this.#isTurn = turnTeller();
     this.#forget();
     const hear = (topic, act) => {
       const granted = (error) => this.#granted(topic, error);
@@ -105,8 +86,9 @@ export class Box {
 
   #heardStatus(text, packet) {
     clearTimeout(this.#timer);
+    const before = this.status;
     this.#set("status", text === "online" || text === "offline" ? text : "absent");
-    if (this.#isTurn(text, packet)) this.turns.tell(text);
+    if (!packet.retain && text && this.status !== before) this.turns.tell(text);
   }
 
   #heardWatch(name, text) {

@@ -1,5 +1,5 @@
 // Commands to a device, and their answers.
-import { readJson, turnTeller } from "./box.js";
+import { readJson } from "./box.js";
 import { replyTopic } from "./client.js";
 
 const ANSWER_S = 15;
@@ -64,8 +64,12 @@ export class Commands {
         const answer = readJson(text);
         this.#waiting.get(answer?.id)?.take(answer);
       });
-      const isTurn = turnTeller();
-      this.#hear(root, `${root}/status`, (_, text, packet) => isTurn(text, packet) && this.#lose("gone", root));
+      let status = "";
+      this.#hear(root, `${root}/status`, (_, text, packet) => {
+        // Once, although a broker may send it for each filter that takes it in.
+        if (text === "offline" && status !== text && !packet.retain) this.#lose("gone", root);
+        status = text;
+      });
       this.#sweep();
       entry.await();
       this.#connection.publish(topic, JSON.stringify({ ...body, id }), { responseTopic }).catch((error) => {

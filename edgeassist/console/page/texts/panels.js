@@ -14,7 +14,7 @@ export default {
     seconds: "{count} 秒",
     minutes: "{count} 分钟",
     hours: "{count} 小时",
-    no: "不",
-    old: "设备的版本 {version} 无法提供此信息。请升级设备上的 EdgeAssist。",
+    no: "否",
+    old: "设备上的版本 {version} 不支持此功能。请升级设备上的 EdgeAssist。",
   },
 };
