@@ -87,6 +87,28 @@ def test_a_device_that_goes_away_in_a_switch_of_models_ends_the_wait_for_it(page
         say(box.broker.port, "edgeassist/fake/health", retain=True)
 
 
+def test_a_request_is_asked_again_at_the_first_online_and_not_at_each(page: Page, box: Stage) -> None:
+    port = box.broker.port
+    with (
+        answering(port, "fake", {}),
+        Ear(box.broker, "edgeassist/fake/prompt/#", "edgeassist/fake/command/#") as ear,
+    ):
+        page.get_by_label("Device", exact=True).select_option("fake")
+        expect(page.locator("#state")).to_have_attribute("data-state", "online")
+        ask(page, "Are you there?")
+        # The device may be back later than the page; after that it only says that it is there.
+        for _ in range(3):
+            say(port, "edgeassist/fake/status", "online", retain=True)
+        say(port, "edgeassist/fake/status", "offline", retain=True)
+        expect(page.locator("#state")).to_have_attribute("data-state", "offline")
+        say(port, "edgeassist/fake/status", "online", retain=True)
+        expect(page.locator("#state")).to_have_attribute("data-state", "online")
+        page.get_by_role("button", name="New conversation").click()
+        ear.wait_until(lambda: len(ear.requests("command")) == 1)
+        assert len(ear.prompts()) == 3
+        assert len(set(ear.prompts())) == 1
+
+
 def test_an_examination_goes_on_while_another_device_is_asked(page: Page, box: Stage) -> None:
     main = page.locator("#view")
     page.locator("#tab-doctor").click()

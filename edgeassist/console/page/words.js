@@ -60,6 +60,11 @@ export function size(bytes) {
   return "";
 }
 
+/** Returns texts behind each other; empty ones are left out. */
+export function listed(texts) {
+  return texts.filter(Boolean).join(t("panels.comma"));
+}
+
 /** Returns a share of 1 in percent. */
 export function percent(share) {
   return `${number(share * 100)} %`;

@@ -1,6 +1,7 @@
 export default {
   en: {
     now: "now",
+    comma: ", ",
     "minutes.ago": "{count} min ago",
     seconds: "{count} s",
     minutes: "{count} min",
@@ -10,6 +11,7 @@ export default {
   },
   zh: {
     now: "现在",
+    comma: "，",
     "minutes.ago": "{count} 分钟前",
     seconds: "{count} 秒",
     minutes: "{count} 分钟",

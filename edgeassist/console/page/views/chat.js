@@ -3,7 +3,7 @@ import { objectsIn } from "../box.js";
 import { el, say } from "../dom.js";
 import { CommandError } from "../commands.js";
 import { t } from "../texts.js";
-import { whyOf } from "../words.js";
+import { listed, whyOf } from "../words.js";
 import { Composer } from "./composer.js";
 import { errorWords, TurnView } from "./turn.js";
 
@@ -146,8 +146,8 @@ class Chat {
   }
 
   #spoken({ end, text, calls }) {
-    if (end.answers) return objectsIn(Object.values(end.answers)).map((each) => each.choice).join(", ");
-    if (!text && calls.length) return calls.map((call) => t("chat.call", { name: call.name ?? "" })).join(", ");
+    if (end.answers) return listed(objectsIn(Object.values(end.answers)).map((each) => each.choice));
+    if (!text && calls.length) return listed(calls.map((call) => t("chat.call", { name: call.name ?? "" })));
     return text.length > SAID_CHARACTERS ? `${text.slice(0, SAID_CHARACTERS)}…` : text;
   }
 

@@ -3,7 +3,7 @@ import { objectsIn } from "../box.js";
 import { put } from "../chart.js";
 import { el, field, say } from "../dom.js";
 import { hasText, t } from "../texts.js";
-import { confirmed, percent, size, whyOf } from "../words.js";
+import { confirmed, listed, percent, size, whyOf } from "../words.js";
 
 // A device says twice a second how far it is, but a step may take long.
 const PATIENCE_S = 300;
@@ -167,7 +167,7 @@ function rowOf(model, use) {
 }
 
 function mark(row, inUse, isDefault, busy) {
-  const words = [inUse ? t("models.in-use") : "", isDefault ? t("models.default") : ""].filter(Boolean).join(", ");
+  const words = listed([inUse ? t("models.in-use") : "", isDefault ? t("models.default") : ""]);
   const badge = row.querySelector(".badge");
   put(badge, words);
   badge.hidden = !words;
@@ -209,5 +209,5 @@ function stepOf(said, share) {
     parts.push(said.total_bytes ? t("models.bytes", { done, total: size(said.total_bytes) }) : done);
   } else if (share !== null) parts.push(percent(share));
   if (said.bytes_per_s) parts.push(`${size(said.bytes_per_s)}/s`);
-  return parts.join(", ");
+  return listed(parts);
 }
