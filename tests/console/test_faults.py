@@ -143,13 +143,13 @@ def test_null_in_an_answer_is_left_out(page: Page, box: Stage) -> None:
         page.locator("#tab-chat").click()
         ask(page, "Hello")
         expect(last_turn(page)).to_be_visible()
-        id_ = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.pending'))[0].id")
+        id_ = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.pending')).at(-1).id")
         done = {"id": id_, "seq": 0, "type": "done", "text": "", "finish_reason": "tool_calls"}
         calls = [None, {"id": "c", "function": {"name": "f", "arguments": "{}"}}]
         publish(box, reply_topic(page, "fake"), json.dumps({**done, "tool_calls": calls, "answers": None}))
         expect(last_turn(page).locator(".call")).to_have_count(1)
         ask(page, "Hello")
-        id_ = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.pending'))[0].id")
+        id_ = page.evaluate("JSON.parse(sessionStorage.getItem('edgeassist.pending')).at(-1).id")
         answered = {"a": None, "b": {"choice": None, "probabilities": {"x": None}}, "c": {"choice": "y"}}
         publish(
             box,
