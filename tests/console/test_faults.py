@@ -33,7 +33,7 @@ def test_a_tab_that_was_duplicated_has_a_name_and_a_conversation_of_its_own(page
         expect(copy.locator(".turn")).to_have_count(0)
         assert reply_topic(copy) != reply_topic(page)
         ask(copy, "Mine")
-        expect(last_turn(copy).locator(".body")).to_have_text("Mine")
+        expect(last_turn(copy).locator(".timings")).to_be_visible()
         copy.reload()
         expect(last_turn(copy).locator(".body")).to_have_text("Mine")
         expect(last_turn(page).locator(".body")).to_have_text(WHOLE)

@@ -16,7 +16,7 @@ export async function ownTab() {
   for (const name of ["pending", "conversation"]) keep(name, undefined);
   tab = crypto.randomUUID().slice(0, 8);
   keep("tab", tab);
-  await taken(tab);
+  taken(tab); // nobody else has it
 }
 
 /**
@@ -28,12 +28,7 @@ function taken(name) {
   if (!navigator.locks) return true;
   const pages = new BroadcastChannel("edgeassist.tab");
   const wait = new AbortController();
-  const patience = setTimeout(() => wait.abort(), FROZEN_MS);
   let ours = false;
-  pages.onmessage = ({ data }) => {
-    if (data.wants === name && ours) pages.postMessage({ has: name });
-    if (data.has === name && !ours) wait.abort();
-  };
   return new Promise((resolve) => {
     const take = () => {
       ours = true;
@@ -41,11 +36,19 @@ function taken(name) {
       resolve(true);
       return new Promise(() => {});
     };
-    navigator.locks.request(`edgeassist.tab.${name}`, { signal: wait.signal }, take).catch(() => {
+    // A request that is aborted on its way may stay without an answer (seen in Chromium 156).
+    const give = () => {
       clearTimeout(patience);
       pages.close();
+      wait.abort();
       resolve(false);
-    });
+    };
+    const patience = setTimeout(give, FROZEN_MS);
+    pages.onmessage = ({ data }) => {
+      if (data.wants === name && ours) pages.postMessage({ has: name });
+      if (data.has === name && !ours) give();
+    };
+    navigator.locks.request(`edgeassist.tab.${name}`, { signal: wait.signal }, take).catch(() => {});
     pages.postMessage({ wants: name });
   });
 }
