@@ -36,7 +36,7 @@ function taken(name) {
       resolve(true);
       return new Promise(() => {});
     };
-    // A request that is aborted on its way may stay without an answer (seen in Chromium 156).
+    // Nobody waits for the request that is aborted: whether it is answered is up to the browser.
     const give = () => {
       clearTimeout(patience);
       pages.close();
