@@ -18,10 +18,9 @@ from edgeassist import __version__
 from edgeassist.console.config import PageConfig
 from edgeassist.console.server import Server
 from edgeassist.console.site import Site
-from edgeassist.sandbox import HOST, PrivateBroker
+from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from tests.conftest import environ_of
 from tests.patience import PATIENCE_S
-from tests.preloaded import PrivateDaemon
 
 # Text that repeats would be drafted, and come many tokens at a time.
 SLOW = {"engine__speculate": "false"}
