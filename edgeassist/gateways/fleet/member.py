@@ -176,6 +176,7 @@ class Member(Gateway):
             now=self._joining.said,
             load=self._standing.load,
             movable=lambda: self._passing.movable,
+            moves=lambda: self._passing.moves,
             clock=clock,
         )
         self._telling = Telling(topics, device, self._link, known=self._known, boxes=self._boxes, clock=clock)
@@ -209,7 +210,7 @@ class Member(Gateway):
         # At QoS 0: they overtake requests that wait for their acknowledgement.
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._offers.hear)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
-        self._link.subscribe(Subscription(self._topics.has("+"), qos=0), self._telling.hear)
+        self._link.subscribe(Subscription(self._topics.has("+"), qos=0, patient=True), self._telling.hear)
         self._sharing.start()
         for each in self._topics.call_filters:
             self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
@@ -350,11 +351,15 @@ class Member(Gateway):
             self._boxes.forget(device)
             return
         before = self._boxes.find(device)
-        if before is None or before.state.boot_id != state.boot_id:
+        new = before is None or before.state.boot_id != state.boot_id
+        if new:
             self._telling.again(self._held)
         self._boxes.hear(state, self._clock(), retained=message.retained)
         self._offers.heard_from(device)
-        self.changed()
+        # In a large fleet, most that is heard is how many run elsewhere.
+        turned = before is None or before.state.state is not state.state
+        if new or turned or (state.movable and self._offers.room):
+            self.changed()
 
     def _hear_handed(self, message: Inbound) -> None:
         if self._emptying.hear(message.payload) or self._calls.hear_followed(message.payload):

@@ -52,6 +52,9 @@ class Offers:
         boxes: The others.
         passing: Hands on what waits here.
         clock: Seconds of the monotonic clock.
+
+    Attributes:
+        room: How much this box had when it was last asked to offer it.
     """
 
     def __init__(
@@ -72,12 +75,13 @@ class Offers:
         self._clock = clock
         self._asked: str | None = None
         self._asked_at = 0.0
+        self.room = 0
 
     def make(self, room: int) -> None:
         """Offer room to a box where requests wait, more often to one where more do; one box at a time."""
-        loaded, now = self._boxes.loaded, self._clock()
+        self.room, now = room, self._clock()
         waits = self._asked is not None and now - self._asked_at < OFFER_S
-        if not (room and loaded) or waits:
+        if not room or waits or not (loaded := self._boxes.loaded):
             return
         (device,) = random.choices(list(loaded), list(loaded.values()))  # noqa: S311 - no secret
         self._asked, self._asked_at = device, now

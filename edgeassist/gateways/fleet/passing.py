@@ -124,7 +124,12 @@ class Passing:
     @property
     def movable(self) -> int:
         """How many wait here that another box may have."""
-        return sum(self._is_movable(held) for held in self._held)
+        return sum(self._is_movable(held) for held in self._held.in_order)
+
+    @property
+    def moves(self) -> bool:
+        """Whether there is one."""
+        return any(self._is_movable(held) for held in self._held.in_order)
 
     def _is_movable(self, held: Held) -> bool:
         rested = not held.hops or self._clock() - held.since > REST_S
