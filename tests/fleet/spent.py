@@ -31,7 +31,7 @@ class Spent:
         engines: Of all engines.
         broker: Of the broker.
         crowd: Of this process.
-        switches: How often daemons gave up a processor by themselves: how often they were woken, or nearly so.
+        switches: How often daemons gave up a processor by themselves, which is nearly how often they woke up.
         published: How many messages clients and boxes published.
         delivered: How many the broker delivered.
         published_bytes: Of what was published, with its topics.
