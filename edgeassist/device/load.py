@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from edgeassist.device.cores import CpuSnapshot, ThreadChoice, choose_threads, fast_cores
 from edgeassist.device.cgroups import CpuQuota
+from edgeassist.device.cores import CpuSnapshot, ThreadChoice, choose_threads, fast_cores
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.files import ROOT
 from edgeassist.device.firmware import Firmware, ThrottledFlags

@@ -179,7 +179,15 @@ class Member(Gateway):
             moves=lambda: self._passing.moves,
             clock=clock,
         )
-        self._telling = Telling(topics, device, self._link, known=self._known, boxes=self._boxes, clock=clock)
+        self._telling = Telling(
+            topics,
+            device,
+            self._link,
+            known=self._known,
+            boxes=self._boxes,
+            takes=lambda: self._standing.takes,
+            clock=clock,
+        )
         self._emptying = Emptying(topics.hand(device), self._link, held=self._held, boxes=self._boxes)
         self._offers = Offers(
             topics, device, self._link, boxes=self._boxes, passing=self._passing, clock=clock
@@ -211,6 +219,7 @@ class Member(Gateway):
         self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._offers.hear)
         self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
         self._link.subscribe(Subscription(self._topics.has("+"), qos=0, patient=True), self._telling.hear)
+        self._link.subscribe(Subscription(self._topics.tell(own), qos=0, patient=True), self._hear_told)
         self._sharing.start()
         for each in self._topics.call_filters:
             self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
@@ -352,14 +361,18 @@ class Member(Gateway):
             return
         before = self._boxes.find(device)
         new = before is None or before.state.boot_id != state.boot_id
-        if new:
+        turned = before is None or before.state.state is not state.state
+        if new or turned:
             self._telling.again(self._held)
         self._boxes.hear(state, self._clock(), retained=message.retained)
         self._offers.heard_from(device)
         # In a large fleet, most that is heard is how many run elsewhere.
-        turned = before is None or before.state.state is not state.state
-        if new or turned or (state.movable and self._offers.room):
+        if new or turned or (state.movable and self._offers.open):
             self.changed()
+
+    def _hear_told(self, message: Inbound) -> None:
+        self._telling.pass_on(message)
+        self.changed()
 
     def _hear_handed(self, message: Inbound) -> None:
         if self._emptying.hear(message.payload) or self._calls.hear_followed(message.payload):
