@@ -14,7 +14,8 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.load import Load
 from edgeassist.gateways.commands import Say
 from edgeassist.gateways.fleet.links import Session
-from edgeassist.gateways.fleet.member import FleetOptions, Member
+from edgeassist.gateways.fleet.member import Member
+from edgeassist.gateways.fleet.options import FleetOptions
 from edgeassist.gateways.fleet.presence import Identity
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.protocol.commands import DrainArguments
