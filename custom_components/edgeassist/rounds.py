@@ -9,6 +9,7 @@ from typing import Any
 from homeassistant.components import conversation
 from homeassistant.util import dt as dt_util
 
+from . import chatting, looking
 from .confirming import ActsOnQuestionError, Turn, Voice
 from .const import LOGGER
 from .entity import EdgeAssistEntity
@@ -16,7 +17,6 @@ from .events import Called, Chunk, Done, Event, Reasoning, Restarted
 from .failures import Failure, Why
 from .invented import InventedCallError, Words
 from .layout import Layout
-from .looking import PROMPT
 from .messages import Written, halved_results, messages_of, questions
 from .sentences import async_sentence
 from .tools import Tools
@@ -48,16 +48,17 @@ class Converses(EdgeAssistEntity):
         """
         tools = self._tools(chat_log)
         knows = tools.readings is not None
-        turn = Turn(voice, tools.called_by, knows=knows) if voice and tools.wire else None
+        turn = None
+        if voice and tools.wire:
+            turn = Turn(voice, tools.called_by, knows=knows, unavailable=tools.unavailable)
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
         stuck = False
         choice: object | None = None
         for number in range(1, MAX_ROUNDS + 1):
             closing = stuck or number == MAX_ROUNDS
-            more: dict[str, Any] = {"tools": tools.wire} if tools.wire else {}
-            if tools.wire and (closing or choice):
-                more["tool_choice"] = "none" if closing else choice
+            wordy = closing or (turn is not None and turn.chats)
+            more = _tool_fields(tools, "none" if wordy else choice)
             count, begin = len(made), len(chat_log.content)
             try:
                 await self._round({**fields, **more}, tools, chat_log, made, turn)
@@ -87,17 +88,20 @@ class Converses(EdgeAssistEntity):
     async def _say_otherwise(
         self, chat_log: conversation.ChatLog, tools: Tools, turn: Turn, fields: Mapping[str, Any]
     ) -> None:
-        """Say what the model did not: how the things are that it was asked about, or what was done.
+        """Say what the model did not: an answer without what made it write code, or what was done.
 
         Raises:
             Failure: There is nothing to say, and why.
         """
-        if not (turn.asks and tools.readings):
+        said = next(each.content for each in reversed(chat_log.content) if each.role == "user")
+        if turn.asks and tools.readings:
+            system, asked = looking.PROMPT, f"{tools.readings}\n\n{said}"
+        elif turn.wants_words:
+            system, asked = chatting.PROMPT, said
+        else:
             await self._confirm(chat_log, turn)
             return
-        said = next(each.content for each in reversed(chat_log.content) if each.role == "user")
-        asked = f"{tools.readings}\n\n{said}"
-        messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": asked}]
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
         nothing = Tools(self.hass, None, said)
         deltas = self._deltas({**fields, "messages": messages}, nothing, set(), frozenset(), turn)
         try:
@@ -272,6 +276,12 @@ class _Answer:
             case _:
                 pass
         return None
+
+
+def _tool_fields(tools: Tools, choice: object | None) -> dict[str, Any]:
+    if not tools.wire:
+        return {}
+    return {"tools": tools.wire, **({"tool_choice": choice} if choice else {})}
 
 
 def _has_words(chat_log: conversation.ChatLog) -> bool:

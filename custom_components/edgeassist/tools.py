@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
@@ -93,6 +94,12 @@ class Tools:
     def names(self) -> Iterable[str]:
         """Those that the box is told."""
         return self._tools.keys()
+
+    def unavailable(self) -> frozenset[str]:
+        """Return the ids of the entities that are so now."""
+        return frozenset(
+            state.entity_id for state in self._hass.states.async_all() if state.state == STATE_UNAVAILABLE
+        )
 
     def called_by(self, name: str) -> str | Target | None:
         """Return what a tool of this name of Home Assistant's calls: an intent, a script, None for others."""

@@ -25,6 +25,7 @@ from typing import Any
 
 from edgeassist.bench.server import LlamaServer
 from edgeassist.sandbox import PrivateBroker
+from tests.home_assistant import ending
 from tests.home_assistant.agents import edgeassist, llama_cpp
 from tests.home_assistant.driver import Driver, drive
 from tests.home_assistant.process import home_assistant
@@ -192,4 +193,4 @@ if __name__ == "__main__":
     parser.add_argument("server", type=Path, help="the program llama-server")
     parser.add_argument("--only", type=int, default=len(SENTENCES), help="how many sentences")
     parser.add_argument("--report", type=Path, help="a file for every sentence, as JSON")
-    asyncio.run(main(parser.parse_args()))
+    ending.run(main(parser.parse_args()))
