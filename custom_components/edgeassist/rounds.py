@@ -54,11 +54,11 @@ class Converses(EdgeAssistEntity):
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
         stuck = False
-        choice: object | None = None
+        chosen = tools.chosen if turn is not None else {}
         for number in range(1, MAX_ROUNDS + 1):
             closing = stuck or number == MAX_ROUNDS
             wordy = closing or (turn is not None and turn.chats)
-            more = _tool_fields(tools, "none" if wordy else choice)
+            more = _tool_fields(tools, {"tool_choice": "none"} if wordy else chosen)
             count, begin = len(made), len(chat_log.content)
             try:
                 await self._round({**fields, **more}, tools, chat_log, made, turn)
@@ -67,11 +67,12 @@ class Converses(EdgeAssistEntity):
                     raise
                 LOGGER.debug("%s: %s %s", self.entity_id, type(mistake).__name__, mistake)
                 choice = None if closing else turn.second_try(mistake)
+                chosen = {"tool_choice": choice}
                 if choice is None:
                     await self._say_otherwise(chat_log, tools, turn, fields)
                     return
                 continue
-            choice = None
+            chosen = {}
             if turn is not None:
                 turn.note(chat_log.content[begin:])
                 if turn.confirmation:
@@ -278,10 +279,8 @@ class _Answer:
         return None
 
 
-def _tool_fields(tools: Tools, choice: object | None) -> dict[str, Any]:
-    if not tools.wire:
-        return {}
-    return {"tools": tools.wire, **({"tool_choice": choice} if choice else {})}
+def _tool_fields(tools: Tools, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tools": tools.wire, **chosen} if tools.wire else {}
 
 
 def _has_words(chat_log: conversation.ChatLog) -> bool:

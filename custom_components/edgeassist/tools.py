@@ -10,6 +10,7 @@ from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
+from .choosing import Chosen, chosen
 from .const import LOGGER
 from .direction import intent_of
 from .done import Target
@@ -36,6 +37,7 @@ class Tools:
     Attributes:
         wire: The field `tools` of a request.
         readings: How the things are that somebody may have asked about, where the model may know that.
+        chosen: More fields of a request, where what was said is plainly for one of the tools.
     """
 
     def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None, said: str) -> None:
@@ -55,6 +57,7 @@ class Tools:
         self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
         self.readings: str | None = None
+        self.chosen: dict[str, Any] = {}
         if api is None:
             return
         home = home_of(hass)
@@ -89,6 +92,8 @@ class Tools:
             )
         if len(self.wire) > MAX_TOOLS:
             raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
+        if plainly := chosen(said, home):
+            self.chosen = self._choice(plainly)
 
     @property
     def names(self) -> Iterable[str]:
@@ -122,6 +127,14 @@ class Tools:
             arguments = self._pointing.mended(self._spelling.mended(arguments))
             tool = self._moving(tool, arguments)
         return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
+
+    def _choice(self, plainly: Chosen) -> dict[str, Any]:
+        """Return the fields that have a model call what a command is for, if that is offered."""
+        for name, tool in self._tools.items():
+            if self.called_by(tool.name) == plainly.intent:
+                choice = {"type": "function", "function": {"name": name}}
+                return {"tool_choice": choice, **({"parallel_tool_calls": False} if plainly.one else {})}
+        return {}
 
     def _moving(self, tool: llm.Tool, arguments: dict[str, Any]) -> llm.Tool:
         """Return the tool that moves a door or a lock as the words say: this one, or the other of two."""

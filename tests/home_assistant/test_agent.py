@@ -110,6 +110,27 @@ async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_quest
     assert after["messages"][4]["content"] == sentence
 
 
+async def test_a_plain_command_chooses_its_tool_and_what_failed_is_the_models_to_mend(
+    house: Driver, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    await box(
+        {
+            "*kitchen light": calling(tool("HassTurnOn"), name="No such light"),
+            "*lights in the kitchen": calling(tool("HassTurnOff"), area="Kitchen", domain=["light"]),
+            "Error:*": calling(tool("HassTurnOn"), name="Kitchen light"),
+        }
+    )
+    wire = await connect.wire(PROMPTS)
+    assert (await house.say("Turn on the kitchen light", AGENT)).speech == "Turned on the Kitchen light."
+    assert (await house.say("turn off the lights in the kitchen", AGENT)).kind == "action_done"
+    await house.is_("light.kitchen", "off")
+    assert [(each.get("tool_choice"), each.get("parallel_tool_calls")) for each in prompts(wire)] == [
+        ({"type": "function", "function": {"name": tool("HassTurnOn")}}, False),
+        (None, None),
+        ({"type": "function", "function": {"name": tool("HassTurnOff")}}, None),
+    ]
+
+
 async def test_the_model_has_the_last_word_where_there_may_be_more_to_say(
     house: Driver, box: Box, tool: Named
 ) -> None:
@@ -302,7 +323,7 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
     other = calling(tool("HassTurnOn"), name="Hall light")
     await box({"*": f"{call}\n{other}\n{call}\n{other}\n" * 20})
     wire = await connect.wire(PROMPTS, CANCEL)
-    answered = await house.say("light on", AGENT)
+    answered = await house.say("make some light", AGENT)
     await house.is_("light.hall", "on")
     asked = prompts(wire)
     assert [request.get("tool_choice") for request in asked] == [None, None, "none"]

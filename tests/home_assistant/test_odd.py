@@ -134,9 +134,9 @@ async def test_a_call_that_is_written_as_words_is_made_and_not_said(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:
     call = {"name": TURN_ON, "arguments": {"name": "Kitchen light"}}
-    await box({"*light on": "Sure. " + json.dumps(call)})
+    await box({"*some light": "Sure. " + json.dumps(call)})
     wire = await connect.wire(PROMPTS)
-    heard = await house.streamed("light on", await house.pipeline(AGENT))
+    heard = await house.streamed("make some light", await house.pipeline(AGENT))
     choices = [request.get("tool_choice") for request in prompts(wire)]
     assert choices == [None, {"type": "function", "function": {"name": TURN_ON}}]
     assert "{" not in spoken(heard)
@@ -146,7 +146,7 @@ async def test_a_call_that_is_written_as_words_is_made_and_not_said(
     ("said", "kind", "sentence"),
     [
         (
-            "*what is up",
+            "*make it nice",
             "error",
             "The model answered in code instead of words. Please say it in other words.",
         ),
@@ -161,6 +161,18 @@ async def test_only_who_asks_for_code_is_told_code(
     answer = await house.say(said.removeprefix("*"), AGENT)
     assert (answer.kind, answer.speech) == (kind, sentence)
     assert len(prompts(wire)) == 1
+
+
+async def test_a_question_that_no_reading_answers_is_asked_again_without_the_home(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    code = json.dumps({"name": "GetCapital", "arguments": {}})
+    question = "What is the capital of France?"
+    await box({question: "Paris.", f"*{question}": code})
+    wire = await connect.wire(PROMPTS)
+    assert (await house.say(question, AGENT)).speech == "Paris."
+    first, again = prompts(wire)
+    assert ("tools" in first, "tools" in again) == (True, False)
 
 
 @pytest.mark.parametrize(
