@@ -1,8 +1,8 @@
 """Which tool a plain command is for, by its verb and what it names. Imports nothing of Home Assistant.
 
-Where nothing but a verb is left of a command without the names of the home, the model need not choose the
-tool. It fills in the arguments, which is a third of what it would have to write, and a small one often takes
-the wrong tool. All else is left to the model.
+Where nothing but a verb is left of a command without the names of the home, no model is needed to know which
+tool is meant, and for which thing where one is named. A small model often takes the wrong tool, and writes
+for seconds. All else is left to the model.
 """
 
 from __future__ import annotations
@@ -88,11 +88,13 @@ class Chosen:
 
     Attributes:
         intent: What does it.
-        one: Whether it is for one thing, which it names.
+        thing: The one thing that it is for, where it names one.
+        whole: Whether that is all that it says; else it gives a value.
     """
 
     intent: str
-    one: bool
+    thing: Thing | None
+    whole: bool
 
 
 def chosen(said: str, home: Home) -> Chosen | None:
@@ -123,7 +125,8 @@ def chosen(said: str, home: Home) -> Chosen | None:
     verb = "set" if _SET.fullmatch(rest) else _VERBS.get(rest, "")
     intent = _INTENTS.get(verb, {}).get(domain)
     intent = intent or (intent_of(said, domain) if _MOVES.fullmatch(rest) else None)
-    return Chosen(intent, len(things) == 1) if intent else None
+    thing = things[0] if len(things) == 1 else None
+    return Chosen(intent, thing, whole=thing is not None and verb != "set") if intent else None
 
 
 def _named(left: str, home: Home) -> tuple[str, list[Thing]]:

@@ -56,6 +56,8 @@ class Turn:
         asks: Whether something was asked that is known, and nothing is to be done.
         chats: Whether no more was said than thanks or the like.
         spoken: Whether calls that are written as text are kept from being said.
+        confirms: Whether what was done is said without the model.
+        called: Whether something was called.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Turn:
         self.asks = knows and only_asks(voice.said)
         self.chats = only_talks(voice.said) and not voice.replies
         self.spoken = not voice.wants_code
+        self.confirms = voice.confirms
         self._list_unavailable = unavailable
         # When the last calls were made: a TV may be so because it was switched off.
         self._unavailable: Container[str] = frozenset()
@@ -78,7 +81,7 @@ class Turn:
         # Of the last round with calls.
         self._all_done = False
         self._errors: list[str] = []
-        self._called = False
+        self.called = False
         self._tried_again = False
 
     def check(self, names: Iterable[str]) -> None:
@@ -105,7 +108,7 @@ class Turn:
             act_of(self._called_by(call.tool_name), call.tool_args, results.get(key))
             for key, call in calls.items()
         ]
-        self._called = True
+        self.called = True
         self._acts += filter(None, acts)
         self._all_done = all(acts)
         self._errors = [each["error"] for each in results.values() if _is_error(each)]
@@ -113,7 +116,7 @@ class Turn:
     @property
     def confirmation(self) -> str | None:
         """What is said instead of asking the model again; None where it is to be asked."""
-        if not (self._voice.confirms and self._all_done):
+        if not (self.confirms and self._all_done):
             return None
         wanted = parts(self._voice.said)
         if wanted is None or wanted > len(self._acts):
@@ -137,9 +140,9 @@ class Turn:
         return sentence(self._acts, self._voice.language, self._voice.degrees)
 
     @property
-    def language(self) -> str:
-        """In which it is said."""
-        return self._voice.language or ""
+    def language(self) -> Language | None:
+        """In which it is said; None where there are no sentences."""
+        return self._voice.language
 
     @property
     def failed(self) -> bool:
@@ -152,7 +155,7 @@ class Turn:
         Behind a call that was carried out it is what a small model imagines of its result. A name that is
         none is not followed up either: made to call something, such a model announced what was to be noted.
         """
-        done = self._called and not self._errors
+        done = self.called and not self._errors
         if isinstance(mistake, ActsOnQuestionError) or mistake.tool is None or done or self._tried_again:
             return None
         self._tried_again = True

@@ -181,15 +181,16 @@ async def test_a_question_that_no_reading_answers_is_asked_again_without_the_hom
 async def test_a_question_switches_nothing_and_is_asked_otherwise_where_a_model_would(
     house: Driver, box: Box, connect: AsyncConnect, mistake: str
 ) -> None:
-    await box({"*- Kitchen light: off*": "It is off.", "*is the kitchen light on?": mistake})
+    await box({"*- Kitchen light: off*": "C'est éteint.", "*is the kitchen light on?": mistake})
     await house.call("light.turn_off", "light.kitchen")
     wire = await connect.wire(PROMPTS)
-    answer = await house.say("is the kitchen light on?", AGENT)
-    assert (answer.kind, answer.speech) == ("action_done", "It is off.")
+    # Where there are no sentences for it, the model reads them.
+    for language, sentence in [*[("en", "The Kitchen light is off.")] * 2, ("fr", "C'est éteint.")]:
+        answer = await house.say("is the kitchen light on?", AGENT, language=language)
+        assert (answer.kind, answer.speech) == ("action_done", sentence)
     await house.is_("light.kitchen", "off")
-    first, second = prompts(wire)
-    assert "tools" in first
-    assert "tools" not in second
+    # That it has no words where it knows of tools is known after the second time.
+    assert ["tools" in request for request in prompts(wire)] == [True, True, False]
 
 
 async def test_what_a_model_makes_up_of_what_it_has_done_is_not_said(

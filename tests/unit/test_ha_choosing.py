@@ -67,11 +67,21 @@ def test_the_verb_of_a_plain_command_says_which_tool_it_is_for(said: str, intent
     assert found.intent == intent
 
 
-def test_one_call_is_enough_where_one_thing_is_named() -> None:
-    for said, one in [("turn on the reading lamp", True), ("turn on the lights in the kitchen", False)]:
-        found = chosen(said, HOME)
-        assert found is not None
-        assert found.one is one
+@pytest.mark.parametrize(
+    ("said", "thing", "whole"),
+    [
+        ("turn on the reading lamp", "light.reading", True),
+        ("pause the kitchen radio", "media_player.radio", True),
+        ("turn on the lights in the kitchen", None, False),
+        ("dim the reading lamp to 30 percent", "light.reading", False),
+    ],
+)
+def test_where_one_thing_is_named_and_no_value_given_nothing_is_left_to_a_model(
+    said: str, thing: str | None, *, whole: bool
+) -> None:
+    found = chosen(said, HOME)
+    assert found is not None
+    assert (found.thing and found.thing.entity_id, found.whole) == (thing, whole)
 
 
 @pytest.mark.parametrize(
