@@ -8,13 +8,13 @@ for seconds. All else is left to the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .direction import COURTESY, NOT, intent_of
 from .plain import parts
 from .pointing import KINDS, NEEDLESS
-from .tiny.home import READ_ONLY, Home, Thing
+from .tiny.home import READ_ONLY, Home, Place, Thing
 from .tiny.naming import mentions, plain, replaced
 from .tiny.words import HAN
 
@@ -56,6 +56,11 @@ _VERBS |= dict.fromkeys(("resume", "unpause", "continue", "继续", "继续播�
 _VERBS |= dict.fromkeys(("start", "run", "starte"), "start")
 # What moves, and which way; "open", and a half of it, is left to the model.
 _MOVES = re.compile(r"\w+(?: (?:ab|auf|zu))?")
+_DOORS = frozenset(
+    ["door", "doors", "tür", "türen", "门", "gate", "gates", "tor", "tore", "garagentor", "车库门"]
+)
+_DOOR_CLASSES = frozenset(("door", "garage", "gate"))
+_BLIND_CLASSES = frozenset((None, "awning", "blind", "curtain", "shade", "shutter"))
 # To a value: "dim the lamp to 30 percent".
 _SET = re.compile(
     r"(?:set|dim|turn|put|bring|change|stelle?|setze?|dimme?) (?:down )?(?:to|auf) (?P<value>\d+(?:[.,]\d+)?)"
@@ -116,9 +121,17 @@ def chosen(said: str, home: Home) -> Chosen | None:
     if not named:
         # A name that is a word for its kind, too, is no mention.
         left, things = _named(left, home)
-    things = [thing for thing in things if thing.domain not in READ_ONLY]
-    rest, kinds = _taken_apart(left)
-    domains = {each.domain for each in things} if things else _common(kinds)
+    rest, sorts = _taken_apart(left)
+    places = [mention.place for mention in found if mention.place]
+    domains = _common(KINDS[sort] for sort in sorts)
+    if things:
+        things = _fitting(things, places, sorts)
+        domains = frozenset(each.domain for each in things)
+    elif sorts and places:
+        # The one of its sort there, whatever it is called.
+        inside = _fitting(home.things, places, sorts)
+        things = inside if len(inside) == 1 else []
+        domains = frozenset(each.domain for each in inside)
     if len(domains) != 1:
         return None
     [domain] = domains
@@ -139,16 +152,35 @@ def _named(left: str, home: Home) -> tuple[str, list[Thing]]:
     return left, []
 
 
-def _taken_apart(left: str) -> tuple[str, list[frozenset[str]]]:
-    """Return what is left without words that say no more, and which domains its words for kinds are of."""
+def _fitting(things: Iterable[Thing], places: Sequence[Place], sorts: Sequence[str]) -> list[Thing]:
+    """Return what of a name is where somebody said, and what they said that it is."""
+    return [
+        thing
+        for thing in things
+        if thing.domain not in READ_ONLY
+        and all(thing.area_id in place.ids for place in places)
+        and all(_is_sort(thing, sort) for sort in sorts)
+    ]
+
+
+def _is_sort(thing: Thing, sort: str) -> bool:
+    if thing.domain not in KINDS[sort]:
+        return False
+    # Home Assistant has doors, windows and blinds in one domain.
+    if thing.domain != "cover":
+        return True
+    return thing.device_class in (_DOOR_CLASSES if sort in _DOORS else _BLIND_CLASSES)
+
+
+def _taken_apart(left: str) -> tuple[str, list[str]]:
+    """Return what is left without words that say no more, and its words for sorts of things."""
     if HAN.search(left):
-        kinds = [KINDS[word] for word in _CHINESE_KINDS.findall(left)]
-        return _CHINESE.sub("", _CHINESE_KINDS.sub("", left)), kinds
+        return _CHINESE.sub("", _CHINESE_KINDS.sub("", left)), _CHINESE_KINDS.findall(left)
     words = [word for word in _WORDS.findall(left) if word not in _MORE_NEEDLESS]
     verb = words[:1] if words[:1] and words[0] in _ALSO_KINDS else []
     others = words[len(verb) :]
-    kinds = [KINDS[word] for word in others if word in KINDS]
-    return " ".join([*verb, *(word for word in others if word not in KINDS)]), kinds
+    rest = " ".join([*verb, *(word for word in others if word not in KINDS)])
+    return rest, [word for word in others if word in KINDS]
 
 
 def _common(kinds: Iterable[frozenset[str]]) -> frozenset[str]:

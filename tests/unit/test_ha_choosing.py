@@ -12,6 +12,7 @@ from custom_components.edgeassist.tiny.home import Area, Home, Thing
 HOME = Home(
     (
         Area("kitchen", "Kitchen", ("厨房",)),
+        Area("garage", "Garage"),
         Area("living", "Living room", ("客厅", "Wohnzimmer")),
         Area("hall", "Hall"),
     ),
@@ -21,8 +22,11 @@ HOME = Home(
         Thing("light.reading", ("Reading lamp", "Leselampe"), "living"),
         Thing("switch.coffee", ("Coffee machine",), "kitchen"),
         Thing("cover.blinds", ("Living room blinds",), "living", "blind"),
-        Thing("cover.garage", ("Garage door",), "hall", "garage"),
+        Thing("cover.garage", ("Opener",), "garage", "garage"),
+        Thing("cover.hatch", ("Hatch",), "kitchen", "window"),
         Thing("lock.front", ("Front door",), "hall"),
+        Thing("lock.back", ("Back door",), "hall"),
+        Thing("light.low", ("Low lamp",), "living"),
         Thing("media_player.radio", ("Kitchen radio",), "kitchen"),
         Thing("climate.living", ("Living room heating",), "living"),
         Thing("fan.hall", ("Hall fan",), "hall"),
@@ -39,6 +43,7 @@ ON, OFF = "HassTurnOn", "HassTurnOff"
     [
         ("Turn on the kitchen light", ON),
         ("turn the reading lamp off, please", OFF),
+        ("turn the reading lamp in the living room off", OFF),
         ("Could you switch on the coffee machine?", ON),
         ("Switch off the lights in the living room", OFF),
         ("turn on the light", ON),
@@ -72,7 +77,12 @@ def test_the_verb_of_a_plain_command_says_which_tool_it_is_for(said: str, intent
     [
         ("turn on the reading lamp", "light.reading", True),
         ("pause the kitchen radio", "media_player.radio", True),
-        ("turn on the lights in the kitchen", None, False),
+        ("turn on the lights in the living room", None, False),
+        ("turn on the light in the kitchen", "light.kitchen", True),
+        ("close the door in the hall", None, False),
+        ("close the garage door", "cover.garage", True),
+        ("open the garage", None, False),
+        ("close the living room curtains", "cover.blinds", True),
         ("dim the reading lamp to 30 percent", "light.reading", False),
     ],
 )
@@ -80,8 +90,7 @@ def test_where_one_thing_is_named_and_no_value_given_nothing_is_left_to_a_model(
     said: str, thing: str | None, *, whole: bool
 ) -> None:
     found = chosen(said, HOME)
-    assert found is not None
-    assert (found.thing and found.thing.entity_id, found.whole) == (thing, whole)
+    assert (found and found.thing and found.thing.entity_id, bool(found and found.whole)) == (thing, whole)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +113,12 @@ def test_where_one_thing_is_named_and_no_value_given_nothing_is_left_to_a_model(
         "set the living room blinds to 50 percent",
         "open the living room blinds halfway",
         "open the door",
+        "open the door in the living room",
+        "close the kitchen blinds",
+        "open the kitchen door",
         "pause the kitchen light",
+        "turn on the reading lamp in the kitchen",
+        "turn off the kitchen radio lamp",
         "play some jazz in the kitchen",
         "mach es gemütlich im Wohnzimmer",
         "厨房太暗了",
