@@ -38,7 +38,7 @@ def watch(pid: int) -> None:
         with _lock:
             try:
                 socket.send_fds(_guardian(), [b"."], [handle])
-            except BrokenPipeError:  # somebody has killed it
+            except ConnectionError:  # somebody has killed it
                 _guardian().close()
                 _guardian.cache_clear()
                 socket.send_fds(_guardian(), [b"."], [handle])
