@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import logging
+import os
 import resource
 import sys
 import time
@@ -117,10 +118,11 @@ class Child:
         self._told_at = 0.0
 
     def run(self) -> None:
-        """Try inputs until the parent ends this process."""
+        """Try inputs until the parent ends this process, or is gone itself."""
+        parent = os.getppid()
         for pool in self._pools:
             pool.begin()
-        while True:
+        while os.getppid() == parent:
             pool = min(self._pools, key=lambda each: each.spent_s)
             until = pool.spent_s + _SLICE_S
             number = self._targets.index(pool.target)
