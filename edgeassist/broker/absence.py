@@ -1,4 +1,4 @@
-"""For how long this machine has been away from its broker, with what it has slept. Sans-I/O but for the clocks."""
+"""For how long this machine has been away from its broker, its own sleep included."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ class Report:
     Attributes:
         seed: With which it can be run again.
         tried: Inputs by target, with how many came to something new, and seconds of processor time.
-        memory: How many inputs a child had tried, and its memory in bytes without the inputs that it keeps, about
-            once a second; a new child begins a new list.
+        memory: How many inputs a child had tried, and its memory in bytes without the inputs that it keeps,
+            about once a second; a new child begins a new list.
         held: The most bytes that a child's kept inputs took.
         faults: What was found.
     """
@@ -97,8 +97,8 @@ class Report:
     def growth(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
         """Return `memory` early and late in the longest-lived child; None where it was too short.
 
-        Early is when a fifth of its time has gone: before that the caches of what is tried fill. Both are medians
-        of a tenth of its time.
+        Early is when a fifth of its time has gone: before that the caches of what is tried fill. Both are
+        medians of a tenth of its time.
         """
         longest = max(self.memory, key=len, default=[])
         if len(longest) < 10:
