@@ -13,6 +13,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,14 +93,19 @@ async def measure(folder: Path, *, model: str | None, turns: int, tokens: int, p
             await sides[name].ask("warm", "Hello", max_tokens=8)
             sides[name].first_ms.clear()
         for turn in range(turns):
-            for side in sides.values():
+            for side in by_turns(sides.values(), turn):
                 side.wire.heard.clear()
                 await side.ask(f"t{turn}", f"What is {turn} and {turn}?", max_tokens=4, temperature=0)
         for turn in range(turns // 4):
-            for side in sides.values():
+            for side in by_turns(sides.values(), turn):
                 side.wire.heard.clear()
                 await side.stream(f"r{turn}", tokens)
         await report(sides["durable"], sides["not"], prompts)
+
+
+def by_turns(sides: Iterable[Side], turn: int) -> list[Side]:
+    """Return them in this order and, every other time, in the other."""
+    return [*sides][:: -1 if turn % 2 else 1]
 
 
 async def report(one: Side, other: Side, prompts: int) -> None:
@@ -108,10 +114,17 @@ async def report(one: Side, other: Side, prompts: int) -> None:
     added = [mine - theirs for mine, theirs in zip(one.first_ms, other.first_ms, strict=True)]
     ratios = [mine / theirs for mine, theirs in zip(one.rates, other.rates, strict=True)]
     first = f"{median(one.first_ms):.1f} ms, without {median(other.first_ms):.1f}"
-    lines = [f"first chunk: {first}; added in turns, median: {median(added):+.1f} ms"]
+    lines = [f"first chunk: {first}; added in turns, median of {len(added)}: {median(added):+.1f} ms"]
+    if len(added) > 1:
+        low, _, high = statistics.quantiles(added)
+        # Of a median of n values that scatter so: 1.57 times the quartiles' distance, by the root of n.
+        doubt = 1.57 * (high - low) / len(added) ** 0.5
+        lines[0] += f" +/- {doubt:.1f} (95 %), quartiles {low:+.1f} to {high:+.1f}"
     if ratios:
         spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
-        rate = f"{median(one.rates):.1f} tokens/s, ratio in turns {median(ratios):.3f} ({spread})"
+        rate = (
+            f"{median(one.rates):.1f} tokens/s, ratio in {len(ratios)} turns {median(ratios):.3f} ({spread})"
+        )
         lines.append(f"{STREAMS} streams: {rate}")
     if prompts:
         before = written_by(one.daemon.pid)
