@@ -72,7 +72,7 @@ class Report:
         seed: With which it can be run again.
         tried: Inputs by target, with how many came to something new, and seconds of processor time.
         memory: How many inputs a child had tried, and its memory in bytes without the inputs that it keeps,
-            about once a second; a new child begins a new list.
+            once in a second of its processor time; a new child begins a new list.
         held: The most bytes that a child's kept inputs took.
         faults: What was found.
     """
