@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 from pydantic import SecretStr
 
 from edgeassist import __version__
 from edgeassist.broker import BrokerOptions, Tls
+from edgeassist.configured import configured_model, number_or_none
 from edgeassist.console.config import WEBSOCKET_PORT, PageConfig, check_broker_url
 from edgeassist.errors import ConfigurationError
-from edgeassist.folders import box_state_directory, service_directory
+from edgeassist.folders import box_state_directory
 from edgeassist.models.fit import Demand
 from edgeassist.models.library import Library
 from edgeassist.models.pulling.places import Places, places
-from edgeassist.models.selected import Named, Selected, select
+from edgeassist.models.selected import Selected, select
 from edgeassist.protocol.packets import Outbound
 from edgeassist.protocol.topics import FleetTopics, Topics, fleet_topics
 from edgeassist.settings import Settings
@@ -112,11 +112,6 @@ def demand_of(settings: Settings) -> Demand:
     )
 
 
-def configured_model(settings: Settings) -> Named:
-    """Return what `model.path` and `model.backend` name."""
-    return Named(settings.model.path, settings.model.backend)
-
-
 def selected_model(settings: Settings, folder: Path | None = None) -> Selected:
     """Return the model to serve, for all who ask: the configured one, or one that was chosen since.
 
@@ -130,13 +125,6 @@ def selected_model(settings: Settings, folder: Path | None = None) -> Selected:
 def template_of(settings: Settings, selected: Selected) -> Path | None:
     """Return the template in place of the model's own: `model.template` is for the configured model."""
     return None if selected.chosen else settings.model.template
-
-
-def state_folder_of(settings: Settings) -> Path:
-    """Return where states are kept: as set, in systemd's `StateDirectory=`, or in the user's cache."""
-    if settings.engine.state_folder is not None:
-        return settings.engine.state_folder
-    return (service_directory() or platformdirs.user_cache_path("edgeassist")) / "kv"
 
 
 def library_of(settings: Settings) -> Library:
@@ -161,8 +149,3 @@ def places_of(settings: Settings) -> Places:
 
 def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-
-def number_or_none(value: int | Literal["auto"]) -> int | None:
-    """Return a number that is configured; None where the choice is left to us."""
-    return None if value == "auto" else value

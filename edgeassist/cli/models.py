@@ -20,6 +20,7 @@ from edgeassist.cli.consoles import Console
 from edgeassist.cli.model_tables import listed, tables
 from edgeassist.cli.recommend import board_of
 from edgeassist.cli.switching import switch_now
+from edgeassist.configured import configured_model
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
@@ -34,13 +35,7 @@ from edgeassist.models.pulling.pull import pull
 from edgeassist.models.recommend import Need, recommend
 from edgeassist.models.selected import DEFAULT, Named, choose
 from edgeassist.settings import Settings, load_settings
-from edgeassist.wiring import (
-    configured_model,
-    demand_of,
-    library_of,
-    places_of,
-    selected_model,
-)
+from edgeassist.wiring import demand_of, library_of, places_of, selected_model
 
 # Of tables that go to a file or another program.
 _PLAIN_WIDTH = 140

@@ -7,14 +7,10 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 import typer
 
-from edgeassist.supervision.spawning import Spawned, spawn
-
-if TYPE_CHECKING:
-    from edgeassist.settings import Settings
+from edgeassist.first_engine import take
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +24,30 @@ def run(context: typer.Context) -> None:
     # Until the daemon takes SIGHUP for a reload, it asks for what is about to be done anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
-        # An engine has as much to import as we have: it begins before.
-        spawned = _begin()
+        # An engine has as much to import as we have: it begins before (`__main__`).
+        spawned = take()
         if spawned is not None:
             stack.callback(spawned.discard)
         with _importing():
             from edgeassist.daemon import logs  # noqa: PLC0415
+            from edgeassist.folders import state_directory  # noqa: PLC0415
+            from edgeassist.loads import first_load  # noqa: PLC0415
+            from edgeassist.supervision.last_load import keep  # noqa: PLC0415
             from edgeassist.tuning.source import load_with_tuned  # noqa: PLC0415
 
             loaded = load_with_tuned(context.obj)
             logs.set_up(loaded.settings.daemon.log_level.value)
             if loaded.remark is not None:
                 log.info("%s", loaded.remark)
-            if spawned is not None:
-                _prepare(spawned, loaded.settings)
-            # Two fifths of a start, while the engine prepares.
+            load = first_load(loaded.settings)
+            if spawned is not None and load is not None and not spawned.loads(load):
+                keep(state_directory(), load)
+                if spawned.told is None:
+                    spawned = spawned.load(load)
+                else:  # the settings are others than last time: the supervisor starts another
+                    spawned.discard()
+                    spawned = None
+            # Two fifths of a start, while the engine loads.
             from edgeassist.daemon.app import serve  # noqa: PLC0415
         raise typer.Exit(serve(loaded, lambda: load_with_tuned(context.obj), spawned))
 
@@ -56,26 +61,3 @@ def _importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _begin() -> Spawned | None:
-    try:
-        return spawn()
-    except OSError:  # the supervisor tries again, and says why it can't
-        return None
-
-
-def _prepare(spawned: Spawned, settings: Settings) -> None:
-    """Tell the engine which library it will need."""
-    from edgeassist.engine.messages import Prepare, encode  # noqa: PLC0415 - after the engine has begun
-    from edgeassist.errors import ModelError  # noqa: PLC0415
-    from edgeassist.folders import state_directory  # noqa: PLC0415
-    from edgeassist.models.choice import choose_model  # noqa: PLC0415
-    from edgeassist.models.selected import Named, select  # noqa: PLC0415
-
-    named = select(Named(settings.model.path, settings.model.backend), state_directory()).named
-    try:
-        choice = choose_model(named.path, named.backend)
-    except ModelError:
-        return  # the daemon will say so
-    spawned.say(encode(Prepare(choice.backend)))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgeassist import wiring
 from edgeassist.cli.instrument import Begin, need_backend
+from edgeassist.configured import number_or_none
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
@@ -31,7 +32,7 @@ from edgeassist.tuning.quiet import Quiet
 from edgeassist.tuning.report import decided, proposed, rate_of, rows_of
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Budget, Search, Tried, answers_of
-from edgeassist.wiring import demand_of, number_or_none, selected_model
+from edgeassist.wiring import demand_of, selected_model
 
 # About so many answers are measured.
 _ANSWERS = 60

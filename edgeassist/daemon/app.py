@@ -13,6 +13,7 @@ from functools import partial
 
 from edgeassist import __version__
 from edgeassist.broker import Broker
+from edgeassist.configured import configured_model, number_or_none, state_folder_of
 from edgeassist.daemon import logs
 from edgeassist.daemon.condition import Condition
 from edgeassist.daemon.control import Control
@@ -29,9 +30,9 @@ from edgeassist.daemon.switching import Prepared, Switching
 from edgeassist.daemon.wiring import (
     asking_options_of,
     console_of,
+    digests_of,
     discovery_of,
     journal_bounds_of,
-    load_of,
     patience_of,
     policy_of,
     prepared_of,
@@ -54,6 +55,7 @@ from edgeassist.gateways.mqtt.repeats import Repeats
 from edgeassist.gateways.mqtt.reporter import Reporter, status_message
 from edgeassist.gateways.mqtt.twins import Twins
 from edgeassist.gateways.mqtt.watches import Watches
+from edgeassist.loads import load_of
 from edgeassist.models.builtin import NEXT_MODEL, is_builtin
 from edgeassist.models.calibration import calibration_for
 from edgeassist.models.library import Entry, Library
@@ -70,12 +72,9 @@ from edgeassist.supervision.threads import ThreadKeeper
 from edgeassist.wiring import (
     broker_options,
     client_id_of,
-    configured_model,
     library_of,
-    number_or_none,
     page_config_of,
     places_of,
-    state_folder_of,
     topics_of,
 )
 
@@ -186,7 +185,14 @@ class App:
         self._examining = Examining(doctor_command(loaded.named_file))
         models = Models(configured, library=library, switching=self.switching, pulling=self._pulling)
         self._condition = Condition(
-            topics, self.supervisor, self.requests, broker, self._threads, sensors, self._durability.problem
+            topics,
+            self.supervisor,
+            self.requests,
+            broker,
+            self._threads,
+            sensors,
+            self._durability.problem,
+            digests_of(settings),
         )
         self._hashing = Hashing(
             self._condition,

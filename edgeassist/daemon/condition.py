@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import socket
@@ -20,6 +19,8 @@ from edgeassist import __version__
 from edgeassist.broker import Broker
 from edgeassist.device.sensors import Sensors
 from edgeassist.engine.messages import ModelFacts, TemplateState
+from edgeassist.models.files.digests import Digests, sha256_of
+from edgeassist.models.files.gguf_parts import parts_of
 from edgeassist.protocol.capabilities import capabilities
 from edgeassist.protocol.state import (
     PROTOCOL_VERSION,
@@ -44,6 +45,7 @@ class Condition:
 
     Attributes:
         undurable: Returns why requests do not outlive a restart; None where they do.
+        digests: Keeps those of models between runs; None: nothing does.
         stopping: Whether the daemon is about to end.
         target: The model that is being switched to, in words; None at other times.
         sha256: Of the model's file; None until that is known.
@@ -59,6 +61,7 @@ class Condition:
     threads: ThreadKeeper
     sensors: Sensors
     undurable: Callable[[], str | None] = lambda: None
+    digests: Digests | None = None
     stopping: bool = False
     target: str | None = None
     twin: str | None = None
@@ -194,19 +197,19 @@ class Condition:
         )
 
     async def hash_model(self, path: Path | None) -> str | None:
-        """Compute a model's SHA-256 in the background, which takes seconds; None for one that is no file."""
-        if path is None or not path.is_file():
+        """Return a model's SHA-256, None for one that is no single file.
+
+        It is computed in the background where it is not known yet, which takes seconds.
+        """
+        if path is None or not path.is_file() or len(parts_of(path)) > 1:
             return None
         try:
-            return await asyncio.to_thread(_sha256, path)
+            if self.digests is None:
+                return await asyncio.to_thread(sha256_of, path)
+            return self.digests.known(path) or await asyncio.to_thread(self.digests.compute, path)
         except OSError as error:
             log.warning("the model's SHA-256 can't be computed: %s: %s", path, error.strerror)
             return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _prefix_reuse(facts: ModelFacts) -> PrefixReuse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -13,15 +14,16 @@ from edgeassist.daemon.condition import Condition
 from edgeassist.errors import InvalidRequestError
 from edgeassist.fleet.load import Load
 from edgeassist.gateways.commands import Say
-from edgeassist.gateways.fleet.links import Session
-from edgeassist.gateways.fleet.member import FleetOptions, Member
-from edgeassist.gateways.fleet.presence import Identity
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.protocol.commands import DrainArguments
 from edgeassist.protocol.fleet import SESSION_SUFFIX
 from edgeassist.settings import Settings
 from edgeassist.supervision.supervisor import Phase
 from edgeassist.wiring import broker_options, client_id_of, fleet_topics_of
+
+if TYPE_CHECKING:
+    from edgeassist.gateways.fleet.links import Session
+    from edgeassist.gateways.fleet.member import Member
 
 # A message that is handed over is longer than what the client published by what stands around it.
 _AROUND_BYTES = 1 << 16
@@ -46,6 +48,10 @@ class FleetRoom:
         topics = fleet_topics_of(settings)
         if topics is None:
             return
+        # Most devices are in none.
+        from edgeassist.gateways.fleet.member import FleetOptions, Member  # noqa: PLC0415 - as said above
+        from edgeassist.gateways.fleet.presence import Identity  # noqa: PLC0415
+
         identity = Identity(
             condition.topics.device,
             condition.topics.root,

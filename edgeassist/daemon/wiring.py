@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from edgeassist.configured import configured_model, state_folder_of
 from edgeassist.daemon.switching import Prepared
 from edgeassist.device.memory import available_memory_bytes, total_memory_bytes
 from edgeassist.device.mounts import outlives_boots
-from edgeassist.engine.messages import FlashAttention, KvType, Load, LoadMode, Sampling, Thinking
+from edgeassist.engine.messages import Sampling
 from edgeassist.gateways.console import ConsoleOptions
 from edgeassist.gateways.homeassistant.discovery import DiscoveryOptions
 from edgeassist.gateways.mqtt.asking import AskingOptions
@@ -16,7 +17,9 @@ from edgeassist.gateways.mqtt.intake import ReplyRules
 from edgeassist.gateways.mqtt.replies import ReplyOptions
 from edgeassist.gateways.mqtt.watches import WatchesOptions
 from edgeassist.journal.ledger import Bounds as JournalBounds
-from edgeassist.models.choice import Choice, choose_model
+from edgeassist.loads import load_of, thinking_of
+from edgeassist.models.choice import choose_model
+from edgeassist.models.files.digests import Digests
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory, fits_beside
 from edgeassist.models.selected import Named
@@ -27,7 +30,7 @@ from edgeassist.serving.policy import Policy
 from edgeassist.serving.stream import Pace
 from edgeassist.settings import Settings
 from edgeassist.supervision.engine import Patience
-from edgeassist.wiring import configured_model, demand_of, number_or_none, state_folder_of
+from edgeassist.wiring import demand_of
 
 # What `sampling.temperature = "auto"` is for a model that converses.
 _TEMPERATURE = 0.7
@@ -57,7 +60,7 @@ def policy_of(settings: Settings, *, builtin: bool) -> Policy:
             repeat_penalty=sampling.repeat_penalty,
         ),
         system=settings.model.system,
-        thinking=_thinking_of(settings),
+        thinking=thinking_of(settings),
         temperatures=_temperatures_of(settings),
         threshold=_real_or_none(settings.decisions.threshold),
         prior=_real_or_none(settings.decisions.prior),
@@ -100,17 +103,16 @@ def _real_or_none(value: float | Literal["auto"]) -> float | None:
     return None if value == "auto" else value
 
 
-def _thinking_of(settings: Settings) -> Thinking:
-    return Thinking(
-        {"auto": None, "on": True, "off": False}[settings.model.think],
-        number_or_none(settings.sampling.reasoning_budget),
-    )
-
-
 def console_of(settings: Settings) -> ConsoleOptions:
     """Return whether the console is served, and where."""
     console = settings.console
     return ConsoleOptions(console.enabled, console.port, console.broker)
+
+
+def digests_of(settings: Settings) -> Digests | None:
+    """Return where the digests of models are kept, beside the states that they name; None: nowhere."""
+    folder = state_folder_of(settings)
+    return Digests(folder) if settings.engine.state_mb and outlives_boots(folder) else None
 
 
 def discovery_of(settings: Settings) -> DiscoveryOptions:
@@ -122,46 +124,6 @@ def discovery_of(settings: Settings) -> DiscoveryOptions:
 def watches_of(settings: Settings) -> WatchesOptions:
     """Return what is watched."""
     return WatchesOptions(tuple(watch.options for watch in settings.watch), settings.homeassistant.prefix)
-
-
-def load_of(
-    settings: Settings, model: Choice, *, threads: int, configured: bool = True, held_bytes: int = 0
-) -> Load:
-    """Return what an engine is told first; memory is looked at now.
-
-    Args:
-        settings: In force.
-        model: What to load.
-        threads: Of a step.
-        configured: Whether `model.path` names it; `model.template` is for that one.
-        held_bytes: Memory that is in use, and will be free once it serves.
-    """
-    engine = settings.engine
-    free = available_memory_bytes()
-    state_folder = state_folder_of(settings)
-    return Load(
-        backend=model.backend,
-        path=str(model.path or ""),
-        context=settings.model.context,
-        threads=threads,
-        step_tokens=engine.step_tokens,
-        step_ms=engine.step_ms,
-        slots=number_or_none(engine.slots),
-        kv_tokens=number_or_none(engine.kv_tokens),
-        prefix_bytes=None if engine.prefix_mb == "auto" else engine.prefix_mb << 20,
-        kv_type=KvType(engine.kv_type),
-        flash_attention=FlashAttention(engine.flash_attention),
-        load_mode=LoadMode(engine.load_mode),
-        speculate=engine.speculate,
-        memory_bytes=0 if free is None else free + held_bytes,
-        total_memory_bytes=total_memory_bytes() or 0,
-        system=settings.model.system,
-        thinking=_thinking_of(settings),
-        template=str(settings.model.template or "") if configured else "",
-        state_folder=str(state_folder),
-        state_bytes=engine.state_mb << 20 if outlives_boots(state_folder) else 0,
-        state_day_bytes=engine.state_mb_per_day << 20,
-    )
 
 
 def prepared_of(

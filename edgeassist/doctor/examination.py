@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeassist import __version__
+from edgeassist.configured import number_or_none, state_folder_of
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.doctor.checks.background import check_background
 from edgeassist.doctor.checks.broker import BrokerSnapshot, check_broker, unreachable
@@ -44,9 +45,7 @@ from edgeassist.wiring import (
     client_id_of,
     demand_of,
     fleet_topics_of,
-    number_or_none,
     selected_model,
-    state_folder_of,
     template_of,
     topics_of,
 )

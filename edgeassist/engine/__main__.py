@@ -1,7 +1,7 @@
 """The engine process: reads commands from a socket that only the daemon has, and writes events.
 
-Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`. Standard output and error are left to
-what native libraries print; the daemon logs it.
+Started by the daemon as `python -m edgeassist.engine FD DAEMON_PID`; imports little before it knows what to
+load. Standard output and error are left to what native libraries print; the daemon logs it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
-from edgeassist.engine.backends.loading import backend_of, load_backend
-from edgeassist.engine.encoder import Prompt
-from edgeassist.engine.kv.budget import Budget
-from edgeassist.engine.kv.keeping import Keeper
-from edgeassist.engine.kv.prefixes import Prefixes
-from edgeassist.engine.kv.states import StateStore
+from edgeassist.engine.backends.loading import begin_backend
 from edgeassist.engine.messages import (
     Command,
     Event,
@@ -32,18 +27,16 @@ from edgeassist.engine.messages import (
     Load,
     Loading,
     Log,
-    Prepare,
-    Ready,
     Unusable,
     decode_command,
     encode,
 )
-from edgeassist.engine.warmup import digest_of, key_maker, state_form, warm_up
-from edgeassist.engine.worker import Worker, scheduler_for
 from edgeassist.errors import ExitStatus, ModelError
 
+if TYPE_CHECKING:
+    from edgeassist.engine.encoder import Prompt
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LOADING_EVERY_S = 0.25
 # Counts as half of all memory on top of what the process uses (proc(5), oom_score_adj).
 _OOM_SCORE_ADJ = 500
 # How long the reader waits for the GIL before it asks the worker for it, in seconds: a cancel is urgent. It
@@ -131,17 +124,18 @@ def main() -> int:
     pipe = Pipe(socket.socket(fileno=int(sys.argv[1])))
     logging.basicConfig(handlers=[PipeHandler(pipe)], level=logging.DEBUG, format="%(message)s")
     options = pipe.first()
-    if isinstance(options, Prepare):
-        with contextlib.suppress(ModelError):  # said when it is to load
-            backend_of(options.backend)
-        options = pipe.first()
     if not isinstance(options, Load):
         pipe.emit([Unusable(f"the first command must be load, not {type(options).__name__}")])
         return ExitStatus.SOFTWARE
     commands: SimpleQueue[Command | Prompt] = SimpleQueue()
     threading.Thread(target=pipe.read_into, args=[commands], name="reader", daemon=True).start()
     try:
-        worker = _load(options, pipe, commands)
+        pipe.emit([Loading(0.0)])
+        finish = begin_backend(options)
+        # A third of what an engine imports; llama.cpp reads the file meanwhile.
+        from edgeassist.engine.startup import start  # noqa: PLC0415 - as said above
+
+        worker = start(options, finish, pipe.emit, commands)
     except ModelError as error:
         pipe.emit([Unusable(error.message, for_now=error.retryable)])
         return error.exit_status
@@ -149,60 +143,6 @@ def main() -> int:
     worker.run()
     # The kernel frees all that native destructors would, and some of them have crashed at exit.
     os._exit(ExitStatus.OK)
-
-
-def _load(options: Load, pipe: Pipe, commands: SimpleQueue[Command | Prompt]) -> Worker:
-    started = time.monotonic()
-    said = started
-
-    def progress(fraction: float) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= _LOADING_EVERY_S:
-            said = now
-            pipe.emit([Loading(fraction)])
-
-    pipe.emit([Loading(0.0)])
-    saves = bool(options.state_folder and options.state_bytes)
-    store = _store(options) if saves else None
-    # If there is something to read, it is awaited; else it need not compete with the load.
-    digest = digest_of(options.path) if store is not None and (options.system or not store.empty) else None
-    model = load_backend(options, progress)
-    facts = model.facts
-    scheduler = scheduler_for(options, facts)
-    prefixes = Prefixes(facts.prefix_bytes, facts.reach)
-    keeper = None
-    if store is not None and facts.prefix_bytes and facts.state_format:
-        digest = digest or digest_of(options.path)
-        keeper = Keeper(
-            store,
-            prefixes,
-            model.codec,
-            model_sha256=digest,
-            form=state_form(options, facts),
-            spare_end=bool(model.codec.cut),
-        )
-        keeper.start()
-    if options.system and facts.prefix_bytes:
-        saved = None
-        if store is not None and digest is not None and facts.state_format:
-            saved = store, key_maker(digest, state_form(options, facts))
-        warm_up(
-            model,
-            scheduler,
-            prefixes,
-            system=options.system,
-            thinking=options.thinking,
-            saved=saved,
-            on_step=progress,
-        )
-    pipe.emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(model, scheduler, prefixes, commands=commands, emit=pipe.emit, keeper=keeper)
-
-
-def _store(options: Load) -> StateStore:
-    folder = Path(options.state_folder)
-    return StateStore(folder, options.state_bytes, Budget(folder / "written.json", options.state_day_bytes))
 
 
 def _die_with(daemon: int) -> None:

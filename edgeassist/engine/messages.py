@@ -194,14 +194,8 @@ AUTO = Thinking()
 # --- daemon → engine ---------------------------------------------------------------------------------------
 
 
-class Prepare(_Message, frozen=True, tag="prepare"):
-    """May come before `Load`: the backend that it will name, so that its library is imported meanwhile."""
-
-    backend: str
-
-
 class Load(_Message, frozen=True, tag="load"):
-    """The first line that an engine reads, but for `Prepare`.
+    """The first line that an engine reads.
 
     Attributes:
         backend: `llama`, `onnx` or `scripted`.
@@ -539,7 +533,7 @@ class Log(_Message, frozen=True, tag="log"):
     message: str
 
 
-Command = Prepare | Load | Start | Decide | Cancel | Threads | Stop
+Command = Load | Start | Decide | Cancel | Threads | Stop
 Event = (
     Loading
     | Ready

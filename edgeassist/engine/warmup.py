@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from array import array
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import Future
 
 from edgeassist.engine.backends.base import Backend, LoadedModel
 from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes, shared_length
@@ -19,7 +17,6 @@ from edgeassist.engine.prompting.codec import Codec
 from edgeassist.engine.scheduler import LEAST_SHARED, Scheduler
 from edgeassist.engine.signals import StepAbortedError
 from edgeassist.errors import EdgeAssistError
-from edgeassist.models.files.gguf_parts import parts_of
 
 log = logging.getLogger(__name__)
 
@@ -82,30 +79,9 @@ def state_form(options: Load, facts: ModelFacts) -> str:
     return f"{facts.state_format}; kv {options.kv_type}; flash attention {options.flash_attention}"
 
 
-def digest_of(path: str) -> Future[str]:
-    """Compute a model's SHA-256 in a thread, while it is loaded from the same pages.
-
-    Args:
-        path: Its file, or the first of several; empty for a backend without one.
-    """
-    executor = ThreadPoolExecutor(1, thread_name_prefix="digest")
-    try:
-        return executor.submit(_sha256, Path(path)) if path else executor.submit(str)
-    finally:
-        executor.shutdown(wait=False)
-
-
 def key_maker(sha256: Future[str], form: str) -> KeyMaker:
     """Return a function that makes the key of a state; it waits for the model's digest."""
     return lambda tokens, world: StateKey(sha256.result(), form, world, array("q", tokens))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    for part in parts_of(path):
-        with part.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()
 
 
 def _prefix(codec: Codec, system: str, thinking: Thinking) -> tuple[list[int], World]:

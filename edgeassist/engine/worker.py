@@ -43,6 +43,8 @@ from edgeassist.errors import Code, EdgeAssistError
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
+# After a start, or a step: prompts that waited for the start have come by then.
+REST_S = 0.5
 
 
 def scheduler_for(options: Load, facts: ModelFacts) -> Scheduler:
@@ -82,6 +84,7 @@ class Worker:
     ) -> None:
         self._backend = model.backend
         self._codec = model.codec
+        self._compiler = model.compiler
         self._scheduler = scheduler
         self._prefixes = prefixes
         self._keeper = keeper
@@ -108,11 +111,18 @@ class Worker:
         while self._take_commands():
             if self._busy:
                 self._step()
-            elif self._keeper is not None:
-                self._keeper.rest(time.monotonic() - self._last_step)
+            else:
+                self._rest(time.monotonic() - self._last_step)
             self._beat()
         if self._keeper is not None:
             self._keeper.flush()
+
+    def _rest(self, idle_s: float) -> None:
+        """Do what need not be done while somebody waits."""
+        if idle_s >= REST_S and self._compiler is not None:
+            self._compiler.begin()
+        if self._keeper is not None:
+            self._keeper.rest(idle_s)
 
     @property
     def _busy(self) -> bool:

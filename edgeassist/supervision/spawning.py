@@ -12,29 +12,47 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeassist.engine.messages import Load
 
 _END_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """An engine that has begun, and waits for its first command.
+    """An engine that has begun.
 
     Attributes:
         process: It.
         connection: Our end of its pipe.
         begun: When it was started, by the monotonic clock.
+        told: What it loads already; None: it waits for its first command.
     """
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
     begun: float
+    told: Load | None = None
 
-    def say(self, line: bytes) -> None:
-        """Send a line; dropped once it is gone."""
-        with contextlib.suppress(OSError):
-            self.connection.sendall(line)
+    def load(self, command: Load) -> Spawned:
+        """Tell it what to load, and return it as one that was told."""
+        # It has begun by now, and imports as much.
+        from edgeassist.engine.messages import encode  # noqa: PLC0415
+
+        with contextlib.suppress(OSError):  # it is gone, and whoever takes it over sees that
+            self.connection.sendall(encode(command))
+        return replace(self, told=command)
+
+    def loads(self, command: Load) -> bool:
+        """Whether it was told that already; how much memory is free changes with each look."""
+        from msgspec.structs import replace as replace_fields  # noqa: PLC0415 - as above
+
+        return self.told is not None and self.told == replace_fields(
+            command, memory_bytes=self.told.memory_bytes
+        )
 
     def discard(self) -> None:
         """End it, unless it has ended, and release what it held."""

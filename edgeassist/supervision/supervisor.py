@@ -64,7 +64,8 @@ class Supervisor:
         on_change: Called when `phase` changed.
         on_lost: Called when a ready engine is gone, unless `stop` ended it, or it sleeps. `on_event` is not
             called for that engine any more.
-        spawned: The first engine, where it has begun already.
+        spawned: The first engine, where it has begun already. One that loads something else than it is to is
+            ended.
 
     Attributes:
         model: Of the engine that was ready last; None before the first, and after `park`, unless it sleeps.
@@ -285,8 +286,12 @@ class Supervisor:
         """Serve with the engine that took the place, or start one; return its end, None if asked for."""
         engine = self._engine
         if engine is None:
+            spawned, self._spawned = self._spawned, None
+            load = None if spawned is None or spawned.told is None else self._load()
+            if spawned is not None and load is not None and not spawned.loads(load):
+                spawned.discard()
+                spawned = None
             try:
-                spawned, self._spawned = self._spawned, None
                 engine = await Engine.start(
                     self._patience, on_event=self._on_event, on_ready=self._show, spawned=spawned
                 )
@@ -297,7 +302,8 @@ class Supervisor:
                 return None
             self._engine = engine
             self._set_phase(Phase.LOADING)
-            engine.send(self._load())
+            if spawned is None or spawned.told is None:
+                engine.send(load or self._load())
         try:
             return await self._serve(engine)
         finally:

@@ -11,12 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 from edgeassist.cli.main import app
 from edgeassist.device.memory import available_memory_bytes
 from edgeassist.sandbox import HOST, PrivateBroker, free_port
+from edgeassist.supervision.last_load import NAME
 from edgeassist.trial_models.synthetic import SHAPES, write_gguf
 from tests import preloaded
 from tests.conftest import AsyncConnect, StartDaemon, StartReady, expect_failed
@@ -287,3 +289,17 @@ def test_version_and_help_teach() -> None:
         shown = CliRunner().invoke(app, [command, "--help"])
         assert shown.exit_code == 0
         assert len(shown.stdout) > 300
+
+
+async def test_a_start_begins_with_what_the_last_one_loaded_and_serves_what_the_settings_say(
+    ready: StartReady, tmp_path: Path
+) -> None:
+    for context in (512, 512, 256, 256):
+        daemon, client = await ready(model__backend="scripted", model__context=context)
+        info = json.loads(await client.state(client.topics.info) or b"{}")
+        assert info["model"]["context"] == context
+        assert json.loads((tmp_path / "state" / NAME).read_bytes())["context"] == context
+        engines = psutil.Process(daemon.pid).children()
+        assert len(engines) == 1
+        daemon.stop()
+        assert not psutil.pid_exists(engines[0].pid)

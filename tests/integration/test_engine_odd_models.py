@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.backends.llama.model import load_model
+from edgeassist.engine.backends.llama.model import Model
+from edgeassist.engine.backends.llama.weights import load_weights
 from edgeassist.engine.messages import (
     Constraint,
     ConstraintKind,
@@ -165,7 +166,7 @@ def test_a_strike_out_of_html_ends_no_answer_unless_the_file_says_so(
     strike = texts.index("</s>")
     if declared:
         path = rewrite(path, tmp_path / "declared.gguf", {"tokenizer.ggml.eos_token_id": strike})
-    model = load_model(path, LoadMode.READ, LlamaLog())
+    model = Model(load_weights(path, LoadMode.READ, LlamaLog()))
     speech = model.speech(None)
     assert (model.token(strike).ends, strike in speech.ends) == (declared, declared)
     assert model.token(strike).piece == (b"" if declared else b"</s>")
@@ -173,7 +174,7 @@ def test_a_strike_out_of_html_ends_no_answer_unless_the_file_says_so(
 
 def rendered(path: Path, *, configured: str | None = None) -> tuple[str, str]:
     """Return what a GGUF model reads of a question: without tools, and with some."""
-    chat = load_model(path, LoadMode.READ, LlamaLog()).speech(configured).chat
+    chat = Model(load_weights(path, LoadMode.READ, LlamaLog())).speech(configured).chat
     without, with_tools = (chat.render([QUESTION], tools=tools) for tools in (None, TOOLS))
     return "".join(each.text for each in without), "".join(each.text for each in with_tools)
 

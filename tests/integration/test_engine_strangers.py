@@ -22,14 +22,15 @@ from pathlib import Path
 from edgeassist.engine.backends.llama.context import make_context
 from edgeassist.engine.backends.llama.layout import Layout
 from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.backends.llama.model import load_model
+from edgeassist.engine.backends.llama.model import Model
+from edgeassist.engine.backends.llama.weights import load_weights
 from edgeassist.engine.messages import Load, LoadMode
 from edgeassist.errors import ModelError
 
 log = LlamaLog()
 log.install()
 try:
-    model = load_model(Path(sys.argv[1]), LoadMode.READ, log)
+    model = Model(load_weights(Path(sys.argv[1]), LoadMode.READ, log))
     options = Load("llama", sys.argv[1], context=128, threads=1, step_tokens=64)
     make_context(model, options, kv_tokens=128, layout=Layout(1, 0, 0, None), llama_log=log)
     print("loaded")

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from edgeassist.cli.check import check_model as check_configured
-from edgeassist.daemon.wiring import load_of
 from edgeassist.doctor.checks.model import check_model
 from edgeassist.doctor.finding import Severity
 from edgeassist.doctor.probes.model import Wanted, probe_model
 from edgeassist.doctor.probes.permissions import this_user
 from edgeassist.engine.messages import Ready, Unusable
 from edgeassist.errors import MemoryShortError, ModelError
+from edgeassist.loads import load_of
 from edgeassist.models.catalogue import Basis, Entry, Reuse, Thinking, Variant
 from edgeassist.models.choice import choose_model
 from edgeassist.models.files.reading import read_model

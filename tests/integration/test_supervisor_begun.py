@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 
 import psutil
+from msgspec.structs import replace
 
-from edgeassist.engine.messages import Load, Prepare, encode
+from edgeassist.engine.messages import Load
 from edgeassist.supervision.engine import Patience
 from edgeassist.supervision.spawning import Spawned, spawn
 from edgeassist.supervision.supervisor import Phase, Supervisor
 from tests.patience import PATIENCE_S
 
 
+def load_of(backend: str, context: int = 64) -> Load:
+    return Load(backend, "", context, 1, 8)
+
+
 def supervisor_of(backend: str, spawned: Spawned, changed: asyncio.Event, restart_max_s: float) -> Supervisor:
     return Supervisor(
-        lambda: Load(backend, "", 64, 1, 8),
+        lambda: load_of(backend),
         Patience(load_s=PATIENCE_S, stall_s=PATIENCE_S, restart_max_s=restart_max_s),
         on_event=lambda _event: None,
         on_change=lambda _phase: changed.set(),
@@ -33,7 +38,7 @@ async def until(supervisor: Supervisor, changed: asyncio.Event, *phases: Phase) 
 
 async def test_it_serves_first_and_the_next_one_is_started_as_ever() -> None:
     spawned = spawn()
-    spawned.say(encode(Prepare("scripted")))
+    spawned = spawned.load(load_of("scripted"))
     changed = asyncio.Event()
     supervisor = supervisor_of("scripted", spawned, changed, 0.1)
     running = asyncio.create_task(supervisor.run(), name="supervisor")
@@ -54,9 +59,9 @@ async def test_it_serves_first_and_the_next_one_is_started_as_ever() -> None:
     spawned.discard()  # as a daemon does at its end, whatever has become of it
 
 
-async def test_what_it_can_not_prepare_is_said_when_it_is_to_load() -> None:
+async def test_what_it_can_not_load_is_said_by_the_supervisor() -> None:
     spawned = spawn()
-    spawned.say(encode(Prepare("nonsense")))
+    spawned = spawned.load(load_of("nonsense"))
     changed = asyncio.Event()
     supervisor = supervisor_of("nonsense", spawned, changed, 60)
     running = asyncio.create_task(supervisor.run(), name="supervisor")
@@ -66,8 +71,39 @@ async def test_what_it_can_not_prepare_is_said_when_it_is_to_load() -> None:
     await asyncio.wait_for(running, PATIENCE_S)
 
 
+async def test_one_that_was_told_nothing_is_told() -> None:
+    spawned = spawn()
+    assert await served_by("scripted", spawned) == (spawned.process.pid, 64)
+
+
+async def test_one_that_loads_what_is_wanted_no_more_is_ended() -> None:
+    spawned = spawn().load(load_of("scripted", 128))
+    pid, context = await served_by("scripted", spawned)
+    assert (pid != spawned.process.pid, context) == (True, 64)
+    assert not psutil.pid_exists(spawned.process.pid)
+
+
+async def test_how_much_memory_was_free_does_not_matter() -> None:
+    spawned = spawn().load(replace(load_of("scripted"), memory_bytes=1 << 30))
+    assert await served_by("scripted", spawned) == (spawned.process.pid, 64)
+
+
+async def served_by(backend: str, spawned: Spawned) -> tuple[int | None, int]:
+    """Return the engine that serves, and the context with which it was loaded."""
+    changed = asyncio.Event()
+    supervisor = supervisor_of(backend, spawned, changed, 60)
+    running = asyncio.create_task(supervisor.run(), name="supervisor")
+    try:
+        await until(supervisor, changed, Phase.READY)
+        assert supervisor.model is not None
+        return supervisor.pid, supervisor.model.context
+    finally:
+        await supervisor.stop()
+        await asyncio.wait_for(running, PATIENCE_S)
+
+
 def test_one_that_nobody_needs_is_ended() -> None:
     spawned = spawn()
     spawned.discard()
     assert not psutil.pid_exists(spawned.process.pid)
-    spawned.say(b"anything\n")
+    assert spawned.load(load_of("scripted")).told is not None

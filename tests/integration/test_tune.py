@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from edgeassist.cli.tuning import Outcome, prepare, result_of
+from edgeassist.configured import configured_model
 from edgeassist.device.cores import choose_threads
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.governor import Reading
@@ -42,7 +43,6 @@ from edgeassist.tuning.quantize import check_room, copies_at_hand, missing, name
 from edgeassist.tuning.quiet import Quiet, disturbance, engines
 from edgeassist.tuning.rig import Patience, Rig
 from edgeassist.tuning.search import Tried
-from edgeassist.wiring import configured_model
 from tests.conftest import StartReady
 from tests.integration.driver import Engine
 from tests.patience import PATIENCE_S

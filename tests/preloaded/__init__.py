@@ -34,13 +34,17 @@ from tests.patience import PATIENCE_S
 PROGRAM = (sys.executable, "-P", "-m", "edgeassist")
 # What they have imported before they read a setting.
 MODULES = {
-    "run": ["edgeassist.cli.main", "edgeassist.cli.run", "edgeassist.daemon.app"],
+    "run": [
+        "edgeassist.cli.main",
+        "edgeassist.cli.run",
+        "edgeassist.daemon.app",
+        "edgeassist.supervision.last_load",
+    ],
     "engine": [
         "edgeassist.engine.backends.scripted",
         "edgeassist.engine.constraints.compiler",
         "edgeassist.engine.prompting.template",
-        "edgeassist.engine.warmup",
-        "edgeassist.engine.worker",
+        "edgeassist.engine.startup",
         "numpy",
     ],
     "commands": [

@@ -15,9 +15,8 @@ from tokenizers import Tokenizer
 
 import edgeassist
 from edgeassist.engine.backends.ortgenai.pieces import read_pieces
-from edgeassist.engine.constraints import make_compiler
+from edgeassist.engine.constraints import LazyCompiler, make_compiler
 from edgeassist.engine.constraints.bound import Bound
-from edgeassist.engine.constraints.compiler import Compiler
 from edgeassist.engine.messages import DeltaKind, Tool, ToolCall, Tools
 from edgeassist.engine.prompting.calls import finding
 from edgeassist.engine.prompting.calls.form import Form
@@ -86,15 +85,16 @@ def marks_of(form: Form) -> dict[str, int]:
     return {mark: len(PIECES) + at for at, mark in enumerate(form.marks)}
 
 
-def compiler(form: Form, *, control: bool) -> Compiler:
+def compiler(form: Form, *, control: bool) -> LazyCompiler:
     """Return what compiles for a vocabulary in which the form's marks are control tokens, or not."""
     return _compiler(tuple(form.marks) if control else ())
 
 
 @cache  # making one takes longer than most tests
-def _compiler(control: tuple[str, ...]) -> Compiler:
+def _compiler(control: tuple[str, ...]) -> LazyCompiler:
     marks = {mark: len(PIECES) + at for at, mark in enumerate(control)}
-    made = make_compiler([*PIECES, *(b"" for _ in marks)], [END], ids_of, marks)
+    pieces = [*PIECES, *(b"" for _ in marks)]
+    made = make_compiler(lambda: pieces, len(pieces), [END], ids_of, marks)
     assert made is not None
     return made
 

@@ -100,6 +100,8 @@ MAY_READ_SETTINGS = (
     "edgeassist.daemon.control",
     "edgeassist.daemon.fleet",
     "edgeassist.daemon.wiring",
+    "edgeassist.configured",
+    "edgeassist.loads",
     "edgeassist.tuning.source",
     "edgeassist.wiring",
 )
@@ -171,7 +173,7 @@ def test_no_sans_io_module_loads_a_heavy_library() -> None:
     [
         ("edgeassist.cli.main", "asyncio edgeassist.settings numpy pydantic rich"),
         ("edgeassist.cli.run", "asyncio edgeassist.engine msgspec numpy psutil pydantic rich"),
-        ("edgeassist.daemon.app", "jinja2 jsonpath numpy rich"),
+        ("edgeassist.daemon.app", "edgeassist.gateways.fleet jinja2 jsonpath numpy rich"),
         ("edgeassist.cli.ask", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
         ("edgeassist.cli.decide", "edgeassist.serving edgeassist.supervision numpy psutil rich"),
         ("edgeassist.cli.status", "edgeassist.serving edgeassist.supervision numpy psutil"),

@@ -14,9 +14,8 @@ from tokenizers import Tokenizer
 import edgeassist
 from edgeassist.engine.answer import Answer
 from edgeassist.engine.backends.ortgenai.pieces import read_pieces
-from edgeassist.engine.constraints import make_compiler
+from edgeassist.engine.constraints import LazyCompiler, make_compiler
 from edgeassist.engine.constraints.bound import Bound
-from edgeassist.engine.constraints.compiler import Compiler
 from edgeassist.engine.following import follow
 from edgeassist.engine.kv.world import PLAIN
 from edgeassist.engine.messages import Constraint, ConstraintKind
@@ -45,13 +44,15 @@ def ids_of(text: str) -> list[int]:
     return list(READ.encode(text, add_special_tokens=False).ids)
 
 
-def compiler(pieces: list[bytes] = PIECES, tokenize: Callable[[str], list[int]] = ids_of) -> Compiler:
-    made = make_compiler(pieces, [END if pieces is PIECES else len(pieces) - 1], tokenize)
+def compiler(pieces: list[bytes] = PIECES, tokenize: Callable[[str], list[int]] = ids_of) -> LazyCompiler:
+    made = make_compiler(
+        lambda: pieces, len(pieces), [END if pieces is PIECES else len(pieces) - 1], tokenize
+    )
     assert made is not None
     return made
 
 
-def bound(schema: Any = SCHEMA, *, by: Compiler | None = None) -> Bound:
+def bound(schema: Any = SCHEMA, *, by: LazyCompiler | None = None) -> Bound:
     constraint = Constraint(ConstraintKind.JSON_SCHEMA, json.dumps(schema))
     return (by or compiler()).bound(constraint)
 

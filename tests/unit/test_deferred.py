@@ -84,13 +84,17 @@ BOTH = pytest.mark.parametrize("words", [CONTROL, SPELLED], ids=["control", "spe
 
 
 def choice(words: Vocabulary, *texts: str) -> Bound:
-    made = make_compiler(words.of_text, [words.id(END)], lambda text: words.ids(text.encode(), control=False))
+    of_text = words.of_text
+    made = make_compiler(
+        lambda: of_text, len(of_text), [words.id(END)], lambda text: words.ids(text.encode(), control=False)
+    )
     assert made is not None
     return made.bound(Constraint(ConstraintKind.CHOICE, json.dumps(texts)))
 
 
 def deferred(words: Vocabulary, *texts: str, marks: Marks = TAGS, thinks: bool = True) -> Deferred:
-    marking = Marking(marks, words.of_text, words.token, words)
+    marking = Marking(marks, words.token, words)
+    marking.see(words.of_text)
     return Deferred(choice(words, *(texts or ("yes", "no"))), marking, thinks=thinks)
 
 
@@ -266,7 +270,7 @@ def test_whatever_is_picked_of_what_is_allowed_the_text_is_in_its_bounds(
     texts = ("yes", "no", "<b>", "</think>", "</b", ">x", " yes", "\n\nno", "<response>")
     marks = WRAPPED if wrapped else TAGS
     bound = deferred(words, *texts, marks=marks, thinks=thinks)
-    lead = Marking(marks, words.of_text, words.token, words).lead_length
+    lead = Marking(marks, words.token, words).lead_length
     mark = [words.pieces[id_] for each in (b"<think>", b"</think>") for id_ in words.ids(each)]
     said: list[Token] = []
 

@@ -10,10 +10,10 @@ import gguf
 import msgspec
 import pytest
 
-from edgeassist.daemon.wiring import load_of
 from edgeassist.engine import sizing
 from edgeassist.engine.messages import KvType
 from edgeassist.errors import MemoryShortError, ModelError
+from edgeassist.loads import load_of
 from edgeassist.models.choice import Choice
 from edgeassist.models.fit import (
     LEAST_SLOT_TOKENS,

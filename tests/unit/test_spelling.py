@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeassist.engine.backends.llama.spelling import Spelling
-from edgeassist.models.files.gguf_vocabulary import FileVocabulary, TokenType
+from edgeassist.models.files.gguf_vocabulary import FileVocabulary, Texts, TokenType
 
 pytestmark = pytest.mark.llama
 
@@ -13,8 +13,10 @@ TEXT, CONTROL, BYTE = TokenType.NORMAL, TokenType.CONTROL, TokenType.BYTE
 
 
 def pieces(scheme: str, *tokens: tuple[str, TokenType]) -> list[bytes] | None:
-    vocabulary = FileVocabulary(scheme, [text.encode() for text, _ in tokens], [kind for _, kind in tokens])
-    found = Spelling(vocabulary).pieces
+    vocabulary = FileVocabulary(
+        scheme, Texts.of(text.encode() for text, _ in tokens), [kind for _, kind in tokens]
+    )
+    found = Spelling(vocabulary).pieces()
     return None if found is None else list(found)
 
 
@@ -46,6 +48,6 @@ def test_another_scheme_is_left_to_llama_cpp() -> None:
 
 
 def test_tokens_that_llama_cpp_may_take_for_control_tokens_are_notable() -> None:
-    tokens = [b"the", b"<|im_end|>", b"_<EOT>", b"[EOS]", b"[e~[", b"x"]
-    types = [TEXT, CONTROL, TEXT, TEXT, TEXT, TokenType.USER_DEFINED]
-    assert list(Spelling(FileVocabulary("gpt2", tokens, types)).notable) == [1, 2, 3, 4, 5]
+    tokens = [b"the", b"<|im_end|>", b"_<EOT>", b"[EOS]", b"[e~[", b"x", b""]
+    types = [TEXT, CONTROL, TEXT, TEXT, TEXT, TokenType.USER_DEFINED, TEXT]
+    assert list(Spelling(FileVocabulary("gpt2", Texts.of(tokens), types)).notable) == [1, 2, 3, 4, 5]

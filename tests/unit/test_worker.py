@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from edgeassist.engine import worker as worker_module
 from edgeassist.engine.backends.scripted import ScriptedCodec, load
+from edgeassist.engine.constraints import make_compiler
 from edgeassist.engine.encoder import Prompt
 from edgeassist.engine.kv.prefixes import Prefixes
 from edgeassist.engine.messages import (
@@ -27,6 +29,7 @@ from edgeassist.engine.messages import (
     Stop,
 )
 from edgeassist.engine.worker import Worker, scheduler_for
+from tests.patience import PATIENCE_S
 from tests.unit.conftest import MakeEngine
 
 ENDINGS = (Finished, Cancelled, Failed)
@@ -309,3 +312,33 @@ def test_a_command_that_makes_no_sense_now_is_ignored(make_engine: MakeEngine) -
         return [Load("scripted", "", 64, 1, 8)] if isinstance(event, Prefilled) else []
 
     assert text_of(engine.serve(start("a", "Hi there"), react=react)) == "Hi there"
+
+
+def test_what_bounds_need_is_made_while_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "HEARTBEAT_S", 0.005)
+    monkeypatch.setattr(worker_module, "REST_S", 0.0)
+    commands: SimpleQueue[Command | Prompt] = SimpleQueue()
+    options = Load("scripted", "", 64, 1, 8)
+    asked = threading.Event()
+
+    def pieces() -> list[bytes]:
+        asked.set()
+        return [b"a", b"b", b""]
+
+    model = load(options, lambda _fraction: None)
+    model = replace(model, compiler=make_compiler(pieces, 3, [2], lambda _text: [0]))
+    assert not asked.is_set()
+    worker = Worker(
+        model,
+        scheduler_for(options, model.facts),
+        Prefixes(0),
+        commands=commands,
+        emit=lambda _events: None,
+    )
+    thread = threading.Thread(target=worker.run, name="worker")
+    thread.start()
+    try:
+        assert asked.wait(PATIENCE_S)
+    finally:
+        commands.put(Stop())
+        thread.join(PATIENCE_S)

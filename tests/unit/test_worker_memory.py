@@ -1,6 +1,5 @@
 """What a worker does with the KV cache: shares it, runs out of it, and is told to stop in the middle."""
 
-import hashlib
 import threading
 from array import array
 from collections.abc import Callable, Iterable
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgeassist.engine.kv.digest import ModelDigest
 from edgeassist.engine.kv.prefixes import Kind
 from edgeassist.engine.kv.states import Saved, StateKey, StateStore
 from edgeassist.engine.kv.world import PLAIN, World
@@ -25,7 +25,8 @@ from edgeassist.engine.messages import (
     Start,
     Stop,
 )
-from edgeassist.engine.warmup import digest_of, key_maker, warm_up
+from edgeassist.engine.warmup import key_maker, warm_up
+from edgeassist.models.files.digests import Digests
 from tests.unit.conftest import MakeEngine, WorkerRoom
 
 SYSTEM = "You are the voice of a house, and you say little. " * 4
@@ -211,26 +212,13 @@ def test_a_state_that_the_library_does_not_take_is_computed_and_saved_anew(
     assert texts(engine.serve(start("a", "hello"))) == {"a": "hello"}
 
 
-def test_the_states_of_a_model_in_several_files_belong_to_all_of_them(tmp_path: Path) -> None:
-    first, second = (tmp_path / f"model-{number:05}-of-00002.gguf" for number in (1, 2))
-    first.write_bytes(b"one")
-    second.write_bytes(b"two")
-    before = digest_of(str(first)).result()
-    second.write_bytes(b"new")
-    assert digest_of(str(first)).result() != before
-
-
-def test_the_digest_of_one_file_is_its_sha256(tmp_path: Path) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"one")
-    assert digest_of(str(path)).result() == hashlib.sha256(b"one").hexdigest()
-
-
 def test_a_model_file_that_can_not_be_read_again_harms_nothing(
     make_engine: MakeEngine, tmp_path: Path
 ) -> None:
     engine = make_engine(step_tokens=16)
-    key = key_maker(digest_of(str(tmp_path / "gone.gguf")), "form")
+    digest = ModelDigest(str(tmp_path / "gone.gguf"), Digests(tmp_path))
+    digest.begin()
+    key = key_maker(digest.future, "form")
     read_ahead(engine, SYSTEM, (StateStore(tmp_path, 1_000_000), key))
     assert texts(engine.serve(start("a", "hello"))) == {"a": "hello"}
 

@@ -5,6 +5,7 @@ What bounds answers is here as Protocols, so that a backend without needs no lib
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,6 +56,10 @@ class Bound(TokenFilter, Protocol):
 
 class Compiler(Protocol):
     """Makes bounds for answers of one model."""
+
+    def begin(self) -> None:
+        """Have made what all bounds need, in a thread of its own: the first one would wait for it."""
+        ...
 
     def bound(self, constraint: Constraint) -> Bound:
         """Return what bounds one answer. Any thread.
@@ -165,3 +170,9 @@ class LoadedModel:
     compiler: Compiler | None = None
     marking: Marking | None = None
     ends: tuple[int, ...] = ()
+
+
+# Ends a load, given what is called with the fraction done, often enough to show that it moves. Raises a
+# ModelError where the model can't be loaded, a MemoryShortError where it does not fit into what is free of
+# memory now.
+Finish = Callable[[Callable[[float], None]], LoadedModel]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -17,6 +17,8 @@ from edgeassist.engine.prompting.transcripts import Transcript
 
 log = logging.getLogger(__name__)
 
+# It takes a core for as long as reading the file does: not while the first requests come.
+DIGEST_IDLE_S = 2.0
 # A session whose next turn comes sooner is written once, with that turn.
 IDLE_S = 20.0
 # What is asked once, as by a flow with new readings every minute, would take all that a day allows.
@@ -53,6 +55,7 @@ class Keeper:
         form: As in `StateKey`.
         spare_end: Whether a session may go on from its last end but one, because answers are put otherwise
             in the next turn than they were sampled.
+        compute: Has the digest computed, unless it is known or being computed.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Keeper:
         model_sha256: Future[str],
         form: str,
         spare_end: bool = False,
+        compute: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._prefixes = prefixes
@@ -71,6 +75,7 @@ class Keeper:
         self._model_sha256 = model_sha256
         self._form = form
         self._spare_end = spare_end
+        self._compute = compute
         # Prefixes that are on disk, by their keys there, and those that are not worth it.
         self._done: WeakKeyDictionary[Prefix, StateKey | None] = WeakKeyDictionary()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="states")
@@ -146,6 +151,8 @@ class Keeper:
 
     def rest(self, idle_s: float) -> None:
         """Have a state written, unless one is being written; the engine has had nothing to do for so long."""
+        if idle_s >= DIGEST_IDLE_S:
+            self._compute()
         if idle_s < IDLE_S or (self._writing is not None and not self._writing.done()):
             return
         if self._writing is not None and not self._writing.result():
@@ -157,6 +164,9 @@ class Keeper:
     def flush(self, limit_s: float = FLUSH_S) -> None:
         """Write what is worth it, within some seconds; what is incomplete then goes with the next save."""
         deadline = time.monotonic() + limit_s
+        if self._prefixes.recent:
+            self._compute()
+            wait([self._model_sha256], timeout=limit_s)
         while True:
             if self._writing is not None:
                 wait([self._writing], timeout=max(0.0, deadline - time.monotonic()))

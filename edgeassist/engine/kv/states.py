@@ -107,12 +107,15 @@ class StateStore:
             pinned ones last.
         budget: How many bytes may be written in a day; None: any number.
         least_free: How many bytes of the disk are left free.
+
+    Attributes:
+        folder: It.
     """
 
     def __init__(
         self, folder: Path, most_bytes: int, budget: Budget | None = None, *, least_free: int = _LEAST_FREE
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._most_bytes = most_bytes
         self._budget = budget
         self._least_free = least_free
@@ -130,7 +133,7 @@ class StateStore:
     @property
     def empty(self) -> bool:
         """Whether there is no state in the folder."""
-        return not any(self._folder.glob(f"*{_SUFFIX}"))
+        return not any(self.folder.glob(f"*{_SUFFIX}"))
 
     def allows(self, size: int) -> bool:
         """Whether a state of so many bytes may be written today; the first that never may is logged."""
@@ -156,7 +159,7 @@ class StateStore:
 
     def scan(self) -> None:
         """Read the head of each file; what is of an older format, damaged, or unused for long is deleted."""
-        for path in self._folder.glob(f"*{_SUFFIX}"):
+        for path in self.folder.glob(f"*{_SUFFIX}"):
             try:
                 with path.open("rb") as file:
                     head = _read_head(file)
@@ -175,7 +178,7 @@ class StateStore:
     def load(self, key: StateKey) -> bytes | None:
         """Return a state; None if there is none, or only a damaged one."""
         name = key.name
-        path = self._folder / name
+        path = self.folder / name
         try:
             with path.open("rb") as file:
                 head = _read_head(file)
@@ -201,7 +204,7 @@ class StateStore:
             return
         self._touched[name] = now
         try:
-            os.utime(self._folder / name)
+            os.utime(self.folder / name)
         except OSError:
             log.debug("can't note that %s was used", name)
 
@@ -223,27 +226,27 @@ class StateStore:
         size = len(head) + len(state)
         try:
             # Before the budget, whose file is in it.
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._budget is not None and not self._budget.spend(size, time.time()):
                 log.info("no KV state is written any more today: engine.state_mb_per_day is used up")
                 return False
             self._evict(self._most_bytes - len(state))
-            status = os.statvfs(self._folder)
+            status = os.statvfs(self.folder)
             if status.f_bavail * status.f_frsize < size + self._least_free:
                 log.warning("there is no room on the disk for a KV state of %d bytes", size)
                 return False
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=_UNFINISHED, delete=False) as file:
+            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=_UNFINISHED, delete=False) as file:
                 try:
                     file.write(head)
                     file.write(state)
                     file.flush()
                     os.fsync(file.fileno())
-                    Path(file.name).replace(self._folder / name)
+                    Path(file.name).replace(self.folder / name)
                 except BaseException:
                     Path(file.name).unlink(missing_ok=True)
                     raise
         except OSError as error:
-            log.warning("can't keep the KV state in %s: %s", self._folder, error.strerror)
+            log.warning("can't keep the KV state in %s: %s", self.folder, error.strerror)
             return False
         with self._lock:
             self._known[name] = saved
@@ -258,7 +261,7 @@ class StateStore:
         self._delete(key.name)
 
     def _delete(self, name: str) -> None:
-        _delete(self._folder / name)
+        _delete(self.folder / name)
         self._forget([name])
 
     def _forget(self, names: Collection[str]) -> None:
@@ -268,14 +271,14 @@ class StateStore:
 
     def _evict(self, most_bytes: int) -> None:
         """Delete the least recently used until the rest fits, and what interrupted saves left behind."""
-        for path in self._folder.glob(f"*{_UNFINISHED}"):
+        for path in self.folder.glob(f"*{_UNFINISHED}"):
             # Another engine may be at it: the one that this one replaces.
             if time.time() - path.stat().st_mtime > _LONGEST_SAVE_S:
                 path.unlink(missing_ok=True)
         with self._lock:
             pinned = {name for name, saved in self._known.items() if saved.kind is Kind.PINNED}
         kept = 0
-        states = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
+        states = [(path, path.stat()) for path in self.folder.glob(f"*{_SUFFIX}")]
         states.sort(key=lambda each: (each[0].name in pinned, each[1].st_mtime), reverse=True)
         for count, (path, status) in enumerate(states, start=1):
             kept += status.st_size

@@ -20,7 +20,6 @@ class Marking:
 
     Args:
         marks: The family's.
-        pieces: The bytes of each token; none of a control token.
         token: Returns what an id stands for, as it is read in an answer.
         tokenizer: Writes the marks.
     """
@@ -28,7 +27,6 @@ class Marking:
     def __init__(
         self,
         marks: Marks,
-        pieces: Iterable[bytes],
         token: Callable[[int], Token],
         tokenizer: Tokenizer,
     ) -> None:
@@ -37,11 +35,19 @@ class Marking:
         self._opening, self._closing = marks.opening.encode(), marks.closing.encode()
         self._begin = marks.begins[0].encode() if marks.begins else b""
         self._behind = marks.spacing[1].encode() + self._begin
-        # What a token may hold behind the mark's last byte is rare, and is looked for once.
-        last = self._closing[-1:]
-        self._beyond = [(id_, piece) for id_, piece in enumerate(pieces) if _goes_on(piece, last)]
+        self._beyond: list[tuple[int, bytes]] | None = None
         self.crossing = lru_cache(len(self._closing) + 1)(self._crossing)
         self._tokens = lru_cache(len(self._opening) + len(self._behind) + 1)(self._tokens_of)
+
+    def see(self, pieces: Iterable[bytes]) -> None:
+        """Look through the vocabulary once, before `crossing` is asked.
+
+        Args:
+            pieces: The bytes of each token; none of a control token.
+        """
+        # What a token may hold behind the mark's last byte is rare.
+        last = self._closing[-1:]
+        self._beyond = [(id_, piece) for id_, piece in enumerate(pieces) if _goes_on(piece, last)]
 
     def opened(self, held: bytes) -> bytes | None:
         """Return what stands behind the opening mark at the beginning of an answer; None: it isn't there."""
@@ -72,6 +78,7 @@ class Marking:
         Args:
             held: How much of the mark is there.
         """
+        assert self._beyond is not None  # noqa: S101 - what bounds an answer has seen them, too
         return [id_ for id_, piece in self._beyond if (self.closed(held + piece) or b"").strip()]
 
     def lead(self, after: bytes) -> Sequence[Token]:

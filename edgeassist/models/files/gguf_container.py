@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import stat
 import struct
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgeassist.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MAGIC = b"GGUF"
 OLDEST_VERSION, NEWEST_VERSION = 2, 3
 STRING, ARRAY = 8, 9
+# The key of the vocabulary.
+TOKENS = "tokenizer.ggml.tokens"
 SCALARS = dict(enumerate("BbHhIif?")) | dict(enumerate("Qqd", start=10))  # value type → struct's letter
 
 # fmt: off
@@ -72,12 +75,14 @@ class Field:
         item: The type of its elements; the same as `kind` for a value that is not an array.
         count: The number of elements.
         raw: The bytes.
+        stops: Where each text of a vocabulary ends in them; none for anything else.
     """
 
     kind: int
     item: int
     count: int
     raw: bytes
+    stops: Sequence[int] = ()
 
     def values(self) -> list[int | float | str]:
         """Return the elements; a single one for a value that is not an array."""
@@ -181,7 +186,7 @@ class Scan:
         tensors, fields = self._number("Q"), self._number("Q")
         for _ in range(fields):
             name = self._text()
-            self.fields[name] = self._field()
+            self.fields[name] = self._field(located=name == TOKENS)
         self._scan_tensors(tensors)
 
     def _scan_tensors(self, count: int) -> None:
@@ -205,28 +210,46 @@ class Scan:
         if count and needed > self.file_size:
             raise self._cut_short(needed)
 
-    def _field(self) -> Field:
+    def _field(self, *, located: bool) -> Field:
         kind = item = self._number("I")
         count = 1
         if kind == ARRAY:
             item, count = self._number("I"), self._number("Q")
         start = self._position
+        stops: list[int] = []
         if item == STRING:
-            self._pass_texts(count)
+            self._pass_texts(count, stops if located else None)
         elif item in SCALARS:
             self._take(count * struct.calcsize(SCALARS[item]))
         else:
             raise ModelError(f"{self._path} is damaged (value type {item}); download it again")
-        return Field(kind, item, count, bytes(self._data[start : self._position]))
+        raw = bytes(self._data[start : self._position])
+        return Field(kind, item, count, raw, array("q", [stop - start for stop in stops]))
 
-    def _pass_texts(self, count: int) -> None:
-        """Step over so many texts; a vocabulary has more than a hundred thousand."""
+    def _pass_texts(self, count: int, stops: list[int] | None) -> None:
+        """Step over so many texts; a vocabulary has more than a hundred thousand.
+
+        Args:
+            count: How many.
+            stops: Takes where each ends; None: nobody wants to know.
+        """
         start = end = self._position
-        for _ in range(count):
-            if end + _LENGTH.size > len(self._data):
+        length_at, data = _LENGTH.unpack_from, self._data
+        texts = range(count)
+        while texts:
+            try:
+                if stops is None:
+                    for passed in texts:  # noqa: B007 - where it stopped
+                        end += 8 + length_at(data, end)[0]
+                else:
+                    for passed in texts:  # noqa: B007
+                        end += 8 + length_at(data, end)[0]
+                        stops.append(end)
+                break
+            except (struct.error, OverflowError):  # more has to be read, or there is no more
+                texts = range(passed, count)
                 self._position = end
                 self._take(_LENGTH.size)
-            end += _LENGTH.size + _LENGTH.unpack_from(self._data, end)[0]
         self._position = start
         self._take(end - start)
 

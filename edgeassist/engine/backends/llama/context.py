@@ -8,7 +8,8 @@ from typing import Any
 from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.layout import Layout
 from edgeassist.engine.backends.llama.log import LlamaLog
-from edgeassist.engine.backends.llama.model import NO_DECODER, Model
+from edgeassist.engine.backends.llama.model import Model
+from edgeassist.engine.backends.llama.weights import NO_DECODER
 from edgeassist.engine.messages import FlashAttention, KvType, Load
 from edgeassist.engine.prefill import READS
 from edgeassist.engine.speculation import LENGTHS

@@ -22,6 +22,7 @@ SPECIAL_TOKENS = {
     "mask_token": "tokenizer.ggml.mask_token_id",
 }
 _FLAGGED = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+_NO_TEXT = _FLAGGED | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED | llama_cpp.LLAMA_TOKEN_ATTR_UNUSED
 _ROLES = (
     llama_cpp.llama_vocab_bos,
     llama_cpp.llama_vocab_eos,
@@ -126,6 +127,10 @@ class LlamaLexicon:
         attributes = llama_cpp.llama_vocab_get_attr(self._vocab, token)
         return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_NORMAL)
 
+    def is_plain(self, token: int) -> bool:
+        """Whether it can be nothing but text, or a byte."""
+        return not llama_cpp.llama_vocab_get_attr(self._vocab, token) & _NO_TEXT
+
     def ends(self, token: int) -> bool:
         """Whether a token ends an answer (`Lexicon.ends`)."""
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
@@ -183,10 +188,6 @@ class FileLexicon:
     def ends(self, token: int) -> bool:
         """Whether a token probably ends an answer (`Lexicon.ends`)."""
         return token in self.roles[1:4] or self.text(token) in self._ends
-
-    def is_hidden(self, token: int) -> bool:
-        """Whether llama.cpp probably writes nothing for it."""
-        return self.declared(token) is Declared.CONTROL or self._of.types[token] == TokenType.UNUSED
 
     def text(self, token: int) -> str:
         """Return how a token is written (`Lexicon.text`)."""

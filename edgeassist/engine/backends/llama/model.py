@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,29 +13,13 @@ from numpy.typing import NDArray
 
 from edgeassist.engine.backends.llama.binding import llama_cpp
 from edgeassist.engine.backends.llama.lexicon import LlamaLexicon
-from edgeassist.engine.backends.llama.log import LlamaLog
 from edgeassist.engine.backends.llama.speech import Speech, Templates, speech_of
 from edgeassist.engine.backends.llama.spelling import Spelling
-from edgeassist.engine.messages import LoadMode
 from edgeassist.engine.prompting.shield import Segment
 from edgeassist.engine.step import Token
-from edgeassist.errors import InternalError, ModelError
+from edgeassist.errors import InternalError
 from edgeassist.models.files.description import FOR_TOOLS
 
-_LOAD_MODES = {
-    LoadMode.READ: llama_cpp.LLAMA_LOAD_MODE_NONE,
-    LoadMode.MMAP: llama_cpp.LLAMA_LOAD_MODE_MMAP,
-    LoadMode.LOCK: llama_cpp.LLAMA_LOAD_MODE_NONE,
-}
-# A second guard: what a model is says its file (`models/kinds`), for the kinds that are known there.
-NO_DECODER = (
-    "is no model that writes text token by token, as llama.cpp finds; name another (edgeassist recommend)"
-)
-# What llama.cpp says of a model that is newer than it.
-_UNKNOWN = "unknown model architecture"
-_NEWER = (
-    "; it is newer than this llama.cpp: update EdgeAssist, or choose another model (edgeassist recommend)"
-)
 # Most tokens are shorter.
 _PIECE_BYTES = 64
 # What is compared of how a file spells its tokens: all together but for these bytes, and some one by one.
@@ -117,27 +99,35 @@ class Model:
         self._strike = speech.signs.strike
         return speech
 
-    @property
-    def pieces(self) -> list[bytes]:
-        """The bytes of all tokens; none of a control token."""
-        pieces = [b""] * self.vocabulary_size if self._spelled is None else list(self._spelled)
+    def take_pieces(self) -> list[bytes]:
+        """Return the bytes of all tokens; none of a control token. Takes long the second time. Any thread.
+
+        They are those of the file, where llama.cpp has the same. Else it is asked for each.
+        """
+        spelling, self._spelling = self._spelling, None
+        spelled = None if spelling is None else self._spelled(spelling)
+        notable: Iterable[int] = range(self.vocabulary_size) if spelled is None else self._lexicon.notable
+        pieces = [b""] * self.vocabulary_size if spelled is None else spelled
         buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        for token in self._lexicon.notable:
+        for token in notable:
             pieces[token] = b"" if token in self._shown else self._piece(token, buffer)
         return pieces
 
     @cached_property
     def _lexicon(self) -> LlamaLexicon:
-        notable = None if self._spelled is None or self._spelling is None else self._spelling.notable
-        return LlamaLexicon(self.vocab, self.meta, notable)
+        notable = None if self._spelling is None else self._spelling.notable
+        lexicon = LlamaLexicon(self.vocab, self.meta, notable)
+        if self._spelling is None or len(self._spelling.vocabulary.texts) != lexicon.size:
+            return LlamaLexicon(self.vocab, self.meta)
+        others = np.delete(np.arange(lexicon.size), self._spelling.notable)[::_EVERY]
+        return lexicon if all(map(lexicon.is_plain, others.tolist())) else LlamaLexicon(self.vocab, self.meta)
 
-    @cached_property
-    def _spelled(self) -> Sequence[bytes] | None:
-        """The bytes of all tokens that are text, by the file; None where llama.cpp has others."""
-        pieces = None if self._spelling is None else self._spelling.pieces
-        if pieces is None or self._spelling is None or len(pieces) != self.vocabulary_size:
+    def _spelled(self, spelling: Spelling) -> list[bytes] | None:
+        """Return the bytes of all tokens that are text, by the file; None where llama.cpp has others."""
+        pieces = spelling.pieces()
+        if pieces is None or len(pieces) != self.vocabulary_size:
             return None
-        ids = np.delete(np.arange(self.vocabulary_size, dtype=np.int32), self._spelling.notable)
+        ids = np.delete(np.arange(self.vocabulary_size, dtype=np.int32), spelling.notable)
         written = b"".join([pieces[token] for token in ids.tolist()])
         read = self._detokenize(ids, len(written))
         # It leaves out some white space, such as that before a full stop, where the file wants that.
@@ -211,32 +201,3 @@ class Model:
 
     def _text(self, token: int) -> str:
         return self._lexicon.text(token)
-
-
-def load_model(path: Path, mode: LoadMode, llama_log: LlamaLog, spelling: Spelling | None = None) -> Model:
-    """Load a GGUF file; needs no GIL while it reads.
-
-    Args:
-        path: The file.
-        mode: How it gets into memory.
-        llama_log: Explains a failure.
-        spelling: Of the file's vocabulary; None: it does not tell enough.
-
-    Raises:
-        ModelError: llama.cpp can't load it, or it is no decoder.
-    """
-    params = llama_cpp.llama_model_default_params()
-    params.load_mode = _LOAD_MODES[mode]
-    params.n_gpu_layers = 0
-    # Asked for each tensor whether to go on: yes, by a function that does not wait for the GIL.
-    yes = ctypes.create_string_buffer(b"y")
-    params.progress_callback = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.llama_progress_callback)
-    params.progress_callback_user_data = ctypes.cast(yes, ctypes.c_void_p)
-    handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
-    if not handle:
-        todo = _NEWER if _UNKNOWN in llama_log.errors else ""
-        raise ModelError(f"model.path: llama.cpp can't load {path}: {llama_log.errors}{todo}")
-    decodes = llama_cpp.llama_model_has_decoder(handle) and not llama_cpp.llama_model_has_encoder(handle)
-    if not decodes or llama_cpp.llama_model_is_diffusion(handle):
-        raise ModelError(f"model.path: {path} {NO_DECODER}")
-    return Model(handle, spelling)

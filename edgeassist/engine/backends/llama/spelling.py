@@ -14,7 +14,7 @@ from edgeassist.models.files.gguf_vocabulary import FileVocabulary, TokenType
 _PAIRS, _SENTENCES = "gpt2", frozenset({"llama", "gemma4"})
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}".encode()
 # llama.cpp takes tokens for control tokens by what they are called. All these names end so.
-_MARKED = (b">", b"]", b"[")
+_MARKED = b">]["
 # Characters of a byte's own in the spelling of byte pairs; the others stand from 256 on, in order.
 _OWN = (*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1))
 # UTF-8: what begins a character of two bytes, and the bits of its second.
@@ -38,17 +38,17 @@ class Spelling:
     @cached_property
     def notable(self) -> Sequence[int]:
         """The tokens that may be other than text for llama.cpp, and some more."""
-        texts, normal, byte = self.vocabulary.texts, int(TokenType.NORMAL), int(TokenType.BYTE)
-        return [
-            token
-            for token, kind in enumerate(self.vocabulary.types)
-            if (kind != normal and kind != byte) or texts[token].endswith(_MARKED)  # noqa: PLR1714 - faster so
-        ]
+        texts, types = self.vocabulary.texts, np.asarray(self.vocabulary.types, np.int32)
+        raw, stops = np.frombuffer(texts.raw, np.uint8), np.asarray(texts.stops, np.int64)
+        # Before an empty text there is the last byte of its length.
+        marked = np.isin(raw[stops - 1], list(_MARKED)) if raw.size else np.zeros(0, np.bool_)
+        declared = (types != TokenType.NORMAL) & (types != TokenType.BYTE)
+        found: list[int] = np.flatnonzero(declared | marked).tolist()
+        return found
 
-    @cached_property
-    def pieces(self) -> Sequence[bytes] | None:
-        """The bytes of each token, if it is text; None where that can't be told of the scheme."""
-        texts, types = self.vocabulary.texts, self.vocabulary.types
+    def pieces(self) -> list[bytes] | None:
+        """Return the bytes of each token, if it is text; None where that can't be told of the scheme."""
+        texts, types = list(self.vocabulary.texts), self.vocabulary.types
         if self.vocabulary.scheme == _PAIRS:
             return _of_pairs(texts, types)
         if self.vocabulary.scheme in _SENTENCES:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -95,9 +95,15 @@ def load(options: Load, progress: Callable[[float], None]) -> LoadedModel:
         turn_ends,
         _single(tokenizer, [str(folder.special_tokens.get("eos_token", ""))]),
     )
-    compiler = make_compiler(pieces.of_text, sorted(ends), ours.ids_of, pieces.marks)
     backend = OrtBackend(generator, pieces, ends)
-    marking = None if chat.marks is None else Marking(chat.marks, pieces.of_text, backend.token, ours)
+    marking = None if chat.marks is None else Marking(chat.marks, backend.token, ours)
+
+    def seen() -> Sequence[bytes]:
+        if marking is not None:
+            marking.see(pieces.of_text)
+        return pieces.of_text
+
+    compiler = make_compiler(seen, len(pieces.of_text), sorted(ends), ours.ids_of, pieces.marks)
     facts = ModelFacts(
         name=path.name,
         backend="onnx",
