@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from edgeassist.errors import BrokerError, ConfigurationError
+from edgeassist.orphans import watch
 
 HOST = "127.0.0.1"
 START_S = 10.0
@@ -51,6 +52,8 @@ class Child(Protocol):
 
 class PrivateProcess:
     """A child process in its own session, so that Ctrl-C in the terminal reaches only its parent.
+
+    It is stopped when its parent has gone, even if that was killed.
 
     Args:
         log: The file that its output is appended to.
@@ -95,9 +98,11 @@ class PrivateProcess:
 
     def _spawn(self, command: Sequence[str], log: BinaryIO, environ: Mapping[str, str] | None) -> Child:
         """Start a command whose output goes to the log; without an environment it has ours."""
-        return subprocess.Popen(  # noqa: S603 - the command is ours
+        child = subprocess.Popen(  # noqa: S603 - the command is ours
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
         )
+        watch(child.pid)
+        return child
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

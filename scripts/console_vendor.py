@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import hashlib
 import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 PACKAGE = "mqtt@5.16.0"
 # As npm's registry publishes it: of the package's archive.
 INTEGRITY = "sha512-G0VsEtuJz5sJUgZJaaADMVfW7SIFPzkIuHR+d6rk+tBeSwdCfd9BaIRycRfd2AbyFDEmLlFM+SDQeti/+IbOnw=="
 VENDOR = Path(__file__).parent.parent / "edgeassist" / "console" / "page" / "vendor"
-# Where each lies in the archive.
-FILES = {"mqtt.esm.js": "package/dist/mqtt.esm.js", "mqtt.LICENSE.md": "package/LICENSE.md"}
+# Where each lies in the archive. What ends with .gz here is compressed, as browsers are sent it.
+FILES = {"mqtt.esm.js.gz": "package/dist/mqtt.esm.js", "mqtt.LICENSE.md": "package/LICENSE.md"}
 
 
 def main() -> int:
@@ -35,7 +37,7 @@ def main() -> int:
     different = [name for name in FILES if not same(name, published[name])]
     for name in different:
         if write:
-            (VENDOR / name).write_bytes(published[name])
+            (VENDOR / name).write_bytes(packed(name, published[name]))
         print(f"{name}: {'written' if write else 'is not that of ' + PACKAGE}")
     if not different:
         print(f"all as in {PACKAGE}")
@@ -45,7 +47,18 @@ def main() -> int:
 def same(name: str, data: bytes) -> bool:
     """Whether a file here is the published one."""
     here = VENDOR / name
-    return here.exists() and here.read_bytes() == data
+    if not here.exists():
+        return False
+    kept = here.read_bytes()
+    try:
+        return (gzip.decompress(kept) if name.endswith(".gz") else kept) == data
+    except (OSError, EOFError, zlib.error):
+        return False  # damaged
+
+
+def packed(name: str, data: bytes) -> bytes:
+    """Return a file as it lies here; the same bytes for the same file, whenever it is written."""
+    return gzip.compress(data, mtime=0) if name.endswith(".gz") else data
 
 
 def fetch() -> dict[str, bytes]:

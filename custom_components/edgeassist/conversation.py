@@ -77,14 +77,14 @@ class Agent(Converses, conversation.ConversationEntity):
                 user_input.extra_system_prompt,
             )
             fields = {**model_fields(self.subentry.data), "priority": _priority(user_input)}
-            await self.async_converse(chat_log, fields, self._voice(user_input))
+            await self.async_converse(chat_log, fields, self._voice(user_input, chat_log))
         except conversation.ConverseError as error:
             return error.as_conversation_result()
         except Failure as failure:
             return await self._say(failure, user_input, chat_log)
         return conversation.async_get_result_from_chat_log(user_input, chat_log)
 
-    def _voice(self, user_input: conversation.ConversationInput) -> Voice:
+    def _voice(self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog) -> Voice:
         language = language_of(user_input.language)
         told = (user_input.text, self.subentry.data.get(CONF_PROMPT), user_input.extra_system_prompt)
         return Voice(
@@ -96,6 +96,7 @@ class Agent(Converses, conversation.ConversationEntity):
             and not user_input.extra_system_prompt,
             degrees=self.hass.config.units.temperature_unit,
             wants_code=any("json" in each.casefold() for each in told if each),
+            replies=_has_asked(chat_log),
         )
 
     async def _text(self, user_input: conversation.ConversationInput, fields: dict[str, Any]) -> str:
@@ -120,6 +121,12 @@ class Agent(Converses, conversation.ConversationEntity):
                 conversation.AssistantContent(agent_id=self.entity_id, content=sentence)
             )
         return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
+
+
+def _has_asked(chat_log: conversation.ChatLog) -> bool:
+    """Return whether the last answer ended in a question."""
+    answers = [each.content for each in chat_log.content if each.role == "assistant"]
+    return bool(answers) and (answers[-1] or "").rstrip().endswith(("?", "？"))
 
 
 def _priority(user_input: conversation.ConversationInput) -> str:

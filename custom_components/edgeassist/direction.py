@@ -11,11 +11,11 @@ import re
 
 from .plain import parts
 
-_BEGINS = re.compile(
+COURTESY = re.compile(
     r"^\W*(?:(?:please|now|hey|ok|okay|(?:can|could|will|would) you|bitte|(?:kannst|könntest) du)\W+)*",
     re.IGNORECASE,
 )
-_NOT = re.compile(r"\b(?:not|never|don['’]?t|nicht|nie|kein\w*)\b|[别不没]", re.IGNORECASE)
+NOT = re.compile(r"\b(?:not|never|don['’]?t|nicht|nie|kein\w*)\b|[别不没]", re.IGNORECASE)
 _CHINESE = r"(?:请|麻烦|帮我|给我)*(?:把.{1,12}?)?"
 # In this order: what is unlocked in German or Chinese is said with the word for locked.
 _WAYS = (
@@ -38,8 +38,8 @@ _INTENTS = {
 
 def intent_of(said: str, domain: str) -> str | None:
     """Return the intent that moves a thing as somebody wants; None where the words leave it open."""
-    if parts(said) != 1 or _NOT.search(said):
+    if parts(said) != 1 or NOT.search(said):
         return None
-    verb = _BEGINS.sub("", said)
+    verb = COURTESY.sub("", said)
     way = next((way for way, pattern in _PATTERNS if pattern.match(verb)), None)
     return _INTENTS.get(domain, {}).get(way or "")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .amounts import duration, values
+from .reaching import was_unreached
 from .tiny.names import what_of
 
 Language = Literal["en", "de", "zh"]
@@ -39,11 +40,13 @@ class Act:
         intent: Its name.
         arguments: As Home Assistant got them.
         targets: What it was for.
+        unreached: What it was for, too, and was not reached.
     """
 
     intent: str
     arguments: Mapping[str, Any]
     targets: Sequence[Target] = ()
+    unreached: Sequence[Target] = ()
 
 
 _OPENS = {"cover": "open", "valve": "open", "lock": "lock", "scene": "activate", "script": "run"}
@@ -159,6 +162,7 @@ _SENTENCES: Mapping[str, Mapping[Language, str]] = {
         "zh": "计时器{named}已缩短{time}。",
     },
     "broadcast": {"en": "Announced it.", "de": "Durchgesagt.", "zh": "已广播。"},
+    "unreached": {"en": "I can't reach {what}.", "de": "Nicht erreichbar: {what}.", "zh": "无法连接{what}。"},
 }
 
 
@@ -185,9 +189,10 @@ def act_of(called: str | Target | None, arguments: Mapping[str, Any], result: An
         is_done = isinstance(result, Mapping) and _nothing_returned(result)
         return Act("HassTurnOn", {}, (called,)) if is_done else None
     match result:
-        case {"response_type": "action_done", "data": {"success": [*done], "failed": []}} if called:
-            targets = [Target(_kind(each["type"]), str(each["name"]), str(each["id"] or "")) for each in done]
-            act = Act(called, arguments, targets)
+        case {"response_type": "action_done", "data": {"success": [*done], "failed": [*failed]}} if called:
+            if not all(map(was_unreached, failed)):
+                return None
+            act = Act(called, arguments, [*map(_target, done)], (*map(_target, failed),))
             return act if _said_as(act) else None
         case _:
             return None
@@ -214,7 +219,8 @@ def sentence(acts: Iterable[Act], language: Language, degrees: str) -> str | Non
             targets_so_far = alike.setdefault((saying, tuple(more.items())), [])
             targets_so_far += [target for target in targets if target not in targets_so_far]
     said = []
-    for (saying, more_items), targets in alike.items():
+    # What was not done comes last.
+    for (saying, more_items), targets in sorted(alike.items(), key=lambda each: each[0][0] == "unreached"):
         text = _SENTENCES[saying][language]
         what = what_of([(each.kind, each.name, each.domain) for each in targets], language)
         if "{what}" in text and not what:
@@ -222,6 +228,10 @@ def sentence(acts: Iterable[Act], language: Language, degrees: str) -> str | Non
         filled = text.format(what=what, **dict(more_items))
         said.append(filled[:1].upper() + filled[1:])
     return ("" if language == "zh" else " ").join(said) or None
+
+
+def _target(target: Mapping[str, Any]) -> Target:
+    return Target(_kind(target["type"]), str(target["name"]), str(target["id"] or ""))
 
 
 def _kind(kind: object) -> str:
@@ -236,6 +246,11 @@ def _nothing_returned(result: Mapping[str, Any]) -> bool:
 
 def _said_as(act: Act) -> dict[str, list[Target]]:
     """Return what is said of an act, and of which of its targets; empty where there are no words for it."""
+    unreached = {"unreached": list(act.unreached)} if act.unreached else {}
+    return {**(_done_as(act) if act.targets or not unreached else {}), **unreached}
+
+
+def _done_as(act: Act) -> dict[str, list[Target]]:
     if act.intent not in ("HassTurnOn", "HassTurnOff"):
         saying = _SAID_AS.get(act.intent)
         if saying == "volume":

@@ -15,6 +15,7 @@ from typing import Any
 from .events import Called, read_object
 from .failures import Failure, Why
 from .layout import Layout
+from .reaching import was_unreached
 
 # As many messages a request may have (docs/protocol.md); the system prompt is one.
 MAX_MESSAGES = 256
@@ -235,10 +236,14 @@ def _done(done: Sequence[Any], failed: Sequence[Any]) -> str:
     """Return what an intent did, by name: of entities, where they are told beside their areas."""
     said = []
     for word, targets in (("Done", done), ("Failed", failed)):
-        names = [target.get("name") for target in targets if target.get("type") == "entity"]
-        names = names or [target.get("name") for target in targets]
+        entities = [target for target in targets if target.get("type") == "entity"]
+        names = [_name_of(target) for target in entities or targets]
         said += [f"{word}: {', '.join(map(str, names))}."] if names else []
     return " ".join(said) or "Done."
+
+
+def _name_of(target: Mapping[str, Any]) -> str:
+    return f"{target.get('name')}{' (unavailable)' if was_unreached(target) else ''}"
 
 
 def _json(value: Any) -> str:

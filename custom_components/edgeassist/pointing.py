@@ -15,11 +15,11 @@ from .tiny.home import READ_ONLY, Home, Thing
 
 _WORDS = re.compile(r"\w+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_NEEDLESS = frozenset(
+NEEDLESS = frozenset(
     ("the", "my", "our", "in", "of", "at", "der", "die", "das", "den", "im", "in", "mein", "meine")
 )
 # What things are called that have no other name.
-_KINDS: Mapping[str, frozenset[str]] = {
+KINDS: Mapping[str, frozenset[str]] = {
     word: frozenset(domains)
     for words, domains in (
         ("light lights lamp lamps licht lichter lampe lampen 灯", ("light",)),
@@ -124,8 +124,8 @@ class Pointing:
         called = [thing for thing in inside if rest and " ".join(rest) in map(_key, thing.names)]
         if len(called) == 1:
             return called[0]
-        kinds = [_KINDS[word] for word in rest if word in _KINDS]
-        if any(word not in _KINDS and word not in _PARTS for word in rest):
+        kinds = [KINDS[word] for word in rest if word in KINDS]
+        if any(word not in KINDS and word not in _PARTS for word in rest):
             return None
         domains = frozenset.intersection(*kinds) if kinds else _listed(arguments.get("domain"))
         fitting = [thing for thing in inside if not domains or thing.domain in domains]
@@ -151,7 +151,7 @@ class Pointing:
 
 def _words(text: str) -> list[str]:
     words = _WORDS.findall(_CAMEL.sub(" ", text).casefold().replace("_", " "))
-    return [word for word in words if word not in _NEEDLESS] or words
+    return [word for word in words if word not in NEEDLESS] or words
 
 
 def _key(name: str) -> str:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Set
+from collections.abc import AsyncGenerator, Mapping, Set
 from contextlib import aclosing
 from typing import Any
 
 from homeassistant.components import conversation
 from homeassistant.util import dt as dt_util
 
+from . import chatting, looking
+from .answer import Answer, key_of
 from .confirming import ActsOnQuestionError, Turn, Voice
 from .const import LOGGER
 from .entity import EdgeAssistEntity
-from .events import Called, Chunk, Done, Event, Reasoning, Restarted
 from .failures import Failure, Why
-from .invented import InventedCallError, Words
+from .invented import InventedCallError
 from .layout import Layout
-from .looking import PROMPT
 from .messages import Written, halved_results, messages_of, questions
 from .sentences import async_sentence
+from .telling import told_plainly
 from .tools import Tools
 
 # How often a model may be asked before it has to say something.
 MAX_ROUNDS = 10
+# After so many, a model is no longer tried with tools where words are wanted.
+MOST_SLIPS = 2
 # What fits if less of it is said. An answer may be too large, too, and would be so again: only of long
 # requests, as far as a box usually takes them.
 _OVERFLOW = frozenset({Why.CONTEXT_OVERFLOW})
@@ -32,6 +35,9 @@ _LONG = 100_000
 
 class Converses(EdgeAssistEntity):
     """An entity whose model may call Home Assistant's tools."""
+
+    # How often in a row which model has written code, or a call, where words were wanted.
+    _slips: tuple[str, int] = ("", 0)
 
     async def async_converse(
         self, chat_log: conversation.ChatLog, fields: Mapping[str, Any], voice: Voice | None = None
@@ -47,17 +53,17 @@ class Converses(EdgeAssistEntity):
             Failure: It was not answered, and why.
         """
         tools = self._tools(chat_log)
-        knows = tools.readings is not None
-        turn = Turn(voice, tools.called_by, knows=knows) if voice and tools.wire else None
+        turn = _turn(voice, tools)
+        if turn is not None and await self._at_once(chat_log, tools, turn, fields):
+            return
         # All calls of this turn: name and arguments, as they were written.
         made: set[tuple[str, str]] = set()
         stuck = False
-        choice: object | None = None
+        chosen = {} if turn is None or turn.called else tools.chosen
         for number in range(1, MAX_ROUNDS + 1):
             closing = stuck or number == MAX_ROUNDS
-            more: dict[str, Any] = {"tools": tools.wire} if tools.wire else {}
-            if tools.wire and (closing or choice):
-                more["tool_choice"] = "none" if closing else choice
+            wordy = closing or (turn is not None and turn.chats)
+            more = _tool_fields(tools, {"tool_choice": "none"} if wordy else chosen)
             count, begin = len(made), len(chat_log.content)
             try:
                 await self._round({**fields, **more}, tools, chat_log, made, turn)
@@ -66,11 +72,12 @@ class Converses(EdgeAssistEntity):
                     raise
                 LOGGER.debug("%s: %s %s", self.entity_id, type(mistake).__name__, mistake)
                 choice = None if closing else turn.second_try(mistake)
+                chosen = {"tool_choice": choice}
                 if choice is None:
                     await self._say_otherwise(chat_log, tools, turn, fields)
                     return
                 continue
-            choice = None
+            chosen = {}
             if turn is not None:
                 turn.note(chat_log.content[begin:])
                 if turn.confirmation:
@@ -82,22 +89,63 @@ class Converses(EdgeAssistEntity):
                 break
         if turn is not None and turn.sentence and not _has_words(chat_log):
             await self._confirm(chat_log, turn)
+        self._slips = ("", 0) if turn is not None and turn.wants_words else self._slips
         self._end(chat_log, acted=bool(made))
+
+    async def _at_once(
+        self, chat_log: conversation.ChatLog, tools: Tools, turn: Turn, fields: Mapping[str, Any]
+    ) -> bool:
+        """Answer without the model's choice among tools, where that is known to be better; whether it was.
+
+        Where the call that a command plainly is has failed, the model goes on as if it had made it.
+
+        Raises:
+            Failure: It was not answered, and why.
+        """
+        if turn.wants_words and self._slips == (self._model, MOST_SLIPS):
+            await self._say_otherwise(chat_log, tools, turn, fields)
+            return True
+        call = tools.call
+        if call is None or not turn.confirms:
+            return False
+
+        async def deltas() -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
+            yield {"role": "assistant"}
+            yield {"tool_calls": [call]}
+
+        begin = len(chat_log.content)
+        turn.check([call.tool_name])
+        async for _ in chat_log.async_add_delta_content_stream(self.entity_id, deltas()):
+            pass
+        turn.note(chat_log.content[begin:])
+        if turn.confirmation:
+            await self._confirm(chat_log, turn)
+        return turn.confirmation is not None
 
     async def _say_otherwise(
         self, chat_log: conversation.ChatLog, tools: Tools, turn: Turn, fields: Mapping[str, Any]
     ) -> None:
-        """Say what the model did not: how the things are that it was asked about, or what was done.
+        """Say what the model did not: an answer without what made it write code, or what was done.
 
         Raises:
             Failure: There is nothing to say, and why.
         """
-        if not (turn.asks and tools.readings):
+        said = next(each.content for each in reversed(chat_log.content) if each.role == "user")
+        if turn.wants_words:
+            model, slips = self._slips
+            self._slips = self._model, min(slips, MOST_SLIPS - 1) + 1 if model == self._model else 1
+        readings = tools.readings if turn.asks else None
+        if readings and turn.language and (words := told_plainly(readings, said, turn.language)):
+            await self._speak(chat_log, words)
+            return
+        if readings:
+            system, asked = looking.PROMPT, f"{readings}\n\n{said}"
+        elif turn.wants_words:
+            system, asked = chatting.PROMPT, said
+        else:
             await self._confirm(chat_log, turn)
             return
-        said = next(each.content for each in reversed(chat_log.content) if each.role == "user")
-        asked = f"{tools.readings}\n\n{said}"
-        messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": asked}]
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
         nothing = Tools(self.hass, None, said)
         deltas = self._deltas({**fields, "messages": messages}, nothing, set(), frozenset(), turn)
         try:
@@ -118,8 +166,11 @@ class Converses(EdgeAssistEntity):
         if said == [None]:
             raise turn.failure
         if turn.failed:
-            said.append(await async_sentence(self.hass, turn.failure, turn.language))
-        words = " ".join(filter(None, said))
+            said.append(await async_sentence(self.hass, turn.failure, turn.language or ""))
+        await self._speak(chat_log, " ".join(filter(None, said)))
+
+    async def _speak(self, chat_log: conversation.ChatLog, words: str) -> None:
+        """Say something as if the model had."""
 
         async def deltas() -> AsyncGenerator[conversation.AssistantContentDeltaDict]:
             yield {"role": "assistant"}
@@ -191,7 +242,7 @@ class Converses(EdgeAssistEntity):
         called. Nobody would hear of it if the answer then failed, or if the box began again and called again.
         """
         yield {"role": "assistant"}
-        answer = _Answer(made, tools.names if turn is not None and turn.spoken else None)
+        answer = Answer(made, tools.names if turn is not None and turn.spoken else None)
         async with aclosing(self.async_ask(fields, forgive=forgive)) as events:
             async for event in events:
                 if delta := answer.take(event):
@@ -204,7 +255,7 @@ class Converses(EdgeAssistEntity):
             inputs = [tools.input_of(call) for call in calls]
             if turn is not None:
                 turn.check(each.tool_name for each in inputs)
-            made.update(map(_key, calls))
+            made.update(map(key_of, calls))
             yield {"tool_calls": inputs, "native": Written.of(calls)}
 
     def _tools(self, chat_log: conversation.ChatLog) -> Tools:
@@ -227,57 +278,17 @@ class Converses(EdgeAssistEntity):
         return tools
 
 
-class _Answer:
-    """One answer, while it comes.
-
-    Attributes:
-        words: What of its text is held back.
-        calls: What it has called.
-        goes_round: Whether it calls again what was called: it would go on like this.
-    """
-
-    def __init__(self, made: Set[tuple[str, str]], names: Iterable[str] | None) -> None:
-        self.words = Words(names)
-        self.calls: list[Called] = []
-        self.goes_round = False
-        self._made = made
-        self._said = False
-
-    def take(self, event: Event) -> conversation.AssistantContentDeltaDict | None:
-        """Return what an event adds to the chat log, if it does.
-
-        Raises:
-            Failure: The box began anew, and what was said can't be taken back.
-            InventedCallError: Its text is a call.
-        """
-        match event:
-            case Reasoning():
-                return {"thinking_content": event.text}
-            case Chunk():
-                if text := self.words.take(event.text):
-                    self._said = True
-                    return {"content": text}
-            case Called():
-                # What it has called anew counts.
-                self.goes_round = _key(event) in self._made or _key(event) in map(_key, self.calls)
-                if not self.goes_round:
-                    self.calls.append(event)
-            case Restarted() if self._said:
-                raise Failure(Why.RESTARTED)
-            case Restarted():
-                self.words.forget()
-                self.calls = []
-            case Done():
-                self.calls += event.calls[len(self.calls) :]
-            case _:
-                pass
+def _turn(voice: Voice | None, tools: Tools) -> Turn | None:
+    if voice is None or not tools.wire:
         return None
+    knows = tools.readings is not None
+    return Turn(voice, tools.called_by, knows=knows, unavailable=tools.unavailable)
+
+
+def _tool_fields(tools: Tools, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tools": tools.wire, **chosen} if tools.wire else {}
 
 
 def _has_words(chat_log: conversation.ChatLog) -> bool:
     last = chat_log.content[-1]
     return last.role == "assistant" and bool(last.content)
-
-
-def _key(call: Called) -> tuple[str, str]:
-    return call.name, call.arguments

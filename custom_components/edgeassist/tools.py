@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from secrets import token_hex
 from typing import Any
 
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import llm
 
+from .choosing import Chosen, chosen
 from .const import LOGGER
 from .direction import intent_of
 from .done import Target
@@ -23,6 +26,7 @@ from .structure import json_schema
 from .tiny.registries import home_of
 
 _LOOK = "GetLiveContext"
+_POINTING = frozenset(("name", "area", "floor", "domain", "device_class"))
 _ON_OFF = ("HassTurnOn", "HassTurnOff")
 # Of the wire contract (docs/tools.md).
 MAX_TOOLS = 128
@@ -35,6 +39,8 @@ class Tools:
     Attributes:
         wire: The field `tools` of a request.
         readings: How the things are that somebody may have asked about, where the model may know that.
+        chosen: More fields of a request, where what was said is plainly for one of the tools.
+        call: The call that what was said plainly is, which needs no model.
     """
 
     def __init__(self, hass: HomeAssistant, api: llm.APIInstance | None, said: str) -> None:
@@ -54,6 +60,9 @@ class Tools:
         self._tools: dict[str, llm.Tool] = {}
         self.wire: list[dict[str, Any]] = []
         self.readings: str | None = None
+        self.chosen: dict[str, Any] = {}
+        self.call: llm.ToolInput | None = None
+        self._plainly: Chosen | None = None
         if api is None:
             return
         home = home_of(hass)
@@ -88,11 +97,19 @@ class Tools:
             )
         if len(self.wire) > MAX_TOOLS:
             raise Failure(Why.TOO_MANY_TOOLS, {"tools": str(len(self.wire)), "most": str(MAX_TOOLS)})
+        if plainly := chosen(said, home):
+            self._choose(plainly)
 
     @property
     def names(self) -> Iterable[str]:
         """Those that the box is told."""
         return self._tools.keys()
+
+    def unavailable(self) -> frozenset[str]:
+        """Return the ids of the entities that are so now."""
+        return frozenset(
+            state.entity_id for state in self._hass.states.async_all() if state.state == STATE_UNAVAILABLE
+        )
 
     def called_by(self, name: str) -> str | Target | None:
         """Return what a tool of this name of Home Assistant's calls: an intent, a script, None for others."""
@@ -114,7 +131,34 @@ class Tools:
         if tool is not None and _is_intent(tool):
             arguments = self._pointing.mended(self._spelling.mended(arguments))
             tool = self._moving(tool, arguments)
+            arguments = self._pointed(tool, arguments)
         return llm.ToolInput(id=call.call, tool_name=tool.name if tool else call.name, tool_args=arguments)
+
+    def _choose(self, plainly: Chosen) -> None:
+        """Have the tool called that a command is for, if it is offered."""
+        for name, tool in self._tools.items():
+            if self.called_by(tool.name) == plainly.intent:
+                self._plainly = plainly
+                self.chosen = {"tool_choice": {"type": "function", "function": {"name": name}}}
+                if plainly.thing:
+                    self.chosen["parallel_tool_calls"] = False
+                if plainly.whole:
+                    # As long as templates want a call's id to be.
+                    self.call = llm.ToolInput(
+                        id=token_hex(5)[:9], tool_name=tool.name, tool_args=self._pointed(tool, {})
+                    )
+                return
+
+    def _pointed(self, tool: llm.Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return a call's arguments for the one thing that was plainly named, if one was."""
+        plainly = self._plainly
+        if plainly is None or plainly.thing is None or self.called_by(tool.name) != plainly.intent:
+            return arguments
+        values = {name: value for name, value in arguments.items() if name not in _POINTING}
+        known = next(each["function"] for each in self.wire if self._tools[each["function"]["name"]] is tool)
+        if "domain" in known["parameters"].get("properties", {}):
+            values["domain"] = [plainly.thing.domain]
+        return {"name": plainly.thing.name, **values}
 
     def _moving(self, tool: llm.Tool, arguments: dict[str, Any]) -> llm.Tool:
         """Return the tool that moves a door or a lock as the words say: this one, or the other of two."""

@@ -87,12 +87,21 @@ class LlamaServer:
         threads: Compute threads.
         context: The most tokens of prompt and answer together.
         slots: Concurrent answers.
+        more: More command-line arguments.
     """
 
     name = "llama-server"
 
     def __init__(
-        self, binary: Path, model: Path, *, folder: Path, threads: int, context: int, slots: int
+        self,
+        binary: Path,
+        model: Path,
+        *,
+        folder: Path,
+        threads: int,
+        context: int,
+        slots: int,
+        more: tuple[str, ...] = (),
     ) -> None:
         arguments = {
             "--model": str(model.resolve()),
@@ -102,7 +111,7 @@ class LlamaServer:
             "--n-gpu-layers": "0",
         }
         flat = tuple(part for pair in arguments.items() for part in pair)
-        self.process = ServerProcess(binary, flat, folder)
+        self.process = ServerProcess(binary, (*flat, *more), folder)
         self._http: httpx.AsyncClient | None = None
         self._system = ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,7 +16,8 @@ from rich.text import Text
 from edgeassist import __version__, harmless
 from edgeassist.cli.consoles import Console
 from edgeassist.doctor.examination import examine
-from edgeassist.doctor.finding import Finding, Severity, worst
+from edgeassist.doctor.finding import worst
+from edgeassist.protocol.findings import Examination, Finding, Severity
 
 # The exit statuses of monitoring plugins (Nagios, Icinga, Zabbix), so that these can call it directly.
 _EXIT = {Severity.OK: 0, Severity.SKIPPED: 0, Severity.WARNING: 1, Severity.PROBLEM: 2}
@@ -99,20 +99,5 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 
 def _to_json(findings: Sequence[Finding]) -> str:
-    return json.dumps(
-        {
-            "version": __version__,
-            "worst": worst(findings).value,
-            "findings": [
-                {
-                    "severity": each.severity.value,
-                    "area": each.area,
-                    "text": each.text,
-                    "remedy": each.remedy,
-                }
-                for each in findings
-            ],
-        },
-        indent=2,
-        ensure_ascii=False,
-    )
+    examination = Examination(version=__version__, worst=worst(findings), findings=list(findings))
+    return examination.model_dump_json(indent=2, exclude={"left_out"})

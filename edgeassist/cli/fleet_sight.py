@@ -14,7 +14,7 @@ from typing import Any, Self
 from edgeassist.broker import Broker
 from edgeassist.errors import BrokerError
 from edgeassist.fleet.survey import Survey, survey
-from edgeassist.protocol.fleet import MAX_STATE_BYTES, BoxState, parse_box
+from edgeassist.protocol.fleet import MAX_STATE_BYTES, MOST_BOXES, BoxState, parse_box
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.topics import Topics, fleet_topics
 from edgeassist.settings import Settings
@@ -24,8 +24,6 @@ CONNECT_S = 5.0
 # What is retained comes at once; after so long without any more it has all come.
 _QUIET_S = 0.4
 _SETTLE_S = 5.0
-# More than a fleet has; who writes on its topics must not fill our memory.
-_MOST_BOXES = 1024
 _MOST_BYTES = 65_536
 
 
@@ -109,7 +107,7 @@ class FleetSight:
         if not message.payload:
             self._states.pop((group, device), None)
             return
-        if (group, device) not in self._states and len(self._states) >= _MOST_BOXES:
+        if (group, device) not in self._states and len(self._states) >= MOST_BOXES:
             return
         self._states[group, device] = message.payload[: MAX_STATE_BYTES + 1]
         state = parse_box(message.payload)

@@ -17,9 +17,9 @@ from rich.text import Text
 from edgeassist import harmless
 from edgeassist.fleet.survey import Remark, Survey
 from edgeassist.protocol.fleet import BoxCondition, BoxState
+from edgeassist.sight import words
 
 _COLOURS = {BoxCondition.ONLINE: "green", BoxCondition.DRAINING: "yellow", BoxCondition.OFFLINE: "red"}
-_PERIODS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _GAP = 2
 # Names are broken over lines where they are longer, or where there is less room, down to the least.
 _MOST_NAME, _MOST_MODEL, _LEAST_NAME = 24, 32, 15
@@ -116,8 +116,8 @@ def _columns(seen: Survey, document: Document, now: float) -> list[_Column]:
         cells = [cell(box) if show else "" for box, show in zip(seen.boxes, shown, strict=True)]
         return [cell if isinstance(cell, Text) else Text(harmless.line(cell)) for cell in cells]
 
-    def median(key: str, form: str) -> list[Text]:
-        return of(lambda box: _median(document(box, "telemetry"), key, form))
+    def median(key: str, tell: Callable[[float], str | None]) -> list[Text]:
+        return of(lambda box: _median(document(box, "telemetry"), key, tell))
 
     columns = [
         _Column("box", 100, of(lambda box: box.device, away=True), "left", _MOST_NAME),
@@ -125,8 +125,8 @@ def _columns(seen: Survey, document: Document, now: float) -> list[_Column]:
         _Column("busy", 80, of(lambda box: f"{box.running}/{box.slots}")),
         _Column("waiting", 70, of(lambda box: str(box.waiting))),
         _Column("room", 20, of(lambda box: str(box.room))),
-        _Column("tokens/s", 50, median("decode_tokens_per_s", "{:.1f}")),
-        _Column("first token", 30, median("ttft_ms", "{:.0f} ms")),
+        _Column("tokens/s", 50, median("decode_tokens_per_s", words.rate)),
+        _Column("first token", 30, median("ttft_ms", words.latency)),
         _Column("CPU", 40, of(lambda box: _heat(document(box, "health")))),
         _Column("since", 10, of(lambda box: _since(box, now), away=True)),
     ]
@@ -152,26 +152,18 @@ def _model(box: BoxState, usual: str | None) -> Text:
 
 def _since(box: BoxState, now: float) -> str:
     """Return since when; of one that died nobody knows: its will was written before."""
-    return "?" if box.since is None else _period(now - box.since)
+    return "?" if box.since is None else words.period(now - box.since)
 
 
-def _period(seconds: float) -> str:
-    """Return how long ago in words; a clock that is ahead of ours counts as now."""
-    for size, name in _PERIODS:
-        if seconds >= size:
-            return f"{seconds / size:.0f} {name}"
-    return "now"
-
-
-def _median(telemetry: Mapping[str, Any], key: str, form: str) -> str:
+def _median(telemetry: Mapping[str, Any], key: str, tell: Callable[[float], str | None]) -> str:
     percentiles = telemetry.get(key)
     value = percentiles.get("p50") if isinstance(percentiles, dict) else None
-    return form.format(value) if isinstance(value, int | float) else ""
+    return (tell(value) or "") if isinstance(value, int | float) else ""
 
 
 def _heat(health: Mapping[str, Any]) -> Text:
     celsius = health.get("cpu_temperature_c")
-    told = [Text(f"{celsius:.0f} °C")] if isinstance(celsius, int | float) else []
+    told = [Text(words.heat(celsius))] if isinstance(celsius, int | float) else []
     told += [
         Text(name.replace("_", " "), style="red")
         for name in ("throttled", "under_voltage")

@@ -98,7 +98,8 @@ async def _print_once(sight: Sight, _every_s: float) -> ExitStatus:
         for box in sight.boxes:
             await sight.list_requests(box)
         console = Console(highlight=False, width=max(_NARROW, shutil.get_terminal_size().columns))
-        for line in snapshot(sight.boxes, width=console.width, now=time.monotonic()):
+        now = time.monotonic()
+        for line in snapshot(sight.boxes, width=console.width, now=now, left_out=sight.left_out):
             console.print(line, soft_wrap=True)
         return ExitStatus.OK if any(box.able for box in sight.boxes) else ExitStatus.UNAVAILABLE
 
@@ -115,6 +116,7 @@ async def _show(sight: Sight, every_s: float) -> int:
                 painter,
                 boxes=lambda: sight.boxes,
                 problem=lambda: sight.problem,
+                left_out=lambda: sight.left_out,
                 every_s=every_s,
             )
             screen.view.selected = sight.topics.root

@@ -18,7 +18,7 @@ from edgeassist.client.reading import read_document
 from edgeassist.client.requester import RECONNECT_S, RETURN_S, Requester
 from edgeassist.client.result import Answer
 from edgeassist.client.streaming import AsyncStream
-from edgeassist.client.whom import check_has, topics_of
+from edgeassist.client.whom import check_has, topics_named
 from edgeassist.errors import BrokerError, InvalidRequestError, error_for
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.state import Availability, CommandResponse
@@ -84,7 +84,7 @@ class AsyncClient:
         self.name = name or username or f"python-{made_up}"
         if "/" in self.name:
             raise InvalidRequestError("a slash can't be in the name of a client: choose another")
-        self.topics = topics_of(base, device, fleet)
+        self.topics = topics_named(base, device, fleet)
         self.topics.check_client(self.name)
         check_topic_name(self.topics.prompt(self.name))
         files = (tls if isinstance(tls, Tls) else Tls()) if tls else None

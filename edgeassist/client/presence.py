@@ -5,13 +5,11 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Protocol
 
-from edgeassist.protocol.fleet import BoxCondition, BoxState, parse_box
+from edgeassist.protocol.fleet import MOST_BOXES, BoxCondition, BoxState, parse_box
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.state import Availability
 from edgeassist.protocol.topics import FleetTopics, Topics
 
-# More than a fleet has; who writes on its topics must not fill our memory.
-_MOST_BOXES = 1024
 # So many boxes are named in a message for a person.
 _MOST_NAMED = 4
 
@@ -160,7 +158,7 @@ class FleetPresence:
         device = message.topic.rpartition("/")[2]
         before = self._boxes.get(device)
         box = parse_box(message.payload)
-        if box is None or box.device != device or (before is None and len(self._boxes) >= _MOST_BOXES):
+        if box is None or box.device != device or (before is None and len(self._boxes) >= MOST_BOXES):
             self._boxes.pop(device, None)
             return Word.NOTHING
         self._boxes[device] = box

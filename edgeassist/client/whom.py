@@ -6,7 +6,7 @@ from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.topics import FleetTopics, Topics, check_group, fleet_topics
 
 
-def topics_of(base: str, device: str | None, fleet: str | None) -> Topics:
+def topics_named(base: str, device: str | None, fleet: str | None) -> Topics:
     """Return the topics of the device, or of the fleet.
 
     Raises:

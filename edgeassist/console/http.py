@@ -8,7 +8,6 @@ from http import HTTPStatus
 
 # Chromium sends some 700 bytes, and cookies of other servers on this host.
 MAX_HEAD_BYTES = 16_384
-END_OF_HEAD = b"\r\n\r\n"
 
 
 class HttpError(Exception):
@@ -48,14 +47,14 @@ class Response:
 
 
 def read_request(head: bytes) -> Request:
-    """Read a request's head, up to and with the empty line.
+    """Read a request's head, up to and with the empty line; at a line's end LF is enough (RFC 9112, 2.2).
 
     Raises:
         HttpError: It is none, or asks for something else than a file.
     """
-    if not head.endswith(END_OF_HEAD):
+    first, *lines = [line.removesuffix("\r") for line in head.decode("latin-1").split("\n")]
+    if lines[-2:] != ["", ""]:
         raise HttpError(HTTPStatus.BAD_REQUEST, "the request's head is not complete")
-    first, *lines = head[: -len(END_OF_HEAD)].decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004 - method, target, version
         raise HttpError(HTTPStatus.BAD_REQUEST, "this is no request of HTTP/1.1")
@@ -63,7 +62,7 @@ def read_request(head: bytes) -> Request:
     if method not in {"GET", "HEAD"}:
         raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "files can be fetched here, and no more: GET or HEAD")
     headers: dict[str, str] = {}
-    for line in lines:
+    for line in lines[:-2]:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
             raise HttpError(HTTPStatus.BAD_REQUEST, "a header has no name")
@@ -80,5 +79,5 @@ def write_response(response: Response, *, with_body: bool) -> bytes:
     if response.status is not HTTPStatus.NOT_MODIFIED:
         head.append(f"Content-Length: {len(response.body)}")
     head.append("Connection: close")
-    bare = "\r\n".join(head).encode("latin-1") + END_OF_HEAD
+    bare = ("\r\n".join(head) + "\r\n\r\n").encode("latin-1")
     return bare + response.body if with_body else bare

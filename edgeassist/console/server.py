@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-from edgeassist.console.http import END_OF_HEAD, MAX_HEAD_BYTES, HttpError, read_request, write_response
+from edgeassist.console.http import MAX_HEAD_BYTES, HttpError, read_request, write_response
 from edgeassist.console.site import Site
 from edgeassist.errors import ConfigurationError
 
@@ -97,14 +98,27 @@ class Server:
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         with_body = True
         try:
-            try:
-                head = await reader.readuntil(END_OF_HEAD)
-            except asyncio.LimitOverrunError:
-                status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-                raise HttpError(status, f"a head has at most {MAX_HEAD_BYTES} bytes") from None
-            request = read_request(head)
+            request = read_request(await _head(reader))
             with_body = request.method != "HEAD"
             response = self._site.answer(request)
         except HttpError as error:
             response = self._site.refuse(error)
         return write_response(response, with_body=with_body)
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """Return a request's head with the empty line at its end.
+
+    Raises:
+        HttpError: It is too long.
+        IncompleteReadError: It breaks off.
+    """
+    head = bytearray()
+    with contextlib.suppress(asyncio.LimitOverrunError):
+        while len(head) <= MAX_HEAD_BYTES:
+            line = await reader.readuntil(b"\n")
+            head += line
+            if line in {b"\r\n", b"\n"}:
+                return bytes(head)
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    raise HttpError(status, f"a head has at most {MAX_HEAD_BYTES} bytes")

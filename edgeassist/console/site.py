@@ -31,7 +31,7 @@ _LOOPBACK_SOURCES = "ws://localhost:* ws://127.0.0.1:* wss://localhost:* wss://1
 
 
 class Site:
-    """The answers to all requests. To make one reads and compresses files, for a tenth of a second.
+    """The answers to all requests. To make one reads and compresses files, for some hundredths of a second.
 
     Args:
         config: What the page is told.
@@ -39,8 +39,8 @@ class Site:
 
     def __init__(self, config: PageConfig) -> None:
         self._policy = _policy(config.broker)
-        self._files = {f"/{name}": _Page.of(name, data) for name, data in page_files()}
-        self._files["/config.json"] = _Page.of("config.json", json.dumps(asdict(config)).encode())
+        self._files = {f"/{name}": _Page.of(name, zipped) for name, zipped in page_files()}
+        self._files["/config.json"] = _Page.of("config.json", _zipped(json.dumps(asdict(config)).encode()))
         self._files["/"] = self._files["/index.html"]
 
     def answer(self, request: Request) -> Response:
@@ -55,7 +55,7 @@ class Site:
         if etag in request.headers.get("if-none-match", ""):
             return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
         if not zipped:
-            return Response(HTTPStatus.OK, page.data, headers)
+            return Response(HTTPStatus.OK, gzip.decompress(page.zipped), headers)
         return Response(HTTPStatus.OK, page.zipped, {**headers, "Content-Encoding": "gzip"})
 
     def refuse(self, error: HttpError) -> Response:
@@ -95,28 +95,41 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    data: bytes
+    """A file, compressed: every browser takes it so, and who does not gets it unpacked."""
+
     zipped: bytes
     type: str
     digest: str
 
     @classmethod
-    def of(cls, name: str, data: bytes) -> _Page:
-        kind = _TYPES[name.rpartition(".")[2]]
-        return cls(data, gzip.compress(data, mtime=0), kind, hashlib.sha256(data).hexdigest()[:32])
+    def of(cls, name: str, zipped: bytes) -> _Page:
+        return cls(zipped, _TYPES[_suffix(name)], hashlib.sha256(zipped).hexdigest()[:32])
 
 
 def page_files() -> Iterator[tuple[str, bytes]]:
-    """Yield the page's files: their path in it, and what is in them."""
+    """Yield the page's files: their path in it, and what is in them, compressed (gzip).
+
+    One that lies here as `NAME.gz` is the file `NAME` of the page.
+    """
     yield from _below(files("edgeassist.console") / "page", "")
 
 
 def _below(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for each in sorted(folder.iterdir(), key=lambda each: each.name):
+        name = each.name.removesuffix(".gz")
         if each.is_dir():
             yield from _below(each, f"{prefix}{each.name}/")
-        elif each.name.rpartition(".")[2] in _TYPES:
-            yield f"{prefix}{each.name}", each.read_bytes()
+        elif _suffix(name) in _TYPES:
+            data = each.read_bytes()
+            yield f"{prefix}{name}", data if name != each.name else _zipped(data)
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _zipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
 
 
 def _policy(broker: str) -> str:

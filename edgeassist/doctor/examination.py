@@ -24,7 +24,7 @@ from edgeassist.doctor.checks.processor import check_build, check_threads
 from edgeassist.doctor.checks.service import Durations, check_service
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
 from edgeassist.doctor.checks.watches import check_watches
-from edgeassist.doctor.finding import Finding, skipped
+from edgeassist.doctor.finding import skipped
 from edgeassist.doctor.probes.background import probe_background
 from edgeassist.doctor.probes.broker import probe_broker
 from edgeassist.doctor.probes.clock import probe_clock
@@ -39,6 +39,7 @@ from edgeassist.doctor.probes.space import probe_space
 from edgeassist.doctor.probes.watches import probe_watches
 from edgeassist.folders import box_state_directory
 from edgeassist.former.register import Name, Register
+from edgeassist.protocol.findings import Finding
 from edgeassist.settings import Settings
 from edgeassist.wiring import (
     broker_options,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,23 +12,35 @@ MAX_FINDINGS = 200
 # No finding is as long, but what it quotes may be.
 MAX_TEXT = 1_000
 
-_Severity = Literal["problem", "warning", "skipped", "ok"]
-_WORST_FIRST: tuple[_Severity, ...] = ("problem", "warning", "skipped", "ok")
+
+class Severity(StrEnum):
+    """How bad a finding is, least first.
+
+    `skipped`: could not be checked. `problem`: prompts are not answered, or soon won't be.
+    """
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    WARNING = "warning"
+    PROBLEM = "problem"
 
 
-class ToldFinding(BaseModel):
+_WORST_FIRST = tuple(reversed(Severity))
+
+
+class Finding(BaseModel):
     """One result of a check.
 
     Attributes:
         severity: `skipped`: it could not be checked.
-        area: What was checked.
+        area: What was checked: `broker`, `model`, …
         text: One sentence for a person.
-        remedy: The command that repairs it, or what to do where no command can.
+        remedy: The command that repairs it, or what to do where no command can; None if nothing is wrong.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    severity: _Severity
+    severity: Severity
     area: str
     text: str
     remedy: str | None = None
@@ -46,8 +59,8 @@ class Examination(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: str
-    worst: _Severity
-    findings: list[ToldFinding]
+    worst: Severity
+    findings: list[Finding]
     left_out: Annotated[int, Field(ge=0)] = 0
 
     def bounded(self) -> Examination:
@@ -60,7 +73,7 @@ class Examination(BaseModel):
         )
 
 
-def _short(finding: ToldFinding) -> ToldFinding:
+def _short(finding: Finding) -> Finding:
     remedy = finding.remedy
     return finding.model_copy(
         update={"text": _cut(finding.text), "remedy": None if remedy is None else _cut(remedy)}

@@ -14,6 +14,8 @@ from edgeassist.protocol.state import StateDocument
 SESSION_SUFFIX = "-fleet"
 # More of a state document is not read.
 MAX_STATE_BYTES = 4096
+# More than a fleet has; who writes on its topics must not fill the memory of those who look at it.
+MOST_BOXES = 1024
 
 
 class BoxCondition(StrEnum):

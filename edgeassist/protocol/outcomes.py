@@ -90,7 +90,7 @@ class ListedModel(Outcome):
     source: str | None = None
 
 
-class UnderWay(Outcome):
+class PullUnderWay(Outcome):
     """A model that is being pulled, and what was said of it last.
 
     Attributes:
@@ -122,11 +122,11 @@ class Models(Outcome):
     in_use: str
     default: str
     switching_to: str | None
-    pulling: UnderWay | None
+    pulling: PullUnderWay | None
     models: list[ListedModel]
 
 
-class Used(Outcome):
+class ModelUsed(Outcome):
     """What came of `use`.
 
     Attributes:
@@ -154,7 +154,7 @@ class PullCancelled(Outcome):
     cancelled: str
 
 
-class Step(Outcome):
+class ModelStep(Outcome):
     """How far a `use` or a `pull` is.
 
     Attributes:
@@ -190,7 +190,7 @@ class Drained(Outcome):
     waiting: int
 
 
-class Schema(Outcome):
+class SettingsSchema(Outcome):
     """What can be set.
 
     Attributes:
@@ -208,12 +208,12 @@ OUTCOMES: Mapping[str, tuple[type[BaseModel], ...]] = {
     "info": (Info,),
     "log_level": (Logged,),
     "reload": (Reloaded,),
-    "model": (Models, Used, ListedModel, PullCancelled),
+    "model": (Models, ModelUsed, ListedModel, PullCancelled),
     "drain": (Drained,),
     "requests": (RequestList,),
     "doctor": (Examination,),
-    "schema": (Schema,),
+    "schema": (SettingsSchema,),
 }
 """By the command's name; one of some."""
-PROGRESS: Mapping[str, type[BaseModel]] = {"model": Step}
+PROGRESS: Mapping[str, type[BaseModel]] = {"model": ModelStep}
 """What is said before the answer, of a long one."""

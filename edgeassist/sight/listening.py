@@ -12,14 +12,12 @@ from functools import partial
 from edgeassist.broker import BrokerOptions
 from edgeassist.client.connection import Connection
 from edgeassist.errors import BrokerError
-from edgeassist.protocol.fleet import BoxState, parse_box
+from edgeassist.protocol.fleet import MOST_BOXES, BoxState, parse_box
 from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.topics import FleetTopics, Topics
 from edgeassist.sight.box import Box
 from edgeassist.sight.reading import EndSeen, RequestsSeen
 
-# More than a person looks at; who writes on a fleet's topics must not fill our memory.
-MAX_BOXES = 64
 # What is retained comes at once; after so long without any more it has all come.
 _QUIET_S = 0.4
 _SETTLE_S = 5.0
@@ -63,6 +61,7 @@ class Sight(Connection):
         self._ends = ends
         self._heard_at = clock()
         self._boxes: dict[str, Box] = {}
+        self._left_out: set[str] = set()
         self._unanswered: dict[str, int] = {}
         self.problem: str | None = None
         self.on_change: Callable[[], None] = lambda: None
@@ -79,6 +78,11 @@ class Sight(Connection):
     def boxes(self) -> list[Box]:
         """What is known of each, in the order of their names."""
         return sorted(self._boxes.values(), key=lambda box: box.device)
+
+    @property
+    def left_out(self) -> int:
+        """How many boxes of the fleet are not among them, because there are too many."""
+        return len(self._left_out)
 
     async def settle(self) -> None:
         """Wait until what the broker keeps has been heard."""
@@ -169,7 +173,11 @@ class Sight(Connection):
     def _join(self, state: BoxState) -> Box | None:
         # Only where a device of this name has its topics: a state document makes nobody listen elsewhere.
         topics = Topics(self.topics.base, state.device)
-        if state.root != topics.root or len(self._boxes) >= MAX_BOXES:
+        if state.root != topics.root:
+            return None
+        if len(self._boxes) >= MOST_BOXES:
+            if len(self._left_out) < MOST_BOXES:
+                self._left_out.add(state.device)
             return None
         return self._look_at(topics)
 

@@ -73,6 +73,7 @@ class HealthSeen(Seen):
     running: Count = None
     uptime_s: Count = None
     version: Words = None
+    boot_id: Words = None
     engine_restarts: Count = None
     daemon_memory_bytes: Count = None
     engine_memory_bytes: Count = None
@@ -94,7 +95,9 @@ class HealthSeen(Seen):
     threads_reason: Words = None
     durable: Flag = None
     undurable_reason: Words = None
+    mqtt_reconnects: Count = None
     mqtt_dropped: Count = None
+    mqtt_last_problem: Words = None
     mqtt_refused: Count = None
     mqtt_last_refusal: Words = None
     mqtt_limits: Words = None

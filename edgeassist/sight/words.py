@@ -38,6 +38,16 @@ def rate(value: float | None) -> str | None:
     return f"{value:,.0f}" if value >= _MANY else f"{value:.1f}"
 
 
+def latency(value: float) -> str:
+    """Return how long something took, in milliseconds."""
+    return f"{value:,.0f} ms"
+
+
+def heat(value: float) -> str:
+    """Return a temperature, where there is little room."""
+    return f"{value:.0f} °C"
+
+
 def memory(health: HealthSeen) -> str:
     """Return what daemon and engine take."""
     sizes = (health.daemon_memory_bytes, health.engine_memory_bytes)

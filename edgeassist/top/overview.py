@@ -34,7 +34,9 @@ def state_of(box: Box) -> tuple[str, str]:
     return state, _STYLES.get(state, "yellow")
 
 
-def overview(boxes: Sequence[Box], chosen: int | None, *, width: int, most: int, now: float) -> list[Text]:
+def overview(
+    boxes: Sequence[Box], chosen: int | None, *, width: int, most: int, now: float, left_out: int = 0
+) -> list[Text]:
     """Return a line about all boxes, and one about each.
 
     Args:
@@ -43,6 +45,7 @@ def overview(boxes: Sequence[Box], chosen: int | None, *, width: int, most: int,
         width: In cells; columns are left out from the right where it is too small.
         most: The most lines of boxes, around the one that is marked.
         now: The time, by the clock that `Box` hears.
+        left_out: How many boxes more there are.
     """
     able = sum(box.able for box in boxes)
     present = [box.health for box in boxes if box.online and box.health]
@@ -52,6 +55,8 @@ def overview(boxes: Sequence[Box], chosen: int | None, *, width: int, most: int,
     shown = range(begin, min(len(boxes), begin + most))
     if len(shown) < len(boxes):
         head.append(f"  ({shown[0] + 1} to {shown[-1] + 1} of {len(boxes)})", style="dim")
+    if left_out:
+        head.append(f"  {left_out} more are not shown", style="yellow")
     names = min(_MOST_NAME, max(Text(harmless.line(box.device)).cell_len for box in boxes))
     return [head, *(_line(boxes[number], names, width, now, marked=number == chosen) for number in shown)]
 
@@ -89,11 +94,11 @@ def _rate(box: Box, _health: HealthSeen, telemetry: TelemetrySeen) -> str:
 def _first(box: Box, _health: HealthSeen, telemetry: TelemetrySeen) -> str:
     median = telemetry.ttft_ms.p50 if telemetry.ttft_ms else None
     value = box.history.first.last if box.hears_ends else median
-    return "" if value is None else f"{value:,.0f} ms"
+    return "" if value is None else words.latency(value)
 
 
 def _heat(_box: Box, health: HealthSeen, _telemetry: TelemetrySeen) -> str:
-    return "" if health.cpu_temperature_c is None else f"{health.cpu_temperature_c:.0f} °C"
+    return "" if health.cpu_temperature_c is None else words.heat(health.cpu_temperature_c)
 
 
 # Each with its width, the important first; None: the bars of what ran and waited.

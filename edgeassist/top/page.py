@@ -49,12 +49,14 @@ class View:
         paused: Whether the picture stands still.
         help: Whether the help is shown.
         problem: Why there is no connection; None while there is one.
+        left_out: How many boxes more there are, beyond what is kept.
     """
 
     selected: str | None = None
     paused: bool = False
     help: bool = False
     problem: str | None = None
+    left_out: int = 0
 
     def chosen(self, boxes: Sequence[Box]) -> int:
         """Return the number of the box that is shown in full."""
@@ -90,7 +92,7 @@ def page(view: View, boxes: Sequence[Box], *, width: int, height: int, now: floa
             ]
         if len(boxes) > 1 and room > _THIRD:
             most = max(1, height // _THIRD)
-            lines += overview(boxes, chosen, width=width, most=most, now=now)
+            lines += overview(boxes, chosen, width=width, most=most, now=now, left_out=view.left_out)
         lines.append(_title(boxes[chosen], now))
         rows = [part for row in rows_of(boxes[chosen], now) for part in row.wrapped(width - _LABEL)]
         kept = fit(rows, room - len(lines))
@@ -104,11 +106,11 @@ def page(view: View, boxes: Sequence[Box], *, width: int, height: int, now: floa
     return lines
 
 
-def snapshot(boxes: Sequence[Box], *, width: int, now: float) -> list[Text]:
+def snapshot(boxes: Sequence[Box], *, width: int, now: float, left_out: int = 0) -> list[Text]:
     """Return all that there is to say of all boxes, in lines that may be longer than `width`."""
     lines: list[Text] = []
     if len(boxes) > 1:
-        lines += overview(boxes, None, width=width, most=len(boxes), now=now)
+        lines += overview(boxes, None, width=width, most=len(boxes), now=now, left_out=left_out)
     for box in boxes:
         lines += [Text()] * bool(lines) + [_title(box, now)]
         # One moment has no history.

@@ -30,6 +30,7 @@ class Screen:
         painter: For that terminal.
         boxes: Returns what is known now.
         problem: Returns why there is no connection; None while there is one.
+        left_out: Returns how many boxes more there are than it gets.
         every_s: The least time between two pictures, if no key was pressed.
         clock: The one by which boxes hear.
 
@@ -45,6 +46,7 @@ class Screen:
         *,
         boxes: Callable[[], Sequence[Box]],
         problem: Callable[[], str | None],
+        left_out: Callable[[], int],
         every_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,6 +56,7 @@ class Screen:
         self._painter = painter
         self._boxes = boxes
         self._problem = problem
+        self._left_out = left_out
         self._every_s = every_s
         self._clock = clock
         self._keyboard = Keyboard()
@@ -124,6 +127,7 @@ class Screen:
     def _draw(self) -> None:
         boxes, now = self._frozen or (self._boxes(), self._clock())
         self.view.problem = self._problem()
+        self.view.left_out = self._left_out()
         columns, lines = self._terminal.size
         self._terminal.write(
             self._painter.paint(page(self.view, boxes, width=columns, height=lines, now=now))

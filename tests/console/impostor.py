@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from typing import Any
@@ -18,20 +18,31 @@ from tests.patience import PATIENCE_S
 
 
 @contextmanager
-def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[None]:
-    """Be online under that name, and answer the commands that `data` has an answer for."""
+def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[Callable[[str, Any], None]]:
+    """Be online under that name, and answer the commands that `data` has an answer for.
+
+    An answer that is a function gets the command; one that is None is never given. What is yielded answers
+    the last command with a status and data.
+    """
     root = f"edgeassist/{device}"
     listens = Event()
+    last: dict[str, str] = {}
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
 
     def hear(_client: Client, _data: Any, message: MQTTMessage) -> None:
         name = message.topic.rpartition("/")[2]
         if name not in data or message.properties is None:
             return
-        answer = {"status": "ok", "data": data[name], "id": json.loads(message.payload)["id"]}
-        properties = Properties(PacketTypes.PUBLISH)
+        asked = json.loads(message.payload)
         topic: str = getattr(message.properties, "ResponseTopic")  # noqa: B009 - paho makes it as it comes
-        client.publish(topic, json.dumps(answer), qos=1, properties=properties)
+        last.update(topic=topic, id=asked["id"])
+        found = data[name](asked) if callable(data[name]) else data[name]
+        if found is not None:
+            tell("ok", found)
+
+    def tell(status: str, found: Any) -> None:
+        answer = {"status": status, "data": found, "id": last["id"]}
+        client.publish(last["topic"], json.dumps(answer), qos=1, properties=Properties(PacketTypes.PUBLISH))
 
     client.on_message = hear
     client.on_subscribe = lambda *_: listens.set()
@@ -41,7 +52,7 @@ def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[None]
         client.subscribe(f"{root}/command/+", qos=1)
         assert listens.wait(PATIENCE_S)
         client.publish(f"{root}/status", "online", qos=1, retain=True).wait_for_publish(PATIENCE_S)
-        yield
+        yield tell
         client.publish(f"{root}/status", b"", qos=1, retain=True).wait_for_publish(PATIENCE_S)
     finally:
         client.disconnect()

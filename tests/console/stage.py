@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,8 +263,17 @@ class Ear:
 
     def wait_for(self, kind: str) -> None:
         """Wait until such an event was heard."""
+        self.wait_until(lambda: kind in self.kinds())
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait until that is so of what was heard."""
         with self._news:
-            assert self._news.wait_for(lambda: kind in self.kinds(), PATIENCE_S)
+            assert self._news.wait_for(reached, PATIENCE_S)
+
+    def requests(self, kind: str) -> list[dict[str, Any]]:
+        """Return what was published on `prompt` or `decide` topics."""
+        found = (line.partition(" ") for line in self._lines if line.split("/")[2] == kind)
+        return [json.loads(payload) for _, _, payload in found]
 
     def prompts(self) -> list[str]:
         """Return what was published on prompt topics."""

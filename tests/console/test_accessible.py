@@ -78,7 +78,18 @@ def test_tabs_go_by_arrow_keys(page: Page) -> None:
     expect(tabs.last).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Home")
     expect(tabs.first).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowRight")
+    expect(tabs.first).to_be_focused()
     expect(page.get_by_role("tabpanel")).to_have_attribute("aria-labelledby", "tab-chat")
+
+
+def test_the_first_link_leads_to_the_content(page: Page) -> None:
+    page.reload()
+    expect(page.locator("#state")).to_have_attribute("data-state", "online")
+    page.get_by_role("link", name="Skip to the content").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#view")).to_be_focused()
 
 
 def test_nothing_moves_where_that_is_wished(box: Stage) -> None:

@@ -1,9 +1,10 @@
 import json
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.console.stage import Stage, ask, close, last_turn
+from tests.console.stage import Ear, Stage, ask, close, last_turn
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script> & </p> {prompt} \u202e'
 
@@ -87,6 +88,48 @@ def test_a_decision_is_a_card_with_bars(page: Page) -> None:
     expect(card.locator("strong")).to_have_text("kitchen")
     expect(card.locator("meter")).to_have_count(3)
     expect(card.locator(".picked th")).to_have_text("kitchen")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "asked"),
+    [
+        ("yes_no", None, {"type": "yes_no"}),
+        ("score", "low\nhigh", {"type": "score", "criteria": ["low", "high"]}),
+        ("score", "0..3", {"type": "score", "minimum": 0, "maximum": 3}),
+    ],
+)
+def test_a_decision_of_each_kind_is_asked_and_shown(
+    page: Page, box: Stage, kind: str, options: str | None, asked: dict[str, Any]
+) -> None:
+    with Ear(box.broker, "edgeassist/box/decide/#", "edgeassist/box/reply/#") as ear:
+        page.get_by_label("What for").select_option("decide")
+        page.get_by_label("Question", exact=True).fill("Is it bad?")
+        page.get_by_label("Kind of answer").select_option(kind)
+        if options is None:
+            expect(page.get_by_role("textbox", name="Options")).to_be_hidden()
+        else:
+            page.get_by_role("textbox", name="Options").fill(options)
+        ask(page, "The lamp is broken.")
+        expect(last_turn(page).locator(".decision strong")).not_to_be_empty()
+        (request,) = ear.requests("decide")
+    (question,) = request["questions"].values()
+    assert question == {"instructions": "Is it bad?", **asked}
+    assert request["state"] == "The lamp is broken."
+
+
+def test_the_options_go_with_the_prompt_and_outlive_a_reload(page: Page, box: Stage) -> None:
+    page.locator("details.options summary").click()
+    page.get_by_label("System prompt").fill("Be short.")
+    page.get_by_label("Most tokens").fill("50")
+    page.get_by_label("Temperature").fill("0.5")
+    page.get_by_label("Think first").select_option("no")
+    page.reload()
+    with Ear(box.broker, "edgeassist/box/prompt/#", "edgeassist/box/reply/#") as ear:
+        ask(page, "Hello")
+        expect(last_turn(page).locator(".timings")).to_be_visible()
+        (request,) = ear.requests("prompt")
+    wanted = {"system": "Be short.", "max_tokens": 50, "temperature": 0.5, "think": False, "prompt": "Hello"}
+    assert wanted.items() <= request.items()
 
 
 def test_a_tool_call_is_a_card_and_takes_its_result(page: Page) -> None:

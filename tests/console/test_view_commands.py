@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from edgeassist.trial_models.synthetic import SHAPES, Precision, write_gguf
 from tests.console.accessibility import violations
 from tests.console.impostor import answering
-from tests.console.saying import say
+from tests.console.saying import say, say_all
 from tests.console.stage import Stage, close, stage
 from tests.integration.shelf import Shelf
 
@@ -160,6 +160,70 @@ def test_findings_of_another_program_are_text(box: Stage, page: Page) -> None:
         expect(main.locator("article.card")).to_contain_text(HOSTILE)
         expect(show(page, "models").locator("tbody")).to_contain_text(HOSTILE)
     assert page.evaluate("window.hurts") is None
+
+
+def test_findings_that_were_left_out_are_counted(box: Stage, page: Page) -> None:
+    finding = {"severity": "warning", "area": "watches", "text": "It is slow.", "remedy": None}
+    examination = {"version": "0.1.0", "worst": "warning", "findings": [finding], "left_out": 12}
+    with answering(box.broker.port, "fake", {"doctor": examination}):
+        page.locator("#device select").select_option("fake")
+        main = show(page, "doctor")
+        main.get_by_role("button", name="Examine the device").click()
+        expect(main.get_by_role("status")).to_contain_text("warnings: 1, not checked: 0, in order: 0.")
+        expect(main.get_by_role("status")).to_contain_text("12 more are not shown.")
+
+
+def test_requests_that_were_left_out_are_counted(box: Stage, page: Page) -> None:
+    request = {"id": "r", "client": "c", "kind": "prompt", "priority": "low", "state": "running", "age_s": 1}
+    listed = {"running": 1, "waiting": 150, "requests": [request], "left_out": 150}
+    with answering(box.broker.port, "fake", {"requests": listed}):
+        page.locator("#device select").select_option("fake")
+        expect(show(page, "requests")).to_contain_text("1 running, 150 waiting; 150 of them are not shown.")
+
+
+def test_a_device_that_is_too_old_for_a_command_says_so(box: Stage, page: Page) -> None:
+    port = box.broker.port
+    words = "The device's version, 0.0.7, can't tell this. A newer EdgeAssist on it can."
+    info = {"version": "0.0.7", "capabilities": {"commands": ["ping", "cancel"]}}
+    say(port, "edgeassist/old/info", info, retain=True)
+    say(port, "edgeassist/old/status", "online", retain=True)
+    page.locator("#device select").select_option("old")
+    main = show(page, "doctor")
+    expect(main.get_by_role("alert")).to_have_text(words)
+    expect(main.get_by_role("button", name="Examine the device")).to_be_disabled()
+    expect(show(page, "requests")).to_contain_text(words)
+    say_all(port, [(f"edgeassist/old/{name}", "") for name in ("info", "status")], retain=True)
+
+
+def test_a_switch_says_how_far_it_is_to_its_end(box: Stage, page: Page) -> None:
+    models = {"in_use": "a", "default": "a", "models": [{"name": "a"}, {"name": "b"}]}
+    listed = lambda asked: models if asked["action"] == "list" else None  # noqa: E731 - one line of an impostor
+    with answering(box.broker.port, "fake", {"model": listed}) as tell:
+        page.locator("#device select").select_option("fake")
+        main = show(page, "models")
+        main.get_by_role("button", name="Use b").click()
+        page.get_by_role("dialog").get_by_role("button", name="Use").click()
+        work = main.locator(".work").first
+        bar = work.get_by_role("progressbar", name="How far the other model is")
+        expect(work).to_contain_text("Going over to b.")
+        expect(bar).not_to_have_attribute("value", re.compile("."))
+        steps: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"step": "draining", "running": 2}, "Waiting for 2 running answers"),
+            ({"step": "loading", "fraction": 0.0}, "Loading, 0 %"),
+            ({"step": "loading", "fraction": 0.455}, "Loading, 46 %"),
+            ({"step": "loading", "fraction": 1.0}, "Loading, 100 %"),
+            ({"step": "polishing", "fraction": 7}, "polishing"),
+        )
+        for said, words in steps:
+            tell("progress", said)
+            expect(work).to_contain_text(f"Going over to b. {words}")
+            if "fraction" in said:
+                assert bar.evaluate("each => each.value") == min(1, said["fraction"])
+        models["in_use"] = "b"
+        tell("ok", {"model": "b", "switched": True, "warning": "It is slow."})
+        expect(work).to_be_hidden()
+        expect(page.locator("#said")).to_have_text("b answers now. It is slow.")
+        expect(main.locator("tbody tr").nth(1)).to_contain_text("in use")
 
 
 def test_another_model_is_served_and_what_can_not_be_is_said(box: Stage, page: Page, model: Path) -> None:

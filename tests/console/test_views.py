@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from edgeassist.protocol.state import Health
 from tests.console.accessibility import violations
+from tests.console.impostor import answering
 from tests.console.memory import heap_bytes
 from tests.console.saying import health, say, say_all
 from tests.console.stage import Stage, close, stage
@@ -28,6 +30,65 @@ WATCH = [
     }
 ]
 HOSTILE = '<img src=x onerror="window.hurt=1"><b>bold</b>'
+
+
+# All that can be pressed, chosen or typed into, with the test that does.
+AROUND = {
+    "Skip to the content": "test_the_first_link_leads_to_the_content",
+    "Device": "test_a_fleet_shows_its_boxes_and_choosing_one_goes_to_it",
+    "Language": "test_all_of_it_speaks_chinese",
+    "Log out": "test_the_login_outlives_a_reload_and_is_forgotten_by_logging_out",
+    **dict.fromkeys(
+        ("Chat", "Live", "Requests", "Models", "Watches", "Doctor", "Fleet"), "test_tabs_go_by_arrow_keys"
+    ),
+}
+CONTROLS = {
+    "chat": {
+        "Message": "test_the_keyboard_does_all_of_it",
+        "Send": "test_an_answer_streams_and_ends_with_its_timings",
+        "Stop": "test_stop_ends_an_answer_and_keeps_its_text",
+        "New conversation": "test_a_new_conversation_forgets_the_old",
+        "What for": "test_a_decision_is_a_card_with_bars",
+        **dict.fromkeys(
+            ("Question", "Kind of answer", "Options"), "test_a_decision_of_each_kind_is_asked_and_shown"
+        ),
+        **dict.fromkeys(
+            ("System prompt", "Most tokens", "Temperature", "Think first"),
+            "test_the_options_go_with_the_prompt_and_outlive_a_reload",
+        ),
+        "JSON Schema of the answer": "test_a_structured_answer_is_shown_as_json",
+        "Tools": "test_a_tool_call_is_a_card_and_takes_its_result",
+        "Thoughts": "test_thoughts_are_folded",
+        "Copy": "test_an_answer_can_be_copied",
+        "Ask again": "test_an_error_says_what_to_do_and_asks_again",
+        "Result of f": "test_a_tool_call_is_a_card_and_takes_its_result",
+        "Send the results": "test_a_tool_call_is_a_card_and_takes_its_result",
+    },
+    "live": {},
+    "requests": {
+        "Cancel all": "test_before_all_are_cancelled_it_is_asked_whether_that_is_meant",
+        "Cancel r of c": "test_what_runs_and_waits_is_listed_and_one_is_cancelled_by_keyboard",
+    },
+    "models": {
+        "Use a": "test_another_model_is_served_and_what_can_not_be_is_said",
+        **dict.fromkeys(
+            ("Where from", "Get it", "Stop getting it"),
+            "test_a_model_is_got_with_progress_that_another_page_sees_too_and_stopped_and_got",
+        ),
+    },
+    "watches": {},
+    "doctor": {
+        "Examine the device": "test_where_copying_is_forbidden_the_command_is_marked",
+        **dict.fromkeys(
+            ("Copy: do it", "In order (1)", "Not checked (1)"),
+            "test_the_devices_findings_are_shown_with_commands_to_copy_and_stay_over_a_change_of_tabs",
+        ),
+    },
+    "fleet": {"Look at box": "test_a_fleet_shows_its_boxes_and_choosing_one_goes_to_it"},
+}
+NAMES = """(root) => [...document.querySelectorAll(root)].flatMap((each) =>
+  [...each.querySelectorAll("button, a, input, select, textarea, summary")]
+).map((each) => each.getAttribute("aria-label") ?? each.labels?.[0]?.textContent ?? each.textContent)"""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +117,43 @@ def chart(page: Page, name: str) -> Locator:
 
 def test_our_health_has_the_fields_of_the_contract() -> None:
     assert set(health()) == set(Health.model_fields)
+
+
+def test_all_that_can_be_pressed_is_known_and_pressed_by_a_test(box: Stage, page: Page) -> None:
+    assert set(page.evaluate(NAMES, "body")) - set(page.evaluate(NAMES, "main > #view")) == set(AROUND)
+    request = {"id": "r", "client": "c", "kind": "prompt", "priority": "low", "state": "running", "age_s": 1}
+    finding = {"severity": "problem", "area": "broker", "text": "It is gone.", "remedy": "do it"}
+    ok, skipped = ({**finding, "severity": each, "remedy": None} for each in ("ok", "skipped"))
+    answers = {
+        "model": {"in_use": "b", "models": [{"name": "a"}], "pulling": {"model": "c"}},
+        "doctor": {"version": "0.1.0", "findings": [finding, ok, skipped]},
+        "requests": {"running": 1, "waiting": 0, "requests": [request]},
+    }
+    with answering(box.broker.port, "fake", answers):
+        tools = '[{"type": "function", "function": {"name": "f"}}]'
+        page.locator("details.options summary").click()
+        page.get_by_label("Tools", exact=True).fill(tools)
+        for prompt in (
+            "<think>Hm.</think>Yes.",
+            "!script fail_after=2\nHello there",
+            '<tool_call>{"name": "f", "arguments": {}}</tool_call>',
+        ):
+            page.get_by_label("Message").fill(prompt)
+            page.get_by_role("button", name="Send", exact=True).click()
+            expect(page.locator(".turn").last).to_have_class("turn ended")
+        look_at(page, "fake")
+        for view, known in CONTROLS.items():
+            main = show(page, view)
+            if view == "doctor":
+                main.get_by_role("button", name="Examine the device").click()
+            if view in {"models", "requests", "fleet"}:
+                expect(main.locator("tbody tr")).to_have_count(1)
+            if view == "doctor":
+                expect(main.locator("details")).to_have_count(2)
+            assert set(page.evaluate(NAMES, "#view")) == set(known), view
+    tests = "".join(each.read_text() for each in Path(__file__).parent.glob("test_*.py"))
+    pressing = {test for known in (AROUND, *CONTROLS.values()) for test in known.values()}
+    assert [test for test in pressing if f"def {test}(" not in tests] == []
 
 
 def test_figures_come_alive_while_an_answer_is_written_and_each_chart_has_its_words(

@@ -1,11 +1,12 @@
 """Our agent against core's llama.cpp integration on a llama-server, in one Home Assistant: outside CI.
 
-    python -m tests.home_assistant.compare MODEL.gguf LLAMA_SERVER
+    python -m tests.home_assistant.compare MODEL.gguf LLAMA_SERVER [--bare] [--typed] [--local-first]
 
 Both have the same weights, threads, slots and context, and the settings that their integrations recommend.
 Each sentence is said to one and then to the other, who begins changes; who waits computes nothing. Taken are
-the seconds to the first word that is streamed, to the first entity that changes, and to the end. A model of
-this size does not do everything right, so the times of what was not done are missing.
+the seconds to the first word that is streamed, to the first entity that changes, and to the end. A time
+counts where what came of it is right: what was to change has changed and nothing else, or what was asked was
+told, and nothing that was said is code.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from edgeassist.bench.server import LlamaServer
+from edgeassist.models.files.gguf import read_gguf
 from edgeassist.sandbox import PrivateBroker
+from tests.home_assistant import ending
 from tests.home_assistant.agents import edgeassist, llama_cpp
+from tests.home_assistant.compared import SENTENCES, Kind, Sentence, is_right
 from tests.home_assistant.driver import Driver, drive
 from tests.home_assistant.process import home_assistant
 from tests.home_assistant.talk import spoken
@@ -35,41 +40,7 @@ CONTEXT, SLOTS = 8192, 4
 ANSWER_S = 600
 # For what Home Assistant does after the answer's end.
 SETTLE_S = 1.0
-KITCHEN, BEDROOM = "Kitchen satellite", "Bedroom satellite"
 OURS, THEIRS = "EdgeAssist", "llama.cpp integration"
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """What is said, to which satellite, and the action that makes it worth doing."""
-
-    said: str
-    satellite: str | None = None
-    before: tuple[str, str] | None = None
-
-
-SENTENCES = (
-    Sentence("Turn on the kitchen light", None, ("light.turn_off", "light.kitchen")),
-    Sentence("What is the temperature in the kitchen?"),
-    Sentence("Turn off the bedroom light", None, ("light.turn_on", "light.bedroom")),
-    Sentence("Turn on the reading lamp", KITCHEN, ("light.turn_off", "light.reading_lamp")),
-    Sentence("Close the living room blinds", None, ("cover.open_cover", "cover.living_room_blinds")),
-    Sentence("Is the bathroom window open?", BEDROOM),
-    Sentence("Turn on the coffee machine", KITCHEN, ("switch.turn_off", "switch.coffee_machine")),
-    Sentence("Open the garage door", None, ("cover.close_cover", "cover.garage_door")),
-    Sentence("Turn on the hall light", BEDROOM, ("light.turn_off", "light.hall")),
-    Sentence("What can you do for me?"),
-    Sentence("Turn on the bathroom fan", None, ("fan.turn_off", "fan.bathroom")),
-    Sentence("Turn off the kitchen light", KITCHEN, ("light.turn_on", "light.kitchen")),
-    Sentence("Pause the kitchen radio", None, ("media_player.media_play", "media_player.radio")),
-    Sentence("Which lights are on?"),
-    Sentence("Turn on the towel rail", BEDROOM, ("switch.turn_off", "switch.towel_rail")),
-    Sentence("Turn off the reading lamp", None, ("light.turn_on", "light.reading_lamp")),
-    Sentence("Close the bedroom blinds", BEDROOM, ("cover.open_cover", "cover.bedroom_blinds")),
-    Sentence("Thank you, that is all."),
-    Sentence("Turn on the living room light", None, ("light.turn_off", "light.living_room")),
-    Sentence("Turn off the bathroom light", KITCHEN, ("light.turn_on", "light.bathroom")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +49,8 @@ class Timing:
 
     side: str
     said: str
+    kind: Kind
+    right: bool
     first_word_s: float | None
     change_s: float | None
     end_s: float
@@ -87,8 +60,8 @@ class Timing:
 
 async def measure(house: Driver, side: str, pipeline: str, sentence: Sentence) -> Timing:
     """Say a sentence to a pipeline, and see what comes of it."""
-    if sentence.before:
-        await house.call(*sentence.before)
+    for action, *entities in sentence.before:
+        await house.call(action, *entities)
     device = await house.device(sentence.satellite) if sentence.satellite else None
     toys = {toy.entity for toy in ORDINARY.toys}
     changed: list[tuple[float, str]] = []
@@ -107,9 +80,12 @@ async def measure(house: Driver, side: str, pipeline: str, sentence: Sentence) -
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     words = [each.after_s for each in heard if each.delta.get("content")]
+    states = {entity: state["state"] for entity, state in (await house.states()).items()}
     return Timing(
         side=side,
         said=sentence.said,
+        kind=sentence.kind,
+        right=is_right(sentence, {entity for _, entity in changed}, states, spoken(heard)),
         first_word_s=words[0] if words else None,
         change_s=changed[0][0] if changed else None,
         end_s=heard[-1].after_s,
@@ -119,24 +95,53 @@ async def measure(house: Driver, side: str, pipeline: str, sentence: Sentence) -
 
 
 def table(timings: Sequence[Timing]) -> str:
-    """Return medians as Markdown: of all that happened on a side, and of what happened on both."""
-    lines = ["| | " + " | ".join((OURS, THEIRS, "ratio")) + " |", "| --- | --- | --- | --- |"]
-    for name, what in (
-        ("first_word_s", "first word"),
-        ("change_s", "first entity that changes"),
-        ("end_s", "end"),
-    ):
-        sides = {side: _of(timings, side, name) for side in (OURS, THEIRS)}
-        both = [said for said in sides[OURS] if said in sides[THEIRS]]
-        if both:
-            ours, theirs = (median(sides[side][said] for said in both) for side in (OURS, THEIRS))
-            lines.append(f"| {what}, of {len(both)} | {ours:.2f} s | {theirs:.2f} s | {ours / theirs:.2f} |")
+    """Return as Markdown how many were right on each side, and medians of those that were right on both."""
+    lines = [f"| | {OURS} | {THEIRS} | ratio |", "| --- | --- | --- | --- |"]
+    for kind in Kind:
+        of_kind = [each for each in timings if each.kind is kind]
+        right = {
+            side: {each.said: each for each in of_kind if each.side == side and each.right}
+            for side in (OURS, THEIRS)
+        }
+        number = len({each.said for each in of_kind})
+        lines.append(
+            f"| {kind}, right | {len(right[OURS])} of {number} | {len(right[THEIRS])} of {number} | |"
+        )
+        both = right[OURS].keys() & right[THEIRS].keys()
+        for name, what in (
+            ("first_word_s", "first word"),
+            ("change_s", "the entity has changed"),
+            ("end_s", "end"),
+        ):
+            medians = [
+                _median(getattr(each, name) for said, each in right[side].items() if said in both)
+                for side in (OURS, THEIRS)
+            ]
+            own = [_median(getattr(each, name) for each in right[side].values()) for side in (OURS, THEIRS)]
+            for label, (ours, theirs) in (
+                (f"of the {len(both)} right on both", medians),
+                ("of its right ones", own),
+            ):
+                if ours is not None or theirs is not None:
+                    ratio = f"{ours / theirs:.2f}" if ours and theirs else ""
+                    lines.append(f"| {kind}: {what}, {label} | {_shown(ours)} | {_shown(theirs)} | {ratio} |")
     return "\n".join(lines)
 
 
-def _of(timings: Sequence[Timing], side: str, name: str) -> Mapping[str, float]:
-    found: dict[str, float | None] = {each.said: getattr(each, name) for each in timings if each.side == side}
-    return {said: seconds for said, seconds in found.items() if seconds is not None}
+def _median(seconds: Iterable[float | None]) -> float | None:
+    known = [each for each in seconds if each is not None]
+    return median(known) if known else None
+
+
+def _shown(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.2f} s"
+
+
+def without_marks(model: Path) -> str:
+    """Return a model's template as if its calls had no marks; a llama-server reads that off it."""
+    template = read_gguf(model).template or ""
+    without = re.sub(r" within <tool_call></tool_call> XML tags", " and nothing else", template)
+    return re.sub(r"(?:\\n)?</tool_call>|<tool_call>(?:\\n)?", "", without)
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -147,8 +152,18 @@ async def main(options: argparse.Namespace) -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeassist-compare-")))
         broker = stack.enter_context(PrivateBroker(scratch))
         running = stack.enter_context(home_assistant(scratch / "home", broker.port))
+        more: tuple[str, ...] = ()
+        if options.bare:
+            (scratch / "bare.jinja").write_text(without_marks(options.model))
+            more = ("--chat-template-file", str(scratch / "bare.jinja"))
         server = LlamaServer(
-            options.server, options.model, folder=scratch, threads=threads, context=CONTEXT, slots=SLOTS
+            options.server,
+            options.model,
+            folder=scratch,
+            threads=threads,
+            context=CONTEXT,
+            slots=SLOTS,
+            more=more,
         )
         stack.push_async_callback(server.stop)
         await server.start()
@@ -166,10 +181,13 @@ async def main(options: argparse.Namespace) -> None:
             THEIRS: llama_cpp(house, f"{server.process.url}/v1"),
         }
         pipelines = {
-            side: await house.pipeline(await stack.enter_async_context(agent))
+            side: await house.pipeline(
+                await stack.enter_async_context(agent), local_first=options.local_first
+            )
             for side, agent in agents.items()
         }
-        for number, sentence in enumerate(SENTENCES[: options.only]):
+        sentences = [replace(each, satellite=None) if options.typed else each for each in SENTENCES]
+        for number, sentence in enumerate(sentences[: options.only]):
             for side in (OURS, THEIRS) if number % 2 else (THEIRS, OURS):
                 timing = await measure(house, side, pipelines[side], sentence)
                 timings.append(timing)
@@ -191,5 +209,16 @@ if __name__ == "__main__":
     parser.add_argument("model", type=Path, help="a GGUF file")
     parser.add_argument("server", type=Path, help="the program llama-server")
     parser.add_argument("--only", type=int, default=len(SENTENCES), help="how many sentences")
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="llama-server takes calls as this model writes them, without marks: by a template made for that",
+    )
+    parser.add_argument("--typed", action="store_true", help="no satellites")
+    parser.add_argument(
+        "--local-first",
+        action="store_true",
+        help="Home Assistant's own sentences first, as its frontend has it",
+    )
     parser.add_argument("--report", type=Path, help="a file for every sentence, as JSON")
-    asyncio.run(main(parser.parse_args()))
+    ending.run(main(parser.parse_args()))

@@ -31,6 +31,7 @@ from typing import Any
 import yaml
 
 from edgeassist.sandbox import PrivateBroker
+from tests.home_assistant import ending
 from tests.home_assistant.agents import OWN, edgeassist, llama_cpp
 from tests.home_assistant.assist_tasks import States, Task, Verdict, judge, read_tasks
 from tests.home_assistant.driver import Driver, drive
@@ -205,4 +206,4 @@ if __name__ == "__main__":
         "--count", type=int, default=1, help="how often each sentence is said (the dataset: 4)"
     )
     parser.add_argument("--report", type=Path, help="a file for every outcome, as JSON")
-    asyncio.run(main(parser.parse_args()))
+    ending.run(main(parser.parse_args()))

@@ -88,9 +88,9 @@ async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_quest
     house: Driver, box: Box, tool: Named, connect: AsyncConnect
 ) -> None:
     told = {
-        "en": ("turn on the kitchen light", "Turned on the Kitchen light."),
-        "de": ("mach das Küchenlicht an", "Kitchen light eingeschaltet."),
-        "zh-CN": ("打开厨房的灯", "已打开Kitchen light。"),
+        "en": ("make the kitchen bright", "Turned on the Kitchen light."),
+        "de": ("mach die Küche hell", "Kitchen light eingeschaltet."),
+        "zh-CN": ("厨房太暗了", "已打开Kitchen light。"),
     }
     call = calling(tool("HassTurnOn"), name="Kitchen light")
     await box({**{f"*{said}": call for said, _ in told.values()}, "*": "Ten minutes."})
@@ -108,6 +108,42 @@ async def test_a_command_is_confirmed_without_a_second_answer_and_the_next_quest
     roles = [message["role"] for message in after["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
     assert after["messages"][4]["content"] == sentence
+
+
+async def test_a_plain_command_needs_no_model_or_not_its_choice_and_what_failed_is_the_models(
+    house: Driver, running: HomeAssistant, box: Box, tool: Named, connect: AsyncConnect
+) -> None:
+    light = "" if running.version is Version.OLDEST else "light__"
+    await box(
+        {
+            "*kitchen light to 30%": calling(f"{light}HassLightSet", area="attic", brightness=30),
+            "*lights in the living room": calling(tool("HassTurnOff"), area="Living room", domain=["light"]),
+            "Error:*": "It does not play.",
+            "*for how long?": "Ten minutes.",
+        }
+    )
+    wire = await connect.wire(PROMPTS)
+    done = await house.say("Turn on the kitchen light", AGENT)
+    assert (done.kind, done.speech) == ("action_done", "Turned on the Kitchen light.")
+    await house.is_("light.kitchen", "on")
+    assert prompts(wire) == []
+    # The model knows of it.
+    await house.say("for how long?", AGENT, conversation=done.conversation)
+    roles = [message["role"] for message in prompts(wire)[0]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
+    dimmed = await house.say("Dim the kitchen light to 30%", AGENT)
+    assert dimmed.speech == "Set the Kitchen light to 30 %."
+    await house.call("light.turn_on", "light.reading_lamp")
+    assert (await house.say("turn off the lights in the living room", AGENT)).kind == "action_done"
+    await house.is_("light.reading_lamp", "off")
+    await house.call("media_player.media_pause", "media_player.radio")
+    assert (await house.say("Pause the kitchen radio", AGENT)).speech == "It does not play."
+    assert [(each.get("tool_choice"), each.get("parallel_tool_calls")) for each in prompts(wire)] == [
+        (None, None),
+        ({"type": "function", "function": {"name": f"{light}HassLightSet"}}, False),
+        ({"type": "function", "function": {"name": tool("HassTurnOff")}}, None),
+        (None, None),
+    ]
 
 
 async def test_the_model_has_the_last_word_where_there_may_be_more_to_say(
@@ -302,7 +338,7 @@ async def test_a_call_that_comes_again_ends_the_answer_and_then_the_turn(
     other = calling(tool("HassTurnOn"), name="Hall light")
     await box({"*": f"{call}\n{other}\n{call}\n{other}\n" * 20})
     wire = await connect.wire(PROMPTS, CANCEL)
-    answered = await house.say("light on", AGENT)
+    answered = await house.say("make some light", AGENT)
     await house.is_("light.hall", "on")
     asked = prompts(wire)
     assert [request.get("tool_choice") for request in asked] == [None, None, "none"]

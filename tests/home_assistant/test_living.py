@@ -17,7 +17,7 @@ from tests.home_assistant.driver import Driver
 from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply
 from tests.home_assistant.test_agent import PROMPTS, as_info, calling, is_away, prompts
-from tests.home_assistant.toys import ORDINARY
+from tests.home_assistant.toys import AWAY, ORDINARY, without
 from tests.patience import PATIENCE_S
 from tests.preloaded import PrivateDaemon
 
@@ -92,8 +92,8 @@ async def test_another_model_takes_over_while_the_agent_is_there(
     for model in ("builtin:tiny", "default"):
         used = await client.command("model", wait_s=PATIENCE_S, action="use", model=model)
         assert used.status == "ok", used
-        said.append((await house.say("turn on the kitchen light", AGENT)).speech)
-    assert said == ["Turned on the Kitchen light.", "I know nothing of lights."]
+        said.append((await house.say("turn on the lights in the living room", AGENT)).speech)
+    assert said == ["Turned on the lights in Living room.", "I know nothing of lights."]
     assert ["tools" in request for request in prompts(wire)] == [False, True]
     assert await house.issues("edgeassist") == []
 
@@ -153,6 +153,55 @@ async def test_a_door_moves_as_it_was_said_whichever_call_the_model_takes(house:
     assert said == ["Unlocked the Front door.", "Opening the Garage door."]
     await house.is_("lock.front_door", "unlocked")
     await house.is_("cover.garage_door", "open")
+
+
+async def test_what_cannot_be_reached_is_not_said_to_be_done(
+    house: Driver, running: HomeAssistant, box: Box, connect: AsyncConnect
+) -> None:
+    running.silent.append(AWAY)
+    kitchen, reading = (
+        calling("intent__HassTurnOn", name=name) for name in ("Kitchen light", "Reading lamp")
+    )
+    await box(
+        {
+            "*kitchen light on": kitchen,
+            "*kitchen light and the reading lamp": f"{kitchen}\n{reading}",
+            "*about the kitchen light?": kitchen,
+            "Failed: Kitchen light (unavailable).": "It is away.",
+        }
+    )
+    await house.furnish(without(ORDINARY, "light.kitchen"))
+    wire = await connect.wire(PROMPTS)
+    said = [
+        (await house.say(each, AGENT)).speech
+        for each in (
+            "kitchen light on",
+            "turn on the kitchen light and the reading lamp",
+            "what about the kitchen light?",
+        )
+    ]
+    away = "I can't reach the Kitchen light."
+    assert said == [away, f"Turned on the Reading lamp. {away}", "It is away."]
+    await house.is_("light.reading_lamp", "on")
+    assert len(prompts(wire)) == 3
+
+
+async def test_thanks_are_answered_in_words_and_never_with_a_call(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    code = json.dumps({"name": "intent__HassThank", "arguments": {}})
+    await box({"*lamp?": "Which lamp?", "Thank you, that is all.": "You're welcome.", "*that is all.": code})
+    wire = await connect.wire(PROMPTS)
+    answered = await house.say("Thank you, that is all.", AGENT)
+    assert (answered.kind, answered.speech) == ("action_done", "You're welcome.")
+    asked, again = prompts(wire)
+    assert (asked["tool_choice"], "tools" in again) == ("none", False)
+    # The tools are told all the same: what the box has read goes up to the words.
+    await house.say("can you see a lamp?", AGENT, conversation=answered.conversation)
+    assert prompts(wire)[2]["tools"] == asked["tools"]
+    # What may answer the agent's question is left to the model.
+    await house.say("ok", AGENT, conversation=answered.conversation)
+    assert "tool_choice" not in prompts(wire)[3]
 
 
 async def test_two_boxes_are_two_agents_and_one_that_goes_leaves_the_other(

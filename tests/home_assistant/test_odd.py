@@ -134,9 +134,9 @@ async def test_a_call_that_is_written_as_words_is_made_and_not_said(
     house: Driver, box: Box, connect: AsyncConnect
 ) -> None:
     call = {"name": TURN_ON, "arguments": {"name": "Kitchen light"}}
-    await box({"*light on": "Sure. " + json.dumps(call)})
+    await box({"*some light": "Sure. " + json.dumps(call)})
     wire = await connect.wire(PROMPTS)
-    heard = await house.streamed("light on", await house.pipeline(AGENT))
+    heard = await house.streamed("make some light", await house.pipeline(AGENT))
     choices = [request.get("tool_choice") for request in prompts(wire)]
     assert choices == [None, {"type": "function", "function": {"name": TURN_ON}}]
     assert "{" not in spoken(heard)
@@ -146,7 +146,7 @@ async def test_a_call_that_is_written_as_words_is_made_and_not_said(
     ("said", "kind", "sentence"),
     [
         (
-            "*what is up",
+            "*make it nice",
             "error",
             "The model answered in code instead of words. Please say it in other words.",
         ),
@@ -163,21 +163,34 @@ async def test_only_who_asks_for_code_is_told_code(
     assert len(prompts(wire)) == 1
 
 
+async def test_a_question_that_no_reading_answers_is_asked_again_without_the_home(
+    house: Driver, box: Box, connect: AsyncConnect
+) -> None:
+    code = json.dumps({"name": "GetCapital", "arguments": {}})
+    question = "What is the capital of France?"
+    await box({question: "Paris.", f"*{question}": code})
+    wire = await connect.wire(PROMPTS)
+    assert (await house.say(question, AGENT)).speech == "Paris."
+    first, again = prompts(wire)
+    assert ("tools" in first, "tools" in again) == (True, False)
+
+
 @pytest.mark.parametrize(
     "mistake", [calling(TURN_ON, name="Kitchen light"), '{"name": "GetLights", "arguments": {}}']
 )
 async def test_a_question_switches_nothing_and_is_asked_otherwise_where_a_model_would(
     house: Driver, box: Box, connect: AsyncConnect, mistake: str
 ) -> None:
-    await box({"*- Kitchen light: off*": "It is off.", "*is the kitchen light on?": mistake})
+    await box({"*- Kitchen light: off*": "C'est éteint.", "*is the kitchen light on?": mistake})
     await house.call("light.turn_off", "light.kitchen")
     wire = await connect.wire(PROMPTS)
-    answer = await house.say("is the kitchen light on?", AGENT)
-    assert (answer.kind, answer.speech) == ("action_done", "It is off.")
+    # Where there are no sentences for it, the model reads them.
+    for language, sentence in [*[("en", "The Kitchen light is off.")] * 2, ("fr", "C'est éteint.")]:
+        answer = await house.say("is the kitchen light on?", AGENT, language=language)
+        assert (answer.kind, answer.speech) == ("action_done", sentence)
     await house.is_("light.kitchen", "off")
-    first, second = prompts(wire)
-    assert "tools" in first
-    assert "tools" not in second
+    # That it has no words where it knows of tools is known after the second time.
+    assert ["tools" in request for request in prompts(wire)] == [True, True, False]
 
 
 async def test_what_a_model_makes_up_of_what_it_has_done_is_not_said(

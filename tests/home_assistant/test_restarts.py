@@ -97,7 +97,7 @@ class Storm:
         match number % self._kinds:
             case 0:
                 # One that is confirmed at once, or one of two rounds.
-                words = "turn on" if number % 4 else "what about"
+                words = "light up" if number % 4 else "what about"
                 return (await house.say(f"{words} the kitchen light", AGENT)).speech
             case 1 | 2:
                 return (await house.say(f"{number}: how are you", AGENT)).speech

@@ -12,8 +12,9 @@ from edgeassist.sandbox import PrivateDaemon
 from tests.conftest import StartReady
 from tests.home_assistant.driver import Driver
 from tests.home_assistant.installation import Version, tried
+from tests.home_assistant.process import HomeAssistant
 from tests.home_assistant.talk import reply
-from tests.home_assistant.toys import ORDINARY
+from tests.home_assistant.toys import AWAY, ORDINARY, without
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -140,6 +141,23 @@ async def test_what_the_home_lacks_is_said(
 ) -> None:
     told = await house.say(said, AGENT)
     assert (told.kind, told.code, told.speech) == ("error", "no_valid_targets", answer)
+
+
+async def test_what_cannot_be_reached_is_not_said_to_be_done(
+    house: Driver, running: HomeAssistant, tiny: PrivateDaemon
+) -> None:
+    running.silent.append(AWAY)
+    await house.furnish(without(ORDINARY, "light.kitchen", "light.living_room"))
+    for said, language, answer in [
+        ("turn on the kitchen light", "en", "I can't reach the Kitchen light."),
+        ("打开厨房的灯", "zh-CN", "无法连接Kitchen light。"),
+    ]:
+        told = await house.say(said, AGENT, language=language)
+        assert (told.kind, told.code, told.speech) == ("error", "failed_to_handle", answer)
+    some = await house.say("turn on the lights in the living room", AGENT)
+    assert some.kind == "action_done"
+    assert some.speech == "Turned on the lights in Living room. I can't reach the Living room light."
+    await house.is_("light.reading_lamp", "on")
 
 
 async def test_what_it_is_not_for_goes_to_home_assistant(house: Driver, tiny: PrivateDaemon) -> None:

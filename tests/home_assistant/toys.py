@@ -27,7 +27,8 @@ class Toy:
         area: The area's name.
         aliases: Its other names.
         state: What it begins with.
-        attributes: As Home Assistant shows them: `brightness`, `current_position`, `temperature`, …
+        attributes: As Home Assistant shows them: `brightness`, `current_position`, `temperature`, …; and
+            `available`, which is false for one that can't be reached.
         exposed: Whether assistants see it.
     """
 
@@ -59,6 +60,21 @@ class Home:
     def json(self) -> str:
         """As the integration toy_home reads it."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+
+# What Home Assistant logs of a command to an entity that can't be reached.
+AWAY = "are missing or not currently available"
+
+
+def without(home: Home, *entities: str) -> Home:
+    """Return a home in which these entities can't be reached."""
+    return dataclasses.replace(
+        home,
+        toys=tuple(
+            dataclasses.replace(toy, attributes={**toy.attributes, "available": toy.entity not in entities})
+            for toy in home.toys
+        ),
+    )
 
 
 def _lights(*areas: str) -> tuple[Toy, ...]:

@@ -14,7 +14,6 @@ import pytest
 
 from edgeassist.cli.check import check_model as check_configured
 from edgeassist.doctor.checks.model import check_model
-from edgeassist.doctor.finding import Severity
 from edgeassist.doctor.probes.model import Wanted, probe_model
 from edgeassist.doctor.probes.permissions import this_user
 from edgeassist.engine.messages import Ready, Unusable
@@ -25,6 +24,7 @@ from edgeassist.models.choice import choose_model
 from edgeassist.models.files.reading import read_model
 from edgeassist.models.fit import Memory
 from edgeassist.models.recommend import CONTEXT_TOKENS, MEMORY_SHARE, Board, Need, recommend
+from edgeassist.protocol.findings import Severity
 from edgeassist.settings import Settings
 from edgeassist.settings.schema import EngineSettings, ModelSettings
 from edgeassist.trial_models.onnx_graph import OnnxPrecision

@@ -83,7 +83,7 @@ async def test_the_box_examines_itself_with_its_own_settings_and_answers_meanwhi
     response = await first
     assert response.status == "ok", response
     found = Examination.model_validate(response.data)
-    said = {(each.area, each.severity): each.text for each in found.findings}
+    said = {(each.area, each.severity.value): each.text for each in found.findings}
     assert said["daemon", "ok"] == "edgeassist/box is online and answers"
     assert "scripted" in said["model", "warning"]
     assert not [each for each in found.findings if each.area == "broker" and each.severity != "ok"]

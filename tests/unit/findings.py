@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from edgeassist.doctor.finding import Finding, Severity
+from edgeassist.protocol.findings import Finding, Severity
 
 OK, SKIPPED, WARNING, PROBLEM = Severity.OK, Severity.SKIPPED, Severity.WARNING, Severity.PROBLEM
 

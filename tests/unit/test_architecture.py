@@ -28,7 +28,7 @@ SANS_IO = [
         "fleet.": "adoption boxes envelope known load ranking routing survey",
         "client.": "answers decision formats presence reading result retrying tools whom",
         "protocol.": "calibration capabilities commands constraints decisions events filters findings "
-        "fitting fleet listing outcomes packets partial requests state tools topics turns values watches",
+        "fitting fleet listing outcomes packets requests state tools topics turns values watches",
         "serving.": "admission caller conversation deciding endings figures job journal kinds listing policy "
         "prompting record recovery replay request returning scores sink stream streams telemetry",
         "journal.": "changes ledger",
@@ -85,8 +85,8 @@ ALLOWED = {
         "gateways": "gateways console fleet former serving watching protocol errors",
         "doctor.checks": "doctor.checks doctor.finding fleet protocol former.remains models.fit device "
         "errors",
-        "doctor.probes": "doctor fleet wiring tuning.source settings former broker protocol models device "
-        "errors",
+        "doctor.probes": "doctor fleet sight.reading wiring tuning.source settings former broker protocol "
+        "models device errors",
         "tuning": "tuning supervision.process engine.messages settings folders models device errors",
     }.items()
 }

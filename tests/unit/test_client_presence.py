@@ -7,7 +7,7 @@ import pytest
 
 from edgeassist.client.doubt import Doubt
 from edgeassist.client.presence import DevicePresence, FleetPresence, Presence, Word, presence_of
-from edgeassist.client.whom import check_has, topics_of
+from edgeassist.client.whom import check_has, topics_named
 from edgeassist.errors import InvalidRequestError
 from edgeassist.protocol.fleet import BoxCondition, BoxState
 from edgeassist.protocol.packets import Inbound
@@ -160,8 +160,8 @@ async def test_of_a_fleet_that_drains_only_what_nobody_has_accepted_is_given_up(
 
 
 def test_a_client_asks_a_device_or_a_fleet() -> None:
-    assert topics_of("edgeassist", "box", None) == BOX
-    fleet = topics_of("edgeassist", None, "home")
+    assert topics_named("edgeassist", "box", None) == BOX
+    fleet = topics_named("edgeassist", None, "home")
     assert isinstance(fleet, FleetTopics)
     assert fleet.prompt("me") == "edgeassist/fleet/home/prompt/me"
     for device, group in (
@@ -174,7 +174,7 @@ def test_a_client_asks_a_device_or_a_fleet() -> None:
         (None, "a\n"),
     ):
         with pytest.raises(InvalidRequestError):
-            topics_of("edgeassist", device, group)
+            topics_named("edgeassist", device, group)
     check_has(BOX, "models")
     with pytest.raises(InvalidRequestError, match="the fleet 'home' has no models of its own"):
         check_has(fleet, "models")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgeassist.doctor.checks.background import BackgroundSnapshot, Stage, check_background
-from edgeassist.doctor.finding import Severity
 from edgeassist.doctor.probes.background import parse_stage, probe_background
+from edgeassist.protocol.findings import Severity
 from tests.unit.findings import OK, WARNING, only, told
 from tests.unit.trees import plant
 

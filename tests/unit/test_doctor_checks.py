@@ -20,9 +20,10 @@ from edgeassist.doctor.checks.model import ModelSnapshot, check_model
 from edgeassist.doctor.checks.power import PowerSnapshot, check_power
 from edgeassist.doctor.checks.processor import BuildSnapshot, check_build, check_threads
 from edgeassist.doctor.checks.space import SpaceSnapshot, check_space
-from edgeassist.doctor.finding import Severity, ok, problem, skipped, warning, worst
+from edgeassist.doctor.finding import ok, problem, skipped, warning, worst
 from edgeassist.models.fit import Demand, Format, Memory, Weights
 from edgeassist.models.kv import alike
+from edgeassist.protocol.findings import Severity
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 
 MIB = 1 << 20

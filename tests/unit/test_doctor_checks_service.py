@@ -10,7 +10,8 @@ import pytest
 from edgeassist.doctor.checks.broker import BrokerSnapshot, Fate, check_broker, unreachable
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping, check_daemon
 from edgeassist.doctor.checks.service import Durations, UnitSnapshot, check_service
-from edgeassist.doctor.finding import Severity, worst
+from edgeassist.doctor.finding import worst
+from edgeassist.protocol.findings import Severity
 from edgeassist.protocol.state import NOT_BROUGHT_AGAIN, NOT_DURABLE
 from tests.unit.findings import OK, PROBLEM, SKIPPED, WARNING, only, told
 

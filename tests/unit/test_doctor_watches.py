@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeassist.doctor.checks.watches import WatchSnapshot, check_watches
-from edgeassist.doctor.finding import Severity
+from edgeassist.protocol.findings import Severity
 from tests.unit.findings import OK, PROBLEM, WARNING, only
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from copy import deepcopy
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
@@ -242,9 +244,17 @@ def round_of(*calls: tuple[str, dict[str, Any], Any]) -> list[Any]:
     return [SimpleNamespace(role="assistant", tool_calls=made), *results]
 
 
-def turn(said: str, *, confirms: bool = True, knows: bool = False) -> Turn:
+def turn(
+    said: str,
+    *,
+    confirms: bool = True,
+    knows: bool = False,
+    unavailable: Collection[str] = (),
+    replies: bool = False,
+) -> Turn:
     intents = {"on": "HassTurnOn", "context": None, "state": "HassGetState", "script": SCRIPT}
-    return Turn(Voice(said, "en", confirms, "°C"), intents.get, knows=knows)
+    voice = Voice(said, "en", confirms, "°C", replies=replies)
+    return Turn(voice, intents.get, knows=knows, unavailable=lambda: frozenset(unavailable))
 
 
 ON = ("on", {"name": "Kitchen light"}, result(KITCHEN))
@@ -305,6 +315,50 @@ def test_behind_a_call_such_text_is_what_the_model_thinks_that_came_of_it() -> N
     assert failed.second_try(InventedCallError("on")) is not None
     assert (failed.sentence, failed.failed) == (None, True)
     assert failed.failure.why is Why.NOT_FOUND
+
+
+LAMPS = ("on", {"area": "Kitchen"}, result(AREA, KITCHEN, LIGHTS[0]))
+
+
+@pytest.mark.parametrize(
+    ("calls", "unavailable", "said"),
+    [
+        ([ON], ["light.kitchen"], "I can't reach the Kitchen light."),
+        ([ON], ["light.hall"], "Turned on the Kitchen light."),
+        ([ON, HALL], ["light.hall"], "Turned on the Kitchen light. I can't reach the Hall light."),
+        ([LAMPS], ["light.kitchen"], "Turned on Spot 0. I can't reach the Kitchen light."),
+        ([LAMPS], ["light.kitchen", "light.0"], "I can't reach the Kitchen light and Spot 0."),
+        ([FAILED], ["light.kitchen"], None),
+    ],
+)
+def test_what_is_unavailable_was_not_done(calls: list[Any], unavailable: list[str], said: str | None) -> None:
+    came = turn("kitchen and hall on" if len(calls) > 1 else "light on", unavailable=unavailable)
+    came.check(["on"])
+    came.note(round_of(*deepcopy(calls)))
+    assert came.confirmation == said
+
+
+def test_the_model_is_told_what_was_unavailable_when_it_called_and_not_what_its_call_made_so() -> None:
+    unavailable = ["light.kitchen"]
+    came = turn("light on", unavailable=unavailable)
+    came.check(["on"])
+    unavailable.append("light.hall")
+    made = round_of(*deepcopy([ON, HALL]))
+    came.note(made)
+    kitchen, hall = (each.tool_result["data"] for each in made if each.role == "tool_result")
+    assert (kitchen["success"], [each["state"] for each in kitchen["failed"]]) == ([], ["unavailable"])
+    assert ([each["id"] for each in hall["success"]], hall["failed"]) == (["light.hall"], [])
+
+
+def test_thanks_want_words_unless_they_answer_something() -> None:
+    assert turn("Thank you, that is all.").chats
+    assert turn("Thank you, that is all.").wants_words
+    assert not turn("That is all, thanks.", replies=True).chats
+    assert not turn("light on").wants_words
+    assert turn("Who was Ada Lovelace?").wants_words
+    done = turn("Is it dark?")
+    done.note(round_of(ON))
+    assert not done.wants_words
 
 
 def test_nothing_is_done_for_a_question_that_the_readings_answer() -> None:

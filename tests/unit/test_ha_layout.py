@@ -24,6 +24,7 @@ from custom_components.edgeassist.messages import (
 )
 from custom_components.edgeassist.options import model_fields
 from custom_components.edgeassist.pending import Request
+from custom_components.edgeassist.reaching import note_unreached
 from edgeassist.protocol.turns import Turn, check_results
 
 NINE = datetime(2026, 11, 29, 9, 0, tzinfo=UTC)
@@ -200,6 +201,12 @@ def test_a_result_with_words_of_its_own_keeps_them() -> None:
     assert "Five." in said(*log)[-1]["content"]
 
 
+def unreached(data: dict[str, Any]) -> dict[str, Any]:
+    """Note that nothing of it was reached."""
+    note_unreached(data, {each["id"] for each in data["data"]["success"]})
+    return data
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -210,6 +217,7 @@ def test_a_result_with_words_of_its_own_keeps_them() -> None:
         (done([("Kitchen", "area"), ("Lamp", "entity"), ("灯", "entity")]), "Done: Lamp, 灯."),
         (done([("Kitchen", "area")]), "Done: Kitchen."),
         (done([("Lamp", "entity")], [("Fan", "entity")]), "Done: Lamp. Failed: Fan."),
+        (unreached(done([("Lamp", "entity")])), "Failed: Lamp (unavailable)."),
         (done([]), "Done."),
         ({"time": "09:00", "when": NINE}, f'{{"time": "09:00", "when": "{NINE}"}}'),
     ],

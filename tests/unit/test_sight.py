@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from edgeassist.broker import BrokerOptions
 from edgeassist.protocol.events import Done, Failed, Timings, Usage
+from edgeassist.protocol.packets import Inbound
 from edgeassist.protocol.state import Health, Info, ModelInfo, Percentiles, Telemetry
+from edgeassist.protocol.topics import fleet_topics
 from edgeassist.protocol.watches import WatchAnswer, WatchState
-from edgeassist.sight import words
+from edgeassist.sight import listening, words
 from edgeassist.sight.box import MAX_WATCHES, Box
 from edgeassist.sight.reading import (
     EndSeen,
@@ -24,6 +27,7 @@ from edgeassist.sight.reading import (
     WatchSeen,
 )
 from edgeassist.sight.series import KEPT, Series
+from tests.unit.conftest import TOPICS
 from tests.unit.seen import health, telemetry
 
 
@@ -187,3 +191,17 @@ def test_a_watch_of_which_half_is_broken_says_the_other() -> None:
     )
     assert words.known(watch) == "open yes (93%), b unknown: late"
     assert words.known(None) == "nothing is said of it"
+
+
+def test_more_boxes_than_are_kept_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "MOST_BOXES", 3)
+    fleet = fleet_topics("edgeassist", "home")
+    sight = listening.Sight(BrokerOptions("localhost", 1, client_id="c"), [TOPICS], fleet=fleet)
+    for name in ("a", "b", "c", "d", "d"):
+        state = {"device": name, "root": f"edgeassist/{name}", "session": "s", "protocol": 1}
+        state |= {"state": "online", "boot_id": "b", "version": "1"}
+        sight._hear_member(fleet, Inbound(fleet.box(name), json.dumps(state).encode()))
+    assert [box.device for box in sight.boxes] == ["a", "b", "box"]
+    assert sight.left_out == 2

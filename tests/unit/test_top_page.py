@@ -195,6 +195,8 @@ def test_every_size_is_kept_to_and_nothing_in_it_is_a_command(width: int, height
 def test_a_snapshot_has_all_of_all_boxes_and_no_history() -> None:
     told = [line.plain for line in snapshot(house(), width=80, now=NOW)]
     assert told[0] == "1 of 3 boxes can answer, 4 run, 2 wait"
+    more = snapshot(house(), width=80, now=NOW, left_out=12)
+    assert more[0].plain == "1 of 3 boxes can answer, 4 run, 2 wait  12 more are not shown"
     assert sum(line.startswith("edgeassist/") for line in told) == 3
     assert "requests     2 of 4 run, 1 wait, 1,234 answered, 12 decisions" in told
     assert "watch        window  open yes (93%)" in told

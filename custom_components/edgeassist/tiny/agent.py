@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from homeassistant.components import conversation
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import intent
 
@@ -99,6 +100,12 @@ class _Turn:
     async def _do(self, plan: Plan, language: Language) -> str:
         """Call the intents of a plan, one after the other, and return what is said."""
         own: list[str] = []
+        # Home Assistant passes over what is unavailable, and reports it as done.
+        unreached = [thing for thing in plan.things if thing.state == STATE_UNAVAILABLE]
+        words = said.unreached(unreached, language)
+        if unreached and len(unreached) == len(plan.things):
+            self._response.async_set_error(intent.IntentResponseErrorCode.FAILED_TO_HANDLE, words)
+            return words
         for call in plan.calls:
             try:
                 done = await self._call(call)
@@ -113,7 +120,8 @@ class _Turn:
             if text := done.speech.get("plain", {}).get("speech"):
                 own.append(text)
         # What an intent says itself is English.
-        return " ".join(own) if own and language == "en" else said.done(plan, language)
+        done = " ".join(own) if own and language == "en" else said.done(plan, language)
+        return f"{done}{' ' if language == 'en' else ''}{words}" if words else done
 
     async def _call(self, call: Call) -> intent.IntentResponse:
         slots = {name: {"value": value, "text": str(value)} for name, value in call.slots.items()}

@@ -8,7 +8,7 @@ from .hearing import Why
 from .home import Place, Thing
 from .intents import Lacks, Missing, Plan
 from .judging import Action
-from .names import named
+from .names import named, what_of
 from .readings import Reading
 from .turn import Told
 from .words import Language
@@ -82,6 +82,7 @@ _LACKS: dict[Lacks, dict[Language, str]] = {
     Lacks.ABILITY: {"en": "{things} can't do that.", "zh": "{things}做不到。"},
 }
 _FAILED: dict[Language, str] = {"en": "{what} did not do that.", "zh": "{what}没有执行成功。"}
+_UNREACHED: dict[Language, str] = {"en": "I can't reach {what}.", "zh": "无法连接{what}。"}
 _NO_SENSOR: dict[Language, str] = {
     "en": "I know of no sensor for the {quantity}{where}.",
     "zh": "{where}没有{quantity}传感器。",
@@ -115,6 +116,15 @@ def done(plan: Plan, language: Language) -> str:
 def failed(things: Sequence[Thing], language: Language) -> str:
     """Return that things did not do what they were told."""
     return _sentence(_FAILED[language], what=_names(things, language))
+
+
+def unreached(things: Sequence[Thing], language: Language) -> str:
+    """Return which things are away; empty where there are none."""
+    if not things:
+        return ""
+    return _UNREACHED[language].format(
+        what=what_of([("entity", each.name, each.domain) for each in things], language)
+    )
 
 
 def not_understood(why: Why, language: Language) -> str:

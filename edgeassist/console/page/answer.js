@@ -1,4 +1,5 @@
 // One answer, made of the events that come: in order and complete, whatever was lost on the way. No I/O.
+import { objectsIn } from "./box.js";
 
 const ENDS = new Set(["done", "error"]);
 
@@ -120,7 +121,7 @@ export class Answer {
       this.round += 1;
     }
     if (event.tool_calls) {
-      this.calls = event.tool_calls.map((call) => ({ id: call.id, ...call.function }));
+      this.calls = objectsIn(event.tool_calls).map((call) => ({ id: call.id, ...call.function }));
     }
     this.gap = false;
   }

@@ -1,6 +1,7 @@
 // Puts the page together. A view is a module in views/ with `mount(element, context) -> {unmount}`, and a line here.
 import { Asking } from "./asking.js";
 import { Box } from "./box.js";
+import { ownTab } from "./client.js";
 import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
@@ -29,6 +30,7 @@ const VIEWS = { chat, live, requests, models, watches, doctor, fleet };
 const place = (id) => document.getElementById(id);
 
 async function begin() {
+  await ownTab();
   const config = await readConfig();
   const connection = new Connection(config.mqtt);
   const box = new Box(connection, config.base, recall("device") ?? config.device);

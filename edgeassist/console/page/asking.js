@@ -117,7 +117,8 @@ export class Asking {
     } catch (error) {
       // Without a connection it waits for the next; a broker that says nothing may have it.
       if (error.code === "offline" || error.code === "silent") return;
-      this.#end(entry, error.forbidden ? "forbidden" : "unsent", error.forbidden ? entry.topic : error.message);
+      const known = error.forbidden ? "forbidden" : error.code === "oversize" ? "oversize" : "unsent";
+      this.#end(entry, known, error.forbidden ? entry.topic : error.message);
     }
   }
 

@@ -21,6 +21,11 @@ export function readJson(text) {
   }
 }
 
+/** Returns the objects in what should be a list of them; whatever else stands there is left out. */
+export function objectsIn(list) {
+  return Array.isArray(list) ? list.filter((each) => each !== null && typeof each === "object") : [];
+}
+
 /** Reads what should be a JSON object; null where it is none. */
 function readDocument(text) {
   const value = text.length <= MOST_CHARACTERS ? readJson(text) : undefined;
@@ -34,12 +39,16 @@ function readDocument(text) {
  */
 export class Box {
   news = new News();
-  /** Told of each `online` and `offline` that is not retained. */
+  /**
+   * Told when it comes (`online`) and goes (`offline`), and at the first `online` that is said over a connection: it may
+   * be back later than this page. A device says now and then that it is still there.
+   */
   turns = new News();
   #connection;
   #base;
   #routes = [];
   #timer = null;
+  #heardOnline = false;
 
   constructor(connection, base, device) {
     this.#connection = connection;
@@ -73,6 +82,7 @@ export class Box {
 
   #forget() {
     this.status = "unknown";
+    this.#heardOnline = false;
     for (const name of DOCUMENTS) this[name] = null;
     // Without a prototype: a name may be any.
     this.watches = Object.create(null);
@@ -81,8 +91,12 @@ export class Box {
 
   #heardStatus(text, packet) {
     clearTimeout(this.#timer);
+    const before = this.status;
     this.#set("status", text === "online" || text === "offline" ? text : "absent");
-    if (!packet.retain && text) this.turns.tell(text);
+    if (packet.retain || !text) return;
+    const first = text === "online" && !this.#heardOnline;
+    this.#heardOnline ||= text === "online";
+    if (first || this.status !== before) this.turns.tell(text);
   }
 
   #heardWatch(name, text) {
@@ -104,6 +118,7 @@ export class Box {
   #linkChanged() {
     if (this.#connection.state === "online") return;
     clearTimeout(this.#timer);
+    this.#heardOnline = false;
     if (this.#connection.state === "idle") this.#forget();
     this.status = "unknown";
     this.news.tell(this);

@@ -4,7 +4,7 @@ import { replyTopic } from "./client.js";
 
 const ANSWER_S = 15;
 
-/** Why a command came to nothing; `code` is of the wire contract, or offline, silent, forbidden, failed. */
+/** Why a command came to nothing; `code` is of the wire contract, or offline, silent, gone, forbidden, oversize, failed. */
 export class CommandError extends Error {
   constructor(code, message) {
     super(message);
@@ -21,7 +21,7 @@ export class Commands {
 
   constructor(connection) {
     this.#connection = connection;
-    connection.news.watch(() => connection.state !== "online" && this.#lose());
+    connection.news.watch(() => connection.state !== "online" && this.#lose("offline"));
   }
 
   /**
@@ -38,9 +38,9 @@ export class Commands {
     const topic = `${root}/command/${name}`;
     const v5 = this.#connection.version === 5;
     const responseTopic = v5 ? replyTopic(this.#connection, root) : null;
-    this.#hear(root, responseTopic ?? `${root}/response/${name}`);
+    this.#root = root;
     return new Promise((resolve, reject) => {
-      const entry = { timer: null };
+      const entry = { root, timer: null };
       const settle = (act, value) => {
         clearTimeout(entry.timer);
         this.#waiting.delete(id);
@@ -49,7 +49,7 @@ export class Commands {
       entry.await = () => {
         clearTimeout(entry.timer);
         if (!patience_s) return;
-        entry.timer = setTimeout(() => settle(reject, new CommandError("silent", "no answer")), patience_s * 1000);
+        entry.timer = setTimeout(() => entry.lose("silent"), patience_s * 1000);
       };
       entry.take = (answer) => {
         if (answer.status === "progress") {
@@ -58,33 +58,44 @@ export class Commands {
         } else if (answer.status === "ok") settle(resolve, answer.data ?? {});
         else settle(reject, new CommandError(answer.error?.code ?? "failed", answer.error?.message ?? ""));
       };
-      entry.lose = () => settle(reject, new CommandError("offline", "the connection broke"));
+      entry.lose = (code, message = "no answer") => settle(reject, new CommandError(code, message));
       this.#waiting.set(id, entry);
+      this.#hear(root, responseTopic ?? `${root}/response/${name}`, (_, text) => {
+        const answer = readJson(text);
+        this.#waiting.get(answer?.id)?.take(answer);
+      });
+      let status = "";
+      this.#hear(root, `${root}/status`, (_, text, packet) => {
+        // Once, although a broker may send it for each filter that takes it in.
+        if (text === "offline" && status !== text && !packet.retain) this.#lose("gone", root);
+        status = text;
+      });
+      this.#sweep();
       entry.await();
       this.#connection.publish(topic, JSON.stringify({ ...body, id }), { responseTopic }).catch((error) => {
         if (this.#waiting.get(id) !== entry) return;
-        const code = error.forbidden ? "forbidden" : error.code === "offline" ? "offline" : "failed";
-        settle(reject, new CommandError(code, error.forbidden ? topic : error.message));
+        const code = error.forbidden ? "forbidden" : ["offline", "oversize"].includes(error.code) ? error.code : "failed";
+        entry.lose(code, error.forbidden ? topic : error.message);
       });
     });
   }
 
-  /** The answers on their way are lost with the connection: a broker keeps nothing for this page. */
-  #lose() {
-    for (const entry of [...this.#waiting.values()]) entry.lose();
+  /** The answers on their way are lost with the connection, and with the device (`root`): nobody keeps them. */
+  #lose(code, root = null) {
+    for (const entry of [...this.#waiting.values()]) if (root === null || entry.root === root) entry.lose(code);
   }
 
-  #hear(root, topic) {
-    if (root !== this.#root) {
-      for (const end of this.#routes.values()) end();
-      this.#routes.clear();
-      this.#root = root;
+  #hear(root, topic, hear) {
+    if (!this.#routes.has(topic)) this.#routes.set(topic, { root, end: this.#connection.subscribe(topic, hear) });
+  }
+
+  /** Ends what is heard of devices that are asked no more. */
+  #sweep() {
+    const asked = new Set([this.#root, ...[...this.#waiting.values()].map((entry) => entry.root)]);
+    for (const [topic, { root, end }] of this.#routes) {
+      if (asked.has(root)) continue;
+      end();
+      this.#routes.delete(topic);
     }
-    if (this.#routes.has(topic)) return;
-    const hear = (_, text) => {
-      const answer = readJson(text);
-      this.#waiting.get(answer?.id)?.take(answer);
-    };
-    this.#routes.set(topic, this.#connection.subscribe(topic, hear));
   }
 }

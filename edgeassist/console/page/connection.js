@@ -62,6 +62,7 @@ export class Connection {
   #wasOnline = false;
   #steady = null;
   #routes = new Map();
+  #mostBytes = Infinity;
   #decoder = new TextDecoder();
 
   /** @param {string} version Of MQTT: "5" or "3.1.1". */
@@ -123,12 +124,15 @@ export class Connection {
 
   /**
    * Publishes at QoS 1; resolves when the broker has it.
-   * @throws {LinkError} There is no connection, or the broker refuses it.
+   * @throws {LinkError} There is no connection, or the broker refuses it; "oversize": it says that it takes less, and
+   *   would hang up.
    */
   async publish(topic, payload, { qos = 1, responseTopic = null } = {}) {
     const client = this.#client;
     if (this.state !== "online") throw new LinkError("offline", "there is no connection to the broker");
     const properties = this.version === 5 && responseTopic ? { responseTopic } : undefined;
+    const bytes = publishBytes(topic, payload, properties);
+    if (bytes > this.#mostBytes) throw new LinkError("oversize", `${bytes} bytes, and it takes ${this.#mostBytes}`);
     await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new LinkError("silent", "the broker says nothing")), PUBLISH_S * 1000);
       const lost = this.news.watch(() => {
@@ -177,14 +181,15 @@ export class Connection {
     this.#client = client;
     const ours = (act) => (...told) => this.#client === client && act(...told);
     client.stream?.on?.("connect", () => (opened = true));
-    client.on("connect", ours(() => this.#up()));
+    client.on("connect", ours((packet) => this.#up(packet.properties?.maximumPacketSize ?? Infinity)));
     client.on("message", ours((topic, payload, packet) => this.#route(topic, payload, packet)));
     client.on("error", ours((error) => this.#refused(error)));
     client.on("disconnect", ours((packet) => this.#ended(packet.reasonCode)));
     client.on("close", ours(() => this.#fail(this.#wasOnline || opened ? "lost" : "no-websocket", "", true)));
   }
 
-  #up() {
+  #up(mostBytes) {
+    this.#mostBytes = mostBytes;
     this.#wasOnline = true;
     this.#steady = setTimeout(() => (this.#wait = FIRST_WAIT_S), STEADY_S * 1000);
     this.state = "online";
@@ -265,4 +270,11 @@ export class Connection {
       }
     }
   }
+}
+
+/** Returns the most bytes that a PUBLISH at QoS 1 takes: all of it, and lengths as long as they can be. */
+function publishBytes(topic, payload, properties) {
+  const bytes = (text) => new TextEncoder().encode(text ?? "").length;
+  // Type and length 5, the topic's length 2, the packet's id 2, the properties' length and code 4, and of that topic 2.
+  return 15 + bytes(topic) + bytes(payload) + bytes(properties?.responseTopic);
 }

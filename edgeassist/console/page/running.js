@@ -1,4 +1,5 @@
 // What runs and waits on the device, asked again and again while somebody looks.
+import { objectsIn } from "./box.js";
 import { CommandError } from "./commands.js";
 import { now } from "./history.js";
 import { News } from "./news.js";
@@ -71,8 +72,9 @@ export class Running {
     else this.look();
   }
 
-  #take(list) {
-    if (!Array.isArray(list.requests)) return;
+  #take(answer) {
+    if (!Array.isArray(answer.requests)) return;
+    const list = { ...answer, requests: objectsIn(answer.requests) };
     const at = now();
     const tokens = new Map(list.requests.map((each) => [keyOf(each), each.completion_tokens]));
     this.rates = new Map();

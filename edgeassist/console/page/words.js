@@ -2,7 +2,7 @@
 import { el } from "./dom.js";
 import { inLanguage, number, t } from "./texts.js";
 
-const OF_THE_LINK = new Set(["offline", "silent", "forbidden", "failed"]);
+const OF_THE_LINK = new Set(["offline", "silent", "gone", "forbidden", "oversize", "failed"]);
 
 /** Returns why a command came to nothing, in words; what the device said itself stands behind. */
 export function whyOf(error) {
@@ -58,6 +58,11 @@ export function size(bytes) {
     if (bytes < most) return `${number(bytes / (most === Infinity ? 1e9 : most / 1e3), bytes < 1e9 ? 0 : 1)} ${unit}`;
   }
   return "";
+}
+
+/** Returns texts behind each other; empty ones are left out. */
+export function listed(texts) {
+  return texts.filter(Boolean).join(t("panels.comma"));
 }
 
 /** Returns a share of 1 in percent. */

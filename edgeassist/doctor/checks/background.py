@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from edgeassist.doctor.finding import Finding, ok, warning
+from edgeassist.doctor.finding import ok, warning
+from edgeassist.protocol.findings import Finding
 
 _AREA = "llama.cpp"
 UNIT = "edgeassist-llama"

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
 from edgeassist.former.remains import clearing
+from edgeassist.protocol.findings import Finding
 
 _AREA = "broker"
 _SHOWN = 3

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from edgeassist.doctor.finding import Finding, ok, problem, warning
+from edgeassist.doctor.finding import ok, problem, warning
+from edgeassist.protocol.findings import Finding
 
 _AREA = "clock"
 _SYNCHRONISE = "sudo timedatectl set-ntp true; timedatectl status"

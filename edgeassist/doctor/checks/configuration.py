@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
+from edgeassist.protocol.findings import Finding
 
 _AREA = "settings"
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
+from edgeassist.protocol.findings import Finding
 from edgeassist.protocol.state import NOT_BROUGHT_AGAIN, NOT_DURABLE
 
 _AREA = "daemon"

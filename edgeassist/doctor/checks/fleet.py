@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from edgeassist.doctor.finding import Finding, ok, problem, warning
+from edgeassist.doctor.finding import ok, problem, warning
 from edgeassist.fleet.survey import Survey, remarks
+from edgeassist.protocol.findings import Finding
 from edgeassist.protocol.fleet import BoxCondition
 
 _AREA = "fleet"

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
 from edgeassist.models.fit import Demand, Memory, Misfit, Weights, judge, kept_bytes, kept_tokens
+from edgeassist.protocol.findings import Finding
 
 _AREA = "model"
 _MIB = 1 << 20

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from edgeassist.device.cpus import FrequencyPolicy
 from edgeassist.device.firmware import ThrottledFlags
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
+from edgeassist.protocol.findings import Finding
 
 # If the temperature at which the processor is throttled is unknown: few processors throttle below this.
 _HOT_CELSIUS = 85.0

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edgeassist.device.cores import CpuSnapshot, choose_threads
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
+from edgeassist.protocol.findings import Finding
 
 # An instruction set's name in /proc/cpuinfo → its name in llama.cpp, and the flags that build for it.
 _WORTH_HAVING = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgeassist.doctor.finding import Finding, ok, problem, skipped, warning
+from edgeassist.doctor.finding import ok, problem, skipped, warning
+from edgeassist.protocol.findings import Finding
 
 _AREA = "service"
 _CONFIGURATION = 78

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeassist.doctor.finding import Finding, ok, problem, warning
+from edgeassist.doctor.finding import ok, problem, warning
+from edgeassist.protocol.findings import Finding
 
 _MIB = 1 << 20
 # With less, the kernel evicts the code of running programs.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgeassist.doctor.finding import Finding, ok, problem, warning
+from edgeassist.doctor.finding import ok, problem, warning
+from edgeassist.protocol.findings import Finding
 
 _AREA = "watches"
 

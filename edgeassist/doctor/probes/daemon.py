@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 from edgeassist.doctor.checks.daemon import DaemonSnapshot
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.partial import known_of
-from edgeassist.protocol.state import Availability, Health
+from edgeassist.protocol.state import Availability
 from edgeassist.protocol.topics import Topics
+from edgeassist.sight.reading import HealthSeen
 
 
 def read_daemon(daemon: DaemonSnapshot, heard: Sequence[Inbound], topics: Topics) -> DaemonSnapshot:
     """Return the snapshot with status and health as the messages tell them."""
     documents = [
-        document
+        document.model_dump(exclude_none=True)
         for each in heard
-        if each.topic == topics.health and (document := _document(each)) is not None
+        if each.topic == topics.health and (document := HealthSeen.read(each.payload)) is not None
     ]
     # A daemon came or went while we were listening; one that stays says `online` now and then.
     said = [each.payload for each in heard if each.topic == topics.status]
@@ -46,11 +44,3 @@ def count_answers(heard: Sequence[Inbound], key: str) -> int:
         each.topic.endswith("/response/ping") and key.encode() in each.payload and not each.redelivered
         for each in heard
     )
-
-
-def _document(message: Inbound) -> dict[str, Any] | None:
-    try:
-        document = json.loads(message.payload)
-    except (ValueError, RecursionError):
-        return None
-    return known_of(Health, document) if isinstance(document, dict) else None

@@ -23,11 +23,18 @@ from edgeassist.protocol.decisions import Kind, Question
 from edgeassist.protocol.events import Chunk, Done, Failed
 from edgeassist.protocol.fleet import parse_box
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.partial import known_of
 from edgeassist.protocol.salvage import salvage
-from edgeassist.protocol.state import CommandResponse, Health, Info, Telemetry, parse_instance
-from edgeassist.protocol.watches import WatchState, questions_in
+from edgeassist.protocol.state import CommandResponse, parse_instance
+from edgeassist.protocol.watches import questions_in
 from edgeassist.settings.sources import load_settings
+from edgeassist.sight.reading import (
+    EndSeen,
+    HealthSeen,
+    InfoSeen,
+    RequestsSeen,
+    TelemetrySeen,
+    WatchSeen,
+)
 from edgeassist.watching.inputs import MAX_PAYLOAD_BYTES
 from edgeassist.watching.options import InputOptions, WatchOptions
 from edgeassist.watching.picking import Pick
@@ -162,8 +169,9 @@ def _device(data: bytes) -> object:
         remains.hear(Inbound(topic, data, retained=True))
     remains.verdict()
     parse_instance(data)
-    for kind in (Health, Telemetry, Info, WatchState):
-        if not set(known_of(kind, read_document(data))) <= set(read_document(data)):
+    for kind in (HealthSeen, TelemetrySeen, InfoSeen, WatchSeen, EndSeen, RequestsSeen):
+        seen = kind.read(data)
+        if seen is not None and not seen.model_fields_set <= set(read_document(data)):
             raise FaultError("more is read than stands there")
     questions_in(data)
     return type(CommandResponse.model_validate_json(data)).__name__

@@ -25,6 +25,7 @@ class Toy(Entity):
         self._attr_name = toy["name"]
         self._toy = toy
         self._attr_device_class = toy["attributes"].get("device_class")
+        self._attr_available = toy["attributes"].get("available", True)
         self.begin(toy["state"], toy["attributes"])
 
     def begin(self, state: str | None, attributes: dict[str, Any]) -> None:

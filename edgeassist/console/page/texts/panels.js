@@ -1,6 +1,7 @@
 export default {
   en: {
     now: "now",
+    comma: ", ",
     "minutes.ago": "{count} min ago",
     seconds: "{count} s",
     minutes: "{count} min",
@@ -10,11 +11,12 @@ export default {
   },
   zh: {
     now: "现在",
+    comma: "，",
     "minutes.ago": "{count} 分钟前",
     seconds: "{count} 秒",
     minutes: "{count} 分钟",
     hours: "{count} 小时",
-    no: "不",
-    old: "设备的版本 {version} 无法提供此信息。请升级设备上的 EdgeAssist。",
+    no: "否",
+    old: "设备上的版本 {version} 不支持此功能。请升级设备上的 EdgeAssist。",
   },
 };

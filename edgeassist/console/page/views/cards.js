@@ -36,7 +36,8 @@ export function resultsForm(calls, send) {
 
 /** Returns the cards of a decision's answers, by the questions that were asked. */
 export function decisionCards(answers, questions) {
-  return Object.entries(answers).map(([name, answer]) => {
+  return Object.entries(answers).map(([name, said]) => {
+    const answer = said ?? {};
     const rows = Object.entries(answer.probabilities ?? {}).map(([option, share]) => optionRow(option, share, answer));
     const notes = [];
     const how = answer.abstain ? "nearest" : "pick";

@@ -1,8 +1,9 @@
 // The chat: turns of one conversation, and the form for the next.
+import { objectsIn } from "../box.js";
 import { el, say } from "../dom.js";
 import { CommandError } from "../commands.js";
 import { t } from "../texts.js";
-import { whyOf } from "../words.js";
+import { listed, whyOf } from "../words.js";
 import { Composer } from "./composer.js";
 import { errorWords, TurnView } from "./turn.js";
 
@@ -140,14 +141,13 @@ class Chat {
     if (follow) requestAnimationFrame(() => this.#toEnd());
     if (answer.state !== "ended") return;
     this.#composer.busy(Boolean(this.#running()));
-    const { end, text } = answer;
-    if (end.type === "error") say(errorWords(end).words);
-    else say(t("chat.said", { text: this.#spoken(end, text) }));
+    if (answer.end.type === "error") say(errorWords(answer.end).words);
+    else say(t("chat.said", { text: this.#spoken(answer) }));
   }
 
-  #spoken(end, text) {
-    if (end.answers) return Object.values(end.answers).map((each) => each.choice).join(", ");
-    if (!text && end.tool_calls?.length) return end.tool_calls.map((call) => t("chat.call", { name: call.function.name })).join(", ");
+  #spoken({ end, text, calls }) {
+    if (end.answers) return listed(objectsIn(Object.values(end.answers)).map((each) => each.choice));
+    if (!text && calls.length) return listed(calls.map((call) => t("chat.call", { name: call.name ?? "" })));
     return text.length > SAID_CHARACTERS ? `${text.slice(0, SAID_CHARACTERS)}…` : text;
   }
 

@@ -1,4 +1,5 @@
 // What edgeassist doctor finds on the device, with the commands that mend it.
+import { objectsIn } from "../box.js";
 import { put } from "../chart.js";
 import { el, say } from "../dom.js";
 import { clock, hasText, t } from "../texts.js";
@@ -61,19 +62,15 @@ async function examine(box, commands) {
   if (result.examination) say(summaryOf(result.examination, kept.at));
 }
 
-function findingsIn(examination) {
-  return Array.isArray(examination.findings) ? examination.findings : [];
-}
-
 function summaryOf(examination, at) {
-  const counts = Object.fromEntries(ORDER.map((each) => [each, findingsIn(examination).filter(({ severity }) => severity === each).length]));
+  const counts = Object.fromEntries(ORDER.map((each) => [each, objectsIn(examination.findings).filter(({ severity }) => severity === each).length]));
   const key = counts.problem || counts.warning ? "doctor.summary" : "doctor.summary.well";
   const left = examination.left_out > 0 ? ` ${t("doctor.left-out", { count: examination.left_out })}` : "";
   return t(key, { ...counts, at: clock(at), version: examination.version }) + left;
 }
 
 function findingsOf(examination) {
-  const by = (severity) => findingsIn(examination).filter((each) => each.severity === severity);
+  const by = (severity) => objectsIn(examination.findings).filter((each) => each.severity === severity);
   const parts = [];
   for (const severity of ["problem", "warning"]) parts.push(...by(severity).map(findingOf));
   for (const severity of ["skipped", "ok"]) {

@@ -5,8 +5,8 @@ import { el, perFrame } from "../dom.js";
 import { hasText, t } from "../texts.js";
 import { agoOf } from "../words.js";
 
-// More than a fleet has; who writes on its topics must not fill the page.
-const MOST_BOXES = 256;
+// More than a fleet has, as commands have it; who writes on its topics must not fill the page.
+const MOST_BOXES = 1024;
 const MOST_CHARACTERS = 4096;
 const COLUMNS = ["device", "state", "load", "model", "version", "since"];
 

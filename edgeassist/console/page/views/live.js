@@ -3,7 +3,7 @@ import { Chart, put } from "../chart.js";
 import { el, perFrame } from "../dom.js";
 import { now, WINDOW_S } from "../history.js";
 import { hasText, number, t } from "../texts.js";
-import { size, span } from "../words.js";
+import { listed, size, span } from "../words.js";
 
 // Each chart: its one or two figures, the least top of its scale, and how a value is told.
 const CHARTS = {
@@ -128,11 +128,12 @@ function factsOf({ health, telemetry, info }) {
   return {
     version: health.version,
     uptime: span(health.uptime_s),
-    model: model ? [model.name, model.quantisation, t("live.fact.context", { count: number(model.context) })].filter(Boolean).join(", ") : null,
+    model: model ? listed([model.name, model.quantisation, t("live.fact.context", { count: number(model.context) })]) : null,
     requests: telemetry ? t("live.fact.requests.of", { done: number(telemetry.done), decisions: number(telemetry.decisions), errors: number(errors) }) : null,
-    fleet: health.fleet ?? null,
+    // "online", or why not in the device's words.
+    fleet: hasText(`fleet.state.${health.fleet}`) ? t(`fleet.state.${health.fleet}`) : (health.fleet ?? null),
     frequency: health.cpu_frequency_mhz == null ? null : `${number(health.cpu_frequency_mhz)} MHz`,
-    pressure: pressures.map((name) => t("live.fact.pressure.of", { name: t(`live.pressure.${name}`), share: number(health[`${name}_pressure`]) })).join(", ") || null,
+    pressure: listed(pressures.map((name) => t("live.fact.pressure.of", { name: t(`live.pressure.${name}`), share: number(health[`${name}_pressure`]) }))) || null,
     disk: health.disk_free_bytes == null ? null : size(health.disk_free_bytes),
     reconnects: health.mqtt_reconnects > 0 ? t("live.fact.reconnects.of", { count: number(health.mqtt_reconnects), last: health.mqtt_last_problem ?? "" }) : null,
   };

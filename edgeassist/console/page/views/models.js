@@ -1,8 +1,9 @@
 // Which models the device has, which one it serves, and how another one comes.
+import { objectsIn } from "../box.js";
 import { put } from "../chart.js";
 import { el, field, say } from "../dom.js";
 import { hasText, t } from "../texts.js";
-import { confirmed, percent, size, whyOf } from "../words.js";
+import { confirmed, listed, percent, size, whyOf } from "../words.js";
 
 // A device says twice a second how far it is, but a step may take long.
 const PATIENCE_S = 300;
@@ -70,7 +71,7 @@ export function mount(place, { box, commands, connection }) {
       const answer = await commands.give(root, "model", { action: "list" });
       if (!mounted || asked !== root || !Array.isArray(answer.models)) return;
       if (!list) put(trouble, "");
-      list = answer;
+      list = { ...answer, models: objectsIn(answer.models) };
     } catch (error) {
       if (!mounted || asked !== root) return;
       list = null;
@@ -135,6 +136,7 @@ export function mount(place, { box, commands, connection }) {
   let online = connection.state === "online";
   const ends = [
     box.news.watch(changed),
+    box.turns.watch((status) => status === "online" && look()),
     connection.news.watch(() => {
       if (connection.state === "online" && !online) look();
       online = connection.state === "online";
@@ -165,7 +167,7 @@ function rowOf(model, use) {
 }
 
 function mark(row, inUse, isDefault, busy) {
-  const words = [inUse ? t("models.in-use") : "", isDefault ? t("models.default") : ""].filter(Boolean).join(", ");
+  const words = listed([inUse ? t("models.in-use") : "", isDefault ? t("models.default") : ""]);
   const badge = row.querySelector(".badge");
   put(badge, words);
   badge.hidden = !words;
@@ -207,5 +209,5 @@ function stepOf(said, share) {
     parts.push(said.total_bytes ? t("models.bytes", { done, total: size(said.total_bytes) }) : done);
   } else if (share !== null) parts.push(percent(share));
   if (said.bytes_per_s) parts.push(`${size(said.bytes_per_s)}/s`);
-  return parts.join(", ");
+  return listed(parts);
 }

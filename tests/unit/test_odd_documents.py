@@ -1,4 +1,4 @@
-"""What is left of a document in which somebody has put something else, and what commands make of it."""
+"""What commands make of a document in which somebody has put something else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from edgeassist.cli.status import table_of
 from edgeassist.doctor.checks.daemon import DaemonSnapshot, Ping, check_daemon
 from edgeassist.doctor.probes.daemon import read_daemon
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.partial import known_of
-from edgeassist.protocol.state import Availability, Health, Info, Telemetry
+from edgeassist.protocol.state import Availability, Health
 from tests.unit.conftest import TOPICS
 
 _JSON = st.recursive(
@@ -31,38 +30,6 @@ def test_the_doctor_judges_whatever_stands_there(health: dict[str, Any]) -> None
     asked = DaemonSnapshot("edgeassist/box", "edgeassist-box", "1.0", ping=Ping.ANSWERED, answers=1)
     daemon = read_daemon(asked, [Inbound(TOPICS.health, json.dumps(health).encode())], TOPICS)
     assert list(check_daemon(daemon))
-
-
-def test_a_field_of_another_type_is_as_one_that_is_not_there_and_the_others_stay() -> None:
-    document = {
-        "state": "ready",
-        "reason": 5,
-        "queued": "many",
-        "running": 2,
-        "uptime_s": True,
-        "cpu_temperature_c": 51,
-        "cpu_pressure": None,
-        "durable": "no",
-        "another": 1,
-    }
-    assert known_of(Health, document) == {
-        "state": "ready",
-        "running": 2,
-        "cpu_temperature_c": 51,
-        "cpu_pressure": None,
-    }
-
-
-def test_what_a_newer_device_adds_takes_nothing_away() -> None:
-    model = {"name": "m", "context": "long", "dreams": True}
-    assert known_of(Health, {"state": "dreaming"}) == {"state": "dreaming"}
-    assert known_of(Info, {"model": model, "settings": {"a": [1]}}) == {
-        "model": {"name": "m"},
-        "settings": {"a": [1]},
-    }
-    figures = {"errors": {"busy": 2, "asleep": 3, "internal": "x"}, "ttft_ms": {"p50": 1.5, "p95": []}}
-    assert known_of(Telemetry, figures) == {"errors": {"busy": 2, "asleep": 3}, "ttft_ms": {"p50": 1.5}}
-    assert known_of(Info, {"model": None}) == {"model": None}
 
 
 def shown(**health: Any) -> str:
