@@ -6,6 +6,7 @@ do.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 # What is read from the socket at once. Paho asks for the rest of the packet, and memory for that much is
 # taken before a byte of it is there.
 _PIECE_BYTES = 1 << 16
+# What is read ahead: paho asks for each packet in three pieces, the first two of one byte, and once more to
+# see that there is none.
+_AHEAD_BYTES = 1 << 12
 _FAILURE = 0x80
 # Of PUBLISH: bits of the first byte, and the bytes of the topic's length.
 _QOS, _RETAIN = 0x06, 0x01
@@ -35,7 +39,7 @@ class TolerantClient(Client):
             QoS 1, and when it takes one whose packet id is `watched`. Paho's own `on_publish` costs as much
             as sending.
         watched: Of which messages success is told too.
-        dry: Set when the socket had no more to read.
+        dry: Set when the socket had no more to read; to be unset when it has.
         on_plain: Called with topic, payload and whether it is retained, of a message at QoS 0 without
             properties, as most that watches hear: paho's `on_message` costs as much as all else.
     """
@@ -49,12 +53,19 @@ class TolerantClient(Client):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.watched: set[int] = set()
+        self._ahead = b""
+        self._ahead_at = 0
         super().__init__(*args, **options)
 
     @property
     def awaits(self) -> bool:
         """Whether something that was published is not acknowledged yet."""
         return bool(self._out_messages)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether something was read from the socket that is not taken yet: no selector tells of it."""
+        return self._ahead_at < len(self._ahead)
 
     def limit_in_flight(self, count: int) -> None:
         """Have at most so many messages unacknowledged; for `on_connect`, where paho's own setter refuses."""
@@ -63,17 +74,29 @@ class TolerantClient(Client):
     def _easy_log(self, level: int, fmt: str, *args: Any) -> None:
         """Log nothing: what matters is told by callbacks, and paho calls this for every packet."""
 
+    def reconnect(self) -> MQTTErrorCode:
+        """See `Client.reconnect`, which `connect` calls."""
+        self._ahead, self._ahead_at = b"", 0
+        return super().reconnect()
+
     def _sock_recv(self, bufsize: int) -> bytes:
-        if bufsize <= _PIECE_BYTES:
-            try:
-                return super()._sock_recv(bufsize)
-            except BlockingIOError:
-                self.dry = True
-                raise
         if bufsize > self.most_bytes and not isinstance(self._in_packet["packet"], _Head):
             self._in_packet["packet"] = _Head(self.most_bytes)
             self.on_cut(bufsize)
-        return super()._sock_recv(_PIECE_BYTES)
+        if not self.ahead:
+            if self.dry:
+                raise BlockingIOError
+            wanted = min(max(bufsize, _AHEAD_BYTES), _PIECE_BYTES)
+            try:
+                self._ahead, self._ahead_at = super()._sock_recv(wanted), 0
+            except BlockingIOError:
+                self.dry = True
+                raise
+            # TLS gives no more than a record at once.
+            self.dry = 0 < len(self._ahead) < wanted and not isinstance(self._sock, ssl.SSLSocket)
+        begin = self._ahead_at
+        self._ahead_at = min(begin + bufsize, len(self._ahead))
+        return self._ahead[begin : self._ahead_at]
 
     def _handle_publish(self) -> MQTTErrorCode:
         command, packet = self._in_packet["command"], self._in_packet["packet"]

@@ -160,6 +160,7 @@ class Wire:
         self._unhurried = False
         self._unhurried_at = -math.inf
         self._resting: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
         client.on_socket_open = _without_delay
         client.on_socket_close = lambda _client, _data, connection: self._unwatch(connection)
         # With this set, `publish` never writes by itself.
@@ -230,6 +231,8 @@ class Wire:
         self._unhurried = True
 
     def _read(self) -> None:
+        if self._soon is not None:  # once in each turn of the event loop
+            return
         rested, self._resting = self._resting is not None, None
         self._client.dry = False
         read = 0
@@ -248,16 +251,20 @@ class Wire:
             self._unhurried_at = now
         often = rested or now - before < REST_S
         # An acknowledgement that is due lets what waits behind it go out.
-        if read and often and self._client.dry and not self._client.awaits:
+        if read and often and self._client.dry and not self._client.ahead and not self._client.awaits:
             if not rested:
                 self._loop.remove_reader(connection)
             self._resting = self._loop.call_later(REST_S, self._read)
             return
         if rested:
             self._loop.add_reader(connection, self._read)
-        # The socket is not readable for data that TLS has decrypted already.
-        if hasattr(connection, "pending") and connection.pending():
-            self._loop.call_soon(self._read)
+        # The socket is not readable for what has been read ahead, or for data that TLS has decrypted already.
+        if self._client.ahead or (hasattr(connection, "pending") and connection.pending()):
+            self._soon = self._loop.call_soon(self._go_on_reading)
+
+    def _go_on_reading(self) -> None:
+        self._soon = None
+        self._read()
 
     def _want_write(self) -> None:
         # Called by `publish`, and in the connecting thread; after the latter, `serve` writes anyway.
@@ -297,6 +304,9 @@ class Wire:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         if connection.fileno() < 0:  # closed by `_close`; paho finds that out when it connects again
             return
         self._loop.remove_reader(connection)

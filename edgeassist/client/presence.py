@@ -31,10 +31,12 @@ class Presence(Protocol):
 
     Attributes:
         topics: Whose.
+        name: What it is called in a sentence.
         kept: Topic filters of all that it says of itself, retained.
     """
 
     topics: Topics
+    name: str
     kept: tuple[str, ...]
 
     @property
@@ -80,6 +82,7 @@ class DevicePresence:
 
     def __init__(self, topics: Topics) -> None:
         self.topics = topics
+        self.name = "the device"
         self.kept: tuple[str, ...] = (topics.status, topics.health, topics.telemetry, topics.info)
         self.availability: Availability | None = None
 
@@ -132,6 +135,7 @@ class FleetPresence:
 
     def __init__(self, topics: FleetTopics) -> None:
         self.topics: Topics = topics
+        self.name = f"the fleet {topics.group!r}"
         self.kept: tuple[str, ...] = (topics.box("+"),)
         self._group = topics.group
         self._boxes: dict[str, BoxState] = {}

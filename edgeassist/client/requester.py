@@ -238,14 +238,15 @@ class Requester(Connection):
                 if begun or request.heard:
                     mute = "" if request.heard else f": may this client publish to {request.message.topic}?"
                     raise BrokerError(
-                        f"nothing was heard from the device for {SILENCE_S:g} s{mute}"
+                        f"nothing was heard from {self.presence.name} for {SILENCE_S:g} s{mute}"
                     ) from None
                 if not self._broker.connected:
                     request.asked_at = loop.time()
                 elif loop.time() >= request.asked_at + ACCEPT_S:
                     raise BrokerError(
-                        f"the device has not answered on {self.topics.reply(request.id, self.name)} within "
-                        f"{ACCEPT_S:g} s: may this client publish to {request.message.topic}, and read that?"
+                        f"{self.presence.name} has not answered on "
+                        f"{self.topics.reply(request.id, self.name)} within {ACCEPT_S:g} s: "
+                        f"may this client publish to {request.message.topic}, and read that?"
                     ) from None
             else:
                 if isinstance(event, BrokerError):

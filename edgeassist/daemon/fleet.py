@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # A message that is handed over is longer than what the client published by what stands around it.
 _AROUND_BYTES = 1 << 16
+_ABLE = frozenset({Phase.READY, Phase.SLEEPING})
 
 
 class FleetRoom:
@@ -49,7 +50,8 @@ class FleetRoom:
         if topics is None:
             return
         # Most devices are in none.
-        from edgeassist.gateways.fleet.member import FleetOptions, Member  # noqa: PLC0415 - as said above
+        from edgeassist.gateways.fleet.member import Member  # noqa: PLC0415 - as said above
+        from edgeassist.gateways.fleet.options import FleetOptions  # noqa: PLC0415
         from edgeassist.gateways.fleet.presence import Identity  # noqa: PLC0415
 
         identity = Identity(
@@ -105,16 +107,19 @@ class FleetRoom:
     def _load(self) -> Load:
         condition = self._condition
         supervisor, requests = condition.supervisor, condition.requests
-        able = supervisor.phase in {Phase.READY, Phase.SLEEPING}
-        state, reason = condition.state()
+        able = supervisor.phase in _ABLE
         return Load(
             model=None if supervisor.model is None else supervisor.model.name,
             slots=0 if supervisor.model is None or not able else supervisor.model.slots,
             running=requests.running,
             waiting=requests.queued,
             held_back=condition.threads.held_back,
-            problem=None if able else reason or f"the model is {state.value}",
+            problem=None if able else self._problem(),
         )
+
+    def _problem(self) -> str:
+        state, reason = self._condition.state()
+        return reason or f"the model is {state.value}"
 
     def _connect(
         self, session: Session, *, on_up: Callable[[], None], on_down: Callable[[str], None]

@@ -34,10 +34,25 @@ class Cgroup:
     folder: Path
 
 
-def cpu_quota(root: Path = ROOT) -> float | None:
-    """Return the tightest CPU quota of this process's cgroups, in CPUs; None without one."""
-    quotas = (_quota(version, level) for version, level in _levels(root, "cpu"))
-    return min((quota for quota in quotas if quota is not None), default=None)
+class CpuQuota:
+    """Reads the CPU quota, often: the cgroups are looked for only where this process is in others.
+
+    Args:
+        root: The root of the file tree to read.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+        self._membership: str | None = None
+        self._levels: list[tuple[Version, Path]] | None = None
+
+    def read(self) -> float | None:
+        """Return the tightest quota of this process's cgroups, in CPUs; None without one."""
+        membership = _membership(self._root)
+        if self._levels is None or membership != self._membership:
+            self._membership, self._levels = membership, list(_levels(self._root, "cpu"))
+        quotas = (_quota(version, level) for version, level in self._levels)
+        return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def _quota(version: Version, level: Path) -> float | None:
@@ -100,8 +115,12 @@ def _levels(root: Path, controller: str) -> Iterator[tuple[Version, Path]]:
                 yield version, root / point.relative_to("/") / below
 
 
+def _membership(root: Path) -> str | None:
+    return read_text(root / "proc/self/cgroup")
+
+
 def _memberships(root: Path, controller: str) -> Iterator[tuple[Version, PurePosixPath]]:
-    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
+    for line in (_membership(root) or "").splitlines():
         hierarchy, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if not path.startswith("/"):

@@ -8,30 +8,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeassist.device.cgroups import cpu_quota
+from edgeassist.device.cgroups import CpuQuota
 from edgeassist.device.cores import CpuSnapshot, LogicalCpu
 from edgeassist.device.files import ROOT, at_least, read_int, read_text
 
 _MAX_CPU_NUMBER = 8191  # NR_CPUS is at most 8192 (Linux, arch/x86/Kconfig)
 
 
-def read_cpu_snapshot(root: Path = ROOT, pid: int = 0, before: CpuSnapshot | None = None) -> CpuSnapshot:
+def read_cpu_snapshot(
+    root: Path = ROOT, pid: int = 0, before: CpuSnapshot | None = None, quota: CpuQuota | None = None
+) -> CpuSnapshot:
     """Read an affinity mask and the processors in it.
 
     Args:
         root: The root of the file tree to read.
         pid: The thread whose mask is read; 0, or one that has ended, stands for the calling thread.
         before: An earlier snapshot; with the same mask, its processors are reused.
+        quota: Reads the quota, to save finding the cgroups again.
     """
+    quota = quota or CpuQuota(root)
     try:
         allowed = frozenset(os.sched_getaffinity(pid))
     except ProcessLookupError:
         allowed = frozenset(os.sched_getaffinity(0))
     if before is not None and before.allowed == allowed:
-        return CpuSnapshot(allowed, before.cpus, cpu_quota(root))
+        return CpuSnapshot(allowed, before.cpus, quota.read())
     performance = _read_cpu_list(root / "sys/devices/cpu_core/cpus")
     cpus = tuple(_read_cpu(root, number, performance) for number in sorted(allowed))
-    return CpuSnapshot(allowed, cpus, cpu_quota(root))
+    return CpuSnapshot(allowed, cpus, quota.read())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from edgeassist.device.cgroups import CpuQuota
 from edgeassist.device.cores import CpuSnapshot, ThreadChoice, choose_threads, fast_cores
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.files import ROOT
@@ -91,6 +92,7 @@ class Sampler:
         self._flags = flags or Firmware(root).read
         self._root = root
         self._others = OthersMeter(root)
+        self._quota = CpuQuota(root)
         self._snapshot: CpuSnapshot | None = None
         self._known: tuple[ThreadChoice, Reading, frozenset[int]] | None = None
 
@@ -114,7 +116,7 @@ class Sampler:
 
     def _read_slow(self, pid: int | None, now: float) -> tuple[ThreadChoice, Reading, frozenset[int]]:
         """Return all but the use by others, and the processors on which that is measured."""
-        snapshot = self._snapshot = read_cpu_snapshot(self._root, pid or 0, self._snapshot)
+        snapshot = self._snapshot = read_cpu_snapshot(self._root, pid or 0, self._snapshot, self._quota)
         choice = choose_threads(snapshot, self._threads)
         cores = fast_cores(snapshot)
         flags = self._flags()

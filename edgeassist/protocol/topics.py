@@ -234,8 +234,12 @@ class FleetTopics(Topics):
         return f"{self.root}/room/{device}"
 
     def has(self, device: str) -> str:
-        """Where a box tells which requests it has."""
+        """Where a box tells which requests it has, and for others what they have."""
         return f"{self.root}/has/{device}"
+
+    def tell(self, device: str) -> str:
+        """Where a box is told which requests another one has, so that it tells all."""
+        return f"{self.root}/tell/{device}"
 
     def check(self, device: str) -> str:
         """Where a box sends itself a message, to see whether shared subscriptions work."""

@@ -38,6 +38,8 @@ class Admission:
 
     limits: Limits
     _requests: dict[Key, Request] = field(default_factory=dict)
+    # Asked for at each turn of everything, so that it is not counted anew: how many of these run.
+    _running: int = 0
 
     def __iter__(self) -> Iterator[Request]:
         """Yield them, in the order of their arrival; ending one meanwhile does no harm."""
@@ -46,12 +48,12 @@ class Admission:
     @property
     def queued(self) -> int:
         """How many wait."""
-        return self._count(State.WAITING)
+        return len(self._requests) - self._running
 
     @property
     def running(self) -> int:
         """How many were taken and have not ended."""
-        return self._count(State.RUNNING)
+        return self._running
 
     def find(self, key: Key) -> Request | None:
         """Return the request of that key; None where none waits or runs."""
@@ -107,15 +109,18 @@ class Admission:
         for request in self.queue():
             if request.session not in busy:
                 request.state = State.RUNNING
+                self._running += 1
                 return request
         return None
 
     def put_back(self, request: Request) -> None:
         """Let a request that runs wait again, where it was."""
+        self._running -= request.state is State.RUNNING
         request.state = State.WAITING
 
     def end(self, request: Request) -> None:
         """Note that a request came to its end."""
+        self._running -= request.state is State.RUNNING
         request.state = State.ENDED
         del self._requests[request.key]
 
@@ -131,9 +136,6 @@ class Admission:
         """Return those that wait, the next to start first."""
         waiting = [each for each in self._requests.values() if each.state is State.WAITING]
         return sorted(waiting, key=self._rank)
-
-    def _count(self, state: State) -> int:
-        return sum(each.state is state for each in self._requests.values())
 
     def _rank(self, request: Request) -> float:
         return request.arrived - _HEAD_STARTS[request.asked.priority] * self.limits.ageing_s

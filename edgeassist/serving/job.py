@@ -27,6 +27,10 @@ from edgeassist.protocol.turns import Turn, missing_results
 from edgeassist.serving.conversation import settle
 from edgeassist.serving.policy import Policy
 
+# How often the engine tells text that nobody is sent before the end: for the error of one that does not end
+# well, and for the list of requests.
+WHOLE_S = 1.0
+
 
 def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], policy: Policy) -> Start:
     """Return the command that begins the request's answer, under the engine's id for it.
@@ -35,6 +39,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
         InvalidRequestError: Its results of tools are not those of the calls in its session's last answer.
     """
     check_answered(asked, history)
+    interval_s = policy.pace.interval_s
     messages = compose(asked, history, policy.system)
     return Start(
         id=job,
@@ -44,7 +49,7 @@ def start_of(job: str, asked: PromptRequest, history: Sequence[ChatMessage], pol
         stop=asked.stop,
         first=len(messages) - len(question_of(asked)),
         droppable=droppable(asked, history),
-        gather_ms=policy.pace.interval_s * 1000,
+        gather_ms=1000 * (interval_s if asked.streams else max(interval_s, WHOLE_S)),
         constraint=constraint_of(asked),
         thinking=thinking_of(asked, policy.thinking),
         tools=tools_of(asked),

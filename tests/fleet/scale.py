@@ -25,6 +25,7 @@ from typing import Any
 from edgeassist.protocol.fleet import BoxCondition
 from edgeassist.protocol.topics import Topics
 from tests.fleet.crowd import Crowd
+from tests.fleet.spent import COUNTING, Meter, Spent
 from tests.fleet.tally import Tally, count
 from tests.integration.fleet import TOPICS, FleetHouse, Watcher
 
@@ -43,6 +44,7 @@ class Plan:
         slots: Of each box.
         cost_ms: How long an answer takes on average, in steps of `step_ms`.
         step_ms: A step's length.
+        rest_s: How long it is measured before what boxes take that nobody asks.
     """
 
     boxes: int
@@ -53,6 +55,7 @@ class Plan:
     step_ms: int = 100
     connections: int = 4
     seed: int = 1
+    rest_s: float = 0.0
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield each prompt with its answer: a token of four bytes for each step but the first."""
@@ -66,7 +69,22 @@ class Plan:
             yield f"!script delay_ms={self.step_ms} repeat={repeat}\n{word}", word * repeat
 
 
-async def run(plan: Plan, folder: Path) -> Tally:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a plan.
+
+    Attributes:
+        tally: Of what was asked.
+        spent: For each prompt.
+        resting: In a second in which nobody asked.
+    """
+
+    tally: Tally
+    spent: Spent
+    resting: Spent
+
+
+async def run(plan: Plan, folder: Path) -> Trial:
     """Start the boxes, have the crowd ask, and count."""
     settings: dict[str, Any] = {
         "engine__slots": plan.slots,
@@ -76,7 +94,8 @@ async def run(plan: Plan, folder: Path) -> Tally:
         "admission__queue": 10_000,
         "admission__timeout_s": 86_400,
     }
-    with FleetHouse(folder, fleet__adopt_s=10, **settings) as house:
+    broker = ("allow_anonymous true", COUNTING)
+    with FleetHouse(folder, broker=broker, fleet__adopt_s=10, **settings) as house:
         names = [f"box{number:02}" for number in range(plan.boxes)]
         # Who watches hears everything: not while it is measured.
         async with AsyncExitStack() as stack:
@@ -88,10 +107,24 @@ async def run(plan: Plan, folder: Path) -> Tally:
                 await watcher.until(partial(_online, watcher, some), _START_S)
         # One box is what somebody has who has no fleet.
         topics = TOPICS if plan.boxes > 1 else Topics("edgeassist", names[0])
-        async with Crowd(
-            house.broker.port, topics, clients=plan.clients, connections=plan.connections
-        ) as crowd:
-            return count(await crowd.ask(plan.texts()), plan.boxes * plan.slots)
+        port, daemons = house.broker.port, [box.pid for box in house.boxes.values()]
+        async with (
+            Meter(port, house.broker.pid, daemons) as meter,
+            Crowd(port, topics, clients=plan.clients, connections=plan.connections) as crowd,
+        ):
+            resting = await _rest(plan, meter)
+            before = await meter.read()
+            tally = count(await crowd.ask(plan.texts()), plan.boxes * plan.slots)
+            spent = await meter.read() - before
+        return Trial(tally, spent / max(1, plan.prompts), resting)
+
+
+async def _rest(plan: Plan, meter: Meter) -> Spent:
+    if not plan.rest_s:
+        return Spent()
+    before, begun = await meter.read(), time.monotonic()
+    await asyncio.sleep(plan.rest_s)
+    return (await meter.read() - before) / (time.monotonic() - begun)
 
 
 def _online(watcher: Watcher, names: list[str]) -> bool:
@@ -99,21 +132,34 @@ def _online(watcher: Watcher, names: list[str]) -> bool:
     return all(state is not None and state.state is BoxCondition.ONLINE for state in states)
 
 
-def table(plan: Plan, tally: Tally) -> str:
+def table(plan: Plan, trial: Trial) -> str:
     """Return the figures, a line each."""
+    tally, spent, resting = trial.tally, trial.spent, trial.resting
     counts = list(tally.by_box.values()) or [0]
     ideal = plan.boxes * plan.slots / (plan.cost_ms / 1000)
-    return "\n".join(
-        (
-            f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, {plan.cost_ms} ms an answer",
-            f"  asked {tally.asked}, lost {tally.lost}, ended twice {tally.doubled}, wrong text "
-            f"{tally.wrong}, errors {tally.errors or 0}",
-            f"  a box answered {min(counts)} to {max(counts)}; an answer ran {tally.ran_ms:.0f} ms",
-            f"  {tally.per_s:.2f} answers/s (slots allow {ideal:.2f}) while requests waited, "
-            f"which was for {tally.seconds:.0f} s",
-            f"  slots idle meanwhile: {tally.idle:.1%}",
+    lines = [
+        f"{plan.boxes} boxes of {plan.slots} slots, {plan.clients} clients, {plan.cost_ms} ms an answer",
+        f"  asked {tally.asked}, lost {tally.lost}, ended twice {tally.doubled}, wrong text "
+        f"{tally.wrong}, errors {tally.errors or 0}",
+        f"  a box answered {min(counts)} to {max(counts)}; an answer ran {tally.ran_ms:.0f} ms",
+        f"  {tally.per_s:.2f} answers/s (slots allow {ideal:.2f}) while requests waited, "
+        f"which was for {tally.seconds:.0f} s",
+        f"  slots idle meanwhile: {tally.idle:.1%}",
+        f"  a prompt took {_ms(spent.daemons)} of the daemons, {_ms(spent.engines)} of the engines, "
+        f"{_ms(spent.broker)} of the broker, {_ms(spent.crowd)} of the clients",
+        f"  and {spent.published:.1f} messages published, {spent.delivered:.1f} delivered with "
+        f"{spent.delivered_bytes:.0f} bytes; daemons went to sleep {spent.switches:.1f} times",
+    ]
+    if plan.rest_s:
+        lines.append(
+            f"  a box that nobody asks takes {resting.daemons / plan.boxes:.2%} of a core for the daemon, "
+            f"{resting.engines / plan.boxes:.2%} for the engine"
         )
-    )
+    return "\n".join(lines)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.2f} ms"
 
 
 def main() -> None:
@@ -121,28 +167,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fleet.scale", description=__doc__)
     for name, default in (("boxes", 4), ("clients", 50), ("prompts", 400), ("slots", 1), ("cost-ms", 1000)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--rest", type=float, default=0.0, help="measure so many seconds before it, too")
     parser.add_argument("--against", type=int, help="a fleet of so many boxes to compare with")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    plans = [Plan(options.boxes, options.clients, options.prompts, options.slots, options.cost_ms)]
+    plan = partial(Plan, slots=options.slots, cost_ms=options.cost_ms, rest_s=options.rest)
+    plans = [plan(options.boxes, options.clients, options.prompts)]
     if options.against:
         fewer = options.prompts * options.against // options.boxes
-        plans.insert(0, Plan(options.against, options.clients, fewer, options.slots, options.cost_ms))
-    tallies = []
-    for plan in plans:
+        plans.insert(0, plan(options.against, options.clients, fewer))
+    trials = []
+    for each in plans:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-            tallies.append(asyncio.run(run(plan, Path(folder))))
+            trials.append(asyncio.run(run(each, Path(folder))))
         if not options.json:
             sys.stdout.write(
-                f"{table(plan, tallies[-1])}\n  ({time.monotonic() - began:.0f} s with the start)\n"
+                f"{table(each, trials[-1])}\n  ({time.monotonic() - began:.0f} s with the start)\n"
             )
             sys.stdout.flush()
     if options.json:
-        pairs = zip(plans, tallies, strict=True)
-        sys.stdout.write(json.dumps([{**asdict(plan), **asdict(tally)} for plan, tally in pairs]) + "\n")
-    elif len(tallies) > 1 and tallies[0].per_s:
-        sys.stdout.write(f"{tallies[1].per_s / tallies[0].per_s:.2f} times the answers per second\n")
+        found = [
+            {**asdict(each), **asdict(trial.tally), "spent": asdict(trial.spent)}
+            | ({"resting": asdict(trial.resting)} if each.rest_s else {})
+            for each, trial in zip(plans, trials, strict=True)
+        ]
+        sys.stdout.write(json.dumps(found) + "\n")
+    elif len(trials) > 1 and trials[0].tally.per_s:
+        ratio = trials[1].tally.per_s / trials[0].tally.per_s
+        sys.stdout.write(f"{ratio:.2f} times the answers per second\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edgeassist.device.cgroups import memory_limit_bytes
+from edgeassist.device.cgroups import CpuQuota, memory_limit_bytes
 from edgeassist.device.cpus import read_cpu_snapshot
 from edgeassist.device.memory import available_memory_bytes
 from tests.unit.trees import MIB, V1_CPU_MOUNT, V1_MEMORY_MOUNT, V1_UNLIMITED, V2, V2_MOUNT, plant, v1, v2
@@ -201,3 +201,13 @@ def test_a_cgroup_above_its_limit_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_empty_tree_has_no_limit(tmp_path: Path) -> None:
     assert memory_limit_bytes(tmp_path) is None
+
+
+def test_a_quota_that_changes_is_seen_and_so_is_another_cgroup(tmp_path: Path) -> None:
+    v2(tmp_path, "/a", {"a/cpu.max": "50000 100000", "b/cpu.max": "150000 100000"})
+    quota = CpuQuota(tmp_path)
+    assert quota.read() == 0.5
+    v2(tmp_path, "/a", {"a/cpu.max": "75000 100000"})
+    assert quota.read() == 0.75
+    v2(tmp_path, "/b", {})
+    assert quota.read() == 1.5

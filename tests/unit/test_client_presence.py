@@ -178,3 +178,8 @@ def test_a_client_asks_a_device_or_a_fleet() -> None:
     check_has(BOX, "models")
     with pytest.raises(InvalidRequestError, match="the fleet 'home' has no models of its own"):
         check_has(fleet, "models")
+
+
+def test_who_is_silent_is_called_what_it_is() -> None:
+    assert presence_of(HOME).name == "the fleet 'home'"
+    assert presence_of(Topics("edgeassist", "box")).name == "the device"

@@ -27,6 +27,16 @@ def test_a_prompt_is_accepted_and_starts_at_once_where_a_slot_is_free(make_house
     assert house.published[0].topic == f"edgeassist/box/reply/{request}"
 
 
+def test_text_that_nobody_is_sent_before_the_end_is_told_by_the_engine_more_seldom(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house()
+    house.ready(slots=2)
+    for streams in (True, False):
+        house.ask(stream=streams)
+    assert [start.gather_ms for start in house.engine.starts] == [50, 1000]
+
+
 def test_an_answer_comes_back_as_progress_chunks_and_its_end(make_house: MakeHouse) -> None:
     house = make_house()
     house.ready()

@@ -9,7 +9,7 @@ words `key=value`:
 | word | meaning |
 | --- | --- |
 | `repeat=N` | the text N times |
-| `delay_ms=N` | a step that decodes takes N ms |
+| `delay_ms=N` | a step that decodes takes N ms, however many slots do |
 | `prefill_ms=N` | a step that prefills takes N ms a token |
 | `encode_ms=N` | turning the prompt into tokens takes N ms |
 | `encode_crash=1` | the process dies of SIGKILL while it does |
@@ -266,11 +266,10 @@ class ScriptedBackend:
         if used + plan.tokens > self._room:
             raise KvFullError(f"{plan.tokens} tokens more than {used} of {self._room}")
         # Nothing changes before all the waiting is over, so that an abort leaves no trace.
-        for work in plan.work:
-            delay_s = self._delay_s(work)
-            if self._aborted.wait(delay_s):
-                raise StepAbortedError("the step was aborted", self._lose(plan))
-            self.computed_s += delay_s
+        delay_s = self._step_s(plan)
+        if self._aborted.wait(delay_s):
+            raise StepAbortedError("the step was aborted", self._lose(plan))
+        self.computed_s += delay_s
         sampled = {work.slot: tokens for work in plan.work if (tokens := self._advance(work))}
         compared = {
             work.slot: [self._compare(work.slot, read) for read in work.reads]
@@ -324,12 +323,17 @@ class ScriptedBackend:
             case Trim(slot=slot):
                 self._cells[slot] = []
 
-    def _delay_s(self, work: Work) -> float:
-        script = self._scripts[work.slot]
-        if script.answer:
-            return script.word("delay_ms") / 1000
-        words, _ = _read(self._answers.to(self._prompt(work)))
-        return len(work.tokens) * words.get("prefill_ms", 0) / 1000
+    def _step_s(self, plan: Plan) -> float:
+        """Return how long a step takes: slots decode together, prompts are read one after the other."""
+        decode_ms = prefill_ms = 0
+        for work in plan.work:
+            script = self._scripts[work.slot]
+            if script.answer:
+                decode_ms = max(decode_ms, script.word("delay_ms"))
+            else:
+                words, _ = _read(self._answers.to(self._prompt(work)))
+                prefill_ms += len(work.tokens) * words.get("prefill_ms", 0)
+        return (decode_ms + prefill_ms) / 1000
 
     def _prompt(self, work: Work) -> str:
         """Return the last message, as far as it is read with this work."""

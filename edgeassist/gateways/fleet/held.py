@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import Any
 
 from edgeassist.fleet.routing import Errand, Search
 from edgeassist.gateways.mqtt.destination import ReplyTo
@@ -81,6 +82,11 @@ class Held:
     delivered_at: int = 0
 
     @property
+    def key(self) -> Key | None:
+        """What tells it from others; None where it could not be read."""
+        return None if self.asked is None else self.caller.key(self.asked.id)
+
+    @property
     def session(self) -> Key | None:
         """Its conversation, as `Requests` calls it."""
         name = self.asked.session if isinstance(self.asked, PromptRequest) else None
@@ -123,7 +129,9 @@ class HeldRequests:
     """
 
     connection: int = 0
-    _held: list[Held] = field(default_factory=list)
+    _held: dict[Held, Delivery] = field(default_factory=dict)
+    _by_delivery: dict[Delivery, dict[Held, None]] = field(default_factory=dict)
+    _by_key: dict[Key, dict[Held, None]] = field(default_factory=dict)
     _settled: deque[Delivery] = field(default_factory=lambda: deque(maxlen=SETTLED))
 
     def __len__(self) -> int:
@@ -134,21 +142,26 @@ class HeldRequests:
         """Yield them, the more urgent ones first; one that leaves meanwhile does no harm."""
         return iter(sorted(self._held, key=_urgency))
 
+    @property
+    def in_order(self) -> Collection[Held]:
+        """All, as they came; none may come or leave while they are looked at."""
+        return self._held.keys()
+
     def add(self, held: Held) -> None:
         """Answer for one more."""
-        self._held.append(held)
+        delivery = self._held[held] = held.delivery
+        self._by_delivery.setdefault(delivery, {})[held] = None
+        if held.key is not None:
+            self._by_key.setdefault(held.key, {})[held] = None
 
     def find(self, key: Key) -> Held | None:
         """Return the first of a caller's that has this id, and is being answered here."""
-        for each in self._held:
-            here = each.phase is Phase.HERE and not each.ended
-            if here and each.asked is not None and each.caller.key(each.asked.id) == key:
-                return each
-        return None
+        same = self._by_key.get(key, ())
+        return next((each for each in same if each.phase is Phase.HERE and not each.ended), None)
 
     def delivered_again(self, delivery: Delivery) -> Held | None:
         """Return which of them a message is that the broker says it delivered before."""
-        return next((each for each in self._held if each.delivery == delivery), None)
+        return next(iter(self._by_delivery.get(delivery, ())), None)
 
     def was_settled(self, delivery: Delivery) -> bool:
         """Whether such a message has been answered or handed on before."""
@@ -157,8 +170,12 @@ class HeldRequests:
     def session_lost(self) -> None:
         """Note that the broker has forgotten what it delivered: others get those packet ids."""
         self._settled.clear()
-        for each in self._held:
+        held, self._held = self._held, {}
+        self._by_delivery.clear()
+        self._by_key.clear()
+        for each in held:
             each.message = replace(each.message, packet_id=0)
+            self.add(each)
 
     def settle(self, held: Held) -> None:
         """Acknowledge one, and answer for it no longer."""
@@ -169,8 +186,18 @@ class HeldRequests:
     def forget(self, held: Held) -> None:
         """Answer for it no longer: the broker will bring it again, to whoever has the session then."""
         held.phase = Phase.LEFT
-        if held in self._held:
-            self._held.remove(held)
+        delivery = self._held.pop(held, None)
+        if delivery is not None:
+            _drop(self._by_delivery, delivery, held)
+            if held.key is not None:
+                _drop(self._by_key, held.key, held)
+
+
+def _drop(index: dict[Any, dict[Held, None]], key: object, held: Held) -> None:
+    same = index[key]
+    del same[held]
+    if not same:
+        del index[key]
 
 
 def _urgency(held: Held) -> int:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pydantic import JsonValue
 
 from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.known import Known
 from edgeassist.fleet.load import Load
-from edgeassist.fleet.routing import Errand, Handing, route
 from edgeassist.gateways.fleet.answering import Answering
+from edgeassist.gateways.fleet.arrival import Arrival
 from edgeassist.gateways.fleet.calls import Calls
 from edgeassist.gateways.fleet.emptying import Emptying
+from edgeassist.gateways.fleet.hearing import Hearing
 from edgeassist.gateways.fleet.heir import Heir
 from edgeassist.gateways.fleet.held import HeldRequests
 from edgeassist.gateways.fleet.joining import Joining
-from edgeassist.gateways.fleet.links import Connect, LeavableRoute, Session
+from edgeassist.gateways.fleet.leaving import say_farewell
+from edgeassist.gateways.fleet.links import Connect, Session
 from edgeassist.gateways.fleet.offers import Offers
+from edgeassist.gateways.fleet.options import FleetOptions
 from edgeassist.gateways.fleet.orientation import Orientation
 from edgeassist.gateways.fleet.passing import Passing
 from edgeassist.gateways.fleet.presence import Identity, Presence
@@ -34,34 +35,10 @@ from edgeassist.gateways.fleet.telling import Telling
 from edgeassist.gateways.gateway import Gateway
 from edgeassist.gateways.mqtt.asking import AskingOptions
 from edgeassist.gateways.mqtt.repeats import Repeats
-from edgeassist.protocol.fleet import BoxCondition, parse_box
-from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.protocol.topics import FleetTopics
 from edgeassist.serving.requests import Requests
 
-log = logging.getLogger(__name__)
-
-# How long a box waits for what the broker keeps of the others, before it takes requests.
-ORIENTATION_S = 3.0
-# How long the end of a member may take: what waits is handed over, and that acknowledged.
-SETTLE_S = 5.0
-FLUSH_S = 2.0
 _TICK_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class FleetOptions:
-    """How a member behaves.
-
-    Attributes:
-        adopt_s: How long another box is gone before what stands in its session is taken over.
-        session_expiry_s: How long the broker keeps our session without a connection.
-        receive_maximum: How many requests this box answers for at once.
-    """
-
-    adopt_s: float
-    session_expiry_s: int
-    receive_maximum: int
 
 
 class Member(Gateway):
@@ -176,9 +153,30 @@ class Member(Gateway):
             now=self._joining.said,
             load=self._standing.load,
             movable=lambda: self._passing.movable,
+            moves=lambda: self._passing.moves,
             clock=clock,
         )
-        self._telling = Telling(topics, device, self._link, known=self._known, boxes=self._boxes, clock=clock)
+        self._telling = Telling(
+            topics,
+            device,
+            self._link,
+            known=self._known,
+            boxes=self._boxes,
+            takes=lambda: self._standing.takes,
+            clock=clock,
+        )
+        self._arrival = Arrival(
+            self._link,
+            held=self._held,
+            answering=self._answering,
+            passing=self._passing,
+            sharing=self._sharing,
+            repeats=self._repeats,
+            presence=self._presence,
+            orientation=self._orientation,
+            joining=self._joining,
+            turn=self._turn,
+        )
         self._emptying = Emptying(topics.hand(device), self._link, held=self._held, boxes=self._boxes)
         self._offers = Offers(
             topics, device, self._link, boxes=self._boxes, passing=self._passing, clock=clock
@@ -190,29 +188,34 @@ class Member(Gateway):
             session=session,
             boxes=self._boxes,
             connect=connect,
-            way_of=self._way_of,
+            way_of=self._passing.way_by,
+        )
+        self._hearing = Hearing(
+            topics,
+            identity,
+            self._link,
+            held=self._held,
+            boxes=self._boxes,
+            arrival=self._arrival,
+            orientation=self._orientation,
+            taking=self._taking,
+            emptying=self._emptying,
+            calls=self._calls,
+            offers=self._offers,
+            telling=self._telling,
+            presence=self._presence,
+            on_change=self.changed,
+            clock=clock,
         )
         self._changed = asyncio.Event()
-        self._hands: LeavableRoute | None = None
-        self._adopted = False
 
     # --- the daemon's hooks --------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Say what is listened to: what stands in the session is heard before it is subscribed to anew."""
-        own = self._identity.device
         self._joining.start()
-        self._hands = self._link.subscribe(
-            Subscription(self._topics.hand(own), qos=1, held=True),
-            self._orientation.waiting(self._hear_handed),
-        )
-        # At QoS 0: they overtake requests that wait for their acknowledgement.
-        self._link.subscribe(Subscription(self._topics.room(own), qos=0), self._offers.hear)
-        self._link.subscribe(Subscription(self._topics.box("+"), qos=0), self._hear_box)
-        self._link.subscribe(Subscription(self._topics.has("+"), qos=0), self._telling.hear)
+        self._hearing.start()
         self._sharing.start()
-        for each in self._topics.call_filters:
-            self._link.subscribe(Subscription(each, qos=0), self._calls.hear)
 
     async def run(self) -> None:
         """Be a member, until cancelled; the daemon ends where this does."""
@@ -267,26 +270,17 @@ class Member(Gateway):
 
     async def settle(self) -> None:
         """Say the last word, and disconnect."""
-        self._sharing.close()
-        await self._heir.close()
-        empty = False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                empty = await self._emptying.done()
-        # What a box that has not heard of it yet hands over would be lost in silence: another one adopts it.
-        empty = empty and not self._boxes.blind
-        if empty and self._hands is not None:
-            self._hands.leave()
-        self._presence.close(empty=empty)
-        await self._link.flush(FLUSH_S)
-        await self._link.stop(end_session=empty)
+        await say_farewell(
+            self._link,
+            self._boxes,
+            sharing=self._sharing,
+            heir=self._heir,
+            emptying=self._emptying,
+            hearing=self._hearing,
+            presence=self._presence,
+        )
 
     # --- what is due ---------------------------------------------------------------------------------------
-
-    def _way_of(self, errand: Errand) -> Handing | None:
-        """Return which other box gets a request of one that is gone; None: this one."""
-        room = self._standing.load().room
-        return route(errand, self._boxes, takes=self._standing.takes, room=room, pick=random.choice)
 
     def _turn(self) -> float | None:
         """Do what is due; return in how many seconds something is again."""
@@ -300,65 +294,10 @@ class Member(Gateway):
         waits = (self._telling.tell(), self._presence.say(len(self._boxes)))
         return min((each for each in waits if each is not None), default=None)
 
-    # --- the connection ------------------------------------------------------------------------------------
+    # --- the connection, which is made before what it is told to --------------------------------------------
 
     def _up(self) -> None:
-        if not self._link.resumed:
-            self._held.session_lost()
-            self._passing.session_lost()
-        self._adopted = False
-        self._sharing.connected()
-        self._repeats.connected()
-        self._presence.again()
-        self._turn()
-        asyncio.get_running_loop().call_later(ORIENTATION_S, self._orient)
+        self._arrival.up()
 
     def _down(self, reason: str) -> None:
-        log.warning("the connection for the fleet: %s", reason)
-        self._repeats.disconnected()
-        self._orientation.lose()
-        self._joining.lose()
-        self._held.connection += 1
-
-    def _orient(self) -> None:
-        """Act on requests from now on: what the broker keeps of the others has come, as far as it does."""
-        if self._orientation.oriented or not self._link.connected:
-            return
-        self._orientation.reach()
-        if self._adopted:
-            self._answering.drop_adopted()
-            self._passing.come_back()
-        self._turn()
-
-    # --- what others say -----------------------------------------------------------------------------------
-
-    def _hear_box(self, message: Inbound) -> None:
-        device = message.topic.rpartition("/")[2]
-        state = parse_box(message.payload)
-        if device == self._identity.device:
-            ours = state is not None and state.boot_id == self._identity.boot_id
-            if ours and state is not None and state.state is not BoxCondition.OFFLINE:
-                self._orient()
-            elif ours and state is not None and state.adopter is not None:
-                self._adopted = True
-                self._presence.contradicted()
-            elif not message.retained:
-                self._presence.contradicted()
-                self.changed()
-            return
-        if state is None or state.device != device:
-            self._boxes.forget(device)
-            return
-        before = self._boxes.find(device)
-        if before is None or before.state.boot_id != state.boot_id:
-            self._telling.again(self._held)
-        self._boxes.hear(state, self._clock(), retained=message.retained)
-        self._offers.heard_from(device)
-        self.changed()
-
-    def _hear_handed(self, message: Inbound) -> None:
-        if self._emptying.hear(message.payload) or self._calls.hear_followed(message.payload):
-            message.acknowledge()
-            return
-        self._offers.heard_from(self._taking.hear_handed(message))
-        self.changed()
+        self._arrival.down(reason)

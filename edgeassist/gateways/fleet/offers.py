@@ -72,15 +72,21 @@ class Offers:
         self._clock = clock
         self._asked: str | None = None
         self._asked_at = 0.0
+        self._room = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether this box had room the last time, and no other box is to answer an offer of it."""
+        waits = self._asked is not None and self._clock() - self._asked_at < OFFER_S
+        return self._room > 0 and not waits
 
     def make(self, room: int) -> None:
         """Offer room to a box where requests wait, more often to one where more do; one box at a time."""
-        loaded, now = self._boxes.loaded, self._clock()
-        waits = self._asked is not None and now - self._asked_at < OFFER_S
-        if not (room and loaded) or waits:
+        self._room = room
+        if not self.open or not (loaded := self._boxes.loaded):
             return
         (device,) = random.choices(list(loaded), list(loaded.values()))  # noqa: S311 - no secret
-        self._asked, self._asked_at = device, now
+        self._asked, self._asked_at = device, self._clock()
         self._link.publish(Outbound(self._topics.room(device), Offer(self._device, room).encode()))
 
     def heard_from(self, device: str | None) -> None:

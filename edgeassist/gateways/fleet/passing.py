@@ -16,7 +16,7 @@ from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.envelope import Envelope
 from edgeassist.fleet.known import Known
 from edgeassist.fleet.load import Load
-from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Handing, route
+from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Errand, Handing, route
 from edgeassist.gateways.fleet.answering import Answering
 from edgeassist.gateways.fleet.held import CALLERS, Held, HeldRequests, Phase
 from edgeassist.gateways.link import Link
@@ -106,13 +106,12 @@ class Passing:
             return Handing(has, held.search)
         session = held.session
         known = session is not None and self._requests.knows(session)
-        return route(
-            held.errand(known=known),
-            self._boxes,
-            takes=self._takes(),
-            room=self._load().room,
-            pick=random.choice,
-        )
+        return self.way_by(held.errand(known=known))
+
+    def way_by(self, errand: Errand) -> Handing | None:
+        """Return which other box gets a request of which only this is known; None: this one."""
+        room = self._load().room
+        return route(errand, self._boxes, takes=self._takes(), room=room, pick=random.choice)
 
     def _who_has(self, held: Held) -> str | None:
         """Return which other box has, or had, this very request; not the one that has handed it to us."""
@@ -124,7 +123,12 @@ class Passing:
     @property
     def movable(self) -> int:
         """How many wait here that another box may have."""
-        return sum(self._is_movable(held) for held in self._held)
+        return sum(self._is_movable(held) for held in self._held.in_order)
+
+    @property
+    def moves(self) -> bool:
+        """Whether there is one."""
+        return any(self._is_movable(held) for held in self._held.in_order)
 
     def _is_movable(self, held: Held) -> bool:
         rested = not held.hops or self._clock() - held.since > REST_S

@@ -17,8 +17,11 @@ from edgeassist.protocol.topics import FleetTopics
 # Between two words of a box, for each box that hears them: so a large fleet says not much more than a small.
 LEAST_S = 0.02
 LEAST_ALONE_S = 0.1
-# How often what nobody acts on is said, such as how many run.
+# What changes may change back in this share of that time, as where a box is full again at once.
+SETTLE_SHARE = 0.25
+# How often what nobody acts on is said, such as how many run; and for each box that hears it.
 REFRESH_S = 5.0
+REFRESH_EACH_S = 0.25
 # Between two denials of what others say of this box.
 DENIAL_S = 1.0
 
@@ -26,6 +29,11 @@ DENIAL_S = 1.0
 def least_s(others: int) -> float:
     """Return the least time between two words of a box that so many others hear."""
     return max(LEAST_ALONE_S, LEAST_S * others)
+
+
+def refresh_s(others: int) -> float:
+    """Return after how long so many others are told what they don't act on."""
+    return max(REFRESH_S, REFRESH_EACH_S * others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,7 @@ class Presence:
         now: Returns how it is, and why it takes nothing where it does not.
         load: What it has to do.
         movable: Returns how many requests that wait another box may have.
+        moves: Returns whether there is one.
         clock: Seconds of the monotonic clock.
     """
 
@@ -103,6 +112,7 @@ class Presence:
         now: Callable[[], tuple[BoxCondition, str | None]],
         load: Callable[[], Load],
         movable: Callable[[], int],
+        moves: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
@@ -111,9 +121,13 @@ class Presence:
         self._now = now
         self._load = load
         self._movable = movable
+        self._moves = moves
         self._clock = clock
-        self._said: BoxState | None = None
+        # What was said last; None: nothing yet on this connection.
+        self._said: _Now | None = None
         self._said_at = 0.0
+        # Since when what others act on is another than was said.
+        self._other_since: float | None = None
         self._since = time.time()
         self._closed = False
         self._contradicted = False
@@ -146,20 +160,29 @@ class Presence:
         self._deny()
         if self._closed or not self._link.connected:
             return None
-        state, said = self._state(), self._said
-        if said is not None and state.model_copy(update={"since": said.since}) == said:
-            return None
-        urgent = said is None or _acted_on(state) != _acted_on(said)
-        least = least_s(others) if urgent else REFRESH_S
-        left = self._said_at + least - self._clock()
-        if said is not None and left > 0:
-            return left
-        if said is not None and state.state is not said.state:
+        at, now = self._clock(), self._look()
+        due_at = self._due_at(now, at, others)
+        if due_at is None or due_at > at:
+            return None if due_at is None else due_at - at
+        if self._said is not None and now.condition is not self._said.condition:
             self._since = time.time()
-            state = self._state()
-        self._link.publish(state_message(self._topics, state))
-        self._said, self._said_at = state, self._clock()
+        self._link.publish(state_message(self._topics, self._state(now)))
+        self._said, self._said_at, self._other_since = now, at, None
         return None
+
+    def _due_at(self, now: _Now, at: float, others: int) -> float | None:
+        """Return when to say how this box is, at the latest; None where it has been said."""
+        said = self._said
+        if said is None:
+            return at
+        if now.acted_on == said.acted_on:
+            self._other_since = None
+            return None if now == said else self._said_at + refresh_s(others)
+        if self._other_since is None:
+            self._other_since = at
+        least = least_s(others)
+        settled = at if now.condition is not said.condition else self._other_since + SETTLE_SHARE * least
+        return max(self._said_at + least, settled)
 
     def close(self, *, empty: bool) -> None:
         """Say the last word.
@@ -171,25 +194,48 @@ class Presence:
         last = self._identity.state(BoxCondition.OFFLINE, since=round(time.time(), 3), empty=empty)
         self._link.publish(state_message(self._topics, last))
 
-    def _state(self) -> BoxState:
-        load = self._load()
+    def _look(self) -> _Now:
         condition, reason = self._now()
-        online = condition is BoxCondition.ONLINE
+        return _Now(condition, reason, self._load(), self._moves(), self._link.protocol)
+
+    def _state(self, now: _Now) -> BoxState:
+        online = now.condition is BoxCondition.ONLINE
         return self._identity.state(
-            condition,
-            load,
-            reason=words(reason),
-            room=load.room if online else 0,
+            now.condition,
+            now.load,
+            reason=words(now.reason),
+            room=now.load.room if online else 0,
             movable=self._movable(),
-            mqtt=self._link.protocol,
+            mqtt=now.mqtt,
             since=round(self._since, 3),
         )
 
 
-def _acted_on(state: BoxState) -> tuple[object, ...]:
-    """Return what of a state other boxes act on."""
-    drained = state.state is BoxCondition.DRAINING and not (state.running or state.waiting)
-    return (
-        *(state.state, state.reason, state.model, state.slots),
-        *(state.room > 0, state.movable > 0, drained),
-    )
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """How a box is; looked at whenever anything happens, and made a document of only where that is said.
+
+    Attributes:
+        condition: Whether it takes requests.
+        reason: Why not.
+        load: What it has to do.
+        movable: Whether another box may have some of what waits.
+        mqtt: The version of MQTT that it speaks.
+    """
+
+    condition: BoxCondition
+    reason: str | None
+    load: Load
+    movable: bool
+    mqtt: str | None
+
+    @property
+    def acted_on(self) -> tuple[object, ...]:
+        """What of it other boxes act on."""
+        load = self.load
+        online = self.condition is BoxCondition.ONLINE
+        drained = self.condition is BoxCondition.DRAINING and not (load.running or load.waiting)
+        return (
+            *(self.condition, self.reason, load.model, load.slots),
+            *(online and load.room > 0, self.movable, drained),
+        )
