@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeassist.broker import reasons
+from edgeassist.broker.absence import Absence, passed_s
 from edgeassist.broker.attempts import Attempt, Backoff
 from edgeassist.broker.limits import Limits, lowered
 from edgeassist.broker.options import BrokerOptions, tls_context
@@ -49,6 +50,7 @@ class Broker:
         on_down: Called in the event loop, with the reason, after a lost connection or a failed attempt.
         on_refused: Called in the event loop, with the topic and why, when the broker does not take a message.
         away_s: How long ago an earlier run was connected, at most; infinity where nobody knows.
+        passed: Seconds of a clock that goes on while the machine is suspended.
 
     Attributes:
         connected: Whether the broker has granted what `on_up` waits for, and the connection stands.
@@ -66,6 +68,7 @@ class Broker:
         on_down: Callable[[str], None] = lambda _reason: None,
         on_refused: Callable[[str, str], None] = lambda _topic, _why: None,
         away_s: float = math.inf,
+        passed: Callable[[], float] = passed_s,
     ) -> None:
         self._options = self._given = options
         self._on_up = on_up
@@ -83,7 +86,7 @@ class Broker:
         self._dropped = 0
         # Of MQTT 3.1.1: what the session kept while we were away is too old, until our SUBSCRIBE is answered.
         self._stale = False
-        self._left_at = time.monotonic() - away_s
+        self._absence = Absence(away_s, passed=passed)
         self.last_problem: str | None = None
 
     def start(self) -> None:
@@ -196,7 +199,7 @@ class Broker:
         client.on_cut = self._handle_cut
         # Without this, paho acknowledges a message before anybody has seen it.
         client.manual_ack_set(on=True)
-        self._client, self._wire = client, Wire(client)
+        self._client, self._wire = client, Wire(client, self._absence.heard)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -263,7 +266,7 @@ class Broker:
         finally:
             self._receipts.ended()
             if attempt.accepted:
-                self._left_at = time.monotonic()
+                self._absence.ended()
         if self._attempt.refusal:
             return self._attempt.refusal
         if not self._attempt.greeted:
@@ -302,12 +305,11 @@ class Broker:
             self._lower_will(reason.value)
             return
         self.resumed = flags.session_present
-        away_s = time.monotonic() - self._left_at
         self._stale = (
             self._options.protocol == "3.1.1"
             and not self._options.takes_stale
             and flags.session_present
-            and away_s > self._options.session_expiry_s
+            and self._absence.away_s > self._options.session_expiry_s
         )
         limits = to_limits(properties)
         self._loop.call_soon(self._begin_sending, limits)

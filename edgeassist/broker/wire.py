@@ -147,10 +147,12 @@ class Wire:
 
     Args:
         client: Its socket callbacks are taken.
+        on_heard: Called when something was read, and the connection stands.
     """
 
-    def __init__(self, client: TolerantClient) -> None:
+    def __init__(self, client: TolerantClient, on_heard: Callable[[], None] = lambda: None) -> None:
         self._client = client
+        self._on_heard = on_heard
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[MQTTErrorCode] | None = None
         self._in_paho = False
@@ -243,6 +245,7 @@ class Wire:
         connection: Any = self._client.socket()
         if connection is None or not self.serving:
             return
+        self._on_heard()
         before, now = self._unhurried_at, self._loop.time()
         if read:
             self._unhurried_at = now

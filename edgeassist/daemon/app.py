@@ -162,7 +162,8 @@ class App:
             wanted=lambda: self.control.settings.admission.durable,
             returning=lambda: self.requests.returning,
             restore=lambda: self._asking.restore,
-            on_change=lambda: self._reporter.changed(),
+            # Rare: the disk is tried every ten seconds, and a full journal has to get roomy again.
+            on_change=lambda: self._reporter.changed(at_once=True),
         )
         self.requests = Requests(
             topics.device,

@@ -86,8 +86,8 @@ class Asked(BaseModel):
         max_packet: The largest MQTT packet that the client takes, in bytes.
         end: What the end carries: `full`: all there is; `short`: only how it ended.
         priority: In the queue.
-        on_crash: What becomes of it when the device dies while it answers: it ends as `interrupted`, or is
-            answered anew.
+        on_crash: What becomes of it when the device dies, or stops, while it answers: it ends in an error,
+            or is answered anew.
         timeout_s: How long it may take, waiting included; the Message Expiry Interval counts too.
         metadata: At most 4,096 bytes of JSON, which come back in `accepted` and in the end.
     """

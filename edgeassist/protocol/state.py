@@ -301,6 +301,8 @@ class Info(StateDocument):
     settings: dict[str, JsonValue]
 
 
+# A marker is smaller. To say all that is wrong with 100 kB of something else takes a quarter of a second.
+_MOST_INSTANCE_BYTES = 1 << 14
 Name = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 
@@ -328,6 +330,8 @@ class Instance(_Document):
 
 def parse_instance(payload: bytes) -> Instance | None:
     """Return the marker; None where it is none."""
+    if len(payload) > _MOST_INSTANCE_BYTES:
+        return None
     try:
         return Instance.model_validate_json(payload)
     except ValidationError:

@@ -53,9 +53,14 @@ class Record:
         return self._number is not None
 
     @property
-    def lasts(self) -> bool:
-        """Whether the next start of the daemon has the request wait again, as if nothing had happened."""
-        return not self._began and self._number is not None and self._journal.keeps(self._number)
+    def began(self) -> bool:
+        """Whether text or calls of its answer have gone out."""
+        return self._began
+
+    @property
+    def kept(self) -> bool:
+        """Whether the next start of the daemon finds the request."""
+        return self._number is not None and self._journal.keeps(self._number)
 
     def when_safe(self, call: Callable[[], None]) -> None:
         """Call it when the request's fate is safe; at once, if it is."""

@@ -332,10 +332,11 @@ class Requests:
                 self._endings.fail(request, _shutting_down())
 
     def abandon(self) -> None:
-        """End what is left, but for what has said nothing yet and the next start will find."""
+        """End what is left, but for what the next start will find and answer."""
         self._abandoned = True
         for request in self._admission:
-            if request.record.lasts:
+            begins_anew = not request.record.began or request.asked.on_crash is OnCrash.RERUN
+            if request.record.kept and begins_anew:
                 self._endings.withdraw(request, "waits for the next start")
             else:
                 self._endings.fail(request, _shutting_down())

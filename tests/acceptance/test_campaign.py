@@ -18,10 +18,10 @@ from tests.campaign.report import report
 SEED = 20
 
 
-async def play(folder: Path, *faults: str, rounds: int, clients: int = 12) -> None:
+async def play(folder: Path, *faults: str, rounds: int, clients: int = 12, boxes: int = 1) -> None:
     """Do these faults, those of them that can be done here, and assert that all went well."""
-    possible = tuple(each for each in faults if lacks(FAULTS[each], 1) is None)
-    options = Options(folder, SEED, possible, clients=clients, rounds=rounds)
+    possible = tuple(each for each in faults if lacks(FAULTS[each], boxes) is None)
+    options = Options(folder, SEED, possible, clients=clients, rounds=rounds, boxes=boxes)
     outcome = await Campaign(options).run()
     said = report(outcome)
     assert outcome.good, said
@@ -48,6 +48,13 @@ async def test_what_stands_still_or_is_cut_off_for_a_while_costs_no_end(tmp_path
         "broker-kept",
         "cut-daemon",
         "cut-clients",
+        "slow-daemon",
         "packets",
+        "no-packets",
         rounds=1,
     )
+
+
+@pytest.mark.timeout(900)
+async def test_what_a_box_of_a_fleet_had_when_it_was_killed_ends_at_another(tmp_path: Path) -> None:
+    await play(tmp_path, "box", rounds=2, boxes=3)

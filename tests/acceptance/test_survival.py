@@ -238,6 +238,21 @@ async def test_an_answer_longer_than_the_drain_time_gets_shutting_down(ready: St
     assert not engine.is_running()
 
 
+async def test_an_answer_longer_than_the_drain_time_begins_anew_with_the_next_start_where_that_is_asked_for(
+    ready: StartReady,
+) -> None:
+    daemon, client = await ready(daemon__drain_s=0.1, engine__slots=1)
+    text = "word " * 40
+    running = client.ask(f"!script delay_ms=50\n{text}", on_crash="rerun")
+    await first_chunk(running)
+    os.kill(daemon.pid, signal.SIGTERM)
+    await until(lambda: daemon.poll() is not None)
+    daemon.start()
+    done = await last(running)
+    assert isinstance(done, Done), done
+    assert done.text.split() == text.split()
+
+
 async def test_cancel_ends_a_queued_a_prefilling_and_a_streaming_request(ready: StartReady) -> None:
     _, client = await ready(engine__step_tokens=8, engine__slots=1)
     streaming = client.ask(SLOW, id="stream")

@@ -1,6 +1,7 @@
 """`python -m tests.fuzz`: inputs that nobody thought of, for everything that reads something.
 
 python -m tests.fuzz --minutes 60
+python -m tests.fuzz --minutes 600 --inputs 1000000
 python -m tests.fuzz --targets gguf,mqtt --seed 7
 python -m tests.fuzz --replay build/fuzz/gguf-0123456789ab.bin
 """
@@ -8,6 +9,7 @@ python -m tests.fuzz --replay build/fuzz/gguf-0123456789ab.bin
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import time
@@ -23,6 +25,7 @@ def main() -> int:
     """Fuzz, or run one input again; 1 if something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--inputs", type=int, default=None, help="end as soon as so many were tried")
     parser.add_argument("--targets", default="", help="names with commas between them; without: all")
     parser.add_argument("--seed", type=int, default=None, help="without: a new one, which is printed")
     parser.add_argument("--replay", type=Path, help="run a kept input again, in this process")
@@ -36,7 +39,14 @@ def main() -> int:
         parser.error(f"there is no {', '.join(unknown)}: there is {', '.join(known)}")
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     _say(f"seed {seed}")
-    report = run(chosen, seconds=options.minutes * 60, seed=seed, say=_say)
+    most = math.inf if options.inputs is None else options.inputs
+    report = run(
+        chosen,
+        seconds=options.minutes * 60,
+        seed=seed,
+        say=_say,
+        enough=lambda report: report.inputs >= most,
+    )
     _say(table(report))
     return 1 if report.faults else 0
 
@@ -54,9 +64,10 @@ def table(report: Report) -> str:
     )
     growth = report.growth()
     if growth is not None:
-        early, late = growth
+        (first, early), (last, late) = growth
         rows.append(
-            f"memory: {early / 1e6:.1f} MB early, {late / 1e6:.1f} MB at the end ({late / early - 1:+.1%})"
+            f"memory: {early / 1e6:.1f} MB after {first:,} inputs, {late / 1e6:.1f} MB after {last:,} "
+            f"({late / early - 1:+.1%}), and {report.held / 1e6:.1f} MB of inputs to begin with"
         )
     return "\n".join(rows)
 

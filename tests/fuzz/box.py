@@ -172,6 +172,9 @@ class Box:
         await self._settle()
         ends = [*_ends(self.link.published)]
         said += [end for end, _ in ends]
+        for published in self.link.published:
+            if published.on_settled is not None:
+                published.on_settled(True)  # noqa: FBT003 - as the broker's room calls it
         self.link.published.clear()
         if not least <= len(ends) <= most:
             raise FaultError(f"{least} to {most} ends are owed, and there are {len(ends)}: {said}")

@@ -5,15 +5,17 @@ What it tries stands in memory that its parent has too, so an input that ends or
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
 import logging
+import os
 import resource
 import sys
 import time
 import traceback
-from collections import OrderedDict
+from array import array
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from random import Random
@@ -27,8 +29,9 @@ from tests.fuzz.target import Target
 # Of one target's inputs that are mutated again, so that memory stays flat: so many, and bytes of all.
 MOST_KEPT = 400
 MOST_KEPT_BYTES = 1 << 18
-# Likewise of outcomes that are remembered.
-_MOST_OUTCOMES = 4096
+# So many outcomes are remembered. One may take the place of another, and then that other counts as new.
+_OUTCOMES = 1 << 12
+# Of processor time: to look at the memory takes some of it.
 _SLICE_S = 0.05
 _TELL_S = 1.0
 # What would take more is a fault, and not the machine's end.
@@ -46,6 +49,7 @@ class Pool:
         spent_s: Processor time so far.
         tried: How many inputs were.
         found: How many came to something new.
+        held: Bytes of memory that the inputs take.
     """
 
     def __init__(self, target: Target, random: Random) -> None:
@@ -55,9 +59,10 @@ class Pool:
         self.found = 0
         self._random = random
         self._inputs: list[bytes] = []
-        self._bytes = 0
+        self.held = 0
         self._first: list[bytes] = []
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        # In place from the start, so that it never grows.
+        self._seen = array("q", [-1]) * _OUTCOMES  # which is no hash
 
     def begin(self) -> None:
         """Take the seeds, in an order of this child's own: one that ends it must not hide the rest."""
@@ -77,11 +82,9 @@ class Pool:
     def keep(self, data: bytes, outcome: Hashable) -> None:
         """Keep an input that came to something new; in the place of others, if there is no room."""
         known = hash(outcome)
-        if known in self._seen:
+        if self._seen[known % _OUTCOMES] == known:
             return
-        self._seen[known] = None
-        if len(self._seen) > _MOST_OUTCOMES:
-            self._seen.popitem(last=False)
+        self._seen[known % _OUTCOMES] = known
         self.found += 1
         self._add(data)
 
@@ -89,11 +92,11 @@ class Pool:
         if len(data) > MOST_KEPT_BYTES // 8:
             return
         self._inputs.append(data)
-        self._bytes += len(data)
-        while len(self._inputs) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
+        self.held += sys.getsizeof(data)
+        while len(self._inputs) > MOST_KEPT or self.held > MOST_KEPT_BYTES:
             at = self._random.randrange(len(self._inputs))
             self._inputs[at], self._inputs[-1] = self._inputs[-1], self._inputs[at]
-            self._bytes -= len(self._inputs.pop())
+            self.held -= sys.getsizeof(self._inputs.pop())
 
 
 class Child:
@@ -116,16 +119,19 @@ class Child:
         self._told_at = 0.0
 
     def run(self) -> None:
-        """Try inputs until the parent ends this process."""
+        """Try inputs until the parent ends this process, or is gone itself."""
+        parent = os.getppid()
         for pool in self._pools:
             pool.begin()
-        while True:
+        # What is there by now stays, and need not be looked at by each collection.
+        gc.freeze()
+        while os.getppid() == parent:
             pool = min(self._pools, key=lambda each: each.spent_s)
             until = pool.spent_s + _SLICE_S
             number = self._targets.index(pool.target)
             while pool.spent_s < until:
                 self._try(pool, number)
-            if time.monotonic() - self._told_at >= _TELL_S:
+            if time.process_time() - self._told_at >= _TELL_S:
                 self._tell_figures()
 
     def _try(self, pool: Pool, number: int) -> None:
@@ -158,11 +164,20 @@ class Child:
             _say("fault", **fault, data=data.hex())
 
     def _tell_figures(self) -> None:
-        self._told_at = time.monotonic()
+        self._told_at = time.process_time()
         gc.collect()
+        _give_back()
         memory = psutil.Process().memory_info().rss
+        held = sum(pool.held for pool in self._pools)
         tried = {pool.target.name: [pool.tried, pool.found, round(pool.spent_s, 3)] for pool in self._pools}
-        _say("figures", tried=tried, memory=memory)
+        _say("figures", tried=tried, memory=memory, held=held)
+
+
+def _give_back() -> None:
+    """Have the C library return free memory to the kernel: what it only keeps is no leak."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _places(error: BaseException) -> list[str]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -70,13 +71,16 @@ class Report:
     Attributes:
         seed: With which it can be run again.
         tried: Inputs by target, with how many came to something new, and seconds of processor time.
-        memory: The child's memory in bytes, about once a second; a new child begins a new list.
+        memory: How many inputs a child had tried, and its memory in bytes without the inputs that it keeps,
+            once in a second of its processor time; a new child begins a new list.
+        held: The most bytes that a child's kept inputs took.
         faults: What was found.
     """
 
     seed: int
     tried: dict[str, tuple[int, int, float]] = field(default_factory=dict)
-    memory: list[list[int]] = field(default_factory=list)
+    memory: list[list[tuple[int, int]]] = field(default_factory=list)
+    held: int = 0
     faults: list[Fault] = field(default_factory=list)
     took_s: float = 0.0
 
@@ -90,18 +94,22 @@ class Report:
         """Seconds of processor time that the targets took."""
         return sum(spent for _, _, spent in self.tried.values())
 
-    def growth(self) -> tuple[int, int] | None:
-        """Return bytes of memory early and late in the longest-lived child; None where it was too short.
+    def growth(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """Return `memory` early and late in the longest-lived child; None where it was too short.
 
-        Early is when a fifth of its time has gone: before that pools and caches fill.
+        Early is when a fifth of its time has gone: before that the caches of what is tried fill. Both are
+        medians of a tenth of its time.
         """
         longest = max(self.memory, key=len, default=[])
         if len(longest) < 10:
             return None
         part = max(1, len(longest) // 10)
-        early = sorted(longest[2 * part : 3 * part])
-        late = sorted(longest[-part:])
-        return early[len(early) // 2], late[len(late) // 2]
+        return _middle(longest[2 * part : 3 * part]), _middle(longest[-part:])
+
+
+def _middle(samples: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    counts, sizes = zip(*samples, strict=True)
+    return int(median(counts)), int(median(sizes))
 
 
 def run(
@@ -163,7 +171,8 @@ class _Child:
         # Not a pipe, which nobody empties: a child that writes much would wait for ever.
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._first = record.count
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": ""}
+        # The same seed is to bring the same inputs: which outcomes are known goes by their hashes.
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": ""}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.child", str(page), str(seed), *targets],
             stdout=subprocess.PIPE,
@@ -284,7 +293,9 @@ class _Run:
         for name, (tried, found, spent) in line["tried"].items():
             earlier = self._before.get(name, (0, 0, 0.0))
             self._report.tried[name] = (tried + earlier[0], found + earlier[1], spent + earlier[2])
-        self._report.memory[-1].append(line["memory"])
+        count = sum(tried for tried, _, _ in line["tried"].values())
+        self._report.memory[-1].append((count, line["memory"] - line["held"]))
+        self._report.held = max(self._report.held, line["held"])
 
     def _note_end(self, trial: Trial, kind: str, message: str) -> None:
         """Note an input that ended its process, or stopped it."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.fuzz.__main__ import main, table
+from tests.fuzz.child import MOST_KEPT, MOST_KEPT_BYTES, Pool
 from tests.fuzz.mutation import mutate, read, write
-from tests.fuzz.run import run
+from tests.fuzz.run import Report, run
+from tests.fuzz.target import Parser
 from tests.fuzz.targets import all_targets
+from tests.fuzz.targets.mqtt import Mqtt
 from tests.patience import PATIENCE_S
 
 # Of processor time, in which all targets have their turn, and ten thousand inputs are tried, or more.
@@ -86,3 +90,31 @@ def test_the_same_seed_makes_the_same_inputs() -> None:
 def test_a_document_comes_out_of_its_tree_as_it_went_in() -> None:
     document = b'{"a":1,"a":[{},"\\ud800",1e+100,null,true],"":{"b":-0.5}}'
     assert write(read(document)) == document
+
+
+def test_the_inputs_that_are_kept_have_a_bound_and_an_outcome_is_new_once() -> None:
+    pool = Pool(Parser("any", len, lambda: [b"seed"]), random.Random(7))  # noqa: S311 - as the fuzzer
+    pool.begin()
+    for number in range(3 * MOST_KEPT):
+        pool.keep(bytes(number), number)
+        pool.keep(b"like it", number)
+    assert pool.found == 3 * MOST_KEPT
+    assert len(pool._inputs) <= MOST_KEPT
+    assert pool.held == sum(map(sys.getsizeof, pool._inputs)) <= MOST_KEPT_BYTES
+
+
+def test_growth_is_of_the_child_that_lived_longest_once_its_caches_are_full() -> None:
+    steady = [(number * 10, 100 if number >= 20 else number) for number in range(100)]
+    report = Report(1, memory=[[(1, 1)] * 50, steady, [(5, 7)] * 9])
+    assert report.growth() == ((245, 100), (945, 100))
+    assert Report(1, memory=[[(1, 1)] * 9]).growth() is None
+
+
+def test_a_box_keeps_no_end_that_its_broker_has() -> None:
+    target = Mqtt()
+    for seed in [*target.seeds()] * 2:
+        target.take(seed)
+    assert target._box is not None
+    unheard = target._box.asking._repeats._unheard
+    # Of the last seconds of its own clock.
+    assert len(unheard._recent.entries) < 20

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from edgeassist.broker import Broker
+from edgeassist.broker.absence import passed_s
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.sandbox import HOST
 from tests.conftest import options_for
@@ -33,6 +34,7 @@ class Link:
         qos: int = 1,
         on_message: Callable[[Inbound], None] | None = None,
         away_s: float = math.inf,
+        passed: Callable[[], float] = passed_s,
         **options: Any,
     ) -> None:
         self.heard: list[Inbound] = []
@@ -40,7 +42,11 @@ class Link:
         self.ups = 0
         self._wait = wait
         self.broker = Broker(
-            options_for(port, **options), on_up=self._up, on_down=self.reasons.append, away_s=away_s
+            options_for(port, **options),
+            on_up=self._up,
+            on_down=self.reasons.append,
+            away_s=away_s,
+            passed=passed,
         )
         for each in filters:
             self.broker.subscribe(Subscription(each, qos=qos), on_message or self.heard.append)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edgeassist.broker.absence import passed_s
 from edgeassist.protocol.packets import Inbound, Outbound, Subscription
 from edgeassist.sandbox import PrivateBroker
 from tests.integration.link import Cable, Link, until
@@ -209,6 +210,29 @@ async def test_what_waited_while_a_connection_was_away_for_a_moment_is_read_with
         assert await there.broker.flush(PATIENCE_S)
         cable.mend()
         await until(lambda: holder.payloads == [b"while away"])
+
+
+@pytest.mark.parametrize(("slept_s", "read"), [(30.0, True), (61.0, False)])
+async def test_with_version_3_1_1_what_waited_while_the_machine_slept_for_too_long_is_not_read(
+    broker: PrivateBroker, *, slept_s: float, read: bool
+) -> None:
+    slept = 0.0
+    async with (
+        Cable(broker.port) as cable,
+        Holder(cable.port, protocol="3.1.1", passed=lambda: passed_s() + slept) as holder,
+        Link(broker.port, ()) as there,
+    ):
+        slept = slept_s
+        # That the connection has gone is found when the machine wakes up.
+        cable.cut()
+        await until(lambda: holder.reasons)
+        there.say("t/x", b"while away", qos=1)
+        assert await there.broker.flush(PATIENCE_S)
+        cable.mend()
+        await until(lambda: holder.ups > 1)
+        there.say("t/x", b"now", qos=1)
+        await until(lambda: b"now" in holder.payloads)
+        assert holder.payloads == ([b"while away", b"now"] if read else [b"now"])
 
 
 class Fates:

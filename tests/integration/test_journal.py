@@ -38,6 +38,12 @@ def entry(name: str, origin: bytes = b"origin") -> Entry:
     return Entry(Key("me", name), b"f" * 16, origin, 60.0)
 
 
+def key_of(name: str) -> tuple[Key, bytes]:
+    """Return by what a request is known that comes again."""
+    each = entry(name)
+    return each.key, each.fingerprint
+
+
 class Run:
     """One run of a daemon's journal."""
 
@@ -432,15 +438,27 @@ async def test_a_mark_is_given_back_once_the_database_has_it(tmp_path: Path) -> 
 async def test_after_a_power_cut_the_journal_is_whole_and_has_a_beginning_of_what_was_written(
     tmp_path: Path, seed: int
 ) -> None:
-    """The disk has the log up to some sector, and rubbish behind it, as a card that lost its power may."""
+    """The disk has the log up to some sector, and rubbish behind it, as a card that lost its power may.
+
+    Of the marks, which nobody syncs, it has each sector as it was at any moment before.
+    """
     dice = random.Random(seed)  # noqa: S311 - no secret
+    begun = {f"{number}" for number in range(60) if dice.random() < 0.5}
     async with run(tmp_path / "now") as before:
+        path = file_of(tmp_path / "now")
+        marks = path.with_suffix(".marks")
+        marked = [marks.read_bytes()]
         for number in range(60):
             called = before.accept(f"{number}", bytes(dice.randrange(3000)))
-            before.journal.begin(called)
+            if f"{number}" in begun and dice.random() < 0.5:  # some before they are written down
+                before.journal.begin(called)
+                marked.append(marks.read_bytes())
             await before.settle()
-        path = file_of(tmp_path / "now")
+            if f"{number}" in begun:
+                before.journal.begin(called)
+            marked.append(marks.read_bytes())
         log, content = Path(f"{path}-wal").read_bytes(), path.read_bytes()
+    assert len({*marked}) > len(begun)
     for turn in range(10):
         state = tmp_path / f"cut{turn}"
         (state / FOLDER).mkdir(parents=True)
@@ -448,9 +466,17 @@ async def test_after_a_power_cut_the_journal_is_whole_and_has_a_beginning_of_wha
         end = 512 * dice.randrange(len(log) // 512)
         rubbish = dice.randbytes(512 * dice.randrange(4))
         (state / FOLDER / f"{path.name}-wal").write_bytes(log[:end] + rubbish)
+        sectors = range(0, len(marked[0]), 512)
+        (state / FOLDER / marks.name).write_bytes(
+            b"".join(dice.choice(marked)[at : at + 512] for at in sectors)
+        )
         async with run(state) as after:
             assert after.journal.problem is None
             assert names(after.found) == [f"{number}" for number in range(len(after.found))]
+            # What had begun may be forgotten, and nothing is made up.
+            assert {each.entry.key.name for each in after.found if each.began} <= begun
+            known = {f"{number}" for number in range(60) if after.journal.had_begun(*key_of(f"{number}"))}
+            assert known <= begun
             after.accept("new")
             await after.settle()
             assert not [*(state / FOLDER).glob("*aside*")]

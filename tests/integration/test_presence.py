@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from edgeassist.client.requester import Requester
-from edgeassist.gateways.mqtt import twins
+from edgeassist.gateways.mqtt import reporter, twins
 from edgeassist.protocol.events import Done
 from edgeassist.protocol.packets import Inbound, Subscription
 from edgeassist.sandbox import HOST, PrivateBroker, PrivateDaemon
 from tests import preloaded
-from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, options_for
+from tests.conftest import TOPICS, AsyncConnect, StartReady, Wire, kind, options_for
 from tests.integration.house import running
 from tests.integration.link import until
 
@@ -136,6 +136,21 @@ async def test_a_daemon_that_stops_leaves_offline(ready: StartReady, connect: As
     assert said(wire)[-1] == "offline"
 
 
+async def test_that_nothing_outlives_a_restart_any_more_is_said_however_soon_after_the_last_word(
+    broker: PrivateBroker, connect: AsyncConnect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "LEAST_INTERVAL_S", 3600)
+    async with running(broker, connect, JOURNAL__ENTRIES="1"):
+        wire = await connect.wire(TOPICS.health, TOPICS.reply("+"))
+        first = {"id": "first", "prompt": "!script delay_ms=50\n" + "word " * 400}
+        wire.say(TOPICS.prompt(), json.dumps(first), qos=1)
+        await wire.until(lambda message: kind(message) == "chunk")
+        wire.say(TOPICS.prompt(), "second", qos=1)
+        await wire.until(
+            lambda message: message.topic == TOPICS.health and not json.loads(message.payload)["durable"]
+        )
+
+
 # --- two daemons of one name ----------------------------------------------------------------------------
 
 
@@ -172,8 +187,8 @@ async def test_two_daemons_with_two_client_ids_name_each_other_in_log_health_and
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_two_daemons_with_one_client_id_name_each_other_in_log_and_health(
-    ready: StartReady, protocol: str
+async def test_two_daemons_with_one_client_id_name_each_other_in_log_health_and_doctor(
+    ready: StartReady, broker: PrivateBroker, protocol: str
 ) -> None:
     one, client = await ready(mqtt__protocol=protocol)
     other, _ = await ready(mqtt__protocol=protocol)
@@ -181,6 +196,10 @@ async def test_two_daemons_with_one_client_id_name_each_other_in_log_and_health(
     await health_tells(
         client, "another daemon is edgeassist/box too, and they throw each other off the broker"
     )
+    found = json.loads((await command(broker, "doctor", "--json")).stdout)["findings"]
+    told = [each for each in found if each["area"] == "daemon" and each["severity"] == "problem"]
+    assert "they throw each other off the broker: process" in told[0]["text"]
+    assert "device.name" in told[0]["remedy"]
 
 
 async def test_the_last_run_of_the_same_daemon_is_no_twin(

@@ -255,6 +255,29 @@ def test_what_has_said_nothing_at_an_orderly_stop_waits_for_the_next_start(devic
     assert [house.types(name) for name in (*names, "too-late")] == [["accepted"]] * 3 + [[]]
 
 
+def test_what_begins_anew_after_a_crash_does_so_after_an_orderly_stop(device: Device) -> None:
+    begin(device, on_crash="rerun")
+    device.house.requests.close()
+    device.house.requests.abandon()
+    assert device.house.types("a") == ["accepted", "chunk"]
+    assert device.house.engine.cancels == ["1"]
+    assert (device.house.requests.queued, device.house.requests.running) == (0, 0)
+    house = device.restart()
+    house.ready()
+    house.finish("1", "hello")
+    events = [(event["type"], event["seq"]) for event in house.heard("a")]
+    assert events == [("accepted", 0), ("chunk", 1), ("done", 2)]
+
+
+def test_what_would_begin_anew_and_is_not_on_the_disk_ends_at_a_stop(device: Device) -> None:
+    begin(device, on_crash="rerun")
+    device.journal.at_once = False
+    device.house.requests.close()
+    device.house.requests.abandon()
+    device.journal.tell()
+    assert device.house.error("a") == "shutting_down"
+
+
 def test_what_can_not_be_written_ends_at_a_stop(device: Device) -> None:
     device.journal.at_once = False
     device.house.ready(slots=0)

@@ -9,7 +9,7 @@ import pytest
 from edgeassist.gateways.mqtt import twins
 from edgeassist.gateways.mqtt.twins import MOST_TOLD, Twins
 from edgeassist.protocol.packets import Inbound
-from edgeassist.protocol.state import Instance
+from edgeassist.protocol.state import Instance, parse_instance
 from tests.unit.conftest import TOPICS, ListLink
 
 
@@ -17,6 +17,12 @@ def instance(boot_id: str) -> Instance:
     return Instance(
         boot_id=boot_id, connection=1, host="pi", address=None, pid=1, client_id="box", version="0"
     )
+
+
+def test_what_is_longer_than_a_marker_is_none() -> None:
+    marker = instance("theirs").model_dump_json().encode()
+    assert parse_instance(marker) == instance("theirs")
+    assert parse_instance(marker + b" " * 20_000) is None
 
 
 def test_of_ever_more_twins_only_some_are_told_and_answered(

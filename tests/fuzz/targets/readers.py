@@ -272,7 +272,8 @@ def targets() -> Sequence[Parser]:
         ),
         Parser("environment", _environment, lambda: _VARIABLES, (ConfigurationError,)),
         Parser("client", _client, _dialogues, (), mutate=mutation.mutate_lines),
-        Parser("device", _device, events, (ValueError,)),
+        # Fourteen readers, one after the other.
+        Parser("device", _device, events, (ValueError,), limit_s=2.0),
         Parser("watches", _watch, lambda: [json.dumps(each).encode() for each in _WATCHED], (ValueError,)),
         Parser("fleet", _fleet, lambda: _OF_FLEETS, (InvalidRequestError,)),
         Parser(
