@@ -16,14 +16,21 @@ of the last run of pytest, or with which checks have failed, and exits non-zero 
                 starts: half as much again of processor time
   --help        this text
 
-Tests run side by side, two for each core: most wait for other processes. For a
-debugger, add -n 0
+Tests run side by side, three for each core where memory allows: most wait for other
+processes. For a debugger, add -n 0
 EOF
   exit
 fi
 
+# Three for each core, as far as there is a gigabyte for each: itself, and what its tests start.
+processes() {
+  local most=$(($(nproc) * 3)) room
+  room=$(awk '/^MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
+  echo $((room < 1 ? 1 : room < most ? room : most))
+}
+
 # tests/distribution.py says what stays together.
-tests=(-n "$(($(nproc) * 2))" --dist loadscope --no-loadscope-reorder) first=() then=()
+tests=(-n "$(processes)" --dist loadscope --no-loadscope-reorder) first=() then=()
 case ${1-} in
   --fast)
     tests=(-o testpaths=tests/unit -n auto --dist worksteal)

@@ -35,8 +35,26 @@ SPLIT = {
 }
 # In the process that makes such a root for its machine, instead of one that waits for it.
 BESIDE = {"test_images-bookworm": "test_appliance-bookworm", "test_images-trixie": "test_appliance-trixie"}
-# What takes longest begins first, and short tests fill the gaps at the end.
-ORDER = {"appliance": -1, "unit": 1}
+# What takes longest begins first, whoever has time takes the next, and short tests fill the gaps at the end.
+LONGEST = (
+    "test_stages-bookworm",
+    "test_stages-trixie",
+    "test_setup",
+    "test_appliance-trixie",
+    "test_appliance-bookworm",
+    "test_agent",
+    "test_documented",
+    "test_soak",
+    "test_fuzz",
+    "test_watches",
+    "test_login",
+    "test_view_commands",
+    "test_tiny",
+    "test_bench",
+    "test_tune",
+    "test_engine_memories",
+    "test_demo",
+)
 
 
 class Distribution(LoadScopeScheduling):
@@ -91,6 +109,14 @@ def group_of(nodeid: str) -> str:
     return BESIDE.get(group, group)
 
 
+def place_of(nodeid: str) -> int:
+    """Return which place in the order a test has; those of one place stay as they are collected."""
+    path = PurePath(group_of(nodeid).partition("::")[0])
+    if path.parent.name == "unit":
+        return len(LONGEST) + 1
+    return LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
     """Take these groups for the scopes of loadscope."""
     return Distribution(config, log) if config.getvalue("dist") == "loadscope" else None
@@ -98,4 +124,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put them in order."""
-    items.sort(key=lambda item: ORDER.get(item.path.parent.name, 0))
+    items.sort(key=lambda item: place_of(item.nodeid))

@@ -185,8 +185,12 @@ def fresh_root(
     # The copy's own top folder keeps the mode of Debian's: a service user must be able to enter it.
     upper.chmod(0o755)
     lower = template if over is None else f"{over}:{template}"
+    # A copy needs no disk to outlive a power cut: dpkg and databases wait for none (Linux 5.10).
     layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    mounted = _output("mount", "-t", "overlay", "overlay", "-o", layers, str(root)) is not None
+    mounted = any(
+        _output("mount", "-t", "overlay", "overlay", "-o", options, str(root)) is not None
+        for options in (f"{layers},volatile", layers)
+    )
     if not mounted:
         for each in [template] if over is None else [template, over]:
             _run("copying", "cp", "-a", "--reflink=auto", f"{each}/.", str(root))
@@ -223,6 +227,7 @@ def _recipe(release: Release, arch: Arch) -> Recipe:
     return Recipe(release, arch, mirror, sources, tuple(settings.items()))
 
 
+@cache
 def _mirror(release: Release) -> tuple[str | None, tuple[str, ...]]:
     """Return where the host gets Debian from, and a release's sources; None is debootstrap's own choice."""
     host = platform.freedesktop_os_release().get("VERSION_CODENAME", "")

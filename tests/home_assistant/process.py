@@ -10,9 +10,12 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Self
+
+import psutil
 
 from edgeassist.sandbox import HOST, PrivateProcess, free_port
 from tests.appliance.images import nspawn
@@ -124,6 +127,15 @@ class HomeAssistant(PrivateProcess):
         options = [*binds, f"--setenv=PYTHONPATH={':'.join(inside)}", "--pipe", "--kill-signal=SIGTERM"]
         hass = (f"{INSIDE}/bin/hass", "--config", "/config", "--skip-pip")
         self._start([*nspawn(self._root, *options), "--", *hass])
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it at once. In order, as by `stop`, takes it 1.4 s of processor that nobody looks at."""
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            for inside in psutil.Process(self.pid).children():
+                inside.kill()
+        super().__exit__(kind, error, trace)
 
     @property
     def token(self) -> str:

@@ -15,11 +15,10 @@ from edgeassist.bench import device, run, turns
 from edgeassist.bench.models import synthetic_models
 from edgeassist.cli.main import app
 from edgeassist.evaluation.quality.confined import Confinement
-from edgeassist.evaluation.quality.evaluate import load_tasks
 from tests.preloaded import PrivateDaemon
+from tests.quality_tasks import BUILTIN
 
 pytestmark = pytest.mark.timeout(180)
-TASKS = load_tasks()
 SERVER = os.environ.get("EDGEASSIST_TEST_LLAMA_SERVER")
 
 
@@ -38,7 +37,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answers(path: Path, **wrong: str) -> str:
     """Write a file of right answers, but for some tasks; return its path."""
-    known = {task.prompt: wrong.get(task.id.replace("-", "_"), task.right) for task in TASKS}
+    known = {task.prompt: wrong.get(task.id.replace("-", "_"), task.right) for task in BUILTIN}
     path.write_text(json.dumps(known), "utf-8")
     return str(path)
 
@@ -58,7 +57,7 @@ def test_right_answers_of_every_kind_are_right_and_wrong_ones_told(tmp_path: Pat
     if (why := asyncio.run(Confinement.found().why_not())) is not None:
         pytest.skip(f"no code can be confined here: {why}")
     model = tmp_path / "answers.json"
-    code = next(task for task in TASKS if task.id == "en-code-02")
+    code = next(task for task in BUILTIN if task.id == "en-code-02")
     answers(
         model,
         en_everyday_01="The answer is 86.",

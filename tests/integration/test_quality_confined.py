@@ -12,10 +12,11 @@ import pytest
 
 from edgeassist.evaluation.quality import confined
 from edgeassist.evaluation.quality.confined import Confinement, UnconfinedError
-from edgeassist.evaluation.quality.evaluate import fault_of, load_tasks
+from edgeassist.evaluation.quality.evaluate import fault_of
 from edgeassist.evaluation.quality.tasks import Task
+from tests.quality_tasks import BUILTIN
 
-CODE_TASKS = [task for task in load_tasks() if task.code]
+CODE_TASKS = [task for task in BUILTIN if task.code]
 RIGHT = "def f(n):\n    return n\n"
 ASSERTS = ["assert f(1) == 1"]
 

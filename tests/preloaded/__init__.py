@@ -32,21 +32,25 @@ from tests.patience import PATIENCE_S
 
 # How `edgeassist.sandbox` and tests call it.
 PROGRAM = (sys.executable, "-P", "-m", "edgeassist")
+_ENGINE = [
+    "edgeassist.engine.backends.scripted",
+    "edgeassist.engine.constraints.compiler",
+    "edgeassist.engine.prompting.template",
+    "edgeassist.engine.startup",
+    "numpy",
+]
 # What they have imported before they read a setting.
 MODULES = {
     "run": [
         "edgeassist.cli.main",
         "edgeassist.cli.run",
         "edgeassist.daemon.app",
+        "edgeassist.first_engine",
         "edgeassist.supervision.last_load",
+        *_ENGINE,
+        "tests.preloaded.engines",
     ],
-    "engine": [
-        "edgeassist.engine.backends.scripted",
-        "edgeassist.engine.constraints.compiler",
-        "edgeassist.engine.prompting.template",
-        "edgeassist.engine.startup",
-        "numpy",
-    ],
+    "engine": _ENGINE,
     "commands": [
         "edgeassist.cli.main",
         *(
@@ -142,7 +146,8 @@ class Server:
                 # Were it a terminal, Python would write line by line, in forks too.
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
-                env=self.environ,
+                # A fork has one thread; NumPy would begin one for each other core.
+                env={**self.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         self.pid = self._process.pid
 

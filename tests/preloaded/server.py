@@ -87,6 +87,8 @@ def main() -> None:
         wish, files = given
         become(wish, files)
         gc.enable()
+        if engines := sys.modules.get("tests.preloaded.engines"):
+            engines.fork_the_first()
         runpy.run_module(wish.module, run_name="__main__", alter_sys=True)
 
 

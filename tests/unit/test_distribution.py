@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.distribution import SPLIT, group_of, next_group
+from tests.distribution import LONGEST, SPLIT, group_of, next_group, place_of
 
 APPLIANCE = "tests/appliance/test_appliance.py::test_it_starts_at_boot"
 
@@ -43,3 +43,23 @@ def test_a_process_gets_a_machine_where_it_may_have_one_and_else_only_when_nothi
     assert next_group(queue, machine=True) == "a"
     assert next_group(queue, machine=False) == "c"
     assert next_group(machines, machine=False) == "a"
+
+
+def test_what_takes_longest_begins_first_and_short_tests_are_last() -> None:
+    stages = "tests/appliance/test_stages.py::test_a"
+    tests = [
+        f"{stages}[bookworm]",
+        f"{stages}[trixie]",
+        f"{APPLIANCE}[trixie]",
+        "tests/home_assistant/test_agent.py::test_a[2026.11.0]",
+        "tests/acceptance/test_wire.py::test_a",
+        "tests/unit/test_bench.py::test_a",
+    ]
+    places = [place_of(test) for test in tests]
+    assert places == sorted({*places})
+
+
+def test_each_of_the_longest_is_there(request: pytest.FixtureRequest) -> None:
+    tests = request.config.rootpath / "tests"
+    modules = {path.stem for path in tests.rglob("test_*.py") if path.parent.name != "unit"}
+    assert {name.partition("-")[0] for name in LONGEST} <= modules

@@ -34,11 +34,11 @@ from edgeassist.evaluation.quality.tasks import (
     limited,
     read_tasks,
 )
+from tests.quality_tasks import BUILTIN
 
 NOWHERE = Confinement(None)
 NUMBER = {"type": "number", "value": 12}
 CODE = {"type": "code", "function": "f", "asserts": ["assert f(1) == 1"]}
-BUILTIN = load_tasks()
 
 
 def line(**changes: Any) -> str:
