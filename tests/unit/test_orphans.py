@@ -82,6 +82,29 @@ def test_one_who_was_killed_beside_them_is_replaced(tmp_path: Path) -> None:
     assert child.stop() == -signal.SIGTERM
 
 
+def test_a_child_that_can_not_be_watched_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handles: list[int] = []
+
+    def refuse(pid: int) -> None:
+        handles.append(os.pidfd_open(pid))
+        raise OSError
+
+    class Child(PrivateProcess):
+        def start(self) -> None:
+            self._start(["sleep", "1000"])
+
+    monkeypatch.setattr("edgeassist.sandbox.watch", refuse)
+    child = Child(tmp_path / "log")
+    with pytest.raises(OSError, match=r"^$"):
+        child.start()
+    [handle] = handles
+    assert ends(handle)
+    os.close(handle)
+    assert not child.running
+
+
 def _is_beside(words: list[bytes], whose: bytes) -> bool:
     return len(words) > 3 and words[-4].endswith(b"orphans.py") and words[-2] == whose
 
