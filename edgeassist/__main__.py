@@ -31,8 +31,8 @@ def main() -> None:
 def _is_daemon(arguments: list[str]) -> bool:
     """Whether that is the daemon's command line; one that is not seen as such only starts later."""
     if arguments[:1] == ["--config"]:
-        return arguments[2:3] == ["run"]
-    return arguments[:1] == ["run"]
+        return arguments[2:] == ["run"]
+    return arguments == ["run"]
 
 
 if __name__ == "__main__":

@@ -64,6 +64,10 @@ def _guardian() -> socket.socket:
     return ours
 
 
+# A fork that lives on would seem to be this process; it has a guardian of its own.
+os.register_at_fork(after_in_child=_guardian.cache_clear)
+
+
 def _guard(control: socket.socket) -> None:
     """Collect pidfds until nobody can send any more, then end these processes."""
     children: set[int] = set()

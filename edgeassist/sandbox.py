@@ -101,7 +101,12 @@ class PrivateProcess:
         child = subprocess.Popen(  # noqa: S603 - the command is ours
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
         )
-        watch(child.pid)
+        try:
+            watch(child.pid)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
         return child
 
     def __exit__(

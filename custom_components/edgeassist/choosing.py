@@ -54,6 +54,8 @@ _VERBS |= dict.fromkeys(("打开", "开", "开启"), "on") | dict.fromkeys(("关
 _VERBS |= dict.fromkeys(("pause", "pausiere", "暂停"), "pause")
 _VERBS |= dict.fromkeys(("resume", "unpause", "continue", "继续", "继续播放"), "resume")
 _VERBS |= dict.fromkeys(("start", "run", "starte"), "start")
+# "The lamp's on" says how it is.
+_STATES = re.compile(r"'s (?:on|off)\b")
 # What moves, and which way; "open", and a half of it, is left to the model.
 _MOVES = re.compile(r"\w+(?: (?:ab|auf|zu))?")
 _DOORS = frozenset(
@@ -95,11 +97,13 @@ class Chosen:
         intent: What does it.
         thing: The one thing that it is for, where it names one.
         whole: Whether that is all that it says; else it gives a value.
+        area: The name of its area, where the home has others of its name.
     """
 
     intent: str
     thing: Thing | None
     whole: bool
+    area: str | None = None
 
 
 def chosen(said: str, home: Home) -> Chosen | None:
@@ -112,6 +116,8 @@ def chosen(said: str, home: Home) -> Chosen | None:
     if len(said) > _MOST or parts(said) != 1 or NOT.search(said):
         return None
     words = plain(said)
+    if _STATES.search(words):
+        return None
     found = mentions(words, home)
     named = [mention for mention in found if mention.things]
     if len(named) > 1 or len(found) - len(named) > 1:
@@ -139,7 +145,19 @@ def chosen(said: str, home: Home) -> Chosen | None:
     intent = _INTENTS.get(verb, {}).get(domain)
     intent = intent or (intent_of(said, domain) if _MOVES.fullmatch(rest) else None)
     thing = things[0] if len(things) == 1 else None
-    return Chosen(intent, thing, whole=thing is not None and verb != "set") if intent else None
+    # Which lock to open is asked where that is not said.
+    if intent is None or (thing is None and (domain, intent) == ("lock", "HassTurnOff")):
+        return None
+    area = None if thing is None else _area_of(thing, home)
+    return Chosen(intent, thing, whole=thing is not None and verb != "set", area=area)
+
+
+def _area_of(thing: Thing, home: Home) -> str | None:
+    """Return the name of a thing's area, where other things are called as it is."""
+    name = thing.name.casefold()
+    same = [each for each in home.things if name in map(str.casefold, each.names)]
+    area = home.area(thing.area_id)
+    return area.name if area and len(same) > 1 else None
 
 
 def _named(left: str, home: Home) -> tuple[str, list[Thing]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from .direction import NOT
 from .done import Language
 from .tiny.names import named, what_of
 
@@ -78,7 +79,7 @@ def told_plainly(readings: str, said: str, language: Language) -> str | None:
 def _which(said: str, language: Language) -> str | None:
     pattern = _WHICH.get(language)
     asked = pattern.search(said[:_LONGEST]) if pattern else None
-    if asked is None:
+    if asked is None or NOT.search(said):
         return None
     state = asked["state"].casefold()
     return _MEANT.get(state, state)

@@ -158,6 +158,9 @@ class Tools:
         known = next(each["function"] for each in self.wire if self._tools[each["function"]["name"]] is tool)
         if "domain" in known["parameters"].get("properties", {}):
             values["domain"] = [plainly.thing.domain]
+        # Else Home Assistant takes that of the room in which somebody speaks.
+        if plainly.area is not None:
+            values["area"] = plainly.area
         return {"name": plainly.thing.name, **values}
 
     def _moving(self, tool: llm.Tool, arguments: dict[str, Any]) -> llm.Tool:

@@ -21,6 +21,8 @@ from edgeassist.sight import words
 
 _COLOURS = {BoxCondition.ONLINE: "green", BoxCondition.DRAINING: "yellow", BoxCondition.OFFLINE: "red"}
 _GAP = 2
+# Of a figure; times are in seconds since 1970.
+_MOST_FIGURE = 1e11
 # Names are broken over lines where they are longer, or where there is less room, down to the least.
 _MOST_NAME, _MOST_MODEL, _LEAST_NAME = 24, 32, 15
 
@@ -152,18 +154,24 @@ def _model(box: BoxState, usual: str | None) -> Text:
 
 def _since(box: BoxState, now: float) -> str:
     """Return since when; of one that died nobody knows: its will was written before."""
-    return "?" if box.since is None else words.period(now - box.since)
+    since = _figure(box.since)
+    return "?" if since is None else words.period(now - since)
 
 
 def _median(telemetry: Mapping[str, Any], key: str, tell: Callable[[float], str | None]) -> str:
     percentiles = telemetry.get(key)
-    value = percentiles.get("p50") if isinstance(percentiles, dict) else None
-    return (tell(value) or "") if isinstance(value, int | float) else ""
+    value = _figure(percentiles.get("p50")) if isinstance(percentiles, dict) else None
+    return "" if value is None else tell(value) or ""
+
+
+def _figure(value: Any) -> float | None:
+    """Return a number that a person can read; None for whatever else was published, infinity too."""
+    return value if isinstance(value, int | float) and abs(value) < _MOST_FIGURE else None
 
 
 def _heat(health: Mapping[str, Any]) -> Text:
-    celsius = health.get("cpu_temperature_c")
-    told = [Text(words.heat(celsius))] if isinstance(celsius, int | float) else []
+    celsius = _figure(health.get("cpu_temperature_c"))
+    told = [] if celsius is None else [Text(words.heat(celsius))]
     told += [
         Text(name.replace("_", " "), style="red")
         for name in ("throttled", "under_voltage")

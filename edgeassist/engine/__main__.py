@@ -119,6 +119,7 @@ def main() -> int:
     # A terminal or systemd sends these to the whole group; the daemon decides when the engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
     threading.stack_size(_STACK_BYTES)
     pipe = Pipe(socket.socket(fileno=int(sys.argv[1])))
@@ -136,6 +137,8 @@ def main() -> int:
         from edgeassist.engine.startup import start  # noqa: PLC0415 - as said above
 
         worker = start(options, finish, pipe.emit, commands)
+        # It holds the file's header, megabytes of vocabulary.
+        del finish
     except ModelError as error:
         pipe.emit([Unusable(error.message, for_now=error.retryable)])
         return error.exit_status

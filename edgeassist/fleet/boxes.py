@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from edgeassist.protocol.fleet import BoxCondition, BoxState
-
-# More boxes than a fleet has; who writes on its topics must not fill our memory.
-MAX_BOXES = 1024
+from edgeassist.protocol.fleet import MOST_BOXES, BoxCondition, BoxState
 
 
 @dataclass(slots=True)
@@ -51,7 +48,7 @@ class Boxes:
             retained: Whether the broker had kept it, and told it because we connected.
         """
         device = state.device
-        if device == self.device or (device not in self._boxes and len(self._boxes) >= MAX_BOXES):
+        if device == self.device or (device not in self._boxes and len(self._boxes) >= MOST_BOXES):
             return
         before = self._boxes.get(device)
         if before is not None and before.state.boot_id != state.boot_id:

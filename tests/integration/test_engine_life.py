@@ -137,7 +137,7 @@ def test_it_ends_at_once_where_the_parent_is_not_the_one_it_was_told(fresh: Engi
 def test_signals_for_the_daemon_do_not_end_it(fresh: Engine) -> None:
     fresh.load()
     fresh.send(start("!script delay_ms=5\n" + "words " * 40, request="a", max_tokens=50))
-    for number in (signal.SIGINT, signal.SIGTERM) * 3:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) * 2:
         os.kill(fresh.process.pid, number)
     assert isinstance(fresh.wait("a").ending, Finished)
     assert fresh.process.poll() is None

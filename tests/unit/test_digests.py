@@ -90,6 +90,7 @@ def test_what_is_damaged_is_computed_again(digests: Digests, model: Path, conten
         {"stamps": [[1]]},
         {"stamps": 1},
         {"stamps": [["a"] * 4]},
+        {"stamps": [[float("inf")] * 4]},
     ],
     ids=repr,
 )

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, precondition, rule
 
 from edgeassist.fleet.adoption import TURN_S, due
-from edgeassist.fleet.boxes import MAX_BOXES, Boxes
+from edgeassist.fleet.boxes import Boxes
 from edgeassist.fleet.ranking import ranked
 from edgeassist.fleet.routing import MAX_HOPS, MOST_HOPS, Errand, Handing, Search, route
-from edgeassist.protocol.fleet import BoxCondition, BoxState, parse_box
+from edgeassist.protocol.fleet import MOST_BOXES, BoxCondition, BoxState, parse_box
 
 ONLINE, DRAINING, OFFLINE = BoxCondition.ONLINE, BoxCondition.DRAINING, BoxCondition.OFFLINE
 NAMES = [f"box{number}" for number in range(6)]
@@ -100,8 +100,8 @@ def test_a_request_is_not_handed_on_for_ever() -> None:
 
 
 def test_whoever_says_a_lot_of_names_does_not_fill_the_memory() -> None:
-    boxes = boxes_of(*(state(f"n{number}") for number in range(MAX_BOXES + 10)))
-    assert len(boxes) == MAX_BOXES
+    boxes = boxes_of(*(state(f"n{number}") for number in range(MOST_BOXES + 10)))
+    assert len(boxes) == MOST_BOXES
     assert parse_box(b"{}") is None
     assert parse_box(state("a").model_dump_json().encode() + b" " * 5000) is None
 

@@ -94,6 +94,17 @@ def test_what_somebody_else_has_published_in_their_place_is_no_figure() -> None:
     assert "CPU" not in printed
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 10**400], ids=str)
+def test_a_number_that_is_no_figure_is_none_either(number: float) -> None:
+    since = None if isinstance(number, int) else number
+    seen = Survey("home", (box("pi-1", since=since), box("pi-2", since=NOW - 60)))
+    telemetry = {"decode_tokens_per_s": {"p50": number}, "ttft_ms": {"p50": number}}
+    printed = shown(seen, 120, telemetry=telemetry, health={"cpu_temperature_c": number})
+    assert "tokens/s" not in printed
+    assert "CPU" not in printed
+    assert "?" in printed
+
+
 def test_colours_only_repeat_what_words_say() -> None:
     coloured = shown(FOUR, 120, color=True)
     assert "\x1b[32monline" in coloured

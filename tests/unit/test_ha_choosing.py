@@ -119,6 +119,9 @@ def test_where_one_thing_is_named_and_no_value_given_nothing_is_left_to_a_model(
         "pause the kitchen light",
         "turn on the reading lamp in the kitchen",
         "turn off the kitchen radio lamp",
+        "the kitchen light's on",
+        "unlock the door in the hall",
+        "unlock the lock",
         "play some jazz in the kitchen",
         "mach es gemütlich im Wohnzimmer",
         "厨房太暗了",
@@ -128,6 +131,18 @@ def test_where_one_thing_is_named_and_no_value_given_nothing_is_left_to_a_model(
 )
 def test_the_model_chooses_where_more_is_said_or_less(said: str) -> None:
     assert chosen(said, HOME) is None
+
+
+def test_where_two_are_called_alike_the_area_says_which() -> None:
+    lamps = tuple(Thing(f"light.{area}", ("Floor lamp",), area) for area in ("kitchen", "living"))
+    home = Home(HOME.areas, (), (*lamps, *HOME.things))
+    there = chosen("turn on the floor lamp in the living room", home)
+    assert there is not None
+    assert there.thing is lamps[1]
+    assert there.area == "Living room"
+    other = chosen("turn on the kitchen light", home)
+    assert other is not None
+    assert other.area is None
 
 
 @pytest.mark.parametrize("said", ["turn on " * 3000, "打开" * 9000, "set to 1 " + "% " * 9000, "请" * 20_000])

@@ -40,6 +40,8 @@ LIGHTS = "\n".join(
         (LIGHTS, "Which lights are on?", "en", "The Hall light and the Reading lamp are on."),
         (LIGHTS, "Welche Lampen brennen?", "de", "Hall light und Reading lamp sind ein."),
         ("- A: off\n- B: off", "which lights are on", "en", "None of them is on."),
+        ("- A: off\n- B: on", "Which lights are not on?", "en", "A is off. B is on."),
+        ("- A: off\n- B: on", "Welche Lampen sind nicht an?", "de", "A: aus. B: ein."),
         (
             "- Heating: heating, now 20 °C, set to 21 °C",
             "Is it on?",

@@ -272,3 +272,28 @@ def test_after_a_failure_writing_rests(tmp_path: Path) -> None:
     for _ in range(3):
         first.keeper.rest(60.0)
     assert len(tried) == 1
+
+
+def test_what_another_engine_wrote_during_the_load_is_known_once_the_digest_is(tmp_path: Path) -> None:
+    other = Run(tmp_path)
+    sha256: Future[str] = Future()
+
+    def compute() -> None:
+        if not sha256.done():
+            sha256.set_result("model")
+
+    keeper = Keeper(
+        StateStore(tmp_path, 1 << 20),
+        Prefixes(1 << 20, None),
+        Memory(),
+        model_sha256=sha256,
+        form="form",
+        compute=compute,
+    )
+    other.keep(LONG)
+    other.keeper.flush(PATIENCE_S)
+    beginning = threading.Thread(target=keeper.start, daemon=True)
+    beginning.start()
+    beginning.join(PATIENCE_S)
+    assert not beginning.is_alive()
+    assert keeper.bring(LONG, PLAIN, 0)

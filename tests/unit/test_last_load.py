@@ -47,7 +47,7 @@ def test_a_folder_that_can_not_be_written_costs_nothing_else(tmp_path: Path) -> 
     ("line", "daemon"),
     [
         ("run", True),
-        ("run --help", True),
+        ("run --help", False),
         ("--config settings.toml run", True),
         ("", False),
         ("ask run", False),

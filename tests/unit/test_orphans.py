@@ -31,6 +31,22 @@ children[1].start(["sh", "-c", told])
 print(*(child.pid for child in children), flush=True)
 signal.pause()
 """
+# Likewise, with one child, and a fork that lives longer.
+FORKING = """
+import os, signal, sys
+from pathlib import Path
+from edgeassist.sandbox import PrivateProcess
+
+class Child(PrivateProcess):
+    def start(self):
+        self._start(["sleep", "1000"])
+
+child = Child(Path(sys.argv[1]) / "log")
+child.start()
+if os.fork() == 0:
+    print(child.pid, os.getpid(), flush=True)
+signal.pause()
+"""
 
 
 def ends(handle: int) -> bool:
@@ -62,6 +78,25 @@ def test_children_end_with_a_parent_that_is_killed(tmp_path: Path, number: signa
     assert (tmp_path / "asked").exists()
 
 
+def test_children_end_with_their_parent_also_where_a_fork_of_it_lives_on(tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORKING, str(tmp_path)], stdout=subprocess.PIPE, env=environ, text=True
+    )
+    assert parent.stdout is not None
+    with parent.stdout as said:
+        child, fork = (os.pidfd_open(int(pid)) for pid in said.readline().split())
+    parent.kill()
+    parent.wait(PATIENCE_S)
+    try:
+        assert ends(child)
+        assert not select.select([fork], [], [], 0)[0]
+    finally:
+        signal.pidfd_send_signal(fork, signal.SIGKILL)
+        for handle in (child, fork):
+            os.close(handle)
+
+
 def test_one_who_was_killed_beside_them_is_replaced(tmp_path: Path) -> None:
     class Child(PrivateProcess):
         def start(self) -> None:
@@ -80,6 +115,29 @@ def test_one_who_was_killed_beside_them_is_replaced(tmp_path: Path) -> None:
     child.start()
     assert child.running
     assert child.stop() == -signal.SIGTERM
+
+
+def test_a_child_that_can_not_be_watched_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handles: list[int] = []
+
+    def refuse(pid: int) -> None:
+        handles.append(os.pidfd_open(pid))
+        raise OSError
+
+    class Child(PrivateProcess):
+        def start(self) -> None:
+            self._start(["sleep", "1000"])
+
+    monkeypatch.setattr("edgeassist.sandbox.watch", refuse)
+    child = Child(tmp_path / "log")
+    with pytest.raises(OSError, match=r"^$"):
+        child.start()
+    [handle] = handles
+    assert ends(handle)
+    os.close(handle)
+    assert not child.running
 
 
 def _is_beside(words: list[bytes], whose: bytes) -> bool:

@@ -98,7 +98,11 @@ class Keeper:
     def _ours(self) -> list[Saved]:
         """The saved states that this model takes."""
         known = [each for each in self._store.known if each.key.form == self._form]
-        if not known or self._model_sha256.exception() is not None:
+        if not known:
+            return []
+        # Another engine may have written the first ones while this one was loading.
+        self._compute()
+        if self._model_sha256.exception() is not None:
             return []
         return [each for each in known if each.key.model_sha256 == self._model_sha256.result()]
 

@@ -19,7 +19,8 @@ NAME = "digests.json"
 _FORMAT = 1
 # Of the files that were served last.
 _MOST = 16
-_BYTES = 64 << 10
+# A model may be in a hundred parts.
+_BYTES = 1 << 20
 # A file that changed so short a time before may change again without another time stamp: FAT's are of two
 # seconds.
 _SETTLED_NS = 3_000_000_000
@@ -89,7 +90,7 @@ class Digests:
             if document["format"] != _FORMAT:
                 return []
             return [_kept(each) for each in document["files"]]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return []
 
 
