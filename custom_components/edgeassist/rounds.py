@@ -24,8 +24,9 @@ from .tools import Tools
 
 # How often a model may be asked before it has to say something.
 MAX_ROUNDS = 10
-# After so many, a model is no longer tried with tools where words are wanted.
+# After so many, a model is not tried with tools where words are wanted; and for how long.
 MOST_SLIPS = 2
+REMEMBERED_S = 3600.0
 # What fits if less of it is said. An answer may be too large, too, and would be so again: only of long
 # requests, as far as a box usually takes them.
 _OVERFLOW = frozenset({Why.CONTEXT_OVERFLOW})
@@ -38,6 +39,8 @@ class Converses(EdgeAssistEntity):
 
     # How often in a row which model has written code, or a call, where words were wanted.
     _slips: tuple[str, int] = ("", 0)
+    # When it did last, by the event loop's clock.
+    _slipped_at: float = 0.0
 
     async def async_converse(
         self, chat_log: conversation.ChatLog, fields: Mapping[str, Any], voice: Voice | None = None
@@ -74,6 +77,7 @@ class Converses(EdgeAssistEntity):
                 choice = None if closing else turn.second_try(mistake)
                 chosen = {"tool_choice": choice}
                 if choice is None:
+                    self._note_slip(turn)
                     await self._say_otherwise(chat_log, tools, turn, fields)
                     return
                 continue
@@ -102,7 +106,9 @@ class Converses(EdgeAssistEntity):
         Raises:
             Failure: It was not answered, and why.
         """
-        if turn.wants_words and self._slips == (self._model, MOST_SLIPS):
+        slips = self._slips == (self._model, MOST_SLIPS)
+        lately = self.hass.loop.time() - self._slipped_at < REMEMBERED_S
+        if turn.wants_words and slips and lately:
             await self._say_otherwise(chat_log, tools, turn, fields)
             return True
         call = tools.call
@@ -122,6 +128,12 @@ class Converses(EdgeAssistEntity):
             await self._confirm(chat_log, turn)
         return turn.confirmation is not None
 
+    def _note_slip(self, turn: Turn) -> None:
+        if turn.wants_words:
+            model, slips = self._slips
+            self._slips = self._model, min(slips + 1, MOST_SLIPS) if model == self._model else 1
+            self._slipped_at = self.hass.loop.time()
+
     async def _say_otherwise(
         self, chat_log: conversation.ChatLog, tools: Tools, turn: Turn, fields: Mapping[str, Any]
     ) -> None:
@@ -131,9 +143,6 @@ class Converses(EdgeAssistEntity):
             Failure: There is nothing to say, and why.
         """
         said = next(each.content for each in reversed(chat_log.content) if each.role == "user")
-        if turn.wants_words:
-            model, slips = self._slips
-            self._slips = self._model, min(slips, MOST_SLIPS - 1) + 1 if model == self._model else 1
         readings = tools.readings if turn.asks else None
         if readings and turn.language and (words := told_plainly(readings, said, turn.language)):
             await self._speak(chat_log, words)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,28 @@ def test_the_digest_of_a_file_is_its_sha256_and_is_known_from_then_on(digests: D
     assert Digests(digests.folder).known(model) == hashlib.sha256(b"one").hexdigest()
     assert (digests.folder.stat().st_mode & 0o777) == 0o700
     assert ((digests.folder / NAME).stat().st_mode & 0o777) == 0o600
+
+
+def test_two_who_want_it_at_once_compute_it_once(
+    digests: Digests, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[Path] = []
+    both = threading.Barrier(2, timeout=PATIENCE_S)
+
+    def compute(path: Path) -> str:
+        computed.append(path)
+        time.sleep(0.05)  # the other one comes meanwhile, where it can
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def want() -> str:
+        both.wait()
+        return Digests(digests.folder).compute(model)
+
+    monkeypatch.setattr("edgeassist.models.files.digests.sha256_of", compute)
+    with ThreadPoolExecutor(2) as threads:
+        wanted = [threads.submit(want) for _ in range(2)]
+        assert {each.result(PATIENCE_S) for each in wanted} == {hashlib.sha256(b"one").hexdigest()}
+    assert computed == [model]
 
 
 def test_that_of_several_files_is_of_all_of_them(digests: Digests, tmp_path: Path) -> None:

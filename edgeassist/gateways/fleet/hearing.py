@@ -104,6 +104,8 @@ class Hearing:
             self._hear_own(state, retained=message.retained)
             return
         if state is None or state.device != device:
+            if self._boxes.find(device) is not None:
+                self._telling.again(self._held)
             self._boxes.forget(device)
             return
         before = self._boxes.find(device)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from edgeassist.models.files.gguf_parts import parts_of
 
 NAME = "digests.json"
+_LOCK = "digests.lock"
 _FORMAT = 1
 # Of the files that were served last.
 _MOST = 16
@@ -55,15 +57,29 @@ class Digests:
     def compute(self, path: Path) -> str:
         """Return that digest, and keep it; takes as long as to read the file.
 
+        Whoever computes one here meanwhile is waited for: it may be the same.
+
         Raises:
             OSError: It can't be read.
         """
-        begun, before = time.time_ns(), _stamps_of(path)
-        sha256 = sha256_of(path)
-        if before == _stamps_of(path) and _settled(before, begun):
-            with contextlib.suppress(OSError):  # a full disk: computed again the next time
-                self._keep(path, before, sha256)
-        return sha256
+        with self._alone():
+            if (known := self.known(path)) is not None:
+                return known
+            begun, before = time.time_ns(), _stamps_of(path)
+            sha256 = sha256_of(path)
+            if before == _stamps_of(path) and _settled(before, begun):
+                with contextlib.suppress(OSError):  # a full disk: computed again the next time
+                    self._keep(path, before, sha256)
+            return sha256
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # nothing can be kept there, so nobody is waited for
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = stack.enter_context((self.folder / _LOCK).open("ab"))
+                fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it with whoever has it
+            yield
 
     def _keep(self, path: Path, stamps: list[_Stamp], sha256: str) -> None:
         others = [each for each in self._read() if each[0] != str(path)]
