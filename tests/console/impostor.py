@@ -21,11 +21,11 @@ from tests.patience import PATIENCE_S
 def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[Callable[[str, Any], None]]:
     """Be online under that name, and answer the commands that `data` has an answer for.
 
-    An answer that is a function gets the command; one that is None is never given. What is yielded answers
-    the last command with a status and data.
+    An answer that is a function gets the command; one that is None is given by what is yielded: it waits for
+    such a command, and answers the last one with a status and data.
     """
     root = f"edgeassist/{device}"
-    listens = Event()
+    listens, waits = Event(), Event()
     last: dict[str, str] = {}
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
 
@@ -37,12 +37,18 @@ def answering(port: int, device: str, data: Mapping[str, Any]) -> Iterator[Calla
         topic: str = getattr(message.properties, "ResponseTopic")  # noqa: B009 - paho makes it as it comes
         last.update(topic=topic, id=asked["id"])
         found = data[name](asked) if callable(data[name]) else data[name]
-        if found is not None:
-            tell("ok", found)
+        if found is None:
+            waits.set()
+        else:
+            answer("ok", found)
 
     def tell(status: str, found: Any) -> None:
-        answer = {"status": status, "data": found, "id": last["id"]}
-        client.publish(last["topic"], json.dumps(answer), qos=1, properties=Properties(PacketTypes.PUBLISH))
+        assert waits.wait(PATIENCE_S)
+        answer(status, found)
+
+    def answer(status: str, found: Any) -> None:
+        document = {"status": status, "data": found, "id": last["id"]}
+        client.publish(last["topic"], json.dumps(document), qos=1, properties=Properties(PacketTypes.PUBLISH))
 
     client.on_message = hear
     client.on_subscribe = lambda *_: listens.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,10 +112,10 @@ def test_growth_is_of_the_child_that_lived_longest_once_its_caches_are_full() ->
 
 
 def test_a_box_keeps_no_end_that_its_broker_has() -> None:
-    target = Mqtt()
-    for seed in [*target.seeds()] * 2:
-        target.take(seed)
-    assert target._box is not None
-    unheard = target._box.asking._repeats._unheard
-    # Of the last seconds of its own clock.
-    assert len(unheard._recent.entries) < 20
+    with closing(Mqtt()) as target:
+        for seed in [*target.seeds()] * 2:
+            target.take(seed)
+        assert target._box is not None
+        unheard = target._box.asking._repeats._unheard
+        # Of the last seconds of its own clock.
+        assert len(unheard._recent.entries) < 20

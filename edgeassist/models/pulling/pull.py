@@ -26,6 +26,8 @@ from edgeassist.models.pulling.pypi import plan_pypi
 from edgeassist.models.pulling.web import RefusedError, Web, without_password
 from edgeassist.models.records import Record, record_path, write_record
 
+# To make a folder that others delete when they are through.
+_MOST_ATTEMPTS = 100
 _HUBS = {"hf": plan_hugging_face, "ms": plan_model_scope, "pypi": plan_pypi}
 
 
@@ -210,12 +212,19 @@ def _locked(library: Library, folder: Path) -> int:
         BlockingIOError: Another has it.
         OSError: It can't be made.
     """
+    failed = 0
     while True:
-        for each in (library.folder, folder.parent, folder):
-            if not each.is_dir():
-                each.mkdir(parents=True, exist_ok=True)
-                _give_away(each)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for each in (library.folder, folder.parent, folder):
+                if not each.is_dir():
+                    each.mkdir(parents=True, exist_ok=True)
+                    _give_away(each)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another pull has just deleted it, or nothing can be made there
+            failed += 1
+            if failed == _MOST_ATTEMPTS:
+                raise
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):

@@ -122,6 +122,11 @@ class Mqtt(Target):
             self._runner = asyncio.Runner()
         return self._runner.run(self._handle(messages))
 
+    def close(self) -> None:
+        """Close its event loop, for whom no process ends."""
+        if self._runner is not None:
+            self._runner.close()
+
     async def _handle(self, messages: Sequence[Message]) -> Hashable:
         if self._box is None:
             self._box = Box()
