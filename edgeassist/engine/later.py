@@ -26,6 +26,11 @@ class Later(Generic[T]):
         self._begun = False
         self._made: list[T] = []
 
+    @property
+    def made(self) -> bool:
+        """Whether it is."""
+        return bool(self._made)
+
     def get(self) -> T:
         """Return it; waits while it is made."""
         with self._lock:

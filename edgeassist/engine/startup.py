@@ -9,6 +9,7 @@ from queue import SimpleQueue
 
 from edgeassist.engine.backends.base import Finish
 from edgeassist.engine.encoder import Prompt
+from edgeassist.engine.foresight import Foresight
 from edgeassist.engine.kv.budget import Budget
 from edgeassist.engine.kv.digest import ModelDigest
 from edgeassist.engine.kv.keeping import Keeper
@@ -85,7 +86,15 @@ def start(
             on_step=progress,
         )
     emit([Ready(facts, (time.monotonic() - started) * 1000)])
-    return Worker(model, scheduler, prefixes, commands=commands, emit=emit, keeper=keeper)
+    return Worker(
+        model,
+        scheduler,
+        prefixes,
+        commands=commands,
+        emit=emit,
+        keeper=keeper,
+        foresight=Foresight(None if store is None else store.folder),
+    )
 
 
 def _store(options: Load) -> StateStore:

@@ -13,6 +13,7 @@ from edgeassist.engine.deciding.branches import Inquiry
 from edgeassist.engine.deciding.running import Decisions
 from edgeassist.engine.encoder import Encoder, Prompt
 from edgeassist.engine.following import budget_of, follow, opening
+from edgeassist.engine.foresight import Foresight
 from edgeassist.engine.kv.keeping import Keeper
 from edgeassist.engine.kv.prefixes import Kind, Prefix, Prefixes
 from edgeassist.engine.kv.stops import Stopping
@@ -70,6 +71,7 @@ class Worker:
         commands: Where the reader puts what the daemon sends, and the encoder what it has encoded.
         emit: Sends events, in one write for each call. Any thread.
         keeper: Keeps states on disk; None: none is kept there.
+        foresight: Of what is needed; None: everything is.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Worker:
         commands: SimpleQueue[Command | Prompt],
         emit: Callable[[Iterable[Event]], None],
         keeper: Keeper | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self._backend = model.backend
         self._codec = model.codec
@@ -88,6 +91,7 @@ class Worker:
         self._scheduler = scheduler
         self._prefixes = prefixes
         self._keeper = keeper
+        self._foresight = foresight or Foresight(None)
         self._stopping = Stopping(prefixes, model.ends)
         self._commands = commands
         self._emit = emit
@@ -120,7 +124,7 @@ class Worker:
     def _rest(self, idle_s: float) -> None:
         """Do what need not be done while somebody waits."""
         if idle_s >= REST_S and self._compiler is not None:
-            self._compiler.begin()
+            self._foresight.rest(self._compiler)
         if self._keeper is not None:
             self._keeper.rest(idle_s)
 

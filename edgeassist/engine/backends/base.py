@@ -57,6 +57,11 @@ class Bound(TokenFilter, Protocol):
 class Compiler(Protocol):
     """Makes bounds for answers of one model."""
 
+    @property
+    def made(self) -> bool:
+        """Whether there is what all bounds need."""
+        ...
+
     def begin(self) -> None:
         """Have made what all bounds need, in a thread of its own: the first one would wait for it."""
         ...

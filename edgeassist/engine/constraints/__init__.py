@@ -70,6 +70,11 @@ class LazyCompiler:
     def __init__(self, later: Later[Compiler]) -> None:
         self._later = later
 
+    @property
+    def made(self) -> bool:
+        """Whether it is."""
+        return self._later.made
+
     def begin(self) -> None:
         """Have it made now, in a thread of its own."""
         self._later.begin()
