@@ -10,6 +10,9 @@ from typing import Any
 
 from edgeassist.errors import PullError
 
+# As many as the kernel counts of a file.
+_MOST_BYTES = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -76,8 +79,8 @@ def safe_name(name: str) -> str:
 
 
 def size_or_none(value: Any) -> int | None:
-    """Return a count of bytes, as a server's JSON has it."""
-    return value if isinstance(value, int) and value >= 0 else None
+    """Return a count of bytes, as JSON of a server has it; None for what is none, or no file has."""
+    return value if isinstance(value, int) and 0 <= value < _MOST_BYTES else None
 
 
 def digest_or_none(value: Any) -> str | None:
