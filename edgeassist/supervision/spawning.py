@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edgeassist.engine.messages import Load
 
 _END_S = 5.0
+# How long an engine may take to read what it is told first: a long system prompt fills the pipe.
+SEND_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class Spawned:
         # It has begun by now, and imports as much.
         from edgeassist.engine.messages import encode  # noqa: PLC0415
 
-        with contextlib.suppress(OSError):  # it is gone, and whoever takes it over sees that
+        # It is gone, or hangs, and whoever takes it over sees that.
+        with contextlib.suppress(OSError):
+            self.connection.settimeout(SEND_S)
             self.connection.sendall(encode(command))
         return replace(self, told=command)
 

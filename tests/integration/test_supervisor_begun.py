@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import time
 
 import psutil
+import pytest
 from msgspec.structs import replace
 
 from edgeassist.engine.messages import Load
+from edgeassist.supervision import spawning
 from edgeassist.supervision.engine import Patience
 from edgeassist.supervision.spawning import Spawned, spawn
 from edgeassist.supervision.supervisor import Phase, Supervisor
@@ -107,3 +111,15 @@ def test_one_that_nobody_needs_is_ended() -> None:
     spawned.discard()
     assert not psutil.pid_exists(spawned.process.pid)
     assert spawned.load(load_of("scripted")).told is not None
+
+
+def test_one_that_hangs_before_it_has_read_a_long_prompt_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spawning, "SEND_S", 0.05)
+    spawned = spawn()
+    spawned.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    assert spawned.load(replace(load_of("scripted"), system="x" * (1 << 24))).told is not None
+    assert time.monotonic() - begun < PATIENCE_S
+    spawned.discard()
