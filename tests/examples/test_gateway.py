@@ -30,10 +30,15 @@ WORDS = {"OK": GOOD, "120.0": GOOD, "90.0": REJECT}
 
 
 class Plc:
-    """The simulated PLC, as its program sees it."""
+    """The simulated PLC, as its program sees it.
+
+    Attributes:
+        gateway: The gateway at it, whose output tells why something is not seen.
+    """
 
     def __init__(self, program: Program) -> None:
         self._program = program
+        self.gateway: Program | None = None
         self._part = 0
         self.history: list[tuple[int, int, bool]] = []
         self.beats = 0
@@ -47,9 +52,13 @@ class Plc:
 
     async def sees(self, wanted: Callable[[int, int, bool], bool]) -> None:
         """Wait for verdict, its cycle and the alarm; `history` has all that there were."""
-        async with asyncio.timeout(WAIT_S):
-            while not (self.history and wanted(*self.history[-1])):
-                await self.turn()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while not (self.history and wanted(*self.history[-1])):
+                    await self.turn()
+        except TimeoutError:
+            said = "" if self.gateway is None else self.gateway.output
+            raise AssertionError(f"{self.history}; the gateway: {said}") from None
 
     async def turn(self) -> None:
         """Wait for any change."""
@@ -89,6 +98,7 @@ async def start(broker: PrivateBroker, tmp_path: Path) -> AsyncIterator[Start]:
             }
             program = changed(EXAMPLES / "gateway/gateway.py", tmp_path, **settings)
             gateway = await stack.enter_async_context(Program(sys.executable, program, environ=environ))
+            plc.gateway = gateway
             await plc.sees(lambda verdict, _cycle, alarm: verdict == UNKNOWN and alarm)
             await gateway.until("broker: Success")
             return plc, gateway
